@@ -1,0 +1,22 @@
+"""Keys for development, made on first start and kept in `var/`; production brings its own."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+
+def development_key(path: Path) -> str:
+    """The key kept at `path`; a new one where there is none. Processes that race agree on one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    candidate = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    if not path.exists():
+        candidate.touch(mode=0o600)
+        candidate.write_text(secrets.token_urlsafe(64))
+        try:
+            path.hardlink_to(candidate)
+        except FileExistsError:
+            pass
+        finally:
+            candidate.unlink()
+    return path.read_text()

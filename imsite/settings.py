@@ -1,0 +1,225 @@
+"""Every setting of the service, each an environment variable with a default (README, "Settings").
+
+The environment is read here and nowhere else. The messaging application reads `IM` through
+`messaging.conf.settings()`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+
+from imsite.development_key import development_key
+from imsite.logs import logging_config
+from messaging.conf import Settings
+
+env = environ.Env()
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
+LOG_DIR = Path(env.str("LOG_DIR", default=str(BASE_DIR / "logs"))).resolve()
+
+# --- the site -------------------------------------------------------------------------------
+
+ENVIRONMENT = env.str("IM_ENV", default="development")
+PRODUCTION = ENVIRONMENT == "production"
+DEBUG = env.bool("IM_DEBUG", default=False)
+UNSET_KEY = "unset"  # `messaging.checks` refuses it in production
+
+
+def _key(variable: str) -> str:
+    default = UNSET_KEY if PRODUCTION else None
+    given = env.str(variable, default="") or default
+    return given or development_key(VAR_DIR / variable.lower())
+
+
+SECRET_KEY = _key("IM_SECRET_KEY")
+JWT_KEY = _key("IM_JWT_KEY")
+ALLOWED_HOSTS = env.list("IM_ALLOWED_HOSTS", default=[] if PRODUCTION else ["*"])
+CSRF_TRUSTED_ORIGINS = env.list("IM_CSRF_TRUSTED_ORIGINS", default=[])
+ROOT_URLCONF = "imsite.urls"
+WSGI_APPLICATION = "imsite.wsgi.application"
+ASGI_APPLICATION = "imsite.asgi.application"
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "messaging",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+APPEND_SLASH = False
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
+LOCALE_PATHS = [BASE_DIR / "messaging" / "locale"]
+TIME_ZONE = env.str("IM_TIME_ZONE", default="UTC")
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+WHITENOISE_USE_FINDERS = not PRODUCTION
+SECURE_CONTENT_TYPE_NOSNIFF = True
+HTTPS = env.bool("IM_HTTPS", default=PRODUCTION)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SECURE_SSL_REDIRECT = False  # the balancer in front ends TLS
+SECURE_HSTS_SECONDS = env.int("IM_HSTS_SECONDS", default=3_600 if HTTPS else 0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- the database ---------------------------------------------------------------------------
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STORE_TIMEOUT_S = env.float("IM_STORE_TIMEOUT_S", default=5.0)
+DATABASES = {
+    "default": env.db_url("IM_DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'im.sqlite3'}")
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
+    DATABASES["default"] |= {
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "charset": "utf8mb4",
+            "init_command": "SET sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+            "isolation_level": "read committed",
+            "connect_timeout": max(1, round(STORE_TIMEOUT_S)),
+            "read_timeout": max(1, round(STORE_TIMEOUT_S)),
+            "write_timeout": max(1, round(STORE_TIMEOUT_S)),
+        },
+        "TEST": {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"},
+    }
+else:
+    DATABASES["default"] |= {
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "timeout": STORE_TIMEOUT_S,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+        },
+        "TEST": {"NAME": VAR_DIR / "test.sqlite3"},
+    }
+
+# --- Redis, the log, Celery -----------------------------------------------------------------
+
+REDIS_URL = env.str("IM_REDIS_URL", default="redis://127.0.0.1:6390/0")
+EVENT_LOG_URL = env.str("IM_EVENT_LOG_URL", default=REDIS_URL)
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "site",
+        "OPTIONS": {
+            "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+            "SOCKET_TIMEOUT": 1,
+            "SOCKET_CONNECT_TIMEOUT": 1,
+        },
+    }
+}
+CELERY_BROKER_URL = env.str("IM_CELERY_BROKER_URL", default=REDIS_URL)
+_defaults = Settings(redis_url=REDIS_URL, event_log_url=EVENT_LOG_URL)
+
+
+def _float(name: str) -> float:
+    return float(env.float(f"IM_{name.upper()}", default=getattr(_defaults, name)))
+
+
+def _int(name: str) -> int:
+    return int(env.int(f"IM_{name.upper()}", default=getattr(_defaults, name)))
+
+
+def _str(name: str) -> str:
+    return str(env.str(f"IM_{name.upper()}", default=getattr(_defaults, name)))
+
+
+IM = Settings(
+    redis_url=REDIS_URL,
+    event_log_url=EVENT_LOG_URL,
+    topic=_str("topic"),
+    dead_letter_topic=_str("dead_letter_topic"),
+    partitions=_int("partitions"),
+    consumer_group=_str("consumer_group"),
+    private_mode=_str("private_mode"),  # type: ignore[arg-type]  # `messaging.checks` judges it
+    group_mode=_str("group_mode"),  # type: ignore[arg-type]
+    datacenter_id=env.int("IM_DATACENTER_ID", default=-1)
+    if env.str("IM_DATACENTER_ID", "")
+    else None,
+    worker_lease_s=_float("worker_lease_s"),
+    redis_timeout_s=_float("redis_timeout_s"),
+    log_budget_s=_float("log_budget_s"),
+    log_timeout_s=_float("log_timeout_s"),
+    store_ack_timeout_s=_float("store_ack_timeout_s"),
+    store_timeout_s=STORE_TIMEOUT_S,
+    request_timeout_s=_float("request_timeout_s"),
+    accept_group=_int("accept_group"),
+    accept_queue=_int("accept_queue"),
+    recall_window_s=_int("recall_window_s"),
+    identity_ttl_s=_float("identity_ttl_s"),
+    consumer_batch=_int("consumer_batch"),
+    consumer_poll_s=_float("consumer_poll_s"),
+    dead_letters_in_a_row=_int("dead_letters_in_a_row"),
+    compensate_after_s=_float("compensate_after_s"),
+    compensate_batch=_int("compensate_batch"),
+    compensate_attempts=_int("compensate_attempts"),
+    compensate_budget_s=_float("compensate_budget_s"),
+)
+
+# --- identity -------------------------------------------------------------------------------
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": JWT_KEY,
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("IM_ACCESS_TOKEN_MINUTES", default=120)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("IM_REFRESH_TOKEN_DAYS", default=14)),
+    "USER_ID_FIELD": "id",
+    "USER_ID_CLAIM": "user_id",
+}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["messaging.api.authentication.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["messaging.api.envelope.EnvelopeRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["messaging.api.parsing.StrictJSONParser"],
+    "EXCEPTION_HANDLER": "messaging.api.envelope.handle_exception",
+    "UNAUTHENTICATED_USER": None,
+}
+
+# --- logs -----------------------------------------------------------------------------------
+
+LOGGING = logging_config(
+    directory=LOG_DIR,
+    level=env.str("IM_LOG_LEVEL", default="INFO"),
+    style=env.str("IM_LOG_FORMAT", default="plain"),
+)

@@ -1,0 +1,66 @@
+"""The application's settings, typed. The environment is read in `imsite.settings` alone.
+
+`settings()` reads `django.conf.settings.IM` at each call, so that a test may override it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from django.conf import settings as django_settings
+
+Mode = Literal["async", "sync"]
+
+MAX_CONTENT_CODE_POINTS = 5_000
+MAX_CONTENT_BYTES = 16 * 1024
+MAX_URL_CHARACTERS = 2_048
+MAX_AT_USERS = 100
+MAX_BODY_BYTES = 256 * 1024
+MAX_JSON_DEPTH = 32
+MAX_PAGE_SIZE = 100
+DEFAULT_PAGE_SIZE = 20
+MAX_PAGED_MESSAGES = 10_000  # page * size; further back by `beforeId`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every knob of the messaging application; `imsite.settings` documents each variable."""
+
+    redis_url: str
+    event_log_url: str  # redis://…, or kafka://host:port[,host:port]
+    topic: str = "im-message-private"
+    dead_letter_topic: str = "im-message-dead-letter"
+    partitions: int = 10
+    consumer_group: str = "im-message-consumer"
+    private_mode: Mode = "async"
+    group_mode: Mode = "sync"
+    datacenter_id: int | None = None  # None: lease out of all 1,024 (datacenter, worker) pairs
+    worker_lease_s: float = 600.0
+    redis_timeout_s: float = 0.5
+    log_budget_s: float = 0.008  # how long a send waits for the log before it answers `cache`
+    log_timeout_s: float = 5.0  # how long the log's delivery may take at all
+    store_ack_timeout_s: float = 3.0  # how long `ack: store` waits
+    store_timeout_s: float = 5.0  # how long one database call may take
+    request_timeout_s: float = 15.0  # how long a synchronous door waits for a use case
+    accept_group: int = 256  # sends that share one trip
+    accept_queue: int = 4_096  # sends that may wait; past it 429
+    recall_window_s: int = 300
+    identity_ttl_s: float = 30.0
+    consumer_batch: int = 500
+    consumer_poll_s: float = 0.2
+    dead_letters_in_a_row: int = 100
+    compensate_after_s: float = 30.0
+    compensate_batch: int = 500
+    compensate_attempts: int = 2
+    compensate_budget_s: float = 40.0
+
+    def mode_of(self, chat_type: int) -> Mode:
+        return self.group_mode if chat_type == 2 else self.private_mode
+
+
+def settings() -> Settings:
+    """The settings in force."""
+    current = django_settings.IM
+    assert isinstance(current, Settings)
+    return current

@@ -1,0 +1,183 @@
+"""Every error that crosses a seam, typed by what the caller should do about it.
+
+Two families. `ApiError` is anticipated and told to the client: a door renders its `code`, its
+`http_status` and its `data`, and never logs it as a failure. `BackendError` is told by an adapter
+to a pipeline or a use case, which decides: wait and try again, bisect, or take another road.
+Vendor exceptions never pass an adapter; they are the `__cause__` of one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+
+class MessagingError(Exception):
+    """Base of all errors of this application; the docstring of a subclass is its default text."""
+
+    def __init__(self, text: str | None = None) -> None:
+        super().__init__(text or (self.__doc__ or "").strip().splitlines()[0])
+
+
+# --- told by adapters -----------------------------------------------------------------------
+
+
+class BackendError(MessagingError):
+    """A backing service did not do what was asked."""
+
+
+class CacheUnavailable(BackendError):
+    """Redis did not confirm in time: the outcome is unknown, assume neither done nor undone."""
+
+
+class LogUnavailable(BackendError):
+    """The log did not confirm in time: the record may still appear in it."""
+
+
+class RecordTooLarge(BackendError):
+    """The log refuses a record of this size; a retry cannot help."""
+
+
+class CommitRefused(BackendError):
+    """The partition belongs to another reader now; its records will be delivered there again."""
+
+
+class StoreUnavailable(BackendError):
+    """The database cannot take this now; the same call may be repeated for as long as needed."""
+
+
+class BadData(BackendError):
+    """The database refuses a value: nothing was stored, a retry of the same batch cannot help."""
+
+
+class PoisonRecord(BackendError):
+    """A record of the log that cannot be read as an event; it belongs in the dead letters."""
+
+
+class LeaseLost(BackendError):
+    """Another process holds this worker id: nothing was written, take new ids and try again."""
+
+
+# --- told to clients ------------------------------------------------------------------------
+
+
+class ApiError(MessagingError):
+    """The request is refused.
+
+    `code` is the business code or the HTTP status; `data` goes out beside it; `retry_after_s`
+    becomes the `Retry-After` header.
+    """
+
+    code: ClassVar[int] = 400
+    http_status: ClassVar[int] = 400
+    retry_after_s: int | None = None
+
+    @property
+    def data(self) -> Mapping[str, object] | None:
+        return None
+
+
+class InvalidInput(ApiError):
+    """The request is not well formed."""
+
+    def __init__(self, errors: Mapping[str, Sequence[str]]) -> None:
+        super().__init__()
+        self.errors = errors
+
+    @property
+    def data(self) -> Mapping[str, object]:
+        return {"errors": {field: list(texts) for field, texts in self.errors.items()}}
+
+
+class BodyTooLarge(ApiError):
+    """The request body is too large."""
+
+    code = http_status = 413
+
+
+class UserNameTaken(ApiError):
+    """This user name is taken."""
+
+    code, http_status = 1001, 409
+
+
+class UserNotFound(ApiError):
+    """There is no such user."""
+
+    code, http_status = 1002, 404
+
+
+class WrongCredentials(ApiError):
+    """Wrong user name or password."""
+
+    code, http_status = 1003, 401
+
+
+class TokenExpired(ApiError):
+    """The token has expired or is not valid."""
+
+    code, http_status = 1004, 401
+
+
+class SendFailed(ApiError):
+    """The message was not accepted; send it again with the same clientMsgId."""
+
+    code, http_status, retry_after_s = 3001, 503, 1
+
+
+class MessageNotFound(ApiError):
+    """There is no such message."""
+
+    code, http_status = 3002, 404
+
+
+class AlreadyRecalled(ApiError):
+    """This message has already been recalled."""
+
+    code, http_status = 3003, 409
+
+
+class RecallWindowPassed(ApiError):
+    """The time in which this message could be recalled has passed."""
+
+    code, http_status = 3004, 403
+
+
+class NotTheSender(ApiError):
+    """Only its sender may recall a message."""
+
+    code, http_status = 3005, 403
+
+
+class ClientMsgIdReused(ApiError):
+    """This clientMsgId was used for another message."""
+
+    code, http_status = 3006, 422
+
+
+class GroupNotFound(ApiError):
+    """There is no such group."""
+
+    code, http_status = 4001, 404
+
+
+class NotAMember(ApiError):
+    """You are not a member of this group."""
+
+    code, http_status = 4002, 403
+
+
+class TooManyRequests(ApiError):
+    """Too many requests wait; try again shortly."""
+
+    code, http_status, retry_after_s = 4290, 429, 1
+
+
+class TemporarilyUnavailable(ApiError):
+    """Temporarily unavailable; try again shortly."""
+
+    code, http_status, retry_after_s = 5030, 503, 1
+
+
+class IdsUnavailable(TemporarilyUnavailable):
+    """No message id can be given now: the clock moved back or no worker id could be leased."""

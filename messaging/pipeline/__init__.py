@@ -1,0 +1,1 @@
+"""How messages move: accepted, read from the log in batches, repaired, set aside."""

@@ -1,0 +1,359 @@
+"""What each backing service promises to the use cases and pipelines, whatever stands behind it.
+
+All ports are asynchronous: a use case reads the same under Django, under the gateway and in a
+simulator that owns the event loop. An adapter around a blocking client keeps its own threads.
+Adapters raise only the `BackendError`s named here. Every call ends in bounded time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from messaging.events import Message
+from messaging.ids import WorkerLease
+
+# --- the log --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRecord:
+    """A record to append; all records with one key keep their order in one partition."""
+
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a record lies: `offset` is the broker's own, for people and for dead letters."""
+
+    topic: str
+    partition: int
+    offset: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as read; `value` is None where the broker's bytes could not be read at all."""
+
+    position: Position
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class EventLog(Protocol):
+    """The writing end of the ordered, durable log.
+
+    `append` hands records over and returns one future each, in order. A future resolves to the
+    record's Position once the log holds it durably (Kafka: acks=all), or fails with LogUnavailable
+    (it may or may not be in the log) or RecordTooLarge (it is not). Each record fails alone. Every
+    future ends within the adapter's delivery timeout, and the hand-over itself within its hand-over
+    timeout: what could not be handed over is a future that failed. There is no fire-and-forget
+    variant and no flush.
+    """
+
+    async def append(
+        self, topic: str, records: Sequence[OutgoingRecord]
+    ) -> list[asyncio.Future[Position]]: ...
+
+    async def ping(self) -> None:
+        """Return when the log answers; raises LogUnavailable."""
+
+    async def close(self) -> None:
+        """End what is in flight within a bounded time, then let go. Idempotent."""
+
+
+class LogReader(Protocol):
+    """The reading end: one member of a group of readers that share a topic's partitions.
+
+    Delivery is at least once and ordered within a partition. Positions are cumulative: committing a
+    record commits all before it in its partition. Not safe to call concurrently with itself.
+    """
+
+    async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
+        """Records after the last ones returned, or [] at the timeout; at most `max_records`.
+
+        An unreadable record is returned with `value=None` and never blocks the ones behind it.
+        Raises LogUnavailable; the next call reconnects and misses nothing.
+        """
+
+    async def commit(self, last: Mapping[int, Record]) -> None:
+        """Commit up to and including the given record of each partition.
+
+        Raises CommitRefused where a partition has moved to another reader, LogUnavailable
+        otherwise; either way a record not committed is delivered again, here or there.
+        """
+
+    async def keep_alive(self) -> None:
+        """Keep the group membership without reading on; call every second while holding a batch."""
+
+    async def rewind(self) -> None:
+        """Read on from the committed positions: everything not committed is delivered again."""
+
+    async def close(self) -> None:
+        """Leave the group without committing. Idempotent."""
+
+
+# --- the cache ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a (sender, clientMsgId) stands for: the first send's id and the hash of its body."""
+
+    message_id: int
+    body_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the cache knows of a conversation's tail.
+
+    `messages` are newest first, with id below `before`, each at its latest cached state; of a list
+    that is longer than asked for, the newest. `missing` are ids listed in the same range without a
+    cached state. When `floor` is not None, the two together hold every message of the conversation
+    whose id is above it and below `before`, down to the lowest one returned if `truncated`.
+    `total` counts the whole conversation then. `deleted` are the reader's deleted ones among them;
+    `deletes_floor` is the id above which that is known (None: nothing is known).
+    """
+
+    messages: tuple[Message, ...] = ()
+    missing: tuple[int, ...] = ()
+    truncated: bool = False
+    floor: int | None = None
+    total: int | None = None
+    deleted: frozenset[int] = frozenset()
+    deletes_floor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEntry:
+    message_id: int
+    send_time: int
+
+
+class MessageCache(Protocol):
+    """The hot copy. State changes on one message are atomic and only move up (`events.join`).
+
+    Every method raises CacheUnavailable when Redis does not confirm in time; the outcome of a write
+    is unknown then. Every write is idempotent.
+    """
+
+    async def accept(
+        self, messages: Sequence[Message], lease: WorkerLease | None
+    ) -> list[Claim | None]:
+        """Hold new PENDING messages: detail, place in the conversation's list, pending mark, claim.
+
+        For each message None, or the Claim of an earlier send with its (sender, clientMsgId), in
+        which case nothing of this message is written. All in one atomic step; a claim made by an
+        earlier message of the same call counts. Raises LeaseLost, with nothing written, when
+        `lease` is fenced and its worker id is held by another owner.
+        """
+
+    async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
+        """The cached states among these ids."""
+
+    async def mark_stored(self, messages: Sequence[Message]) -> None:
+        """Join the store's rows (with `seq`) into the cache and drop their pending marks.
+
+        A cached state becomes PERSISTED and starts to age; a recall in the cache is kept even when
+        the row is still NORMAL. A tombstone row blanks the cached content, is cached even if
+        nothing was, and ends its recall mark. A row unknown to a loaded list is added to it in its
+        place.
+        """
+
+    async def mark_folded(self, folded: Mapping[int, Message]) -> None:
+        """Forget messages (by id) that repeat an earlier send, whose row is given."""
+
+    async def park(self, messages: Sequence[Message]) -> None:
+        """Drop the pending marks of dead-lettered messages and let their details age."""
+
+    # recall
+
+    async def claim_recall(self, message_id: int, recall_time: int) -> int:
+        """Set the recall mark unless it is set; returns the recall time that counts."""
+
+    async def release_recall(self, message_id: int, recall_time: int) -> None:
+        """Take back a mark set with this time, when the recall was made durable nowhere."""
+
+    async def confirm_recall(self, tombstone: Message) -> None:
+        """Blank the cached content, or cache the tombstone; it stays while the recall mark does."""
+
+    async def recall_marks(self, message_ids: Sequence[int]) -> dict[int, int]:
+        """The recall times of the marked ones among these ids."""
+
+    # history
+
+    async def window(
+        self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
+    ) -> Window:
+        """The newest `limit` listed messages below `before`, in one round trip."""
+
+    async def begin_fill(self, conversation_id: str) -> str | None:
+        """A token for `fill`, to be taken before the store is read; None if somebody else fills."""
+
+    async def fill(
+        self,
+        conversation_id: str,
+        token: str,
+        messages: Sequence[Message],
+        *,
+        floor: int,
+        base: int,
+    ) -> None:
+        """Load the tail: stored rows, unfiltered, every one above `floor`; `base` count the rest.
+
+        Does nothing when a message reached the store past the cache since the token was taken.
+        Never overwrites a cached state, nor shows content under a recall mark.
+        """
+
+    async def add_details(self, messages: Sequence[Message]) -> None:
+        """Cache stored rows where no state is cached and no recall mark is set."""
+
+    async def add_deletes(
+        self, user_id: int, message_ids: Sequence[int], *, floor: int | None = None
+    ) -> None:
+        """Add to the user's deletes; with `floor`, they are complete above that id from now on."""
+
+    # pending
+
+    async def pending(
+        self, *, before_ms: int, limit: int, after: PendingEntry | None = None
+    ) -> list[PendingEntry]:
+        """Pending ids sent before `before_ms`, oldest first, after the given entry."""
+
+    async def pending_count(self) -> int: ...
+
+    async def newest_pending(self, *, offset: int, limit: int) -> list[PendingEntry]:
+        """For the admin: pending ids, newest first."""
+
+    async def retry(self, messages: Sequence[Message]) -> dict[int, int]:
+        """Count one more attempt to persist each; the list that holds it stops ageing."""
+
+    # leases
+
+    async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
+        """Take a named lease or renew one's own; False when another owner holds it."""
+
+    async def drop_lease(self, name: str, owner: str) -> None:
+        """Give one's own lease back."""
+
+    async def ping(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+# --- the store ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyResult:
+    """What the database holds after `MessageStore.apply`.
+
+    `rows` are the rows of the given messages, in order of id. `folded` maps the id of each message
+    whose (sender, clientMsgId) belongs to an earlier one to that one's row; nothing new was stored
+    for it. `conflicts` are messages whose id belongs to a row of another message (two
+    generators shared a worker id): nothing was stored and nothing overwritten.
+    """
+
+    rows: tuple[Message, ...] = ()
+    folded: Mapping[int, Message] = field(default_factory=dict)
+    conflicts: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """A conversation's newest rows, newest first, and the number of all its rows, at one moment."""
+
+    rows: tuple[Message, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deletes:
+    """A user's newest deletes; complete above `floor` (0: these are all)."""
+
+    message_ids: tuple[int, ...]
+    floor: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not be persisted, with where it came from and why."""
+
+    topic: str
+    partition: int
+    offset: str
+    key: bytes
+    value: bytes
+    reason: str
+    error: str
+    attempts: int = 1
+    message_id: int | None = None
+
+
+class MessageStore(Protocol):
+    """The database. Raises StoreUnavailable when it cannot take a call now (repeat it at will)."""
+
+    async def apply(self, messages: Sequence[Message]) -> ApplyResult:
+        """Join these states into their rows, in one transaction, giving new rows their `seq`.
+
+        Insert if absent, else join (`events.join`); `seq` numbers of a conversation grow by one in
+        the order of ids within a call, never have a gap and are never given twice. Idempotent and
+        safe to run from several processes at once. Expects one state a message id. Raises BadData
+        when the database refuses a value (nothing is stored; bisect), StoreUnavailable (nothing is
+        stored, or everything is and the answer was lost; repeat).
+        """
+
+    async def get(self, message_ids: Sequence[int]) -> dict[int, Message]: ...
+
+    async def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
+        """Rows with an id below `before`, newest first."""
+
+    async def page_ids(self, conversation_id: str, *, before: int | None, limit: int) -> list[int]:
+        """The ids alone of what `page` would return, out of the index."""
+
+    async def tail(self, conversation_id: str, *, limit: int) -> Tail: ...
+
+    async def find_claims(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Claim]:
+        """What is known of these (sender, clientMsgId) pairs."""
+
+    async def delete_for_user(self, user_id: int, message_id: int) -> None:
+        """Hide a message, stored or not yet, from one user. Idempotent."""
+
+    async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]: ...
+
+    async def deletes_of(self, user_id: int, *, limit: int) -> Deletes: ...
+
+    async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters, once a source position however often it is said."""
+
+    async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
+        """As MessageCache.take_lease, for when Redis is away."""
+
+    async def drop_lease(self, name: str, owner: str) -> None: ...
+
+    async def ping(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+# --- people ---------------------------------------------------------------------------------
+
+
+class Directory(Protocol):
+    """Who exists and who belongs where, out of a short-lived local cache before the database."""
+
+    async def user_exists(self, user_id: int) -> bool:
+        """When the database is away and nothing is cached: True, for a send must not need MySQL."""
+
+    async def user_is_active(self, user_id: int) -> bool:
+        """At most `identity_ttl_s` old; with the database away the last known answer, or True."""
+
+    async def is_member(self, group_id: int, user_id: int) -> bool | None:
+        """None: no such group. Raises StoreUnavailable when nothing is cached: fail closed."""

@@ -1,0 +1,1 @@
+"""The message service: one use case a file, written against ports alone."""

@@ -1,0 +1,24 @@
+"""What a use case works with: the ports, the id generator and the settings of this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from messaging.conf import Settings
+from messaging.ids import SnowflakeIdGenerator
+from messaging.ports import Directory, EventLog, MessageCache, MessageStore
+
+if TYPE_CHECKING:
+    from messaging.pipeline.accept import Acceptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backends:
+    cache: MessageCache
+    log: EventLog
+    store: MessageStore
+    directory: Directory
+    ids: SnowflakeIdGenerator
+    acceptor: Acceptor
+    settings: Settings
