@@ -1,3 +1,205 @@
-"""The tables."""
+"""The tables. Written by the store (messages) and the admin; no rules live here.
+
+The message tables are shaped to be partitioned by month on the snowflake id: the id is in every
+unique key of `message`, and no foreign key points at a message or from one. Times of messages are
+milliseconds since 1970.
+"""
 
 from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from messaging.conf import MAX_CONTENT_CODE_POINTS, MAX_URL_CHARACTERS
+from messaging.events import ChatType, MsgType, PersistStatus, Status
+from messaging.fields import AsciiText, BoundedText, ExactText
+
+CONVERSATION_ID_LENGTH = 64
+CLIENT_MSG_ID_LENGTH = 64
+BODY_HASH_LENGTH = 32
+AT_USER_IDS_LENGTH = 2_048  # 100 ids of 19 digits, as JSON
+DEAD_LETTER_REASON_LENGTH = 64
+DEAD_LETTER_ERROR_LENGTH = 2_000
+
+
+class Message(models.Model):
+    """One message; a recalled one keeps its row, its place and its `seq`, without what it said."""
+
+    id = models.BigIntegerField("message id", primary_key=True)
+    conversation_id = AsciiText("conversation", max_length=CONVERSATION_ID_LENGTH)
+    seq = models.BigIntegerField("sequence number", help_text="Gap-free within a conversation.")
+    from_user_id = models.BigIntegerField("sender")
+    to_id = models.BigIntegerField("receiver", help_text="A user, or a group in a group chat.")
+    chat_type = models.PositiveSmallIntegerField(
+        "chat type", choices=[(ChatType.PRIVATE.value, "private"), (ChatType.GROUP.value, "group")]
+    )
+    msg_type = models.PositiveSmallIntegerField(
+        "message type", choices=[(kind.value, kind.name.lower()) for kind in MsgType]
+    )
+    content = BoundedText(max_length=MAX_CONTENT_CODE_POINTS, blank=True)
+    url = BoundedText("address", max_length=MAX_URL_CHARACTERS, null=True, blank=True)
+    at_user_ids = AsciiText("mentioned users", max_length=AT_USER_IDS_LENGTH, default="[]")
+    client_msg_id = ExactText(
+        "client message id", max_length=CLIENT_MSG_ID_LENGTH, null=True, blank=True
+    )
+    body_hash = AsciiText(max_length=BODY_HASH_LENGTH)
+    status = models.PositiveSmallIntegerField(
+        default=Status.NORMAL.value, choices=[(status.value, status.name) for status in Status]
+    )
+    send_time = models.BigIntegerField(help_text="Milliseconds since 1970.")
+    recall_time = models.BigIntegerField(
+        null=True, blank=True, help_text="Milliseconds since 1970."
+    )
+    persist_status = AsciiText(
+        max_length=9,
+        default=PersistStatus.PERSISTED.value,
+        choices=[(status.value, status.value) for status in PersistStatus],
+    )
+
+    class Meta:
+        db_table = "message"
+        indexes = (
+            models.Index(fields=["conversation_id", "id"], name="message_conversation_id"),
+            models.Index(fields=["conversation_id", "seq"], name="message_conversation_seq"),
+            models.Index(fields=["persist_status", "send_time"], name="message_persist_send_time"),
+            models.Index(fields=["from_user_id", "id"], name="message_sender_id"),
+        )
+
+    def __str__(self) -> str:
+        return f"message {self.id} in {self.conversation_id}"
+
+
+class MessageKey(models.Model):
+    """The last word on idempotency: which message a sender's clientMsgId stands for."""
+
+    pk = models.CompositePrimaryKey("from_user_id", "client_msg_id")
+    from_user_id = models.BigIntegerField("sender")
+    client_msg_id = ExactText("client message id", max_length=CLIENT_MSG_ID_LENGTH)
+    message_id = models.BigIntegerField()
+    body_hash = AsciiText(max_length=BODY_HASH_LENGTH)
+
+    class Meta:
+        db_table = "message_key"
+
+    def __str__(self) -> str:
+        return f"key {self.client_msg_id} of sender {self.from_user_id}"
+
+
+class Conversation(models.Model):
+    """Where a conversation stands; its row is the lock under which `seq` numbers are given."""
+
+    id = AsciiText("conversation", max_length=CONVERSATION_ID_LENGTH, primary_key=True)
+    last_seq = models.BigIntegerField("messages", default=0)
+    last_message_id = models.BigIntegerField("last message", default=0)
+
+    class Meta:
+        db_table = "conversation"
+
+    def __str__(self) -> str:
+        return f"conversation {self.id}"
+
+
+class MessageDelete(models.Model):
+    """A message that one user does not want to see; the message may not be stored yet."""
+
+    pk = models.CompositePrimaryKey("user_id", "message_id")
+    user_id = models.BigIntegerField("user")
+    message_id = models.BigIntegerField("message")
+
+    class Meta:
+        db_table = "message_delete"
+
+    def __str__(self) -> str:
+        return f"message {self.message_id} deleted by user {self.user_id}"
+
+
+class DeadLetter(models.Model):
+    """A record of the log that could not be persisted, kept until a person decides."""
+
+    class State(models.TextChoices):
+        OPEN = "OPEN", "open"
+        REPLAYED = "REPLAYED", "replayed"
+        DISCARDED = "DISCARDED", "discarded"
+
+    topic = AsciiText(max_length=249)
+    partition = models.IntegerField()
+    offset = AsciiText(max_length=64)
+    key = models.BinaryField()
+    value = models.BinaryField()
+    reason = BoundedText(max_length=DEAD_LETTER_REASON_LENGTH)
+    error = BoundedText(max_length=DEAD_LETTER_ERROR_LENGTH, blank=True)
+    attempts = models.PositiveIntegerField(default=1)
+    message_id = models.BigIntegerField("message", null=True, blank=True)
+    state = AsciiText(max_length=9, choices=State.choices, default=State.OPEN)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    updated_at = models.DateTimeField("updated", auto_now=True)
+
+    class Meta:
+        db_table = "dead_letter"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["topic", "partition", "offset"], name="dead_letter_position"
+            ),
+        )
+        indexes = (
+            models.Index(fields=["state", "id"], name="dead_letter_state_id"),
+            models.Index(fields=["message_id"], name="dead_letter_message_id"),
+        )
+
+    def __str__(self) -> str:
+        return f"dead letter {self.topic}/{self.partition}/{self.offset}"
+
+
+class ChatGroup(models.Model):
+    """A group whose members may write to each other under one conversation."""
+
+    name = BoundedText(max_length=100)
+    created_at = models.DateTimeField("created", auto_now_add=True)
+    members = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, through="ChatGroupMember", related_name="chat_groups"
+    )
+
+    class Meta:
+        db_table = "chat_group"
+        verbose_name = "group"
+
+    def __str__(self) -> str:
+        return f"group {self.name}"
+
+
+class ChatGroupMember(models.Model):
+    """A user's place in a group."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner", "owner"
+        ADMIN = "admin", "administrator"
+        MEMBER = "member", "member"
+
+    group = models.ForeignKey(ChatGroup, on_delete=models.CASCADE)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
+    role = AsciiText(max_length=6, choices=Role.choices, default=Role.MEMBER)
+    joined_at = models.DateTimeField("joined", auto_now_add=True)
+
+    class Meta:
+        db_table = "chat_group_member"
+        verbose_name = "group member"
+        constraints = (
+            models.UniqueConstraint(fields=["group", "user"], name="chat_group_member_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} in group {self.group_id}"
+
+
+class Lease(models.Model):
+    """A named right that one owner holds for a while, for when Redis is away."""
+
+    name = AsciiText(max_length=64, primary_key=True)
+    owner = AsciiText(max_length=64)
+    expires_at = models.BigIntegerField(help_text="Milliseconds since 1970, database time.")
+
+    class Meta:
+        db_table = "lease"
+
+    def __str__(self) -> str:
+        return f"lease {self.name}"
