@@ -357,3 +357,5 @@ class Directory(Protocol):
 
     async def is_member(self, group_id: int, user_id: int) -> bool | None:
         """None: no such group. Raises StoreUnavailable when nothing is cached: fail closed."""
+
+    async def close(self) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,3 +23,4 @@ class Backends:
     ids: SnowflakeIdGenerator
     acceptor: Acceptor
     settings: Settings
+    clock_ms: Callable[[], int]

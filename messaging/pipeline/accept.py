@@ -1,0 +1,225 @@
+"""Accept: many waiting sends share one trip to the cache and one run of appends to the log.
+
+The send use case calls `Acceptor.accept`. A lone send leaves at once; while `GROUPS_IN_FLIGHT`
+groups are under way, newcomers gather into the next. An Acceptor belongs to one event loop.
+
+What is answered is what was confirmed: the log, else the cache, else the store, else an error. A
+message that the cache holds is safe to acknowledge, since its pending mark brings it to the store
+whatever becomes of the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from messaging.conf import Settings
+from messaging.errors import (
+    ApiError,
+    BackendError,
+    BadData,
+    CacheUnavailable,
+    IdsUnavailable,
+    LeaseLost,
+    SendFailed,
+    StoreUnavailable,
+    TooManyRequests,
+)
+from messaging.events import Message, encode_event
+from messaging.ids import SnowflakeIdGenerator, time_of_id
+from messaging.ports import Claim, EventLog, MessageCache, MessageStore, OutgoingRecord, Position
+from messaging.requests import Ack
+
+logger = logging.getLogger(__name__)
+
+GROUPS_IN_FLIGHT = 2
+LEASE_TRIES = 3
+
+
+class Durability(StrEnum):
+    """The strongest store that had confirmed a message when its send was answered."""
+
+    CACHE = "cache"
+    LOG = "log"
+    STORE = "store"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The message as it was accepted, or the claim of the earlier send that it repeats."""
+
+    message: Message
+    durability: Durability
+    repeats: Claim | None = None
+
+
+@dataclass(slots=True)
+class _Waiting:
+    message: Message
+    value: bytes
+    ack: Ack
+    answer: asyncio.Future[Accepted]
+    cached: bool = False
+    appended: asyncio.Future[Position] | None = None
+
+    def resolve(self, durability: Durability, repeats: Claim | None = None) -> None:
+        if not self.answer.done():
+            self.answer.set_result(Accepted(self.message, durability, repeats))
+
+    def fail(self, error: ApiError) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    @property
+    def in_log(self) -> bool:
+        future = self.appended
+        return bool(future and future.done() and not future.cancelled() and not future.exception())
+
+
+@dataclass(slots=True)
+class Acceptor:
+    """Accepts messages for asynchronous persistence. `renew_lease` obtains a fresh worker id."""
+
+    cache: MessageCache
+    log: EventLog
+    store: MessageStore
+    ids: SnowflakeIdGenerator
+    renew_lease: Callable[[], Awaitable[None]]
+    settings: Settings
+    _queue: deque[_Waiting] = field(default_factory=deque)
+    _groups: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def accept(self, message: Message, *, ack: Ack) -> Accepted:
+        """Make a new message durable, as far as `ack` asks for and the log's budget allows.
+
+        The accepted message may have another id than the given one (its lease was lost). Raises
+        TooManyRequests when the queue is full, IdsUnavailable, and SendFailed when nothing
+        confirmed it; a failed message may still appear, so a retry needs the same clientMsgId.
+        Cancelling the call leaves the other messages of its group alone.
+        """
+        if len(self._queue) >= self.settings.accept_queue:
+            raise TooManyRequests
+        answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(message, encode_event(message), ack, answer))
+        self._start_groups()
+        return await answer
+
+    async def close(self) -> None:
+        """Wait for the groups under way; each ends within the bounds of its backends."""
+        while self._groups:
+            await asyncio.wait(list(self._groups))
+
+    def _start_groups(self) -> None:
+        while self._queue and len(self._groups) < GROUPS_IN_FLIGHT:
+            size = min(len(self._queue), self.settings.accept_group)
+            group = [self._queue.popleft() for _ in range(size)]
+            task = asyncio.create_task(self._run(group))
+            self._groups.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._groups.discard(task)
+        self._start_groups()
+
+    async def _run(self, group: list[_Waiting]) -> None:
+        try:
+            await self._commit(group)
+        except ApiError as error:
+            for waiting in group:
+                waiting.fail(error)
+        finally:
+            for waiting in group:
+                waiting.fail(SendFailed())  # whoever has no answer by now, whatever happened
+
+    async def _commit(self, group: list[_Waiting]) -> None:
+        fresh = await self._to_cache(group)
+        for waiting in fresh:
+            if waiting.cached and waiting.ack is Ack.CACHE:
+                waiting.resolve(Durability.CACHE)
+        await self._to_log(fresh)
+        for waiting in fresh:
+            if waiting.in_log:
+                waiting.resolve(Durability.LOG)
+            elif waiting.cached:
+                waiting.resolve(Durability.CACHE)
+        if rest := [waiting for waiting in fresh if not waiting.answer.done()]:
+            await self._to_store(rest)
+
+    async def _to_cache(self, group: Sequence[_Waiting]) -> list[_Waiting]:
+        """Write the group to the cache and answer its repeats; returns the others."""
+        try:
+            claims = await self._accept_under_lease(group)
+        except CacheUnavailable:
+            logger.warning("cache did not confirm", extra={"action": "accept.cache_unavailable"})
+            claims = await self._stored_claims(group)
+        else:
+            for waiting in group:
+                waiting.cached = True
+        for waiting, claim in zip(group, claims, strict=True):
+            if claim is not None:
+                waiting.resolve(Durability.CACHE, claim)
+        return [w for w, claim in zip(group, claims, strict=True) if claim is None]
+
+    async def _accept_under_lease(self, group: Sequence[_Waiting]) -> list[Claim | None]:
+        for _ in range(LEASE_TRIES):
+            try:
+                return await self.cache.accept([w.message for w in group], self.ids.lease)
+            except LeaseLost:
+                self.ids.use(None)
+                await self.renew_lease()
+                for waiting in group:
+                    message_id = self.ids.next_id()
+                    waiting.message = replace(
+                        waiting.message, id=message_id, send_time=time_of_id(message_id)
+                    )
+                    waiting.value = encode_event(waiting.message)
+        raise IdsUnavailable("no worker id could be kept")
+
+    async def _stored_claims(self, group: Sequence[_Waiting]) -> list[Claim | None]:
+        """Earlier sends that the store knows of, for when the cache is away."""
+        keys = [(w.message.from_user_id, w.message.client_msg_id) for w in group]
+        try:
+            known = await self.store.find_claims([(u, k) for u, k in keys if k is not None])
+        except StoreUnavailable:
+            return [None] * len(group)
+        return [known.get((user_id, key)) if key else None for user_id, key in keys]
+
+    async def _to_log(self, fresh: Sequence[_Waiting]) -> None:
+        """Append, and wait: the budget for those the cache holds, longer where only it is left."""
+        if not fresh:
+            return
+        records = [
+            OutgoingRecord(key=w.message.conversation_id.encode(), value=w.value) for w in fresh
+        ]
+        futures = await self.log.append(self.settings.topic, records)
+        for waiting, future in zip(fresh, futures, strict=True):
+            waiting.appended = future
+            future.add_done_callback(_observe)
+        all_cached = all(w.cached for w in fresh)
+        budget = self.settings.log_budget_s if all_cached else self.settings.log_timeout_s
+        if any(not w.answer.done() for w in fresh):
+            await asyncio.wait(futures, timeout=budget)
+
+    async def _to_store(self, rest: Sequence[_Waiting]) -> None:
+        """The last resort, when neither the cache nor the log confirmed."""
+        try:
+            result = await self.store.apply([w.message for w in rest])
+        except (StoreUnavailable, BadData) as error:
+            raise SendFailed from error
+        stored = {row.id for row in result.rows}
+        for waiting in rest:
+            if waiting.message.id in stored:
+                waiting.resolve(Durability.STORE)
+            elif first := result.folded.get(waiting.message.id):
+                waiting.resolve(Durability.STORE, Claim(first.id, first.body_hash))
+
+
+def _observe(future: asyncio.Future[Position]) -> None:
+    """A failure is expected here: the pending mark brings the message to the store."""
+    error = None if future.cancelled() else future.exception()
+    if error is not None and not isinstance(error, BackendError):
+        logger.error("append failed", extra={"action": "accept.append_failed"}, exc_info=error)

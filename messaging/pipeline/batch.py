@@ -1,0 +1,56 @@
+"""From records of the log to one state a message: decode, fold, set the unreadable aside. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from messaging.errors import PoisonRecord
+from messaging.events import Message, decode_event, join
+from messaging.ports import DeadLetter, Record
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a run of records asks for.
+
+    `messages` has one state a message id. `last` is the last record of each partition, which is
+    what gets committed when all of the batch is done.
+    """
+
+    messages: dict[int, Message] = field(default_factory=dict)
+    sources: dict[int, Record] = field(default_factory=dict)
+    poison: list[DeadLetter] = field(default_factory=list)
+    last: dict[int, Record] = field(default_factory=dict)
+
+
+def read_batch(records: Sequence[Record]) -> Batch:
+    """Fold records into a batch; never fails, whatever their bytes are."""
+    batch = Batch()
+    for record in records:
+        batch.last[record.position.partition] = record
+        try:
+            message = decode_event(record.value)
+        except PoisonRecord as error:
+            batch.poison.append(dead_letter(record, reason="unreadable", error=str(error)))
+            continue
+        known = batch.messages.get(message.id)
+        batch.messages[message.id] = message if known is None else join(known, message)
+        batch.sources[message.id] = record
+    return batch
+
+
+def dead_letter(
+    record: Record, *, reason: str, error: str, message_id: int | None = None
+) -> DeadLetter:
+    """The dead letter of a record of the log."""
+    return DeadLetter(
+        topic=record.position.topic,
+        partition=record.position.partition,
+        offset=record.position.offset,
+        key=record.key or b"",
+        value=record.value or b"",
+        reason=reason,
+        error=error,
+        message_id=message_id,
+    )

@@ -1,0 +1,183 @@
+"""Compensation: finds messages that stay pending and gets them persisted.
+
+Celery beat asks for a sweep every minute. A first remedy is to append the message again; when that
+was tried often enough, or the log is away, it is applied to the store directly, through the same
+code as the consumer's. Both are harmless for a message that is under way anyhow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from messaging.conf import Settings
+from messaging.errors import BackendError, StoreUnavailable
+from messaging.events import Message, encode_event, join
+from messaging.pipeline.dead_letters import set_aside
+from messaging.pipeline.persist import mark, persist
+from messaging.ports import (
+    DeadLetter,
+    EventLog,
+    MessageCache,
+    MessageStore,
+    OutgoingRecord,
+    PendingEntry,
+)
+
+logger = logging.getLogger(__name__)
+
+LEASE = "lease:compensation"
+LEASE_MARGIN_S = 10.0
+
+
+@dataclass(slots=True)
+class Sweep:
+    """What one sweep did, in messages."""
+
+    examined: int = 0
+    confirmed: int = 0  # were stored; only the mark was missing
+    appended: int = 0
+    applied: int = 0
+    set_aside: int = 0
+    without_detail: int = 0
+    log_away: bool = False  # found out once; the rest of the sweep goes to the store directly
+
+
+@dataclass(slots=True)
+class Compensator:
+    cache: MessageCache
+    log: EventLog
+    store: MessageStore
+    settings: Settings
+    clock_ms: Callable[[], int]
+    _owner: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    async def sweep(self) -> Sweep:
+        """Repair what has been pending for too long, oldest first, within the time budget.
+
+        One sweeper at a time: another one that finds the lease taken does nothing. The lease is
+        left to run out, so that two schedulers do not sweep in turn. Raises CacheUnavailable; the
+        next sweep starts over.
+        """
+        done = Sweep()
+        budget_s = self.settings.compensate_budget_s
+        if not await self.cache.take_lease(LEASE, self._owner, budget_s + LEASE_MARGIN_S):
+            return done
+        try:
+            async with asyncio.timeout(budget_s):
+                await self._sweep_all(done)
+        except TimeoutError:
+            logger.warning("sweep out of time", extra={"action": "compensation.out_of_time"})
+        if done.examined:
+            logger.info("swept", extra={"action": "compensation.swept", **_counts(done)})
+        return done
+
+    async def _sweep_all(self, done: Sweep) -> None:
+        before_ms = self.clock_ms() - round(self.settings.compensate_after_s * 1000)
+        after: PendingEntry | None = None
+        while entries := await self.cache.pending(
+            before_ms=before_ms, limit=self.settings.compensate_batch, after=after
+        ):
+            after = entries[-1]
+            done.examined += len(entries)
+            await self._repair([entry.message_id for entry in entries], done)
+
+    async def _repair(self, ids: Sequence[int], done: Sweep) -> None:
+        cached = await self.cache.get(ids)
+        try:
+            rows = await self.store.get(ids)
+        except StoreUnavailable:
+            rows = {}
+        stored = [row for i, row in rows.items() if not _ahead(cached.get(i), row)]
+        if stored:
+            await self.cache.mark_stored(stored)
+            done.confirmed += len(stored)
+        known = {row.id for row in stored}
+        stuck = [cached[i] for i in ids if i in cached and i not in known]
+        for message_id in ids:
+            if message_id not in cached and message_id not in rows:
+                done.without_detail += 1
+                logger.error(
+                    "pending without its message; the log may still bring it",
+                    extra={"action": "compensation.no_detail", "message_id": message_id},
+                )
+        if stuck:
+            await self._push_on(stuck, done)
+
+    async def _push_on(self, stuck: Sequence[Message], done: Sweep) -> None:
+        attempts = await self.cache.retry(stuck)
+        again = [m for m in stuck if attempts[m.id] <= self.settings.compensate_attempts]
+        appended = set() if done.log_away else await self._append(again)
+        done.log_away |= bool(again) and not appended
+        done.appended += len(appended)
+        direct = [m for m in stuck if m.id not in appended]
+        if not direct:
+            return
+        try:
+            persisted = await persist(self.store, direct)
+        except StoreUnavailable:
+            logger.warning("store unavailable", extra={"action": "compensation.store_unavailable"})
+            return
+        await mark(self.cache, persisted)
+        done.applied += len(persisted.rows)
+        if persisted.refused:
+            await self._set_aside(persisted.refused, attempts, done)
+
+    async def _append(self, messages: Sequence[Message]) -> set[int]:
+        """Append again; returns the ids that the log has confirmed."""
+        records = [
+            OutgoingRecord(key=m.conversation_id.encode(), value=encode_event(m)) for m in messages
+        ]
+        futures = await self.log.append(self.settings.topic, records) if records else []
+        outcomes = await asyncio.gather(*futures, return_exceptions=True)
+        return {
+            message.id
+            for message, outcome in zip(messages, outcomes, strict=True)
+            if not isinstance(outcome, BaseException)
+        }
+
+    async def _set_aside(
+        self,
+        refused: Sequence[tuple[Message, str, str]],
+        attempts: dict[int, int],
+        done: Sweep,
+    ) -> None:
+        letters = [
+            DeadLetter(
+                topic=self.settings.topic,
+                partition=-1,  # it did not come out of the log
+                offset=str(message.id),
+                key=message.conversation_id.encode(),
+                value=encode_event(message),
+                reason=reason,
+                error=error,
+                attempts=attempts[message.id],
+                message_id=message.id,
+            )
+            for message, reason, error in refused
+        ]
+        try:
+            await set_aside(
+                letters,
+                [message for message, _, _ in refused],
+                topic=self.settings.dead_letter_topic,
+                log=self.log,
+                store=self.store,
+                cache=self.cache,
+            )
+        except BackendError:
+            logger.warning("not set aside", extra={"action": "compensation.not_set_aside"})
+            return
+        done.set_aside += len(letters)
+
+
+def _ahead(cached: Message | None, row: Message) -> bool:
+    """The cache knows of a recall that the row lacks."""
+    return cached is not None and join(row, cached).status is not row.status
+
+
+def _counts(done: Sweep) -> dict[str, int]:
+    return {name: getattr(done, name) for name in Sweep.__slots__}

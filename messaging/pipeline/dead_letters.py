@@ -1,0 +1,60 @@
+"""Set aside what cannot be persisted: into the dead-letter topic and the store, out of pending."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from messaging.events import Message
+from messaging.ports import DeadLetter, EventLog, MessageCache, MessageStore, OutgoingRecord
+
+logger = logging.getLogger(__name__)
+
+
+async def set_aside(
+    letters: Sequence[DeadLetter],
+    messages: Sequence[Message],
+    *,
+    topic: str,
+    log: EventLog,
+    store: MessageStore,
+    cache: MessageCache,
+) -> None:
+    """Keep the letters for people; `messages` are the readable ones among them.
+
+    Raises LogUnavailable, StoreUnavailable or CacheUnavailable until all three know; a repeat may
+    append a letter to the topic twice, and keeps it in the store once.
+    """
+    for letter in letters:
+        logger.error(
+            "dead letter",
+            extra={
+                "action": "dead_letter.kept",
+                "reason": letter.reason,
+                "partition": letter.partition,
+                "position": letter.offset,
+                "message_id": letter.message_id,
+            },
+        )
+    futures = await log.append(topic, [_record(letter) for letter in letters])
+    for future in futures:
+        await future
+    await store.save_dead_letters(letters)
+    if messages:
+        await cache.park(messages)
+
+
+def _record(letter: DeadLetter) -> OutgoingRecord:
+    headers = {
+        "reason": letter.reason,
+        "exception": letter.error,
+        "source-topic": letter.topic,
+        "source-partition": str(letter.partition),
+        "source-offset": letter.offset,
+        "attempts": str(letter.attempts),
+    }
+    return OutgoingRecord(
+        key=letter.key,
+        value=letter.value,
+        headers=tuple((name, text.encode()) for name, text in headers.items()),
+    )

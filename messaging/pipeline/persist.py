@@ -1,0 +1,59 @@
+"""Persist message states, setting aside the ones that the database refuses.
+
+The consumer and the compensation both store through here, and only through here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from messaging.errors import BadData
+from messaging.events import Message
+from messaging.ports import MessageCache, MessageStore
+
+
+@dataclass(slots=True)
+class Persisted:
+    """`rows` are stored; `folded` repeat an earlier send; `refused` belong in the dead letters."""
+
+    rows: list[Message] = field(default_factory=list)
+    folded: dict[int, Message] = field(default_factory=dict)
+    refused: list[tuple[Message, str, str]] = field(default_factory=list)  # message, reason, error
+
+
+async def persist(store: MessageStore, messages: Sequence[Message]) -> Persisted:
+    """Store every state that can be stored; a refused one never keeps its neighbours out.
+
+    A batch with bad data is halved until the bad one is alone: n poison messages among m cost
+    about 2 n log2 m calls. Raises StoreUnavailable; what was stored by then stays, and a repeat
+    changes nothing about it.
+    """
+    done = Persisted()
+    parts = [list(messages)] if messages else []
+    while parts:
+        part = parts.pop()
+        try:
+            result = await store.apply(part)
+        except BadData as error:
+            if len(part) == 1:
+                done.refused.append((part[0], "bad_data", str(error)))
+            else:
+                half = len(part) // 2
+                parts += [part[half:], part[:half]]
+            continue
+        done.rows += result.rows
+        done.folded |= result.folded
+        done.refused += [
+            (message, "id_conflict", "this id belongs to another message")
+            for message in result.conflicts
+        ]
+    return done
+
+
+async def mark(cache: MessageCache, done: Persisted) -> None:
+    """Tell the cache what is stored. Raises CacheUnavailable; repeat it until it goes through."""
+    if done.rows:
+        await cache.mark_stored(done.rows)
+    if done.folded:
+        await cache.mark_folded(done.folded)

@@ -1,0 +1,63 @@
+"""Who may see what: the party of a conversation, and where a message is found."""
+
+from __future__ import annotations
+
+from messaging.errors import (
+    CacheUnavailable,
+    GroupNotFound,
+    MessageNotFound,
+    NotAMember,
+    StoreUnavailable,
+    TemporarilyUnavailable,
+)
+from messaging.events import ChatType, Message
+from messaging.service.backends import Backends
+
+
+async def check_member(backends: Backends, *, group_id: int, user_id: int) -> None:
+    """Raises GroupNotFound, NotAMember, and TemporarilyUnavailable when it cannot be known."""
+    try:
+        member = await backends.directory.is_member(group_id, user_id)
+    except StoreUnavailable as error:
+        raise TemporarilyUnavailable from error
+    if member is None:
+        raise GroupNotFound
+    if not member:
+        raise NotAMember
+
+
+async def access_message(backends: Backends, message_id: int, *, user_id: int) -> Message:
+    """The message at its latest state, if this user is of its party.
+
+    Raises MessageNotFound alike for a stranger and for an absent one, TemporarilyUnavailable when a
+    part that might know it is away.
+    """
+    message = await _find(backends, message_id)
+    if message is None or not await _is_party(backends, message, user_id):
+        raise MessageNotFound
+    return message
+
+
+async def _find(backends: Backends, message_id: int) -> Message | None:
+    cache_answered = True
+    try:
+        if cached := (await backends.cache.get([message_id])).get(message_id):
+            return cached
+    except CacheUnavailable:
+        cache_answered = False
+    try:
+        row = (await backends.store.get([message_id])).get(message_id)
+    except StoreUnavailable as error:
+        raise TemporarilyUnavailable from error
+    if row is None and not cache_answered:
+        raise TemporarilyUnavailable
+    return row
+
+
+async def _is_party(backends: Backends, message: Message, user_id: int) -> bool:
+    if message.chat_type is ChatType.PRIVATE:
+        return user_id in (message.from_user_id, message.to_id)
+    try:
+        return bool(await backends.directory.is_member(message.to_id, user_id))
+    except StoreUnavailable as error:
+        raise TemporarilyUnavailable from error

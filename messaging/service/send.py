@@ -1,0 +1,186 @@
+"""Send a message: who may, which id, and how durable before the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+
+from messaging.errors import (
+    BackendError,
+    BadData,
+    CacheUnavailable,
+    ClientMsgIdReused,
+    IdsUnavailable,
+    SendFailed,
+    StoreUnavailable,
+    UserNotFound,
+)
+from messaging.events import ChatType, Message, PersistStatus, encode_event, hash_body
+from messaging.ids import conversation_id, time_of_id
+from messaging.pipeline.accept import Durability
+from messaging.ports import OutgoingRecord
+from messaging.requests import Ack, SendRequest
+from messaging.service.access import check_member
+from messaging.service.backends import Backends
+
+logger = logging.getLogger(__name__)
+
+FIRST_LOOK_S = 0.01
+LAST_LOOK_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a sender is told; for a repeated send, of the first one."""
+
+    message_id: int
+    conversation_id: str
+    send_time: int
+    persist_status: PersistStatus
+    durability: Durability
+    client_msg_id: str | None
+
+
+async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> Receipt:
+    """Accept a message, or find the earlier send that it repeats.
+
+    Raises UserNotFound, GroupNotFound, NotAMember, ClientMsgIdReused, TooManyRequests, SendFailed
+    and IdsUnavailable. After SendFailed the message may still appear: retry with the same
+    clientMsgId, which answers with the first id.
+    """
+    await _check_target(backends, request, sender_id)
+    message = _compose(backends, request, sender_id)
+    if backends.settings.mode_of(request.chat_type) == "sync":
+        return await _send_sync(backends, message)
+    accepted = await backends.acceptor.accept(message, ack=request.ack)
+    if accepted.repeats is not None:
+        if accepted.repeats.body_hash != message.body_hash:
+            raise ClientMsgIdReused
+        receipt = await _receipt_of_first(backends, message, accepted.repeats.message_id)
+    else:
+        receipt = _receipt(accepted.message, accepted.durability)
+    if request.ack is Ack.STORE and receipt.durability is not Durability.STORE:
+        return await _wait_stored(backends, receipt)
+    return receipt
+
+
+async def _check_target(backends: Backends, request: SendRequest, sender_id: int) -> None:
+    if request.chat_type is ChatType.GROUP:
+        await check_member(backends, group_id=request.target_id, user_id=sender_id)
+    elif not await backends.directory.user_exists(request.target_id):
+        raise UserNotFound
+
+
+def _compose(backends: Backends, request: SendRequest, sender_id: int) -> Message:
+    message_id = backends.ids.next_id()
+    return Message(
+        id=message_id,
+        conversation_id=conversation_id(
+            chat_type=request.chat_type, user_id=sender_id, target_id=request.target_id
+        ),
+        from_user_id=sender_id,
+        to_id=request.target_id,
+        chat_type=request.chat_type,
+        msg_type=request.msg_type,
+        content=request.content,
+        url=request.url,
+        at_user_ids=request.at_user_ids,
+        client_msg_id=request.client_msg_id,
+        body_hash=hash_body(
+            to_id=request.target_id,
+            chat_type=request.chat_type,
+            msg_type=request.msg_type,
+            content=request.content,
+            url=request.url,
+            at_user_ids=request.at_user_ids,
+        ),
+        send_time=time_of_id(message_id),
+    )
+
+
+def _receipt(message: Message, durability: Durability) -> Receipt:
+    return Receipt(
+        message_id=message.id,
+        conversation_id=message.conversation_id,
+        send_time=message.send_time,
+        persist_status=(
+            PersistStatus.PERSISTED if durability is Durability.STORE else PersistStatus.PENDING
+        ),
+        durability=durability,
+        client_msg_id=message.client_msg_id,
+    )
+
+
+async def _receipt_of_first(backends: Backends, repeat: Message, first_id: int) -> Receipt:
+    """The first send's receipt; its time is in its id, its conversation is the repeat's own."""
+    stored = await _is_stored(backends, first_id)
+    return Receipt(
+        message_id=first_id,
+        conversation_id=repeat.conversation_id,
+        send_time=time_of_id(first_id),
+        persist_status=PersistStatus.PERSISTED if stored else PersistStatus.PENDING,
+        durability=Durability.STORE if stored else Durability.CACHE,
+        client_msg_id=repeat.client_msg_id,
+    )
+
+
+async def _is_stored(backends: Backends, message_id: int) -> bool:
+    try:
+        cached = (await backends.cache.get([message_id])).get(message_id)
+    except CacheUnavailable:
+        cached = None
+    if cached is not None:
+        return cached.persist_status is PersistStatus.PERSISTED
+    try:
+        return message_id in await backends.store.get([message_id])
+    except StoreUnavailable:
+        return False
+
+
+async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
+    """Look until the message is stored or the wait's bound is reached; the answer says which."""
+    wait_s = FIRST_LOOK_S
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + backends.settings.store_ack_timeout_s
+    while loop.time() < deadline:
+        await asyncio.sleep(wait_s)
+        if await _is_stored(backends, receipt.message_id):
+            return replace(
+                receipt, persist_status=PersistStatus.PERSISTED, durability=Durability.STORE
+            )
+        wait_s = min(wait_s * 2, LAST_LOOK_S)
+    return receipt
+
+
+async def _send_sync(backends: Backends, message: Message) -> Receipt:
+    """Store before answering: the mode of group chat, and the baseline to measure against."""
+    try:
+        result = await backends.store.apply([message])
+    except (StoreUnavailable, BadData) as error:
+        raise SendFailed from error
+    if result.conflicts:
+        raise IdsUnavailable("this message id belongs to another message")
+    if first := result.folded.get(message.id):
+        if first.body_hash != message.body_hash:
+            raise ClientMsgIdReused
+        return _receipt(first, Durability.STORE)
+    await _show(backends, result.rows[0])
+    return _receipt(message, Durability.STORE)
+
+
+async def _show(backends: Backends, row: Message) -> None:
+    """Bring a stored row into the cache; the log's consumer does it where the cache is away."""
+    try:
+        await backends.cache.mark_stored([row])
+        await backends.cache.add_details([row])
+    except CacheUnavailable:
+        record = OutgoingRecord(key=row.conversation_id.encode(), value=encode_event(row))
+        (future,) = await backends.log.append(backends.settings.topic, [record])
+        try:
+            await future
+        except BackendError:
+            logger.warning(
+                "a stored message is missing in the cache",
+                extra={"action": "send.not_shown", "message_id": row.id},
+            )
