@@ -1,15 +1,26 @@
 """What clients ask for, checked: the one place that knows the shape of a request. Pure.
 
 Both doors call these parsers with what they decoded, so that a request is judged alike at each.
-Every parser raises InvalidInput with all fields that are wrong.
+Every parser raises InvalidInput with all fields that are wrong. Unknown fields are ignored; null
+means absent.
 """
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
+from messaging import inputs
+from messaging.conf import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_PAGED_MESSAGES
+from messaging.errors import InvalidInput
 from messaging.events import ChatType, MsgType
+from messaging.inputs import Refusal, Refused
+
+T = TypeVar("T")
+D = TypeVar("D")
 
 
 class Ack(StrEnum):
@@ -41,3 +52,178 @@ class HistoryRequest:
     size: int
     page: int | None
     before_id: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """A user name in Unicode's NFKC form, as Django keeps it, and a password as it was sent."""
+
+    username: str
+    password: str
+
+
+class _Form:
+    """Reads fields one by one and remembers what is wrong with each.
+
+    A stand-in takes the place of a value that is wrong or missing; `close` raises then, so that
+    nobody sees one.
+    """
+
+    def __init__(self, source: object) -> None:
+        if not isinstance(source, Mapping):
+            raise InvalidInput({"body": [Refusal.BODY_NOT_OBJECT]})
+        self._source = source
+        self._errors: dict[str, list[str]] = {}
+
+    def has(self, field: str) -> bool:
+        return self._source.get(field) is not None
+
+    def take(self, field: str, read: Callable[[object], T], *, default: D) -> T | D:
+        if not self.has(field):
+            return default
+        try:
+            return read(self._source[field])
+        except Refused as refused:
+            self.refuse(field, refused.text)
+            return default
+
+    def need(self, field: str, read: Callable[[object], T], *, stand_in: T) -> T:
+        if not self.has(field):
+            self.refuse(field, Refusal.REQUIRED)
+        return self.take(field, read, default=stand_in)
+
+    def refuse(self, field: str, text: Refusal) -> None:
+        self._errors.setdefault(field, []).append(text)
+
+    def is_wrong(self, field: str) -> bool:
+        return field in self._errors
+
+    def close(self) -> None:
+        if self._errors:
+            raise InvalidInput(self._errors)
+
+
+def parse_send(body: object) -> SendRequest:
+    form = _Form(body)
+    chat_type = form.need("chatType", inputs.read_chat_type, stand_in=ChatType.PRIVATE)
+    msg_type = form.need("msgType", inputs.read_msg_type, stand_in=MsgType.TEXT)
+    target_id = _take_receiver(form, None if form.is_wrong("chatType") else chat_type)
+    content, url = _take_content(form, None if form.is_wrong("msgType") else msg_type)
+    at_user_ids = form.take("atUserIds", inputs.read_ids, default=())
+    client_msg_id = form.take("clientMsgId", inputs.read_client_msg_id, default=None)
+    ack = form.take("ack", _read_ack, default=Ack.LOG)
+    form.close()
+    return SendRequest(
+        chat_type=chat_type,
+        target_id=target_id,
+        msg_type=msg_type,
+        content=content,
+        url=url,
+        at_user_ids=at_user_ids,
+        client_msg_id=client_msg_id,
+        ack=ack,
+    )
+
+
+def parse_message_id(value: object, field: str = "messageId") -> int:
+    """The message id in a path; `field` names it when it is not one."""
+    form = _Form({field: value})
+    message_id = form.need(field, inputs.read_id, stand_in=0)
+    form.close()
+    return message_id
+
+
+def parse_message_reference(body: object) -> int:
+    """The `messageId` that a recall or a delete names."""
+    form = _Form(body)
+    message_id = form.need("messageId", inputs.read_id, stand_in=0)
+    form.close()
+    return message_id
+
+
+def parse_history(query: Mapping[str, str]) -> HistoryRequest:
+    form = _Form(query)
+    chat_type = form.need("chatType", _read_chat_type_digit, stand_in=ChatType.PRIVATE)
+    target_id = form.need("targetId", inputs.read_id, stand_in=0)
+    size = form.take("size", _read_size, default=DEFAULT_PAGE_SIZE)
+    page = form.take("page", _read_page, default=1)
+    before_id = form.take("beforeId", inputs.read_id, default=None)
+    if form.has("page") and form.has("beforeId"):
+        form.refuse("page", Refusal.PAGE_OR_CURSOR)
+        form.refuse("beforeId", Refusal.PAGE_OR_CURSOR)
+    elif page * size > MAX_PAGED_MESSAGES:
+        form.refuse("page", Refusal.PAGE_TOO_DEEP)
+    form.close()
+    return HistoryRequest(
+        chat_type=chat_type,
+        target_id=target_id,
+        size=size,
+        page=page if before_id is None else None,
+        before_id=before_id,
+    )
+
+
+def parse_credentials(body: object) -> Credentials:
+    form = _Form(body)
+    username = form.need("username", inputs.read_text, stand_in="")
+    password = form.need("password", inputs.read_text, stand_in="")
+    form.close()
+    return Credentials(username=unicodedata.normalize("NFKC", username), password=password)
+
+
+def _take_receiver(form: _Form, chat_type: ChatType | None) -> int:
+    """The receiver's id; `chat_type` is None where it is not known."""
+    to_user_id = form.take("toUserId", inputs.read_id, default=0)
+    group_id = form.take("groupId", inputs.read_id, default=0)
+    has_user, has_group = form.has("toUserId"), form.has("groupId")
+    if has_user and has_group:
+        form.refuse("toUserId", Refusal.RECEIVER_BOTH)
+        form.refuse("groupId", Refusal.RECEIVER_BOTH)
+    elif not has_user and not has_group:
+        field = "groupId" if chat_type is ChatType.GROUP else "toUserId"
+        form.refuse(field, Refusal.RECEIVER_MISSING)
+    elif has_group and chat_type is ChatType.PRIVATE:
+        form.refuse("groupId", Refusal.RECEIVER_PRIVATE)
+    elif has_user and chat_type is ChatType.GROUP:
+        form.refuse("toUserId", Refusal.RECEIVER_GROUP)
+    return group_id if chat_type is ChatType.GROUP else to_user_id
+
+
+def _take_content(form: _Form, msg_type: MsgType | None) -> tuple[str, str | None]:
+    """The text and the address; an empty address means none."""
+    if msg_type is MsgType.TEXT:
+        content = form.need("content", inputs.read_content, stand_in="")
+    else:
+        content = form.take("content", inputs.read_caption, default="")
+    url = form.take("url", _read_url_or_none, default=None)
+    if msg_type not in (MsgType.TEXT, None) and url is None and not form.is_wrong("url"):
+        form.refuse("url", Refusal.REQUIRED)
+    return content, url
+
+
+def _read_url_or_none(value: object) -> str | None:
+    return None if value == "" else inputs.read_url(value)
+
+
+def _read_ack(value: object) -> Ack:
+    if not isinstance(value, str) or value not in tuple(Ack):
+        raise Refused(Refusal.ACK)
+    return Ack(value)
+
+
+def _read_chat_type_digit(value: object) -> ChatType:
+    return inputs.read_chat_type(inputs.read_number(value))
+
+
+def _read_size(value: object) -> int:
+    size = inputs.read_number(value)
+    if size is None or size > MAX_PAGE_SIZE:
+        raise Refused(Refusal.SIZE)
+    return size
+
+
+def _read_page(value: object) -> int:
+    page = inputs.read_number(value)
+    if page is None:
+        raise Refused(Refusal.PAGE)
+    return page

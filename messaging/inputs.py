@@ -1,0 +1,188 @@
+"""The values that a client may send, one reader a kind: a value comes out typed, or is refused.
+
+`requests` composes them. Nothing here knows a request, a framework or a field's name. Text is
+never trimmed or normalised: it is judged as it was sent.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from messaging.conf import (
+    MAX_AT_USERS,
+    MAX_CONTENT_BYTES,
+    MAX_CONTENT_CODE_POINTS,
+    MAX_PAGE_SIZE,
+    MAX_URL_CHARACTERS,
+)
+from messaging.events import ID_MAX, ChatType, MsgType
+
+CLIENT_MSG_ID_CHARACTERS = 64
+
+
+class Refusal(StrEnum):
+    """Every text that names what is wrong with a field; the doors translate them."""
+
+    REQUIRED = "This field is required."
+    NOT_TEXT = "This must be text."
+    NOT_AN_ID = f"This must be an id: a whole number from 1 to {ID_MAX}, in digits."
+    CHAT_TYPE = "This must be 1 (private) or 2 (group)."
+    MSG_TYPE = "This must be 1 (text), 2 (image), 3 (video), 4 (file) or 5 (voice)."
+    NUL = "This must not contain the NUL character."
+    SURROGATE = "This is not valid Unicode: it contains half of a surrogate pair."
+    BLANK = "This must contain something that can be seen."
+    CONTENT_TOO_LONG = f"This must have at most {MAX_CONTENT_CODE_POINTS:,} characters."
+    CONTENT_TOO_LARGE = f"This must have at most {MAX_CONTENT_BYTES:,} bytes of UTF-8."
+    URL = "This must be an http or https address, or a path that begins with one slash."
+    URL_TOO_LONG = f"This must have at most {MAX_URL_CHARACTERS:,} characters."
+    NOT_A_LIST = "This must be a list of ids."
+    TOO_MANY_IDS = f"This must have at most {MAX_AT_USERS} ids."
+    CLIENT_MSG_ID = f"This must be 1 to {CLIENT_MSG_ID_CHARACTERS} printable ASCII characters."
+    ACK = "This must be cache, log or store."
+    RECEIVER_MISSING = "A private message needs toUserId, a group message groupId."
+    RECEIVER_BOTH = "Give toUserId or groupId, not both."
+    RECEIVER_PRIVATE = "A private message goes to toUserId."
+    RECEIVER_GROUP = "A group message goes to groupId."
+    PAGE = "This must be a whole number from 1, in digits."
+    SIZE = f"This must be a whole number from 1 to {MAX_PAGE_SIZE}, in digits."
+    PAGE_TOO_DEEP = "Pages do not reach this far back; go on with beforeId."
+    PAGE_OR_CURSOR = "Give page or beforeId, not both."
+    BODY_NOT_JSON = "The body must be valid JSON in UTF-8."
+    BODY_NOT_OBJECT = "The body must be a JSON object."
+    BODY_TOO_DEEP = "The body is nested too deeply."
+    QUERY = "The query string cannot be read."
+    USERNAME_LENGTH = "A user name has 3 to 32 characters."
+
+
+class Refused(ValueError):
+    """This value cannot be taken; `text` says why."""
+
+    def __init__(self, text: Refusal) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+# Characters that show nothing, beside the separators, controls and formats of Unicode: the rest of
+# Default_Ignorable_Code_Point, and the blanks among letters and symbols.
+_INVISIBLE = frozenset(
+    chr(code)
+    for first, last in (
+        (0x034F, 0x034F),  # combining grapheme joiner
+        (0x115F, 0x1160),  # Hangul fillers
+        (0x17B4, 0x17B5),  # Khmer inherent vowels
+        (0x180B, 0x180F),  # Mongolian variation selectors
+        (0x2065, 0x2065),
+        (0x2800, 0x2800),  # Braille blank
+        (0x3164, 0x3164),  # Hangul filler
+        (0xFE00, 0xFE0F),  # variation selectors
+        (0xFFA0, 0xFFA0),  # halfwidth Hangul filler
+        (0xFFF0, 0xFFF8),
+        (0x1D159, 0x1D159),  # musical null note head
+        (0xE0000, 0xE0FFF),  # tags and further variation selectors
+    )
+    for code in range(first, last + 1)
+)
+_INVISIBLE_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+_DIGITS = re.compile(r"[1-9][0-9]{0,18}")
+
+
+def is_invisible(character: str) -> bool:
+    return unicodedata.category(character) in _INVISIBLE_CATEGORIES or character in _INVISIBLE
+
+
+def read_number(value: object) -> int | None:
+    """The number from 1 that a string of ASCII digits spells, without sign, space or leading 0."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    return None
+
+
+def read_id(value: object) -> int:
+    """An id: a JSON integer or its digits, 1 to 2^63-1."""
+    number = value if type(value) is int else read_number(value)
+    if number is None or not 1 <= number <= ID_MAX:
+        raise Refused(Refusal.NOT_AN_ID)
+    return number
+
+
+def read_chat_type(value: object) -> ChatType:
+    if type(value) is not int or value not in tuple(ChatType):
+        raise Refused(Refusal.CHAT_TYPE)
+    return ChatType(value)
+
+
+def read_msg_type(value: object) -> MsgType:
+    if type(value) is not int or value not in tuple(MsgType):
+        raise Refused(Refusal.MSG_TYPE)
+    return MsgType(value)
+
+
+def read_text(value: object) -> str:
+    """Any text that every part of the service can hold: no NUL, no half of a surrogate pair."""
+    if not isinstance(value, str):
+        raise Refused(Refusal.NOT_TEXT)
+    if "\0" in value:
+        raise Refused(Refusal.NUL)
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise Refused(Refusal.SURROGATE)
+    return value
+
+
+def read_caption(value: object) -> str:
+    """Text within the limits of a message; it may be blank."""
+    text = read_text(value)
+    if len(text) > MAX_CONTENT_CODE_POINTS:
+        raise Refused(Refusal.CONTENT_TOO_LONG)
+    if len(text.encode()) > MAX_CONTENT_BYTES:
+        raise Refused(Refusal.CONTENT_TOO_LARGE)
+    return text
+
+
+def read_content(value: object) -> str:
+    """Text within the limits of a message, with something to be seen in it."""
+    text = read_caption(value)
+    if all(map(is_invisible, text)):
+        raise Refused(Refusal.BLANK)
+    return text
+
+
+def read_url(value: object) -> str:
+    """An address with scheme http or https and a host, or a path of this site."""
+    url = read_text(value)
+    if len(url) > MAX_URL_CHARACTERS:
+        raise Refused(Refusal.URL_TOO_LONG)
+    if "\\" in url or any(map(is_invisible, url)):
+        raise Refused(Refusal.URL)
+    if url.startswith("/"):
+        if url.startswith("//"):  # a browser takes it for another host
+            raise Refused(Refusal.URL)
+        return url
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port  # each may find that it is none
+    except ValueError as error:
+        raise Refused(Refusal.URL) from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise Refused(Refusal.URL)
+    return url
+
+
+def read_ids(value: object) -> tuple[int, ...]:
+    """A list of ids, each once, in their order."""
+    if not isinstance(value, list):
+        raise Refused(Refusal.NOT_A_LIST)
+    if len(value) > MAX_AT_USERS:
+        raise Refused(Refusal.TOO_MANY_IDS)
+    return tuple(dict.fromkeys(map(read_id, value)))
+
+
+def read_client_msg_id(value: object) -> str:
+    printable = isinstance(value, str) and value.isascii() and value.isprintable()
+    if not isinstance(value, str) or not printable:
+        raise Refused(Refusal.CLIENT_MSG_ID)
+    if not 1 <= len(value) <= CLIENT_MSG_ID_CHARACTERS:
+        raise Refused(Refusal.CLIENT_MSG_ID)
+    return value
