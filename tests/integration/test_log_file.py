@@ -1,0 +1,36 @@
+"""The log file under several processes at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+WRITER = """
+import logging.config, sys
+from pathlib import Path
+from imsite.logs import logging_config
+config = logging_config(directory=Path(sys.argv[1]), level="INFO", style="plain")
+config["handlers"]["file"] |= {"maxBytes": 20_000, "backupCount": 100}
+logging.config.dictConfig(config)
+for number in range(1_000):
+    logging.getLogger("writer").info("line", extra={"writer": sys.argv[2], "number": number})
+"""
+
+
+def test_processes_that_write_and_rotate_together_lose_no_line(tmp_path: Path) -> None:
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, tmp_path, name], stdout=subprocess.DEVNULL)
+        for name in ("one", "two", "three")
+    ]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    files = list(tmp_path.glob("im-message.log*"))
+    assert len(files) > 5
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    told = {tuple(line.split()[-2:]) for line in lines}
+    assert len(lines) == 3_000
+    assert told == {
+        (f"writer={name}", f"number={number}")
+        for name in ("one", "two", "three")
+        for number in range(1_000)
+    }
