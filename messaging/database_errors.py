@@ -1,0 +1,51 @@
+"""What a database's error means for the caller: try again, or give this value up. Pure.
+
+Used by `database_threads` alone. An error about a value is told as BadData. Everything else holds
+the batch: what is about the server (a deadlock, a full disk, a missing table) heals, and nothing is
+lost until then.
+"""
+
+from __future__ import annotations
+
+from django.db import DataError, Error, IntegrityError
+
+from messaging.errors import BackendError, BadData, StoreUnavailable
+
+MYSQL_BAD_DATA = {
+    1048: "not null",
+    1153: "packet too large",  # halving the batch helps, or finds the one
+    1264: "out of range",
+    1265: "truncated",
+    1267: "mix of collations",  # a character that the column's character set does not have
+    1292: "wrong value",
+    1300: "wrong character set",
+    1364: "no default",
+    1366: "wrong value",  # also a character that the column cannot hold
+    1406: "too long",
+    1451: "foreign key",
+    1452: "foreign key",
+    1526: "no partition",
+    1690: "out of range",
+    3819: "check",  # MySQL
+    3988: "wrong character set",
+    4025: "check",  # MariaDB
+}
+MYSQL_DUPLICATE = 1062
+
+
+def translate(error: Exception, *, vendor: str) -> BackendError:
+    """The typed error to raise in place of a driver's. Its text shows no value of a message."""
+    name = type(error).__name__
+    code = error.args[0] if error.args else None
+    if vendor == "mysql" and isinstance(code, int):
+        if meaning := MYSQL_BAD_DATA.get(code):
+            return BadData(f"{name} {code}: {meaning}")
+        if code == MYSQL_DUPLICATE:
+            # Another process inserted this id just now: a repeat reads the row and compares it.
+            return StoreUnavailable(f"{name} {code}: a race")
+        name = f"{name} {code}"
+    if isinstance(error, (DataError, IntegrityError)):
+        return BadData(name)
+    if not isinstance(error, Error):
+        return BadData(name)  # a number or a text that the driver cannot even send
+    return StoreUnavailable(name)

@@ -1,0 +1,123 @@
+"""MessageStore over Django's database: SQLite, MySQL or MariaDB.
+
+Built by `wiring`. It takes its statements from `tables` and its transaction from `apply`; it knows
+no use case. A delete, a lease and a dead letter are statements of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from messaging import models
+from messaging.conf import Settings
+from messaging.database_threads import DatabaseThreads
+from messaging.events import Message
+from messaging.ports import ApplyResult, Claim, DeadLetter, Deletes, Tail
+from messaging.store.apply import apply_batch
+from messaging.store.tables import Tables, chunks
+
+THREADS = 8
+Result = TypeVar("Result")
+
+
+class DatabaseStore:
+    """`ports.MessageStore`; each call ends within `store_timeout_s` (StoreUnavailable)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._threads = DatabaseThreads(
+            name="store", threads=THREADS, timeout_s=settings.store_timeout_s
+        )
+
+    async def apply(self, messages: Sequence[Message]) -> ApplyResult:
+        if not messages:
+            return ApplyResult()
+        return await self._threads.run(lambda connection: apply_batch(connection, messages))
+
+    async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
+        return await self._with_tables(lambda tables: tables.messages(message_ids))
+
+    async def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
+        return await self._with_tables(
+            lambda tables: tables.page(conversation_id, before=before, limit=limit)
+        )
+
+    async def page_ids(self, conversation_id: str, *, before: int | None, limit: int) -> list[int]:
+        return await self._with_tables(
+            lambda tables: tables.page_ids(conversation_id, before=before, limit=limit)
+        )
+
+    async def tail(self, conversation_id: str, *, limit: int) -> Tail:
+        return await self._with_tables(lambda tables: tables.tail(conversation_id, limit=limit))
+
+    async def find_claims(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Claim]:
+        return await self._with_tables(lambda tables: tables.claims(claims))
+
+    async def delete_for_user(self, user_id: int, message_id: int) -> None:
+        await self._with_tables(lambda tables: tables.insert_delete(user_id, message_id))
+
+    async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]:
+        return await self._with_tables(lambda tables: tables.deleted_among(user_id, message_ids))
+
+    async def deletes_of(self, user_id: int, *, limit: int) -> Deletes:
+        ids = await self._with_tables(
+            lambda tables: tables.newest_deletes(user_id, limit=limit + 1)
+        )
+        return Deletes(tuple(ids[:limit]), floor=ids[limit] if len(ids) > limit else 0)
+
+    async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        await self._threads.run(lambda connection: _save_dead_letters(connection, letters))
+
+    async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
+        def take(connection: BaseDatabaseWrapper) -> bool:
+            with transaction.atomic(using=connection.alias):
+                return Tables(connection).take_lease(name, owner, round(ttl_s * 1000))
+
+        return await self._threads.run(take)
+
+    async def drop_lease(self, name: str, owner: str) -> None:
+        await self._with_tables(lambda tables: tables.drop_lease(name, owner))
+
+    async def ping(self) -> None:
+        await self._with_tables(lambda tables: tables.ping())
+
+    async def close(self) -> None:
+        await self._threads.close()
+
+    async def _with_tables(self, job: Callable[[Tables], Result]) -> Result:
+        return await self._threads.run(lambda connection: job(Tables(connection)))
+
+
+def _save_dead_letters(connection: BaseDatabaseWrapper, letters: Sequence[DeadLetter]) -> None:
+    """Insert those whose position is not known. Nothing in a letter may be refused: texts are cut
+    to their columns, and what is not text is escaped."""
+    rows = [
+        models.DeadLetter(
+            topic=letter.topic,
+            partition=letter.partition,
+            offset=letter.offset,
+            key=letter.key,
+            value=letter.value,
+            reason=_cut(letter.reason, models.DEAD_LETTER_REASON_LENGTH),
+            error=_cut(letter.error, models.DEAD_LETTER_ERROR_LENGTH),
+            attempts=letter.attempts,
+            message_id=letter.message_id,
+        )
+        for letter in letters
+    ]
+    position = ["topic", "partition", "offset"]
+    named = connection.features.supports_update_conflicts_with_target
+    for part in chunks(rows, size_of=lambda row: 16_384 + 2 * (len(row.key) + len(row.value))):
+        models.DeadLetter.objects.using(connection.alias).bulk_create(
+            part,
+            update_conflicts=True,  # to itself: on MySQL, ignoring conflicts would cut values
+            update_fields=["topic"],
+            unique_fields=position if named else None,
+        )
+
+
+def _cut(text: str, length: int) -> str:
+    return text.encode(errors="backslashreplace").decode()[:length]

@@ -1,0 +1,46 @@
+"""What the tables' statements need to know about a database; `mysql` and `sqlite` say it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from messaging.store import mysql, sqlite
+
+
+class Dialect(Protocol):
+    """The few words of SQL in which the databases differ."""
+
+    @property
+    def BY_PRIMARY_KEY(self) -> str:
+        """After a table's name: look rows up by the primary key, whatever the statistics say."""
+
+    @property
+    def FOR_UPDATE(self) -> str:
+        """After a SELECT: hold its rows until the transaction ends."""
+
+    @property
+    def GREATEST(self) -> str: ...
+
+    @property
+    def LEAST(self) -> str: ...
+
+    @property
+    def NOW_MS(self) -> str:
+        """Milliseconds since 1970 by the database's clock."""
+
+    def given(self, column: str) -> str:
+        """Inside `or_update`: the value that was to be inserted."""
+
+    def or_keep(self, key: str) -> str:
+        """After an INSERT: leave a row alone that has the same primary key."""
+
+    def or_update(self, key: str, assignments: str) -> str:
+        """After an INSERT: change a row instead that has the same primary key."""
+
+
+_DIALECTS: dict[str, Dialect] = {"mysql": mysql, "sqlite": sqlite}
+
+
+def dialect_of(vendor: str) -> Dialect:
+    """The dialect of a Django connection's `vendor`."""
+    return _DIALECTS[vendor]

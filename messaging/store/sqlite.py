@@ -1,0 +1,21 @@
+"""SQLite 3.31 and newer: its side of `Dialect`. A writing transaction has the whole database."""
+
+from __future__ import annotations
+
+BY_PRIMARY_KEY = ""
+FOR_UPDATE = ""
+GREATEST = "MAX"
+LEAST = "MIN"
+NOW_MS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+def given(column: str) -> str:
+    return f"excluded.{column}"
+
+
+def or_keep(key: str) -> str:
+    return f" ON CONFLICT ({key}) DO NOTHING"
+
+
+def or_update(key: str, assignments: str) -> str:
+    return f" ON CONFLICT ({key}) DO UPDATE SET {assignments}"

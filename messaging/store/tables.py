@@ -1,0 +1,230 @@
+"""The statements on the message tables: what is the same in every dialect, and all of it.
+
+Used by `apply` and `database`. Rows of every statement are sorted by primary key, because two
+writers that lock the same rows in different orders deadlock. Affected-row counts are never read:
+Django makes MySQL count found rows as changed ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from messaging.events import Message, Status
+from messaging.ports import Claim, Tail
+from messaging.store.dialect import Dialect, dialect_of
+from messaging.store.rows import COLUMNS, NO_USERS, client_msg_id, from_row, size_bytes, to_row
+
+ROWS_PER_STATEMENT = 500  # 8,000 values; SQLite takes 32,766
+BYTES_PER_STATEMENT = 4 * 1024 * 1024  # max_allowed_packet is 16 MiB or more
+MESSAGE = ", ".join(COLUMNS)
+CLAIM = "from_user_id = %s AND client_msg_id = %s"
+
+Item = TypeVar("Item")
+Key = tuple[int, str]  # (sender, clientMsgId)
+
+
+class Tables:
+    """The tables as one connection sees them; a transaction is the caller's."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = connection
+        self._dialect: Dialect = dialect_of(connection.vendor)
+
+    # messages
+
+    def messages(self, ids: Iterable[int]) -> dict[int, Message]:
+        found: dict[int, Message] = {}
+        for part in chunks(sorted(ids)):
+            query = f"SELECT {MESSAGE} FROM message WHERE id IN {_list(part)}"
+            found |= {row[0]: from_row(row) for row in self._read(query, part)}
+        return found
+
+    def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
+        rows = self._read(*_page(MESSAGE, conversation_id, before, limit))
+        return [from_row(row) for row in rows]
+
+    def page_ids(self, conversation_id: str, *, before: int | None, limit: int) -> list[int]:
+        return [row[0] for row in self._read(*_page("id", conversation_id, before, limit))]
+
+    def tail(self, conversation_id: str, *, limit: int) -> Tail:
+        """One statement, so that rows and total are of one moment."""
+        last_seq = "(SELECT last_seq FROM conversation WHERE id = %s)"
+        query, values = _page(f"{MESSAGE}, {last_seq}", conversation_id, None, limit)
+        rows = self._read(query, [conversation_id, *values])
+        return Tail(tuple(from_row(row) for row in rows), rows[0][-1] if rows else 0)
+
+    def insert_messages(self, messages: Sequence[Message]) -> None:
+        """Plain inserts: an id that is there by now is an error, never overwritten."""
+        for part in chunks(messages, size_of=size_bytes):
+            self._insert("message", COLUMNS, [to_row(message) for message in part])
+
+    def raise_messages(self, messages: Sequence[Message]) -> None:
+        """Join states into rows that exist (`events.join`): only upwards, `seq` stays."""
+        given, greatest, least = self._dialect.given, self._dialect.GREATEST, self._dialect.LEAST
+        status = f"{greatest}(status, {given('status')})"
+        new_time = given("recall_time")
+        unless_recalled = f"CASE WHEN {status} = {Status.RECALLED.value} THEN %s ELSE %s END"
+        times = f"COALESCE(recall_time, {new_time}), COALESCE({new_time}, recall_time)"
+        assignments = {
+            "content": unless_recalled % ("''", "content"),
+            "url": unless_recalled % ("NULL", "url"),
+            "at_user_ids": unless_recalled % (f"'{NO_USERS}'", "at_user_ids"),
+            "recall_time": f"{least}({times})",
+            "status": status,
+        }
+        suffix = self._dialect.or_update("id", _assignments(assignments))
+        for part in chunks(messages, size_of=size_bytes):
+            self._insert("message", COLUMNS, [to_row(message) for message in part], suffix)
+
+    # conversations
+
+    def lock_conversations(self, ids: Iterable[str]) -> dict[str, int]:
+        """Hold these conversations' rows, new ones too; returns each `last_seq`."""
+        last_seqs: dict[str, int] = {}
+        keep = self._dialect.or_keep("id")
+        for part in chunks(sorted(ids)):
+            rows = [(conversation_id, 0, 0) for conversation_id in part]
+            self._insert("conversation", ("id", "last_seq", "last_message_id"), rows, keep)
+            query = (
+                f"SELECT id, last_seq FROM conversation{self._dialect.BY_PRIMARY_KEY}"
+                f" WHERE id IN {_list(part)} ORDER BY id{self._dialect.FOR_UPDATE}"
+            )
+            last_seqs.update(self._read(query, part))
+        return last_seqs
+
+    def advance_conversations(self, newest: Mapping[str, tuple[int, int]]) -> None:
+        """Set `last_seq` and the last message's id; neither moves back."""
+        greatest, given = self._dialect.GREATEST, self._dialect.given
+        columns = ("last_seq", "last_message_id")
+        assignments = {name: f"{greatest}({name}, {given(name)})" for name in columns}
+        suffix = self._dialect.or_update("id", _assignments(assignments))
+        for part in chunks(sorted(newest)):
+            rows = [(conversation_id, *newest[conversation_id]) for conversation_id in part]
+            self._insert("conversation", ("id", *columns), rows, suffix)
+
+    # keys
+
+    def reserve_keys(self, claims: Mapping[Key, Claim]) -> dict[Key, Claim]:
+        """Write the keys that are free; returns whose each of them is now."""
+        columns = ("from_user_id", "client_msg_id", "message_id", "body_hash")
+        keep = self._dialect.or_keep("from_user_id, client_msg_id")
+        for part in chunks(sorted(claims)):
+            rows = [(*key, claims[key].message_id, claims[key].body_hash) for key in part]
+            self._insert("message_key", columns, rows, keep)
+        return self.claims(claims)
+
+    def claims(self, keys: Iterable[Key]) -> dict[Key, Claim]:
+        found = {}
+        for part in chunks(sorted(keys)):
+            query = (
+                "SELECT from_user_id, client_msg_id, message_id, body_hash FROM message_key"
+                f" WHERE {' OR '.join([f'({CLAIM})'] * len(part))}"
+            )
+            for user_id, key, message_id, body_hash in self._read(query, _flat(part)):
+                found[user_id, client_msg_id(key)] = Claim(message_id, body_hash)
+        return found
+
+    # deletes
+
+    def insert_delete(self, user_id: int, message_id: int) -> None:
+        keep = self._dialect.or_keep("user_id, message_id")
+        self._insert("message_delete", ("user_id", "message_id"), [(user_id, message_id)], keep)
+
+    def deleted_among(self, user_id: int, message_ids: Iterable[int]) -> set[int]:
+        found: set[int] = set()
+        for part in chunks(sorted(message_ids)):
+            query = (
+                "SELECT message_id FROM message_delete"
+                f" WHERE user_id = %s AND message_id IN {_list(part)}"
+            )
+            found.update(row[0] for row in self._read(query, [user_id, *part]))
+        return found
+
+    def newest_deletes(self, user_id: int, *, limit: int) -> list[int]:
+        query = (
+            "SELECT message_id FROM message_delete WHERE user_id = %s"
+            " ORDER BY message_id DESC LIMIT %s"
+        )
+        return [row[0] for row in self._read(query, [user_id, limit])]
+
+    # leases
+
+    def take_lease(self, name: str, owner: str, ttl_ms: int) -> bool:
+        now_ms = self._dialect.NOW_MS
+        self._execute(
+            f"INSERT INTO lease (name, owner, expires_at) VALUES (%s, %s, {now_ms} + %s)"
+            + self._dialect.or_keep("name"),
+            [name, owner, ttl_ms],
+        )
+        self._execute(
+            f"UPDATE lease SET owner = %s, expires_at = {now_ms} + %s"
+            f" WHERE name = %s AND (owner = %s OR expires_at <= {now_ms})",
+            [owner, ttl_ms, name, owner],
+        )
+        query = "SELECT 1 FROM lease WHERE name = %s AND owner = %s"
+        return bool(self._read(query, [name, owner]))
+
+    def drop_lease(self, name: str, owner: str) -> None:
+        self._execute("DELETE FROM lease WHERE name = %s AND owner = %s", [name, owner])
+
+    # the connection
+
+    def ping(self) -> None:
+        self._read("SELECT 1", [])
+
+    def _insert(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], suffix: str = ""
+    ) -> None:
+        values = ", ".join([_list(columns)] * len(rows))
+        query = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values}{suffix}"
+        self._execute(query, _flat(rows))
+
+    def _execute(self, query: str, values: Sequence[Any]) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(query, values)
+
+    def _read(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(query, values)
+            return list(cursor.fetchall())
+
+
+def chunks(
+    items: Sequence[Item], *, size_of: Callable[[Item], int] = lambda _: 0
+) -> Iterator[list[Item]]:
+    """The items in runs that fit one statement."""
+    part: list[Item] = []
+    taken_bytes = 0
+    for item in items:
+        size_bytes = size_of(item)
+        full = len(part) == ROWS_PER_STATEMENT or taken_bytes + size_bytes > BYTES_PER_STATEMENT
+        if part and full:
+            yield part
+            part, taken_bytes = [], 0
+        part.append(item)
+        taken_bytes += size_bytes
+    if part:
+        yield part
+
+
+def _page(
+    columns: str, conversation_id: str, before: int | None, limit: int
+) -> tuple[str, list[Any]]:
+    below, values = ("", []) if before is None else (" AND id < %s", [before])
+    query = f"SELECT {columns} FROM message WHERE conversation_id = %s{below}"
+    return f"{query} ORDER BY id DESC LIMIT %s", [conversation_id, *values, limit]
+
+
+def _list(items: Sequence[object]) -> str:
+    return f"({', '.join(['%s'] * len(items))})"
+
+
+def _flat(rows: Iterable[Sequence[Any]]) -> list[Any]:
+    return [value for row in rows for value in row]
+
+
+def _assignments(assignments: Mapping[str, str]) -> str:
+    return ", ".join(f"{column} = {value}" for column, value in assignments.items())
