@@ -1,0 +1,34 @@
+"""`manage.py demo_tokens`: users to try the service with, for scripts/run in development."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from rest_framework_simplejwt.tokens import AccessToken
+
+from messaging.models import ChatGroup
+
+FIXTURE = settings.BASE_DIR / "fixtures" / "demo.json"
+NAMES = ("alice", "bob")
+
+
+class Command(BaseCommand):
+    help = (
+        "Print an access token for each demo user, as shell assignments. Loads fixtures/demo.json "
+        "where neither they nor any group is there yet. Refuses to run in production."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.PRODUCTION:
+            raise CommandError("there are no demo users in production (IM_ENV)")
+        users = User.objects.filter(username__in=NAMES)
+        if not users.exists() and not ChatGroup.objects.exists():
+            call_command("loaddata", FIXTURE, verbosity=0)
+        for user in users.order_by("id"):
+            name = user.username.upper()
+            self.stdout.write(f"{name}_ID={user.pk}")
+            self.stdout.write(f"{name}={AccessToken.for_user(user)}")
