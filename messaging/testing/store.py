@@ -1,0 +1,189 @@
+"""The store and the directory in memory, held to the same contracts as the database.
+
+`down = True` makes every call fail as an outage does. Nothing survives the process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from messaging.errors import BadData, StoreUnavailable
+from messaging.events import Message, join
+from messaging.ports import ApplyResult, Claim, DeadLetter, Deletes, Tail
+
+MAX_CONTENT_CODE_POINTS = 5_000
+
+
+@dataclass(eq=False, slots=True)
+class MemoryStore:
+    """`ports.MessageStore`; the fields are the tables, for a test to look into."""
+
+    down: bool = False
+    messages: dict[int, Message] = field(default_factory=dict)
+    claims: dict[tuple[int, str], Claim] = field(default_factory=dict)
+    last_seqs: dict[str, int] = field(default_factory=dict)
+    deletes: set[tuple[int, int]] = field(default_factory=set)
+    dead_letters: dict[tuple[str, int, str], DeadLetter] = field(default_factory=dict)
+    leases: dict[str, tuple[str, float]] = field(default_factory=dict)  # owner, end
+    clock_s: Callable[[], float] = time.monotonic
+
+    async def apply(self, messages: Sequence[Message]) -> ApplyResult:
+        self._answer()
+        if any(len(message.content) > MAX_CONTENT_CODE_POINTS for message in messages):
+            raise BadData("content too long")
+        rows: dict[int, Message] = {}
+        owners: dict[int, int] = {}
+        conflicts: list[Message] = []
+        for message in sorted(messages, key=lambda m: m.id):
+            state = _incoming(message)
+            stored = self.messages.get(state.id)
+            if stored is None:
+                owner = self._owner(state)
+                if owner != state.id:
+                    owners[state.id] = owner
+                    self._recall_first(state, owner, rows)
+                    continue
+                rows[state.id] = self._insert(state)
+            elif _identity(stored) != _identity(state):
+                conflicts.append(message)
+            else:
+                rows[state.id] = self.messages[state.id] = join(stored, state)
+        return ApplyResult(
+            rows=tuple(rows[message_id] for message_id in sorted(rows)),
+            folded={message_id: self.messages[owner] for message_id, owner in owners.items()},
+            conflicts=tuple(conflicts),
+        )
+
+    async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
+        self._answer()
+        return {i: self.messages[i] for i in message_ids if i in self.messages}
+
+    async def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
+        self._answer()
+        return self._newest(conversation_id, before)[:limit]
+
+    async def page_ids(self, conversation_id: str, *, before: int | None, limit: int) -> list[int]:
+        return [m.id for m in await self.page(conversation_id, before=before, limit=limit)]
+
+    async def tail(self, conversation_id: str, *, limit: int) -> Tail:
+        rows = await self.page(conversation_id, before=None, limit=limit)
+        return Tail(tuple(rows), self.last_seqs.get(conversation_id, 0))
+
+    async def find_claims(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Claim]:
+        self._answer()
+        return {key: self.claims[key] for key in claims if key in self.claims}
+
+    async def delete_for_user(self, user_id: int, message_id: int) -> None:
+        self._answer()
+        self.deletes.add((user_id, message_id))
+
+    async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]:
+        self._answer()
+        return {i for i in message_ids if (user_id, i) in self.deletes}
+
+    async def deletes_of(self, user_id: int, *, limit: int) -> Deletes:
+        self._answer()
+        ids = sorted((i for user, i in self.deletes if user == user_id), reverse=True)
+        return Deletes(tuple(ids[:limit]), floor=ids[limit] if len(ids) > limit else 0)
+
+    async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        self._answer()
+        for letter in letters:
+            self.dead_letters.setdefault((letter.topic, letter.partition, letter.offset), letter)
+
+    async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
+        self._answer()
+        holder, end_s = self.leases.get(name, (owner, 0.0))
+        if holder != owner and self.clock_s() < end_s:
+            return False
+        self.leases[name] = (owner, self.clock_s() + ttl_s)
+        return True
+
+    async def drop_lease(self, name: str, owner: str) -> None:
+        self._answer()
+        if self.leases.get(name, ("", 0.0))[0] == owner:
+            del self.leases[name]
+
+    async def ping(self) -> None:
+        self._answer()
+
+    async def close(self) -> None:
+        pass
+
+    def _answer(self) -> None:
+        if self.down:
+            raise StoreUnavailable
+
+    def _owner(self, message: Message) -> int:
+        if message.client_msg_id is None:
+            return message.id
+        claim = Claim(message.id, message.body_hash)
+        key = (message.from_user_id, message.client_msg_id)
+        return self.claims.setdefault(key, claim).message_id
+
+    def _insert(self, message: Message) -> Message:
+        seq = self.last_seqs.get(message.conversation_id, 0) + 1
+        self.last_seqs[message.conversation_id] = seq
+        self.messages[message.id] = row = replace(message, seq=seq)
+        return row
+
+    def _recall_first(self, repeat: Message, owner: int, rows: dict[int, Message]) -> None:
+        first = self.messages[owner]
+        if repeat.recall_time is not None and repeat.body_hash == first.body_hash:
+            rows[owner] = self.messages[owner] = join(first, first.recalled(repeat.recall_time))
+
+    def _newest(self, conversation_id: str, before: int | None) -> list[Message]:
+        return sorted(
+            (
+                message
+                for message in self.messages.values()
+                if message.conversation_id == conversation_id
+                and (before is None or message.id < before)
+            ),
+            key=lambda m: m.id,
+            reverse=True,
+        )
+
+
+def _incoming(message: Message) -> Message:
+    bare = replace(message, seq=None)
+    return bare if bare.recall_time is None else bare.recalled(bare.recall_time)
+
+
+def _identity(message: Message) -> tuple[object, ...]:
+    return (
+        message.from_user_id,
+        message.conversation_id,
+        message.send_time,
+        message.client_msg_id,
+        message.body_hash,
+    )
+
+
+class MemoryDirectory:
+    """`ports.Directory`: everybody in `users` is known, those in `inactive` are locked out."""
+
+    def __init__(
+        self, users: Iterable[int] = (), groups: dict[int, set[int]] | None = None
+    ) -> None:
+        self.down = False
+        self.users = set(users)
+        self.inactive: set[int] = set()
+        self.groups = groups if groups is not None else {}
+
+    async def user_exists(self, user_id: int) -> bool:
+        return self.down or user_id in self.users
+
+    async def user_is_active(self, user_id: int) -> bool:
+        return self.down or (user_id in self.users and user_id not in self.inactive)
+
+    async def is_member(self, group_id: int, user_id: int) -> bool | None:
+        if self.down:
+            raise StoreUnavailable
+        members = self.groups.get(group_id)
+        return None if members is None else user_id in members
+
+    async def close(self) -> None:
+        pass
