@@ -16,7 +16,11 @@ class MessagingError(Exception):
     """Base of all errors of this application; the docstring of a subclass is its default text."""
 
     def __init__(self, text: str | None = None) -> None:
-        super().__init__(text or (self.__doc__ or "").strip().splitlines()[0])
+        super().__init__(text or self.default_text())
+
+    @classmethod
+    def default_text(cls) -> str:
+        return (cls.__doc__ or cls.__name__).strip().splitlines()[0]
 
 
 # --- told by adapters -----------------------------------------------------------------------
@@ -89,10 +93,40 @@ class InvalidInput(ApiError):
         return {"errors": {field: list(texts) for field, texts in self.errors.items()}}
 
 
+class AuthenticationRequired(ApiError):
+    """This needs a token."""
+
+    code = http_status = 401
+
+
+class PathNotFound(ApiError):
+    """There is nothing at this address."""
+
+    code = http_status = 404
+
+
+class MethodNotAllowed(ApiError):
+    """This address does not take this method."""
+
+    code = http_status = 405
+
+
+class RequestTimeout(ApiError):
+    """The request did not arrive in time."""
+
+    code = http_status = 408
+
+
 class BodyTooLarge(ApiError):
     """The request body is too large."""
 
     code = http_status = 413
+
+
+class ServerError(ApiError):
+    """Something went wrong here; it has been noted."""
+
+    code = http_status = 500
 
 
 class UserNameTaken(ApiError):

@@ -53,7 +53,7 @@ class Refusal(StrEnum):
     BODY_NOT_JSON = "The body must be valid JSON in UTF-8."
     BODY_NOT_OBJECT = "The body must be a JSON object."
     BODY_TOO_DEEP = "The body is nested too deeply."
-    QUERY = "The query string cannot be read."
+    REQUEST = "The address or the headers of this request cannot be read."
     USERNAME_LENGTH = "A user name has 3 to 32 characters."
 
 

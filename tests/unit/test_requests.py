@@ -40,7 +40,7 @@ def brief(value: object) -> str:
 def errors_of(parse: Any, given_input: object) -> dict[str, list[str]]:
     with pytest.raises(InvalidInput) as refused:
         parse(given_input)
-    return dict(refused.value.errors)
+    return {field: list(texts) for field, texts in refused.value.errors.items()}
 
 
 def send(**changes: Any) -> SendRequest:

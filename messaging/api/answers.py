@@ -1,0 +1,51 @@
+"""The envelope that every answer of the API comes in. Pure but for the clock and the language.
+
+Built here for any door: DRF's renderer, Django's error pages and the front door. Texts are in the
+language that Django has active; codes never change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from django.utils.translation import gettext
+
+from messaging.errors import ApiError, InvalidInput
+from messaging.ids import wall_clock_ms
+
+CONTENT_TYPE = "application/json"
+HEADERS = {"Cache-Control": "no-store"}
+
+Answer = dict[str, object]
+
+
+def success(data: object) -> Answer:
+    return _answer(200, "success", data)
+
+
+def failure(error: ApiError) -> Answer:
+    """The error as its client is told it: its class's text, never the detail that is logged."""
+    data: Mapping[str, object] | None = error.data
+    if isinstance(error, InvalidInput):
+        told = {field: [gettext(text) for text in texts] for field, texts in error.errors.items()}
+        data = {"errors": told}
+    return _answer(error.code, gettext(error.default_text()), data)
+
+
+def headers_of(error: ApiError) -> dict[str, str]:
+    headers = dict(HEADERS)
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
+    if error.http_status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="api"'
+    return headers
+
+
+def encode(answer: Answer) -> bytes:
+    """JSON in UTF-8, without whitespace and without escapes that are not needed."""
+    return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _answer(code: int, message: str, data: object) -> Answer:
+    return {"code": code, "message": message, "data": data, "timestamp": wall_clock_ms()}

@@ -1,0 +1,100 @@
+"""DRF's ends of the envelope: the renderer, and the handler of whatever a view raises.
+
+Named in `imsite.settings`. Anticipated errors are told and not logged; anything else is logged
+with its trace and told as a 500 without one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from rest_framework.exceptions import (
+    AuthenticationFailed,
+    NotAuthenticated,
+    ValidationError,
+)
+from rest_framework.exceptions import MethodNotAllowed as DrfMethodNotAllowed
+from rest_framework.renderers import BaseRenderer
+from rest_framework.response import Response
+from rest_framework_simplejwt.exceptions import InvalidToken
+
+from messaging.api import answers
+from messaging.errors import (
+    ApiError,
+    AuthenticationRequired,
+    InvalidInput,
+    MethodNotAllowed,
+    ServerError,
+    TemporarilyUnavailable,
+    TokenExpired,
+    WrongCredentials,
+)
+from messaging.inputs import Refusal
+
+logger = logging.getLogger(__name__)
+
+
+class EnvelopeRenderer(BaseRenderer):
+    """Wraps what a view answers; what `handle_exception` made is wrapped already."""
+
+    media_type = answers.CONTENT_TYPE
+    format = "json"
+    charset = None
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        assert renderer_context is not None
+        response: Response = renderer_context["response"]
+        for name, value in answers.HEADERS.items():
+            response[name] = value
+        return answers.encode(data if response.exception else answers.success(data))
+
+
+def handle_exception(raised: Exception, context: Mapping[str, Any]) -> Response:
+    """DRF's EXCEPTION_HANDLER: every exception becomes an answer in the envelope."""
+    error = _as_api_error(raised)
+    if error is None:
+        request = context["request"]
+        logger.error(
+            "a request failed",
+            exc_info=raised,
+            extra={"action": "request.failed", "method": request.method, "path": request.path},
+        )
+        error = ServerError()
+    return Response(
+        answers.failure(error), status=error.http_status, headers=answers.headers_of(error)
+    )
+
+
+def _as_api_error(raised: Exception) -> ApiError | None:
+    """None: nobody anticipated it."""
+    match raised:
+        case ApiError():
+            return raised
+        case InvalidToken():
+            return TokenExpired()
+        case AuthenticationFailed():  # how simplejwt refuses a name and password
+            return WrongCredentials()
+        case NotAuthenticated():
+            return AuthenticationRequired()
+        case DrfMethodNotAllowed():
+            return MethodNotAllowed()
+        case ValidationError(detail=dict() as detail):
+            return InvalidInput({field: list(map(str, texts)) for field, texts in detail.items()})
+        case SuspiciousOperation():
+            return InvalidInput({"request": [Refusal.REQUEST]})
+        case OperationalError() | InterfaceError():
+            logger.warning(
+                "the database did not answer a request",
+                extra={"action": "request.database_unavailable", "error": type(raised).__name__},
+            )
+            return TemporarilyUnavailable()
+    return None

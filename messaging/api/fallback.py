@@ -1,0 +1,50 @@
+"""Answers where no view of the API answers: unknown paths, unreadable requests, failures.
+
+`imsite.urls` names them as the site's error handlers; outside the API they are Django's own pages.
+"""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
+
+from messaging.api import answers
+from messaging.errors import ApiError, InvalidInput, PathNotFound, ServerError
+from messaging.inputs import Refusal
+
+
+@csrf_exempt
+def path_not_found(request: HttpRequest) -> HttpResponse:
+    return _respond(PathNotFound())
+
+
+def handle_400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return _respond(InvalidInput({"request": [Refusal.REQUEST]}))
+    return defaults.bad_request(request, exception)
+
+
+def handle_404(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if _is_api(request):
+        return _respond(PathNotFound())
+    return defaults.page_not_found(request, exception)
+
+
+def handle_500(request: HttpRequest) -> HttpResponse:
+    if _is_api(request):
+        return _respond(ServerError())
+    return defaults.server_error(request)
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path == "/api" or request.path.startswith("/api/")
+
+
+def _respond(error: ApiError) -> HttpResponse:
+    return HttpResponse(
+        answers.encode(answers.failure(error)),
+        status=error.http_status,
+        content_type=answers.CONTENT_TYPE,
+        headers=answers.headers_of(error),
+    )

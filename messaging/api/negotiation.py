@@ -1,0 +1,36 @@
+"""What DRF is told about formats and methods: JSON in, JSON out, whatever the client claims.
+
+Named in `imsite.settings`. There is one format, so no 406 and no 415, and no `format` parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rest_framework.metadata import BaseMetadata
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+
+class JsonOnly(BaseContentNegotiation):
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
+        return next(iter(parsers))
+
+    def select_renderer(
+        self,
+        request: Request,
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,
+    ) -> tuple[BaseRenderer, str]:
+        renderer = next(iter(renderers))
+        return renderer, str(renderer.media_type)
+
+
+class AllowedMethods(BaseMetadata):
+    """The answer to OPTIONS."""
+
+    def determine_metadata(self, request: Request, view: APIView) -> dict[str, list[str]]:
+        return {"methods": view.allowed_methods}

@@ -1,0 +1,59 @@
+"""Messages, receipts and pages as their clients see them. Pure.
+
+Ids are strings, times are milliseconds since 1970. A field that does not apply is there and null.
+"""
+
+from __future__ import annotations
+
+from messaging.events import ChatType, Message
+from messaging.service.history import HistoryPage
+from messaging.service.send import Receipt
+
+Json = dict[str, object]
+
+
+def present_message(message: Message, *, viewer_id: int) -> Json:
+    """The message as this user may see it: a clientMsgId is its sender's own, a recall is empty."""
+    is_private = message.chat_type is ChatType.PRIVATE
+    is_shown = not message.is_recalled
+    mentioned = [str(user_id) for user_id in message.at_user_ids] if is_shown else []
+    return {
+        "messageId": str(message.id),
+        "conversationId": message.conversation_id,
+        "seq": message.seq,
+        "fromUserId": str(message.from_user_id),
+        "toUserId": str(message.to_id) if is_private else None,
+        "groupId": None if is_private else str(message.to_id),
+        "chatType": int(message.chat_type),
+        "msgType": int(message.msg_type),
+        "content": message.content if is_shown else "",
+        "url": message.url if is_shown else None,
+        "atUserIds": mentioned or None,
+        "clientMsgId": message.client_msg_id if message.from_user_id == viewer_id else None,
+        "status": message.status.name,
+        "persistStatus": message.persist_status.value,
+        "sendTime": message.send_time,
+        "recallTime": message.recall_time,
+    }
+
+
+def present_receipt(receipt: Receipt) -> Json:
+    return {
+        "messageId": str(receipt.message_id),
+        "conversationId": receipt.conversation_id,
+        "sendTime": receipt.send_time,
+        "persistStatus": receipt.persist_status.value,
+        "durability": receipt.durability.value,
+        "clientMsgId": receipt.client_msg_id,
+    }
+
+
+def present_page(page: HistoryPage, *, viewer_id: int) -> Json:
+    cursor = page.next_before_id
+    return {
+        "total": page.total,
+        "list": [present_message(message, viewer_id=viewer_id) for message in page.messages],
+        "hasMore": page.has_more,
+        "nextBeforeId": None if cursor is None else str(cursor),
+        "partial": page.partial,
+    }

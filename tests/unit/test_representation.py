@@ -1,0 +1,113 @@
+"""Messages as their clients see them: ids as strings, and nothing that is not theirs to see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from messaging.api.representation import present_message, present_page, present_receipt
+from messaging.events import ChatType, Message, MsgType, PersistStatus
+from messaging.pipeline.accept import Durability
+from messaging.service.history import HistoryPage
+from messaging.service.send import Receipt
+
+ALICE, BOB = 2**53 + 1, 2
+SENT = Message(
+    id=2**62 + 1,
+    conversation_id=f"{BOB}_{ALICE}",
+    from_user_id=ALICE,
+    to_id=BOB,
+    chat_type=ChatType.PRIVATE,
+    msg_type=MsgType.IMAGE,
+    content="look",
+    url="/cat.png",
+    at_user_ids=(BOB,),
+    client_msg_id="c-1",
+    body_hash="0" * 32,
+    send_time=1_732_723_200_000,
+)
+
+
+def test_a_private_message_has_every_field() -> None:
+    assert present_message(replace(SENT, seq=7), viewer_id=ALICE) == {
+        "messageId": "4611686018427387905",
+        "conversationId": "2_9007199254740993",
+        "seq": 7,
+        "fromUserId": "9007199254740993",
+        "toUserId": "2",
+        "groupId": None,
+        "chatType": 1,
+        "msgType": 2,
+        "content": "look",
+        "url": "/cat.png",
+        "atUserIds": ["2"],
+        "clientMsgId": "c-1",
+        "status": "NORMAL",
+        "persistStatus": "PERSISTED",
+        "sendTime": 1_732_723_200_000,
+        "recallTime": None,
+    }
+
+
+def test_a_group_message_has_a_group_in_place_of_a_receiver() -> None:
+    sent = replace(SENT, chat_type=ChatType.GROUP, to_id=2**63 - 1, conversation_id="g7")
+    shown = present_message(sent, viewer_id=BOB)
+    assert (shown["toUserId"], shown["groupId"]) == (None, "9223372036854775807")
+
+
+def test_a_pending_message_has_no_seq() -> None:
+    shown = present_message(SENT, viewer_id=BOB)
+    assert (shown["seq"], shown["persistStatus"]) == (None, "PENDING")
+
+
+def test_a_client_message_id_is_its_senders_own() -> None:
+    assert present_message(SENT, viewer_id=BOB)["clientMsgId"] is None
+    assert present_message(SENT.recalled(1), viewer_id=ALICE)["clientMsgId"] == "c-1"
+
+
+def test_nobody_mentioned_is_null() -> None:
+    assert present_message(replace(SENT, at_user_ids=()), viewer_id=BOB)["atUserIds"] is None
+
+
+@pytest.mark.parametrize("viewer_id", [ALICE, BOB])
+def test_a_recalled_message_shows_nothing_of_what_it_said(viewer_id: int) -> None:
+    half_done = replace(SENT.recalled(5), content="look", url="/cat.png", at_user_ids=(BOB,))
+    for tombstone in (SENT.recalled(5), half_done):
+        shown = present_message(tombstone, viewer_id=viewer_id)
+        assert (shown["content"], shown["url"], shown["atUserIds"]) == ("", None, None)
+        assert (shown["status"], shown["recallTime"]) == ("RECALLED", 5)
+
+
+def test_a_receipt_tells_how_durable_the_message_is() -> None:
+    receipt = Receipt(
+        message_id=2**62,
+        conversation_id="1_2",
+        send_time=5,
+        persist_status=PersistStatus.PENDING,
+        durability=Durability.LOG,
+        client_msg_id=None,
+    )
+    assert present_receipt(receipt) == {
+        "messageId": "4611686018427387904",
+        "conversationId": "1_2",
+        "sendTime": 5,
+        "persistStatus": "PENDING",
+        "durability": "log",
+        "clientMsgId": None,
+    }
+
+
+def test_a_page_tells_how_to_go_on() -> None:
+    page = HistoryPage(
+        messages=(SENT,), total=9, has_more=True, next_before_id=2**62, partial=False
+    )
+    assert present_page(page, viewer_id=BOB) == {
+        "total": 9,
+        "list": [present_message(SENT, viewer_id=BOB)],
+        "hasMore": True,
+        "nextBeforeId": "4611686018427387904",
+        "partial": False,
+    }
+    last = replace(page, has_more=False, next_before_id=None)
+    assert present_page(last, viewer_id=BOB)["nextBeforeId"] is None

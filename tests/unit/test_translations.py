@@ -1,0 +1,42 @@
+"""Every text that a client may be told exists in every language, and what is shipped is current."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polib
+import pytest
+
+import messaging
+from messaging.errors import ApiError
+from messaging.inputs import Refusal
+
+LOCALE = Path(messaging.__file__).parent / "locale"
+CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/django.po"))
+
+
+def told_texts() -> set[str]:
+    kinds = [ApiError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return {kind.default_text() for kind in kinds} | {refusal.value for refusal in Refusal}
+
+
+def test_simplified_chinese_is_there() -> None:
+    assert [catalogue.parts[-3] for catalogue in CATALOGUES] == ["zh_Hans"]
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda path: path.parts[-3])
+class TestACatalogue:
+    def test_has_every_text_that_a_client_may_be_told(self, catalogue: Path) -> None:
+        translated = {entry.msgid for entry in polib.pofile(str(catalogue)) if entry.translated()}
+        assert told_texts() - translated == set()
+
+    def test_has_no_text_that_nobody_tells(self, catalogue: Path) -> None:
+        assert {entry.msgid for entry in polib.pofile(str(catalogue))} - told_texts() == set()
+
+    def test_is_compiled_as_it_is_written(self, catalogue: Path) -> None:
+        written = {entry.msgid: entry.msgstr for entry in polib.pofile(str(catalogue))}
+        shipped = polib.mofile(str(catalogue.with_suffix(".mo")))
+        compiled = {entry.msgid: entry.msgstr for entry in shipped}
+        assert compiled == written, "run: manage.py compilemessages"
