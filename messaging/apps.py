@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+from messaging.checks import register_checks
+
 
 class MessagingConfig(AppConfig):
     name = "messaging"
     verbose_name = "Messages"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        register_checks()

@@ -1,0 +1,110 @@
+"""System checks of the settings: what must not run in production, and what cannot run at all.
+
+Django runs them before a command, the front door before it serves. They look at settings only; the
+database's own checks are the store's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, register
+
+from messaging.conf import settings
+from messaging.ids import WORKERS
+
+KEYS = {"IM_SECRET_KEY": "SECRET_KEY", "IM_JWT_KEY": "JWT_KEY"}
+SHORTEST_KEY_BYTES = 32
+MODES = ("async", "sync")
+EVENT_LOG_SCHEMES = ("kafka", "redis")
+
+
+def register_checks() -> None:
+    """Called once, when Django's registry of applications is ready."""
+    register(check_production)
+    register(check_settings)
+
+
+def check_production(**_: object) -> list[CheckMessage]:
+    """What development may do and production must not."""
+    if not django_settings.PRODUCTION:
+        return []
+    return [*_check_keys(), *_check_site()]
+
+
+def check_settings(**_: object) -> list[CheckMessage]:
+    """Values that no environment can run with."""
+    return [*_check_modes(), *_check_datacenter(), *_check_event_log()]
+
+
+def _check_keys() -> Iterator[CheckMessage]:
+    for variable, setting in KEYS.items():
+        key = getattr(django_settings, setting)
+        generated = django_settings.VAR_DIR / variable.lower()
+        if key == django_settings.UNSET_KEY:
+            yield Error(
+                f"{variable} is not set.",
+                hint=f"Set {variable} to at least {SHORTEST_KEY_BYTES} random bytes, for example "
+                "from `openssl rand -base64 48`, the same in every process.",
+                id="messaging.E001",
+            )
+        elif len(key.encode()) < SHORTEST_KEY_BYTES:
+            yield Error(
+                f"{variable} is shorter than {SHORTEST_KEY_BYTES} bytes.",
+                hint="Make one with `openssl rand -base64 48`.",
+                id="messaging.E002",
+            )
+        elif generated.exists() and generated.read_text() == key:
+            yield Error(
+                f"{variable} is the key that was generated for development.",
+                hint="Make one for production with `openssl rand -base64 48`.",
+                id="messaging.E003",
+            )
+
+
+def _check_site() -> Iterator[CheckMessage]:
+    if django_settings.DEBUG:
+        yield Error(
+            "IM_DEBUG is on in production.",
+            hint="Unset IM_DEBUG: its error pages show code and settings.",
+            id="messaging.E004",
+        )
+    if not django_settings.ALLOWED_HOSTS or "*" in django_settings.ALLOWED_HOSTS:
+        yield Error(
+            "IM_ALLOWED_HOSTS does not name this site's hosts.",
+            hint="Set IM_ALLOWED_HOSTS to the host names that clients use, separated by commas.",
+            id="messaging.E005",
+        )
+
+
+def _check_modes() -> Iterator[CheckMessage]:
+    for name in ("private_mode", "group_mode"):
+        mode = getattr(settings(), name)
+        if mode not in MODES:
+            yield Error(
+                f"IM_{name.upper()} is {mode!r}, which is not a mode.",
+                hint="Set it to async (accept, then persist) or sync (persist, then answer).",
+                id="messaging.E006",
+            )
+
+
+def _check_datacenter() -> Iterator[CheckMessage]:
+    number = settings().datacenter_id
+    if number is not None and not 0 <= number < WORKERS:
+        yield Error(
+            f"IM_DATACENTER_ID is {number}; a message id has room for 0 to {WORKERS - 1}.",
+            hint="Leave it unset unless two sites with Redis servers of their own share clients.",
+            id="messaging.E007",
+        )
+
+
+def _check_event_log() -> Iterator[CheckMessage]:
+    scheme = urlsplit(settings().event_log_url).scheme
+    if scheme not in EVENT_LOG_SCHEMES:
+        yield Error(
+            f"IM_EVENT_LOG_URL begins with {scheme!r}, which is no log that is known.",
+            hint=f"Begin it with {' or '.join(f'{known}://' for known in EVENT_LOG_SCHEMES)}.",
+            id="messaging.E008",
+        )
