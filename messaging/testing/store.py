@@ -1,10 +1,11 @@
 """The store and the directory in memory, held to the same contracts as the database.
 
-`down = True` makes every call fail as an outage does. Nothing survives the process.
+Faults are plain attributes. Nothing survives the process, so no running site may use it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,27 +19,35 @@ MAX_CONTENT_CODE_POINTS = 5_000
 
 @dataclass(eq=False, slots=True)
 class MemoryStore:
-    """`ports.MessageStore`; the fields are the tables, for a test to look into."""
+    """`ports.MessageStore`; the fields are the tables, for a test to look into.
+
+    `down`: every call fails as in an outage. `delay_s`: how long each call takes. `refuses`: which
+    messages are bad data.
+    """
 
     down: bool = False
-    messages: dict[int, Message] = field(default_factory=dict)
+    delay_s: float = 0.0
+    refuses: Callable[[Message], bool] = lambda message: (
+        len(message.content) > MAX_CONTENT_CODE_POINTS
+    )
+    rows: dict[int, Message] = field(default_factory=dict)
     claims: dict[tuple[int, str], Claim] = field(default_factory=dict)
     last_seqs: dict[str, int] = field(default_factory=dict)
     deletes: set[tuple[int, int]] = field(default_factory=set)
-    dead_letters: dict[tuple[str, int, str], DeadLetter] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
     leases: dict[str, tuple[str, float]] = field(default_factory=dict)  # owner, end
     clock_s: Callable[[], float] = time.monotonic
 
     async def apply(self, messages: Sequence[Message]) -> ApplyResult:
-        self._answer()
-        if any(len(message.content) > MAX_CONTENT_CODE_POINTS for message in messages):
-            raise BadData("content too long")
+        await self._answer()
+        if any(self.refuses(message) for message in messages):
+            raise BadData
         rows: dict[int, Message] = {}
         owners: dict[int, int] = {}
         conflicts: list[Message] = []
         for message in sorted(messages, key=lambda m: m.id):
             state = _incoming(message)
-            stored = self.messages.get(state.id)
+            stored = self.rows.get(state.id)
             if stored is None:
                 owner = self._owner(state)
                 if owner != state.id:
@@ -49,19 +58,19 @@ class MemoryStore:
             elif _identity(stored) != _identity(state):
                 conflicts.append(message)
             else:
-                rows[state.id] = self.messages[state.id] = join(stored, state)
+                rows[state.id] = self.rows[state.id] = join(stored, state)
         return ApplyResult(
             rows=tuple(rows[message_id] for message_id in sorted(rows)),
-            folded={message_id: self.messages[owner] for message_id, owner in owners.items()},
+            folded={message_id: self.rows[owner] for message_id, owner in owners.items()},
             conflicts=tuple(conflicts),
         )
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
-        self._answer()
-        return {i: self.messages[i] for i in message_ids if i in self.messages}
+        await self._answer()
+        return {i: self.rows[i] for i in message_ids if i in self.rows}
 
     async def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
-        self._answer()
+        await self._answer()
         return self._newest(conversation_id, before)[:limit]
 
     async def page_ids(self, conversation_id: str, *, before: int | None, limit: int) -> list[int]:
@@ -72,29 +81,32 @@ class MemoryStore:
         return Tail(tuple(rows), self.last_seqs.get(conversation_id, 0))
 
     async def find_claims(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Claim]:
-        self._answer()
+        await self._answer()
         return {key: self.claims[key] for key in claims if key in self.claims}
 
     async def delete_for_user(self, user_id: int, message_id: int) -> None:
-        self._answer()
+        await self._answer()
         self.deletes.add((user_id, message_id))
 
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]:
-        self._answer()
+        await self._answer()
         return {i for i in message_ids if (user_id, i) in self.deletes}
 
     async def deletes_of(self, user_id: int, *, limit: int) -> Deletes:
-        self._answer()
+        await self._answer()
         ids = sorted((i for user, i in self.deletes if user == user_id), reverse=True)
         return Deletes(tuple(ids[:limit]), floor=ids[limit] if len(ids) > limit else 0)
 
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        self._answer()
+        await self._answer()
+        known = {_position(letter) for letter in self.dead_letters}
         for letter in letters:
-            self.dead_letters.setdefault((letter.topic, letter.partition, letter.offset), letter)
+            if _position(letter) not in known:
+                self.dead_letters.append(letter)
+                known.add(_position(letter))
 
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
-        self._answer()
+        await self._answer()
         holder, end_s = self.leases.get(name, (owner, 0.0))
         if holder != owner and self.clock_s() < end_s:
             return False
@@ -102,17 +114,18 @@ class MemoryStore:
         return True
 
     async def drop_lease(self, name: str, owner: str) -> None:
-        self._answer()
+        await self._answer()
         if self.leases.get(name, ("", 0.0))[0] == owner:
             del self.leases[name]
 
     async def ping(self) -> None:
-        self._answer()
+        await self._answer()
 
     async def close(self) -> None:
         pass
 
-    def _answer(self) -> None:
+    async def _answer(self) -> None:
+        await asyncio.sleep(self.delay_s)
         if self.down:
             raise StoreUnavailable
 
@@ -126,19 +139,19 @@ class MemoryStore:
     def _insert(self, message: Message) -> Message:
         seq = self.last_seqs.get(message.conversation_id, 0) + 1
         self.last_seqs[message.conversation_id] = seq
-        self.messages[message.id] = row = replace(message, seq=seq)
+        self.rows[message.id] = row = replace(message, seq=seq)
         return row
 
     def _recall_first(self, repeat: Message, owner: int, rows: dict[int, Message]) -> None:
-        first = self.messages[owner]
+        first = self.rows[owner]
         if repeat.recall_time is not None and repeat.body_hash == first.body_hash:
-            rows[owner] = self.messages[owner] = join(first, first.recalled(repeat.recall_time))
+            rows[owner] = self.rows[owner] = join(first, first.recalled(repeat.recall_time))
 
     def _newest(self, conversation_id: str, before: int | None) -> list[Message]:
         return sorted(
             (
                 message
-                for message in self.messages.values()
+                for message in self.rows.values()
                 if message.conversation_id == conversation_id
                 and (before is None or message.id < before)
             ),
@@ -150,6 +163,10 @@ class MemoryStore:
 def _incoming(message: Message) -> Message:
     bare = replace(message, seq=None)
     return bare if bare.recall_time is None else bare.recalled(bare.recall_time)
+
+
+def _position(letter: DeadLetter) -> tuple[str, int, str]:
+    return (letter.topic, letter.partition, letter.offset)
 
 
 def _identity(message: Message) -> tuple[object, ...]:
