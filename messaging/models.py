@@ -13,6 +13,7 @@ from django.db import models
 from messaging.conf import MAX_CONTENT_CODE_POINTS, MAX_URL_CHARACTERS
 from messaging.events import ChatType, MsgType, PersistStatus, Status
 from messaging.fields import AsciiText, BoundedText, ExactText
+from messaging.ports import DeadLetterState
 
 CONVERSATION_ID_LENGTH = 64
 CLIENT_MSG_ID_LENGTH = 64
@@ -58,6 +59,7 @@ class Message(models.Model):
 
     class Meta:
         db_table = "message"
+        default_permissions = ("view",)  # messages are written by the store alone
         indexes = (
             models.Index(fields=["conversation_id", "id"], name="message_conversation_id"),
             models.Index(fields=["conversation_id", "seq"], name="message_conversation_seq"),
@@ -67,6 +69,15 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"message {self.id} in {self.conversation_id}"
+
+
+class PendingMessage(Message):
+    """A message that only Redis and the log hold yet. It has no row: this names it in the admin."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view", "change")  # change: persist it now
+        verbose_name = "pending message"
 
 
 class MessageKey(models.Model):
@@ -116,11 +127,6 @@ class MessageDelete(models.Model):
 class DeadLetter(models.Model):
     """A record of the log that could not be persisted, kept until a person decides."""
 
-    class State(models.TextChoices):
-        OPEN = "OPEN", "open"
-        REPLAYED = "REPLAYED", "replayed"
-        DISCARDED = "DISCARDED", "discarded"
-
     topic = AsciiText(max_length=249)
     partition = models.IntegerField()
     offset = AsciiText(max_length=64)
@@ -130,12 +136,17 @@ class DeadLetter(models.Model):
     error = BoundedText(max_length=DEAD_LETTER_ERROR_LENGTH, blank=True)
     attempts = models.PositiveIntegerField(default=1)
     message_id = models.BigIntegerField("message", null=True, blank=True)
-    state = AsciiText(max_length=9, choices=State.choices, default=State.OPEN)
+    state = AsciiText(
+        max_length=9,
+        default=DeadLetterState.OPEN.value,
+        choices=[(state.value, state.value.lower()) for state in DeadLetterState],
+    )
     created_at = models.DateTimeField("created", auto_now_add=True)
     updated_at = models.DateTimeField("updated", auto_now=True)
 
     class Meta:
         db_table = "dead_letter"
+        default_permissions = ("view", "change")  # change: replay or discard it
         constraints = (
             models.UniqueConstraint(
                 fields=["topic", "partition", "offset"], name="dead_letter_position"
@@ -161,7 +172,7 @@ class ChatGroup(models.Model):
 
     class Meta:
         db_table = "chat_group"
-        verbose_name = "group"
+        verbose_name = "chat group"  # "group" is Django's word for a set of permissions
 
     def __str__(self) -> str:
         return f"group {self.name}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from messaging.events import Message
@@ -282,6 +283,14 @@ class Deletes:
     floor: int
 
 
+class DeadLetterState(StrEnum):
+    """What a person has decided about a dead letter; until then it is OPEN."""
+
+    OPEN = "OPEN"
+    REPLAYED = "REPLAYED"
+    DISCARDED = "DISCARDED"
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record that could not be persisted, with where it came from and why."""
@@ -295,6 +304,11 @@ class DeadLetter:
     error: str
     attempts: int = 1
     message_id: int | None = None
+
+    @property
+    def source(self) -> Position:
+        """Where the record came from; it tells one dead letter from another."""
+        return Position(self.topic, self.partition, self.offset)
 
 
 class MessageStore(Protocol):
@@ -332,6 +346,11 @@ class MessageStore(Protocol):
 
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters, once a source position however often it is said."""
+
+    async def settle_dead_letters(
+        self, sources: Sequence[Position], state: DeadLetterState
+    ) -> None:
+        """Note what was decided about the dead letters of these sources. Idempotent."""
 
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         """As MessageCache.take_lease, for when Redis is away."""

@@ -11,12 +11,13 @@ from typing import TypeVar
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
 
 from messaging import models
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
 from messaging.events import Message
-from messaging.ports import ApplyResult, Claim, DeadLetter, Deletes, Tail
+from messaging.ports import ApplyResult, Claim, DeadLetter, DeadLetterState, Deletes, Position, Tail
 from messaging.store.apply import apply_batch
 from messaging.store.tables import Tables, chunks
 
@@ -71,6 +72,15 @@ class DatabaseStore:
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         await self._threads.run(lambda connection: _save_dead_letters(connection, letters))
 
+    async def settle_dead_letters(
+        self, sources: Sequence[Position], state: DeadLetterState
+    ) -> None:
+        def settle(connection: BaseDatabaseWrapper) -> None:
+            with transaction.atomic(using=connection.alias):
+                _settle_dead_letters(connection, sources, state)
+
+        await self._threads.run(settle)
+
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         def take(connection: BaseDatabaseWrapper) -> bool:
             with transaction.atomic(using=connection.alias):
@@ -116,6 +126,17 @@ def _save_dead_letters(connection: BaseDatabaseWrapper, letters: Sequence[DeadLe
             update_conflicts=True,  # to itself: on MySQL, ignoring conflicts would cut values
             update_fields=["topic"],
             unique_fields=position if named else None,
+        )
+
+
+def _settle_dead_letters(
+    connection: BaseDatabaseWrapper, sources: Sequence[Position], state: DeadLetterState
+) -> None:
+    letters = models.DeadLetter.objects.using(connection.alias)
+    now = timezone.now()
+    for source in sorted(sources, key=lambda s: (s.topic, s.partition, s.offset)):
+        letters.filter(topic=source.topic, partition=source.partition, offset=source.offset).update(
+            state=state.value, updated_at=now
         )
 
 

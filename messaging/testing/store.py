@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from messaging.errors import BadData, StoreUnavailable
 from messaging.events import Message, join
-from messaging.ports import ApplyResult, Claim, DeadLetter, Deletes, Tail
+from messaging.ports import ApplyResult, Claim, DeadLetter, DeadLetterState, Deletes, Position, Tail
 
 MAX_CONTENT_CODE_POINTS = 5_000
 
@@ -35,6 +35,7 @@ class MemoryStore:
     last_seqs: dict[str, int] = field(default_factory=dict)
     deletes: set[tuple[int, int]] = field(default_factory=set)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    settled: dict[Position, DeadLetterState] = field(default_factory=dict)
     leases: dict[str, tuple[str, float]] = field(default_factory=dict)  # owner, end
     clock_s: Callable[[], float] = time.monotonic
 
@@ -99,11 +100,18 @@ class MemoryStore:
 
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         await self._answer()
-        known = {_position(letter) for letter in self.dead_letters}
+        known = {letter.source for letter in self.dead_letters}
         for letter in letters:
-            if _position(letter) not in known:
+            if letter.source not in known:
                 self.dead_letters.append(letter)
-                known.add(_position(letter))
+                known.add(letter.source)
+
+    async def settle_dead_letters(
+        self, sources: Sequence[Position], state: DeadLetterState
+    ) -> None:
+        await self._answer()
+        known = {letter.source for letter in self.dead_letters}
+        self.settled |= dict.fromkeys(known.intersection(sources), state)
 
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         await self._answer()
@@ -163,10 +171,6 @@ class MemoryStore:
 def _incoming(message: Message) -> Message:
     bare = replace(message, seq=None)
     return bare if bare.recall_time is None else bare.recalled(bare.recall_time)
-
-
-def _position(letter: DeadLetter) -> tuple[str, int, str]:
-    return (letter.topic, letter.partition, letter.offset)
 
 
 def _identity(message: Message) -> tuple[object, ...]:

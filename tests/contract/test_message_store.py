@@ -12,10 +12,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from messaging import models
 from messaging.conf import settings as messaging_settings
 from messaging.errors import BadData, StoreUnavailable
 from messaging.events import Message, join_all
-from messaging.ports import ApplyResult, Claim, DeadLetter, Deletes, MessageStore, Tail
+from messaging.ports import (
+    ApplyResult,
+    Claim,
+    DeadLetter,
+    DeadLetterState,
+    Deletes,
+    MessageStore,
+    Position,
+    Tail,
+)
 from messaging.store import DatabaseStore
 from messaging.testing.store import MemoryStore
 from tests.messages import FIRST_ID, make_message
@@ -336,6 +346,36 @@ async def test_dead_letters_are_kept_whatever_is_in_them(store: MessageStore) ->
     for _ in range(2):
         await store.save_dead_letters([letter, replace(letter, offset="8")])
     await store.save_dead_letters([])
+
+
+async def test_dead_letters_are_settled_once_known_and_not_reopened(store: MessageStore) -> None:
+    letter = DeadLetter("im-message-private", 0, "7", b"k", b"v", "unreadable", "not JSON")
+    other = replace(letter, offset="8")
+    await store.save_dead_letters([letter, other])
+
+    for _ in range(2):
+        await store.settle_dead_letters(
+            [letter.source, replace(letter, partition=1).source], DeadLetterState.REPLAYED
+        )
+    await store.settle_dead_letters([], DeadLetterState.DISCARDED)
+    await store.save_dead_letters([letter])
+
+    assert await _dead_letter_states(store) == {
+        letter.source: DeadLetterState.REPLAYED,
+        other.source: DeadLetterState.OPEN,
+    }
+
+
+async def _dead_letter_states(store: MessageStore) -> dict[Position, DeadLetterState]:
+    if isinstance(store, MemoryStore):
+        return {
+            letter.source: store.settled.get(letter.source, DeadLetterState.OPEN)
+            for letter in store.dead_letters
+        }
+    return {
+        Position(letter.topic, letter.partition, letter.offset): DeadLetterState(letter.state)
+        async for letter in models.DeadLetter.objects.all()
+    }
 
 
 async def test_a_store_answers_a_ping_and_closes_twice(store: MessageStore) -> None:
