@@ -105,7 +105,10 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
         "CONN_MAX_AGE": None,
         "OPTIONS": {
             "charset": "utf8mb4",
-            "init_command": "SET sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
+            # A lock is given up before `read_timeout`: a server that nobody listens to any more
+            # would go on waiting for it, holding the locks that it has.
+            "init_command": "SET sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
+            f" innodb_lock_wait_timeout={max(1, round(STORE_TIMEOUT_S) - 1)}",
             "isolation_level": "read committed",
             "connect_timeout": max(1, round(STORE_TIMEOUT_S)),
             "read_timeout": max(1, round(STORE_TIMEOUT_S)),
