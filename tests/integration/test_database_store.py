@@ -1,0 +1,254 @@
+"""The store on the database of the settings in force: statements, limits and outages."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import pytest
+from django.db import connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test.utils import CaptureQueriesContext
+
+from messaging.conf import settings
+from messaging.database_threads import DatabaseThreads
+from messaging.errors import BadData, StoreUnavailable
+from messaging.events import ID_MAX, Message
+from messaging.models import Conversation
+from messaging.models import DeadLetter as DeadLetterRow
+from messaging.models import Message as MessageRow
+from messaging.ports import DeadLetter
+from messaging.store import DatabaseStore
+from messaging.store.apply import apply_batch
+from tests.messages import make_message
+
+pytestmark = pytest.mark.django_db(transaction=True)
+on_mysql = pytest.mark.skipif(
+    connections["default"].vendor != "mysql", reason="MySQL and MariaDB alone"
+)
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[DatabaseStore]:
+    opened = DatabaseStore(settings())
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[DatabaseThreads]:
+    """Another client of the same database, patient."""
+    threads = DatabaseThreads(name="other", threads=1, timeout_s=30)
+    yield threads
+    await threads.close()
+
+
+class TestStatements:
+    @staticmethod
+    def count(messages: list[Message]) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            apply_batch(connection, messages)
+        texts = [query["sql"] for query in captured.captured_queries]
+        return sum(text.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")) for text in texts)
+
+    def test_do_not_grow_with_the_batch(self) -> None:
+        batch = [make_message(n, to_id=2 + n % 7, client_msg_id=f"k{n}") for n in range(500)]
+
+        assert self.count(batch) == 7
+        assert self.count(batch) == 3  # known already: lock, look, nothing to do
+        assert self.count([m.recalled(9) for m in batch]) == 4
+        assert self.count([replace(m, id=m.id + 1_000) for m in batch]) == 6  # repeats
+
+    def test_stay_below_the_packet_limit(self) -> None:
+        batch = [make_message(n, content="\\" * 5_000, url="/" + "𝒳" * 2_047) for n in range(500)]
+
+        apply_batch(connection, batch)
+
+        assert MessageRow.objects.filter(content="\\" * 5_000).count() == 500
+
+    def test_work_beyond_one_statements_worth_of_rows(self) -> None:
+        batch = [make_message(n, to_id=2 + n, client_msg_id=f"k{n}") for n in range(1_201)]
+
+        result = apply_batch(connection, batch)
+
+        assert apply_batch(connection, batch).rows == result.rows
+        assert len(result.rows) == 1_201
+
+
+class TestBadData:
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            replace(make_message(1), content="lone \ud800 surrogate"),
+            replace(make_message(1), id=ID_MAX + 1),
+            replace(make_message(1), url="/" * 2_049),
+            replace(make_message(1), client_msg_id="k" * 65),
+            replace(make_message(1), conversation_id="1" * 65),
+            replace(make_message(1), at_user_ids=tuple([ID_MAX] * 200)),
+            replace(make_message(1), body_hash="0" * 33),
+        ],
+    )
+    async def test_is_refused_with_its_whole_batch(
+        self, store: DatabaseStore, bad: Message
+    ) -> None:
+        with pytest.raises(BadData):
+            await store.apply([make_message(0, to_id=9), bad])
+
+        assert (await store.tail("1_9", limit=1)).total == 0
+
+    async def test_is_a_conversation_that_only_looks_like_another(
+        self, store: DatabaseStore
+    ) -> None:
+        await store.apply([make_message(1)])
+        lookalike = replace(make_message(2), conversation_id="1_2 ")
+        try:
+            await store.apply([lookalike])
+        except BadData:
+            assert await store.get([lookalike.id]) == {}
+
+        assert (await store.tail("1_2", limit=9)).total == 1
+
+
+class TestDeadLetters:
+    async def test_are_kept_once_a_position_and_cut_to_their_columns(
+        self, store: DatabaseStore, other: DatabaseThreads
+    ) -> None:
+        letter = DeadLetter(
+            *("im-message-private", 3, "17-0", b"\xff", bytes(range(256)) * 2_000),
+            *("bad_data" * 20, "👩‍👩‍👧‍👦\ud800" * 1_000, 2, ID_MAX),
+        )
+
+        await store.save_dead_letters([letter, replace(letter, offset="18-0")])
+        await store.save_dead_letters([replace(letter, reason="again")])
+
+        first, _ = await other.run(lambda _: list(DeadLetterRow.objects.order_by("id")))
+        assert (first.topic, first.partition, first.offset) == ("im-message-private", 3, "17-0")
+        assert (bytes(first.key), bytes(first.value)) == (letter.key, letter.value)
+        assert (first.attempts, first.message_id, first.state) == (2, ID_MAX, "OPEN")
+        assert first.reason == letter.reason[:64]
+        assert first.error.startswith("👩‍👩‍👧‍👦\\ud800")
+
+
+class TestOutages:
+    async def test_a_held_lock_is_told_in_time_and_leaves_nothing_half_done(
+        self, store: DatabaseStore
+    ) -> None:
+        impatient = DatabaseStore(replace(settings(), store_timeout_s=0.3))
+        message = make_message(1, client_msg_id="k")
+        await store.apply([make_message(0)])
+
+        with held_conversation("1_2"):
+            started_s = asyncio.get_running_loop().time()
+            with pytest.raises(StoreUnavailable):
+                await impatient.apply([message])
+            assert asyncio.get_running_loop().time() - started_s < 1
+
+        (row,) = (await store.apply([message])).rows
+        assert row.seq == 2
+        await impatient.close()
+
+    async def test_a_store_that_is_full_of_stuck_calls_answers_in_time(self) -> None:
+        impatient = DatabaseStore(replace(settings(), store_timeout_s=0.3))
+        await impatient.apply([make_message(0)])
+
+        with held_conversation("1_2"):
+            calls = (impatient.apply([make_message(n)]) for n in range(1, 30))
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+        await impatient.close()
+
+    @on_mysql
+    async def test_a_killed_connection_is_replaced(
+        self, store: DatabaseStore, other: DatabaseThreads
+    ) -> None:
+        before = await other.run(connection_ids)
+        await asyncio.gather(*(store.ping() for _ in range(8)))
+        await other.run(lambda c: kill(c, connection_ids(c) - before))
+
+        outcomes = await asyncio.gather(
+            *(store.apply([make_message(n)]) for n in range(8)), return_exceptions=True
+        )
+        assert any(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+        assert not any(
+            type(o) is not StoreUnavailable for o in outcomes if isinstance(o, Exception)
+        )
+
+        for n in range(8):
+            await again(store, make_message(n))
+        assert (await store.tail("1_2", limit=1)).total == 8
+
+    @on_mysql
+    async def test_a_silent_server_is_given_up_by_the_driver(
+        self, other: DatabaseThreads, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        options = connections.databases["default"]["OPTIONS"]
+        monkeypatch.setitem(options, "read_timeout", 1)
+
+        with pytest.raises(StoreUnavailable):
+            await other.run(lambda c: c.cursor().execute("SELECT SLEEP(20)"))
+        assert await other.run(read_one) == 1
+
+    @on_mysql
+    async def test_a_lock_is_given_up_by_the_server_before_the_driver(
+        self, other: DatabaseThreads
+    ) -> None:
+        """Else the server would go on waiting, holding what the transaction has locked by then."""
+        options = connections.databases["default"]["OPTIONS"]
+
+        def lock_wait_s(connection: BaseDatabaseWrapper) -> int:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT @@innodb_lock_wait_timeout")
+                return int(cursor.fetchone()[0])
+
+        assert await other.run(lock_wait_s) < options["read_timeout"]
+
+
+@contextlib.contextmanager
+def held_conversation(conversation_id: str) -> Iterator[None]:
+    """Another client's transaction that holds this conversation's row."""
+    holds, ends = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Conversation.objects.select_for_update().get(pk=conversation_id)
+            holds.set()
+            ends.wait(30)
+        connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert holds.wait(5)
+    yield
+    ends.set()
+    thread.join()
+
+
+async def again(store: DatabaseStore, message: Message) -> None:
+    for _ in range(10):
+        try:
+            await store.apply([message])
+        except StoreUnavailable:
+            continue
+        return
+    raise AssertionError("the store stays unavailable")
+
+
+def connection_ids(connection: BaseDatabaseWrapper) -> set[int]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE db = DATABASE()")
+        return {row[0] for row in cursor.fetchall()}
+
+
+def kill(connection: BaseDatabaseWrapper, ids: set[int]) -> None:
+    with connection.cursor() as cursor:
+        for connection_id in ids:
+            cursor.execute("KILL %s", [connection_id])
+
+
+def read_one(connection: BaseDatabaseWrapper) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        return int(cursor.fetchone()[0])
