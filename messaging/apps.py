@@ -13,4 +13,7 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from messaging.store import checks as store_checks  # needs the models
+
         register_checks()
+        store_checks.register_checks()
