@@ -11,22 +11,10 @@ import os
 import signal
 import sys
 import time
-import urllib.error
-import urllib.request
 
-ANSWER_LIMIT_S = 5
+from probe import answers
+
 PAUSE_S = 0.2
-
-
-def answers(url: str) -> bool:
-    """Whether anything but a server error comes back."""
-    try:
-        with urllib.request.urlopen(url, timeout=ANSWER_LIMIT_S):
-            return True
-    except urllib.error.HTTPError as error:
-        return error.code < 500
-    except OSError:
-        return False
 
 
 def main(url: str, limit_s: float) -> None:

@@ -1,0 +1,29 @@
+"""Whether a web server answers: exit 0 when anything but a server error comes back.
+
+usage: probe.py URL
+
+Used by the health check in compose/docker-compose.yml, and by announce.py beside this.
+"""
+
+from __future__ import annotations
+
+import sys
+import urllib.error
+import urllib.request
+
+LIMIT_S = 5
+
+
+def answers(url: str) -> bool:
+    """A refusal (401, 404 …) is an answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=LIMIT_S):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(not answers(sys.argv[1]))

@@ -1,0 +1,90 @@
+"""What compose/ promises: pinned images, health checks, and no secret in the repository."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+
+COMPOSE = Path(__file__).resolve().parents[2] / "compose"
+STACK: dict[str, Any] = yaml.safe_load((COMPOSE / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = STACK["services"]
+SECRET = re.compile("PASSWORD|SECRET|KEY|TOKEN")
+
+
+def base_images() -> list[str]:
+    lines = (COMPOSE / "Dockerfile").read_text().splitlines()
+    return [line.split()[1] for line in lines if line.startswith("FROM ")]
+
+
+def test_the_whole_stack_is_there() -> None:
+    assert set(SERVICES) == {
+        *("mysql", "redis", "kafka", "prepare"),
+        *("web", "consumer", "worker", "beat"),
+    }
+
+
+@pytest.mark.parametrize(
+    "image", [*(service["image"] for service in SERVICES.values()), *base_images()]
+)
+def test_every_image_is_pinned_to_a_patch_version(image: str) -> None:
+    assert re.fullmatch(r"[a-z/]+:\d+\.\d+\.\d+(-[a-z-]+)?", image)
+
+
+def test_the_broker_in_a_container_is_the_one_that_the_tests_run_against() -> None:
+    pom = ElementTree.parse(COMPOSE / "kafka" / "pom.xml")
+    versions = {
+        dependency.findtext("{*}artifactId"): dependency.findtext("{*}version")
+        for dependency in pom.iter("{http://maven.apache.org/POM/4.0.0}dependency")
+    }
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{versions['kafka_2.13']}"
+
+
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"prepare"}))
+def test_what_keeps_running_has_a_health_check_and_is_started_again(name: str) -> None:
+    assert SERVICES[name]["healthcheck"]["test"]
+    assert SERVICES[name]["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize("name", ["web", "consumer", "worker", "beat"])
+def test_a_program_starts_when_tables_and_topics_are_there(name: str) -> None:
+    condition = SERVICES[name]["depends_on"]["prepare"]["condition"]
+    assert condition == "service_completed_successfully"
+
+
+@pytest.mark.parametrize("name", ["mysql", "redis", "kafka"])
+def test_the_preparation_waits_for_healthy_services_whose_data_is_kept(name: str) -> None:
+    assert SERVICES["prepare"]["depends_on"][name]["condition"] == "service_healthy"
+    kept = SERVICES[name]["volumes"][0].partition(":")[0]
+    assert kept in STACK["volumes"]
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_no_secret_has_a_value_or_a_default(name: str) -> None:
+    for variable, value in SERVICES[name].get("environment", {}).items():
+        if SECRET.search(variable) and not variable.endswith("RANDOM_ROOT_PASSWORD"):
+            assert re.fullmatch(r"\$\{[A-Z_]+:\?[^}]+\}", value), variable
+        assert not re.search(r"//[^/@]*:[^$/@][^/@]*@", str(value)), variable
+
+
+def test_the_example_of_the_environment_leaves_every_secret_empty() -> None:
+    lines = (COMPOSE / ".env.example").read_text().splitlines()
+    settings = dict(line.split("=", 1) for line in lines if re.match("[A-Z]", line))
+    required = set(re.findall(r"\$\{(\w+):\?", (COMPOSE / "docker-compose.yml").read_text()))
+    assert required <= set(settings)
+    assert all(not value for variable, value in settings.items() if SECRET.search(variable))
+
+
+def test_only_the_web_is_published_and_on_loopback_unless_told_otherwise() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert published == {"web": ["${BIND:-127.0.0.1}:${PORT:-8082}:8082"]}
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    users = re.findall(r"^USER (\S+)$", (COMPOSE / "Dockerfile").read_text(), re.MULTILINE)
+    assert users
+    assert users[-1] not in ("root", "0")
