@@ -13,7 +13,7 @@ import environ
 
 from imsite.development_key import development_key
 from imsite.logs import logging_config
-from messaging.conf import Settings
+from messaging.conf import MAX_BODY_BYTES, Settings
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -76,6 +76,7 @@ TEMPLATES = [
     }
 ]
 APPEND_SLASH = False
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES  # the front door hands no more than a byte over it
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [BASE_DIR / "messaging" / "locale"]
@@ -83,6 +84,7 @@ TIME_ZONE = env.str("IM_TIME_ZONE", default="UTC")
 USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns where it is missing
 WHITENOISE_USE_FINDERS = not PRODUCTION
 SECURE_CONTENT_TYPE_NOSNIFF = True
 HTTPS = env.bool("IM_HTTPS", default=PRODUCTION)
@@ -144,6 +146,18 @@ CACHES = {
     }
 }
 CELERY_BROKER_URL = env.str("IM_CELERY_BROKER_URL", default=REDIS_URL)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 10, "socket_connect_timeout": 5}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TIMEZONE = TIME_ZONE
+COMPENSATE_EVERY_S = env.float("IM_COMPENSATE_EVERY_S", default=60.0)
+CELERY_BEAT_SCHEDULE = {
+    "compensate": {
+        "task": "messaging.compensate",
+        "schedule": COMPENSATE_EVERY_S,
+        "options": {"expires": COMPENSATE_EVERY_S * 0.9},  # a backlog of ticks collapses into one
+    }
+}
 _defaults = Settings(redis_url=REDIS_URL, event_log_url=EVENT_LOG_URL)
 
 
@@ -209,12 +223,16 @@ SIMPLE_JWT = {
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("IM_REFRESH_TOKEN_DAYS", default=14)),
     "USER_ID_FIELD": "id",
     "USER_ID_CLAIM": "user_id",
+    "TOKEN_OBTAIN_SERIALIZER": "messaging.api.identity.ObtainSerializer",
+    "TOKEN_REFRESH_SERIALIZER": "messaging.api.identity.RefreshSerializer",
 }
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["messaging.api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["messaging.api.envelope.EnvelopeRenderer"],
     "DEFAULT_PARSER_CLASSES": ["messaging.api.parsing.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "messaging.api.negotiation.JsonOnly",
+    "DEFAULT_METADATA_CLASS": "messaging.api.negotiation.AllowedMethods",
     "EXCEPTION_HANDLER": "messaging.api.envelope.handle_exception",
     "UNAUTHENTICATED_USER": None,
 }

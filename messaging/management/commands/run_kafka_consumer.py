@@ -1,0 +1,57 @@
+"""`manage.py run_kafka_consumer`: stores what the log holds."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from messaging import wiring
+from messaging.conf import settings
+from messaging.management.worker_processes import supervise
+from messaging.pipeline.consumer import TooManyDeadLetters
+
+
+class Command(BaseCommand):
+    help = (
+        "Read the log in batches, store them in the database, tell Redis, commit. The name is the "
+        "same whichever log is configured (IM_EVENT_LOG_URL). Stop it with SIGTERM or Ctrl-C: it "
+        "finishes its batch, commits and leaves the group. Run as many as there are partitions, "
+        "on as many machines as you like; --workers N runs N processes from one command."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=1,
+            metavar="N",
+            help="processes that share the partitions; one that dies is started again (default: 1)",
+        )
+
+    def handle(self, *, workers: int, **options: Any) -> None:
+        if not 1 <= workers <= settings().partitions:
+            raise CommandError(
+                f"--workers is 1 to {settings().partitions}: a partition has one reader at a time"
+            )
+        if workers > 1:
+            supervise(workers, ["run_kafka_consumer"])
+            return
+        try:
+            asyncio.run(_consume())
+        except TooManyDeadLetters as error:
+            raise CommandError(str(error), returncode=3) from error
+
+
+async def _consume() -> None:
+    consumer = wiring.open_consumer()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, consumer.stop.set)
+    try:
+        await consumer.run()
+    finally:
+        await wiring.close_consumer(consumer)

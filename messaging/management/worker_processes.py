@@ -1,0 +1,51 @@
+"""Several processes of one management command: started, started again when they die, stopped."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+logger = logging.getLogger(__name__)
+
+RESTART_PAUSE_S = 1.0
+STOP_TIMEOUT_S = 30.0
+
+
+def supervise(count: int, arguments: Sequence[str]) -> None:
+    """Keep `count` processes of `manage.py <arguments>` running until SIGTERM or SIGINT.
+
+    The signal is handed on; a process that has not ended after 30 s is killed.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    command = [sys.executable, sys.argv[0], *arguments]
+    processes = [_start(command) for _ in range(count)]
+    while not stop.wait(RESTART_PAUSE_S):
+        for place, process in enumerate(processes):
+            if (status := process.poll()) is not None:
+                logger.error(
+                    "worker process ended",
+                    extra={"action": "workers.restart", "pid": process.pid, "status": status},
+                )
+                processes[place] = _start(command)
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    for process in processes:
+        _end(process)
+
+
+def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,215 @@
+"""The composition root: settings to adapters, once a process, lazily, on one event loop.
+
+The ASGI front door calls `start` with the server's loop. Any other process (a Celery worker, a
+command, a test) gets a loop of its own in a background thread at the first `run`. A forked child
+starts without a runtime and makes its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import os
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from messaging.cache import RedisMessageCache
+from messaging.conf import Settings, settings
+from messaging.directory import DatabaseDirectory
+from messaging.errors import IdsUnavailable, TemporarilyUnavailable
+from messaging.eventlog import open_log, open_reader
+from messaging.ids import SnowflakeIdGenerator, wall_clock_ms
+from messaging.pipeline.accept import Acceptor
+from messaging.pipeline.compensation import Compensator
+from messaging.pipeline.consumer import Consumer
+from messaging.pipeline.worker_lease import WorkerLeaseKeeper
+from messaging.service.backends import Backends
+from messaging.store import DatabaseStore
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CLOSE_TIMEOUT_S = 10.0
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The adapters of this process and the loop that they live on."""
+
+    loop: asyncio.AbstractEventLoop
+    backends: Backends
+    lease: WorkerLeaseKeeper
+    thread: threading.Thread | None = None
+
+    async def close(self) -> None:
+        """Let what is under way end, then let go of everything. Bounded."""
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await self.backends.acceptor.close()
+            await self.lease.close()
+            await self.backends.log.close()
+            await self.backends.cache.close()
+            await self.backends.store.close()
+            await self.backends.directory.close()
+
+
+_runtime: Runtime | None = None
+_lock = threading.Lock()
+
+
+def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
+    cache = RedisMessageCache(current)
+    log = open_log(current.event_log_url, current)
+    store = DatabaseStore(current)
+    ids = SnowflakeIdGenerator()
+    lease = WorkerLeaseKeeper(ids=ids, cache=cache, store=store, settings=current)
+    acceptor = Acceptor(
+        cache=cache,
+        log=log,
+        store=store,
+        ids=ids,
+        renew_lease=lease.ensure,
+        settings=current,
+    )
+    backends = Backends(
+        cache=cache,
+        log=log,
+        store=store,
+        directory=DatabaseDirectory(current),
+        ids=ids,
+        acceptor=acceptor,
+        settings=current,
+        clock_ms=wall_clock_ms,
+    )
+    return Runtime(loop=loop, backends=backends, lease=lease)
+
+
+async def start() -> None:
+    """Take the running loop as this process's loop and lease a worker id, if one can be had."""
+    global _runtime
+    if _runtime is not None:
+        raise RuntimeError("this process has a runtime already")
+    _runtime = _build(asyncio.get_running_loop(), settings())
+    await _lease(_runtime)
+
+
+async def stop() -> None:
+    """The end of what `start` began."""
+    global _runtime
+    runtime, _runtime = _runtime, None
+    if runtime is not None:
+        await runtime.close()
+
+
+async def _lease(runtime: Runtime) -> None:
+    try:
+        await runtime.lease.ensure()
+    except IdsUnavailable:
+        logger.warning("no worker id yet", extra={"action": "wiring.no_worker_id"})
+
+
+def run(use_case: Callable[[Backends], Awaitable[T]]) -> T:
+    """Run a use case from a synchronous thread and wait for it.
+
+    Raises what the use case raises, and TemporarilyUnavailable at the deadline; the use case is
+    cancelled then. Must not be called on the loop itself.
+    """
+    runtime = _ensure()
+
+    async def call() -> T:
+        return await use_case(runtime.backends)
+
+    return _submit(runtime, call(), runtime.backends.settings.request_timeout_s)
+
+
+def compensate() -> Any:
+    """One compensation sweep, from a synchronous thread."""
+    runtime = _ensure()
+    budget_s = runtime.backends.settings.compensate_budget_s
+    return _submit(runtime, compensator(runtime.backends).sweep(), budget_s + 15)
+
+
+def compensator(backends: Backends) -> Compensator:
+    return Compensator(
+        cache=backends.cache,
+        log=backends.log,
+        store=backends.store,
+        settings=backends.settings,
+        clock_ms=backends.clock_ms,
+    )
+
+
+def open_consumer() -> Consumer:
+    """A consumer on the running loop, with adapters of its own; `close_consumer` ends them."""
+    current = settings()
+    return Consumer(
+        reader=open_reader(current.event_log_url, current),
+        log=open_log(current.event_log_url, current),
+        cache=RedisMessageCache(current),
+        store=DatabaseStore(current),
+        settings=current,
+    )
+
+
+async def close_consumer(consumer: Consumer) -> None:
+    async with asyncio.timeout(CLOSE_TIMEOUT_S):
+        await consumer.reader.close()
+        await consumer.log.close()
+        await consumer.cache.close()
+        await consumer.store.close()
+
+
+def reset() -> None:
+    """Drop this process's runtime, closing it if it owns its loop; the next `run` makes another."""
+    global _runtime
+    with _lock:
+        runtime, _runtime = _runtime, None
+    if runtime is None or runtime.thread is None:
+        return
+    _submit(runtime, runtime.close(), CLOSE_TIMEOUT_S + 1)
+    runtime.loop.call_soon_threadsafe(runtime.loop.stop)
+    runtime.thread.join(CLOSE_TIMEOUT_S)
+    runtime.loop.close()
+
+
+def _submit(runtime: Runtime, call: Coroutine[Any, Any, T], timeout_s: float) -> T:
+    if threading.current_thread() is runtime.thread:
+        call.close()
+        raise RuntimeError("a synchronous call on the event loop would wait for itself")
+    future = asyncio.run_coroutine_threadsafe(call, runtime.loop)
+    try:
+        return future.result(timeout_s)
+    except concurrent.futures.TimeoutError as error:
+        if not future.done():
+            future.cancel()
+        raise TemporarilyUnavailable from error
+
+
+def _ensure() -> Runtime:
+    global _runtime
+    with _lock:
+        if _runtime is None:
+            loop = asyncio.new_event_loop()
+            thread = threading.Thread(target=loop.run_forever, name="messaging-loop", daemon=True)
+            thread.start()
+            runtime = asyncio.run_coroutine_threadsafe(_build_on(loop), loop).result()
+            runtime.thread = thread
+            _submit(runtime, _lease(runtime), CLOSE_TIMEOUT_S)
+            _runtime = runtime
+        return _runtime
+
+
+async def _build_on(loop: asyncio.AbstractEventLoop) -> Runtime:
+    return _build(loop, settings())
+
+
+def _forget_parents_runtime() -> None:
+    """A forked child must not touch its parent's connections, loop or worker id."""
+    global _runtime, _lock
+    _runtime = None
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget_parents_runtime)

@@ -1,0 +1,171 @@
+"""The whole service over in-memory ports, for tests of use cases and pipelines."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field, replace
+
+from messaging.conf import Settings
+from messaging.events import ChatType, Message, MsgType, hash_body
+from messaging.ids import (
+    SnowflakeIdGenerator,
+    WorkerLease,
+    conversation_id,
+    first_id_at,
+    time_of_id,
+)
+from messaging.pipeline.accept import Acceptor
+from messaging.pipeline.compensation import Compensator
+from messaging.pipeline.consumer import Consumer
+from messaging.requests import Ack, HistoryRequest, SendRequest
+from messaging.service.backends import Backends
+from messaging.testing.cache import MemoryCache
+from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
+from messaging.testing.store import MemoryDirectory, MemoryStore
+
+NOW_MS = 1_800_000_000_000
+ALICE, BOB, MALLORY = 1, 2, 3
+GROUP = 7
+SETTINGS = Settings(
+    redis_url="redis://unused",
+    event_log_url="redis://unused",
+    log_timeout_s=0.5,
+    store_ack_timeout_s=0.3,
+    consumer_poll_s=0.01,
+    dead_letters_in_a_row=3,
+    compensate_after_s=30,
+)
+
+
+@dataclass
+class Clock:
+    """A wall clock that stands still until it is told."""
+
+    now_ms: int = NOW_MS
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+@dataclass
+class Service:
+    """The parts and what a test does with them."""
+
+    settings: Settings = SETTINGS
+    clock: Clock = field(default_factory=Clock)
+    broker: MemoryBroker = field(default_factory=MemoryBroker)
+    cache: MemoryCache = field(default_factory=MemoryCache)
+    store: MemoryStore = field(default_factory=MemoryStore)
+
+    def __post_init__(self) -> None:
+        self.log = MemoryEventLog(self.broker)
+        self.directory = MemoryDirectory(users={ALICE, BOB, MALLORY}, groups={GROUP: {ALICE, BOB}})
+        self.ids = SnowflakeIdGenerator(clock_ms=self.clock, sleep_s=lambda _: None)
+        self.ids.use(WorkerLease(node=0, owner="me", valid_until_s=float("inf"), fenced=True))
+        self.leases_taken = 0
+        self.acceptor = Acceptor(
+            cache=self.cache,
+            log=self.log,
+            store=self.store,
+            ids=self.ids,
+            renew_lease=self._take_lease,
+            settings=self.settings,
+        )
+        self.backends = Backends(
+            cache=self.cache,
+            log=self.log,
+            store=self.store,
+            directory=self.directory,
+            ids=self.ids,
+            acceptor=self.acceptor,
+            settings=self.settings,
+            clock_ms=self.clock,
+        )
+        self.consumer = self.new_consumer()
+
+    async def _take_lease(self) -> None:
+        self.leases_taken += 1
+        self.ids.use(
+            WorkerLease(node=self.leases_taken, owner="me", valid_until_s=float("inf"), fenced=True)
+        )
+
+    def new_consumer(self) -> Consumer:
+        reader = MemoryLogReader(
+            self.broker, topic=self.settings.topic, group=self.settings.consumer_group
+        )
+        return Consumer(
+            reader=reader,
+            log=self.log,
+            cache=self.cache,
+            store=self.store,
+            settings=self.settings,
+        )
+
+    async def consume(self) -> None:
+        """Run the consumer until the log has nothing more for it."""
+        while await self.consumer.step():
+            pass
+
+    def compensator(self) -> Compensator:
+        return Compensator(
+            cache=self.cache,
+            log=self.log,
+            store=self.store,
+            settings=self.settings,
+            clock_ms=self.clock,
+        )
+
+    def restarted_with(self, **settings: object) -> Service:
+        """The same stores under other settings."""
+        changed = replace(self.settings, **settings)  # type: ignore[arg-type]
+        return Service(changed, self.clock, self.broker, self.cache, self.store)
+
+
+def to_bob(content: str = "hello", **changes: object) -> SendRequest:
+    request = SendRequest(
+        chat_type=ChatType.PRIVATE,
+        target_id=BOB,
+        msg_type=MsgType.TEXT,
+        content=content,
+        url=None,
+        at_user_ids=(),
+        client_msg_id=None,
+        ack=Ack.LOG,
+    )
+    return replace(request, **changes)  # type: ignore[arg-type]
+
+
+def to_group(content: str = "hello", **changes: object) -> SendRequest:
+    return replace(to_bob(content), **{"chat_type": ChatType.GROUP, "target_id": GROUP} | changes)
+
+
+def with_bob(**changes: object) -> HistoryRequest:
+    request = HistoryRequest(
+        chat_type=ChatType.PRIVATE, target_id=BOB, size=20, page=None, before_id=None
+    )
+    return replace(request, **changes)  # type: ignore[arg-type]
+
+
+_numbers = itertools.count(1)
+
+
+def message(content: str = "hello", **changes: object) -> Message:
+    """A message from alice to bob, each with an id of its own."""
+    message_id = first_id_at(NOW_MS) + next(_numbers)
+    made = Message(
+        id=message_id,
+        conversation_id=conversation_id(chat_type=ChatType.PRIVATE, user_id=ALICE, target_id=BOB),
+        from_user_id=ALICE,
+        to_id=BOB,
+        chat_type=ChatType.PRIVATE,
+        msg_type=MsgType.TEXT,
+        content=content,
+        url=None,
+        at_user_ids=(),
+        client_msg_id=None,
+        body_hash=hash_body(
+            to_id=BOB, chat_type=1, msg_type=1, content=content, url=None, at_user_ids=()
+        ),
+        send_time=time_of_id(message_id),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]

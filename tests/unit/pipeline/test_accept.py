@@ -1,0 +1,147 @@
+"""The group commit: what is answered is what was confirmed; neighbours do not hurt each other."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from messaging.errors import LeaseLost, SendFailed, TooManyRequests
+from messaging.pipeline.accept import Durability
+from messaging.requests import Ack
+from tests.unit.memory import SETTINGS, Service, message
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+async def test_a_message_in_cache_and_log_is_durable_in_the_log(service: Service) -> None:
+    accepted = await service.acceptor.accept(message(), ack=Ack.LOG)
+    assert accepted.durability is Durability.LOG
+    assert accepted.message.id in await service.cache.get([accepted.message.id])
+
+
+async def test_ack_cache_answers_before_the_log(service: Service) -> None:
+    service.broker.down = True
+    accepted = await service.acceptor.accept(message(), ack=Ack.CACHE)
+    assert accepted.durability is Durability.CACHE
+
+
+async def test_without_the_log_the_cache_is_told(service: Service) -> None:
+    service.broker.down = True
+    accepted = await service.acceptor.accept(message(), ack=Ack.LOG)
+    assert accepted.durability is Durability.CACHE
+    assert await service.cache.pending_count() == 1
+
+
+async def test_without_the_cache_the_log_is_told(service: Service) -> None:
+    service.cache.down = True
+    accepted = await service.acceptor.accept(message(), ack=Ack.LOG)
+    assert accepted.durability is Durability.LOG
+
+
+async def test_without_both_the_store_is_written(service: Service) -> None:
+    service.cache.down = service.broker.down = True
+    accepted = await service.acceptor.accept(message(), ack=Ack.LOG)
+    assert accepted.durability is Durability.STORE
+    assert accepted.message.id in await service.store.get([accepted.message.id])
+
+
+async def test_without_any_the_send_fails(service: Service) -> None:
+    service.cache.down = service.broker.down = service.store.down = True
+    with pytest.raises(SendFailed):
+        await service.acceptor.accept(message(), ack=Ack.LOG)
+
+
+async def test_many_sends_share_few_trips(service: Service) -> None:
+    trips = 0
+    accept = service.cache.accept
+
+    async def counted(messages, lease):  # type: ignore[no-untyped-def]
+        nonlocal trips
+        trips += 1
+        await asyncio.sleep(0)
+        return await accept(messages, lease)
+
+    service.acceptor.cache = _Replaced(service.cache, accept=counted)  # type: ignore[assignment]
+    await asyncio.gather(*(service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(500)))
+    assert trips <= 500 / 256 + 3
+    assert await service.cache.pending_count() == 500
+
+
+async def test_a_full_queue_refuses_and_nothing_is_written() -> None:
+    service = Service(replace(SETTINGS, accept_queue=5, accept_group=1))
+    sends = [service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(20)]
+    outcomes = await asyncio.gather(*sends, return_exceptions=True)
+    refused = [o for o in outcomes if isinstance(o, TooManyRequests)]
+    assert len(refused) == 20 - 5 - 2  # two are under way, five wait
+    assert await service.cache.pending_count() == 7
+
+
+async def test_a_request_that_goes_away_leaves_its_neighbours_alone(service: Service) -> None:
+    sends = [asyncio.create_task(service.acceptor.accept(message(), ack=Ack.LOG)) for _ in "abc"]
+    await asyncio.sleep(0)
+    sends[1].cancel()
+    outcomes = await asyncio.gather(*sends, return_exceptions=True)
+    assert [type(o).__name__ for o in outcomes] == ["Accepted", "CancelledError", "Accepted"]
+
+
+async def test_an_oversized_record_is_kept_by_its_pending_mark_alone(service: Service) -> None:
+    service.broker.max_record_bytes = 2_000
+    small, large = await asyncio.gather(
+        service.acceptor.accept(message(), ack=Ack.LOG),
+        service.acceptor.accept(message("x" * 3_000), ack=Ack.LOG),
+    )
+    assert (small.durability, large.durability) == (Durability.LOG, Durability.CACHE)
+
+
+async def test_a_lost_lease_means_a_new_id_and_one_message(service: Service) -> None:
+    lost = iter([True])
+    accept = service.cache.accept
+
+    async def fenced(messages, lease):  # type: ignore[no-untyped-def]
+        if next(lost, False):
+            raise LeaseLost
+        return await accept(messages, lease)
+
+    service.acceptor.cache = _Replaced(service.cache, accept=fenced)  # type: ignore[assignment]
+    first = message()
+    accepted = await service.acceptor.accept(first, ack=Ack.LOG)
+    assert accepted.message.id != first.id
+    assert service.leases_taken == 1
+    await service.consume()
+    assert list(await service.store.get([first.id, accepted.message.id])) == [accepted.message.id]
+
+
+async def test_a_repeat_answers_with_the_first_and_is_not_appended(service: Service) -> None:
+    one = message(client_msg_id="k")
+    two = message(client_msg_id="k")
+    await service.acceptor.accept(one, ack=Ack.LOG)
+    accepted = await service.acceptor.accept(two, ack=Ack.LOG)
+    assert accepted.repeats is not None
+    assert accepted.repeats.message_id == one.id
+    assert sum(map(len, service.broker.records.values())) == 1
+
+
+async def test_a_repeat_is_found_in_the_store_when_the_cache_is_away(service: Service) -> None:
+    one = message(client_msg_id="k")
+    await service.acceptor.accept(one, ack=Ack.LOG)
+    await service.consume()
+    service.cache.down = True
+    accepted = await service.acceptor.accept(message(client_msg_id="k"), ack=Ack.LOG)
+    assert accepted.repeats is not None
+    assert accepted.repeats.message_id == one.id
+
+
+class _Replaced:
+    """A port with some of its methods replaced."""
+
+    def __init__(self, port: object, **methods: object) -> None:
+        self._port = port
+        self.__dict__.update(methods)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._port, name)

@@ -1,0 +1,118 @@
+"""Compensation: what stays pending is persisted, once, without a storm."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from messaging.pipeline.compensation import Sweep
+from messaging.requests import Ack
+from tests.unit.memory import NOW_MS, Service, message
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+def later(service: Service) -> None:
+    service.clock.now_ms += 60_000
+
+
+async def stuck(service: Service, count: int = 1) -> list[int]:
+    """Messages that the cache has and the log has not."""
+    service.broker.down = True
+    sent = [message(f"{n}") for n in range(count)]
+    for one in sent:
+        await service.acceptor.accept(one, ack=Ack.CACHE)
+    await service.acceptor.close()
+    service.broker.down = False
+    later(service)
+    return [m.id for m in sent]
+
+
+async def test_a_stuck_message_is_appended_again_and_persisted(service: Service) -> None:
+    ids = await stuck(service, 3)
+    swept = await service.compensator().sweep()
+    assert (swept.examined, swept.appended) == (3, 3)
+    await service.consume()
+    assert set(await service.store.get(ids)) == set(ids)
+    assert await service.cache.pending_count() == 0
+
+
+async def test_a_young_message_is_left_alone(service: Service) -> None:
+    await service.acceptor.accept(message(), ack=Ack.LOG)
+    assert await service.compensator().sweep() == Sweep()
+
+
+async def test_without_the_log_it_is_applied_to_the_store(service: Service) -> None:
+    ids = await stuck(service, 3)
+    service.broker.down = True
+    swept = await service.compensator().sweep()
+    assert (swept.appended, swept.applied) == (0, 3)
+    assert set(await service.store.get(ids)) == set(ids)
+    assert await service.cache.pending_count() == 0
+
+
+async def test_when_attempts_run_out_it_is_applied_to_the_store(service: Service) -> None:
+    ids = await stuck(service)
+    compensator = service.compensator()
+    appended = [(await compensator.sweep()).appended for _ in range(3)]
+    assert appended == [1, 1, 0]
+    assert set(await service.store.get(ids)) == set(ids)
+
+
+async def test_a_stored_message_only_lacks_its_mark(service: Service) -> None:
+    sent = message()
+    await service.acceptor.accept(sent, ack=Ack.LOG)
+    await service.store.apply([sent])
+    later(service)
+    swept = await service.compensator().sweep()
+    assert (swept.confirmed, swept.appended, swept.applied) == (1, 0, 0)
+    assert await service.cache.pending_count() == 0
+
+
+async def test_a_message_recalled_while_pending_is_stored_as_its_tombstone(
+    service: Service,
+) -> None:
+    (message_id,) = await stuck(service)
+    await service.cache.claim_recall(message_id, NOW_MS)
+    pending = (await service.cache.get([message_id]))[message_id]
+    await service.cache.confirm_recall(pending.recalled(NOW_MS))
+    service.broker.down = True
+    await service.compensator().sweep()
+    row = (await service.store.get([message_id]))[message_id]
+    assert (row.is_recalled, row.content) == (True, "")
+
+
+async def test_a_sweep_goes_through_a_backlog_larger_than_its_batch() -> None:
+    service = Service().restarted_with(compensate_batch=10)
+    ids = await stuck(service, 35)
+    swept = await service.compensator().sweep()
+    assert swept.examined == swept.appended == 35
+    await service.consume()
+    assert len(await service.store.get(ids)) == 35
+
+
+async def test_two_sweepers_at_once_do_the_work_once(service: Service) -> None:
+    await stuck(service, 3)
+    sweeps = await asyncio.gather(service.compensator().sweep(), service.compensator().sweep())
+    assert sorted(s.examined for s in sweeps) == [0, 3]
+
+
+async def test_with_log_and_store_away_everything_stays_pending(service: Service) -> None:
+    await stuck(service, 3)
+    service.broker.down = service.store.down = True
+    await service.compensator().sweep()
+    assert await service.cache.pending_count() == 3
+
+
+async def test_refused_data_ends_in_the_dead_letters(service: Service) -> None:
+    (message_id,) = await stuck(service)
+    service.store.refuses = lambda m: True
+    compensator = service.restarted_with(compensate_attempts=0).compensator()
+    swept = await compensator.sweep()
+    assert swept.set_aside == 1
+    assert [d.message_id for d in service.store.dead_letters] == [message_id]
+    assert await service.cache.pending_count() == 0

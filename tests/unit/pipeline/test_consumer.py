@@ -1,0 +1,215 @@
+"""The consumer: stored, then told to the cache, then committed, whatever fails in between."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from messaging.events import PersistStatus, encode_event
+from messaging.pipeline.consumer import TooManyDeadLetters
+from messaging.ports import OutgoingRecord
+from messaging.requests import Ack
+from tests.unit.memory import ALICE, NOW_MS, Service, message
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+async def append(service: Service, *values: bytes, key: bytes = b"1_2") -> None:
+    records = [OutgoingRecord(key=key, value=value) for value in values]
+    for future in await service.log.append(service.settings.topic, records):
+        await future
+
+
+def committed(service: Service) -> int:
+    return sum(service.broker.committed.values())
+
+
+async def test_a_batch_is_stored_marked_and_committed(service: Service) -> None:
+    sent = [message(f"turn {n}") for n in range(5)]
+    for one in sent:
+        await service.acceptor.accept(one, ack=Ack.LOG)
+    await service.consume()
+    rows = await service.store.get([m.id for m in sent])
+    assert [rows[m.id].seq for m in sent] == [1, 2, 3, 4, 5]
+    assert [rows[m.id].content for m in sent] == [m.content for m in sent]
+    cached = await service.cache.get([m.id for m in sent])
+    assert {m.persist_status for m in cached.values()} == {PersistStatus.PERSISTED}
+    assert await service.cache.pending_count() == 0
+    assert committed(service) == 5
+
+
+async def test_a_record_is_not_committed_while_the_store_is_away(service: Service) -> None:
+    await append(service, encode_event(message()))
+    service.store.down = True
+    step = asyncio.create_task(service.consumer.step())
+    await asyncio.sleep(0.3)
+    assert not step.done()
+    assert committed(service) == 0
+    service.store.down = False
+    await step
+    assert committed(service) == 1
+
+
+async def test_a_stop_while_holding_commits_nothing_and_loses_nothing(service: Service) -> None:
+    sent = message()
+    await append(service, encode_event(sent))
+    service.store.down = True
+    run = asyncio.create_task(service.consumer.run())
+    await asyncio.sleep(0.2)
+    service.consumer.stop.set()
+    await asyncio.wait_for(run, 5)
+    assert committed(service) == 0
+    service.store.down = False
+    service.consumer = service.new_consumer()
+    await service.consume()
+    assert sent.id in await service.store.get([sent.id])
+
+
+async def test_a_store_that_answers_late_keeps_the_membership(service: Service) -> None:
+    service.broker.max_poll_interval_s = 1.5
+    service.store.delay_s = 2.5
+    await append(service, encode_event(message()))
+    await service.consumer.step()
+    assert committed(service) == 1
+
+
+async def test_while_the_cache_is_away_it_stores_on_and_commits_later(service: Service) -> None:
+    sent = [message(f"{n}") for n in range(3)]
+    for one in sent:
+        await service.acceptor.accept(one, ack=Ack.LOG)
+    service.cache.down = True
+    await service.consume()
+    assert len(await service.store.get([m.id for m in sent])) == 3
+    assert committed(service) == 0
+    service.cache.down = False
+    await service.consume()
+    assert committed(service) == 3
+    assert await service.cache.pending_count() == 0
+
+
+async def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_stored(
+    service: Service,
+) -> None:
+    good = [message(), message()]
+    await append(service, encode_event(good[0]), b"not json", b"", encode_event(good[1]))
+    await service.consume()
+    assert len(await service.store.get([m.id for m in good])) == 2
+    assert [letter.value for letter in service.store.dead_letters] == [b"not json", b""]
+    assert committed(service) == 4
+    dead = [r for (t, _), rs in service.broker.records.items() if "dead" in t for r in rs]
+    assert [record.value for record in dead] == [b"not json", b""]
+    assert dict(dead[0].headers)["reason"] == b"unreadable"
+
+
+async def test_refused_data_is_bisected_until_it_is_alone(service: Service) -> None:
+    sent = [message(f"{n}") for n in range(16)]
+    service.store.refuses = lambda m: m.content in ("3", "11")
+    await append(service, *(encode_event(m) for m in sent))
+    await service.consume()
+    assert len(await service.store.get([m.id for m in sent])) == 14
+    assert {d.message_id for d in service.store.dead_letters} == {sent[3].id, sent[11].id}
+    assert committed(service) == 16
+
+
+async def test_a_dead_letter_is_no_longer_pending(service: Service) -> None:
+    await service.acceptor.accept(message("bad"), ack=Ack.LOG)
+    service.store.refuses = lambda m: True
+    await service.consume()
+    assert await service.cache.pending_count() == 0
+
+
+async def test_dead_letters_wait_for_their_topic_before_the_commit(service: Service) -> None:
+    await append(service, b"poison")
+    original = service.log.append
+
+    async def refused(topic, records):  # type: ignore[no-untyped-def]
+        if topic == service.settings.dead_letter_topic:
+            service.broker.down = True
+        try:
+            return await original(topic, records)
+        finally:
+            service.broker.down = False
+
+    service.log.append = refused  # type: ignore[method-assign]
+    step = asyncio.create_task(service.consumer.step())
+    await asyncio.sleep(0.3)
+    assert (step.done(), committed(service)) == (False, 0)
+    service.log.append = original  # type: ignore[method-assign]
+    await step
+    assert committed(service) == 1
+
+
+async def test_too_many_dead_letters_in_a_row_stop_it_before_they_are_set_aside(
+    service: Service,
+) -> None:
+    await append(service, *[b"poison"] * 4)
+    with pytest.raises(TooManyDeadLetters):
+        await service.consumer.run()
+    assert (committed(service), service.store.dead_letters) == (0, [])
+
+
+async def test_a_recall_mark_makes_the_tombstone_the_first_thing_stored(service: Service) -> None:
+    sent = message("secret")
+    await service.acceptor.accept(sent, ack=Ack.LOG)
+    await service.cache.claim_recall(sent.id, NOW_MS)
+    await service.consume()
+    row = (await service.store.get([sent.id]))[sent.id]
+    assert (row.is_recalled, row.content, row.seq) == (True, "", 1)
+
+
+async def test_a_full_replay_changes_nothing(service: Service) -> None:
+    sent = [message(f"{n}") for n in range(4)]
+    await append(service, *(encode_event(m) for m in sent))
+    await append(service, encode_event(sent[1].recalled(NOW_MS)))
+    await service.consume()
+    before = await service.store.get([m.id for m in sent])
+    service.broker.committed.clear()
+    service.consumer = service.new_consumer()
+    service.broker.groups.clear()
+    service.consumer = service.new_consumer()
+    await service.consume()
+    assert await service.store.get([m.id for m in sent]) == before
+
+
+async def test_a_repeated_send_that_redis_forgot_is_folded_into_the_first(
+    service: Service,
+) -> None:
+    first = message(client_msg_id="k")
+    repeat = message(client_msg_id="k")
+    await service.acceptor.accept(first, ack=Ack.LOG)
+    await service.consume()
+    await append(service, encode_event(repeat))
+    await service.consume()
+    assert list(await service.store.get([first.id, repeat.id])) == [first.id]
+    known = await service.store.find_claims([(ALICE, "k")])
+    assert known[(ALICE, "k")].message_id == first.id
+    assert service.store.dead_letters == []
+
+
+async def test_an_id_that_belongs_to_another_message_is_a_dead_letter(service: Service) -> None:
+    first = message("mine")
+    other = message("yours", id=first.id, from_user_id=9, conversation_id="2_9")
+    await append(service, encode_event(first))
+    await service.consume()
+    await append(service, encode_event(other))
+    await service.consume()
+    assert (await service.store.get([first.id]))[first.id].content == "mine"
+    assert [d.reason for d in service.store.dead_letters] == ["id_conflict"]
+
+
+async def test_it_waits_out_a_log_that_is_away(service: Service) -> None:
+    sent = message()
+    await append(service, encode_event(sent))
+    service.broker.down = True
+    run = asyncio.create_task(service.consumer.run())
+    await asyncio.sleep(0.3)
+    service.broker.down = False
+    async with asyncio.timeout(5):
+        while not await service.store.get([sent.id]):
+            await asyncio.sleep(0.05)
+    service.consumer.stop.set()
+    await run

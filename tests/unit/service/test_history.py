@@ -1,0 +1,241 @@
+"""History: no holes, no repeats, one order, whatever is cached; deletes hide for one user."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from messaging.testing.cache import MemoryCache
+
+from messaging.errors import GroupNotFound, MessageNotFound, NotAMember, TemporarilyUnavailable
+from messaging.events import ChatType, PersistStatus
+from messaging.service.delete import delete
+from messaging.service.fetch import fetch
+from messaging.service.history import history
+from messaging.service.recall import recall
+from messaging.service.send import send
+from tests.unit.memory import ALICE, BOB, GROUP, MALLORY, Service, to_bob, to_group, with_bob
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+async def say(service: Service, count: int) -> list[int]:
+    """Messages from alice to bob; newest first."""
+    ids = []
+    for n in range(count):
+        service.clock.now_ms += 1
+        receipt = await send(service.backends, to_bob(f"turn {n}"), sender_id=ALICE)
+        ids.append(receipt.message_id)
+    return ids[::-1]
+
+
+async def walk(service: Service, *, reader_id: int = ALICE, size: int = 7) -> list[int]:
+    """All pages by cursor."""
+    target = BOB if reader_id == ALICE else ALICE
+    ids: list[int] = []
+    before = None
+    while True:
+        request = with_bob(target_id=target, size=size, before_id=before)
+        page = await history(service.backends, request, reader_id=reader_id)
+        ids += [m.id for m in page.messages]
+        assert page.has_more == (page.next_before_id is not None)
+        if not page.has_more:
+            return ids
+        before = page.next_before_id
+
+
+def empty_cache(service: Service) -> Service:
+    """The same service after Redis has lost everything."""
+    service.cache = MemoryCache()
+    return service.restarted_with()
+
+
+async def test_one_reads_ones_own_pending_messages(service: Service) -> None:
+    ids = await say(service, 3)
+    page = await history(service.backends, with_bob(), reader_id=ALICE)
+    assert [m.id for m in page.messages] == ids
+    assert {m.persist_status for m in page.messages} == {PersistStatus.PENDING}
+    assert (page.total, page.has_more, page.partial) == (3, False, False)
+
+
+async def test_both_sides_read_the_same(service: Service) -> None:
+    ids = await say(service, 20)
+    assert await walk(service, reader_id=BOB) == await walk(service, reader_id=ALICE) == ids
+
+
+@pytest.mark.parametrize("count", [6, 7, 8, 14, 15, 99, 100, 101, 230])
+async def test_pages_have_no_holes_and_no_repeats(service: Service, count: int) -> None:
+    ids = await say(service, count)
+    assert await walk(service) == ids
+    await service.consume()
+    assert await walk(service) == ids
+    cold = empty_cache(service)
+    assert await walk(cold) == ids
+    assert await walk(cold) == ids
+    newer = await say(cold, 3)
+    assert await walk(cold) == newer + ids
+
+
+async def test_total_is_exact_pending_or_stored_warm_or_cold(service: Service) -> None:
+    await say(service, 130)
+    assert (await history(service.backends, with_bob(), reader_id=ALICE)).total == 130
+    await service.consume()
+    assert (await history(service.backends, with_bob(), reader_id=ALICE)).total == 130
+    cold = empty_cache(service)
+    await say(cold, 30)
+    for _ in range(2):
+        assert (await history(cold.backends, with_bob(), reader_id=ALICE)).total == 160
+
+
+async def test_page_numbers_walk_the_same_messages(service: Service) -> None:
+    ids = await say(service, 45)
+    await service.consume()
+    cold = empty_cache(service)
+    await say(cold, 0)
+    pages = [
+        await history(cold.backends, with_bob(size=10, page=n), reader_id=ALICE)
+        for n in (3, 1, 2, 5, 4, 6)
+    ]
+    got = [[m.id for m in page.messages] for page in pages]
+    assert got == [ids[20:30], ids[:10], ids[10:20], ids[40:], ids[30:40], []]
+    assert [page.has_more for page in pages] == [True, True, True, False, True, False]
+
+
+async def test_a_warm_first_page_does_not_ask_the_store(service: Service) -> None:
+    ids = await say(service, 30)
+    await service.consume()
+    cold = empty_cache(service)
+    await history(cold.backends, with_bob(), reader_id=ALICE)
+    cold.store.down = True
+    page = await history(cold.backends, with_bob(), reader_id=ALICE)
+    assert [m.id for m in page.messages] == ids[:20]
+    assert page.partial is False
+
+
+async def test_one_readers_deletes_hide_nothing_from_another(service: Service) -> None:
+    ids = await say(service, 30)
+    await service.consume()
+    cold = empty_cache(service)
+    for message_id in ids[:25]:
+        await delete(cold.backends, message_id, user_id=ALICE)
+    assert await walk(cold, reader_id=ALICE) == ids[25:]
+    assert await walk(cold, reader_id=BOB) == ids
+    again = empty_cache(cold)
+    assert await walk(again, reader_id=ALICE) == ids[25:]
+
+
+async def test_a_pending_message_can_be_deleted_and_stays_deleted(service: Service) -> None:
+    ids = await say(service, 3)
+    await delete(service.backends, ids[1], user_id=BOB)
+    await delete(service.backends, ids[1], user_id=BOB)
+    assert await walk(service, reader_id=BOB) == [ids[0], ids[2]]
+    await service.consume()
+    assert await walk(empty_cache(service), reader_id=BOB) == [ids[0], ids[2]]
+    with pytest.raises(MessageNotFound):
+        await fetch(service.backends, ids[1], reader_id=BOB)
+    assert (await fetch(service.backends, ids[1], reader_id=ALICE)).id == ids[1]
+
+
+async def test_a_stranger_can_neither_fetch_nor_delete(service: Service) -> None:
+    (message_id,) = await say(service, 1)
+    for call in (
+        fetch(service.backends, message_id, reader_id=MALLORY),
+        delete(service.backends, message_id, user_id=MALLORY),
+    ):
+        with pytest.raises(MessageNotFound):
+            await call
+
+
+async def test_a_delete_is_not_told_as_done_while_a_part_does_not_know(service: Service) -> None:
+    (message_id,) = await say(service, 1)
+    service.store.down = True
+    with pytest.raises(TemporarilyUnavailable):
+        await delete(service.backends, message_id, user_id=ALICE)
+
+
+async def test_the_sender_may_recall_what_he_deleted_for_himself(service: Service) -> None:
+    (message_id,) = await say(service, 1)
+    await delete(service.backends, message_id, user_id=ALICE)
+    await recall(service.backends, message_id, user_id=ALICE)
+    assert (await fetch(service.backends, message_id, reader_id=BOB)).content == ""
+
+
+async def test_a_recall_that_only_cache_and_log_know_is_seen_with_a_row_still_normal(
+    service: Service,
+) -> None:
+    ids = await say(service, 30)
+    await service.consume()
+    cold = empty_cache(service)
+    await recall(cold.backends, ids[5], user_id=ALICE)
+    page = await history(cold.backends, with_bob(size=30), reader_id=ALICE)
+    assert [m.content for m in page.messages if m.id == ids[5]] == [""]
+    page = await history(cold.backends, with_bob(size=30, before_id=ids[2]), reader_id=ALICE)
+    assert [m.content for m in page.messages if m.id == ids[5]] == [""]
+
+
+async def test_a_history_with_somebody_never_written_to_is_empty(service: Service) -> None:
+    page = await history(service.backends, with_bob(target_id=99), reader_id=ALICE)
+    assert (page.messages, page.total, page.has_more) == ((), 0, False)
+
+
+async def test_a_groups_history_is_for_members(service: Service) -> None:
+    receipt = await send(service.backends, to_group(), sender_id=ALICE)
+    request = with_bob(chat_type=ChatType.GROUP, target_id=GROUP)
+    page = await history(service.backends, request, reader_id=BOB)
+    assert [m.id for m in page.messages] == [receipt.message_id]
+    with pytest.raises(NotAMember):
+        await history(service.backends, request, reader_id=MALLORY)
+    with pytest.raises(GroupNotFound):
+        await history(
+            service.backends, with_bob(chat_type=ChatType.GROUP, target_id=99), reader_id=ALICE
+        )
+
+
+async def test_without_the_store_the_cached_part_is_told_as_partial(service: Service) -> None:
+    ids = await say(service, 5)
+    await service.cache.add_deletes(ALICE, [], floor=0)
+    service.store.down = True
+    page = await history(service.backends, with_bob(), reader_id=ALICE)
+    assert [m.id for m in page.messages] == ids
+    assert page.partial
+
+
+async def test_without_the_store_what_may_be_deleted_is_not_shown(service: Service) -> None:
+    await say(service, 5)
+    service.store.down = True
+    with pytest.raises(TemporarilyUnavailable):
+        await history(service.backends, with_bob(), reader_id=ALICE)
+
+
+async def test_without_store_and_cache_it_is_unavailable(service: Service) -> None:
+    await say(service, 5)
+    service.store.down = service.cache.down = True
+    with pytest.raises(TemporarilyUnavailable):
+        await history(service.backends, with_bob(), reader_id=ALICE)
+
+
+async def test_without_the_cache_the_store_answers_and_says_partial(service: Service) -> None:
+    ids = await say(service, 9)
+    await service.consume()
+    service.cache.down = True
+    page = await history(service.backends, with_bob(size=5), reader_id=ALICE)
+    assert ([m.id for m in page.messages], page.has_more, page.partial) == (ids[:5], True, True)
+
+
+async def test_any_mix_of_cached_and_stored_reads_the_same(service: Service) -> None:
+    chance = random.Random(5)
+    expected: list[int] = []
+    for _ in range(60):
+        action = chance.randrange(6)
+        if action <= 2:
+            expected = await say(service, chance.randrange(1, 9)) + expected
+        elif action == 3:
+            await service.consume()
+        elif action == 4:
+            await history(service.backends, with_bob(size=3), reader_id=ALICE)
+        elif not await service.cache.pending_count():
+            service = empty_cache(service)
+        assert await walk(service, size=chance.randrange(1, 20)) == expected

@@ -1,0 +1,151 @@
+"""Send: who may, what a repeat answers, and what the receipt claims."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from messaging.errors import (
+    ClientMsgIdReused,
+    GroupNotFound,
+    IdsUnavailable,
+    NotAMember,
+    SendFailed,
+    UserNotFound,
+)
+from messaging.events import PersistStatus
+from messaging.ids import time_of_id
+from messaging.pipeline.accept import Durability
+from messaging.requests import Ack
+from messaging.service.send import send
+from tests.unit.memory import ALICE, BOB, MALLORY, Service, to_bob, to_group
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+async def test_a_private_message_is_pending_and_in_the_log(service: Service) -> None:
+    receipt = await send(service.backends, to_bob(), sender_id=ALICE)
+    assert receipt.persist_status is PersistStatus.PENDING
+    assert receipt.durability is Durability.LOG
+    assert receipt.conversation_id == "1_2"
+    assert receipt.send_time == time_of_id(receipt.message_id) == service.clock.now_ms
+
+
+async def test_the_conversation_is_the_same_from_both_sides(service: Service) -> None:
+    there = await send(service.backends, to_bob(), sender_id=ALICE)
+    back = await send(service.backends, to_bob(target_id=ALICE), sender_id=BOB)
+    assert there.conversation_id == back.conversation_id
+
+
+async def test_a_note_to_oneself_is_allowed(service: Service) -> None:
+    receipt = await send(service.backends, to_bob(target_id=ALICE), sender_id=ALICE)
+    assert receipt.conversation_id == "1_1"
+
+
+async def test_an_unknown_receiver_is_refused(service: Service) -> None:
+    with pytest.raises(UserNotFound):
+        await send(service.backends, to_bob(target_id=99), sender_id=ALICE)
+
+
+async def test_a_group_message_is_stored_before_the_answer(service: Service) -> None:
+    receipt = await send(service.backends, to_group(), sender_id=ALICE)
+    assert receipt.persist_status is PersistStatus.PERSISTED
+    assert receipt.durability is Durability.STORE
+    assert receipt.message_id in await service.store.get([receipt.message_id])
+    assert service.broker.records == {}
+
+
+async def test_a_group_may_be_asynchronous_and_a_private_chat_synchronous(
+    service: Service,
+) -> None:
+    other = service.restarted_with(private_mode="sync", group_mode="async")
+    assert (await send(other.backends, to_bob(), sender_id=ALICE)).durability is Durability.STORE
+    assert (await send(other.backends, to_group(), sender_id=ALICE)).durability is Durability.LOG
+
+
+async def test_only_members_write_to_a_group(service: Service) -> None:
+    with pytest.raises(NotAMember):
+        await send(service.backends, to_group(), sender_id=MALLORY)
+    with pytest.raises(GroupNotFound):
+        await send(service.backends, to_group(target_id=99), sender_id=ALICE)
+
+
+@pytest.mark.parametrize("mode", ["async", "sync"])
+async def test_a_repeat_gets_the_first_id_back(service: Service, mode: str) -> None:
+    other = service.restarted_with(private_mode=mode)
+    request = to_bob(client_msg_id="k")
+    first = await send(other.backends, request, sender_id=ALICE)
+    again = await send(other.backends, request, sender_id=ALICE)
+    assert (again.message_id, again.send_time) == (first.message_id, first.send_time)
+    await other.consume()
+    assert len(other.store.rows) == 1
+
+
+@pytest.mark.parametrize("mode", ["async", "sync"])
+async def test_the_same_client_msg_id_with_another_body_is_refused(
+    service: Service, mode: str
+) -> None:
+    other = service.restarted_with(private_mode=mode)
+    await send(other.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+    for changed in (to_bob("other", client_msg_id="k"), to_bob(target_id=3, client_msg_id="k")):
+        with pytest.raises(ClientMsgIdReused):
+            await send(other.backends, changed, sender_id=ALICE)
+
+
+async def test_two_senders_may_use_one_client_msg_id(service: Service) -> None:
+    one = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+    two = await send(service.backends, to_bob(client_msg_id="k"), sender_id=MALLORY)
+    assert one.message_id != two.message_id
+
+
+async def test_parallel_repeats_get_one_id(service: Service) -> None:
+    request = to_bob(client_msg_id="k")
+    receipts = await asyncio.gather(
+        *(send(service.backends, request, sender_id=ALICE) for _ in range(10))
+    )
+    assert len({receipt.message_id for receipt in receipts}) == 1
+
+
+async def test_ack_store_waits_until_it_is_stored(service: Service) -> None:
+    async def consume_soon() -> None:
+        await asyncio.sleep(0.05)
+        await service.consume()
+
+    receipt, _ = await asyncio.gather(
+        send(service.backends, to_bob(ack=Ack.STORE), sender_id=ALICE), consume_soon()
+    )
+    assert receipt.durability is Durability.STORE
+    assert receipt.persist_status is PersistStatus.PERSISTED
+
+
+async def test_ack_store_answers_at_its_bound_with_what_was_reached(service: Service) -> None:
+    receipt = await send(service.backends, to_bob(ack=Ack.STORE), sender_id=ALICE)
+    assert receipt.durability is Durability.LOG
+    assert receipt.persist_status is PersistStatus.PENDING
+
+
+async def test_without_a_worker_id_nothing_is_written(service: Service) -> None:
+    service.ids.use(None)
+    with pytest.raises(IdsUnavailable):
+        await send(service.backends, to_bob(), sender_id=ALICE)
+    assert await service.cache.pending_count() == 0
+
+
+async def test_a_synchronous_send_fails_when_the_store_is_away(service: Service) -> None:
+    service.store.down = True
+    with pytest.raises(SendFailed):
+        await send(service.backends, to_group(), sender_id=ALICE)
+    assert await service.cache.pending_count() == 0
+
+
+async def test_a_synchronous_send_without_the_cache_reaches_it_through_the_log(
+    service: Service,
+) -> None:
+    service.cache.down = True
+    receipt = await send(service.backends, to_group(), sender_id=ALICE)
+    assert receipt.durability is Durability.STORE
+    assert sum(map(len, service.broker.records.values())) == 1
