@@ -1,0 +1,67 @@
+"""The writing end of a send: new messages, and the leases of those who give ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from messaging.cache import keys
+from messaging.cache.client import RedisClient
+from messaging.cache.lua import load
+from messaging.conf import Settings
+from messaging.errors import LeaseLost
+from messaging.events import Message, encode_message
+from messaging.ids import WorkerLease
+from messaging.ports import Claim
+
+ACCEPT = load("accept", uses=("memory", "state", "tail"))
+TAKE_LEASE = load("take_lease")
+DROP_LEASE = load("drop_lease")
+
+
+class Accepting(RedisClient):
+    """Part of `RedisMessageCache`; `ports.MessageCache` has the contract of each method."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._worker_lease_ms = round(settings.worker_lease_s * 1000)
+
+    async def accept(
+        self, messages: Sequence[Message], lease: WorkerLease | None
+    ) -> list[Claim | None]:
+        if not messages:
+            return []
+        names = [keys.PENDING]
+        owner = ""
+        if lease is not None and lease.fenced:
+            names.append(keys.worker(lease.node))
+            owner = lease.owner
+        tails, places = keys.tails((m.conversation_id for m in messages), after=len(names))
+        names += tails
+        details = len(names) + 1
+        names += [keys.detail(m.id) for m in messages]
+        claims = len(names) + 1
+        arguments: list[str | int] = [owner, self._worker_lease_ms, len(messages), details, claims]
+        for message in messages:
+            claim = ""
+            if message.client_msg_id is not None:
+                names.append(keys.dedupe(message.from_user_id, message.client_msg_id))
+                claim = f"{message.id}:{message.body_hash}"
+            place = places[message.conversation_id]
+            text = encode_message(message)
+            arguments += (message.id, place, message.send_time, claim, text)
+        reply = await self._run(ACCEPT, names, arguments)
+        if reply is None:
+            raise LeaseLost
+        return [None if claim is None else _read_claim(claim) for claim in reply]
+
+    async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
+        taken = await self._run(TAKE_LEASE, [keys.lease(name)], [owner, round(ttl_s * 1000)])
+        return bool(taken)
+
+    async def drop_lease(self, name: str, owner: str) -> None:
+        await self._run(DROP_LEASE, [keys.lease(name)], [owner])
+
+
+def _read_claim(claim: bytes) -> Claim:
+    message_id, _, body_hash = claim.decode().partition(":")
+    return Claim(int(message_id), body_hash)

@@ -1,0 +1,85 @@
+"""The name, the life and the cap of every key in Redis. Pure.
+
+The adapters of this package call it; nothing else spells a key. The scripts get the lives and caps
+as constants (`lua.load`), so that each number stands here alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+PREFIX = "msg:"
+DETAIL = "msg:detail:"
+
+PENDING = "msg:pending"
+"""Sorted set: the ids that are not in the store yet, by send time (ms). Lives until persisted."""
+
+ATTEMPTS = "msg:pending:attempts"
+"""Hash: how often compensation has tried to persist a pending id. Lives with the pending mark."""
+
+DETAIL_TTL_S = 30 * 60
+TAIL_TTL_S = 30 * 60
+DELETED_TTL_S = 30 * 60
+CLAIM_TTL_S = 24 * 60 * 60
+FILL_TTL_S = 10
+TAIL_CAP = 1_000
+
+EMPTY_TAIL = "empty"
+
+
+def detail(message_id: int) -> str:
+    """String, JSON: the message. No TTL while PENDING or under a recall mark, then 30 minutes."""
+    return f"{DETAIL}{message_id}"
+
+
+def tail(conversation_id: str) -> str:
+    """List: ids of the latest messages, newest first. 30 minutes, none while the head is pending.
+
+    Capped at 1,000, above which only pending ids are kept.
+    """
+    return f"msg:conv:{conversation_id}"
+
+
+def loaded(conversation_id: str) -> str:
+    """String, lives with the list: how far down the list is complete.
+
+    `{floor}:{base}`: the list is every message above the id `floor`, and `base` counts the rest.
+    `empty`: the conversation has no message. `?{token}` while a reader fills the list, with
+    `:{lowest}` behind it once listed messages were stored meanwhile.
+    """
+    return f"msg:conv:loaded:{conversation_id}"
+
+
+def cancel(message_id: int) -> str:
+    """String: the recall mark, a recall time (ms). Lives until the tombstone is stored."""
+    return f"msg:cancel:{message_id}"
+
+
+def deleted(user_id: int) -> str:
+    """Set: message ids that the user deleted; `>{floor}` in it: complete above that id. 30 min."""
+    return f"msg:deleted:{user_id}"
+
+
+def dedupe(user_id: int, client_msg_id: str) -> str:
+    """String `{messageId}:{bodyHash}`: the send that a clientMsgId stands for. 24 hours."""
+    return f"msg:dedupe:{user_id}:{client_msg_id}"
+
+
+def worker(node: int) -> str:
+    """String: the owner's token of a leased worker id (`datacenter * 32 + worker`)."""
+    return lease(f"worker:{node}")
+
+
+def lease(name: str) -> str:
+    """String: the token of a named lease's owner. Lives as long as the lease."""
+    return f"{PREFIX}{name}"
+
+
+def tails(conversation_ids: Iterable[str], *, after: int) -> tuple[list[str], dict[str, int]]:
+    """The list and the loaded mark of each conversation, once each, for a script's KEYS.
+
+    Also where in KEYS (counted from 1) each conversation's list is, with `after` keys before.
+    """
+    distinct = list(dict.fromkeys(conversation_ids))
+    names = [name for each in distinct for name in (tail(each), loaded(each))]
+    return names, {each: after + 1 + 2 * n for n, each in enumerate(distinct)}

@@ -1,0 +1,106 @@
+"""What became of accepted messages: stored, folded into an earlier send, or dead-lettered.
+
+And the set of those of which that is not known yet, which the compensation works on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from messaging.cache import keys
+from messaging.cache.client import RedisClient
+from messaging.cache.lua import load
+from messaging.events import Message, encode_message
+from messaging.ports import PendingEntry
+
+MARK_STORED = load("mark_stored", uses=("memory", "state", "tail"))
+MARK_FOLDED = load("mark_folded", uses=("memory",))
+PARK = load("park")
+RETRY = load("retry", uses=("memory", "tail"))
+PENDING = load("pending")
+
+_CONVERSATION = re.compile(rb'"conversationId":"([^"]*)"')
+_MARKS = [keys.PENDING, keys.ATTEMPTS]
+
+
+class Marking(RedisClient):
+    """Part of `RedisMessageCache`; `ports.MessageCache` has the contract of each method."""
+
+    async def mark_stored(self, messages: Sequence[Message]) -> None:
+        if not messages:
+            return
+        tails, places = keys.tails((m.conversation_id for m in messages), after=len(_MARKS))
+        names = _MARKS + tails
+        arguments: list[str | int] = [len(messages), len(names) + 1]
+        for message in messages:
+            if message.seq is None:
+                raise ValueError(f"message {message.id} has no seq: it is no row of the store")
+            names += (keys.detail(message.id), keys.cancel(message.id))
+            tombstone = encode_message(message) if message.is_recalled else ""
+            arguments += (message.id, places[message.conversation_id], message.seq, tombstone)
+        await self._run(MARK_STORED, names, arguments)
+
+    async def mark_folded(self, folded: Mapping[int, Message]) -> None:
+        if not folded:
+            return
+        # A repeat may have gone to another conversation than the first; only its detail tells.
+        texts = await self._command("MGET", *(keys.detail(message_id) for message_id in folded))
+        found = [_CONVERSATION.search(text or b"") for text in texts]
+        conversations = [match and match[1].decode() for match in found]
+        tails, places = keys.tails((c for c in conversations if c is not None), after=len(_MARKS))
+        names = _MARKS + tails
+        arguments: list[str | int] = [len(folded), len(names) + 1]
+        for (message_id, first), conversation in zip(folded.items(), conversations, strict=True):
+            assert first.client_msg_id is not None  # it is what the two have in common
+            names += (
+                keys.detail(message_id),
+                keys.cancel(message_id),
+                keys.dedupe(first.from_user_id, first.client_msg_id),
+            )
+            place = 0 if conversation is None else places[conversation]
+            arguments += (message_id, place, f"{first.id}:{first.body_hash}")
+        await self._run(MARK_FOLDED, names, arguments)
+
+    async def park(self, messages: Sequence[Message]) -> None:
+        if not messages:
+            return
+        tails, places = keys.tails((m.conversation_id for m in messages), after=len(_MARKS))
+        names = [*_MARKS, *tails, *(keys.detail(m.id) for m in messages)]
+        arguments: list[int] = [len(messages), len(_MARKS) + len(tails) + 1]
+        for message in messages:
+            arguments += (message.id, places[message.conversation_id])
+        await self._run(PARK, names, arguments)
+
+    async def retry(self, messages: Sequence[Message]) -> dict[int, int]:
+        if not messages:
+            return {}
+        tails, places = keys.tails((m.conversation_id for m in messages), after=len(_MARKS))
+        arguments: list[int] = [len(messages)]
+        for message in messages:
+            arguments += (message.id, places[message.conversation_id])
+        counts = await self._run(RETRY, _MARKS + tails, arguments)
+        return {message.id: count for message, count in zip(messages, counts, strict=True)}
+
+    async def pending(
+        self, *, before_ms: int, limit: int, after: PendingEntry | None = None
+    ) -> list[PendingEntry]:
+        position = ("", "") if after is None else (after.send_time, after.message_id)
+        return _entries(await self._run(PENDING, [keys.PENDING], [before_ms, limit, *position]))
+
+    async def pending_count(self) -> int:
+        return int(await self._command("ZCARD", keys.PENDING))
+
+    async def newest_pending(self, *, offset: int, limit: int) -> list[PendingEntry]:
+        last = offset + limit - 1
+        return _entries(
+            await self._command("ZRANGE", keys.PENDING, offset, last, "REV", "WITHSCORES")
+        )
+
+
+def _entries(reply: Sequence[bytes]) -> list[PendingEntry]:
+    """Ids and scores in turn."""
+    return [
+        PendingEntry(int(message_id), int(float(score)))
+        for message_id, score in zip(reply[::2], reply[1::2], strict=True)
+    ]

@@ -1,0 +1,41 @@
+"""Messages out of what Redis answers. Called by the adapters of this package."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from messaging.errors import PoisonRecord
+from messaging.events import Message, decode_message
+
+logger = logging.getLogger(__name__)
+
+
+def read_details(
+    message_ids: Iterable[int], texts: Iterable[bytes | None]
+) -> tuple[dict[int, Message], list[int]]:
+    """The cached states by id, and the ids without one. An unreadable one counts as missing."""
+    states: dict[int, Message] = {}
+    missing: list[int] = []
+    for message_id, text in zip(message_ids, texts, strict=True):
+        message = None if text is None else _decode(message_id, text)
+        if message is None:
+            missing.append(message_id)
+        else:
+            states[message_id] = message
+    return states, missing
+
+
+def _decode(message_id: int, text: bytes) -> Message | None:
+    try:
+        return decode_message(text)
+    except PoisonRecord as error:
+        logger.error(
+            "unreadable message in the cache",
+            extra={
+                "action": "cache.unreadable",
+                "message_id": message_id,
+                "reason": str(error),
+            },
+        )
+        return None

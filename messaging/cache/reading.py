@@ -1,0 +1,85 @@
+"""What history reads, and what it leaves in the cache for the next reader."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from messaging.cache import keys
+from messaging.cache.client import RedisClient
+from messaging.cache.lua import load
+from messaging.cache.messages import read_details
+from messaging.events import Message, encode_message
+from messaging.ports import Window
+
+WINDOW = load("window", uses=("memory", "tail", "deletes"))
+FILL = load("fill", uses=("memory", "state", "tail"))
+ADD_DETAILS = load("add_details", uses=("memory", "state"))
+ADD_DELETES = load("add_deletes", uses=("memory", "tail", "deletes"))
+
+
+class Reading(RedisClient):
+    """Part of `RedisMessageCache`; `ports.MessageCache` has the contract of each method."""
+
+    async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
+        if not message_ids:
+            return {}
+        texts = await self._command("MGET", *(keys.detail(each) for each in message_ids))
+        return read_details(message_ids, texts)[0]
+
+    async def window(
+        self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
+    ) -> Window:
+        names = [
+            keys.tail(conversation_id),
+            keys.loaded(conversation_id),
+            keys.deleted(reader_id),
+        ]
+        arguments = ["" if before is None else before, limit, keys.DETAIL]
+        reply = await self._run(WINDOW, names, arguments)
+        listed, texts, hidden, goes_on, floor, total, deletes_floor = reply
+        message_ids = [int(each) for each in listed]
+        states, missing = read_details(message_ids, texts)
+        return Window(
+            messages=tuple(states.values()),
+            missing=tuple(missing),
+            truncated=bool(goes_on),
+            floor=None if floor is None else int(floor),
+            total=total,
+            deleted=frozenset(i for i, known in zip(message_ids, hidden, strict=True) if known),
+            deletes_floor=None if deletes_floor is None else int(deletes_floor),
+        )
+
+    async def begin_fill(self, conversation_id: str) -> str | None:
+        token = secrets.token_hex(8)
+        name = keys.loaded(conversation_id)
+        taken = await self._command("SET", name, f"?{token}", "EX", keys.FILL_TTL_S, "NX")
+        return token if taken else None
+
+    async def fill(
+        self,
+        conversation_id: str,
+        token: str,
+        messages: Sequence[Message],
+        *,
+        floor: int,
+        base: int,
+    ) -> None:
+        names = [keys.tail(conversation_id), keys.loaded(conversation_id), keys.PENDING]
+        arguments: list[str | int] = [token, floor, base]
+        for message in sorted(messages, key=lambda message: message.id):
+            names += (keys.detail(message.id), keys.cancel(message.id))
+            arguments += (message.id, encode_message(message))
+        await self._run(FILL, names, arguments)
+
+    async def add_details(self, messages: Sequence[Message]) -> None:
+        if not messages:
+            return
+        names = [name for m in messages for name in (keys.detail(m.id), keys.cancel(m.id))]
+        await self._run(ADD_DETAILS, names, [encode_message(message) for message in messages])
+
+    async def add_deletes(
+        self, user_id: int, message_ids: Sequence[int], *, floor: int | None = None
+    ) -> None:
+        arguments = ["" if floor is None else floor, *message_ids]
+        await self._run(ADD_DELETES, [keys.deleted(user_id)], arguments)

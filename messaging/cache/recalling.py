@@ -1,0 +1,40 @@
+"""Recall marks, and the blanking of cached content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from messaging.cache import keys
+from messaging.cache.client import RedisClient
+from messaging.cache.lua import load
+from messaging.events import Message, encode_message
+
+CLAIM_RECALL = load("claim_recall", uses=("memory", "state"))
+RELEASE_RECALL = load("release_recall", uses=("memory", "state"))
+CONFIRM_RECALL = load("confirm_recall", uses=("memory", "state"))
+
+
+class Recalling(RedisClient):
+    """Part of `RedisMessageCache`; `ports.MessageCache` has the contract of each method."""
+
+    async def claim_recall(self, message_id: int, recall_time: int) -> int:
+        return int(await self._run(CLAIM_RECALL, _keys(message_id), [recall_time]))
+
+    async def release_recall(self, message_id: int, recall_time: int) -> None:
+        await self._run(RELEASE_RECALL, _keys(message_id), [recall_time])
+
+    async def confirm_recall(self, tombstone: Message) -> None:
+        if not tombstone.is_recalled:
+            raise ValueError(f"message {tombstone.id} is not recalled")
+        await self._run(CONFIRM_RECALL, _keys(tombstone.id), [encode_message(tombstone)])
+
+    async def recall_marks(self, message_ids: Sequence[int]) -> dict[int, int]:
+        if not message_ids:
+            return {}
+        marks = await self._command("MGET", *(keys.cancel(each) for each in message_ids))
+        pairs = zip(message_ids, marks, strict=True)
+        return {message_id: int(mark) for message_id, mark in pairs if mark is not None}
+
+
+def _keys(message_id: int) -> list[str]:
+    return [keys.detail(message_id), keys.cancel(message_id)]

@@ -1,0 +1,19 @@
+-- Blank the cached content of a recalled message. Uses memory, state.
+--
+-- KEYS  detail, recall mark
+-- ARGV  the tombstone's text
+
+local cached = redis.call('GET', KEYS[1])
+local recalled = cached and holds(cached, RECALLED) and not holds(cached, PENDING)
+if recalled and redis.call('TTL', KEYS[1]) >= 0 then
+  redis.call('DEL', KEYS[2]) -- it ages, so it is in the store: nothing is left to do
+  return
+end
+local text = tombstone_over(cached, ARGV[1])
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  redis.call('SET', KEYS[1], text)
+elseif cached then
+  redis.call('SET', KEYS[1], text, 'KEEPTTL')
+else
+  redis.call('SET', KEYS[1], text, 'EX', DETAIL_TTL_S)
+end

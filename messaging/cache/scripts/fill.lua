@@ -1,0 +1,36 @@
+-- Load a conversation's tail with rows of the store. Uses memory, state, tail.
+--
+-- KEYS  list, loaded mark, pending set, then for each row its detail and its recall mark
+-- ARGV  token, floor, base; for each row, oldest first: id, text
+
+local list, loaded, pending = KEYS[1], KEYS[2], KEYS[3]
+local token, floor, base = '?' .. ARGV[1], ARGV[2], ARGV[3]
+
+local mark = redis.call('GET', loaded)
+if not mark or string.sub(mark, 1, #token) ~= token then return end
+redis.call('DEL', loaded)
+
+-- base counts the rows at or below floor at the moment of the store's read. A listed message down
+-- there is among them if its pending mark went before the token was taken; else nobody can tell.
+local lowest = string.match(mark, ':(%d+)$')
+if lowest and not newer(lowest, floor) then return end
+local covered = place(list, floor)
+for _, id in ipairs(redis.call('LRANGE', list, covered, -1)) do
+  if redis.call('ZSCORE', pending, id) then return end
+end
+if covered == 0 then redis.call('DEL', list) else redis.call('LTRIM', list, 0, covered - 1) end
+
+local complete = true
+for n = 1, (#ARGV - 3) / 2 do
+  complete = complete and insert(list, ARGV[2 * n + 2])
+  cache_row(KEYS[2 * n + 2], KEYS[2 * n + 3], ARGV[2 * n + 3])
+end
+
+local length = redis.call('LLEN', list)
+if complete and length > 0 then
+  redis.call('SET', loaded, floor .. ':' .. base)
+  trim(list, loaded, pending, length)
+elseif complete and base == '0' then
+  redis.call('SET', loaded, EMPTY_TAIL)
+end
+age(list, loaded, pending)

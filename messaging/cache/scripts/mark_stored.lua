@@ -1,0 +1,62 @@
+-- Join the store's rows into the cache. Uses memory, state, tail.
+--
+-- KEYS  pending set, attempts, lists and loaded marks, a detail and a recall mark each
+-- ARGV  number of rows, where the details begin; for each row: id, where its list is, seq,
+--       the tombstone's text ('' for a row that is not recalled)
+--
+-- A row's text is written before its pending mark goes, so an error leaves it to the next call.
+
+local count, details = tonumber(ARGV[1]), tonumber(ARGV[2])
+local pending, attempts = KEYS[1], KEYS[2]
+local tried = redis.call('EXISTS', attempts) == 1
+
+local function store_row(detail, cancel, seq)
+  local cached = redis.call('GET', detail)
+  if not cached or not holds(cached, PENDING) then return end
+  local text = persisted(cached, seq)
+  if holds(cached, RECALLED) and redis.call('EXISTS', cancel) == 1 then
+    attempt('SET', detail, text) -- it must outlive the store's row, which still has the content
+  elseif not attempt('SET', detail, text, 'EX', DETAIL_TTL_S) then
+    redis.call('DEL', detail)
+  end
+end
+
+-- Note for the fill under way that this listed message was stored after the token was taken.
+local function note(loaded, mark, id)
+  local token, lowest = string.match(mark, '^(%?%x+):?(%d*)$')
+  if lowest ~= '' and not newer(lowest, id) then return end
+  if not attempt('SET', loaded, token .. ':' .. id, 'KEEPTTL') then redis.call('DEL', loaded) end
+end
+
+-- Keep the loaded mark true. `known`: the cache had accepted this message, so it is listed.
+local function account(list, loaded, id, known)
+  local mark = redis.call('GET', loaded)
+  if not mark then return end
+  local floor = bounds(mark)
+  if is_filling(mark) then
+    if known then note(loaded, mark, id) else redis.call('DEL', loaded) end
+  elseif not known then
+    if floor and not newer(id, floor) then
+      redis.call('DEL', loaded) -- counted in base, or a late one: only the store can tell
+    else
+      add(list, loaded, pending, id)
+    end
+  end
+end
+
+local touched = {}
+for n = 1, count do
+  local id, list, seq, tombstone = unpack(ARGV, 4 * n - 1, 4 * n + 2)
+  local detail, cancel = KEYS[details + 2 * n - 2], KEYS[details + 2 * n - 1]
+  if tombstone ~= '' then
+    store_tombstone(detail, cancel, tombstone)
+  else
+    store_row(detail, cancel, seq)
+  end
+  local known = redis.call('ZREM', pending, id) == 1
+  if tried then redis.call('HDEL', attempts, id) end
+  list = tonumber(list)
+  account(KEYS[list], KEYS[list + 1], id, known)
+  touched[list] = true
+end
+for list in pairs(touched) do age(KEYS[list], KEYS[list + 1], pending) end

@@ -1,0 +1,24 @@
+-- Pending ids in the order of the set: by send time, then by id.
+--
+-- KEYS  pending set
+-- ARGV  before (ms), limit, send time and id of the entry to go on after ('' for none)
+-- Reply id, send time, id, send time …
+
+local before, limit = '(' .. ARGV[1], tonumber(ARGV[2])
+local after_time, after_id = tonumber(ARGV[3]), ARGV[4]
+local low = after_time and ARGV[3] or '-inf'
+local found, offset = {}, 0
+while #found < 2 * limit do
+  local part =
+    redis.call('ZRANGEBYSCORE', KEYS[1], low, before, 'WITHSCORES', 'LIMIT', offset, limit)
+  for n = 1, #part, 2 do
+    local seen = tonumber(part[n + 1]) == after_time and part[n] <= after_id
+    if not seen and #found < 2 * limit then
+      found[#found + 1] = part[n]
+      found[#found + 1] = part[n + 1]
+    end
+  end
+  if #part < 2 * limit then break end
+  offset = offset + limit
+end
+return found

@@ -1,0 +1,56 @@
+-- Part: the state of a message in its encoded text. Uses memory.
+--
+-- The text is never decoded: Lua's numbers would spoil ids. The patterns found and replaced here
+-- cannot be imitated by what a user wrote, since a quote inside a JSON string is escaped.
+
+local PENDING = '"persistStatus":"PENDING"'
+local PERSISTED = '"persistStatus":"PERSISTED"'
+local NO_SEQ = '"seq":null'
+local RECALLED = '"status":"RECALLED"'
+
+local function holds(text, pattern)
+  return string.find(text, pattern, 1, true) ~= nil
+end
+
+local function replaced(text, pattern, by)
+  local first, last = string.find(text, pattern, 1, true)
+  if not first then return text end
+  return string.sub(text, 1, first - 1) .. by .. string.sub(text, last + 1)
+end
+
+local function recall_time(text)
+  return string.match(text, '"recallTime":(%d+)')
+end
+
+-- The text of the same message in the store, under this seq (digits).
+local function persisted(text, seq)
+  return replaced(replaced(text, NO_SEQ, '"seq":' .. seq), PENDING, PERSISTED)
+end
+
+-- A tombstone's text with what is known beside it: the seq, and the earlier recall time.
+local function tombstone_over(cached, tombstone)
+  if not cached then return tombstone end
+  local seq = string.match(cached, '"seq":(%d+)')
+  local text = seq and persisted(tombstone, seq) or tombstone
+  local earlier, later = recall_time(cached), recall_time(tombstone)
+  if earlier and tonumber(earlier) < tonumber(later) then
+    text = replaced(text, '"recallTime":' .. later, '"recallTime":' .. earlier)
+  end
+  return text
+end
+
+-- Cache the tombstone that the store holds; its recall mark has done its work.
+local function store_tombstone(detail, cancel, tombstone)
+  local text = tombstone_over(redis.call('GET', detail), tombstone)
+  if not attempt('SET', detail, text, 'EX', DETAIL_TTL_S) then redis.call('DEL', detail) end
+  redis.call('DEL', cancel)
+end
+
+-- Cache a row as read from the store, which may be older than what is known here.
+local function cache_row(detail, cancel, text)
+  if holds(text, RECALLED) then
+    store_tombstone(detail, cancel, text)
+  elseif redis.call('EXISTS', cancel) == 0 then
+    attempt('SET', detail, text, 'EX', DETAIL_TTL_S, 'NX')
+  end
+end

@@ -1,0 +1,101 @@
+-- Part: a conversation's list of ids and its loaded mark (`keys.tail`, `keys.loaded`). Uses memory.
+--
+-- What holds while the mark says "{floor}:{base}": the list is every message of the conversation
+-- above floor, and base counts all others. Whatever might break that deletes the mark, which costs
+-- the next reader one fill.
+
+local MOST_TRIMMED = 100 -- at a time: a long list must not stall Redis
+
+-- Compares ids as digits: Lua's numbers lose some past 2^53.
+local function newer(id, other)
+  if #id ~= #other then return #id > #other end
+  return id > other
+end
+
+local function is_filling(mark)
+  return string.sub(mark, 1, 1) == '?'
+end
+
+local function bounds(mark)
+  if not mark then return nil, nil end
+  local floor, base = string.match(mark, '^(%d+):(%d+)$')
+  return floor, tonumber(base)
+end
+
+-- The index of the first listed id that is not newer than this one; the list's length if none is.
+-- Steps out from the head in doubling strides, then halves: most ids belong near the head.
+local function place(list, id)
+  local length = redis.call('LLEN', list)
+  local low, stride = 0, 1
+  while low + stride <= length and newer(redis.call('LINDEX', list, low + stride - 1), id) do
+    low = low + stride
+    stride = stride * 2
+  end
+  local high = math.min(low + stride - 1, length)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if newer(redis.call('LINDEX', list, middle), id) then low = middle + 1 else high = middle end
+  end
+  return low
+end
+
+-- Put an id in its place. The list's length, 0 when the id was there; nil when memory is full.
+local function insert(list, id)
+  local head = redis.call('LINDEX', list, 0)
+  if not head or newer(id, head) then return attempt('LPUSH', list, id) end
+  local there = redis.call('LINDEX', list, place(list, id))
+  if there == id then return 0 end
+  if there then return attempt('LINSERT', list, 'BEFORE', there, id) end
+  return attempt('RPUSH', list, id)
+end
+
+-- Drop the oldest ids over the cap and raise the floor over them. A pending id stays, and so does
+-- what is newer: nowhere else could a reader find it.
+local function trim(list, loaded, pending, length)
+  local excess = math.min(length - TAIL_CAP, MOST_TRIMMED)
+  local dropped, oldest = 0, nil
+  while dropped < excess do
+    local last = redis.call('LINDEX', list, -1)
+    if redis.call('ZSCORE', pending, last) then break end
+    redis.call('RPOP', list)
+    dropped, oldest = dropped + 1, last
+  end
+  if dropped == 0 then return end
+  local floor, base = bounds(redis.call('GET', loaded))
+  local raised = floor and string.format('%s:%d', oldest, base + dropped)
+  if not raised or not attempt('SET', loaded, raised, 'KEEPTTL') then
+    redis.call('DEL', loaded)
+  end
+end
+
+-- List a message that the conversation has.
+local function add(list, loaded, pending, id)
+  local mark = redis.call('GET', loaded)
+  if mark and not is_filling(mark) then
+    local floor = bounds(mark)
+    local listed = redis.call('EXISTS', list) == 1
+    if mark == EMPTY_TAIL and not listed then
+      attempt('SET', loaded, '0:0', 'KEEPTTL')
+    elseif not listed or not floor or not newer(id, floor) then
+      redis.call('DEL', loaded) -- the list was evicted, or this message may be counted already
+    end
+  end
+  local length = insert(list, id)
+  if length then trim(list, loaded, pending, length) else redis.call('DEL', loaded) end
+end
+
+-- The list holds a pending message: it must not age.
+local function keep(list, loaded)
+  redis.call('PERSIST', list)
+  local mark = redis.call('GET', loaded)
+  if mark and not is_filling(mark) then redis.call('PERSIST', loaded) end
+end
+
+-- Let the list age from now on, unless its newest message is pending.
+local function age(list, loaded, pending)
+  local head = redis.call('LINDEX', list, 0)
+  if head and redis.call('ZSCORE', pending, head) then return end
+  redis.call('EXPIRE', list, TAIL_TTL_S)
+  local mark = redis.call('GET', loaded)
+  if mark and not is_filling(mark) then redis.call('EXPIRE', loaded, TAIL_TTL_S) end
+end

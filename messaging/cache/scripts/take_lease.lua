@@ -1,0 +1,10 @@
+-- Take a lease that is free, or renew one's own.
+--
+-- KEYS  lease
+-- ARGV  owner, life (ms)
+-- Reply 1, or 0 when another owner holds it
+
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1

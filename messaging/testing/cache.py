@@ -1,0 +1,267 @@
+"""The message cache in memory, held to the same contract as Redis.
+
+Faults are plain attributes. Nothing survives the process, so no running site may use it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from messaging.errors import CacheUnavailable, LeaseLost
+from messaging.events import Message, PersistStatus, join
+from messaging.ids import WorkerLease
+from messaging.ports import Claim, PendingEntry, Window
+from messaging.testing import leases
+from messaging.testing.leases import Leases
+from messaging.testing.pending import PendingSet
+from messaging.testing.tail import FILL_S, Filling, MemoryTail
+
+TAIL_CAP = 1_000
+
+
+@dataclass(eq=False, slots=True)
+class MemoryCache:
+    """`ports.MessageCache`; the fields are the keys, for a test to look into.
+
+    `down`: every call fails, with nothing done. `run_out` makes half an hour pass.
+    """
+
+    down: bool = False
+    worker_lease_s: float = 600.0
+    clock_s: Callable[[], float] = time.monotonic
+    details: dict[int, Message] = field(default_factory=dict)
+    lasting: set[int] = field(default_factory=set)  # details that do not age
+    tails: dict[str, MemoryTail] = field(default_factory=dict)
+    pending_set: PendingSet = field(default_factory=PendingSet)
+    marks: dict[int, int] = field(default_factory=dict)  # recall times
+    claims: dict[tuple[int, str], Claim] = field(default_factory=dict)
+    deletes: dict[int, set[int]] = field(default_factory=dict)
+    deletes_floors: dict[int, int] = field(default_factory=dict)
+    leases: Leases = field(default_factory=dict)
+
+    async def accept(
+        self, messages: Sequence[Message], lease: WorkerLease | None
+    ) -> list[Claim | None]:
+        self._answer()
+        if lease is not None and lease.fenced:
+            name, now_s = f"worker:{lease.node}", self.clock_s()
+            if not leases.holds(self.leases, name, lease.owner, now_s=now_s) and not leases.take(
+                self.leases, name, lease.owner, now_s=now_s, ttl_s=self.worker_lease_s
+            ):
+                raise LeaseLost
+        return [self._accept(message) for message in messages]
+
+    async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
+        self._answer()
+        return {i: self.details[i] for i in message_ids if i in self.details}
+
+    async def mark_stored(self, messages: Sequence[Message]) -> None:
+        self._answer()
+        for row in messages:
+            if row.seq is None:
+                raise ValueError(f"message {row.id} has no seq: it is no row of the store")
+            cached = self.details.get(row.id)
+            if row.is_recalled:
+                self._store_tombstone(row)
+            elif cached is not None and cached.persist_status is PersistStatus.PENDING:
+                self.details[row.id] = replace(cached, seq=row.seq)
+                if not (cached.is_recalled and row.id in self.marks):
+                    self.lasting.discard(row.id)
+            known = self.pending_set.remove(row.id)
+            self._tail(row.conversation_id).account(row.id, known=known)
+        for row in messages:
+            self._tail(row.conversation_id).age()
+
+    async def mark_folded(self, folded: Mapping[int, Message]) -> None:
+        self._answer()
+        for message_id, first in folded.items():
+            self.pending_set.remove(message_id)
+            self.marks.pop(message_id, None)
+            self.lasting.discard(message_id)
+            if (repeat := self.details.pop(message_id, None)) is not None:
+                self._tail(repeat.conversation_id).remove(message_id)
+            assert first.client_msg_id is not None
+            claim = Claim(first.id, first.body_hash)
+            self.claims[first.from_user_id, first.client_msg_id] = claim
+
+    async def park(self, messages: Sequence[Message]) -> None:
+        self._answer()
+        for message in messages:
+            self.pending_set.remove(message.id)
+            self.lasting.discard(message.id)
+            self._tail(message.conversation_id).remove(message.id)
+            self._tail(message.conversation_id).forget()
+
+    async def claim_recall(self, message_id: int, recall_time: int) -> int:
+        self._answer()
+        cached = self.details.get(message_id)
+        if cached is not None and cached.recall_time is not None:
+            return cached.recall_time
+        return self.marks.setdefault(message_id, recall_time)
+
+    async def release_recall(self, message_id: int, recall_time: int) -> None:
+        self._answer()
+        cached = self.details.get(message_id)
+        if self.marks.get(message_id) == recall_time and not (cached and cached.is_recalled):
+            del self.marks[message_id]
+
+    async def confirm_recall(self, tombstone: Message) -> None:
+        self._answer()
+        if not tombstone.is_recalled:
+            raise ValueError(f"message {tombstone.id} is not recalled")
+        cached = self.details.get(tombstone.id)
+        state = tombstone if cached is None else join(tombstone, cached)
+        if cached == state and state.seq is not None and state.id not in self.lasting:
+            self.marks.pop(state.id, None)  # it ages, so it is in the store
+            return
+        self.details[state.id] = state
+        if tombstone.id in self.marks:
+            self.lasting.add(tombstone.id)
+
+    async def recall_marks(self, message_ids: Sequence[int]) -> dict[int, int]:
+        self._answer()
+        return {i: self.marks[i] for i in message_ids if i in self.marks}
+
+    async def window(
+        self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
+    ) -> Window:
+        self._answer()
+        tail = self._tail(conversation_id)
+        if not tail.ids and not tail.empty and tail.filling is None:
+            tail.forget()
+        first = 0 if before is None else tail.place(before - 1)
+        ids = tail.ids[first : first + limit]
+        return Window(
+            messages=tuple(self.details[i] for i in ids if i in self.details),
+            missing=tuple(i for i in ids if i not in self.details),
+            truncated=first + len(ids) < len(tail.ids),
+            floor=tail.floor,
+            total=None if tail.floor is None else tail.base + len(tail.ids),
+            deleted=frozenset(self.deletes.get(reader_id, set()).intersection(ids)),
+            deletes_floor=self.deletes_floors.get(reader_id),
+        )
+
+    async def begin_fill(self, conversation_id: str) -> str | None:
+        self._answer()
+        tail, now_s = self._tail(conversation_id), self.clock_s()
+        if tail.floor is not None or (tail.filling is not None and now_s < tail.filling.end_s):
+            return None
+        tail.filling = Filling(secrets.token_hex(8), now_s + FILL_S)
+        return tail.filling.token
+
+    async def fill(
+        self,
+        conversation_id: str,
+        token: str,
+        messages: Sequence[Message],
+        *,
+        floor: int,
+        base: int,
+    ) -> None:
+        self._answer()
+        tail = self._tail(conversation_id)
+        filling = tail.filling
+        if filling is None or filling.token != token or self.clock_s() >= filling.end_s:
+            return
+        if tail.load([message.id for message in messages], floor=floor, base=base):
+            self._add_rows(messages)
+
+    async def add_details(self, messages: Sequence[Message]) -> None:
+        self._answer()
+        self._add_rows(messages)
+
+    async def add_deletes(
+        self, user_id: int, message_ids: Sequence[int], *, floor: int | None = None
+    ) -> None:
+        self._answer()
+        self.deletes.setdefault(user_id, set()).update(message_ids)
+        if floor is not None:
+            self.deletes_floors[user_id] = min(floor, self.deletes_floors.get(user_id, floor))
+
+    async def pending(
+        self, *, before_ms: int, limit: int, after: PendingEntry | None = None
+    ) -> list[PendingEntry]:
+        self._answer()
+        return self.pending_set.entries(before_ms=before_ms, after=after)[:limit]
+
+    async def pending_count(self) -> int:
+        self._answer()
+        return len(self.pending_set.times)
+
+    async def newest_pending(self, *, offset: int, limit: int) -> list[PendingEntry]:
+        self._answer()
+        return self.pending_set.entries()[::-1][offset : offset + limit]
+
+    async def retry(self, messages: Sequence[Message]) -> dict[int, int]:
+        self._answer()
+        counts = {m.id: self.pending_set.count_attempt(m.id) for m in messages}
+        for message in messages:
+            if counts[message.id]:
+                self._list(message)
+        return counts
+
+    async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
+        self._answer()
+        return leases.take(self.leases, name, owner, now_s=self.clock_s(), ttl_s=ttl_s)
+
+    async def drop_lease(self, name: str, owner: str) -> None:
+        self._answer()
+        leases.drop(self.leases, name, owner)
+
+    async def ping(self) -> None:
+        self._answer()
+
+    async def close(self) -> None:
+        pass
+
+    def run_out(self) -> None:
+        """Forget what ages, as after half an hour in which nobody came."""
+        self.details = {i: m for i, m in self.details.items() if i in self.lasting}
+        self.tails = {name: tail for name, tail in self.tails.items() if not tail.ages}
+        self.deletes.clear()
+        self.deletes_floors.clear()
+
+    def _answer(self) -> None:
+        if self.down:
+            raise CacheUnavailable
+
+    def _accept(self, message: Message) -> Claim | None:
+        if message.client_msg_id is not None:
+            key = (message.from_user_id, message.client_msg_id)
+            claim = self.claims.setdefault(key, Claim(message.id, message.body_hash))
+            if claim.message_id != message.id:
+                return claim
+        if message.id not in self.details:
+            self.details[message.id] = message
+            self.lasting.add(message.id)
+        if self.details[message.id].persist_status is PersistStatus.PENDING:
+            self.pending_set.times[message.id] = message.send_time
+            self._list(message)
+        return None
+
+    def _list(self, message: Message) -> None:
+        tail = self._tail(message.conversation_id)
+        tail.add(message.id)
+        tail.ages = False
+
+    def _tail(self, conversation_id: str) -> MemoryTail:
+        tail = self.tails.get(conversation_id)
+        if tail is None:
+            tail = self.tails[conversation_id] = MemoryTail(self.pending_set.times, TAIL_CAP)
+        return tail
+
+    def _store_tombstone(self, row: Message) -> None:
+        cached = self.details.get(row.id)
+        self.details[row.id] = row if cached is None else join(row, cached)
+        self.lasting.discard(row.id)
+        self.marks.pop(row.id, None)
+
+    def _add_rows(self, rows: Iterable[Message]) -> None:
+        for row in rows:
+            if row.is_recalled:
+                self._store_tombstone(row)
+            elif row.id not in self.marks:
+                self.details.setdefault(row.id, row)

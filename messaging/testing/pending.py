@@ -1,0 +1,43 @@
+"""The pending set in memory, in the order of a Redis sorted set. Used by `testing.cache` alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from messaging.ports import PendingEntry
+
+
+@dataclass(slots=True)
+class PendingSet:
+    """Send times (ms) and attempts to persist, by message id."""
+
+    times: dict[int, int] = field(default_factory=dict)
+    attempts: dict[int, int] = field(default_factory=dict)
+
+    def remove(self, message_id: int) -> bool:
+        """Whether it was pending."""
+        self.attempts.pop(message_id, None)
+        return self.times.pop(message_id, None) is not None
+
+    def count_attempt(self, message_id: int) -> int:
+        """The attempts with this one; 0 when it is not pending."""
+        if message_id not in self.times:
+            return 0
+        self.attempts[message_id] = self.attempts.get(message_id, 0) + 1
+        return self.attempts[message_id]
+
+    def entries(
+        self, *, before_ms: int | None = None, after: PendingEntry | None = None
+    ) -> list[PendingEntry]:
+        """Oldest first, sent before a moment, behind an entry that may be gone by now."""
+        found = [
+            PendingEntry(message_id, send_time)
+            for message_id, send_time in self.times.items()
+            if before_ms is None or send_time < before_ms
+        ]
+        return sorted((e for e in found if after is None or _rank(e) > _rank(after)), key=_rank)
+
+
+def _rank(entry: PendingEntry) -> tuple[int, str]:
+    """By score, then by the bytes of the member."""
+    return entry.send_time, str(entry.message_id)
