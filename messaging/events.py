@@ -203,11 +203,11 @@ def _from_record(record: dict[str, Any]) -> Message:
             conversation_id=_text(record["conversationId"]),
             from_user_id=_id(record["fromUserId"]),
             to_id=_id(record["toId"]),
-            chat_type=ChatType(record["chatType"]),
-            msg_type=MsgType(record["msgType"]),
+            chat_type=ChatType(_count(record["chatType"])),
+            msg_type=MsgType(_count(record["msgType"])),
             content=_text(record["content"]),
             url=None if record["url"] is None else _text(record["url"]),
-            at_user_ids=tuple(_id(user_id) for user_id in record["atUserIds"]),
+            at_user_ids=tuple(_id(user_id) for user_id in _list(record["atUserIds"])),
             client_msg_id=None if record["clientMsgId"] is None else _text(record["clientMsgId"]),
             body_hash=_text(record["bodyHash"]),
             send_time=_count(record["sendTime"]),
@@ -230,6 +230,12 @@ def _id(value: object) -> int:
     if not 1 <= (number := int(value)) <= ID_MAX:
         raise ValueError("an id is 1 to 2^63-1")
     return number
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError("a list expected")
+    return value
 
 
 def _text(value: object) -> str:
