@@ -7,8 +7,10 @@ pair, because the pair is leased (`WorkerLease`, kept by `pipeline.worker_lease`
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -76,7 +78,7 @@ class SnowflakeIdGenerator:
     Raises IdsUnavailable when it holds no valid lease, and when the wall clock is behind the last
     id by more than `max_wait_ms` (it waits that long for the clock to catch up, then refuses; a
     refused call leaves no trace, so no id is ever given twice). A full millisecond (4,096 ids) is
-    waited out.
+    waited out. A forked child refuses until it has a lease of its own.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class SnowflakeIdGenerator:
         self._lease: WorkerLease | None = None
         self._last_ms = 0
         self._sequence = 0
+        _generators.add(self)
 
     @property
     def lease(self) -> WorkerLease | None:
@@ -128,3 +131,19 @@ class SnowflakeIdGenerator:
         if (now_ms := self._clock_ms()) < wanted_ms:
             raise IdsUnavailable("the clock does not move on")
         return now_ms
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: the lease is the parent's, and so may the lock be, held for ever."""
+        self._lock = threading.Lock()
+        self._lease = None
+
+
+_generators: weakref.WeakSet[SnowflakeIdGenerator] = weakref.WeakSet()
+
+
+def _leave_leases_to_parent() -> None:
+    for generator in _generators:
+        generator._leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_leave_leases_to_parent)

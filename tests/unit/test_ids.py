@@ -1,0 +1,274 @@
+"""Message ids: their layout, their order, and that none is ever given twice."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from messaging import ids
+from messaging.errors import IdsUnavailable
+from messaging.events import ChatType
+from messaging.ids import SnowflakeIdGenerator, WorkerLease
+
+NOW_MS = 1_800_000_000_000
+FOR_EVER = float("inf")
+
+
+@dataclass
+class Clock:
+    """A wall clock that moves when it is told, or when somebody sleeps."""
+
+    now_ms: float = NOW_MS
+    slept_s: float = 0.0
+
+    def __call__(self) -> int:
+        return int(self.now_ms)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s += seconds
+        self.now_ms += seconds * 1000
+
+
+def lease(node: int = 37, valid_until_s: float = FOR_EVER) -> WorkerLease:
+    return WorkerLease(node, "owner", valid_until_s, fenced=True)
+
+
+def generator(clock: Clock, node: int = 37) -> SnowflakeIdGenerator:
+    made = SnowflakeIdGenerator(clock_ms=clock, sleep_s=clock.sleep)
+    made.use(lease(node))
+    return made
+
+
+class TestLayout:
+    def test_is_41_bits_of_time_10_of_node_and_12_of_sequence(self) -> None:
+        clock = Clock()
+        given = generator(clock, node=0b10110_01101)
+
+        first, second = given.next_id(), given.next_id()
+
+        assert first >> 63 == 0
+        assert (first >> 22) & (2**41 - 1) == NOW_MS - 1_640_995_200_000
+        assert (first >> 17) & 0b11111 == 0b10110  # the datacenter
+        assert (first >> 12) & 0b11111 == 0b01101  # the worker
+        assert first & 0xFFF == 0
+        assert second == first + 1
+
+    def test_counts_from_the_first_of_january_2022(self) -> None:
+        assert generator(Clock(ids.EPOCH_MS), node=0).next_id() == 0
+        assert ids.time_of_id(0) == 1_640_995_200_000
+
+    def test_fits_a_signed_64_bit_number_until_2091(self) -> None:
+        last_ms = ids.EPOCH_MS + 2**41 - 1
+
+        message_id = generator(Clock(last_ms), node=1023).next_id()
+
+        assert 2**62 < message_id < 2**63
+        assert ids.time_of_id(message_id) == last_ms
+
+    def test_tells_its_time_and_the_first_id_of_a_time(self) -> None:
+        message_id = generator(Clock()).next_id()
+
+        assert ids.time_of_id(message_id) == NOW_MS
+        assert ids.first_id_at(NOW_MS) <= message_id < ids.first_id_at(NOW_MS + 1)
+        assert ids.first_id_at(0) == 0
+
+    def test_a_conversation_has_one_id_from_both_sides(self) -> None:
+        assert ids.private_conversation(10, 9) == ids.private_conversation(9, 10) == "9_10"
+        assert ids.private_conversation(7, 7) == "7_7"
+        for chat_type, expected in ((ChatType.PRIVATE, "1_2"), (ChatType.GROUP, "g2")):
+            made = ids.conversation_id(chat_type=chat_type, user_id=1, target_id=2)
+            assert made == expected
+
+
+class TestGenerator:
+    def test_gives_growing_ids(self) -> None:
+        clock = Clock()
+        given = generator(clock)
+        made = []
+        for step in range(2_000):
+            made.append(given.next_id())
+            clock.now_ms += step % 3 / 2
+
+        assert made == sorted(set(made))
+
+    def test_waits_for_the_next_millisecond_when_one_is_full(self) -> None:
+        clock = Clock()
+        given = generator(clock)
+
+        made = [given.next_id() for _ in range(4_096)]
+        assert clock.slept_s == 0
+        made.append(given.next_id())
+
+        assert clock.slept_s == pytest.approx(0.001)
+        assert ids.time_of_id(made[-2]) == NOW_MS
+        assert ids.time_of_id(made[-1]) == NOW_MS + 1
+        assert made[-1] & 0xFFF == 0
+        assert made == sorted(set(made))
+
+    def test_gives_each_id_once_to_many_threads(self) -> None:
+        given = SnowflakeIdGenerator()
+        given.use(lease())
+        with ThreadPoolExecutor(16) as threads:
+            runs = list(threads.map(lambda _: [given.next_id() for _ in range(2_000)], range(16)))
+
+        assert len({message_id for run in runs for message_id in run}) == 32_000
+        assert all(run == sorted(run) for run in runs)
+
+    def test_shares_no_id_with_another_node(self) -> None:
+        clock = Clock()
+        one, other = generator(clock, node=1), generator(clock, node=2)
+
+        made = [each.next_id() for _ in range(4_096) for each in (one, other)]
+
+        assert len(set(made)) == len(made)
+
+    def test_waits_when_the_clock_moves_back_a_little(self) -> None:
+        clock = Clock()
+        given = generator(clock)
+        before = given.next_id()
+
+        clock.now_ms -= 5
+        after = given.next_id()
+
+        assert clock.slept_s == pytest.approx(0.005)
+        assert after > before
+
+    def test_refuses_when_the_clock_moves_far_back_and_never_repeats(self) -> None:
+        clock = Clock()
+        given = generator(clock)
+        made = [given.next_id() for _ in range(3)]
+
+        clock.now_ms -= 10_000
+        for _ in range(3):
+            with pytest.raises(IdsUnavailable):
+                given.next_id()
+        assert clock.slept_s == 0
+
+        clock.now_ms = NOW_MS
+        made += [given.next_id() for _ in range(3)]
+        assert made == sorted(set(made))
+
+    def test_refuses_when_the_clock_stands_still_in_a_full_millisecond(self) -> None:
+        given = SnowflakeIdGenerator(clock_ms=lambda: NOW_MS, sleep_s=lambda _: None)
+        given.use(lease())
+        for _ in range(4_096):
+            given.next_id()
+
+        with pytest.raises(IdsUnavailable):
+            given.next_id()
+
+
+class TestLease:
+    def test_is_needed(self) -> None:
+        given = SnowflakeIdGenerator()
+        assert given.lease is None
+        with pytest.raises(IdsUnavailable):
+            given.next_id()
+
+        given.use(lease())
+        given.next_id()
+        given.use(None)
+
+        with pytest.raises(IdsUnavailable):
+            given.next_id()
+
+    def test_ends_by_itself(self) -> None:
+        now_s = 100.0
+        given = SnowflakeIdGenerator(monotonic_s=lambda: now_s)
+        given.use(lease(valid_until_s=100.5))
+        given.next_id()
+
+        now_s = 100.5
+
+        with pytest.raises(IdsUnavailable):
+            given.next_id()
+
+    def test_goes_on_without_repeats_under_the_same_node(self) -> None:
+        clock = Clock()
+        given = generator(clock)
+        made = [given.next_id() for _ in range(5)]
+
+        given.use(lease())
+        made += [given.next_id() for _ in range(5)]
+
+        assert len(set(made)) == 10
+
+
+def succeeds_in_child(check: Callable[[], bool]) -> bool:
+    """Run a check in a forked child."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if check() else 1
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status) == 0
+        time.sleep(0.01)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return False
+
+
+class TestForkedChild:
+    def test_refuses_until_it_has_a_lease_of_its_own(self) -> None:
+        given = SnowflakeIdGenerator()
+        given.use(lease())
+
+        def refuses_then_gives() -> bool:
+            try:
+                given.next_id()
+            except IdsUnavailable:
+                given.use(lease(node=38))
+                return (given.next_id() >> 12) & 1023 == 38
+            return False
+
+        assert succeeds_in_child(refuses_then_gives)
+        assert (given.next_id() >> 12) & 1023 == 37
+
+    def test_is_not_stopped_by_a_thread_of_its_parent_that_was_taking_an_id(self) -> None:
+        asked, leave = threading.Event(), threading.Event()
+
+        def wait(_: float) -> None:
+            asked.set()
+            leave.wait(10)
+
+        clock = Clock()
+        given = SnowflakeIdGenerator(clock_ms=clock, sleep_s=wait)
+        given.use(lease())
+        given.next_id()
+        clock.now_ms -= 5
+
+        def hold() -> None:
+            with pytest.raises(IdsUnavailable):
+                given.next_id()
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        asked.wait(10)
+
+        def refuses() -> bool:
+            try:
+                given.next_id()
+            except IdsUnavailable:
+                return True
+            return False
+
+        try:
+            assert succeeds_in_child(refuses)
+        finally:
+            leave.set()
+            holder.join()
