@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+urlpatterns = [
+    path("api/", include("messaging.urls")),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "messaging.api.fallback.handle_400"
+handler404 = "messaging.api.fallback.handle_404"
+handler500 = "messaging.api.fallback.handle_500"

@@ -6,13 +6,16 @@ Named in `imsite.settings`. There is one format, so no 406 and no 415, and no `f
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rest_framework.metadata import BaseMetadata
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
-from rest_framework.views import APIView
+
+if TYPE_CHECKING:  # the module of the views reads these classes out of the settings
+    from rest_framework.views import APIView
 
 
 class JsonOnly(BaseContentNegotiation):

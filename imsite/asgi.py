@@ -1,0 +1,137 @@
+"""The front door: the one ASGI application that the web server runs.
+
+It starts and stops the message service on the server's loop, bounds every request body, and hands
+HTTP to Django. A faster way in for the hot calls belongs in `_serve`, before Django.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from string import punctuation
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+from django.core.asgi import get_asgi_application
+from django.core.management.base import BaseCommand, SystemCheckError
+from django.http import HttpRequest
+from django.utils import translation
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imsite.settings")
+_django = get_asgi_application()
+
+from messaging import wiring  # noqa: E402  # the models behind it need Django set up
+from messaging.api import answers  # noqa: E402
+from messaging.conf import MAX_BODY_BYTES, settings  # noqa: E402
+from messaging.errors import ApiError, RequestTimeout  # noqa: E402
+
+logger = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Event = dict[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        await _live(receive, send)
+    elif scope["type"] == "http":
+        await _serve(scope, receive, send)
+    else:  # a WebSocket: nothing speaks it
+        await receive()
+        await send({"type": "websocket.close"})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Refuse to start with settings that the system checks refuse; else start, wait and stop."""
+    await receive()
+    try:
+        await asyncio.to_thread(BaseCommand(no_color=True).check)
+        await wiring.start()
+    except SystemCheckError as refused:
+        await send({"type": "lifespan.startup.failed", "message": str(refused)})
+        return
+    except Exception:
+        logger.exception("the service cannot start", extra={"action": "front_door.start_failed"})
+        await send({"type": "lifespan.startup.failed", "message": "see the log"})
+        return
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    try:
+        await wiring.stop()
+    except Exception:
+        logger.exception(
+            "the service did not stop well", extra={"action": "front_door.stop_failed"}
+        )
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        async with asyncio.timeout(settings().request_timeout_s):
+            body = await _read_body(receive)
+    except TimeoutError:
+        await _refuse(RequestTimeout(), scope, send)
+        return
+    if body is not None:
+        await _django(_readable(scope, len(body)), _replay(body, receive), send)
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """The body up to one byte over the limit, which its judge behind tells; None: nobody waits."""
+    body = bytearray()
+    while len(body) <= MAX_BODY_BYTES:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            return None
+        body += event.get("body", b"")
+        if not event.get("more_body", False):
+            break
+    return bytes(body[: MAX_BODY_BYTES + 1])
+
+
+def _readable(scope: Scope, length: int) -> Scope:
+    """The scope with the length of what is handed on, for a chunked body comes without one, and
+    with an address in ASCII, for Django answers one that is not UTF-8 with an empty page.
+    """
+    headers = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
+    return {
+        **scope,
+        "headers": [*headers, (b"content-length", str(length).encode())],
+        "query_string": quote_from_bytes(scope["query_string"], safe=punctuation).encode(),
+    }
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """The body as one event, then only the end of the connection; the rest of the body is lost."""
+    unread = [body]
+
+    async def replay() -> Event:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        while (event := await receive())["type"] != "http.disconnect":
+            pass
+        return event
+
+    return replay
+
+
+async def _refuse(error: ApiError, scope: Scope, send: Send) -> None:
+    asked = HttpRequest()
+    asked.META["HTTP_ACCEPT_LANGUAGE"] = (
+        dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+    )
+    with translation.override(translation.get_language_from_request(asked)):
+        body = answers.encode(answers.failure(error))
+    headers = {"Content-Type": answers.CONTENT_TYPE, **answers.headers_of(error)}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": error.http_status,
+            "headers": [(name.lower().encode(), text.encode()) for name, text in headers.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

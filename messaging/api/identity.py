@@ -1,0 +1,107 @@
+"""Users and their tokens: register, login, and simplejwt's own two endpoints in the envelope.
+
+Users are Django's. Whatever is wrong with a login is told alike, so that it does not tell which
+names exist; registration does, for a name must be free.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db import IntegrityError
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
+from rest_framework_simplejwt.tokens import RefreshToken
+
+from messaging.api.authentication import open_token, user_id_of
+from messaging.errors import InvalidInput, TokenExpired, UserNameTaken, WrongCredentials
+from messaging.inputs import Refusal
+from messaging.requests import Credentials, parse_credentials
+
+USERNAME_CHARACTERS = range(3, 33)
+
+
+class RegisterView(APIView):
+    authentication_classes = ()
+    permission_classes = ()
+
+    def post(self, request: Request) -> Response:
+        return Response(_tokens(register(parse_credentials(request.data))))
+
+
+class LoginView(APIView):
+    authentication_classes = ()
+    permission_classes = ()
+
+    def post(self, request: Request) -> Response:
+        credentials = parse_credentials(request.data)
+        user = authenticate(
+            request._request, username=credentials.username, password=credentials.password
+        )
+        if user is None:
+            raise WrongCredentials
+        return Response(_tokens(user))
+
+
+class ObtainSerializer(TokenObtainPairSerializer):
+    """simplejwt's, taking the same name and password as a login: it would trim and not compose."""
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        credentials = parse_credentials(data)
+        return {self.username_field: credentials.username, "password": credentials.password}
+
+
+class RefreshSerializer(TokenRefreshSerializer):
+    """simplejwt's, refusing alike whatever cannot be refreshed: also for a user who is gone."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        user_id_of(open_token(RefreshToken, attrs["refresh"]))
+        try:
+            return super().validate(attrs)
+        except (ObjectDoesNotExist, AuthenticationFailed) as error:
+            raise TokenExpired from error
+
+
+def register(credentials: Credentials) -> AbstractUser:
+    """A new user. Raises InvalidInput, and UserNameTaken also where two ask at once."""
+    _check(credentials)
+    try:
+        return get_user_model().objects.create_user(
+            username=credentials.username, password=credentials.password
+        )
+    except IntegrityError as error:
+        raise UserNameTaken from error
+
+
+def _check(credentials: Credentials) -> None:
+    user = get_user_model()(username=credentials.username)
+    errors: dict[str, list[str]] = {}
+    if len(credentials.username) not in USERNAME_CHARACTERS:
+        errors["username"] = [Refusal.USERNAME_LENGTH]
+    try:
+        UnicodeUsernameValidator()(credentials.username)
+    except ValidationError as error:
+        errors.setdefault("username", []).extend(error.messages)
+    try:
+        validate_password(credentials.password, user)
+    except ValidationError as error:
+        errors["password"] = error.messages
+    if errors:
+        raise InvalidInput(errors)
+
+
+def _tokens(user: AbstractUser) -> dict[str, str]:
+    refresh = RefreshToken.for_user(user)
+    return {
+        "token": str(refresh.access_token),
+        "refresh": str(refresh),
+        "userId": str(user.pk),
+    }

@@ -1,0 +1,23 @@
+"""The routes of the API, below `/api/`."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
+
+from messaging.api.fallback import path_not_found
+from messaging.api.identity import LoginView, RegisterView
+from messaging.api.messages import DeleteView, HistoryView, MessageView, RecallView, SendView
+
+urlpatterns = [
+    path("user/register", RegisterView.as_view()),
+    path("user/login", LoginView.as_view()),
+    re_path(r"^token/?$", TokenObtainPairView.as_view()),
+    re_path(r"^token/refresh/?$", TokenRefreshView.as_view()),
+    path("message/send", SendView.as_view()),
+    path("message/recall", RecallView.as_view()),
+    path("message/delete", DeleteView.as_view()),
+    path("message/history", HistoryView.as_view()),
+    path("message/<str:message_id>", MessageView.as_view()),
+    re_path(r"", path_not_found),
+]

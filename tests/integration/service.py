@@ -1,0 +1,95 @@
+"""The service under test and the people who use it, through its HTTP API alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from messaging import wiring
+from messaging.models import ChatGroup
+from tests.integration.http_client import Answer, Client
+
+PERSIST_TIMEOUT_S = 20.0
+PASSWORD = "correct horse battery"
+
+
+def with_settings(**values: object) -> pytest.MarkDecorator:
+    """Run a test on a service with these settings."""
+    name = ",".join(f"{name}={value}" for name, value in values.items())
+    return pytest.mark.parametrize("configured", [values], indirect=True, ids=[name])
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who is registered, calling with their token."""
+
+    id: str
+    client: Client
+
+    def send(self, receiver: User, content: str = "hi", **fields: Any) -> Answer:
+        body = {"toUserId": receiver.id, "chatType": 1, "msgType": 1, "content": content}
+        return self.client.post("/api/message/send", body | fields)
+
+    def send_to_group(self, group_id: str, content: str = "hi", **fields: Any) -> Answer:
+        body = {"groupId": group_id, "chatType": 2, "msgType": 1, "content": content}
+        return self.client.post("/api/message/send", body | fields)
+
+    def sent(self, receiver: User, content: str = "hi", **fields: Any) -> str:
+        """The id of a message that was accepted."""
+        answer = self.send(receiver, content, **fields)
+        assert answer.status == 200, answer.content
+        return str(answer.data["messageId"])
+
+    def recall(self, message_id: object) -> Answer:
+        return self.client.post("/api/message/recall", {"messageId": message_id})
+
+    def delete(self, message_id: object) -> Answer:
+        return self.client.delete(f"/api/message/{message_id}")
+
+    def read(self, message_id: object) -> Answer:
+        return self.client.get(f"/api/message/{message_id}")
+
+    def history(self, other: User, **query: object) -> Answer:
+        return self.client.get("/api/message/history", targetId=other.id, chatType=1, **query)
+
+    def group_history(self, group_id: str, **query: object) -> Answer:
+        return self.client.get("/api/message/history", targetId=group_id, chatType=2, **query)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The running service; `anybody` calls it without a token."""
+
+    anybody: Client
+
+    def register(self, username: str) -> User:
+        credentials = {"username": username, "password": PASSWORD}
+        answer = self.anybody.post("/api/user/register", credentials)
+        assert answer.status == 200, answer.content
+        return User(answer.data["userId"], replace(self.anybody, token=answer.data["token"]))
+
+    def make_group(self, *members: User) -> str:
+        group = ChatGroup.objects.create(name="group")
+        group.members.set([int(member.id) for member in members])
+        return str(group.pk)
+
+    def remove_from_group(self, group_id: str, member: User) -> None:
+        ChatGroup.objects.get(pk=group_id).members.remove(int(member.id))
+
+    def persist(self) -> None:
+        """Consume the log, as the consumer's process does, until nothing is pending."""
+        asyncio.run(_consume())
+
+
+async def _consume() -> None:
+    consumer = wiring.open_consumer()
+    deadline_s = time.monotonic() + PERSIST_TIMEOUT_S
+    try:
+        while await consumer.step() or await consumer.cache.pending_count():
+            assert time.monotonic() < deadline_s, "messages stay pending"
+    finally:
+        await wiring.close_consumer(consumer)

@@ -1,0 +1,199 @@
+"""The front door itself: what it lets through, how it starts and stops, and what it hides."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from messaging import wiring
+from messaging.conf import MAX_BODY_BYTES
+from tests.integration.http_client import Answer, Application, AsgiServer, check_envelope
+from tests.integration.service import Service, User, with_settings
+
+PIECE = b"x" * 65_536
+
+
+async def serve(
+    application: Application, receive: Any, headers: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """Put one POST to the application; returns what it sent."""
+    sent: list[dict[str, Any]] = []
+
+    async def send(event: dict[str, Any]) -> None:
+        sent.append(event)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/user/login",
+        "query_string": b"",
+        "headers": [
+            (name.lower().encode(), text.encode())
+            for name, text in ({"host": "testserver"} | dict(headers or {})).items()
+        ],
+    }
+    await asyncio.wait_for(application(scope, receive, send), 20)
+    return sent
+
+
+def answer_of(sent: list[dict[str, Any]]) -> Answer:
+    start, body = sent
+    headers = {name.decode().lower(): text.decode() for name, text in start["headers"]}
+    answer = Answer(status=start["status"], headers=headers, content=body["body"])
+    check_envelope(answer)
+    return answer
+
+
+class TestABody:
+    @pytest.mark.usefixtures("configured")
+    def test_without_end_is_neither_kept_nor_waited_for(self, application: Application) -> None:
+        pulled = 0
+
+        async def receive() -> dict[str, Any]:
+            nonlocal pulled
+            await asyncio.sleep(0.001)
+            pulled += 1
+            return {"type": "http.request", "body": PIECE, "more_body": True}
+
+        answer = answer_of(asyncio.run(serve(application, receive)))
+        assert (answer.status, answer.code) == (413, 413)
+        assert pulled < 1_000
+
+    @pytest.mark.parametrize("language", ["en", "zh-CN"])
+    @with_settings(request_timeout_s=0.2)
+    def test_that_does_not_arrive_is_given_up(
+        self, configured: None, application: Application, language: str
+    ) -> None:
+        pieces = [b'{"username": ']
+
+        async def receive() -> dict[str, Any]:
+            if not pieces:
+                await asyncio.Event().wait()
+            return {"type": "http.request", "body": pieces.pop(), "more_body": True}
+
+        answer = answer_of(asyncio.run(serve(application, receive, {"Accept-Language": language})))
+        assert (answer.status, answer.code) == (408, 408)
+        told = "The request did not arrive in time." if language == "en" else "请求未能及时送达。"
+        assert answer.body["message"] == told
+
+    def test_whose_sender_leaves_is_dropped(self, application: Application) -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+        assert asyncio.run(serve(application, receive)) == []
+
+    @pytest.mark.parametrize("is_chunked", [False, True])
+    @pytest.mark.parametrize(("size", "status"), [(100, 200), (MAX_BODY_BYTES, 400)])
+    def test_of_a_form_is_refused_rather_than_cut(
+        self, configured: None, application: Application, size: int, status: int, is_chunked: bool
+    ) -> None:
+        form = b"username=a&password=b&x=" + b"x" * size
+        token = "t" * 32
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Cookie": f"csrftoken={token}",
+            "X-CSRFToken": token,
+        }
+        pieces = [form[:50], form[50:]] if is_chunked else [form]
+        if not is_chunked:
+            headers["Content-Length"] = str(len(form))
+        with AsgiServer(application) as server:
+            answer = server.exchange("POST", "/admin/login/", headers, pieces)
+        assert answer.status == status
+
+
+class TestOutsideTheApi:
+    def test_pages_are_djangos(self, configured: None, application: Application) -> None:
+        with AsgiServer(application) as server:
+            login = server.exchange("GET", "/admin/login/", {}, [b""])
+            absent = server.exchange("GET", "/nothing", {}, [b""])
+            unreadable = server.exchange("GET", "/nothing", {"Host": "a b"}, [b""])
+        assert [login.status, absent.status, unreadable.status] == [200, 404, 400]
+        for page in (login, absent, unreadable):
+            assert page.headers["content-type"].startswith("text/html")
+
+    def test_a_websocket_is_closed(self, application: Application) -> None:
+        sent = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "websocket.connect"}
+
+        async def send(event: dict[str, Any]) -> None:
+            sent.append(event["type"])
+
+        asyncio.run(application({"type": "websocket", "path": "/ws"}, receive, send))
+        assert sent == ["websocket.close"]
+
+
+class TestTheLifespan:
+    def test_refuses_to_start_with_what_the_checks_refuse(
+        self, configured: None, application: Application, settings: Settings
+    ) -> None:
+        settings.PRODUCTION = True
+        settings.SECRET_KEY = settings.UNSET_KEY
+        with pytest.raises(RuntimeError, match="IM_SECRET_KEY is not set") as refused:
+            AsgiServer(application).__enter__()
+        assert "messaging.E001" in str(refused.value)
+        assert "HINT" in str(refused.value)
+
+    def test_refuses_to_start_when_the_service_cannot(
+        self,
+        configured: None,
+        application: Application,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        async def fail() -> None:
+            raise ZeroDivisionError("why")
+
+        monkeypatch.setattr(wiring, "start", fail)
+        with pytest.raises(RuntimeError, match="see the log"):
+            AsgiServer(application).__enter__()
+        assert "ZeroDivisionError: why" in caplog.text
+
+    def test_starts_again_after_it_has_stopped(
+        self, configured: None, application: Application
+    ) -> None:
+        for name in ("alice", "bob"):
+            with AsgiServer(application) as server:
+                body = json.dumps({"username": name, "password": "correct horse battery"}).encode()
+                answer = server.exchange("POST", "/api/user/register", {}, [body])
+                assert answer.status == 200
+
+
+def test_a_failure_is_noted_and_told_without_its_trace(
+    service: Service,
+    alice: User,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr("messaging.api.messages.fetch", fail)
+    with caplog.at_level(logging.ERROR, "messaging.api.envelope"):
+        answer = alice.read(9)
+    assert (answer.status, answer.code, answer.data) == (500, 500, None)
+    assert b"secret" not in answer.content
+    assert b"Traceback" not in answer.content
+    (noted,) = [record for record in caplog.records if record.name == "messaging.api.envelope"]
+    assert noted.exc_info
+    assert (noted.action, noted.path) == ("request.failed", "/api/message/9")  # type: ignore[attr-defined]
+
+
+def test_a_failure_outside_the_views_is_told_in_the_envelope(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr("django.middleware.locale.LocaleMiddleware.process_request", fail)
+    answer = service.anybody.get("/api/message/9")
+    assert (answer.status, answer.code) == (500, 500)
+    assert b"secret" not in answer.content
