@@ -3,7 +3,8 @@
 usage: merge_output.py FIFO…        (each named after its program)
 
 Run by scripts/run, which lets supervisord write each program's output into a FIFO of its own.
-SIGTERM ends it after everything written so far has been passed on; Ctrl-C is scripts/run's affair.
+SIGUSR1 ends it after everything written so far has been passed on. The signals that stop the
+service do not, for its last lines are still to come.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import os
 import selectors
 import signal
 import sys
+import time
 from pathlib import Path
 
 CHUNK_BYTES = 65_536
 LINE_BYTES = 1_000_000  # a longer line goes out in pieces
+LOOK_UP_S = 0.2
+STOP_LIMIT_S = 60
 
 
 class Program:
@@ -57,16 +61,21 @@ def main(fifos: list[Path]) -> None:
         nonlocal told_to_end
         told_to_end = True
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, end)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     width = max(len(fifo.name) for fifo in fifos)
     selector = selectors.DefaultSelector()
     programs = [Program(fifo, width) for fifo in fifos]
     for program in programs:
         selector.register(program.fd, selectors.EVENT_READ, program)
+    parent, alone_since = os.getppid(), None
     while not told_to_end:
-        for key, _ in selector.select(timeout=0.2):
+        for key, _ in selector.select(timeout=LOOK_UP_S):
             key.data.read()
+        if os.getppid() != parent:  # it was killed, and cannot tell when supervisord has ended
+            alone_since = alone_since or time.monotonic()
+            told_to_end = time.monotonic() > alone_since + STOP_LIMIT_S
     for program in programs:
         program.end()
 
@@ -75,4 +84,5 @@ if __name__ == "__main__":
     try:
         main([Path(argument) for argument in sys.argv[1:]])
     except BrokenPipeError:  # nobody reads any more
+        os.kill(os.getppid(), signal.SIGTERM)
         os._exit(1)

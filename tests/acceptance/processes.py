@@ -1,0 +1,189 @@
+"""The whole service as a person starts it: `scripts/run` with its own data and port.
+
+For the acceptance tests. Nothing is started but by the scripts, and what they started is looked
+for by the `VAR_DIR` in its environment, so that a process that got away is found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.real_services import ROOT, SERVICES_ENV, free_port
+
+START_LIMIT_S = 120
+STOP_LIMIT_S = 60
+EMBEDDED = ("redis", "consumer", "worker", "beat", "web")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoUser:
+    id: str
+    token: str
+
+
+def wait_until(met: Callable[[], bool], *, limit_s: float, what: str) -> None:
+    """Return as soon as the condition is met; raises AssertionError at the limit."""
+    deadline = time.monotonic() + limit_s
+    while not met():
+        assert time.monotonic() < deadline, f"{what}: not within {limit_s:.0f} s"
+        time.sleep(0.1)
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """This process's environment without settings of ours, plus the given ones."""
+    ours = ("IM_", "GRANIAN_")
+    names = ("VAR_DIR", "LOG_DIR", "PORT", "HOST", "WEB_WORKERS", "DJANGO_SETTINGS_MODULE")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(ours) and name not in names
+    }
+    return kept | variables
+
+
+def processes_of(var_dir: Path) -> dict[int, str]:
+    """The command lines, by pid, of what runs with this `VAR_DIR`."""
+    mark = f"VAR_DIR={var_dir}".encode()
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if command:  # a zombie has none
+                    found[int(process.name)] = command
+    return found
+
+
+class Service:
+    """One `scripts/run`; `base_url`, `users` and `pid` are there once it is ready."""
+
+    def __init__(self, var_dir: Path, *arguments: str, port: int | None = None) -> None:
+        self.var_dir = var_dir
+        self.port = port or free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self._arguments = arguments
+        self._output = var_dir.with_name(f"output-{self.port}")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, **variables: str) -> None:
+        """Start it and wait until it says that it answers."""
+        self.launch(**variables)
+        wait_until(self._is_ready, limit_s=START_LIMIT_S, what="the service answers")
+
+    def launch(self, **variables: str) -> None:
+        environment = clean_environment(VAR_DIR=str(self.var_dir), PORT=str(self.port), **variables)
+        self._output.parent.mkdir(parents=True, exist_ok=True)
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [ROOT / "scripts" / "run", *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=environment,
+            )
+
+    def _is_ready(self) -> bool:
+        assert self._running.poll() is None, f"it ended while starting:\n{self.output[-4_000:]}"
+        return "stops it" in self.output
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "not started"
+        return self._process
+
+    @property
+    def output(self) -> str:
+        """Everything it has printed since it was started."""
+        return self._output.read_text(errors="replace")
+
+    @property
+    def users(self) -> Mapping[str, DemoUser]:
+        """`alice` and `bob`, as the banner shows them."""
+        ids = dict(re.findall(r"(alice|bob) \(id (\d+)\)", self.output))
+        tokens = dict(re.findall(r"^(ALICE|BOB)=(\S+)$", self.output, re.MULTILINE))
+        return {name: DemoUser(ids[name], tokens[name.upper()]) for name in ids}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The addresses that it runs with, for `manage.py` and for clients of the tests."""
+        lines = (self.var_dir / "env").read_text().splitlines()
+        return dict(line.removeprefix("export ").split("=", 1) for line in lines)
+
+    def pid(self, program: str) -> int:
+        """The pid of a program under supervision; 0 while it is not running."""
+        control = [sys.executable, "-m", "supervisor.supervisorctl", "-c"]
+        config = self.var_dir / "run" / "supervisord.conf"
+        answer = subprocess.run(
+            [*control, config, "pid", program], capture_output=True, text=True, timeout=20
+        )
+        return int(answer.stdout) if answer.stdout.strip().isdigit() else 0
+
+    def kill(self, program: str) -> int:
+        """SIGKILL the program's main process; returns the pid it had."""
+        pid = self.pid(program)
+        assert pid, f"{program} is not running"
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def await_restart(self, program: str, *, after: int) -> int:
+        """The pid of the program that replaced the one with pid `after`."""
+        wait_until(lambda: self.pid(program) not in (0, after), limit_s=20, what=f"a new {program}")
+        return self.pid(program)
+
+    def send_signal(self, number: int) -> None:
+        """Signal scripts/run alone, as `kill` does."""
+        self._running.send_signal(number)
+
+    def press_ctrl_c(self) -> None:
+        """SIGINT to the whole process group, as a terminal does."""
+        os.killpg(self._running.pid, signal.SIGINT)
+
+    def await_exit(self) -> int:
+        """The exit status of scripts/run itself."""
+        return self._running.wait(STOP_LIMIT_S)
+
+    def await_end(self) -> int:
+        """Its exit status, once everything that it started is gone as well."""
+        status = self.await_exit()
+        wait_until(lambda: not processes_of(self.var_dir), limit_s=30, what="everything has ended")
+        return status
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit status. A process left behind fails the test."""
+        self.send_signal(signal.SIGTERM)
+        return self.await_end()
+
+    def clear(self) -> None:
+        """Leave nothing running, whatever has happened."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_LIMIT_S)
+        for pid in processes_of(self.var_dir):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def running_service(var_dir: Path, *arguments: str) -> Iterator[Service]:
+    """`scripts/run`, or with `full` on what scripts/services has started; stopped at the end."""
+    if "full" in arguments:
+        var_dir.mkdir(parents=True, exist_ok=True)
+        (var_dir / "services").symlink_to(SERVICES_ENV.parent, target_is_directory=True)
+    service = Service(var_dir, *arguments)
+    try:
+        service.start()
+        yield service
+        assert service.stop() == 0
+    finally:
+        service.clear()

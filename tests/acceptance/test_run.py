@@ -1,0 +1,167 @@
+"""`scripts/run` as a newcomer meets it: starting, what is said, dying, stopping, starting again."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.acceptance.processes import (
+    EMBEDDED,
+    Service,
+    processes_of,
+    running_service,
+    wait_until,
+)
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running_service(tmp_path_factory.mktemp("service") / "var") as service:
+        yield service
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Iterator[Service]:
+    """One that is not started yet."""
+    service = Service(tmp_path / "var")
+    yield service
+    service.clear()
+
+
+def status_of(service: Service, path: str, token: str = "") -> int:
+    request = urllib.request.Request(
+        service.base_url + path, headers={"Authorization": f"Bearer {token}"} if token else {}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def history_status(service: Service, token: str = "") -> int:
+    return status_of(service, "/api/message/history?targetId=1&chatType=1", token)
+
+
+def test_the_banner_shows_tokens_that_work(service: Service) -> None:
+    assert set(service.users) == {"alice", "bob"}
+    assert history_status(service, service.users["bob"].token) == 200
+    assert history_status(service) == 401
+
+
+def test_each_line_is_prefixed_with_the_program_that_printed_it(service: Service) -> None:
+    lines = service.output.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("supervisor"))
+    banner = [place for place, line in enumerate(lines) if line.startswith("The message service")]
+    end = next(place for place, line in enumerate(lines) if "stops it" in line)
+    printed = [*lines[start : banner[0] - 1], *lines[end + 2 :]]
+    names = "|".join((*EMBEDDED, "supervisor"))
+    assert [line for line in printed if not re.match(rf"({names}) +\| ", line)] == []
+    assert set(re.findall(r"^(\w+) +\|", service.output, re.MULTILINE)) >= {"redis", "web"}
+
+
+@pytest.mark.parametrize("program", EMBEDDED)
+def test_a_killed_program_is_started_again_and_leaves_nothing(
+    service: Service, program: str
+) -> None:
+    killed = service.kill(program)
+    service.await_restart(program, after=killed)
+    wait_until(
+        lambda: history_status(service, service.users["bob"].token) == 200,
+        limit_s=30,
+        what="history answers",
+    )
+    groups = {pid: Path(f"/proc/{pid}/stat").read_text() for pid in processes_of(service.var_dir)}
+    left = [
+        pid for pid, stat in groups.items() if int(stat.rpartition(")")[2].split()[2]) == killed
+    ]
+    assert left == []
+
+
+def test_a_killed_web_worker_is_replaced(service: Service) -> None:
+    main = service.pid("web")
+    children = Path(f"/proc/{main}/task/{main}/children")
+    before = set(children.read_text().split())
+    victim = before.pop()
+    os.kill(int(victim), signal.SIGKILL)
+    wait_until(
+        lambda: len(set(children.read_text().split()) - {victim}) > len(before),
+        limit_s=30,
+        what="a new worker",
+    )
+    assert service.pid("web") == main
+
+
+def test_a_second_instance_needs_a_port_and_a_directory_alone(
+    service: Service, tmp_path: Path
+) -> None:
+    with running_service(tmp_path / "var") as second:
+        assert second.environment["IM_REDIS_URL"] != service.environment["IM_REDIS_URL"]
+        assert history_status(second, second.users["bob"].token) == 200
+        assert history_status(second, service.users["bob"].token) == 401, "its own keys"
+    assert history_status(service, service.users["bob"].token) == 200
+
+
+def test_a_second_start_on_the_same_data_is_refused(service: Service) -> None:
+    second = Service(service.var_dir)
+    second.launch()
+    assert second.await_exit() == 1
+    assert "already running" in second.output
+
+
+def test_a_taken_port_is_said_plainly(stopped: Service) -> None:
+    with socket.create_server(("127.0.0.1", stopped.port)):
+        stopped.launch()
+        assert stopped.await_end() == 1
+    assert f"port {stopped.port}" in stopped.output
+    assert f"PORT={stopped.port + 1} scripts/run" in stopped.output
+
+
+def test_sigterm_stops_everything_and_a_second_start_finds_its_data(stopped: Service) -> None:
+    stopped.start()
+    token = stopped.users["alice"].token
+    with redis.Redis.from_url(stopped.environment["IM_REDIS_URL"]) as client:
+        client.set("kept", "yes")
+    assert stopped.stop() == 0
+    assert "stopped: redis (exit status 0)" in stopped.output
+    order = re.findall(r"INFO stopped: (\w+)", stopped.output)
+    assert order == ["web", "beat", "worker", "consumer", "redis"]
+
+    stopped.start()
+    with redis.Redis.from_url(stopped.environment["IM_REDIS_URL"]) as client:
+        assert client.get("kept") == b"yes"
+    assert stopped.users["alice"].token != token
+    assert history_status(stopped, token) == 200, "the key and the user are the same"
+    stopped.press_ctrl_c()
+    assert stopped.await_end() == 0
+
+
+def test_nothing_goes_on_without_supervisord(stopped: Service) -> None:
+    stopped.start()
+    supervisord = int((stopped.var_dir / "run" / "supervisord.pid").read_text())
+    os.kill(supervisord, signal.SIGKILL)
+    assert stopped.await_end() == 1
+
+
+def test_nothing_goes_on_when_the_script_itself_is_killed(stopped: Service) -> None:
+    stopped.start()
+    stopped.send_signal(signal.SIGKILL)
+    wait_until(
+        lambda: all("merge_output" in line for line in processes_of(stopped.var_dir).values()),
+        limit_s=60,
+        what="the programs have ended",
+    )
+    assert "stopped: redis (exit status 0)" in stopped.output
