@@ -236,6 +236,9 @@ class MessageCache(Protocol):
     async def retry(self, messages: Sequence[Message]) -> dict[int, int]:
         """Count one more attempt to persist each; the list that holds it stops ageing."""
 
+    async def attempts(self, message_ids: Sequence[int]) -> dict[int, int]:
+        """For the admin: the attempts to persist each of these; 0 for none and for not pending."""
+
     # leases
 
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:

@@ -82,6 +82,12 @@ class Marking(RedisClient):
         counts = await self._run(RETRY, _MARKS + tails, arguments)
         return {message.id: count for message, count in zip(messages, counts, strict=True)}
 
+    async def attempts(self, message_ids: Sequence[int]) -> dict[int, int]:
+        if not message_ids:
+            return {}
+        counts = await self._command("HMGET", keys.ATTEMPTS, *message_ids)
+        return {i: int(count or 0) for i, count in zip(message_ids, counts, strict=True)}
+
     async def pending(
         self, *, before_ms: int, limit: int, after: PendingEntry | None = None
     ) -> list[PendingEntry]:

@@ -203,6 +203,10 @@ class MemoryCache:
                 self._list(message)
         return counts
 
+    async def attempts(self, message_ids: Sequence[int]) -> dict[int, int]:
+        self._answer()
+        return {i: self.pending_set.attempts.get(i, 0) for i in message_ids}
+
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         self._answer()
         return leases.take(self.leases, name, owner, now_s=self.clock_s(), ttl_s=ttl_s)

@@ -977,6 +977,8 @@ class TestPending:
         await cache.mark_stored([stored(first, 1)])
 
         assert await cache.retry([first, second]) == {first.id: 0, second.id: 2}
+        assert await cache.attempts([first.id, second.id, 5]) == {first.id: 0, second.id: 2, 5: 0}
+        assert await cache.attempts([]) == {}
         await cache.accept([replace(first, id=FIRST_ID + 3)], None)
         assert await listed(cache) == [3, 2, 1]
 
