@@ -20,8 +20,8 @@ from pythonjsonlogger.json import JsonFormatter
 
 FILE_BYTES = 20_000_000
 FILES_KEPT = 9
-TALKATIVE = ("kafka", "aiokafka")  # one warning for each failed attempt
-TELLS_BODIES = (*TALKATIVE, "django.db.backends", "kombu", "redis")  # at DEBUG
+TALKATIVE = ("kafka", "aiokafka")  # dozens of lines a connection, one for each failed attempt
+TELLS_BODIES = ("django.db.backends", "kombu", "redis")  # at DEBUG, as the talkative do
 
 # `request` (Django's) and `data` (Celery's) hold a whole request or the arguments of a task.
 _NOT_FIELDS = frozenset(RESERVED_ATTRS) | {"action", "request", "data"}
@@ -37,7 +37,8 @@ def logging_config(*, directory: Path, level: str, style: str) -> dict[str, Any]
     directory.mkdir(parents=True, exist_ok=True)
     level = level.upper()
     formatters = {"plain": PlainFormatter, "json": OneLineJsonFormatter}
-    quiet = logging.getLevelName(max(logging.INFO, logging.getLevelNamesMapping()[level]))
+    asked = logging.getLevelNamesMapping()[level]
+    quieter = logging.WARNING if asked == logging.INFO else max(logging.INFO, asked)
     handlers: dict[str, dict[str, Any]] = {
         "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"},
         "file": {
@@ -57,7 +58,8 @@ def logging_config(*, directory: Path, level: str, style: str) -> dict[str, Any]
         "filters": {f"{name}_repeats": {"()": RepeatLimit} for name in handlers},
         "handlers": handlers,
         "root": {"level": level, "handlers": list(handlers)},
-        "loggers": {name: {"level": quiet} for name in TELLS_BODIES}
+        "loggers": {name: {"level": quieter} for name in TALKATIVE}
+        | {name: {"level": max(logging.INFO, asked)} for name in TELLS_BODIES}
         | {"django": {"level": level, "handlers": [], "propagate": True}},
     }
 

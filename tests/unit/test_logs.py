@@ -105,16 +105,24 @@ def test_a_whole_request_is_not_a_field(formatter: type[logging.Formatter]) -> N
     assert "secret" not in line
 
 
-@pytest.mark.parametrize("name", ["kafka", "aiokafka", "django.db.backends"])
-@pytest.mark.parametrize(
-    ("level", "expected"), [("DEBUG", "INFO"), ("info", "INFO"), ("ERROR", "ERROR")]
-)
+@pytest.mark.parametrize("name", ["kafka", "aiokafka", "django.db.backends", "kombu", "redis"])
+@pytest.mark.parametrize("level", ["DEBUG", "info", "ERROR"])
 def test_a_logger_that_prints_bodies_is_never_below_info(
-    tmp_path: Path, name: str, level: str, expected: str
+    tmp_path: Path, name: str, level: str
 ) -> None:
     config = logging_config(directory=tmp_path, level=level, style="plain")
-    assert config["loggers"][name]["level"] == expected
     assert config["root"]["level"] == level.upper()
+    logger = logging.Logger("any")
+    logger.setLevel(config["loggers"][name]["level"])
+    assert logger.level >= max(logging.INFO, getattr(logging, level.upper()))
+
+
+def test_what_a_log_client_says_of_its_connections_is_shown_at_debug_alone(tmp_path: Path) -> None:
+    levels = {
+        level: logging_config(directory=tmp_path, level=level, style="plain")["loggers"]["kafka"]
+        for level in ("DEBUG", "INFO")
+    }
+    assert levels == {"DEBUG": {"level": logging.INFO}, "INFO": {"level": logging.WARNING}}
 
 
 @pytest.mark.parametrize("style", ["plain", "json"])
