@@ -43,7 +43,13 @@ class Sweep:
     applied: int = 0
     set_aside: int = 0
     without_detail: int = 0
-    log_away: bool = False  # found out once; the rest of the sweep goes to the store directly
+    past_the_log: bool = False  # to the store directly: the log is away, or a person asks for it
+
+    @property
+    def left(self) -> int:
+        """Messages that are still pending, because the store was away."""
+        dealt_with = self.confirmed + self.appended + self.applied + self.set_aside
+        return self.examined - dealt_with - self.without_detail
 
 
 @dataclass(slots=True)
@@ -73,6 +79,16 @@ class Compensator:
             logger.warning("sweep out of time", extra={"action": "compensation.out_of_time"})
         if done.examined:
             logger.info("swept", extra={"action": "compensation.swept", **_counts(done)})
+        return done
+
+    async def repair(self, ids: Sequence[int]) -> Sweep:
+        """Persist these pending messages now, straight into the store, whatever their age.
+
+        For a person who looks at them. Idempotent; raises CacheUnavailable.
+        """
+        done = Sweep(examined=len(ids), past_the_log=True)
+        await self._repair(ids, done)
+        logger.info("repaired", extra={"action": "compensation.repaired", **_counts(done)})
         return done
 
     async def _sweep_all(self, done: Sweep) -> None:
@@ -110,8 +126,8 @@ class Compensator:
     async def _push_on(self, stuck: Sequence[Message], done: Sweep) -> None:
         attempts = await self.cache.retry(stuck)
         again = [m for m in stuck if attempts[m.id] <= self.settings.compensate_attempts]
-        appended = set() if done.log_away else await self._append(again)
-        done.log_away |= bool(again) and not appended
+        appended = set() if done.past_the_log else await self._append(again)
+        done.past_the_log |= bool(again) and not appended
         done.appended += len(appended)
         direct = [m for m in stuck if m.id not in appended]
         if not direct:
@@ -122,7 +138,7 @@ class Compensator:
             logger.warning("store unavailable", extra={"action": "compensation.store_unavailable"})
             return
         await mark(self.cache, persisted)
-        done.applied += len(persisted.rows)
+        done.applied += len(direct) - len(persisted.refused)
         if persisted.refused:
             await self._set_aside(persisted.refused, attempts, done)
 

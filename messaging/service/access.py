@@ -32,13 +32,17 @@ async def access_message(backends: Backends, message_id: int, *, user_id: int) -
     Raises MessageNotFound alike for a stranger and for an absent one, TemporarilyUnavailable when a
     part that might know it is away.
     """
-    message = await _find(backends, message_id)
+    message = await find_message(backends, message_id)
     if message is None or not await _is_party(backends, message, user_id):
         raise MessageNotFound
     return message
 
 
-async def _find(backends: Backends, message_id: int) -> Message | None:
+async def find_message(backends: Backends, message_id: int) -> Message | None:
+    """The message at its latest state, whoever asks; None when there is none.
+
+    Raises TemporarilyUnavailable when a part that might know it is away.
+    """
     cache_answered = True
     try:
         if cached := (await backends.cache.get([message_id])).get(message_id):

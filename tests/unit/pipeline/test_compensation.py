@@ -116,3 +116,53 @@ async def test_refused_data_ends_in_the_dead_letters(service: Service) -> None:
     assert swept.set_aside == 1
     assert [d.message_id for d in service.store.dead_letters] == [message_id]
     assert await service.cache.pending_count() == 0
+
+
+async def test_a_person_can_have_young_messages_persisted_at_once(service: Service) -> None:
+    sent = [message(), message()]
+    for one in sent:
+        await service.acceptor.accept(one, ack=Ack.LOG)
+    ids = [one.id for one in sent]
+
+    for _ in range(2):
+        repaired = await service.compensator().repair(ids)
+        assert (repaired.examined, repaired.left) == (2, 0)
+
+    assert set(await service.store.get(ids)) == set(ids)
+    assert await service.cache.pending_count() == 0
+
+
+async def test_a_repair_without_the_store_leaves_everything_pending(service: Service) -> None:
+    ids = await stuck(service, 3)
+    service.store.down = True
+
+    repaired = await service.compensator().repair(ids)
+
+    assert (repaired.left, await service.cache.pending_count()) == (3, 3)
+
+
+async def test_a_repair_does_not_wait_for_a_log_that_is_away(service: Service) -> None:
+    ids = await stuck(service, 3)
+    service.broker.down = True
+
+    repaired = await service.compensator().repair(ids)
+
+    assert (repaired.applied, repaired.left) == (3, 0)
+
+
+async def test_a_repair_of_a_repeated_send_leaves_nothing(service: Service) -> None:
+    first = message(client_msg_id="k")
+    await service.store.apply([first])
+    repeat = message(client_msg_id="k")
+    await service.cache.accept([repeat], None)
+
+    repaired = await service.compensator().repair([repeat.id])
+
+    assert (repaired.applied, repaired.left) == (1, 0)
+    assert await service.cache.pending_count() == 0
+
+
+async def test_a_repair_of_what_nobody_knows_says_so(service: Service) -> None:
+    repaired = await service.compensator().repair([message().id])
+
+    assert (repaired.without_detail, repaired.left) == (1, 0)

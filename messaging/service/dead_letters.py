@@ -1,0 +1,61 @@
+"""Decide about dead letters: replay them into the log, or discard them. For operators."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from messaging.errors import StoreUnavailable, TemporarilyUnavailable
+from messaging.ports import DeadLetter, DeadLetterState, OutgoingRecord
+from messaging.service.backends import Backends
+
+logger = logging.getLogger(__name__)
+
+
+async def replay(backends: Backends, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """Append these records to the topic again, byte for byte; returns those that the log confirmed.
+
+    The returned ones are REPLAYED from now on, the others stay as they are. The consumer judges a
+    record anew: what still cannot be persisted becomes another dead letter, at its new position.
+    Idempotent as to messages: a record replayed twice is stored once. Raises
+    TemporarilyUnavailable when the store could not note it; replay again then.
+    """
+    records = [OutgoingRecord(key=letter.key, value=letter.value) for letter in letters]
+    futures = await backends.log.append(backends.settings.topic, records)
+    outcomes = await asyncio.gather(*futures, return_exceptions=True)
+    appended = [
+        letter
+        for letter, outcome in zip(letters, outcomes, strict=True)
+        if not isinstance(outcome, BaseException)
+    ]
+    await _settle(backends, appended, DeadLetterState.REPLAYED)
+    return appended
+
+
+async def discard(backends: Backends, letters: Sequence[DeadLetter]) -> None:
+    """Note that nothing is to be done about these; they are kept, and can be replayed later.
+
+    Idempotent. Raises TemporarilyUnavailable.
+    """
+    await _settle(backends, letters, DeadLetterState.DISCARDED)
+
+
+async def _settle(
+    backends: Backends, letters: Sequence[DeadLetter], state: DeadLetterState
+) -> None:
+    try:
+        await backends.store.settle_dead_letters([letter.source for letter in letters], state)
+    except StoreUnavailable as error:
+        raise TemporarilyUnavailable from error
+    for letter in letters:
+        logger.info(
+            "dead letter settled",
+            extra={
+                "action": "dead_letter.settled",
+                "state": state.value,
+                "partition": letter.partition,
+                "position": letter.offset,
+                "message_id": letter.message_id,
+            },
+        )
