@@ -80,7 +80,7 @@ install_requirements() {
     [[ $1 == embedded ]] || install_mysqlclient_headers
     say "installing $(basename "$file") into .venv (a minute or two the first time) …"
     "$VENV/bin/python" -m pip install --disable-pip-version-check --progress-bar off -r "$file" |
-      sed -n 's/^Collecting/  &/p' >&2 ||
+      sed -n 's/^Collecting \([^ ]*\).*/  \1/p' >&2 ||
       die "pip could not install $(basename "$file"); its last lines above say why"
     echo "$wanted" >"$stamp"
   fi

@@ -21,6 +21,7 @@ from tests.acceptance.processes import (
     running_service,
     wait_until,
 )
+from tests.real_services import connected
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
@@ -147,6 +148,16 @@ def test_sigterm_stops_everything_and_a_second_start_finds_its_data(stopped: Ser
     assert history_status(stopped, token) == 200, "the key and the user are the same"
     stopped.press_ctrl_c()
     assert stopped.await_end() == 0
+
+
+@pytest.mark.connected
+def test_full_runs_on_the_real_services(tmp_path: Path) -> None:
+    expected = {name: connected(name) for name in ("IM_DATABASE_URL", "IM_EVENT_LOG_URL")}
+    with running_service(tmp_path / "var", "full") as full:
+        assert expected.items() <= full.environment.items()
+        assert "MariaDB, Redis, Kafka" in full.output
+        assert full.pid("redis") == 0
+        assert history_status(full, full.users["bob"].token) == 200
 
 
 def test_nothing_goes_on_without_supervisord(stopped: Service) -> None:
