@@ -11,10 +11,6 @@ class Dialect(Protocol):
     """The few words of SQL in which the databases differ."""
 
     @property
-    def BY_PRIMARY_KEY(self) -> str:
-        """After a table's name: look rows up by the primary key, whatever the statistics say."""
-
-    @property
     def FOR_UPDATE(self) -> str:
         """After a SELECT: hold its rows until the transaction ends."""
 

@@ -5,8 +5,6 @@ INSERT IGNORE is no way to insert if absent here: it also cuts what is too long.
 
 from __future__ import annotations
 
-# On a small table the optimizer prefers a scan, which would wait for rows of other conversations.
-BY_PRIMARY_KEY = " FORCE INDEX (PRIMARY)"
 FOR_UPDATE = " FOR UPDATE"
 GREATEST = "GREATEST"
 LEAST = "LEAST"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-BY_PRIMARY_KEY = ""
 FOR_UPDATE = ""
 GREATEST = "MAX"
 LEAST = "MIN"

@@ -89,7 +89,7 @@ class Tables:
             rows = [(conversation_id, 0, 0) for conversation_id in part]
             self._insert("conversation", ("id", "last_seq", "last_message_id"), rows, keep)
             query = (
-                f"SELECT id, last_seq FROM conversation{self._dialect.BY_PRIMARY_KEY}"
+                "SELECT id, last_seq FROM conversation"
                 f" WHERE id IN {_list(part)} ORDER BY id{self._dialect.FOR_UPDATE}"
             )
             last_seqs.update(self._read(query, part))

@@ -136,19 +136,22 @@ class TestApply:
     ) -> None:
         first = make_message(1, client_msg_id="k")
         foreign = [
-            replace(make_message(1, from_user_id=8, to_id=9), client_msg_id="of 8"),
+            replace(first, from_user_id=8),
+            replace(first, conversation_id="8_9"),
             replace(first, send_time=first.send_time + 1),
-            replace(first, body_hash="0" * 32, client_msg_id="l").recalled(5),
+            replace(first, client_msg_id="l"),
+            replace(first, body_hash="0" * 32).recalled(5),
+            replace(first, client_msg_id=None).recalled(5),
         ]
         stored = (await store.apply([first])).rows
 
         for other in foreign:
             result = await store.apply([other, make_message(7)])
-            assert result.conflicts == (other,) or result.conflicts[0].id == other.id
+            assert result.conflicts == (other,)
             assert [row.id for row in result.rows] == [make_message(7).id]
 
         assert (await store.get([first.id]))[first.id] == stored[0]
-        assert await store.find_claims([(8, "of 8"), (1, "l")]) == {}
+        assert await store.find_claims([(8, "k"), (1, "l")]) == {}
         assert (await store.tail("1_2", limit=9)).total == 2
         assert await store.tail("8_9", limit=9) == Tail((), 0)
 

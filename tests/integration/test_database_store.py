@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import random
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -23,6 +25,7 @@ from messaging.models import Message as MessageRow
 from messaging.ports import DeadLetter
 from messaging.store import DatabaseStore
 from messaging.store.apply import apply_batch
+from messaging.store.tables import BYTES_PER_STATEMENT, Tables
 from tests.messages import make_message
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,8 +68,11 @@ class TestStatements:
     def test_stay_below_the_packet_limit(self) -> None:
         batch = [make_message(n, content="\\" * 5_000, url="/" + "𝒳" * 2_047) for n in range(500)]
 
-        apply_batch(connection, batch)
+        with CaptureQueriesContext(connection) as captured:
+            apply_batch(connection, batch)
 
+        longest = max(len(query["sql"].encode()) for query in captured.captured_queries)
+        assert 1024 * 1024 < longest <= BYTES_PER_STATEMENT
         assert MessageRow.objects.filter(content="\\" * 5_000).count() == 500
 
     def test_work_beyond_one_statements_worth_of_rows(self) -> None:
@@ -76,6 +82,60 @@ class TestStatements:
 
         assert apply_batch(connection, batch).rows == result.rows
         assert len(result.rows) == 1_201
+
+    def test_never_take_a_recall_back(self) -> None:
+        message = make_message(1)
+        tables = Tables(connection)
+        tables.insert_messages([replace(message.recalled(9), seq=1)])
+
+        tables.raise_messages([replace(message, seq=2)])
+
+        assert tables.messages([message.id]) == {message.id: replace(message.recalled(9), seq=1)}
+
+    def test_never_move_a_conversation_back(self) -> None:
+        tables = Tables(connection)
+        tables.advance_conversations({"1_2": (5, 50)})
+        tables.advance_conversations({"1_2": (4, 40)})
+
+        row = Conversation.objects.get(pk="1_2")
+        assert (row.last_seq, row.last_message_id) == (5, 50)
+
+
+class TestWriters:
+    """SQLite lets one writer in at a time; the others' locks must not meet crosswise."""
+
+    @on_mysql
+    async def test_of_the_same_conversations_never_deadlock(self, store: DatabaseStore) -> None:
+        shuffle = random.Random(3)
+        numbers = itertools.count()
+
+        async def write() -> None:
+            for _ in range(100):
+                receivers = shuffle.sample(range(2, 30), k=20)
+                await store.apply([make_message(next(numbers), to_id=to_id) for to_id in receivers])
+
+        await asyncio.gather(*(write() for _ in range(4)))
+
+        assert len(await store.get([make_message(n).id for n in range(8_000)])) == 8_000
+
+    @on_mysql
+    async def test_of_the_same_keys_never_deadlock(self, store: DatabaseStore) -> None:
+        shuffle = random.Random(3)
+        numbers = itertools.count()
+        keys = [f"k{n}" for n in range(50)]
+
+        async def write(to_id: int) -> None:
+            for turn in range(25):
+                shuffle.shuffle(keys)
+                mine = [f"{turn} {key}" for key in keys]
+                await store.apply(
+                    [make_message(next(numbers), to_id=to_id, client_msg_id=key) for key in mine]
+                )
+
+        await asyncio.gather(*(write(2 + n) for n in range(4)))
+
+        tails = [await store.tail(f"1_{2 + n}", limit=1) for n in range(4)]
+        assert sum(tail.total for tail in tails) == 25 * len(keys)
 
 
 class TestBadData:
@@ -133,6 +193,12 @@ class TestDeadLetters:
 
 
 class TestOutages:
+    async def test_a_connection_that_failed_is_not_used_again(self, other: DatabaseThreads) -> None:
+        with pytest.raises(StoreUnavailable):
+            await other.run(lambda c: c.cursor().execute("SELECT 1 FROM nowhere"))
+
+        assert await other.run(lambda c: c.connection is None)
+
     async def test_a_held_lock_is_told_in_time_and_leaves_nothing_half_done(
         self, store: DatabaseStore
     ) -> None:
