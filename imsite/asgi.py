@@ -10,17 +10,20 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from string import punctuation
+from string import printable as PRINTABLE
 from typing import Any
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote
 
-from django.core.asgi import get_asgi_application
+from a2wsgi import WSGIMiddleware
 from django.core.management.base import BaseCommand, SystemCheckError
+from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest
 from django.utils import translation
 
+DJANGO_THREADS = 16  # each with a database connection of its own
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imsite.settings")
-_django = get_asgi_application()
+_wsgi: Any = get_wsgi_application()
+_django: Any = WSGIMiddleware(_wsgi, workers=DJANGO_THREADS)
 
 from messaging import wiring  # noqa: E402  # the models behind it need Django set up
 from messaging.api import answers  # noqa: E402
@@ -77,7 +80,7 @@ async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
         await _refuse(RequestTimeout(), scope, send)
         return
     if body is not None:
-        await _django(_readable(scope, len(body)), _replay(body, receive), send)
+        await _django(_for_django(scope, len(body)), _replay(body, receive), send)
 
 
 async def _read_body(receive: Receive) -> bytes | None:
@@ -93,15 +96,15 @@ async def _read_body(receive: Receive) -> bytes | None:
     return bytes(body[: MAX_BODY_BYTES + 1])
 
 
-def _readable(scope: Scope, length: int) -> Scope:
-    """The scope with the length of what is handed on, for a chunked body comes without one, and
-    with an address in ASCII, for Django answers one that is not UTF-8 with an empty page.
-    """
+def _for_django(scope: Scope, length: int) -> Scope:
+    """The scope with the length of what is handed on, which a chunked body comes without, and with
+    a query of ASCII alone, as it should have come."""
     headers = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
+    query = scope["query_string"]
     return {
         **scope,
         "headers": [*headers, (b"content-length", str(length).encode())],
-        "query_string": quote_from_bytes(scope["query_string"], safe=punctuation).encode(),
+        "query_string": query if query.isascii() else quote(query, safe=PRINTABLE).encode(),
     }
 
 

@@ -30,6 +30,7 @@ async def serve(
 
     scope = {
         "type": "http",
+        "http_version": "1.1",
         "method": "POST",
         "path": "/api/user/login",
         "query_string": b"",
@@ -43,9 +44,11 @@ async def serve(
 
 
 def answer_of(sent: list[dict[str, Any]]) -> Answer:
-    start, body = sent
+    start, *bodies = sent
     headers = {name.decode().lower(): text.decode() for name, text in start["headers"]}
-    answer = Answer(status=start["status"], headers=headers, content=body["body"])
+    answer = Answer(
+        status=start["status"], headers=headers, content=b"".join(body["body"] for body in bodies)
+    )
     check_envelope(answer)
     return answer
 
@@ -185,6 +188,19 @@ def test_a_failure_is_noted_and_told_without_its_trace(
     (noted,) = [record for record in caplog.records if record.name == "messaging.api.envelope"]
     assert noted.exc_info
     assert (noted.action, noted.path) == ("request.failed", "/api/message/9")  # type: ignore[attr-defined]
+
+
+def test_a_refusal_is_told_and_not_noted(
+    service: Service, alice: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    refusals = [
+        *(alice.read(9), alice.read("x"), service.anybody.get("/api/message/9")),
+        *(alice.client.post("/api/nothing"), alice.client.call("PUT", "/api/message/9")),
+        alice.client.call("GET", "/api/message/9", headers={"Host": "a b"}),
+    ]
+    assert [answer.status for answer in refusals] == [404, 400, 401, 404, 405, 400]
+    assert caplog.records == []
 
 
 def test_a_failure_outside_the_views_is_told_in_the_envelope(

@@ -483,7 +483,7 @@ class TestAnswers:
             assert refused(answer, 404, 3002)
         assert refused(alice.client.get("/api/message/9", format="xml"), 404, 3002)
 
-    @with_settings(request_timeout_s=0.0001)
+    @with_settings(request_timeout_s=1e-9)
     def test_come_in_bounded_time(self, service: Service) -> None:
         from rest_framework_simplejwt.tokens import AccessToken
 
