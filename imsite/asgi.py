@@ -97,9 +97,14 @@ async def _read_body(receive: Receive) -> bytes | None:
 
 
 def _for_django(scope: Scope, length: int) -> Scope:
-    """The scope with the length of what is handed on, which a chunked body comes without, and with
-    a query of ASCII alone, as it should have come."""
-    headers = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
+    """The scope with the length of what is handed on, which a chunked body comes without, without
+    headers that WSGI would take for another one, and with a query of ASCII as it should have come.
+    """
+    headers = [
+        (name, value)
+        for name, value in scope["headers"]
+        if name != b"content-length" and b"_" not in name
+    ]
     query = scope["query_string"]
     return {
         **scope,

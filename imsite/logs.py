@@ -55,12 +55,15 @@ def logging_config(*, directory: Path, level: str, style: str) -> dict[str, Any]
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatters[style]}},
-        "filters": {f"{name}_repeats": {"()": RepeatLimit} for name in handlers},
+        "filters": {f"{name}_repeats": {"()": RepeatLimit} for name in handlers}
+        | {"failures": {"()": FailuresOnly}},
         "handlers": handlers,
         "root": {"level": level, "handlers": list(handlers)},
         "loggers": {name: {"level": quieter} for name in TALKATIVE}
         | {name: {"level": max(logging.INFO, asked)} for name in TELLS_BODIES}
-        | {"django": {"level": level, "handlers": [], "propagate": True}},
+        | {"django": {"level": level, "handlers": [], "propagate": True}}
+        | {"django.request": {"filters": ["failures"]}}
+        | {"django.security.DisallowedHost": {"level": "CRITICAL"}},
     }
 
 
@@ -115,6 +118,16 @@ class OneLineJsonFormatter(JsonFormatter):
 
     def serialize_log_record(self, log_data: dict[str, Any]) -> str:
         return super().serialize_log_record(log_data).replace("\x7f", "\\u007f")
+
+
+class FailuresOnly(logging.Filter):
+    """Drops Django's line for each answer of 400 and more: a refusal is an answer, not an event.
+
+    What nobody anticipated comes with its trace, and passes.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.exc_info is not None
 
 
 class RepeatLimit(logging.Filter):

@@ -111,6 +111,12 @@ class TestABody:
         assert answer.status == status
 
 
+def test_a_header_with_an_underscore_does_not_pass_for_another(service: Service) -> None:
+    """A balancer strips `X-Forwarded-Proto` of the client, not `X_Forwarded_Proto`."""
+    answer = service.anybody.call("GET", "/api/nothing", headers={"Accept_Language": "zh-CN"})
+    assert answer.body["message"] == "There is nothing at this address."
+
+
 class TestOutsideTheApi:
     def test_pages_are_djangos(self, configured: None, application: Application) -> None:
         with AsgiServer(application) as server:
