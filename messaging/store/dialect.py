@@ -24,6 +24,12 @@ class Dialect(Protocol):
     def NOW_MS(self) -> str:
         """Milliseconds since 1970 by the database's clock."""
 
+    def by_index(self, name: str) -> str:
+        """After a table's name: find rows by this index, whatever the statistics say.
+
+        `PRIMARY` is the primary key.
+        """
+
     def given(self, column: str) -> str:
         """Inside `or_update`: the value that was to be inserted."""
 

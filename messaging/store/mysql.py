@@ -11,6 +11,10 @@ LEAST = "LEAST"
 NOW_MS = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"
 
 
+def by_index(name: str) -> str:
+    return f" FORCE INDEX ({name})"
+
+
 def given(column: str) -> str:
     return f"VALUES({column})"
 

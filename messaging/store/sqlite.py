@@ -8,6 +8,10 @@ LEAST = "MIN"
 NOW_MS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 
+def by_index(name: str) -> str:
+    return " NOT INDEXED" if name == "PRIMARY" else f" INDEXED BY {name}"
+
+
 def given(column: str) -> str:
     return f"excluded.{column}"
 

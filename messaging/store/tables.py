@@ -43,18 +43,27 @@ class Tables:
         return found
 
     def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
-        rows = self._read(*_page(MESSAGE, conversation_id, before, limit))
+        rows = self._read(*self._page(MESSAGE, conversation_id, before, limit))
         return [from_row(row) for row in rows]
 
     def page_ids(self, conversation_id: str, *, before: int | None, limit: int) -> list[int]:
-        return [row[0] for row in self._read(*_page("id", conversation_id, before, limit))]
+        return [row[0] for row in self._read(*self._page("id", conversation_id, before, limit))]
 
     def tail(self, conversation_id: str, *, limit: int) -> Tail:
         """One statement, so that rows and total are of one moment."""
         last_seq = "(SELECT last_seq FROM conversation WHERE id = %s)"
-        query, values = _page(f"{MESSAGE}, {last_seq}", conversation_id, None, limit)
+        query, values = self._page(f"{MESSAGE}, {last_seq}", conversation_id, None, limit)
         rows = self._read(query, [conversation_id, *values])
         return Tail(tuple(from_row(row) for row in rows), rows[0][-1] if rows else 0)
+
+    def _page(
+        self, columns: str, conversation_id: str, before: int | None, limit: int
+    ) -> tuple[str, list[Any]]:
+        # Without it MariaDB reads a long conversation from its newest message down to `before`.
+        table = f"message{self._dialect.by_index('message_conversation_id')}"
+        below, values = ("", []) if before is None else (" AND id < %s", [before])
+        query = f"SELECT {columns} FROM {table} WHERE conversation_id = %s{below}"
+        return f"{query} ORDER BY id DESC LIMIT %s", [conversation_id, *values, limit]
 
     def insert_messages(self, messages: Sequence[Message]) -> None:
         """Plain inserts: an id that is there by now is an error, never overwritten."""
@@ -208,14 +217,6 @@ def chunks(
         taken_bytes += size_bytes
     if part:
         yield part
-
-
-def _page(
-    columns: str, conversation_id: str, before: int | None, limit: int
-) -> tuple[str, list[Any]]:
-    below, values = ("", []) if before is None else (" AND id < %s", [before])
-    query = f"SELECT {columns} FROM message WHERE conversation_id = %s{below}"
-    return f"{query} ORDER BY id DESC LIMIT %s", [conversation_id, *values, limit]
 
 
 def _list(items: Sequence[object]) -> str:
