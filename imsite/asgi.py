@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from string import printable as PRINTABLE
 from typing import Any
@@ -16,20 +15,17 @@ from urllib.parse import quote
 
 from a2wsgi import WSGIMiddleware
 from django.core.management.base import BaseCommand, SystemCheckError
-from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest
 from django.utils import translation
 
+from imsite import wsgi  # sets Django up, which the models behind `wiring` need
+from messaging import wiring
+from messaging.api import answers
+from messaging.conf import MAX_BODY_BYTES, settings
+from messaging.errors import ApiError, RequestTimeout
+
 DJANGO_THREADS = 16  # each with a database connection of its own
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imsite.settings")
-_wsgi: Any = get_wsgi_application()
-_django: Any = WSGIMiddleware(_wsgi, workers=DJANGO_THREADS)
-
-from messaging import wiring  # noqa: E402  # the models behind it need Django set up
-from messaging.api import answers  # noqa: E402
-from messaging.conf import MAX_BODY_BYTES, settings  # noqa: E402
-from messaging.errors import ApiError, RequestTimeout  # noqa: E402
-
+_django: Any = WSGIMiddleware(wsgi.application, workers=DJANGO_THREADS)
 logger = logging.getLogger(__name__)
 
 Scope = dict[str, Any]

@@ -1,10 +1,11 @@
-"""Django alone under WSGI, for `manage.py runserver`; the service itself runs `imsite.asgi`."""
+"""Django as a WSGI application: what the front door runs in its threads."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imsite.settings")
-application = get_wsgi_application()
+application: Any = get_wsgi_application()
