@@ -1,0 +1,220 @@
+"""The reading end of the log on Redis Streams, behind `ports.LogReader`.
+
+The consumer process has one, by `eventlog.open_reader`. No consumer groups: those would share one
+stream's records among readers and lose the order. Instead a partition belongs to the one reader
+that holds its lease, a reader takes its fair share of the leases, and they fence every commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from messaging.errors import CommitRefused, LogUnavailable
+from messaging.eventlog.inbox import Inbox
+from messaging.eventlog.redis_streams import Keys, connect, decode, format_id, parse_id, script
+from messaging.ports import Record
+
+logger = logging.getLogger(__name__)
+
+SHARE_S = 1.0  # how often a reader looks at its share, and the longest blocking read
+KEPT_COMMITS = 100  # how many commits' records stay in a stream, for people to look at
+
+
+class RedisStreamsLogReader:
+    """`lease_s`: a dead reader is missed after so long. `max_poll_interval_s`: so is one that
+    neither polls nor keeps alive, though its process lives.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        topic: str,
+        group: str,
+        partitions: int,
+        timeout_s: float,
+        lease_s: float = 5.0,
+        max_poll_interval_s: float = 60.0,
+    ) -> None:
+        self._topic = topic
+        self._keys = Keys(topic)
+        self._group = group
+        self._partitions = partitions
+        self._lease_s = lease_s
+        self._share_s = min(SHARE_S, lease_s / 3)
+        self._max_poll_interval_s = max_poll_interval_s
+        self._token = uuid.uuid4().hex
+        self._client = connect(url, timeout_s=timeout_s, answer_timeout_s=self._share_s + timeout_s)
+        self._scripts = {n: script(self._client, n) for n in ("share", "commit", "leave")}
+        self._read_to: dict[int, tuple[int, int]] = {}  # of the partitions that are ours
+        self._commits: dict[int, deque[str]] = {}
+        self._inbox: Inbox[tuple[int, int]] = Inbox()
+        self._sharing = asyncio.Lock()
+        self._shared_s = float("-inf")
+        self._attended_s = 0.0
+        self._renewing: asyncio.Task[None] | None = None
+        self._leaving = asyncio.Event()
+        self._closed = False
+
+    async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
+        self._attend()
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        try:
+            while True:
+                if loop.time() - self._shared_s >= self._share_s:
+                    await self._share("take")
+                if not self._inbox:
+                    await self._fetch(max_records, deadline_s - loop.time())
+                if self._inbox or loop.time() >= deadline_s:
+                    return self._inbox.take(max_records)
+        except (RedisError, OSError) as exc:
+            raise LogUnavailable from exc
+
+    async def commit(self, last: Mapping[int, Record]) -> None:
+        ids = {partition: parse_id(record.position.offset) for partition, record in last.items()}
+        due, refused = self._inbox.committable(ids)
+        if due:
+            try:
+                refused += await self._commit(due)
+            except (RedisError, OSError) as exc:
+                raise LogUnavailable from exc
+        if refused:
+            raise CommitRefused
+
+    async def keep_alive(self) -> None:
+        self._attend()
+        try:
+            await self._share("keep")
+        except (RedisError, OSError) as exc:
+            raise LogUnavailable from exc
+
+    async def rewind(self) -> None:
+        partitions = list(self._read_to)
+        keys = [self._keys.committed(self._group, partition) for partition in partitions]
+        try:
+            committed: list[Any] = await self._client.mget(keys) if keys else []
+        except (RedisError, OSError) as exc:
+            raise LogUnavailable from exc
+        self._inbox.forget(partitions)
+        for partition, position in zip(partitions, committed, strict=True):
+            if partition in self._read_to:  # lost meanwhile, maybe
+                self._read_to[partition] = parse_id((position or b"0-0").decode())
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._leaving.set()
+        if self._renewing is not None:
+            await asyncio.wait([self._renewing])  # not cancelled: redis-py may swallow that
+        leases = [self._keys.lease(self._group, p) for p in range(self._partitions)]
+        try:
+            await self._scripts["leave"](
+                keys=[self._keys.readers(self._group), *leases], args=[self._token]
+            )
+        except (RedisError, OSError):
+            logger.warning("left without a goodbye", extra={"action": "reader.not_closed"})
+        await self._client.aclose()
+
+    # --- leases -----------------------------------------------------------------------------
+
+    def _attend(self) -> None:
+        if self._closed:
+            raise LogUnavailable("the reader is closed")
+        self._attended_s = asyncio.get_running_loop().time()
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._keep_renewing())
+
+    async def _keep_renewing(self) -> None:
+        """Between two polls; a reader that its owner has left to itself loses its leases."""
+        loop = asyncio.get_running_loop()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), self._share_s)
+                return
+            if loop.time() - self._attended_s <= self._max_poll_interval_s:
+                try:
+                    await self._share("keep")
+                except (RedisError, OSError):
+                    logger.warning("lease not renewed", extra={"action": "reader.not_renewed"})
+
+    async def _share(self, mode: str) -> None:
+        """Renew the leases, and with `take` come to a fair share; forget what was lost."""
+        ours_first = sorted(range(self._partitions), key=lambda p: p not in self._read_to)
+        keys = [self._keys.readers(self._group)]
+        for partition in range(self._partitions):
+            keys.append(self._keys.lease(self._group, partition))
+            keys.append(self._keys.committed(self._group, partition))
+        async with self._sharing:  # the replies must be understood in the order of the requests
+            reply: Any = await self._scripts["share"](
+                keys=keys, args=[self._token, round(self._lease_s * 1000), mode, *ours_first]
+            )
+            held = {partition for partition, taken, *_ in reply if not taken}
+            self._forget(self._read_to.keys() - held)
+            for partition, taken, *committed in reply:
+                if taken:
+                    self._read_to[partition] = parse_id(committed[0].decode())
+        if mode == "take":
+            self._shared_s = asyncio.get_running_loop().time()
+
+    def _forget(self, partitions: set[int]) -> None:
+        self._inbox.forget(partitions)
+        for partition in partitions:
+            self._read_to.pop(partition, None)
+            self._commits.pop(partition, None)
+
+    # --- records ----------------------------------------------------------------------------
+
+    async def _fetch(self, max_records: int, wait_s: float) -> None:
+        """Fill the inbox, waiting for the first record no longer than until the next share."""
+        wait_s = max(0.001, min(wait_s, self._share_s))
+        if not self._read_to:
+            await asyncio.sleep(wait_s)
+            return
+        block_ms: int | None = max(1, round(wait_s * 1000))
+        a_partition = -(-max_records // len(self._read_to))
+        while len(self._inbox) < max_records and await self._read(a_partition, block_ms):
+            block_ms = None
+
+    async def _read(self, a_partition: int, block_ms: int | None) -> bool:
+        ours = {self._keys.stream(p): p for p in self._read_to}
+        after: dict[Any, Any] = {s: format_id(self._read_to[p]) for s, p in ours.items()}
+        found: Any = await self._client.xread(after, count=a_partition, block=block_ms)
+        for stream, entries in found:
+            partition = ours[stream.decode()]
+            if partition in self._read_to:  # lost meanwhile, maybe
+                self._inbox.put(
+                    (parse_id(entry_id.decode()), decode(self._topic, partition, entry_id, fields))
+                    for entry_id, fields in entries
+                )
+                self._read_to[partition] = parse_id(entries[-1][0].decode())
+        return bool(found)
+
+    async def _commit(self, due: Mapping[int, tuple[int, int]]) -> list[int]:
+        """Returns the partitions whose lease is not ours any more."""
+        keys, arguments = [], [self._token]
+        for partition, entry_id in due.items():
+            keys += [
+                self._keys.lease(self._group, partition),
+                self._keys.committed(self._group, partition),
+                self._keys.stream(partition),
+            ]
+            kept = self._commits.setdefault(partition, deque(maxlen=KEPT_COMMITS))
+            arguments += [format_id(entry_id), kept[0] if len(kept) == KEPT_COMMITS else ""]
+        done: Any = await self._scripts["commit"](keys=keys, args=arguments)
+        lost = {partition for partition, ok in zip(due, done, strict=True) if not ok}
+        self._forget(lost)
+        for partition, entry_id in due.items():
+            if partition in self._commits:  # lost meanwhile, maybe
+                self._commits[partition].append(format_id(entry_id))
+                self._inbox.note_committed({partition: entry_id})
+        return sorted(lost)

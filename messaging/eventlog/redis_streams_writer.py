@@ -1,0 +1,140 @@
+"""The writing end of the log on Redis Streams, behind `ports.EventLog`.
+
+`eventlog.open_log` makes one per process. Appends are queued and leave in order, one trip at a
+time: whatever has gathered during a trip shares the next. A trip is never repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from messaging.errors import LogUnavailable, RecordTooLarge
+from messaging.eventlog.redis_streams import Keys, connect, encode_headers, partition_of, script
+from messaging.ports import OutgoingRecord, Position
+
+logger = logging.getLogger(__name__)
+
+TRIP_RECORDS = 1_000
+MAX_RECORD_BYTES = 1_000_000  # as on Kafka
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    topic: str
+    partition: int
+    record: OutgoingRecord
+    headers: str
+    future: asyncio.Future[Position]
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.record.key) + len(self.record.value) + len(self.headers)
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+            self.future.exception()  # marks it as looked at: its sender may have gone
+
+
+class RedisStreamsEventLog:
+    """`longest` bounds the streams of topics that nobody reads and commits, by topic."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        partitions: int,
+        timeout_s: float,
+        trip_timeout_s: float,
+        longest: Mapping[str, int],
+    ) -> None:
+        self._partitions = partitions
+        self._trip_timeout_s = trip_timeout_s
+        self._longest = longest
+        self._client = connect(url, timeout_s=timeout_s)
+        self._append = script(self._client, "append")
+        self._queue: deque[_Waiting] = deque()
+        self._queued_bytes = 0
+        self._trips: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def append(
+        self, topic: str, records: Sequence[OutgoingRecord]
+    ) -> list[asyncio.Future[Position]]:
+        loop = asyncio.get_running_loop()
+        futures = []
+        for record in records:
+            partition = partition_of(record.key, self._partitions)
+            future: asyncio.Future[Position] = loop.create_future()
+            self._enqueue(_Waiting(topic, partition, record, encode_headers(record), future))
+            futures.append(future)
+        if self._queue and (self._trips is None or self._trips.done()):
+            self._trips = asyncio.create_task(self._make_trips())
+        return futures
+
+    def _enqueue(self, waiting: _Waiting) -> None:
+        if waiting.size_bytes > MAX_RECORD_BYTES:
+            waiting.fail(RecordTooLarge())
+        elif self._closed or self._queued_bytes + waiting.size_bytes > MAX_WAITING_BYTES:
+            waiting.fail(LogUnavailable("closed, or too much waits already"))
+        else:
+            self._queue.append(waiting)
+            self._queued_bytes += waiting.size_bytes
+
+    async def _make_trips(self) -> None:
+        while self._queue:
+            trip = [self._queue.popleft() for _ in range(min(len(self._queue), TRIP_RECORDS))]
+            self._queued_bytes -= sum(waiting.size_bytes for waiting in trip)
+            try:
+                await self._make(trip)
+            except (RedisError, OSError, TimeoutError) as exc:
+                logger.warning(
+                    "redis did not confirm",
+                    extra={"action": "log.unavailable", "error": type(exc).__name__},
+                )
+                # Those that wait would only find the same, each after a timeout of its own.
+                self._fail([*trip, *self._queue], exc)
+                self._queue.clear()
+                self._queued_bytes = 0
+
+    async def _make(self, trip: Sequence[_Waiting]) -> None:
+        numbers: dict[tuple[str, int], int] = {}
+        arguments: list[str | bytes | int] = []
+        for waiting in trip:
+            place = (waiting.topic, waiting.partition)
+            number = numbers.setdefault(place, len(numbers) + 1)
+            arguments += (number, waiting.record.key, waiting.record.value, waiting.headers)
+        streams = [Keys(topic).stream(partition) for topic, partition in numbers]
+        longest = [self._longest.get(topic, 0) for topic, _ in numbers]
+        async with asyncio.timeout(self._trip_timeout_s):
+            ids = await self._append(keys=streams, args=[*longest, *arguments])
+        for waiting, entry_id in zip(trip, ids, strict=True):
+            if not waiting.future.done():
+                position = Position(waiting.topic, waiting.partition, entry_id.decode())
+                waiting.future.set_result(position)
+
+    def _fail(self, trip: Sequence[_Waiting], cause: Exception) -> None:
+        for waiting in trip:
+            error = LogUnavailable()
+            error.__cause__ = cause
+            waiting.fail(error)
+
+    async def ping(self) -> None:
+        try:
+            async with asyncio.timeout(self._trip_timeout_s):
+                await self._client.ping()
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise LogUnavailable from exc
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._trips is not None:
+            await asyncio.wait([self._trips])
+        await self._client.aclose()
