@@ -42,6 +42,10 @@ class RecordTooLarge(BackendError):
     """The log refuses a record of this size; a retry cannot help."""
 
 
+class TopicMismatch(BackendError):
+    """A topic of the log exists already, with another number of partitions."""
+
+
 class CommitRefused(BackendError):
     """The partition belongs to another reader now; its records will be delivered there again."""
 

@@ -1,0 +1,269 @@
+"""The reading end of the log on Kafka: a kafka-python consumer behind `ports.LogReader`.
+
+The consumer process has one, by `eventlog.open_reader`. The vendor's consumer blocks and is not
+thread-safe, so every call to it is made on one thread of its own; its heartbeats have another.
+
+Partitions are shared by range, eagerly: all readers give theirs back before any gets new ones, so
+that no two ever own the same. The price is that a batch in hand is read again after a change of
+members. No deserializers: a record whose bytes cannot be read is stepped over here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.errors import (
+    CommitFailedError,
+    CorruptRecordError,
+    IllegalGenerationError,
+    KafkaError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+    UnsupportedCodecError,
+)
+from kafka.structs import OffsetAndMetadata
+
+from messaging.errors import CommitRefused, LogUnavailable
+from messaging.eventlog.inbox import Inbox
+from messaging.ports import Position, Record
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+API_VERSION = (2, 8)  # the oldest broker; given, so that making a consumer waits for none
+CALL_S = 5.0  # one call that is not a poll
+SLACK_S = 5.0  # past its own timeout a call of the vendor's is given up
+PROOF_S = 1.0  # how long silence counts as an empty log before the broker has to answer
+FETCH_BYTES = 8 * 1024 * 1024
+NOT_OURS = (
+    CommitFailedError,
+    IllegalGenerationError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+UNREADABLE = (  # what decoding a batch is seen to raise
+    CorruptRecordError,
+    UnsupportedCodecError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+class KafkaLogReader:
+    """`max_poll_interval_s`: a reader silent for longer leaves the group. `session_s`: a dead one
+    is missed after so long (a broker allows no less than 6 s unless told to).
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[str],
+        *,
+        topic: str,
+        group: str,
+        max_poll_interval_s: float = 60.0,
+        session_s: float = 10.0,
+    ) -> None:
+        self._topic = topic
+        self._config = {
+            "bootstrap_servers": list(servers),
+            "group_id": group,
+            "api_version": API_VERSION,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "allow_auto_create_topics": False,
+            "partition_assignment_strategy": [RangePartitionAssignor],
+            "max_poll_interval_ms": round(max_poll_interval_s * 1000),
+            "session_timeout_ms": round(session_s * 1000),
+            "heartbeat_interval_ms": round(session_s * 1000 / 4),
+            "request_timeout_ms": round(CALL_S * 1000),
+            "reconnect_backoff_max_ms": 1_000,
+            "fetch_max_bytes": FETCH_BYTES,
+            "fetch_max_wait_ms": 250,
+            "metrics_enabled": False,
+        }
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-reader")
+        self._consumer: KafkaConsumer | None = None
+        self._inbox: Inbox[int] = Inbox()
+        self._moved = threading.Event()
+        self._heard_s = 0.0
+        self._closed = False
+
+    async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
+        if not self._inbox:
+            await self._call(self._fetch, max_records, timeout_s, bound_s=timeout_s + PROOF_S)
+        return self._inbox.take(max_records)
+
+    async def commit(self, last: Mapping[int, Record]) -> None:
+        offsets = {partition: int(record.position.offset) for partition, record in last.items()}
+        due, refused = self._inbox.committable(offsets)
+        if due:
+            await self._call(self._commit, due, bound_s=CALL_S)
+        if refused:
+            raise CommitRefused
+
+    async def keep_alive(self) -> None:
+        await self._call(self._hold, bound_s=CALL_S)
+
+    async def rewind(self) -> None:
+        await self._call(self._rewind, bound_s=CALL_S)
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        try:
+            await self._call(self._leave, bound_s=CALL_S)
+        except LogUnavailable:
+            logger.warning("left without a goodbye", extra={"action": "reader.not_closed"})
+        self._closed = True
+        self._thread.shutdown(wait=False)
+
+    async def _call(self, function: Callable[..., T], *args: Any, bound_s: float) -> T:
+        """Run on the consumer's thread; the vendor's errors end here."""
+        if self._closed:
+            raise LogUnavailable("the reader is closed")
+        call = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        try:
+            return await asyncio.wait_for(asyncio.shield(call), bound_s + SLACK_S)
+        except NOT_OURS as exc:
+            raise CommitRefused from exc
+        except (KafkaError, OSError, TimeoutError) as exc:
+            raise LogUnavailable from exc
+
+    # --- on the consumer's thread -----------------------------------------------------------
+
+    def _open(self) -> KafkaConsumer:
+        if self._consumer is None:
+            self._consumer = KafkaConsumer(**self._config)
+            self._consumer.subscribe([self._topic], listener=_Moves(self._inbox, self._moved))
+        return self._consumer
+
+    def _fetch(self, max_records: int, timeout_s: float) -> None:
+        consumer = self._open()
+        consumer.resume(*consumer.paused())
+        self._receive(consumer, max_records, timeout_s)
+        if self._inbox:
+            self._heard_s = time.monotonic()
+        elif time.monotonic() - self._heard_s > PROOF_S:
+            # The vendor's poll returns nothing alike when there is nothing and when there is no
+            # broker; an answer tells them apart. The coordinator gives none while members join.
+            consumer.end_offsets([TopicPartition(self._topic, 0)], timeout_ms=PROOF_S * 1000)
+            self._heard_s = time.monotonic()
+
+    def _receive(self, consumer: KafkaConsumer, max_records: int, timeout_s: float) -> None:
+        try:
+            batches = consumer.poll(timeout_ms=round(timeout_s * 1000), max_records=max_records)
+        except UNREADABLE as exc:
+            self._step_over(consumer, exc)
+        else:
+            for records in batches.values():
+                self._inbox.put((record.offset, _record(record)) for record in records)
+        if self._moved.is_set():
+            # A partition that was given back and came again is still read on from where it was,
+            # past records that were handed out and cannot be committed any more.
+            self._read_anew(consumer)
+            self._moved.clear()
+
+    def _step_over(self, consumer: KafkaConsumer, cause: Exception) -> None:
+        """Put a record without value in the place of the one that cannot be read.
+
+        Without the seek the next poll would never return: the vendor keeps asking the decoder that
+        has ended. Only the fetcher knows which partition it was at.
+        """
+        broken = consumer._fetcher._next_partition_records
+        if not broken:
+            raise LogUnavailable from cause
+        partition, offset = broken.topic_partition, broken.next_fetch_offset
+        consumer.seek(partition, offset + 1)
+        position = Position(partition.topic, partition.partition, str(offset))
+        self._inbox.put([(offset, Record(position, None, None))])
+        logger.error(
+            "unreadable record",
+            extra={
+                "action": "reader.unreadable",
+                "partition": partition.partition,
+                "offset": offset,
+                "error": type(cause).__name__,
+            },
+        )
+
+    def _commit(self, positions: dict[int, int]) -> None:
+        self._open().commit(
+            {
+                TopicPartition(self._topic, partition): OffsetAndMetadata(offset + 1, "", -1)
+                for partition, offset in positions.items()
+            },
+            timeout_ms=CALL_S * 1000,
+        )
+        self._inbox.note_committed(positions)
+
+    def _hold(self) -> None:
+        """Be seen, then pause: in this order an error that waits in the fetcher is not lost.
+
+        A record that slips through (one at most before the pause, and one after each change of
+        partitions) waits in the inbox.
+        """
+        consumer = self._open()
+        self._receive(consumer, 1, 0)
+        consumer.pause(*consumer.assignment())
+
+    def _rewind(self) -> None:
+        self._read_anew(self._open())
+
+    def _read_anew(self, consumer: KafkaConsumer) -> None:
+        self._inbox.forget(partition.partition for partition in consumer.assignment())
+        committed = {
+            partition: consumer.committed(partition, timeout_ms=CALL_S * 1000)
+            for partition in consumer.assignment()
+        }
+        for partition, offset in committed.items():
+            if offset is None:
+                consumer.seek_to_beginning(partition)
+            else:
+                consumer.seek(partition, offset)
+
+    def _leave(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close(autocommit=False, timeout_ms=CALL_S * 1000)
+
+
+class _Moves(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
+    """Called on the vendor's own thread, while the consumer's thread waits in a poll or close."""
+
+    def __init__(self, inbox: Inbox[int], moved: threading.Event) -> None:
+        self._inbox = inbox
+        self._moved = moved
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._inbox.forget(partition.partition for partition in revoked)
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._moved.set()
+
+
+def _record(record: Any) -> Record:
+    return Record(
+        Position(record.topic, record.partition, str(record.offset)),
+        record.key,
+        record.value,
+        tuple((name, value or b"") for name, value in record.headers),
+    )

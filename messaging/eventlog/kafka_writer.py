@@ -1,0 +1,223 @@
+"""The writing end of the log on Kafka: an aiokafka producer behind `ports.EventLog`.
+
+`eventlog.open_log` makes one per process. It belongs to the event loop and the process that used it
+first. Nothing here waits for a broker: the connection is made and made again in the background, and
+while there is none, appends fail at once.
+
+Durability: acks=all, so a record is on every in-sync replica. The producer is not idempotent (a
+retry may write a record twice; the store removes repeats), because an idempotent one has errors
+after which it never sends again. Memory: a partition holds one batch under way and one that waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import lru_cache
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
+
+from messaging.errors import BackendError, LogUnavailable, RecordTooLarge
+from messaging.eventlog.kafka_batch import Batch, Item, Lane, fail
+from messaging.ports import OutgoingRecord, Position
+
+logger = logging.getLogger(__name__)
+
+HAND_OVER_S = 0.05
+FIRST_CONNECTION_S = 1.0  # how long the first appends of a process wait for its connection
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 1.0
+BATCH_BYTES = 128 * 1024
+MAX_RECORD_BYTES = 1_000_000  # Kafka's own default limit is 1,048,588 with the framing
+
+
+@lru_cache(maxsize=65_536)
+def _hash(key: bytes) -> int:
+    return int(murmur2(key)) & 0x7FFF_FFFF
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Where records of this key go: murmur2, the default of the Java client and kafka-python."""
+    return _hash(key) % partitions
+
+
+class KafkaEventLog:
+    """`topics` are fetched with the connection, so that the first append to them need not wait."""
+
+    def __init__(self, servers: Sequence[str], *, topics: Sequence[str], timeout_s: float) -> None:
+        self._servers = list(servers)
+        self._topics = set(topics)
+        self._timeout_s = timeout_s
+        self._pid = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._producer: AIOKafkaProducer | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._confirmed_s = float("-inf")
+        self._closed = False
+
+    async def append(
+        self, topic: str, records: Sequence[OutgoingRecord]
+    ) -> list[asyncio.Future[Position]]:
+        loop = self._own_loop()
+        futures: list[asyncio.Future[Position]] = [loop.create_future() for _ in records]
+        items = list(zip(records, futures, strict=True))
+        producer = await self._connected()
+        deadline_s = loop.time() + HAND_OVER_S
+        partitions = producer and await self._partitions(producer, topic, deadline_s)
+        if not producer or not partitions:
+            for future in futures:
+                fail(future, LogUnavailable("no connection, or no such topic"))
+            return futures
+        by_partition: dict[int, list[Item]] = defaultdict(list)
+        for item in items:
+            record, future = item
+            if _size(record) > MAX_RECORD_BYTES:
+                fail(future, RecordTooLarge())
+            else:
+                by_partition[partition_of(record.key, partitions)].append(item)
+        # At once, so that a partition whose leader is away does not hold up the others.
+        await asyncio.gather(
+            *(
+                self._lane(topic, partition).send(producer, part, deadline_s)
+                for partition, part in by_partition.items()
+            )
+        )
+        return futures
+
+    async def ping(self) -> None:
+        self._own_loop()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if (producer := await self._connected()) is None:
+                    raise LogUnavailable
+                await producer.client.fetch_all_metadata()
+        except (KafkaError, TimeoutError) as exc:
+            raise LogUnavailable from exc
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting], timeout=self._timeout_s)
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await self._stop(producer)
+
+    # --- the connection ---------------------------------------------------------------------
+
+    def _own_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if self._pid != os.getpid() or self._loop is not loop:
+            raise RuntimeError("a KafkaEventLog belongs to one process and one event loop")
+        return loop
+
+    async def _connected(self) -> AIOKafkaProducer | None:
+        if self._producer is None and not self._closed:
+            self._connect(stale=None)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._tried.wait(), FIRST_CONNECTION_S)
+        return self._producer
+
+    def _connect(self, *, stale: AIOKafkaProducer | None) -> None:
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._keep_connecting(stale))
+
+    async def _keep_connecting(self, stale: AIOKafkaProducer | None) -> None:
+        """Replace the producer. The old one is given its end first, lest it overtake the new."""
+        if stale is not None:
+            await self._stop(stale)
+        pause_s = FIRST_PAUSE_S
+        while not self._closed:
+            producer = await self._start()
+            if producer is not None:
+                self._producer, self._lanes = producer, {}
+                logger.info("connected to kafka", extra={"action": "log.connected"})
+            self._tried.set()
+            if producer is not None:
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    async def _start(self) -> AIOKafkaProducer | None:
+        attempt_s = self._timeout_s / 4  # a batch may wait for one attempt and then have its own
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            acks="all",
+            enable_idempotence=False,
+            max_batch_size=BATCH_BYTES,
+            request_timeout_ms=round(attempt_s * 1000),
+            retry_backoff_ms=100,
+            metadata_max_age_ms=30_000,
+        )
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await producer.start()
+                await producer.client.set_topics(self._topics)
+        except (KafkaError, OSError, TimeoutError) as exc:
+            logger.warning(
+                "no connection to kafka",
+                extra={"action": "log.unavailable", "error": type(exc).__name__},
+            )
+            await self._stop(producer)
+            return None
+        except asyncio.CancelledError:
+            await self._stop(producer)
+            raise
+        return producer
+
+    async def _stop(self, producer: AIOKafkaProducer) -> None:
+        """Let what is under way end: its batches expire within the time of two attempts."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await producer.stop()
+        except (KafkaError, OSError, TimeoutError):
+            logger.warning("kafka producer not stopped", extra={"action": "log.not_stopped"})
+
+    def _settled(self, batch: Batch, error: BackendError | None) -> None:
+        """A batch failed and none was confirmed since it was made: take a new connection."""
+        if error is None:
+            self._confirmed_s = asyncio.get_running_loop().time()
+        elif (
+            isinstance(error, LogUnavailable)
+            and self._producer is not None
+            and self._confirmed_s < batch.made_s
+        ):
+            logger.warning("kafka does not confirm", extra={"action": "log.unavailable"})
+            stale, self._producer = self._producer, None
+            self._connect(stale=stale)
+
+    # --- the partitions ---------------------------------------------------------------------
+
+    async def _partitions(
+        self, producer: AIOKafkaProducer, topic: str, deadline_s: float
+    ) -> int | None:
+        """How many the broker says there are; None when it does not know the topic."""
+        known = producer.client.cluster.partitions_for_topic(topic)
+        if known is None:
+            try:
+                async with asyncio.timeout_at(deadline_s):
+                    known = await producer.partitions_for(topic)
+            except (KafkaError, TimeoutError):
+                logger.warning("unknown topic", extra={"action": "log.no_topic", "topic": topic})
+        return len(known) if known else None
+
+    def _lane(self, topic: str, partition: int) -> Lane:
+        lane = self._lanes.get((topic, partition))
+        if lane is None:
+            lane = Lane(topic, partition, self._timeout_s, self._settled)
+            self._lanes[topic, partition] = lane
+        return lane
+
+
+def _size(record: OutgoingRecord) -> int:
+    headers = sum(len(name) + len(value) for name, value in record.headers)
+    return len(record.key) + len(record.value) + headers
