@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -78,3 +79,73 @@ def connected(variable: str) -> str:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+class KafkaServer:
+    """A Kafka broker of our own on free loopback ports, to be stopped, killed and frozen at will.
+
+    Takes the jars that scripts/services has fetched; `connected` tells whether it has. Groups may
+    have sessions of a second, and a killed broker is let in again as fast.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._libs = SERVICES_ENV.parent / "kafka" / "libs"
+        self.port, controller = free_port(), free_port()
+        self.url = f"kafka://127.0.0.1:{self.port}"
+        self.data = directory / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._config = directory / "server.properties"
+        self._config.write_text(
+            "\n".join(
+                (
+                    "process.roles=broker,controller",
+                    "node.id=1",
+                    f"controller.quorum.voters=1@127.0.0.1:{controller}",
+                    "controller.listener.names=CONTROLLER",
+                    f"listeners=PLAINTEXT://127.0.0.1:{self.port},"
+                    f"CONTROLLER://127.0.0.1:{controller}",
+                    f"log.dirs={self.data}",
+                    "auto.create.topics.enable=false",
+                    "offsets.topic.num.partitions=1",
+                    "offsets.topic.replication.factor=1",
+                    "group.initial.rebalance.delay.ms=0",
+                    "group.min.session.timeout.ms=500",
+                    "broker.heartbeat.interval.ms=300",
+                    "broker.session.timeout.ms=1500",
+                )
+            )
+        )
+        self._java("kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c").wait()
+
+    def _java(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self._directory / "kafka.log").open("ab") as output:
+            return subprocess.Popen(
+                ["java", "-Xmx384m", "-cp", f"{self._libs}/*", *command, str(self._config)],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def start(self) -> None:
+        self._process = self._java("kafka.Kafka")
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self._directory / "kafka.log").read_text()[-2_000:])
+            time.sleep(0.05)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(60)
+            self._process = None
+
+    def kill(self) -> None:
+        self.stop(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        """SIGSTOP and SIGCONT: a broker that holds its connections and does not answer."""
+        assert self._process is not None
+        self._process.send_signal(number)

@@ -1,0 +1,281 @@
+"""The logs that the contract runs on, each with the faults that it can be given.
+
+A rig is one topic of one log. `connected` rigs use the services that scripts/services has started
+and never harm them; the breakable ones have a server of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import redis
+from kafka.admin import KafkaAdminClient
+
+from messaging.eventlog.kafka_reader import KafkaLogReader
+from messaging.eventlog.kafka_topics import create_kafka_topics
+from messaging.eventlog.kafka_writer import KafkaEventLog
+from messaging.eventlog.redis_streams import Keys
+from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader
+from messaging.eventlog.redis_streams_writer import RedisStreamsEventLog
+from messaging.ports import EventLog, LogReader
+from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
+from tests.real_services import ROOT, KafkaServer, free_port, running_redis
+
+PARTITIONS = 4
+GROUP = "readers"
+TIMEOUT_S = 2.0  # within which every future has ended
+
+
+class Rig(ABC):
+    """`log` writes to `topic`; `reader` makes one more member of the group."""
+
+    log: EventLog
+    max_poll_interval_s = 1.0  # what the readers of this rig are given
+    missed_after_s = 2.0  # a reader that died is out of the group by then
+
+    def __init__(self) -> None:
+        self.topic = f"test-{uuid.uuid4().hex[:12]}"
+        self._readers: list[LogReader] = []
+
+    @abstractmethod
+    def new_log(self) -> EventLog: ...
+
+    @abstractmethod
+    def _new_reader(self) -> LogReader: ...
+
+    def reader(self) -> LogReader:
+        reader = self._new_reader()
+        self._readers.append(reader)
+        return reader
+
+    async def close(self) -> None:
+        for reader in self._readers:
+            await reader.close()
+        await self.log.close()
+
+    async def spoil(self, partition: int, offset: str) -> None:
+        """Make the bytes of a record unreadable."""
+        raise NotImplementedError
+
+    async def reader_process(self) -> asyncio.subprocess.Process:
+        """A reader in a process of its own; prints a line for each batch, commits nothing."""
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        raise NotImplementedError
+
+    async def start(self) -> None:
+        raise NotImplementedError
+
+    def freeze(self) -> None:
+        raise NotImplementedError
+
+    def thaw(self) -> None:
+        raise NotImplementedError
+
+
+class MemoryRig(Rig):
+    max_poll_interval_s = 0.3
+    missed_after_s = 0.5
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broker = MemoryBroker(
+            partitions=PARTITIONS, max_poll_interval_s=self.max_poll_interval_s
+        )
+        self.log = self.new_log()
+
+    def new_log(self) -> EventLog:
+        return MemoryEventLog(self.broker)
+
+    def _new_reader(self) -> LogReader:
+        return MemoryLogReader(self.broker, topic=self.topic, group=GROUP)
+
+    async def spoil(self, partition: int, offset: str) -> None:
+        self.broker.unreadable.add((partition, int(offset)))
+
+    async def stop(self) -> None:
+        self.broker.down = True
+
+    async def start(self) -> None:
+        self.broker.down = False
+
+    def freeze(self) -> None:
+        self.broker.down = True
+
+    def thaw(self) -> None:
+        self.broker.down = False
+
+
+class StreamsRig(Rig):
+    lease_s = 0.9
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+        self.log = self.new_log()
+
+    def new_log(self) -> EventLog:
+        return RedisStreamsEventLog(
+            self.url,
+            partitions=PARTITIONS,
+            timeout_s=0.5,
+            trip_timeout_s=TIMEOUT_S / 2,
+            longest={},
+        )
+
+    def arguments(self) -> dict[str, object]:
+        return {
+            "topic": self.topic,
+            "group": GROUP,
+            "partitions": PARTITIONS,
+            "timeout_s": 0.5,
+            "lease_s": self.lease_s,
+            "max_poll_interval_s": self.max_poll_interval_s,
+        }
+
+    def _new_reader(self) -> LogReader:
+        return RedisStreamsLogReader(self.url, **self.arguments())  # type: ignore[arg-type]
+
+    async def reader_process(self) -> asyncio.subprocess.Process:
+        return await _reader_process("RedisStreamsLogReader", self.url, self.arguments())
+
+    async def spoil(self, partition: int, offset: str) -> None:
+        """Streams have no way to change an entry: write the stream anew with the one spoilt."""
+        stream = Keys(self.topic).stream(partition)
+        with redis.Redis.from_url(self.url, protocol=2) as client:
+            entries = client.xrange(stream)
+            client.delete(stream)
+            for entry_id, fields in entries:
+                spoilt = {b"v": fields[b"v"], b"h": b"{"}
+                client.xadd(stream, spoilt if entry_id.decode() == offset else fields, entry_id)
+
+    async def close(self) -> None:
+        await super().close()
+        with redis.Redis.from_url(self.url) as client:
+            for key in client.scan_iter(f"im:log:{self.topic}:*"):
+                client.delete(key)
+
+
+class BreakableStreamsRig(StreamsRig):
+    def __init__(self, directory: Path) -> None:
+        self._port = free_port()
+        self._directory = directory
+        self._server = contextlib.ExitStack()
+        self._run()
+        super().__init__(f"redis://127.0.0.1:{self._port}/0")
+
+    def _run(self) -> None:
+        url = self._server.enter_context(running_redis(self._directory, port=self._port))
+        with redis.Redis.from_url(url) as client:
+            self._pid = int(client.info("server")["process_id"])
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._server.close)
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self._run)
+
+    def freeze(self) -> None:
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self._pid, signal.SIGCONT)
+
+    async def close(self) -> None:
+        await super().close()
+        self._server.close()
+
+
+class KafkaRig(Rig):
+    max_poll_interval_s = 2.0
+    missed_after_s = 8.0  # a broker allows no session below 6 s unless told to
+    session_s = 6.0
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.servers = [url.removeprefix("kafka://")]
+        create_kafka_topics(self.servers, topics=[self.topic], partitions=PARTITIONS)
+        self.log = self.new_log()
+
+    def new_log(self) -> EventLog:
+        return KafkaEventLog(self.servers, topics=[self.topic], timeout_s=TIMEOUT_S)
+
+    def arguments(self) -> dict[str, object]:
+        return {
+            "topic": self.topic,
+            "group": f"{GROUP}-{self.topic}",
+            "session_s": self.session_s,
+            "max_poll_interval_s": self.max_poll_interval_s,
+        }
+
+    def _new_reader(self) -> LogReader:
+        return KafkaLogReader(self.servers, **self.arguments())  # type: ignore[arg-type]
+
+    async def reader_process(self) -> asyncio.subprocess.Process:
+        return await _reader_process("KafkaLogReader", self.servers, self.arguments())
+
+    async def close(self) -> None:
+        await super().close()
+        with contextlib.closing(KafkaAdminClient(bootstrap_servers=self.servers)) as admin:
+            admin.delete_topics([self.topic])
+
+
+class BreakableKafkaRig(KafkaRig):
+    missed_after_s = 3.0
+    session_s = 1.5
+
+    def __init__(self, server: KafkaServer) -> None:
+        self.server = server
+        super().__init__(server.url)
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self.server.stop)
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self.server.start)
+
+    def freeze(self) -> None:
+        self.server.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.server.signal(signal.SIGCONT)
+
+    async def spoil(self, partition: int, offset: str) -> None:
+        """Turn one bit of the record's batch on the disk, as a bad disk would."""
+        await self.stop()
+        segment = self.server.data / f"{self.topic}-{partition}" / f"{0:020}.log"
+        content = bytearray(segment.read_bytes())
+        start = 0
+        while int.from_bytes(content[start : start + 8]) != int(offset):
+            start += 12 + int.from_bytes(content[start + 8 : start + 12])
+        content[start + 12 + int.from_bytes(content[start + 8 : start + 12]) - 2] ^= 1
+        segment.write_bytes(content)
+        await self.start()
+
+
+async def _reader_process(
+    kind: str, where: str | list[str], arguments: Mapping[str, object]
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.contract.reader_process", kind, json.dumps(where), json.dumps(arguments)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def eventually(condition: Callable[[], bool], *, within_s: float) -> None:
+    deadline = asyncio.get_running_loop().time() + within_s
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, "not in time"
+        await asyncio.sleep(0.02)

@@ -1,0 +1,23 @@
+"""A reader to be killed: `python -m tests.contract.reader_process KIND WHERE ARGUMENTS` (JSON)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from messaging.eventlog.kafka_reader import KafkaLogReader
+from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader
+
+KINDS = {kind.__name__: kind for kind in (KafkaLogReader, RedisStreamsLogReader)}
+
+
+async def main() -> None:
+    kind, where, arguments = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+    reader = KINDS[kind](where, **arguments)
+    while True:
+        if records := await reader.poll(max_records=100, timeout_s=0.2):
+            print(len(records), flush=True)
+
+
+asyncio.run(main())
