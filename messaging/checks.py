@@ -7,18 +7,18 @@ database's own checks are the store's.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
 
 from messaging.conf import settings
+from messaging.eventlog import check_url
 from messaging.ids import WORKERS
 
 KEYS = {"IM_SECRET_KEY": "SECRET_KEY", "IM_JWT_KEY": "JWT_KEY"}
 SHORTEST_KEY_BYTES = 32
 MODES = ("async", "sync")
-EVENT_LOG_SCHEMES = ("kafka", "redis")
 
 
 def register_checks() -> None:
@@ -101,10 +101,11 @@ def _check_datacenter() -> Iterator[CheckMessage]:
 
 
 def _check_event_log() -> Iterator[CheckMessage]:
-    scheme = urlsplit(settings().event_log_url).scheme
-    if scheme not in EVENT_LOG_SCHEMES:
+    try:
+        check_url(settings().event_log_url)
+    except ImproperlyConfigured as error:
         yield Error(
-            f"IM_EVENT_LOG_URL begins with {scheme!r}, which is no log that is known.",
-            hint=f"Begin it with {' or '.join(f'{known}://' for known in EVENT_LOG_SCHEMES)}.",
+            str(error),
+            hint="Set it to kafka://host:port[,host:port] or redis://host:port/number.",
             id="messaging.E008",
         )

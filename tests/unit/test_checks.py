@@ -87,6 +87,7 @@ def test_development_may_do_all_that(production: Settings) -> None:
         ({"event_log_url": "kafak://127.0.0.1:9092"}, ["messaging.E008"]),
         ({"event_log_url": "127.0.0.1:9092"}, ["messaging.E008"]),
         ({"event_log_url": ""}, ["messaging.E008"]),
+        ({"event_log_url": "kafka://"}, ["messaging.E008"]),
         ({"private_mode": "sync", "group_mode": "async", "datacenter_id": 31}, []),
         ({"datacenter_id": 0, "event_log_url": "kafka://a:9092,b:9092"}, []),
         ({"datacenter_id": None, "event_log_url": "redis://127.0.0.1:6379/0"}, []),
