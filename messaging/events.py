@@ -104,6 +104,17 @@ def hash_body(
     return hashlib.blake2b(body.encode(), digest_size=16).hexdigest()
 
 
+def is_same(one: Message, other: Message) -> bool:
+    """Whether two states with one id are of one message; what is compared outlives a recall."""
+    return (
+        one.from_user_id == other.from_user_id
+        and one.conversation_id == other.conversation_id
+        and one.send_time == other.send_time
+        and one.client_msg_id == other.client_msg_id
+        and one.body_hash == other.body_hash
+    )
+
+
 def join(one: Message, other: Message) -> Message:
     """The least state that is at least both: recalled if either is, at the earlier recall time."""
     if one.id != other.id:
@@ -115,15 +126,6 @@ def join(one: Message, other: Message) -> Message:
         seq=upper.seq if upper.seq is not None else lower.seq,
         recall_time=min(recall_times, default=None),
     )
-
-
-def join_all(messages: list[Message]) -> list[Message]:
-    """One state a message id, in order of id."""
-    states: dict[int, Message] = {}
-    for message in messages:
-        known = states.get(message.id)
-        states[message.id] = message if known is None else join(known, message)
-    return [states[message_id] for message_id in sorted(states)]
 
 
 # --- codec ----------------------------------------------------------------------------------

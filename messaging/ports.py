@@ -333,9 +333,6 @@ class MessageStore(Protocol):
     async def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
         """Rows with an id below `before`, newest first."""
 
-    async def page_ids(self, conversation_id: str, *, before: int | None, limit: int) -> list[int]:
-        """The ids alone of what `page` would return, out of the index."""
-
     async def tail(self, conversation_id: str, *, limit: int) -> Tail: ...
 
     async def find_claims(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Claim]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from messaging.events import ChatType, Message, MsgType, hash_body
+from messaging.events import ChatType, Message, MsgType, hash_body, join
 from messaging.ids import group_conversation, private_conversation, time_of_id
 
 FIRST_ID = 640_000_000_000_000_000  # in 2026
@@ -48,3 +48,12 @@ def make_message(
         ),
         send_time=time_of_id(message_id),
     )
+
+
+def join_all(messages: list[Message]) -> list[Message]:
+    """One state a message id, in order of id."""
+    states: dict[int, Message] = {}
+    for message in messages:
+        known = states.get(message.id)
+        states[message.id] = message if known is None else join(known, message)
+    return [states[message_id] for message_id in sorted(states)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from messaging.errors import PoisonRecord
-from messaging.events import Message, decode_event, join
+from messaging.events import Message, decode_event, is_same, join
 from messaging.ports import DeadLetter, Record
 
 
@@ -34,8 +34,14 @@ def read_batch(records: Sequence[Record]) -> Batch:
         except PoisonRecord as error:
             batch.poison.append(dead_letter(record, reason="unreadable", error=str(error)))
             continue
-        known = batch.messages.get(message.id)
-        batch.messages[message.id] = message if known is None else join(known, message)
+        known = batch.messages.setdefault(message.id, message)
+        if not is_same(known, message):
+            found = "this id belongs to another message of the same batch"
+            batch.poison.append(
+                dead_letter(record, reason="id_conflict", error=found, message_id=message.id)
+            )
+            continue
+        batch.messages[message.id] = join(known, message)
         batch.sources[message.id] = record
     return batch
 

@@ -13,6 +13,7 @@ import logging
 from messaging.errors import (
     AlreadyRecalled,
     BackendError,
+    BadData,
     CacheUnavailable,
     NotTheSender,
     RecallWindowPassed,
@@ -83,7 +84,7 @@ async def _store(backends: Backends, tombstone: Message) -> bool:
     try:
         result = await backends.store.apply([tombstone])
         await backends.cache.mark_stored(result.rows)
-    except StoreUnavailable:
+    except (StoreUnavailable, BadData):
         return False
     except CacheUnavailable:
         return True

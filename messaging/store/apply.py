@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from messaging.errors import BadData
-from messaging.events import Message, join
+from messaging.events import Message, is_same, join
 from messaging.ports import ApplyResult, Claim
 from messaging.store.tables import Tables
 
@@ -28,7 +28,7 @@ def apply_batch(connection: BaseDatabaseWrapper, messages: Sequence[Message]) ->
     with transaction.atomic(using=connection.alias):
         last_seqs = _lock(tables, {message.conversation_id for message in given.values()})
         stored = tables.messages(given)
-        conflicts = [m for m in given.values() if m.id in stored and not _same(m, stored[m.id])]
+        conflicts = [m for m in given.values() if m.id in stored and not is_same(m, stored[m.id])]
         for message in conflicts:
             del given[message.id]
         owners = _reserve_keys(tables, [m for m in given.values() if m.id not in stored])
@@ -50,17 +50,6 @@ def _incoming(message: Message) -> Message:
     if message.is_recalled:
         return replace(message, seq=None, content="", url=None, at_user_ids=())
     return message if message.seq is None else replace(message, seq=None)
-
-
-def _same(message: Message, row: Message) -> bool:
-    """Whether an id means the same message here and there; all of this outlives a recall."""
-    return (
-        message.from_user_id == row.from_user_id
-        and message.conversation_id == row.conversation_id
-        and message.send_time == row.send_time
-        and message.client_msg_id == row.client_msg_id
-        and message.body_hash == row.body_hash
-    )
 
 
 def _lock(tables: Tables, conversation_ids: set[str]) -> dict[str, int]:

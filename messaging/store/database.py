@@ -46,11 +46,6 @@ class DatabaseStore:
             lambda tables: tables.page(conversation_id, before=before, limit=limit)
         )
 
-    async def page_ids(self, conversation_id: str, *, before: int | None, limit: int) -> list[int]:
-        return await self._with_tables(
-            lambda tables: tables.page_ids(conversation_id, before=before, limit=limit)
-        )
-
     async def tail(self, conversation_id: str, *, limit: int) -> Tail:
         return await self._with_tables(lambda tables: tables.tail(conversation_id, limit=limit))
 

@@ -46,9 +46,6 @@ class Tables:
         rows = self._read(*self._page(MESSAGE, conversation_id, before, limit))
         return [from_row(row) for row in rows]
 
-    def page_ids(self, conversation_id: str, *, before: int | None, limit: int) -> list[int]:
-        return [row[0] for row in self._read(*self._page("id", conversation_id, before, limit))]
-
     def tail(self, conversation_id: str, *, limit: int) -> Tail:
         """One statement, so that rows and total are of one moment."""
         last_seq = "(SELECT last_seq FROM conversation WHERE id = %s)"

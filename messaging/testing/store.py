@@ -74,9 +74,6 @@ class MemoryStore:
         await self._answer()
         return self._newest(conversation_id, before)[:limit]
 
-    async def page_ids(self, conversation_id: str, *, before: int | None, limit: int) -> list[int]:
-        return [m.id for m in await self.page(conversation_id, before=before, limit=limit)]
-
     async def tail(self, conversation_id: str, *, limit: int) -> Tail:
         rows = await self.page(conversation_id, before=None, limit=limit)
         return Tail(tuple(rows), self.last_seqs.get(conversation_id, 0))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from messaging import models
 from messaging.conf import settings as messaging_settings
 from messaging.errors import BadData, StoreUnavailable
-from messaging.events import Message, join_all
+from messaging.events import Message
 from messaging.ports import (
     ApplyResult,
     Claim,
@@ -28,7 +28,7 @@ from messaging.ports import (
 )
 from messaging.store import DatabaseStore
 from messaging.testing.store import MemoryStore
-from tests.messages import FIRST_ID, make_message
+from tests.messages import FIRST_ID, join_all, make_message
 
 database = pytest.param("database", marks=pytest.mark.django_db(transaction=True))
 
@@ -275,9 +275,6 @@ class TestReading:
 
         assert without_seq(walked) == messages[::-1]
         assert [m.seq for m in walked] == [7, 6, 5, 4, 3, 2, 1]
-        assert await store.page_ids("1_2", before=messages[5].id, limit=3) == [
-            messages[n].id for n in (4, 3, 2)
-        ]
 
     async def test_a_tail_has_the_newest_rows_and_counts_all(self, store: MessageStore) -> None:
         messages = [make_message(n) for n in range(4)]

@@ -29,13 +29,9 @@ def test_a_deep_page_costs_what_the_first_one_costs(tables: Tables) -> None:
         tables.page("1_2", before=None, limit=PAGE)
     with work() as deep:
         rows = tables.page("1_2", before=FIRST_ID + LENGTH // 2, limit=PAGE)
-    with work() as deep_ids:
-        ids = tables.page_ids("1_2", before=FIRST_ID + LENGTH // 2, limit=PAGE)
 
-    assert [row.id for row in rows] == ids
-    assert ids[0] == FIRST_ID + LENGTH // 2 - 1
+    assert rows[0].id == FIRST_ID + LENGTH // 2 - 1
     assert deep[0] <= first[0] * 1.5 + 20
-    assert deep_ids[0] <= first[0] * 1.5 + 20
 
 
 def test_the_tail_costs_the_same_in_a_long_conversation(tables: Tables) -> None:

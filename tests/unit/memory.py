@@ -6,14 +6,8 @@ import itertools
 from dataclasses import dataclass, field, replace
 
 from messaging.conf import Settings
-from messaging.events import ChatType, Message, MsgType, hash_body
-from messaging.ids import (
-    SnowflakeIdGenerator,
-    WorkerLease,
-    conversation_id,
-    first_id_at,
-    time_of_id,
-)
+from messaging.events import ChatType, Message, MsgType
+from messaging.ids import SnowflakeIdGenerator, WorkerLease, time_of_id
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
@@ -22,8 +16,9 @@ from messaging.service.backends import Backends
 from messaging.testing.cache import MemoryCache
 from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
 from messaging.testing.store import MemoryDirectory, MemoryStore
+from tests.messages import FIRST_ID, make_message
 
-NOW_MS = 1_800_000_000_000
+NOW_MS = time_of_id(FIRST_ID)
 ALICE, BOB, MALLORY = 1, 2, 3
 GROUP = 7
 SETTINGS = Settings(
@@ -150,22 +145,5 @@ _numbers = itertools.count(1)
 
 
 def message(content: str = "hello", **changes: object) -> Message:
-    """A message from alice to bob, each with an id of its own."""
-    message_id = first_id_at(NOW_MS) + next(_numbers)
-    made = Message(
-        id=message_id,
-        conversation_id=conversation_id(chat_type=ChatType.PRIVATE, user_id=ALICE, target_id=BOB),
-        from_user_id=ALICE,
-        to_id=BOB,
-        chat_type=ChatType.PRIVATE,
-        msg_type=MsgType.TEXT,
-        content=content,
-        url=None,
-        at_user_ids=(),
-        client_msg_id=None,
-        body_hash=hash_body(
-            to_id=BOB, chat_type=1, msg_type=1, content=content, url=None, at_user_ids=()
-        ),
-        send_time=time_of_id(message_id),
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    """A message from alice to bob, each with an id of its own; `client_msg_id` may be given."""
+    return replace(make_message(next(_numbers), content=content), **changes)  # type: ignore[arg-type]

@@ -24,7 +24,6 @@ from messaging.events import (
     encode_message,
     hash_body,
     join,
-    join_all,
     to_record,
 )
 from tests.messages import make_message
@@ -122,12 +121,6 @@ class TestJoin:
     def test_refuses_two_messages(self) -> None:
         with pytest.raises(ValueError, match="two messages"):
             join(make_message(1), make_message(2))
-
-    def test_of_many_gives_one_state_each_in_order_of_id(self) -> None:
-        one, other = make_message(1), make_message(2)
-
-        assert join_all([other, one, other.recalled(9), one]) == [one, other.recalled(9)]
-        assert join_all([]) == []
 
 
 class TestBodyHash:

@@ -201,6 +201,16 @@ async def test_an_id_that_belongs_to_another_message_is_a_dead_letter(service: S
     assert [d.reason for d in service.store.dead_letters] == ["id_conflict"]
 
 
+async def test_two_messages_with_one_id_in_one_batch_are_not_merged(service: Service) -> None:
+    first = message("mine")
+    other = message("yours", id=first.id, from_user_id=9)
+    await append(service, encode_event(first), encode_event(other.recalled(NOW_MS)))
+    await service.consume()
+    row = (await service.store.get([first.id]))[first.id]
+    assert (row.content, row.is_recalled) == ("mine", False)
+    assert [d.reason for d in service.store.dead_letters] == ["id_conflict"]
+
+
 async def test_it_waits_out_a_log_that_is_away(service: Service) -> None:
     sent = message()
     await append(service, encode_event(sent))
