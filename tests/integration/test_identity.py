@@ -14,6 +14,7 @@ import jwt
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
+from django.db import OperationalError
 from django.db.backends.utils import CursorWrapper
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
@@ -298,6 +299,30 @@ class TestAToken:
         user.update(is_active=True)
         time.sleep(0.3)
         assert refused(alice.read(9), 404, 3002)
+
+
+@with_settings(identity_ttl_s=0.0)
+def test_with_the_database_away_nobody_new_gets_in_and_known_users_go_on(
+    service: Service, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice.sent(bob)
+    refresh = str(RefreshToken.for_user(get_user_model().objects.get(pk=alice.id)))
+
+    def fail(*_: object) -> None:
+        raise OperationalError(2006, "the server has gone away")
+
+    with monkeypatch.context() as outage:
+        outage.setattr("django.db.backends.utils.CursorWrapper.execute", fail)
+        for path, body in (
+            ("/api/user/login", {"username": "alice", "password": PASSWORD}),
+            ("/api/user/register", {"username": "dave", "password": PASSWORD}),
+            ("/api/token/", {"username": "alice", "password": PASSWORD}),
+            ("/api/token/refresh/", {"refresh": refresh}),
+        ):
+            answer = service.anybody.post(path, body)
+            assert refused(answer, 503, 5030)
+            assert b"gone away" not in answer.content
+        assert alice.send(bob).status == 200
 
 
 @pytest.fixture
