@@ -12,8 +12,11 @@ from tests.real_services import running_redis
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real redis-server that belongs to this test run."""
-    with running_redis(tmp_path_factory.mktemp("redis")) as url:
+    """The URL of a real redis-server that belongs to this test run.
+
+    It looks 500 times a second for reads that have waited long enough: an empty poll ends in time.
+    """
+    with running_redis(tmp_path_factory.mktemp("redis"), "--hz", "500") as url:
         yield url
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import redis
+from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
 from messaging import wiring
 from tests.integration.http_client import Application, AsgiServer, Client
+from tests.integration.scene import Scene, make_pairs, running
 from tests.integration.service import Service, User
 
 
@@ -54,3 +58,46 @@ def bob(service: Service) -> User:
 def carol(service: Service) -> User:
     """A stranger to whatever alice and bob say."""
     return service.register("carol")
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement of any thread of this process, but what a new connection begins with."""
+    seen: list[str] = []
+    execute = CursorWrapper.execute
+
+    def noting(self: CursorWrapper, sql: str, params: Any = None) -> Any:
+        if "@@" not in sql and not sql.startswith("SET "):
+            seen.append(sql)
+        return execute(self, sql, params)
+
+    monkeypatch.setattr(CursorWrapper, "execute", noting)
+    return seen
+
+
+@pytest.fixture
+def forget(redis_url: str) -> Callable[[], None]:
+    """Makes Redis lose all that has a time to live: as after a long pause, or short of memory."""
+
+    def delete_what_ages() -> None:
+        with redis.Redis.from_url(redis_url) as client:
+            ageing = [name for name in client.scan_iter("msg:*") if client.ttl(name) >= 0]
+            if ageing:
+                client.delete(*ageing)
+
+    return delete_what_ages
+
+
+@pytest.fixture
+def pairs(transactional_db: None) -> Iterator[tuple[int, int]]:
+    """Ids of users, two at a time, who have never written to each other."""
+    return make_pairs()
+
+
+@pytest.fixture
+async def scene(
+    configured: None, pairs: Iterator[tuple[int, int]], forget: Callable[[], None]
+) -> AsyncIterator[Scene]:
+    """The use cases and a consumer, for a test on the same loop."""
+    async with running(pairs, forget) as scene:
+        yield scene

@@ -85,6 +85,14 @@ class Service:
         asyncio.run(_consume())
 
 
+def listed(answer: Answer) -> list[str]:
+    """The ids of a whole page of history, as they are told."""
+    assert answer.status == 200, answer.content
+    assert list(answer.data) == ["total", "list", "hasMore", "nextBeforeId", "partial"]
+    assert answer.data["partial"] is False
+    return [message["messageId"] for message in answer.data["list"]]
+
+
 async def _consume() -> None:
     consumer = wiring.open_consumer()
     deadline_s = time.monotonic() + PERSIST_TIMEOUT_S

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import random
-import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 
@@ -26,6 +24,7 @@ from messaging.ports import DeadLetter
 from messaging.store import DatabaseStore
 from messaging.store.apply import apply_batch
 from messaging.store.tables import BYTES_PER_STATEMENT, Tables
+from tests.integration.database import held_conversation
 from tests.messages import make_message
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -270,26 +269,6 @@ class TestOutages:
                 return int(cursor.fetchone()[0])
 
         assert await other.run(lock_wait_s) < options["read_timeout"]
-
-
-@contextlib.contextmanager
-def held_conversation(conversation_id: str) -> Iterator[None]:
-    """Another client's transaction that holds this conversation's row."""
-    holds, ends = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            Conversation.objects.select_for_update().get(pk=conversation_id)
-            holds.set()
-            ends.wait(30)
-        connection.close()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert holds.wait(5)
-    yield
-    ends.set()
-    thread.join()
 
 
 async def again(store: DatabaseStore, message: Message) -> None:

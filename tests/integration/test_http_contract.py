@@ -9,7 +9,7 @@ import pytest
 
 from messaging.ids import time_of_id
 from tests.integration.http_client import Answer
-from tests.integration.service import Service, User, with_settings
+from tests.integration.service import Service, User, listed, with_settings
 
 MESSAGE_FIELDS = [
     *("messageId", "conversationId", "seq", "fromUserId", "toUserId", "groupId", "chatType"),
@@ -23,13 +23,6 @@ def refused(answer: Answer, status: int, code: int) -> bool:
     assert (answer.status, answer.code) == (status, code), answer.content
     assert answer.data is None
     return True
-
-
-def listed(answer: Answer) -> list[str]:
-    assert answer.status == 200, answer.content
-    assert list(answer.data) == ["total", "list", "hasMore", "nextBeforeId", "partial"]
-    assert answer.data["partial"] is False
-    return [message["messageId"] for message in answer.data["list"]]
 
 
 class TestSend:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,6 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.db import OperationalError
-from django.db.backends.utils import CursorWrapper
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from tests.integration.http_client import Answer
@@ -323,20 +322,6 @@ def test_with_the_database_away_nobody_new_gets_in_and_known_users_go_on(
             assert refused(answer, 503, 5030)
             assert b"gone away" not in answer.content
         assert alice.send(bob).status == 200
-
-
-@pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Every statement that any thread of this process sends to the database."""
-    seen: list[str] = []
-    execute = CursorWrapper.execute
-
-    def noting(self: CursorWrapper, sql: str, params: Any = None) -> Any:
-        seen.append(sql)
-        return execute(self, sql, params)
-
-    monkeypatch.setattr(CursorWrapper, "execute", noting)
-    yield seen
 
 
 def test_a_known_user_costs_no_query_per_request(

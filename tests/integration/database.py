@@ -1,0 +1,33 @@
+"""Another client of the database, in the way of the service."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from django.db import connection, transaction
+
+from messaging.models import Conversation
+
+
+@contextlib.contextmanager
+def held_conversation(conversation_id: str) -> Iterator[None]:
+    """Another client's transaction that holds this conversation's row."""
+    holds, ends = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            Conversation.objects.select_for_update().get(pk=conversation_id)
+            holds.set()
+            ends.wait(30)
+        connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert holds.wait(5)
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()

@@ -1,0 +1,30 @@
+"""A look at the log on Redis Streams, beside the adapters."""
+
+from __future__ import annotations
+
+import redis
+
+
+def lengths(client: redis.Redis) -> list[int]:
+    """How many records each partition holds that has any."""
+    return [client.xlen(name) for name in client.scan_iter("im:log:*", _type="stream")]
+
+
+def values(client: redis.Redis) -> list[list[tuple[bytes, bytes]]]:
+    """Key and value of each record, in their order, by partition."""
+    names = client.scan_iter("im:log:*", _type="stream")
+    return [[(record[b"k"], record[b"v"]) for _, record in client.xrange(n)] for n in names]
+
+
+def positions(client: redis.Redis) -> dict[bytes, bytes]:
+    """How far the consumers have committed."""
+    return {name: client.get(name) for name in client.keys("im:log:*:committed")}
+
+
+def lose_log(client: redis.Redis) -> None:
+    client.delete(*client.keys("im:log:*"))
+
+
+def lose_leases(client: redis.Redis) -> None:
+    """Whoever polls next takes all partitions, whoever had them till now."""
+    client.delete(*client.keys("im:log:*reader*"))

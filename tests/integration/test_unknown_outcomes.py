@@ -1,0 +1,155 @@
+"""What is told and what becomes of it when Redis does what it is asked and its answer is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import redis
+from pytest_django import Settings
+
+from messaging import wiring
+from messaging.errors import SendFailed
+from messaging.models import Conversation
+from messaging.pipeline.accept import Durability
+from messaging.service.recall import recall
+from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
+from tests.integration.database import held_conversation
+from tests.integration.log_in_redis import positions
+from tests.integration.scene import Scene
+from tests.integration.service import with_settings
+
+log_too = pytest.mark.parametrize(
+    "proxy", [["redis_url", "event_log_url"]], indirect=True, ids=["log too"]
+)
+
+
+@pytest.fixture
+def proxy(
+    request: pytest.FixtureRequest, configured: None, settings: Settings, redis_url: str
+) -> Iterator[CuttingProxy]:
+    """The way of this process to Redis, as the cache or as the log too."""
+    with cutting_proxy(redis_url) as proxy:
+        urls = dict.fromkeys(getattr(request, "param", ["redis_url"]), proxy.url)
+        settings.IM = replace(settings.IM, **urls)
+        yield proxy
+
+
+async def check_one(scene: Scene, alice: int, bob: int, message_id: int) -> None:
+    """In the end there is one message, whatever was left of it where."""
+    await wiring.compensator(scene.an_hour_later()).sweep()
+    await scene.persist()
+    for _ in range(2):
+        assert await scene.listed(bob, alice) == [message_id]
+        assert (await scene.history(alice, bob)).total == 1
+        scene.forget()
+    assert [row.seq for row in await scene.rows(message_id)] == [1]
+
+
+async def test_a_send_that_redis_did_not_confirm_is_not_counted_as_held_by_it(
+    proxy: CuttingProxy, scene: Scene
+) -> None:
+    await scene.sent(*next(scene.pairs))  # so that Redis knows the script
+    alice, bob = next(scene.pairs)
+    proxy.cuts = Cuts.ANSWERS
+    receipt = await scene.send(alice, bob, client_msg_id="c")
+    assert receipt.durability is Durability.LOG
+    proxy.cuts = Cuts.NOTHING
+    assert proxy.count
+    assert await scene.sent(alice, bob, client_msg_id="c") == receipt.message_id
+    await check_one(scene, alice, bob, receipt.message_id)
+
+
+@log_too
+async def test_a_send_is_stored_before_the_answer_when_the_log_is_silent_too(
+    proxy: CuttingProxy, scene: Scene
+) -> None:
+    alice, bob = next(scene.pairs)
+    proxy.cuts = Cuts.ANSWERS
+    receipt = await scene.send(alice, bob, client_msg_id="c")
+    assert receipt.durability is Durability.STORE
+    proxy.cuts = Cuts.NOTHING
+    await check_one(scene, alice, bob, receipt.message_id)
+
+
+@log_too
+@with_settings(store_timeout_s=0.5)
+async def test_a_send_that_nothing_confirms_is_no_success_and_its_retry_is_one_message(
+    proxy: CuttingProxy, scene: Scene
+) -> None:
+    alice, bob = next(scene.pairs)
+    await asyncio.to_thread(Conversation.objects.create, id=f"{alice}_{bob}")
+    proxy.cuts = Cuts.ANSWERS
+    with held_conversation(f"{alice}_{bob}"), pytest.raises(SendFailed):
+        await scene.send(alice, bob, client_msg_id="c")
+    proxy.cuts = Cuts.NOTHING
+    message_id = await scene.sent(alice, bob, client_msg_id="c")
+    await check_one(scene, alice, bob, message_id)
+
+
+async def test_a_batch_whose_mark_nobody_confirmed_is_read_again(
+    proxy: CuttingProxy, scene: Scene, redis_url: str
+) -> None:
+    alice, bob = next(scene.pairs)
+    message_id = await scene.sent(alice, bob)
+    proxy.cuts = Cuts.ANSWERS
+    assert await scene.consumer.step() == 1
+    proxy.cuts = Cuts.NOTHING
+    with redis.Redis.from_url(redis_url) as client:
+        assert not positions(client)
+    assert await scene.consumer.step() == 1
+    await check_one(scene, alice, bob, message_id)
+
+
+unseen = pytest.mark.xfail(strict=True, reason="Redis shows the content until the log mends it")
+
+
+@pytest.mark.parametrize("cuts", [Cuts.ANSWERS, pytest.param(Cuts.ALL, marks=unseen)])
+async def test_a_recall_that_redis_did_not_confirm_is_for_good_all_the_same(
+    proxy: CuttingProxy, scene: Scene, cuts: Cuts
+) -> None:
+    alice, bob = next(scene.pairs)
+    message_id = await scene.sent(alice, bob, "secret")
+    await scene.persist()
+    await scene.history(bob, alice)
+    proxy.cuts = cuts
+    await recall(scene.backends, message_id, user_id=alice)
+    proxy.cuts = Cuts.NOTHING
+    assert proxy.count
+    assert [m.content for m in await scene.seen(message_id, bob, alice)] == ["", ""]
+
+
+async def test_a_message_that_only_the_log_took_is_listed_once_it_is_stored(
+    proxy: CuttingProxy, scene: Scene
+) -> None:
+    alice, bob = next(scene.pairs)
+    sent = [await scene.sent(alice, bob)]
+    await scene.persist()
+    assert await scene.listed(bob, alice) == sent
+    proxy.cuts = Cuts.ALL
+    receipt = await scene.send(alice, bob)
+    assert receipt.durability is Durability.LOG
+    proxy.cuts = Cuts.NOTHING
+    await scene.persist()
+    assert await scene.listed(bob, alice) == [receipt.message_id, *sent]
+
+
+@pytest.mark.xfail(strict=True, reason="a warm list is not told of what was stored past it")
+@log_too
+@pytest.mark.parametrize("mode", ["async", "sync"])
+async def test_a_message_that_only_the_database_took_is_in_the_next_history(
+    proxy: CuttingProxy, scene: Scene, mode: str
+) -> None:
+    alice, bob = next(scene.pairs)
+    sent = [await scene.sent(alice, bob)]
+    await scene.persist()
+    assert await scene.listed(bob, alice) == sent
+    proxy.cuts = Cuts.ALL
+    settings = replace(scene.backends.settings, private_mode=mode)
+    backends = replace(scene.backends, settings=settings)
+    receipt = await scene.send(alice, bob, backends=backends)
+    assert receipt.durability is Durability.STORE
+    proxy.cuts = Cuts.NOTHING
+    assert await scene.listed(bob, alice) == [receipt.message_id, *sent]
