@@ -9,21 +9,21 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-import environ
-
 from imsite.development_key import development_key
+from imsite.environment import Environment
 from imsite.logs import logging_config
 from messaging.conf import MAX_BODY_BYTES, Settings
 
-env = environ.Env()
+env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
 LOG_DIR = Path(env.str("LOG_DIR", default=str(BASE_DIR / "logs"))).resolve()
 
 # --- the site -------------------------------------------------------------------------------
 
-ENVIRONMENT = env.str("IM_ENV", default="development")
-PRODUCTION = ENVIRONMENT == "production"
+PRODUCTION = (
+    env.choice("IM_ENV", ("development", "production"), default="development") == "production"
+)
 DEBUG = env.bool("IM_DEBUG", default=False)
 UNSET_KEY = "unset"  # `messaging.checks` refuses it in production
 
@@ -100,7 +100,9 @@ if HTTPS:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STORE_TIMEOUT_S = env.float("IM_STORE_TIMEOUT_S", default=5.0)
 DATABASES = {
-    "default": env.db_url("IM_DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'im.sqlite3'}")
+    "default": env.database(
+        "IM_DATABASE_URL", ("mysql", "sqlite"), default=f"sqlite:///{VAR_DIR / 'im.sqlite3'}"
+    )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
     DATABASES["default"] |= {
@@ -241,6 +243,8 @@ REST_FRAMEWORK = {
 
 LOGGING = logging_config(
     directory=LOG_DIR,
-    level=env.str("IM_LOG_LEVEL", default="INFO"),
-    style=env.str("IM_LOG_FORMAT", default="plain"),
+    level=env.choice(
+        "IM_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), default="INFO"
+    ),
+    style=env.choice("IM_LOG_FORMAT", ("plain", "json"), default="plain"),
 )

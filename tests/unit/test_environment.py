@@ -1,0 +1,74 @@
+"""Environment variables: what is understood, and that what is not is refused by its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from imsite.environment import Environment
+
+SCHEMES = ("mysql", "sqlite")
+PASSWORD = "do-not-print-me"
+
+
+def environment(**variables: str) -> Environment:
+    env = Environment()
+    env.ENVIRON = variables
+    return env
+
+
+def test_what_is_not_set_has_its_default() -> None:
+    env = environment()
+    assert env.int("A", default=3) == 3
+    assert env.float("A", default=0.5) == 0.5
+    assert env.bool("A", default=True) is True
+    assert env.choice("A", ("plain", "json"), default="plain") == "plain"
+
+
+@pytest.mark.parametrize(
+    ("text", "on"), [("1", True), ("Yes", True), ("on", True), ("0", False), ("OFF", False)]
+)
+def test_a_switch_is_on_or_off(text: str, on: bool) -> None:
+    assert environment(A=text).bool("A", default=not on) is on
+
+
+def test_a_choice_may_be_written_in_any_case() -> None:
+    assert environment(A="Production").choice("A", ("production",), default="") == "production"
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (lambda env: env.int("IM_A", default=1), "5min"),
+        (lambda env: env.int("IM_A", default=1), "1.5"),
+        (lambda env: env.float("IM_A", default=1.0), "8ms"),
+        (lambda env: env.float("IM_A", default=1.0), "nan"),
+        (lambda env: env.float("IM_A", default=1.0), "1,5"),
+        (lambda env: env.bool("IM_A", default=False), "ture"),
+        (lambda env: env.choice("IM_A", ("plain", "json"), default="plain"), "xml"),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_its_name(read: Any, text: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"^IM_A is ") as refused:
+        read(environment(IM_A=text))
+    assert repr(text) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address", [f"postgres://im:{PASSWORD}@127.0.0.1/im", f"//im:{PASSWORD}@127.0.0.1/im", "im"]
+)
+def test_a_database_that_is_not_known_is_refused_without_its_password(address: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"^IM_A has to begin with mysql://") as refused:
+        environment(IM_A=address).database("IM_A", SCHEMES, default="")
+    assert PASSWORD not in str(refused.value)
+
+
+def test_a_known_database_is_taken_apart() -> None:
+    parsed = environment(A="mysql://im:secret@db:3306/im").database("A", SCHEMES, default="")
+    assert (parsed["ENGINE"], parsed["HOST"], parsed["PORT"]) == (
+        "django.db.backends.mysql",
+        "db",
+        3306,
+    )
