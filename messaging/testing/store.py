@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from messaging.errors import BadData, StoreUnavailable
 from messaging.events import Message, join
 from messaging.ports import ApplyResult, Claim, DeadLetter, DeadLetterState, Deletes, Position, Tail
+from messaging.testing import leases
+from messaging.testing.leases import Leases
 
 MAX_CONTENT_CODE_POINTS = 5_000
 
@@ -36,7 +38,7 @@ class MemoryStore:
     deletes: set[tuple[int, int]] = field(default_factory=set)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     settled: dict[Position, DeadLetterState] = field(default_factory=dict)
-    leases: dict[str, tuple[str, float]] = field(default_factory=dict)  # owner, end
+    leases: Leases = field(default_factory=dict)
     clock_s: Callable[[], float] = time.monotonic
 
     async def apply(self, messages: Sequence[Message]) -> ApplyResult:
@@ -112,16 +114,11 @@ class MemoryStore:
 
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         await self._answer()
-        holder, end_s = self.leases.get(name, (owner, 0.0))
-        if holder != owner and self.clock_s() < end_s:
-            return False
-        self.leases[name] = (owner, self.clock_s() + ttl_s)
-        return True
+        return leases.take(self.leases, name, owner, now_s=self.clock_s(), ttl_s=ttl_s)
 
     async def drop_lease(self, name: str, owner: str) -> None:
         await self._answer()
-        if self.leases.get(name, ("", 0.0))[0] == owner:
-            del self.leases[name]
+        leases.drop(self.leases, name, owner)
 
     async def ping(self) -> None:
         await self._answer()

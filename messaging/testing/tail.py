@@ -56,15 +56,15 @@ class MemoryTail:
         self.insert(message_id)
         self.trim()
 
-    def account(self, message_id: int, *, known: bool) -> None:
-        """A message was stored; `known`: it was accepted here, so it is listed."""
+    def account(self, message_id: int, *, accepted: bool) -> None:
+        """A message was stored; `accepted`: it had come by the cache."""
         if self.filling is not None:
-            if known:
+            if accepted and message_id in self.ids:
                 lowest = self.filling.lowest
                 self.filling.lowest = message_id if lowest is None else min(lowest, message_id)
             else:
                 self.forget()
-        elif self.floor is not None and not known:
+        elif self.floor is not None:
             if message_id > self.floor:
                 self.add(message_id)
             else:

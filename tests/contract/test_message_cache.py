@@ -267,6 +267,17 @@ class TestAccept:
         assert await one(cache, message) == stored(message, 7)
 
 
+    async def test_a_message_at_or_below_the_floor_leaves_the_count_to_the_store(
+        self, cache: MessageCache
+    ) -> None:
+        await load(cache, rows(5, 6), floor=FIRST_ID + 4, base=3)
+
+        await cache.accept([make_message(3)], None)
+
+        assert (await window(cache)).floor is None
+        assert await listed(cache) == [6, 5, 3]
+
+
 class TestMarkStored:
     async def test_a_pending_message_becomes_persisted(self, cache: MessageCache) -> None:
         message, other = make_message(1), make_message(2)
@@ -394,6 +405,20 @@ class TestMarkStored:
         seen = await window(cache)
         assert (seen.floor, seen.total) == (FIRST_ID + 4, 7)
         assert await listed(cache) == [8, 7, 6, 5]
+
+    async def test_an_accepted_row_that_lost_its_list_is_listed_again(
+        self, cache: MessageCache, run_out: RunOut
+    ) -> None:
+        stuck, newer = make_message(1), make_message(2)
+        await cache.accept([stuck, newer], None)
+        await cache.mark_stored([stored(newer, 1)])
+        run_out()
+        await load(cache, [stored(newer, 1)])
+
+        await cache.mark_stored([stored(stuck, 2)])
+
+        seen = await window(cache)
+        assert (await listed(cache), seen.floor, seen.total) == ([2, 1], 0, 2)
 
     async def test_takes_a_batch_over_many_conversations(self, cache: MessageCache) -> None:
         messages = [make_message(n, to_id=2 + n % 50) for n in range(500)]
@@ -725,6 +750,20 @@ class TestFill:
         await cache.fill(CONVERSATION, str(token), rows(1), floor=0, base=0)
 
         assert (await window(cache)) == Window()
+
+    async def test_does_nothing_when_a_message_that_lost_its_list_was_stored_meanwhile(
+        self, cache: MessageCache, run_out: RunOut
+    ) -> None:
+        stuck, newer = make_message(1), make_message(2)
+        await cache.accept([stuck, newer], None)
+        await cache.mark_stored([stored(newer, 1)])
+        run_out()
+        token = await cache.begin_fill(CONVERSATION)
+        await cache.mark_stored([stored(stuck, 2)])
+
+        await cache.fill(CONVERSATION, str(token), [stored(newer, 1)], floor=0, base=0)
+
+        assert (await window(cache)).floor is None
 
     async def test_counts_each_message_once(self, cache: MessageCache) -> None:
         accepted = [make_message(n) for n in (1, 2, 3, 4)]

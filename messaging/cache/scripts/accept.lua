@@ -1,9 +1,10 @@
 -- Hold new pending messages. Uses memory, state, tail.
 --
--- KEYS  pending set, [worker id's lease, under a fenced one], lists and loaded marks, a detail each,
---       a claim for each that has one
+-- KEYS  pending set, [worker id's lease, under a fenced one], lists and loaded marks, a detail
+--       each, a claim for each that has one
 -- ARGV  owner ('' when not fenced), lease (ms), number of messages, where the details begin,
---       where the claims begin; for each: id, where its list is, send time, claim ('' for none), text
+--       where the claims begin; for each: id, where its list is, send time, claim ('' for none),
+--       text
 -- Reply nil when the worker id is another's (nothing is written); else for each message
 --       the earlier claim, or nil when it is accepted
 

@@ -28,19 +28,22 @@ local function note(loaded, mark, id)
   if not attempt('SET', loaded, token .. ':' .. id, 'KEEPTTL') then redis.call('DEL', loaded) end
 end
 
--- Keep the loaded mark true. `known`: the cache had accepted this message, so it is listed.
-local function account(list, loaded, id, known)
+-- Keep the loaded mark true. A message that came past the cache is not listed, and neither is one
+-- whose list was evicted; one at or below the floor is counted in base, or late: nobody can tell.
+local function account(list, loaded, id, accepted)
   local mark = redis.call('GET', loaded)
   if not mark then return end
   local floor = bounds(mark)
   if is_filling(mark) then
-    if known then note(loaded, mark, id) else redis.call('DEL', loaded) end
-  elseif not known then
-    if floor and not newer(id, floor) then
-      redis.call('DEL', loaded) -- counted in base, or a late one: only the store can tell
+    if accepted and is_listed(list, id) then
+      note(loaded, mark, id)
     else
-      add(list, loaded, pending, id)
+      redis.call('DEL', loaded)
     end
+  elseif floor and not newer(id, floor) then
+    redis.call('DEL', loaded)
+  else
+    add(list, loaded, pending, id)
   end
 end
 
@@ -53,10 +56,10 @@ for n = 1, count do
   else
     store_row(detail, cancel, seq)
   end
-  local known = redis.call('ZREM', pending, id) == 1
+  local accepted = redis.call('ZREM', pending, id) == 1
   if tried then redis.call('HDEL', attempts, id) end
   list = tonumber(list)
-  account(KEYS[list], KEYS[list + 1], id, known)
+  account(KEYS[list], KEYS[list + 1], id, accepted)
   touched[list] = true
 end
 for list in pairs(touched) do age(KEYS[list], KEYS[list + 1], pending) end

@@ -1,4 +1,5 @@
--- Take back a recall mark, unless another recall with the same mark went through. Uses memory, state.
+-- Take back a recall mark, unless another recall with the same mark went through.
+-- Uses memory, state.
 --
 -- KEYS  detail, recall mark
 -- ARGV  recall time (ms)

@@ -39,6 +39,10 @@ local function place(list, id)
   return low
 end
 
+local function is_listed(list, id)
+  return redis.call('LINDEX', list, place(list, id)) == id
+end
+
 -- Put an id in its place. The list's length, 0 when the id was there; nil when memory is full.
 local function insert(list, id)
   local head = redis.call('LINDEX', list, 0)

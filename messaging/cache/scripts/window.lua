@@ -2,8 +2,8 @@
 --
 -- KEYS  list, loaded mark, the reader's deletes
 -- ARGV  before ('' for the newest), limit, the prefix of the details' keys
--- Reply ids, texts (nil where not cached), 1 for each that the reader deleted, whether the list goes
---       on, floor and total (nil when not loaded), the deletes' floor (nil when not known)
+-- Reply ids, texts (nil where not cached), 1 for each that the reader deleted, whether the list
+--       goes on, floor and total (nil when not loaded), the deletes' floor (nil when not known)
 --
 -- The details' keys cannot be declared, since the list names them, and a second trip would see
 -- another state. Redis asks for declared keys only to find the right node of a cluster.
