@@ -266,7 +266,6 @@ class TestAccept:
 
         assert await one(cache, message) == stored(message, 7)
 
-
     async def test_a_message_at_or_below_the_floor_leaves_the_count_to_the_store(
         self, cache: MessageCache
     ) -> None:
