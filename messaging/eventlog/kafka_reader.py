@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import struct
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -24,17 +22,16 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import (
     CommitFailedError,
-    CorruptRecordError,
     IllegalGenerationError,
     KafkaError,
     RebalanceInProgressError,
     UnknownMemberIdError,
-    UnsupportedCodecError,
 )
 from kafka.structs import OffsetAndMetadata
 
 from messaging.errors import CommitRefused, LogUnavailable
 from messaging.eventlog.inbox import Inbox
+from messaging.eventlog.kafka_unreadable import UNREADABLE, step_over
 from messaging.ports import Position, Record
 
 logger = logging.getLogger(__name__)
@@ -50,21 +47,6 @@ NOT_OURS = (
     IllegalGenerationError,
     RebalanceInProgressError,
     UnknownMemberIdError,
-)
-UNREADABLE = (  # what decoding a batch is seen to raise
-    CorruptRecordError,
-    UnsupportedCodecError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
 )
 
 
@@ -100,7 +82,7 @@ class KafkaLogReader:
             "fetch_max_wait_ms": 250,
             "metrics_enabled": False,
         }
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-reader")
+        self._thread = _new_thread()
         self._consumer: KafkaConsumer | None = None
         self._inbox: Inbox[int] = Inbox()
         self._moved = threading.Event()
@@ -145,8 +127,22 @@ class KafkaLogReader:
             return await asyncio.wait_for(asyncio.shield(call), bound_s + SLACK_S)
         except NOT_OURS as exc:
             raise CommitRefused from exc
-        except (KafkaError, OSError, TimeoutError) as exc:
+        except KafkaError as exc:
             raise LogUnavailable from exc
+        except (LogUnavailable, *UNREADABLE) as exc:  # a timeout is an OSError
+            self._abandon()
+            raise LogUnavailable from exc
+
+    def _abandon(self) -> None:
+        """The vendor hangs or is broken inside: leave it its thread and begin with a new one.
+
+        If it ever returns it leaves the group; else the broker misses it soon.
+        """
+        logger.error("consumer abandoned", extra={"action": "reader.abandoned"})
+        if self._consumer is not None:
+            self._thread.submit(self._consumer.close, autocommit=False, timeout_ms=CALL_S * 1000)
+        self._thread.shutdown(wait=False)
+        self._thread, self._consumer, self._inbox = _new_thread(), None, Inbox()
 
     # --- on the consumer's thread -----------------------------------------------------------
 
@@ -169,41 +165,19 @@ class KafkaLogReader:
             self._heard_s = time.monotonic()
 
     def _receive(self, consumer: KafkaConsumer, max_records: int, timeout_s: float) -> None:
+        inbox = self._inbox  # lest a call that hangs finds the one of a later consumer
         try:
             batches = consumer.poll(timeout_ms=round(timeout_s * 1000), max_records=max_records)
         except UNREADABLE as exc:
-            self._step_over(consumer, exc)
+            inbox.put([step_over(consumer, exc)])
         else:
             for records in batches.values():
-                self._inbox.put((record.offset, _record(record)) for record in records)
+                inbox.put((record.offset, _record(record)) for record in records)
         if self._moved.is_set():
             # A partition that was given back and came again is still read on from where it was,
             # past records that were handed out and cannot be committed any more.
             self._read_anew(consumer)
             self._moved.clear()
-
-    def _step_over(self, consumer: KafkaConsumer, cause: Exception) -> None:
-        """Put a record without value in the place of the one that cannot be read.
-
-        Without the seek the next poll would never return: the vendor keeps asking the decoder that
-        has ended. Only the fetcher knows which partition it was at.
-        """
-        broken = consumer._fetcher._next_partition_records
-        if not broken:
-            raise LogUnavailable from cause
-        partition, offset = broken.topic_partition, broken.next_fetch_offset
-        consumer.seek(partition, offset + 1)
-        position = Position(partition.topic, partition.partition, str(offset))
-        self._inbox.put([(offset, Record(position, None, None))])
-        logger.error(
-            "unreadable record",
-            extra={
-                "action": "reader.unreadable",
-                "partition": partition.partition,
-                "offset": offset,
-                "error": type(cause).__name__,
-            },
-        )
 
     def _commit(self, positions: dict[int, int]) -> None:
         self._open().commit(
@@ -258,6 +232,10 @@ class _Moves(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._moved.set()
+
+
+def _new_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-reader")
 
 
 def _record(record: Any) -> Record:

@@ -54,6 +54,10 @@ class Keys:
     def stream(self, partition: int) -> str:
         return f"im:log:{self.topic}:{partition}"
 
+    @property
+    def partitions(self) -> str:
+        return f"im:log:{self.topic}:partitions"
+
     def readers(self, group: str) -> str:
         return f"im:log:{self.topic}:{group}:readers"
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from messaging.errors import CommitRefused, LogUnavailable
+from messaging.errors import CommitRefused, LogUnavailable, TopicMismatch
 from messaging.eventlog.inbox import Inbox
 from messaging.eventlog.redis_streams import Keys, connect, decode, format_id, parse_id, script
 from messaging.ports import Record
@@ -30,7 +30,8 @@ KEPT_COMMITS = 100  # how many commits' records stay in a stream, for people to 
 
 class RedisStreamsLogReader:
     """`lease_s`: a dead reader is missed after so long. `max_poll_interval_s`: so is one that
-    neither polls nor keeps alive, though its process lives.
+    neither polls nor keeps alive, though its process lives. `poll` raises TopicMismatch when the
+    topic has been read with another number of partitions: some of it would never be read.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class RedisStreamsLogReader:
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
         try:
+            if self._shared_s < 0:
+                await self._check_partitions()
             while True:
                 if loop.time() - self._shared_s >= self._share_s:
                     await self._share("take")
@@ -124,6 +127,17 @@ class RedisStreamsLogReader:
         except (RedisError, OSError):
             logger.warning("left without a goodbye", extra={"action": "reader.not_closed"})
         await self._client.aclose()
+
+    async def _check_partitions(self) -> None:
+        key = self._keys.partitions
+        await self._client.setnx(key, self._partitions)
+        known: Any = await self._client.get(key)
+        if known is not None and int(known) != self._partitions:
+            raise TopicMismatch(
+                f"topic {self._topic} has {int(known)} partitions in Redis, not "
+                f"{self._partitions}. Set IM_PARTITIONS={int(known)} until the consumer has read "
+                f"it to its end; then delete the key {key} and set it anew."
+            )
 
     # --- leases -----------------------------------------------------------------------------
 

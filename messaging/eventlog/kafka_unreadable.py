@@ -1,0 +1,58 @@
+"""Stepping over records that kafka-python cannot read. Used by `kafka_reader` alone.
+
+kafka-python 3.0.12 raises once for a batch with a wrong checksum or one that does not decode, and
+its next poll never returns: it goes on asking the decoder that has ended. A seek frees it.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import zlib
+
+from kafka import KafkaConsumer
+from kafka.errors import CorruptRecordError, UnsupportedCodecError
+
+from messaging.errors import LogUnavailable
+from messaging.ports import Position, Record
+
+logger = logging.getLogger(__name__)
+
+UNREADABLE = (  # what decoding can raise
+    CorruptRecordError,
+    UnsupportedCodecError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
+
+def step_over(consumer: KafkaConsumer, cause: Exception) -> tuple[int, Record]:
+    """Seek behind the record that the last poll could not read; returns its offset and place.
+
+    A batch of which nothing can be read takes as many calls as it has records. Raises
+    LogUnavailable when the error has another reason.
+    """
+    batch = consumer._fetcher._next_partition_records  # nothing public tells which one it was
+    if not batch:
+        raise LogUnavailable from cause
+    partition, offset = batch.topic_partition, batch.next_fetch_offset
+    consumer.seek(partition, offset + 1)
+    logger.error(
+        "unreadable record",
+        extra={
+            "action": "reader.unreadable",
+            "partition": partition.partition,
+            "offset": offset,
+            "error": type(cause).__name__,
+        },
+    )
+    return offset, Record(Position(partition.topic, partition.partition, str(offset)), None, None)
