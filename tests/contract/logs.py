@@ -76,6 +76,10 @@ class Rig(ABC):
     async def start(self) -> None:
         raise NotImplementedError
 
+    async def kill(self) -> None:
+        """Stop it without giving it the time to put anything in order."""
+        await self.stop()
+
     def freeze(self) -> None:
         raise NotImplementedError
 
@@ -182,6 +186,10 @@ class BreakableStreamsRig(StreamsRig):
     async def stop(self) -> None:
         await asyncio.to_thread(self._server.close)
 
+    async def kill(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        await self.stop()
+
     async def start(self) -> None:
         await asyncio.to_thread(self._run)
 
@@ -240,6 +248,9 @@ class BreakableKafkaRig(KafkaRig):
 
     async def stop(self) -> None:
         await asyncio.to_thread(self.server.stop)
+
+    async def kill(self) -> None:
+        await asyncio.to_thread(self.server.kill)
 
     async def start(self) -> None:
         await asyncio.to_thread(self.server.start)

@@ -1,0 +1,202 @@
+"""What is Kafka's own: the brokers' limits, topics, partitions, and a client that goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import pytest
+from aiokafka.partitioner import DefaultPartitioner as WriterPartitioner
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka.admin import ConfigResource, KafkaAdminClient
+from kafka.partitioner.default import murmur2
+
+from messaging.conf import Settings
+from messaging.errors import LogUnavailable, RecordTooLarge, TopicMismatch
+from messaging.eventlog import kafka_reader
+from messaging.eventlog.kafka_topics import create_kafka_topics
+from messaging.eventlog.kafka_writer import partition_of
+from messaging.ports import OutgoingRecord, Position, Record
+from tests.contract.logs import KafkaRig
+from tests.real_services import connected
+
+pytestmark = pytest.mark.connected
+WEEK_MS = 7 * 24 * 3_600 * 1_000
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[KafkaRig]:
+    opened = KafkaRig(connected("IM_EVENT_LOG_URL"))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def admin() -> Iterator[KafkaAdminClient]:
+    servers = [connected("IM_EVENT_LOG_URL").removeprefix("kafka://")]
+    with contextlib.closing(KafkaAdminClient(bootstrap_servers=servers)) as client:
+        yield client
+
+
+def configure(admin: KafkaAdminClient, topic: str, **configs: int) -> None:
+    names = {name.replace("_", "."): str(value) for name, value in configs.items()}
+    admin.alter_configs([ConfigResource("topic", topic, names)])
+
+
+def retention_ms(admin: KafkaAdminClient, topic: str) -> int:
+    found = admin.describe_configs(
+        [ConfigResource("topic", topic, {"retention.ms": None})], config_filter="all"
+    )
+    return int(found["topic"][topic]["retention.ms"]["value"])
+
+
+async def read(rig: KafkaRig, count: int) -> list[Record]:
+    reader = rig.reader()
+    records: list[Record] = []
+    deadline = time.monotonic() + 20
+    while len(records) < count and time.monotonic() < deadline:
+        records += await reader.poll(max_records=1_000, timeout_s=0.2)
+    return records
+
+
+class TestLimits:
+    async def test_a_record_above_the_topics_own_limit_fails_alone(
+        self, rig: KafkaRig, admin: KafkaAdminClient
+    ) -> None:
+        configure(admin, rig.topic, max_message_bytes=200_000)
+        sizes = [10, 400_000, 10, 10, 400_000, 10]
+        group = [OutgoingRecord(b"1_2", b"x" * size) for size in sizes]
+        ended = await asyncio.gather(
+            *await rig.log.append(rig.topic, group), return_exceptions=True
+        )
+        assert [type(outcome) for outcome in ended] == [
+            RecordTooLarge if size == 400_000 else Position for size in sizes
+        ]
+        assert [len(r.value or b"") for r in await read(rig, 4)] == [10] * 4
+
+    async def test_an_unknown_topic_is_refused_in_time(self, rig: KafkaRig) -> None:
+        await rig.log.ping()
+        began = time.monotonic()
+        (future,) = await rig.log.append("no-such-topic", [OutgoingRecord(b"1_2", b"x")])
+        with pytest.raises(LogUnavailable):
+            await future
+        assert time.monotonic() - began < 0.7
+        (future,) = await rig.log.append(rig.topic, [OutgoingRecord(b"1_2", b"x")])
+        assert (await future).topic == rig.topic
+
+
+class TestPartitions:
+    @given(key=st.binary(max_size=40), partitions=st.integers(1, 50))
+    def test_both_clients_agree_on_the_partition_of_a_key(
+        self, key: bytes, partitions: int
+    ) -> None:
+        numbers = list(range(partitions))
+        assert partition_of(key, partitions) == WriterPartitioner()(key, numbers, numbers)
+        assert partition_of(key, partitions) == (murmur2(key) & 0x7FFF_FFFF) % partitions
+
+
+class TestOwnership:
+    async def test_a_forked_child_may_not_use_it(self, rig: KafkaRig) -> None:
+        log = rig.new_log()
+
+        def append() -> None:
+            with pytest.raises(RuntimeError, match="one process"):
+                asyncio.run(log.append(rig.topic, []))  # type: ignore[arg-type]
+
+        child = multiprocessing.get_context("fork").Process(target=append)
+        child.start()
+        await asyncio.to_thread(child.join, 30)
+        assert child.exitcode == 0
+
+    async def test_another_loop_may_not_use_it(self, rig: KafkaRig) -> None:
+        await rig.log.ping()
+        with pytest.raises(RuntimeError, match="one event loop"):
+            await asyncio.to_thread(asyncio.run, rig.log.append(rig.topic, []))  # type: ignore[arg-type]
+
+
+class TestReader:
+    async def test_a_client_that_hangs_is_left_behind(
+        self, rig: KafkaRig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kafka_reader, "SLACK_S", 0.2)
+        monkeypatch.setattr(kafka_reader, "PROOF_S", 0.2)
+        reader = kafka_reader.KafkaLogReader(rig.servers, **rig.arguments())  # type: ignore[arg-type]
+        await asyncio.gather(*await rig.log.append(rig.topic, [OutgoingRecord(b"1_2", b"first")]))
+        monkeypatch.setattr(kafka_reader, "SLACK_S", 5.0)
+        while not (found := await reader.poll(max_records=10, timeout_s=0.2)):
+            pass
+        monkeypatch.setattr(kafka_reader, "SLACK_S", 0.2)
+        monkeypatch.setattr(reader._consumer, "poll", lambda **_: time.sleep(2) or {})
+        with pytest.raises(LogUnavailable):
+            await reader.poll(max_records=10, timeout_s=0.1)
+        monkeypatch.setattr(kafka_reader, "SLACK_S", 5.0)
+        again: list[Record] = []
+        deadline = time.monotonic() + 20
+        while not again and time.monotonic() < deadline:
+            with contextlib.suppress(LogUnavailable):
+                again = await reader.poll(max_records=10, timeout_s=0.2)
+        assert again == found
+        await reader.close()
+
+
+class TestTopics:
+    def test_making_them_again_changes_nothing(self, admin: KafkaAdminClient) -> None:
+        servers = [connected("IM_EVENT_LOG_URL").removeprefix("kafka://")]
+        topics = ["test-topics-1", "test-topics-2"]
+        try:
+            done = create_kafka_topics(servers, topics=topics, partitions=3)
+            assert [text.startswith("created") for text in done.values()] == [True, True]
+            assert [retention_ms(admin, topic) for topic in topics] == [WEEK_MS] * 2
+            configure(admin, topics[0], retention_ms=-1)
+            configure(admin, topics[1], retention_ms=3_600_000)
+            done = create_kafka_topics(servers, topics=topics, partitions=3)
+            assert done[topics[0]] == "exists with 3 partitions"
+            assert retention_ms(admin, topics[0]) == -1
+            assert "now for 7 days" in done[topics[1]]
+            assert retention_ms(admin, topics[1]) == WEEK_MS
+            with pytest.raises(TopicMismatch, match="exists with 3 partitions, not 4"):
+                create_kafka_topics(servers, topics=topics, partitions=4)
+        finally:
+            admin.delete_topics(topics)
+
+    def test_the_command_says_what_it_did(
+        self, admin: KafkaAdminClient, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        current = Settings(
+            redis_url="",
+            event_log_url=connected("IM_EVENT_LOG_URL"),
+            topic="test-command",
+            dead_letter_topic="test-command-dead",
+            partitions=2,
+        )
+        try:
+            with override_settings(IM=current):
+                call_command("create_topics")
+            assert "test-command: created with 2 partitions" in capsys.readouterr().out
+            with (
+                override_settings(IM=replace(current, partitions=5)),
+                pytest.raises(CommandError, match="IM_PARTITIONS=2"),
+            ):
+                call_command("create_topics")
+            with (
+                override_settings(IM=replace(current, event_log_url="kafak://x")),
+                pytest.raises(CommandError, match="did you mean kafka"),
+            ):
+                call_command("create_topics")
+        finally:
+            admin.delete_topics(["test-command", "test-command-dead"])
+
+    def test_on_redis_streams_there_is_nothing_to_make(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        streams = Settings(redis_url="", event_log_url="redis://127.0.0.1:1/0")
+        with override_settings(IM=streams):
+            call_command("create_topics")
+        assert "nothing needs to be made" in capsys.readouterr().out

@@ -1,0 +1,69 @@
+"""What a reader may hand out and commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from messaging.eventlog.inbox import Inbox
+from messaging.ports import Position, Record
+
+
+def fetched(partition: int, offsets: Iterable[int]) -> list[tuple[int, Record]]:
+    return [(o, Record(Position("topic", partition, str(o)), b"key", b"value")) for o in offsets]
+
+
+def offsets_of(records: list[Record]) -> list[tuple[int, int]]:
+    return [(r.position.partition, int(r.position.offset)) for r in records]
+
+
+class TestInbox:
+    def test_hands_out_in_the_order_of_arrival(self) -> None:
+        inbox: Inbox[int] = Inbox()
+        inbox.put(fetched(1, range(3)))
+        inbox.put(fetched(2, range(2)))
+        assert offsets_of(inbox.take(4)) == [(1, 0), (1, 1), (1, 2), (2, 0)]
+        assert offsets_of(inbox.take(4)) == [(2, 1)]
+        assert inbox.take(4) == []
+
+    def test_only_what_was_handed_out_may_be_committed(self) -> None:
+        inbox: Inbox[int] = Inbox()
+        inbox.put(fetched(1, range(10)))
+        inbox.take(5)
+        assert inbox.committable({1: 4}) == ({1: 4}, [])
+        assert inbox.committable({1: 5}) == ({}, [1])
+        assert inbox.committable({2: 0}) == ({}, [2])
+
+    def test_what_is_committed_is_not_committed_again_nor_taken_back(self) -> None:
+        inbox: Inbox[int] = Inbox()
+        inbox.put(fetched(1, range(10)))
+        inbox.take(10)
+        inbox.note_committed({1: 6})
+        assert inbox.committable({1: 6}) == ({}, [])
+        assert inbox.committable({1: 3}) == ({}, [])
+        assert inbox.committable({1: 7}) == ({1: 7}, [])
+
+    def test_a_partition_that_moved_away_is_forgotten(self) -> None:
+        inbox: Inbox[int] = Inbox()
+        inbox.put([*fetched(1, range(4)), *fetched(2, range(4))])
+        inbox.take(6)
+        inbox.forget([1, 2])
+        assert inbox.take(10) == []
+        assert inbox.committable({1: 0, 2: 0}) == ({}, [1, 2])
+
+    def test_other_partitions_keep_what_they_have(self) -> None:
+        inbox: Inbox[int] = Inbox()
+        inbox.put([*fetched(1, range(2)), *fetched(2, range(2)), *fetched(1, range(2, 4))])
+        inbox.take(3)
+        inbox.forget([1])
+        assert offsets_of(inbox.take(10)) == [(2, 1)]
+        assert inbox.committable({2: 1}) == ({2: 1}, [])
+
+    def test_a_batch_from_before_a_partition_came_back_is_behind_or_refused(self) -> None:
+        inbox: Inbox[int] = Inbox()
+        inbox.put(fetched(1, range(10)))
+        inbox.take(10)
+        inbox.forget([1])
+        inbox.put(fetched(1, range(6, 8)))  # somebody else committed up to 5
+        inbox.take(10)
+        assert inbox.committable({1: 3}) == ({}, [])
+        assert inbox.committable({1: 9}) == ({}, [1])
