@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 from messaging.checks import register_checks
+from messaging.operators import create_operators
 
 
 class MessagingConfig(AppConfig):
     name = "messaging"
-    verbose_name = "Messages"
+    verbose_name = "Messaging"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
@@ -17,3 +19,4 @@ class MessagingConfig(AppConfig):
 
         register_checks()
         store_checks.register_checks()
+        post_migrate.connect(create_operators, sender=self)

@@ -79,6 +79,9 @@ class PendingMessage(Message):
         default_permissions = ("view", "change")  # change: persist it now
         verbose_name = "pending message"
 
+    def __str__(self) -> str:
+        return f"pending message {self.id}"
+
 
 class MessageKey(models.Model):
     """The last word on idempotency: which message a sender's clientMsgId stands for."""
@@ -173,6 +176,7 @@ class ChatGroup(models.Model):
     class Meta:
         db_table = "chat_group"
         verbose_name = "chat group"  # "group" is Django's word for a set of permissions
+        indexes = (models.Index(fields=["name"], name="chat_group_name"),)
 
     def __str__(self) -> str:
         return f"group {self.name}"

@@ -13,7 +13,7 @@ from messaging.service.backends import Backends
 logger = logging.getLogger(__name__)
 
 
-async def replay(backends: Backends, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+async def replay(backends: Backends, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
     """Append these records to the topic again, byte for byte; returns those that the log confirmed.
 
     The returned ones are REPLAYED from now on, the others stay as they are. The consumer judges a
@@ -33,12 +33,13 @@ async def replay(backends: Backends, letters: Sequence[DeadLetter]) -> list[Dead
     return appended
 
 
-async def discard(backends: Backends, letters: Sequence[DeadLetter]) -> None:
-    """Note that nothing is to be done about these; they are kept, and can be replayed later.
+async def discard(backends: Backends, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
+    """Note that nothing is to be done about these; returns them.
 
-    Idempotent. Raises TemporarilyUnavailable.
+    They are kept, and can be replayed later. Idempotent. Raises TemporarilyUnavailable.
     """
     await _settle(backends, letters, DeadLetterState.DISCARDED)
+    return letters
 
 
 async def _settle(

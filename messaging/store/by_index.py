@@ -24,7 +24,7 @@ class _TableByIndex(BaseTable):
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
         sql, params = super().as_sql(compiler, connection)
-        return sql + dialect_of(connection.vendor).by_index(self.index), params
+        return sql + dialect_of(connection.vendor).by_index(self.table_name, self.index), params
 
     def relabeled_clone(self, change_map: dict[str | None, str]) -> _TableByIndex:
         alias = change_map.get(self.table_alias, self.table_alias)
@@ -32,7 +32,7 @@ class _TableByIndex(BaseTable):
 
 
 def by_index(queryset: QuerySet[Row], index: str) -> QuerySet[Row]:
-    """The same rows, found by this index of their table; `PRIMARY` is the primary key.
+    """The same rows, found by this index of their table (as in `Dialect.by_index`).
 
     The queryset's conditions must begin with the index's first column, or SQLite refuses the query.
     """

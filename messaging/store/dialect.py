@@ -24,10 +24,10 @@ class Dialect(Protocol):
     def NOW_MS(self) -> str:
         """Milliseconds since 1970 by the database's clock."""
 
-    def by_index(self, name: str) -> str:
-        """After a table's name: find rows by this index, whatever the statistics say.
+    def by_index(self, table: str, name: str) -> str:
+        """After this table's name: find rows by this index, whatever the statistics say.
 
-        `PRIMARY` is the primary key.
+        `PRIMARY` is the primary key of a table that is given its ids, as `message` is.
         """
 
     def given(self, column: str) -> str:

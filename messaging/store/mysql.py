@@ -11,7 +11,7 @@ LEAST = "LEAST"
 NOW_MS = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"
 
 
-def by_index(name: str) -> str:
+def by_index(table: str, name: str) -> str:
     return f" FORCE INDEX ({name})"
 
 

@@ -8,8 +8,9 @@ LEAST = "MIN"
 NOW_MS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 
-def by_index(name: str) -> str:
-    return " NOT INDEXED" if name == "PRIMARY" else f" INDEXED BY {name}"
+def by_index(table: str, name: str) -> str:
+    # A bigint key is not the rowid; it has an index of its own.
+    return f" INDEXED BY {f'sqlite_autoindex_{table}_1' if name == 'PRIMARY' else name}"
 
 
 def given(column: str) -> str:

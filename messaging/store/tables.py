@@ -57,7 +57,7 @@ class Tables:
         self, columns: str, conversation_id: str, before: int | None, limit: int
     ) -> tuple[str, list[Any]]:
         # Without it MariaDB reads a long conversation from its newest message down to `before`.
-        table = f"message{self._dialect.by_index('message_conversation_id')}"
+        table = f"message{self._dialect.by_index('message', 'message_conversation_id')}"
         below, values = ("", []) if before is None else (" AND id < %s", [before])
         query = f"SELECT {columns} FROM {table} WHERE conversation_id = %s{below}"
         return f"{query} ORDER BY id DESC LIMIT %s", [conversation_id, *values, limit]

@@ -1,0 +1,216 @@
+"""Dead letters: records of the log that could not be persisted, and what a person does about them.
+
+Rows are read here; deciding is the use cases'. Nobody edits or deletes one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from messaging import ports, wiring
+from messaging.admin.dead_letter_list import DeadLetterChangeList, StateFilter
+from messaging.admin.display import NOTHING, age, visible
+from messaging.admin.keyset import ReadOnlyAdmin
+from messaging.errors import TemporarilyUnavailable
+from messaging.events import ID_MAX
+from messaging.models import DeadLetter
+from messaging.ports import DeadLetterState
+from messaging.service import dead_letters
+from messaging.service.access import find_message
+from messaging.service.backends import Backends
+
+SHOWN_CHARACTERS = 4_000
+_MESSAGE_ID = re.compile(r'"messageId"\s*:\s*"?([0-9]{1,19})')
+
+
+Decision = Callable[[Backends, Sequence[ports.DeadLetter]], Awaitable[Sequence[ports.DeadLetter]]]
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(ReadOnlyAdmin):
+    list_display = ("id", "reason", "error_shown", "source", "message", "state", "attempts", "age")
+    list_filter = (StateFilter,)
+    lookups = frozenset({"state"})
+    search_fields = ("message_id",)
+    search_help_text = "A message id."
+    empty_list_text = "No dead letter fits."
+    actions = ("replay", "discard")
+    change_form_template = "admin/messaging/deadletter/change_form.html"
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("state", "decided"),
+                    ("reason", "error_shown"),
+                    ("source", "message"),
+                    ("kept", "attempts"),
+                    "key_shown",
+                    "value_shown",
+                )
+            },
+        ),
+    )
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return DeadLetterChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        is_id = term.isascii() and term.isdigit() and len(term) <= 19
+        return queryset.filter(message_id=int(term)) if is_id else queryset.none(), False
+
+    # deciding
+
+    def has_settle_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("messaging.change_deadletter"))
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        context["may_settle"] = self.has_settle_permission(request)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.action(description="Replay: append them to the log again", permissions=["settle"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
+        self._settle(request, self._selected(queryset), dead_letters.replay, "Replayed")
+
+    @admin.action(description="Discard: nothing is to be done about them", permissions=["settle"])
+    def discard(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
+        undecided = queryset.filter(state=DeadLetterState.OPEN.value)
+        self._settle(request, self._selected(undecided), dead_letters.discard, "Discarded")
+
+    def _selected(self, queryset: QuerySet[DeadLetter]) -> list[DeadLetter]:
+        """A page of them at most, oldest first."""
+        return list(queryset.defer(None).order_by("id")[: self.list_per_page])
+
+    def _settle(
+        self, request: HttpRequest, rows: list[DeadLetter], decide: Decision, word: str
+    ) -> None:
+        letters = {_letter(row): row for row in rows}
+        try:
+            settled = wiring.run(lambda backends: decide(backends, list(letters)))
+        except TemporarilyUnavailable:
+            self.message_user(
+                request, "A service is away; please do this again later.", messages.ERROR
+            )
+            return
+        for letter in settled:
+            self.log_change(request, letters[letter], f"{word}.")
+        if settled:
+            self.message_user(request, f"{word}: {len(settled)}.", messages.SUCCESS)
+        if left := len(rows) - len(settled):
+            self.message_user(
+                request,
+                f"The log did not confirm, so they stay as they are: {left}.",
+                messages.ERROR,
+            )
+        if not rows:
+            self.message_user(request, "None of these is open.", messages.WARNING)
+
+    # showing
+
+    @admin.display(description="source position")
+    def source(self, row: DeadLetter) -> str:
+        if row.partition < 0:
+            return "compensation"
+        return f"{row.topic} / {row.partition} / {row.offset}"
+
+    @admin.display(description="message")
+    def message(self, row: DeadLetter) -> str | SafeString:
+        if row.message_id is None:
+            return NOTHING
+        url = reverse("admin:messaging_message_changelist", query={"q": row.message_id})
+        return format_html('<a href="{}">{}</a>', url, row.message_id)
+
+    @admin.display(description="age")
+    def age(self, row: DeadLetter) -> str:
+        return age((timezone.now() - row.created_at).total_seconds())
+
+    @admin.display(description="kept since (UTC)")
+    def kept(self, row: DeadLetter) -> str:
+        return f"{row.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description="last decision")
+    def decided(self, row: DeadLetter) -> str:
+        kind = ContentType.objects.get_for_model(row)
+        entry = LogEntry.objects.filter(content_type=kind, object_id=str(row.pk)).first()
+        if entry is None:
+            return NOTHING
+        when = entry.action_time.astimezone(UTC)
+        return f"{entry.get_change_message()} ({entry.user}, {when:%Y-%m-%d %H:%M:%S} UTC)"
+
+    @admin.display(description="error")
+    def error_shown(self, row: DeadLetter) -> str | SafeString:
+        return visible(row.error) if row.error else NOTHING
+
+    @admin.display(description="key")
+    def key_shown(self, row: DeadLetter) -> str | SafeString:
+        return visible(_decode(row.key)) if row.key else NOTHING
+
+    @admin.display(description="value")
+    def value_shown(self, row: DeadLetter) -> str | SafeString:
+        """The record's text, unless its message is recalled or nobody can tell."""
+        if not row.value:
+            return "empty"
+        text = _decode(row.value)
+        try:
+            recalled = any(_is_recalled(message_id) for message_id in _message_ids(row, text))
+        except TemporarilyUnavailable:
+            return _quiet("withheld: whether its message was recalled cannot be known now")
+        if recalled:
+            return _quiet("withheld: its message was recalled")
+        cut = len(text) - SHOWN_CHARACTERS
+        rest = _quiet(f" … and {cut} more characters") if cut > 0 else ""
+        return format_html('<div class="im-raw">{}{}</div>', visible(text[:SHOWN_CHARACTERS]), rest)
+
+
+def _letter(row: DeadLetter) -> ports.DeadLetter:
+    return ports.DeadLetter(
+        topic=row.topic,
+        partition=row.partition,
+        offset=row.offset,
+        key=bytes(row.key),
+        value=bytes(row.value),
+        reason=row.reason,
+        error=row.error,
+        attempts=row.attempts,
+        message_id=row.message_id,
+    )
+
+
+def _decode(data: bytes | memoryview) -> str:
+    return bytes(data).decode(errors="backslashreplace")
+
+
+def _message_ids(row: DeadLetter, text: str) -> set[int]:
+    """The messages that this record may show something of; it need not be readable as one."""
+    named = {int(digits) for digits in _MESSAGE_ID.findall(text)}
+    return {number for number in named | {row.message_id or 0} if 0 < number <= ID_MAX}
+
+
+def _is_recalled(message_id: int) -> bool:
+    message = wiring.run(lambda backends: find_message(backends, message_id))
+    return message is not None and message.is_recalled
+
+
+def _quiet(text: str) -> SafeString:
+    return format_html('<span class="im-quiet">{}</span>', text)

@@ -1,0 +1,57 @@
+"""How the admin shows times, ages and other people's text."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NOTHING = "–"
+# C0 and C1 but tab and line ends, bidi marks and overrides, and what takes no space. Joiners stay:
+# emoji and several scripts are made of them.
+CONTROL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+
+
+def utc_time(time_ms: int | None) -> str:
+    """Milliseconds since 1970, to be read; the label beside it says UTC."""
+    if time_ms is None:
+        return NOTHING
+    try:
+        moment = EPOCH + timedelta(milliseconds=time_ms)
+    except OverflowError:
+        return f"{time_ms} ms"
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
+
+
+def age(seconds: float) -> str:
+    """A span of time in its two largest units."""
+    left = max(0, int(seconds))
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        number, left = divmod(left, size)
+        if number or (unit == "s" and not parts):
+            parts.append(f"{number} {unit}")
+    return " ".join(parts[:2])
+
+
+def visible(text: str) -> SafeString:
+    """Text escaped, its control characters named instead of obeyed.
+
+    A right-to-left override in a message must not turn the page around it.
+    """
+    return mark_safe(CONTROL.sub(_name, escape(text)))
+
+
+def text_box(text: str) -> SafeString:
+    """Text as it was written, line ends and direction kept, apart from the page around it."""
+    return format_html('<div class="im-text" dir="auto">{}</div>', visible(text))
+
+
+def _name(match: re.Match[str]) -> str:
+    return format_html('<span class="im-control">{}</span>', f"U+{ord(match[0]):04X}")

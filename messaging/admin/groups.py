@@ -1,0 +1,129 @@
+"""Chat groups and their members. A change counts within the time that memberships are cached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.contrib.auth import get_user_model
+from django.db.models import Model, QuerySet
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from messaging.admin.display import visible
+from messaging.admin.keyset import KeysetAdmin, beginning_with
+from messaging.ids import group_conversation
+from messaging.models import ChatGroup, ChatGroupMember
+
+User = get_user_model()
+MEMBERS_SHOWN = 50
+USERS_MATCHED = 100
+
+
+class FirstMembers(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The first members alone, and new ones: a form each for ten thousand would be no page."""
+
+    def get_queryset(self) -> QuerySet[Any]:
+        if not hasattr(self, "_first"):
+            self._first = super().get_queryset().order_by("pk")[:MEMBERS_SHOWN]
+        return self._first
+
+
+class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = ChatGroupMember
+    formset = FirstMembers
+    autocomplete_fields = ("user",)
+    fields = ("user", "role", "joined_at")
+    readonly_fields = ("joined_at",)
+    extra = 1
+    verbose_name_plural = f"members (the first {MEMBERS_SHOWN}, and new ones)"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).select_related("user")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """A user is chosen here, and neither made nor changed."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if isinstance(widget := getattr(field, "widget", None), RelatedFieldWidgetWrapper):
+            widget.can_add_related = widget.can_change_related = widget.can_view_related = False
+        return field
+
+
+@admin.register(ChatGroup)
+class ChatGroupAdmin(KeysetAdmin):
+    list_display = ("id", "shown_name", "conversation", "created_at")
+    list_display_links = ("id", "shown_name")
+    readonly_fields = ("conversation", "created_at", "all_members")
+    inlines = (MemberInline,)
+    search_fields = ("id",)
+    search_help_text = "A group's id (5 or g5) or the beginning of its name."
+    empty_list_text = "No group fits."
+    actions = None
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        return ("name",) if obj is None else ("name", *self.readonly_fields)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody may: its messages stay, and would belong to nobody."""
+        return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        digits = term.removeprefix("g")
+        if digits.isascii() and digits.isdigit() and len(digits) <= 19:
+            return queryset.filter(pk=int(digits)), False
+        return queryset.filter(beginning_with("name", term)) if term else queryset, False
+
+    @admin.display(description="name")
+    def shown_name(self, group: ChatGroup) -> SafeString:
+        return visible(group.name)
+
+    @admin.display(description="conversation")
+    def conversation(self, group: ChatGroup) -> SafeString:
+        name = group_conversation(group.pk)
+        url = reverse("admin:messaging_message_changelist", query={"q": name})
+        return format_html('<a href="{}">{}</a>', url, name)
+
+    @admin.display(description="members")
+    def all_members(self, group: ChatGroup) -> SafeString:
+        url = reverse("admin:messaging_chatgroupmember_changelist", query={"group": group.pk})
+        return format_html('<a href="{}">see, search and remove all members</a>', url)
+
+
+@admin.register(ChatGroupMember)
+class ChatGroupMemberAdmin(KeysetAdmin):
+    """All members of a group, to search and remove; reached from the group, which adds them."""
+
+    list_display = ("user", "group_shown", "role", "joined_at")
+    list_select_related = ("user", "group")
+    fields = ("user", "group", "role", "joined_at")
+    readonly_fields = ("user", "group", "joined_at")
+    lookups = frozenset({"group"})
+    search_fields = ("user__username",)
+    search_help_text = "The beginning of a user name."
+    empty_list_text = "No member fits."
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        named = User.objects.filter(beginning_with("username", term)).order_by("username")
+        return queryset.filter(user__in=list(named[:USERS_MATCHED])), False
+
+    @admin.display(description="group")
+    def group_shown(self, member: ChatGroupMember) -> SafeString:
+        return visible(member.group.name)

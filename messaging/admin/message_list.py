@@ -1,0 +1,184 @@
+"""The list of messages: what it can be searched and filtered by, and how far one page looks.
+
+A search term and the time range are answered by an index. The other filters are not (an index for
+them would cost every message that is written), so a page with one of them looks through so many of
+the newest rows and no further, says so, and offers to look on from there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+from django.contrib import admin
+from django.db.models import Min, Model, QuerySet
+from django.http import HttpRequest
+
+from messaging.admin.display import utc_time
+from messaging.admin.keyset import KeysetChangeList
+from messaging.events import ID_MAX, ChatType, PersistStatus, Status
+from messaging.ids import first_id_at, private_conversation, time_of_id, wall_clock_ms
+from messaging.models import Message
+from messaging.store.by_index import by_index
+
+PRIMARY = "PRIMARY"
+BY_CONVERSATION = "message_conversation_id"
+BY_SENDER = "message_sender_id"
+BY_PERSIST_STATUS = "message_persist_send_time"
+MOST_PENDING = 1_000  # no stored message should be PENDING
+LOOK_THROUGH = (1_000, 10_000, 50_000)  # rows; most pages are full after the first
+SEARCH_HELP = (
+    "A message id, a conversation (1_2 of two users, g5 of a group) or a sender (from:42). "
+    "Text cannot be searched."
+)
+_MESSAGE = re.compile(r"([0-9]{1,19})")
+_PRIVATE = re.compile(r"([0-9]{1,19})_([0-9]{1,19})")
+_GROUP = re.compile(r"g([0-9]{1,19})")
+_SENDER = re.compile(r"from:\s*([0-9]{1,19})")
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """An exact lookup, and the index that answers it."""
+
+    lookup: dict[str, Any]
+    index: str
+
+
+def read_search(text: str) -> Search | None:
+    """What a search term asks for, an empty one for everything; None: it cannot be searched."""
+    text = text.strip()
+    if not text:
+        return Search({}, PRIMARY)
+    if (match := _MESSAGE.fullmatch(text)) and int(match[1]) <= ID_MAX:
+        return Search({"id": int(match[1])}, PRIMARY)
+    if match := _PRIVATE.fullmatch(text):
+        text = private_conversation(int(match[1]), int(match[2]))
+        return Search({"conversation_id": text}, BY_CONVERSATION)
+    if _GROUP.fullmatch(text):
+        return Search({"conversation_id": text}, BY_CONVERSATION)
+    if (match := _SENDER.fullmatch(text)) and int(match[1]) <= ID_MAX:
+        return Search({"from_user_id": int(match[1])}, BY_SENDER)
+    return None
+
+
+class _ChoiceFilter(admin.SimpleListFilter):
+    options: ClassVar[dict[str, str]]
+    unindexed: ClassVar[frozenset[str]] = frozenset()  # choices whose rows have to be looked for
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return self.options.items()
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = self.value()
+        return self.pick(queryset, chosen) if chosen in self.options else queryset
+
+    def pick(self, queryset: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        raise NotImplementedError
+
+    @property
+    def looks_for_rows(self) -> bool:
+        return self.value() in self.unindexed
+
+
+class PersistStatusFilter(_ChoiceFilter):
+    """A stored message is PERSISTED. One that is stored and PENDING would be a defect."""
+
+    title = "persist status"
+    parameter_name = "persist_status"
+    options: ClassVar[dict[str, str]] = {status.value: status.value for status in PersistStatus}
+    unindexed = frozenset({PersistStatus.PERSISTED.value})
+
+    def pick(self, queryset: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        same = queryset.filter(persist_status=chosen)
+        if chosen != PersistStatus.PENDING.value:
+            return same
+        pending = by_index(Message.objects.filter(persist_status=chosen), BY_PERSIST_STATUS)
+        newest = pending.order_by("-send_time").values_list("id", flat=True)[:MOST_PENDING]
+        return same.filter(id__in=list(newest))
+
+
+class StatusFilter(_ChoiceFilter):
+    title = parameter_name = "status"
+    options: ClassVar[dict[str, str]] = {status.name: status.name for status in Status}
+    unindexed = frozenset(options)
+
+    def pick(self, queryset: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        return queryset.filter(status=Status[chosen].value)
+
+
+class ChatTypeFilter(_ChoiceFilter):
+    title = "chat type"
+    parameter_name = "chat_type"
+    options: ClassVar[dict[str, str]] = {kind.name: kind.name.lower() for kind in ChatType}
+    unindexed = frozenset(options)
+
+    def pick(self, queryset: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        return queryset.filter(chat_type=ChatType[chosen].value)
+
+
+class SentFilter(_ChoiceFilter):
+    """Ids carry the time, so the primary key knows what was sent since."""
+
+    title = "time"
+    parameter_name = "sent"
+    options: ClassVar[dict[str, str]] = {
+        "hour": "last hour",
+        "day": "last 24 hours",
+        "week": "last 7 days",
+    }
+    spans_s: ClassVar[dict[str, int]] = {"hour": 3_600, "day": 86_400, "week": 604_800}
+
+    def pick(self, queryset: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        return queryset  # by `first_id`: of two lower bounds SQLite would search by one, any one
+
+    def first_id(self) -> int:
+        span_s = self.spans_s.get(self.value() or "")
+        return 0 if span_s is None else first_id_at(wall_clock_ms() - span_s * 1_000)
+
+
+class MessageChangeList(KeysetChangeList):
+    """Looks for rows within bounds where a filter has no index."""
+
+    def index(self) -> str:
+        search = read_search(self.query)
+        by_id = self.params.get(PersistStatusFilter.parameter_name) == PersistStatus.PENDING
+        return PRIMARY if by_id or search is None else search.index
+
+    def find(self, request: HttpRequest, wanted: int) -> tuple[list[Model], int | None]:
+        filters = cast(list[_ChoiceFilter], self.filter_specs)
+        first_id = max(spec.first_id() for spec in filters if isinstance(spec, SentFilter))
+        if not any(spec.looks_for_rows for spec in filters):
+            return list(self._between(self.queryset, first_id, self.before)[:wanted]), None
+        reach = self._reach(request, [spec for spec in filters if not spec.looks_for_rows])
+        found: list[Model] = []
+        start = self.before
+        for rows in LOOK_THROUGH:
+            newest = self._between(reach, first_id, start).values("id")[:rows]
+            edge = newest.aggregate(edge=Min("id"))["edge"]
+            if edge is None:
+                return found, None
+            found += self._between(self.queryset, edge, start)[: wanted - len(found)]
+            if len(found) == wanted:
+                return found, None
+            start = edge
+        return found, start if self._between(reach, first_id, start).exists() else None
+
+    def _between(self, queryset: QuerySet[Any], first_id: int, before: int) -> QuerySet[Any]:
+        return self.hinted(queryset.filter(id__gte=first_id, id__lt=before).order_by("-id"))
+
+    def _reach(self, request: HttpRequest, indexed: Sequence[_ChoiceFilter]) -> QuerySet[Any]:
+        """The rows that an index leads to, before the other filters."""
+        reach = self.root_queryset
+        for spec in indexed:
+            reach = spec.queryset(request, reach)
+        return self.model_admin.get_search_results(request, reach, self.query)[0]
+
+    @property
+    def looked_back_to(self) -> str | None:
+        """The time down to which a page that is not full has looked."""
+        if self.looked_down_to is None:
+            return None
+        return utc_time(time_of_id(self.looked_down_to))

@@ -1,0 +1,177 @@
+"""Messages as the database has them, to be looked at by a person. Nothing here can change one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from messaging import wiring
+from messaging.admin.display import NOTHING, text_box, utc_time, visible
+from messaging.admin.keyset import ReadOnlyAdmin
+from messaging.admin.message_list import (
+    SEARCH_HELP,
+    ChatTypeFilter,
+    MessageChangeList,
+    PersistStatusFilter,
+    SentFilter,
+    StatusFilter,
+    read_search,
+)
+from messaging.admin.unavailable import unavailable
+from messaging.errors import TemporarilyUnavailable
+from messaging.events import ChatType, MsgType, Status
+from messaging.models import Message
+from messaging.service.access import find_message
+
+
+@admin.register(Message)
+class MessageAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "sent",
+        "conversation",
+        "number",
+        "sender",
+        "chat",
+        "kind",
+        "standing",
+        "persist_status",
+    )
+    list_filter = (PersistStatusFilter, StatusFilter, ChatTypeFilter, SentFilter)
+    lookups = frozenset({"persist_status", "status", "chat_type", "sent"})
+    search_fields = ("id",)
+    search_help_text = SEARCH_HELP
+    empty_list_text = "No stored message fits."
+    change_list_template = "admin/messaging/message/change_list.html"
+    actions = None
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("id", "sent"),
+                    ("conversation", "number"),
+                    ("sender", "receiver"),
+                    ("chat", "kind"),
+                    ("standing", "persist_status"),
+                    "body",
+                    "address",
+                    "mentioned",
+                    "client_message_id",
+                )
+            },
+        ),
+    )
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return MessageChangeList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if read_search(request.GET.get("q", "")) is None:
+            messages.warning(request, f"This cannot be searched. {SEARCH_HELP}")
+        return super().changelist_view(request, extra_context)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        try:
+            return super().change_view(request, object_id, form_url, extra_context)
+        except TemporarilyUnavailable:
+            return unavailable(self, request)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        search = read_search(search_term)
+        return queryset.none() if search is None else queryset.filter(**search.lookup), False
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Message | None:
+        """The row at its latest state: a recall counts from when it was acknowledged.
+
+        Raises TemporarilyUnavailable when that cannot be known.
+        """
+        row: Message | None = super().get_object(request, object_id, from_field)
+        if row is None or row.status == Status.RECALLED:
+            return row
+        latest = wiring.run(lambda backends: find_message(backends, row.pk))
+        if latest is not None and latest.is_recalled:
+            row.status, row.recall_time = latest.status.value, latest.recall_time
+            row.content, row.url, row.at_user_ids = "", None, "[]"
+        return row
+
+    @admin.display(description="conversation")
+    def conversation(self, row: Message) -> SafeString:
+        return _search_link(row.conversation_id, row.conversation_id)
+
+    @admin.display(description="sender")
+    def sender(self, row: Message) -> SafeString:
+        return _search_link(f"from:{row.from_user_id}", str(row.from_user_id))
+
+    @admin.display(description="receiver")
+    def receiver(self, row: Message) -> str:
+        return f"{'group' if row.chat_type == ChatType.GROUP else 'user'} {row.to_id}"
+
+    @admin.display(description="seq")
+    def number(self, row: Message) -> int:
+        return row.seq
+
+    @admin.display(description="chat")
+    def chat(self, row: Message) -> str:
+        return ChatType(row.chat_type).name.lower()
+
+    @admin.display(description="type")
+    def kind(self, row: Message) -> str:
+        return MsgType(row.msg_type).name.lower()
+
+    @admin.display(description="sent (UTC)")
+    def sent(self, row: Message) -> str:
+        return utc_time(row.send_time)
+
+    @admin.display(description="status")
+    def standing(self, row: Message) -> str | SafeString:
+        if row.status != Status.RECALLED:
+            return Status(row.status).name
+        return format_html(
+            '<span class="im-mark" title="{} UTC">RECALLED</span>', utc_time(row.recall_time)
+        )
+
+    @admin.display(description="text")
+    def body(self, row: Message) -> str | SafeString:
+        if row.status == Status.RECALLED:
+            return format_html(
+                '<span class="im-quiet">recalled at {} UTC</span>', utc_time(row.recall_time)
+            )
+        return text_box(row.content) if row.content else NOTHING
+
+    @admin.display(description="address")
+    def address(self, row: Message) -> str | SafeString:
+        return visible(row.url) if row.url else NOTHING
+
+    @admin.display(description="mentioned users")
+    def mentioned(self, row: Message) -> str:
+        return ", ".join(map(str, json.loads(row.at_user_ids))) or NOTHING
+
+    @admin.display(description="client message id")
+    def client_message_id(self, row: Message) -> str | SafeString:
+        return visible(row.client_msg_id) if row.client_msg_id else NOTHING
+
+
+def _search_link(term: str, text: str) -> SafeString:
+    url = reverse("admin:messaging_message_changelist", query={"q": term})
+    return format_html('<a href="{}">{}</a>', url, text)

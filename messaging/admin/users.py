@@ -1,0 +1,44 @@
+"""Users: Django's own admin, with lists and a search that stay quick."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.contrib.auth.admin import UserAdmin
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from messaging.admin.keyset import KeysetAdmin, beginning_with
+
+User = get_user_model()
+admin.site.unregister(User)
+
+
+class FirstMatches(Paginator):  # type: ignore[type-arg]
+    """For the choice of a user while typing: the first matches, and no count of the others."""
+
+    @property
+    def count(self) -> int:
+        return len(self.object_list[: self.per_page])
+
+
+@admin.register(User)
+class PlainUserAdmin(KeysetAdmin, UserAdmin):  # type: ignore[type-arg]
+    list_display = ("id", "username", "is_active", "is_staff", "date_joined")
+    list_display_links = ("id", "username")
+    lookups = frozenset(
+        {"is_staff__exact", "is_superuser__exact", "is_active__exact", "groups__id__exact"}
+    )
+    search_fields = ("username",)
+    search_help_text = "The beginning of a user name."
+    empty_list_text = "No user fits."
+    paginator = FirstMatches
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return queryset.filter(beginning_with("username", term)) if term else queryset, False

@@ -1,0 +1,41 @@
+"""The group "operators": who looks after messages without being a superuser.
+
+Made after a migration, once: what a site changes about it afterwards stays. Messages can be viewed
+and nothing else, by anybody; "change" on a pending message or a dead letter is to act on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps as current_apps
+from django.apps.registry import Apps
+from django.db.models import Q
+
+OPERATORS = "operators"
+PERMISSIONS = (
+    ("messaging", "view_message"),
+    ("messaging", "view_pendingmessage"),
+    ("messaging", "change_pendingmessage"),
+    ("messaging", "view_deadletter"),
+    ("messaging", "change_deadletter"),
+    ("messaging", "view_chatgroup"),
+    ("messaging", "view_chatgroupmember"),
+    ("auth", "view_user"),  # messages name their people by id
+)
+
+
+def create_operators(*, using: str, apps: Apps = current_apps, **_: Any) -> None:
+    """Receiver of `post_migrate`, after the permissions themselves were made. Idempotent."""
+    try:
+        groups = apps.get_model("auth", "Group").objects.using(using)
+        permissions = apps.get_model("auth", "Permission").objects.using(using)
+    except LookupError:
+        return  # a migration of the past, before there was any group
+    group, created = groups.get_or_create(name=OPERATORS)
+    if not created:
+        return
+    wanted = Q()
+    for app, codename in PERMISSIONS:
+        wanted |= Q(content_type__app_label=app, codename=codename)
+    group.permissions.set(permissions.filter(wanted))

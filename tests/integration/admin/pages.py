@@ -1,0 +1,84 @@
+"""Rows for the admin's pages, and what a person sees of a page."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from messaging import wiring
+from messaging.events import Message
+from messaging.ports import DeadLetter
+
+MESSAGES = "/admin/messaging/message/"
+PENDING = "/admin/messaging/pendingmessage/"
+DEAD_LETTERS = "/admin/messaging/deadletter/"
+GROUPS = "/admin/messaging/chatgroup/"
+MEMBERS = "/admin/messaging/chatgroupmember/"
+USERS = "/admin/auth/user/"
+CONSUME_TIMEOUT_S = 20.0
+
+
+def store(*messages: Message) -> None:
+    wiring.run(lambda backends: backends.store.apply(messages))
+
+
+def accept(*messages: Message) -> None:
+    """Hold them in Redis only."""
+    wiring.run(lambda backends: backends.cache.accept(messages, None))
+
+
+def recall(message: Message) -> None:
+    """Recall it as far as Redis knows; the database is told later, through the log."""
+
+    async def mark(backends: Any) -> None:
+        await backends.cache.claim_recall(message.id, message.send_time + 1)
+        await backends.cache.confirm_recall(message.recalled(message.send_time + 1))
+
+    wiring.run(mark)
+
+
+def keep(*letters: DeadLetter) -> None:
+    wiring.run(lambda backends: backends.store.save_dead_letters(letters))
+
+
+def consume() -> None:
+    """Let a consumer take up what the log has."""
+
+    async def run() -> None:
+        consumer = wiring.open_consumer()
+        try:
+            async with asyncio.timeout(CONSUME_TIMEOUT_S):
+                while not await consumer.step():
+                    pass
+                while await consumer.step():
+                    pass
+        finally:
+            await wiring.close_consumer(consumer)
+
+    asyncio.run(run())
+
+
+def page(response: Any) -> str:
+    """The markup of a page that was found."""
+    assert response.status_code == 200, response.content[:500]
+    return str(response.content.decode())
+
+
+def shown(response: Any) -> str:
+    """The text of a page, as a person reads it, line ends as spaces."""
+    content = re.sub(r"(?s)<(script|style).*?</\1>", "", page(response))
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", content)).split())
+
+
+def listed(response: Any) -> list[int]:
+    """The ids of the rows of a list, in order."""
+    page(response)
+    return [row.pk for row in response.context["cl"].result_list]
+
+
+def said(response: Any) -> Sequence[str]:
+    """The notices at the head of a page."""
+    return [str(message) for message in response.context["messages"]]

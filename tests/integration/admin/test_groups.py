@@ -1,0 +1,186 @@
+"""Groups and members in the admin, however many members there are."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from messaging.models import ChatGroup, ChatGroupMember
+from tests.integration.admin.pages import GROUPS, MEMBERS, USERS, listed, page, shown
+
+AUTOCOMPLETE = "/admin/autocomplete/"
+PREFIX = "chatgroupmember_set"
+
+
+def make_users(count: int) -> list[User]:
+    return User.objects.bulk_create([User(username=f"user{n:04}") for n in range(count)])
+
+
+def make_group(members: list[User], name: str = "Book club") -> ChatGroup:
+    group = ChatGroup.objects.create(name=name)
+    ChatGroupMember.objects.bulk_create(
+        [ChatGroupMember(group=group, user=user) for user in members]
+    )
+    return group
+
+
+def form_of(client: Client, address: str) -> dict[str, Any]:
+    """What a browser would send back of this page's form."""
+    fields = {}
+    for field in re.findall(r"<input[^>]*>", page(client.get(address))):
+        name, value = re.search(r'name="([^"]*)"', field), re.search(r'value="([^"]*)"', field)
+        if name and "checkbox" not in field and "submit" not in field:
+            fields[name[1]] = value[1] if value else ""
+    return {name: value for name, value in fields.items() if "__prefix__" not in name}
+
+
+def test_a_group_is_added_with_its_members(superuser: Client) -> None:
+    alice, bob = make_users(2)
+    form = form_of(superuser, f"{GROUPS}add/") | {
+        "name": "読書会",
+        f"{PREFIX}-0-user": alice.pk,
+        f"{PREFIX}-0-role": "owner",
+        f"{PREFIX}-1-user": bob.pk,
+        f"{PREFIX}-1-role": "member",
+        f"{PREFIX}-TOTAL_FORMS": "2",
+    }
+
+    assert superuser.post(f"{GROUPS}add/", form).status_code == 302
+
+    group = ChatGroup.objects.get()
+    roles = dict(group.chatgroupmember_set.values_list("user_id", "role"))
+    assert (group.name, roles) == ("読書会", {alice.pk: "owner", bob.pk: "member"})
+    assert f"{group.pk} 読書会 g{group.pk}" in shown(superuser.get(GROUPS))
+
+
+def test_a_user_is_a_member_once(superuser: Client) -> None:
+    (alice,) = make_users(1)
+    group = make_group([alice])
+    address = f"{GROUPS}{group.pk}/change/"
+    form = form_of(superuser, address) | {
+        "name": group.name,
+        f"{PREFIX}-0-user": alice.pk,
+        f"{PREFIX}-0-role": "member",
+        f"{PREFIX}-1-user": alice.pk,
+        f"{PREFIX}-1-role": "member",
+    }
+
+    assert "duplicate values" in shown(superuser.post(address, form))
+    assert group.members.count() == 1
+
+
+def test_a_large_group_shows_its_first_members_and_keeps_the_others(superuser: Client) -> None:
+    users = make_users(1_203)
+    group = make_group(users[:1_200])
+    address = f"{GROUPS}{group.pk}/change/"
+
+    form = form_of(superuser, address)
+    assert form[f"{PREFIX}-INITIAL_FORMS"] == "50"
+    for n in range(50):
+        form |= {f"{PREFIX}-{n}-user": users[n].pk, f"{PREFIX}-{n}-role": "member"}
+    form |= {
+        "name": "Large",
+        f"{PREFIX}-0-role": "admin",
+        f"{PREFIX}-1-DELETE": "on",
+        f"{PREFIX}-50-user": users[1_202].pk,
+        f"{PREFIX}-50-role": "member",
+    }
+    assert superuser.post(address, form).status_code == 302
+
+    group.refresh_from_db()
+    roles = dict(group.chatgroupmember_set.values_list("user_id", "role"))
+    assert (group.name, len(roles)) == ("Large", 1_200)
+    assert roles[users[0].pk] == "admin"
+    assert users[1].pk not in roles
+    assert {users[1_199].pk, users[1_202].pk} <= roles.keys()
+
+
+def test_all_members_are_found_by_the_beginning_of_their_name(superuser: Client) -> None:
+    users = make_users(60)
+    group = make_group(users)
+    other = make_group(users[:1], "Other")
+
+    def found(**query: object) -> list[str]:
+        ids = listed(superuser.get(MEMBERS, query))
+        members = ChatGroupMember.objects.in_bulk(ids)
+        assert all(member.group_id == query["group"] for member in members.values())
+        return [members[i].user.username for i in ids]
+
+    assert f"{MEMBERS}?group={group.pk}" in page(superuser.get(f"{GROUPS}{group.pk}/change/"))
+    assert len(found(group=group.pk)) == 50
+    assert found(group=group.pk, q="user0003") == ["user0003"]
+    assert found(group=group.pk, q="user005") == [f"user{n:04}" for n in range(59, 49, -1)]
+    assert found(group=other.pk) == ["user0000"]
+    assert found(group=other.pk, q="ser") == []
+
+
+def test_members_are_removed_from_the_list_of_all(superuser: Client) -> None:
+    group = make_group(make_users(3))
+    member = group.chatgroupmember_set.get(user__username="user0001")
+    form = {"action": "delete_selected", "_selected_action": [member.pk], "post": "yes"}
+
+    response = superuser.post(f"{MEMBERS}?group={group.pk}", form | {"index": "0"}, follow=True)
+
+    assert listed(response)
+    assert group.members.count() == 2
+
+
+@pytest.mark.parametrize(("term", "found"), [("Bo", 2), ("Book club", 1), ("club", 0)])
+def test_groups_are_found_by_the_beginning_of_their_name(
+    superuser: Client, term: str, found: int
+) -> None:
+    make_group([])
+    make_group([], "Bob's")
+
+    assert len(listed(superuser.get(GROUPS, {"q": term}))) == found
+
+
+def test_groups_are_found_by_id_and_by_conversation(superuser: Client) -> None:
+    group = make_group([])
+    make_group([], "Other")
+
+    for term in (str(group.pk), f"g{group.pk}"):
+        assert listed(superuser.get(GROUPS, {"q": term})) == [group.pk]
+
+
+def test_a_group_cannot_be_deleted(superuser: Client) -> None:
+    group = make_group([])
+
+    assert superuser.post(f"{GROUPS}{group.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert "Delete" not in shown(superuser.get(f"{GROUPS}{group.pk}/change/")).split()
+
+
+def test_a_name_cannot_turn_the_page(superuser: Client) -> None:
+    make_group([], "a\u202eb<b>")
+
+    markup = page(superuser.get(GROUPS))
+
+    assert "\u202e" not in markup
+    assert "U+202E</span>b&lt;b&gt;" in markup
+
+
+def test_users_are_chosen_by_typing_the_beginning_of_their_name(superuser: Client) -> None:
+    make_users(30)
+    query = {"app_label": "messaging", "model_name": "chatgroupmember", "field_name": "user"}
+
+    answer = superuser.get(AUTOCOMPLETE, query | {"term": "user000"}).json()
+
+    assert [match["text"] for match in answer["results"]] == [f"user{n:04}" for n in range(10)]
+    assert answer["pagination"] == {"more": False}
+
+    everybody = superuser.get(AUTOCOMPLETE, query | {"term": ""}).json()
+
+    assert len(everybody["results"]) == 20
+    assert everybody["pagination"] == {"more": False}
+
+
+def test_users_are_listed_and_found(superuser: Client) -> None:
+    users = make_users(3)
+
+    assert listed(superuser.get(USERS, {"q": "user0001"})) == [users[1].pk]
+    assert len(listed(superuser.get(USERS, {"is_staff__exact": "0"}))) == 3
+    assert superuser.get(USERS, {"password__startswith": "x"}).status_code == 400
