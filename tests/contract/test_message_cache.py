@@ -581,6 +581,19 @@ class TestRecall:
         run_out()
         assert await one(cache, message) is None
 
+    async def test_the_tombstone_stays_when_only_the_content_was_stored(
+        self, cache: MessageCache, run_out: RunOut
+    ) -> None:
+        message = make_message(1)
+        await cache.accept([message], None)
+        await cache.claim_recall(message.id, 5)
+        await cache.confirm_recall(message.recalled(5))
+        await cache.mark_stored([stored(message, 41)])
+
+        run_out()
+
+        assert await one(cache, message) == stored(message.recalled(5), 41)
+
     async def test_is_cached_where_nothing_was(self, cache: MessageCache) -> None:
         tombstone = stored(make_message(1).recalled(5), 41)
         await cache.claim_recall(tombstone.id, 5)
@@ -783,6 +796,7 @@ class TestFill:
 
         assert (await window(cache)).floor is None
         assert await listed(cache) == [1]
+        assert await cache.begin_fill(CONVERSATION) is not None  # the next reader tries again
 
     async def test_gives_way_when_a_message_below_the_floor_was_stored_meanwhile(
         self, cache: MessageCache
@@ -790,7 +804,7 @@ class TestFill:
         messages = [make_message(n) for n in (1, 2, 7)]
         await cache.accept(messages, None)
         token = await cache.begin_fill(CONVERSATION)
-        await cache.mark_stored([stored(m, n) for n, m in enumerate(messages, 1)])
+        await cache.mark_stored([stored(m, n) for n, m in enumerate(messages[::-1], 1)])
 
         await cache.fill(CONVERSATION, str(token), rows(5, 6), floor=FIRST_ID + 4, base=0)
 
@@ -900,6 +914,20 @@ class TestTheCap:
         await cache.accept([make_message(1_001)], None)
 
         assert await listed(cache) == list(range(1_001, 1, -1))
+        assert (await window(cache)).floor is None
+
+    async def test_a_fill_gives_way_when_the_list_was_trimmed_meanwhile(
+        self, cache: MessageCache
+    ) -> None:
+        for start in (0, 500):
+            messages = [make_message(n) for n in range(start + 1, start + 501)]
+            await cache.accept(messages, None)
+            await cache.mark_stored([stored(m, m.id - FIRST_ID) for m in messages])
+        token = await cache.begin_fill(CONVERSATION)
+        await cache.accept([make_message(1_001)], None)
+
+        await cache.fill(CONVERSATION, str(token), rows(2), floor=FIRST_ID + 1, base=1)
+
         assert (await window(cache)).floor is None
 
 

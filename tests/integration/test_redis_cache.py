@@ -127,6 +127,36 @@ class TestKeys:
 
         assert 0 < server.ttl("msg:conv:loaded:1_2") <= 10
 
+    @pytest.mark.parametrize("end", ["stored", "folded", "parked"])
+    async def test_of_a_pending_message_go_with_it(
+        self, cache: RedisMessageCache, server: redis.Redis, end: str
+    ) -> None:
+        message = make_message(2)
+        await cache.accept([message], None)
+        await cache.retry([message])
+
+        if end == "stored":
+            await cache.mark_stored([row(2)])
+        elif end == "folded":
+            first = replace(make_message(1, client_msg_id="k"), seq=1)
+            await cache.mark_folded({message.id: first})
+        else:
+            await cache.park([message])
+
+        assert [name for name in server.scan_iter() if server.ttl(name) == NO_END] == []
+
+    async def test_of_a_recall_go_when_its_tombstone_is_found_stored(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        tombstone = row(1).recalled(5)
+        await cache.mark_stored([tombstone])
+        server.set(f"msg:cancel:{tombstone.id}", 5)
+
+        await cache.confirm_recall(tombstone)
+
+        assert server.ttl(f"msg:detail:{tombstone.id}") == HALF_AN_HOUR
+        assert await cache.recall_marks([tombstone.id]) == {}
+
     async def test_are_named_after_the_worker(
         self, cache: RedisMessageCache, server: redis.Redis
     ) -> None:
