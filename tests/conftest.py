@@ -6,8 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from tests.real_services import running_redis
+
+# A fresh checkout builds Hypothesis' table of Unicode within its first example, and a busy machine
+# takes its time: neither is a failure of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
