@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.contrib.auth import get_user_model
 from django.db.models import Model, QuerySet
-from django.forms.models import BaseInlineFormSet
+from django.forms.models import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -25,7 +25,7 @@ USERS_MATCHED = 100
 
 
 class FirstMembers(BaseInlineFormSet):  # type: ignore[type-arg]
-    """The first members alone, and new ones: a form each for ten thousand would be no page."""
+    """The first members alone: a form each for ten thousand would be no page."""
 
     def get_queryset(self) -> QuerySet[Any]:
         if not hasattr(self, "_first"):
@@ -36,14 +36,43 @@ class FirstMembers(BaseInlineFormSet):  # type: ignore[type-arg]
 class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
     model = ChatGroupMember
     formset = FirstMembers
-    autocomplete_fields = ("user",)
     fields = ("user", "role", "joined_at")
-    readonly_fields = ("joined_at",)
-    extra = 1
-    verbose_name_plural = f"members (the first {MEMBERS_SHOWN}, and new ones)"
+    readonly_fields = ("user", "joined_at")
+    extra = 0
+    verbose_name_plural = f"members (the first {MEMBERS_SHOWN})"
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """In an inline of its own: a choice of users in each row would ask for each user."""
+        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("user")
+
+
+class NewMemberForm(ModelForm):  # type: ignore[type-arg]
+    def clean(self) -> dict[str, Any] | None:
+        """A form inside another one does not look at constraints that name the outer object."""
+        cleaned = super().clean()
+        known = ChatGroupMember.objects.filter(group_id=self.instance.group_id)
+        if known.filter(user=self.cleaned_data.get("user")).exists():
+            self.add_error("user", "This user is a member already.")
+        return cleaned
+
+
+class NewMemberInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = ChatGroupMember
+    form = NewMemberForm
+    fields = ("user", "role")
+    autocomplete_fields = ("user",)
+    extra = 1
+    verbose_name_plural = "new members"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).none()
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Whoever cannot add has nothing to see here."""
+        return self.has_add_permission(request, obj)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """A user is chosen here, and neither made nor changed."""
@@ -58,11 +87,13 @@ class ChatGroupAdmin(KeysetAdmin):
     list_display = ("id", "shown_name", "conversation", "created_at")
     list_display_links = ("id", "shown_name")
     readonly_fields = ("conversation", "created_at", "all_members")
-    inlines = (MemberInline,)
     search_fields = ("id",)
     search_help_text = "A group's id (5 or g5) or the beginning of its name."
     empty_list_text = "No group fits."
     actions = None
+
+    def get_inlines(self, request: HttpRequest, obj: Model | None) -> list[Any]:
+        return [NewMemberInline] if obj is None else [NewMemberInline, MemberInline]
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         return ("name",) if obj is None else ("name", *self.readonly_fields)
@@ -93,7 +124,7 @@ class ChatGroupAdmin(KeysetAdmin):
     @admin.display(description="members")
     def all_members(self, group: ChatGroup) -> SafeString:
         url = reverse("admin:messaging_chatgroupmember_changelist", query={"group": group.pk})
-        return format_html('<a href="{}">see, search and remove all members</a>', url)
+        return format_html('<a href="{}">all members</a>', url)
 
 
 @admin.register(ChatGroupMember)

@@ -13,7 +13,7 @@ from messaging.models import ChatGroup, ChatGroupMember
 from tests.integration.admin.pages import GROUPS, MEMBERS, USERS, listed, page, shown
 
 AUTOCOMPLETE = "/admin/autocomplete/"
-PREFIX = "chatgroupmember_set"
+NEW, MEMBER = "chatgroupmember_set", "chatgroupmember_set-2"
 
 
 def make_users(count: int) -> list[User]:
@@ -42,11 +42,11 @@ def test_a_group_is_added_with_its_members(superuser: Client) -> None:
     alice, bob = make_users(2)
     form = form_of(superuser, f"{GROUPS}add/") | {
         "name": "読書会",
-        f"{PREFIX}-0-user": alice.pk,
-        f"{PREFIX}-0-role": "owner",
-        f"{PREFIX}-1-user": bob.pk,
-        f"{PREFIX}-1-role": "member",
-        f"{PREFIX}-TOTAL_FORMS": "2",
+        f"{NEW}-0-user": alice.pk,
+        f"{NEW}-0-role": "owner",
+        f"{NEW}-1-user": bob.pk,
+        f"{NEW}-1-role": "member",
+        f"{NEW}-TOTAL_FORMS": "2",
     }
 
     assert superuser.post(f"{GROUPS}add/", form).status_code == 302
@@ -57,20 +57,18 @@ def test_a_group_is_added_with_its_members(superuser: Client) -> None:
     assert f"{group.pk} 読書会 g{group.pk}" in shown(superuser.get(GROUPS))
 
 
-def test_a_user_is_a_member_once(superuser: Client) -> None:
-    (alice,) = make_users(1)
-    group = make_group([alice])
+@pytest.mark.parametrize("place", [0, 59])  # of a member who is shown, and of one who is not
+def test_a_user_is_a_member_once(superuser: Client, place: int) -> None:
+    users = make_users(60)
+    group = make_group(users)
     address = f"{GROUPS}{group.pk}/change/"
-    form = form_of(superuser, address) | {
-        "name": group.name,
-        f"{PREFIX}-0-user": alice.pk,
-        f"{PREFIX}-0-role": "member",
-        f"{PREFIX}-1-user": alice.pk,
-        f"{PREFIX}-1-role": "member",
-    }
+    form = form_of(superuser, address) | {f"{MEMBER}-{n}-role": "member" for n in range(50)}
+    form |= {"name": "Other", f"{NEW}-0-user": users[place].pk, f"{NEW}-0-role": "member"}
 
-    assert "duplicate values" in shown(superuser.post(address, form))
-    assert group.members.count() == 1
+    assert "This user is a member already." in shown(superuser.post(address, form))
+
+    assert group.members.count() == 60
+    assert not ChatGroup.objects.filter(name="Other").exists()
 
 
 def test_a_large_group_shows_its_first_members_and_keeps_the_others(superuser: Client) -> None:
@@ -79,15 +77,13 @@ def test_a_large_group_shows_its_first_members_and_keeps_the_others(superuser: C
     address = f"{GROUPS}{group.pk}/change/"
 
     form = form_of(superuser, address)
-    assert form[f"{PREFIX}-INITIAL_FORMS"] == "50"
-    for n in range(50):
-        form |= {f"{PREFIX}-{n}-user": users[n].pk, f"{PREFIX}-{n}-role": "member"}
-    form |= {
+    assert form[f"{MEMBER}-INITIAL_FORMS"] == "50"
+    form |= {f"{MEMBER}-{n}-role": "member" for n in range(50)} | {
         "name": "Large",
-        f"{PREFIX}-0-role": "admin",
-        f"{PREFIX}-1-DELETE": "on",
-        f"{PREFIX}-50-user": users[1_202].pk,
-        f"{PREFIX}-50-role": "member",
+        f"{MEMBER}-0-role": "admin",
+        f"{MEMBER}-1-DELETE": "on",
+        f"{NEW}-0-user": users[1_202].pk,
+        f"{NEW}-0-role": "member",
     }
     assert superuser.post(address, form).status_code == 302
 
@@ -97,6 +93,17 @@ def test_a_large_group_shows_its_first_members_and_keeps_the_others(superuser: C
     assert roles[users[0].pk] == "admin"
     assert users[1].pk not in roles
     assert {users[1_199].pk, users[1_202].pk} <= roles.keys()
+
+
+def test_the_page_of_a_large_group_does_not_ask_for_each_member(
+    superuser: Client, statements: list[str]
+) -> None:
+    group = make_group(make_users(200))
+    statements.clear()
+
+    page(superuser.get(f"{GROUPS}{group.pk}/change/"))
+
+    assert len(statements) < 10
 
 
 def test_all_members_are_found_by_the_beginning_of_their_name(superuser: Client) -> None:
