@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOTHING = "–"
+UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 # C0 and C1 but tab and line ends, bidi marks and overrides, and what takes no space. Joiners stay:
 # emoji and several scripts are made of them.
 CONTROL = re.compile(
@@ -30,14 +32,13 @@ def utc_time(time_ms: int | None) -> str:
 
 
 def age(seconds: float) -> str:
-    """A span of time in its two largest units."""
+    """A span of time in its largest unit and the next one."""
     left = max(0, int(seconds))
-    parts: list[str] = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        number, left = divmod(left, size)
-        if number or (unit == "s" and not parts):
-            parts.append(f"{number} {unit}")
-    return " ".join(parts[:2])
+    for (unit, size), (lesser, lesser_size) in pairwise(UNITS):
+        if left >= size:
+            rest = left % size // lesser_size
+            return f"{left // size} {unit}" + (f" {rest} {lesser}" if rest else "")
+    return f"{left} s"
 
 
 def visible(text: str) -> SafeString:

@@ -53,11 +53,13 @@ def detail(client: Client, row: models.DeadLetter) -> str:
 
 def test_the_list_tells_where_a_letter_comes_from_and_why(desk: Client) -> None:
     row = kept(replace(LETTER, message_id=77, attempts=2))
-    models.DeadLetter.objects.update(created_at=timezone.now() - timedelta(hours=2, seconds=5))
+    models.DeadLetter.objects.update(
+        created_at=timezone.now() - timedelta(hours=2, minutes=3, seconds=9)
+    )
 
     text = shown(desk.get(DEAD_LETTERS))
 
-    assert f"{row.pk} unreadable not JSON im-message-private / 3 / 1042 77 open 2 2 h 5 s" in text
+    assert f"{row.pk} unreadable not JSON im-message-private / 3 / 1042 77 open 2 2 h 3 min" in text
 
 
 def test_the_list_shows_the_open_ones_unless_asked_otherwise(desk: Client) -> None:
