@@ -13,7 +13,7 @@ from messaging.events import Message, encode_message
 from messaging.ids import WorkerLease
 from messaging.ports import Claim
 
-ACCEPT = load("accept", uses=("memory", "state", "tail"))
+ACCEPT = load("accept", uses=("state", "tail"))
 TAKE_LEASE = load("take_lease")
 DROP_LEASE = load("drop_lease")
 

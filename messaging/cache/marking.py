@@ -14,10 +14,10 @@ from messaging.cache.lua import load
 from messaging.events import Message, encode_message
 from messaging.ports import PendingEntry
 
-MARK_STORED = load("mark_stored", uses=("memory", "state", "tail"))
-MARK_FOLDED = load("mark_folded", uses=("memory",))
+MARK_STORED = load("mark_stored", uses=("state", "tail"))
+MARK_FOLDED = load("mark_folded")
 PARK = load("park")
-RETRY = load("retry", uses=("memory", "tail"))
+RETRY = load("retry", uses=("tail",))
 PENDING = load("pending")
 
 _CONVERSATION = re.compile(rb'"conversationId":"([^"]*)"')

@@ -12,10 +12,10 @@ from messaging.cache.messages import read_details
 from messaging.events import Message, encode_message
 from messaging.ports import Window
 
-WINDOW = load("window", uses=("memory", "tail", "deletes"))
-FILL = load("fill", uses=("memory", "state", "tail"))
-ADD_DETAILS = load("add_details", uses=("memory", "state"))
-ADD_DELETES = load("add_deletes", uses=("memory", "tail", "deletes"))
+WINDOW = load("window", uses=("tail", "deletes"))
+FILL = load("fill", uses=("state", "tail"))
+ADD_DETAILS = load("add_details", uses=("state",))
+ADD_DELETES = load("add_deletes", uses=("tail", "deletes"))
 
 
 class Reading(RedisClient):

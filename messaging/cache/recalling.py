@@ -9,9 +9,9 @@ from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.events import Message, encode_message
 
-CLAIM_RECALL = load("claim_recall", uses=("memory", "state"))
-RELEASE_RECALL = load("release_recall", uses=("memory", "state"))
-CONFIRM_RECALL = load("confirm_recall", uses=("memory", "state"))
+CLAIM_RECALL = load("claim_recall", uses=("state",))
+RELEASE_RECALL = load("release_recall", uses=("state",))
+CONFIRM_RECALL = load("confirm_recall", uses=("state",))
 
 
 class Recalling(RedisClient):

@@ -70,8 +70,8 @@ class MemoryCache:
                 self.details[row.id] = replace(cached, seq=row.seq)
                 if not (cached.is_recalled and row.id in self.marks):
                     self.lasting.discard(row.id)
-            accepted = self.pending_set.remove(row.id)
-            self._tail(row.conversation_id).account(row.id, accepted=accepted)
+            self.pending_set.remove(row.id)
+            self._tail(row.conversation_id).account(row.id)
         for row in messages:
             self._tail(row.conversation_id).age()
 

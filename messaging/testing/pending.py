@@ -14,10 +14,9 @@ class PendingSet:
     times: dict[int, int] = field(default_factory=dict)
     attempts: dict[int, int] = field(default_factory=dict)
 
-    def remove(self, message_id: int) -> bool:
-        """Whether it was pending."""
+    def remove(self, message_id: int) -> None:
         self.attempts.pop(message_id, None)
-        return self.times.pop(message_id, None) is not None
+        self.times.pop(message_id, None)
 
     def count_attempt(self, message_id: int) -> int:
         """The attempts with this one; 0 when it is not pending."""

@@ -56,10 +56,10 @@ class MemoryTail:
         self.insert(message_id)
         self.trim()
 
-    def account(self, message_id: int, *, accepted: bool) -> None:
-        """A message was stored; `accepted`: it had come by the cache."""
+    def account(self, message_id: int) -> None:
+        """A message was stored."""
         if self.filling is not None:
-            if accepted and message_id in self.ids:
+            if message_id in self.ids:
                 lowest = self.filling.lowest
                 self.filling.lowest = message_id if lowest is None else min(lowest, message_id)
             else:

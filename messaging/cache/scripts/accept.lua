@@ -1,4 +1,4 @@
--- Hold new pending messages. Uses memory, state, tail.
+-- Hold new pending messages. Uses state, tail.
 --
 -- KEYS  pending set, [worker id's lease, under a fenced one], lists and loaded marks, a detail
 --       each, a claim for each that has one

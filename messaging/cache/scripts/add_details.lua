@@ -1,4 +1,4 @@
--- Cache rows of the store. Uses memory, state.
+-- Cache rows of the store. Uses state.
 --
 -- KEYS  a detail and a recall mark each
 -- ARGV  the text of each

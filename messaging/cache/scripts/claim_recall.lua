@@ -1,4 +1,4 @@
--- Set the recall mark of a message unless it is set. Uses memory, state.
+-- Set the recall mark of a message unless it is set. Uses state.
 --
 -- KEYS  detail, recall mark
 -- ARGV  recall time (ms)

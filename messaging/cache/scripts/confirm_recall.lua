@@ -1,4 +1,4 @@
--- Blank the cached content of a recalled message. Uses memory, state.
+-- Blank the cached content of a recalled message. Uses state.
 --
 -- KEYS  detail, recall mark
 -- ARGV  the tombstone's text

@@ -1,4 +1,4 @@
--- Load a conversation's tail with rows of the store. Uses memory, state, tail.
+-- Load a conversation's tail with rows of the store. Uses state, tail.
 --
 -- KEYS  list, loaded mark, pending set, then for each row its detail and its recall mark
 -- ARGV  token, floor, base; for each row, oldest first: id, text
@@ -20,17 +20,16 @@ for _, id in ipairs(redis.call('LRANGE', list, covered, -1)) do
 end
 if covered == 0 then redis.call('DEL', list) else redis.call('LTRIM', list, 0, covered - 1) end
 
-local complete = true
 for n = 1, (#ARGV - 3) / 2 do
-  complete = complete and insert(list, ARGV[2 * n + 2])
+  insert(list, ARGV[2 * n + 2])
   cache_row(KEYS[2 * n + 2], KEYS[2 * n + 3], ARGV[2 * n + 3])
 end
 
 local length = redis.call('LLEN', list)
-if complete and length > 0 then
+if length > 0 then
   redis.call('SET', loaded, floor .. ':' .. base)
   trim(list, loaded, pending, length)
-elseif complete and base == '0' then
+elseif base == '0' then
   redis.call('SET', loaded, EMPTY_TAIL)
 end
 age(list, loaded, pending)

@@ -1,4 +1,4 @@
--- Forget messages that repeat an earlier send. Uses memory.
+-- Forget messages that repeat an earlier send.
 --
 -- KEYS  pending set, attempts, lists and loaded marks, then for each message its detail, its
 --       recall mark and the claim of the pair that it repeats
@@ -13,7 +13,5 @@ for n = 1, count do
   redis.call('HDEL', KEYS[2], id)
   if list ~= '0' then redis.call('LREM', KEYS[tonumber(list)], 1, id) end
   redis.call('DEL', KEYS[at], KEYS[at + 1])
-  if not attempt('SET', KEYS[at + 2], claim, 'EX', CLAIM_TTL_S) then
-    redis.call('DEL', KEYS[at + 2])
-  end
+  redis.call('SET', KEYS[at + 2], claim, 'EX', CLAIM_TTL_S)
 end

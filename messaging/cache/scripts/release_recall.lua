@@ -1,5 +1,5 @@
 -- Take back a recall mark, unless another recall with the same mark went through.
--- Uses memory, state.
+-- Uses state.
 --
 -- KEYS  detail, recall mark
 -- ARGV  recall time (ms)

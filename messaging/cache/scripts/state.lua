@@ -1,4 +1,4 @@
--- Part: the state of a message in its encoded text. Uses memory.
+-- Part: the state of a message in its encoded text.
 --
 -- The text is never decoded: Lua's numbers would spoil ids. The patterns found and replaced here
 -- cannot be imitated by what a user wrote, since a quote inside a JSON string is escaped.
@@ -42,7 +42,7 @@ end
 -- Cache the tombstone that the store holds; its recall mark has done its work.
 local function store_tombstone(detail, cancel, tombstone)
   local text = tombstone_over(redis.call('GET', detail), tombstone)
-  if not attempt('SET', detail, text, 'EX', DETAIL_TTL_S) then redis.call('DEL', detail) end
+  redis.call('SET', detail, text, 'EX', DETAIL_TTL_S)
   redis.call('DEL', cancel)
 end
 
@@ -51,6 +51,6 @@ local function cache_row(detail, cancel, text)
   if holds(text, RECALLED) then
     store_tombstone(detail, cancel, text)
   elseif redis.call('EXISTS', cancel) == 0 then
-    attempt('SET', detail, text, 'EX', DETAIL_TTL_S, 'NX')
+    redis.call('SET', detail, text, 'EX', DETAIL_TTL_S, 'NX')
   end
 end

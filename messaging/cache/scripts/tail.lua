@@ -1,4 +1,4 @@
--- Part: a conversation's list of ids and its loaded mark (`keys.tail`, `keys.loaded`). Uses memory.
+-- Part: a conversation's list of ids and its loaded mark (`keys.tail`, `keys.loaded`).
 --
 -- What holds while the mark says "{floor}:{base}": the list is every message of the conversation
 -- above floor, and base counts all others. Whatever might break that deletes the mark, which costs
@@ -43,14 +43,14 @@ local function is_listed(list, id)
   return redis.call('LINDEX', list, place(list, id)) == id
 end
 
--- Put an id in its place. The list's length, 0 when the id was there; nil when memory is full.
+-- Put an id in its place. The list's length, 0 when the id was there.
 local function insert(list, id)
   local head = redis.call('LINDEX', list, 0)
-  if not head or newer(id, head) then return attempt('LPUSH', list, id) end
+  if not head or newer(id, head) then return redis.call('LPUSH', list, id) end
   local there = redis.call('LINDEX', list, place(list, id))
   if there == id then return 0 end
-  if there then return attempt('LINSERT', list, 'BEFORE', there, id) end
-  return attempt('RPUSH', list, id)
+  if there then return redis.call('LINSERT', list, 'BEFORE', there, id) end
+  return redis.call('RPUSH', list, id)
 end
 
 -- Drop the oldest ids over the cap and raise the floor over them. A pending id stays, and so does
@@ -66,8 +66,9 @@ local function trim(list, loaded, pending, length)
   end
   if dropped == 0 then return end
   local floor, base = bounds(redis.call('GET', loaded))
-  local raised = floor and string.format('%s:%d', oldest, base + dropped)
-  if not raised or not attempt('SET', loaded, raised, 'KEEPTTL') then
+  if floor then
+    redis.call('SET', loaded, string.format('%s:%d', oldest, base + dropped), 'KEEPTTL')
+  else
     redis.call('DEL', loaded)
   end
 end
@@ -79,13 +80,12 @@ local function add(list, loaded, pending, id)
     local floor = bounds(mark)
     local listed = redis.call('EXISTS', list) == 1
     if mark == EMPTY_TAIL and not listed then
-      attempt('SET', loaded, '0:0', 'KEEPTTL')
+      redis.call('SET', loaded, '0:0', 'KEEPTTL')
     elseif not listed or not floor or not newer(id, floor) then
       redis.call('DEL', loaded) -- the list was evicted, or this message may be counted already
     end
   end
-  local length = insert(list, id)
-  if length then trim(list, loaded, pending, length) else redis.call('DEL', loaded) end
+  trim(list, loaded, pending, insert(list, id))
 end
 
 -- The list holds a pending message: it must not age.

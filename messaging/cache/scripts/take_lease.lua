@@ -3,8 +3,11 @@
 -- KEYS  lease
 -- ARGV  owner, life (ms)
 -- Reply 1, or 0 when another owner holds it
+--
+-- It must go through when memory is full (see mark_stored), hence PEXPIRE comes first.
 
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+if not holder then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 return 1

@@ -1,4 +1,4 @@
--- The newest listed messages of a conversation below an id. Uses memory, tail, deletes.
+-- The newest listed messages of a conversation below an id. Uses tail, deletes.
 --
 -- KEYS  list, loaded mark, the reader's deletes
 -- ARGV  before ('' for the newest), limit, the prefix of the details' keys
