@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging.config
 import os
+import sys
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import beat_init, celeryd_init, setup_logging
 from django.conf import settings
+from django.core.management.base import BaseCommand, SystemCheckError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imsite.settings")
 
@@ -17,7 +19,17 @@ def use_our_logging(**_: object) -> None:
     logging.config.dictConfig(settings.LOGGING)
 
 
+def refuse_refused_settings(**_: object) -> None:
+    """Worker and beat refuse to start as the web and `manage.py` do; Celery leaves checks out."""
+    try:
+        BaseCommand(no_color=True).check()
+    except SystemCheckError as refused:
+        sys.exit(str(refused))
+
+
 setup_logging.connect(use_our_logging)
+celeryd_init.connect(refuse_refused_settings)
+beat_init.connect(refuse_refused_settings)
 app = Celery("imsite")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
