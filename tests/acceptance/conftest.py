@@ -1,0 +1,54 @@
+"""The running service that the acceptance tests of the main job share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.processes import running_service
+from tests.acceptance.site import Site
+from tests.integration.service import User
+from tests.real_services import connected
+
+OWN_LOG = {
+    "IM_TOPIC": "im-message-acceptance",
+    "IM_DEAD_LETTER_TOPIC": "im-message-acceptance-dead-letter",
+    "IM_CONSUMER_GROUP": "im-message-acceptance",
+}
+
+
+@pytest.fixture(
+    scope="session",
+    params=["embedded", pytest.param("full", marks=pytest.mark.connected)],
+)
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    """`scripts/run`, and `scripts/run full` on a topic of its own, so that nobody else consumes it.
+
+    The database and Redis of the full one are those of scripts/services: use users of your own.
+    """
+    arguments, variables = [], {}
+    if request.param == "full":
+        connected("IM_DATABASE_URL")
+        arguments, variables = ["full"], OWN_LOG
+    var_dir = tmp_path_factory.mktemp(request.param) / "var"
+    with running_service(var_dir, *arguments, **variables) as service:
+        yield Site(service)
+
+
+@pytest.fixture
+def pair(site: Site) -> tuple[User, User]:
+    """Two people who have never written to each other, though maybe to others."""
+    return next(site.pairs)
+
+
+@pytest.fixture
+def alice(pair: tuple[User, User]) -> User:
+    return pair[0]
+
+
+@pytest.fixture
+def bob(pair: tuple[User, User]) -> User:
+    return pair[1]

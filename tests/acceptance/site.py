@@ -1,0 +1,154 @@
+"""A running service and the people who use it, from outside: HTTP, processes and files alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import redis
+
+from messaging.cache import keys
+from messaging.conf import Settings
+from messaging.eventlog import open_log
+from messaging.ports import OutgoingRecord
+from tests.acceptance.processes import Service, clean_environment, wait_until
+from tests.integration.http_client import Answer, Client
+from tests.integration.service import User
+from tests.real_services import ROOT
+
+PASSWORD = "correct horse battery"
+TIMEOUT_S = 30.0
+PERSIST_LIMIT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Site:
+    service: Service
+
+    @property
+    def is_full(self) -> bool:
+        return "IM_EVENT_LOG_URL" in self.service.environment
+
+    @cached_property
+    def anybody(self) -> Client:
+        """Calls without a token, each on a connection of its own, so that any worker may answer."""
+        return Client(self._exchange)
+
+    def _exchange(
+        self, method: str, target: str, headers: Mapping[str, str], pieces: Sequence[bytes]
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=TIMEOUT_S)
+        with contextlib.closing(connection):
+            connection.request(method, target, b"".join(pieces), dict(headers))
+            answer = connection.getresponse()
+            names = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, names, answer.read())
+
+    def page(self, path: str) -> Answer:
+        """A page of the site that is not the API's."""
+        return self._exchange("GET", path, {}, [])
+
+    @cached_property
+    def pairs(self) -> Iterator[tuple[User, User]]:
+        """Two people at a time who have never written to each other, of as few as it takes."""
+
+        def pairs() -> Iterator[tuple[User, User]]:
+            known: list[User] = []
+            while True:
+                newcomer = self.register()
+                yield from ((newcomer, each) for each in known)
+                known.append(newcomer)
+
+        return pairs()
+
+    def register(self) -> User:
+        credentials = {"username": f"user-{secrets.token_hex(8)}", "password": PASSWORD}
+        data = self.anybody.post("/api/user/register", credentials).data
+        return User(data["userId"], replace(self.anybody, token=data["token"]))
+
+    def make_group(self, *members: User) -> str:
+        """A new group, made as an operator would."""
+        ids = [int(member.id) for member in members]
+        return self.manage(
+            "shell",
+            "--command",
+            "from messaging.models import ChatGroup\n"
+            f"group = ChatGroup.objects.create(name='group')\ngroup.members.set({ids})\n"
+            "print(group.pk)",
+        ).split()[-1]
+
+    def manage(self, *command: str) -> str:
+        """What `manage.py` prints with this service's settings."""
+        return subprocess.run(
+            [sys.executable, ROOT / "manage.py", *command],
+            env=clean_environment(**self.service.environment),
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=60,
+        ).stdout
+
+    def append(self, *records: OutgoingRecord) -> None:
+        """Put records into its log, past its doors."""
+        environment = self.service.environment
+        redis_url = environment["IM_REDIS_URL"]
+        url = environment.get("IM_EVENT_LOG_URL", redis_url)
+        topic = environment.get("IM_TOPIC", Settings.__dataclass_fields__["topic"].default)
+
+        async def append() -> None:
+            log = open_log(url, Settings(redis_url=redis_url, event_log_url=url, topic=topic))
+            await asyncio.gather(*await log.append(topic, records))
+            await log.close()
+
+        asyncio.run(append())
+
+    @contextlib.contextmanager
+    def without(self, program: str) -> Iterator[None]:
+        """The program is stopped meanwhile, and runs again afterwards."""
+        with self.service.supervisor() as supervisor:
+            supervisor.stopProcess(program)
+        try:
+            yield
+        finally:
+            with self.service.supervisor() as supervisor:
+                supervisor.startProcess(program)
+
+    def await_stored(self, reader: User, *message_ids: str) -> None:
+        """Return once all of these messages are in the database, as the reader is told."""
+
+        def are_stored() -> bool:
+            answers = [reader.read(message_id) for message_id in message_ids]
+            return all(answer.data["persistStatus"] == "PERSISTED" for answer in answers)
+
+        wait_until(are_stored, limit_s=PERSIST_LIMIT_S, what=f"{len(message_ids)} are stored")
+
+    def pending(self) -> int:
+        """How many messages are acknowledged and not in the database."""
+        with redis.Redis.from_url(self.service.environment["IM_REDIS_URL"]) as client:
+            return int(client.zcard(keys.PENDING))
+
+    @property
+    def log(self) -> str:
+        """Its log file, with those that were rotated away."""
+        files = Path(self.service.environment["LOG_DIR"]).glob("*.log*")
+        return "\n".join(path.read_text(errors="replace") for path in sorted(files))
+
+    @property
+    def said(self) -> str:
+        """All that it has written about itself: the log file, and its output after the banner."""
+        return self.log + self.service.output.partition("stops it")[2]
+
+
+def worker_pids(service: Service) -> set[int]:
+    """The processes that serve HTTP."""
+    main = service.pid("web")
+    children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+    return {int(pid) for pid in children}
