@@ -16,12 +16,17 @@ from tests.real_services import ROOT
 def test_refuses_production_without_keys(program: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "celery", "--app", "imsite", program],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "VAR_DIR": str(tmp_path), "LOG_DIR": str(tmp_path),
-             "IM_ENV": "production"},
+        cwd=tmp_path,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "VAR_DIR": str(tmp_path),
+            "LOG_DIR": str(tmp_path),
+            "IM_ENV": "production",
+        },
         capture_output=True,
         text=True,
         timeout=60,
-    )  # fmt: skip
+    )
     assert done.returncode == 1
     assert "messaging.E001" in done.stderr
