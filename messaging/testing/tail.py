@@ -58,17 +58,14 @@ class MemoryTail:
 
     def account(self, message_id: int) -> None:
         """A message was stored."""
-        if self.filling is not None:
-            if message_id in self.ids:
-                lowest = self.filling.lowest
-                self.filling.lowest = message_id if lowest is None else min(lowest, message_id)
-            else:
-                self.forget()
-        elif self.floor is not None:
-            if message_id > self.floor:
+        if self.filling is None:
+            if self.floor is not None:
                 self.add(message_id)
-            else:
-                self.forget()
+        elif message_id in self.ids:
+            lowest = self.filling.lowest
+            self.filling.lowest = message_id if lowest is None else min(lowest, message_id)
+        else:
+            self.forget()
 
     def trim(self) -> None:
         while len(self.ids) > self.cap and self.ids[-1] not in self.pending:

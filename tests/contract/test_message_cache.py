@@ -575,6 +575,7 @@ class TestRecall:
 
         run_out()
         assert await one(cache, message) == tombstone
+        assert await cache.recall_marks([message.id]) == {message.id: 5}
 
         await cache.mark_stored([tombstone])
         assert await one(cache, message) == tombstone
@@ -787,6 +788,16 @@ class TestFill:
         seen = await window(cache)
         assert (await listed(cache), seen.floor, seen.total) == ([4, 3, 2], FIRST_ID + 1, 4)
 
+    async def test_drops_what_the_store_counts_below_the_floor(self, cache: MessageCache) -> None:
+        accepted = [make_message(n) for n in (1, 2)]
+        await cache.accept(accepted, None)
+        await cache.mark_stored([stored(m, n) for n, m in enumerate(accepted, 1)])
+
+        await load(cache, rows(5, 6), floor=FIRST_ID + 4, base=2)
+
+        seen = await window(cache)
+        assert (await listed(cache), seen.floor, seen.total) == ([6, 5], FIRST_ID + 4, 4)
+
     async def test_gives_way_when_a_pending_message_may_be_counted_below_the_floor(
         self, cache: MessageCache
     ) -> None:
@@ -916,6 +927,14 @@ class TestTheCap:
         assert await listed(cache) == list(range(1_001, 1, -1))
         assert (await window(cache)).floor is None
 
+    async def test_holds_for_a_fill(self, cache: MessageCache) -> None:
+        await cache.accept([make_message(n) for n in range(2_001, 2_101)], None)
+
+        await load(cache, rows(*range(1, 1_001)))
+
+        seen = await window(cache)
+        assert (len(await listed(cache)), seen.floor, seen.total) == (1_000, FIRST_ID + 100, 1_100)
+
     async def test_a_fill_gives_way_when_the_list_was_trimmed_meanwhile(
         self, cache: MessageCache
     ) -> None:
@@ -937,10 +956,21 @@ class TestLife:
         await load(cache)
         await cache.accept([message], None)
 
+        for _ in range(2):
+            run_out()
+            seen = await window(cache)
+            assert (seen.messages, seen.floor, seen.total) == ((message,), 0, 1)
+
+    async def test_a_pending_tombstone_never_ages(
+        self, cache: MessageCache, run_out: RunOut
+    ) -> None:
+        message = make_message(1)
+        await cache.accept([message], None)
+        await cache.confirm_recall(message.recalled(5))  # the mark was lost
+
         run_out()
 
-        seen = await window(cache)
-        assert (seen.messages, seen.floor, seen.total) == ((message,), 0, 1)
+        assert await one(cache, message) == message.recalled(5)
 
     async def test_what_is_stored_ages(self, cache: MessageCache, run_out: RunOut) -> None:
         message = make_message(1)
@@ -1020,8 +1050,10 @@ class TestPending:
         ):
             assert len(part) <= limit
             walked += part
-            # What is dealt with leaves the set while it is walked.
-            await cache.mark_stored([stored(m, 1) for m in messages if m.id == part[-1].message_id])
+            # Some of what is dealt with leaves the set while it is walked.
+            if part[-1].message_id % 3 == 0:
+                (last,) = (m for m in messages if m.id == part[-1].message_id)
+                await cache.mark_stored([stored(last, 1)])
 
         assert [entry.message_id for entry in walked] == ids(messages)
 

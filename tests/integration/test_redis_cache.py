@@ -233,6 +233,22 @@ class TestEviction:
 
 
 class TestScripts:
+    async def test_shorten_a_long_list_a_part_at_a_time(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        messages = [make_message(n) for n in range(1_300)]
+        for first in range(0, 1_300, 325):
+            await cache.accept(messages[first : first + 325], None)
+        for first in range(0, 1_300, 325):
+            part = messages[first : first + 325]
+            await cache.mark_stored([replace(m, seq=n) for n, m in enumerate(part, first + 1)])
+        lengths = []
+        for n in range(1_300, 1_304):
+            await cache.accept([make_message(n)], None)
+            lengths.append(server.llen("msg:conv:1_2"))
+
+        assert lengths == [1_201, 1_102, 1_003, 1_000]
+
     async def test_are_sent_again_where_redis_lost_them(
         self, cache: RedisMessageCache, server: redis.Redis
     ) -> None:

@@ -32,17 +32,16 @@ local function note(loaded, mark, id)
 end
 
 -- Keep the loaded mark true. A message that came past the cache is not listed, and neither is one
--- whose list was evicted; one at or below the floor is counted in base, or late: nobody can tell.
+-- whose list was evicted.
 local function account(list, loaded, id)
   local mark = redis.call('GET', loaded)
   if not mark then return end
-  local floor = bounds(mark)
-  if is_filling(mark) and is_listed(list, id) then
-    note(loaded, mark, id)
-  elseif is_filling(mark) or (floor and not newer(id, floor)) then
-    redis.call('DEL', loaded)
-  else
+  if not is_filling(mark) then
     add(list, loaded, pending, id)
+  elseif is_listed(list, id) then
+    note(loaded, mark, id)
+  else
+    redis.call('DEL', loaded)
   end
 end
 
