@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from messaging import wiring
+from messaging.conf import Mode
 from messaging.events import Message
 from messaging.service.delete import delete
 from messaging.service.recall import recall
@@ -22,6 +23,10 @@ from tests.integration.scene import Scene
 from tests.integration.service import with_settings
 
 pytestmark = with_settings(consumer_poll_s=0.01)
+
+
+def first(ready: Sequence[str]) -> str:
+    return ready[0]
 
 
 @dataclass(slots=True)
@@ -114,6 +119,30 @@ class TestARecall:
             await told.check()
 
 
+class TestASender:
+    async def test_that_dies_between_any_two_steps_leaves_one_message_or_none(
+        self, scene: Scene
+    ) -> None:
+        ended, deaths = False, 0
+        while not ended:
+            alice, bob = next(scene.pairs)
+            turns = Turns()
+            backends = turns.backends("sender", scene.backends)
+            send = scene.sent(alice, bob, backends=backends, client_msg_id="c")
+            ended = "sender" in await turns.play({"sender": send}, first, turns=deaths)
+            deaths += 1
+            scene.forget()  # the last sweep's lease, and the claim of the send
+            await wiring.compensator(scene.an_hour_later()).sweep()
+            await scene.persist()
+            left = await scene.listed(bob, alice)
+            assert len(left) <= 1
+            sent = await scene.sent(alice, bob, client_msg_id="c")
+            await scene.persist()
+            assert await scene.listed(bob, alice) == (left or [sent])
+            assert (await scene.history(bob, alice)).total == 1
+        assert deaths > 2
+
+
 class TestAConsumer:
     async def test_that_dies_between_any_two_steps_leaves_nothing_undone(
         self, scene: Scene
@@ -121,7 +150,7 @@ class TestAConsumer:
         ended, deaths = False, 0
         while not ended:
             alice, bob = next(scene.pairs)
-            first = await scene.sent(alice, bob, "first", client_msg_id="c")
+            oldest = await scene.sent(alice, bob, "first", client_msg_id="c")
             scene.forget()
             await scene.sent(alice, bob, "first", client_msg_id="c")  # Redis forgot the claim
             secret = await scene.sent(alice, bob, "secret")
@@ -131,15 +160,15 @@ class TestAConsumer:
             turns = Turns()
             consumer = turns.consumer("consumer", scene.consumer)
             ended = "consumer" in await turns.play(
-                {"consumer": consumer.step()}, lambda ready: ready[0], turns=deaths
+                {"consumer": consumer.step()}, first, turns=deaths
             )
             deaths += 1
 
             await scene.consumer.reader.rewind()  # what the next consumer begins with
             await scene.persist()
-            rows = await scene.rows(first, secret, last)
+            rows = await scene.rows(oldest, secret, last)
             assert [(row.content, row.seq) for row in rows] == [("first", 1), ("", 2), ("last", 3)]
-            assert await scene.listed(bob, alice) == [last, secret, first]
+            assert await scene.listed(bob, alice) == [last, secret, oldest]
         assert deaths > 5
 
     async def take_over(self, scene: Scene, choose: Choose, redis_url: str) -> None:
@@ -199,7 +228,15 @@ class TestADelete:
 class TestAColdRead:
     """A list that has run out is filled again while the conversation goes on."""
 
-    async def play(self, scene: Scene, choose: Choose, *, is_stored: bool, consumes: bool) -> None:
+    async def play(
+        self,
+        scene: Scene,
+        choose: Choose,
+        *,
+        is_stored: bool = True,
+        consumes: bool = False,
+        mode: Mode = "async",
+    ) -> None:
         alice, bob = next(scene.pairs)
         known = [await scene.sent(alice, bob) for _ in range(2)]
         if is_stored:
@@ -212,6 +249,8 @@ class TestAColdRead:
 
         async def write() -> None:
             backends = turns.backends("sender", scene.backends)
+            settings = replace(backends.settings, private_mode=mode)
+            backends = replace(backends, settings=settings)
             known.append(await scene.sent(alice, bob, backends=backends))
 
         def chosen(ready: Sequence[str]) -> str:
@@ -243,9 +282,13 @@ class TestAColdRead:
     ) -> None:
         orders = EveryOrder()
         for choose in orders:
-            await self.play(scene, choose, is_stored=is_stored, consumes=False)
+            await self.play(scene, choose, is_stored=is_stored)
         assert orders.count > 20
 
     async def test_misses_nothing_that_is_stored_meanwhile(self, scene: Scene) -> None:
         for choose in some_orders(100, seed=5):
-            await self.play(scene, choose, is_stored=True, consumes=True)
+            await self.play(scene, choose, consumes=True)
+
+    async def test_misses_nothing_that_is_stored_before_its_answer(self, scene: Scene) -> None:
+        for choose in some_orders(80, seed=6):
+            await self.play(scene, choose, mode="sync")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import redis
 from django.contrib.auth import get_user_model
@@ -14,8 +15,11 @@ from django.contrib.auth import get_user_model
 from messaging import wiring
 from messaging.cache import keys
 from messaging.conf import settings
+from messaging.errors import IdsUnavailable
 from messaging.events import encode_event
+from messaging.ids import SnowflakeIdGenerator
 from messaging.models import Conversation, DeadLetter, Message
+from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.ports import OutgoingRecord
 from messaging.service.recall import recall
 from tests.integration.database import held_conversation
@@ -88,6 +92,21 @@ class TestASend:
         assert sent >> 12 & 1023 == kept.node
         await scene.persist()
         assert await scene.listed(bob, alice) == [sent]
+
+    async def test_never_gets_an_id_that_another_process_may_give(self, scene: Scene) -> None:
+        current = replace(settings(), datacenter_id=31)
+        cache, store = scene.backends.cache, scene.backends.store
+        generators = [SnowflakeIdGenerator() for _ in range(40)]
+        keepers = [
+            WorkerLeaseKeeper(ids=ids, cache=cache, store=store, settings=current)
+            for ids in generators
+        ]
+        outcomes = await asyncio.gather(*(k.ensure() for k in keepers), return_exceptions=True)
+        nodes = [lease.node for ids in generators if (lease := ids.lease)]
+        for keeper in keepers:
+            await keeper.close()
+        assert sorted(nodes) == list(range(31 * 32, 32 * 32))
+        assert sum(isinstance(outcome, IdsUnavailable) for outcome in outcomes) == 8
 
     async def test_with_anothers_id_is_set_aside_and_never_mixed_up(self, scene: Scene) -> None:
         alice, bob = next(scene.pairs)

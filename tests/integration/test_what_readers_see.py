@@ -11,6 +11,7 @@ import redis
 from messaging import wiring
 from messaging.models import Message
 from messaging.requests import Ack
+from messaging.service.delete import delete
 from messaging.service.recall import recall
 from tests.integration.log_in_redis import values
 from tests.integration.scene import Scene
@@ -137,6 +138,30 @@ class TestAHistory:
             assert len(listed(bob.history(alice, size=size))) == size
             costs.append(len(statements))
         assert costs[0] == costs[1] <= 5
+
+    async def test_is_the_same_whatever_part_of_it_redis_has_evicted(
+        self, scene: Scene, redis_url: str
+    ) -> None:
+        draw = random.Random(7)
+        alice, bob = next(scene.pairs)
+        sent: list[int] = []
+        hidden: set[int] = set()
+        for number in range(40):
+            sent += [await scene.sent(*draw.sample([alice, bob], 2)) for _ in range(4)]
+            if number % 3:
+                await scene.persist()
+            if number % 4 == 0:
+                hidden.add(taken := draw.choice(sent))
+                await delete(scene.backends, taken, user_id=bob)
+            with redis.Redis.from_url(redis_url) as client:
+                for name in client.keys("msg:*"):
+                    if client.ttl(name) >= 0 and draw.random() < 0.4:
+                        client.delete(name)
+            for reader, other, unseen in ((alice, bob, set()), (bob, alice, hidden)):
+                page = await scene.history(reader, other, size=30)
+                due = [message_id for message_id in reversed(sent) if message_id not in unseen]
+                assert [message.id for message in page.messages] == due[:30]
+                assert (page.total, page.has_more) == (len(sent), len(due) > 30)
 
     @pytest.mark.parametrize("is_cold", [False, True])
     async def test_has_no_holes_and_no_repeats_among_messages_of_one_millisecond(
