@@ -47,7 +47,7 @@ class Rig(ABC):
         self._readers: list[LogReader] = []
 
     @abstractmethod
-    def new_log(self) -> EventLog: ...
+    def new_log(self, *, timeout_s: float = TIMEOUT_S) -> EventLog: ...
 
     @abstractmethod
     def _new_reader(self) -> LogReader: ...
@@ -98,7 +98,7 @@ class MemoryRig(Rig):
         )
         self.log = self.new_log()
 
-    def new_log(self) -> EventLog:
+    def new_log(self, *, timeout_s: float = TIMEOUT_S) -> EventLog:
         return MemoryEventLog(self.broker)
 
     def _new_reader(self) -> LogReader:
@@ -128,12 +128,12 @@ class StreamsRig(Rig):
         self.url = url
         self.log = self.new_log()
 
-    def new_log(self) -> EventLog:
+    def new_log(self, *, timeout_s: float = TIMEOUT_S) -> EventLog:
         return RedisStreamsEventLog(
             self.url,
             partitions=PARTITIONS,
             timeout_s=0.5,
-            trip_timeout_s=TIMEOUT_S / 2,
+            trip_timeout_s=timeout_s / 2,
             longest={},
         )
 
@@ -215,8 +215,8 @@ class KafkaRig(Rig):
         create_kafka_topics(self.servers, topics=[self.topic], partitions=PARTITIONS)
         self.log = self.new_log()
 
-    def new_log(self) -> EventLog:
-        return KafkaEventLog(self.servers, topics=[self.topic], timeout_s=TIMEOUT_S)
+    def new_log(self, *, timeout_s: float = TIMEOUT_S) -> EventLog:
+        return KafkaEventLog(self.servers, topics=[self.topic], timeout_s=timeout_s)
 
     def arguments(self) -> dict[str, object]:
         return {

@@ -123,6 +123,28 @@ class TestFences:
         assert all(owners[-1].values())
         assert len(set(owners[-1].values())) == PARTITIONS  # one each, and two wait
 
+    async def test_leaving_gives_the_leases_back_at_once(self, rig: StreamsRig) -> None:
+        await append(rig, 1)
+        reader = rig.reader()
+        await read(reader, 1)
+        leases = [Keys(rig.topic).lease(GROUP, p) for p in range(PARTITIONS)]
+        with redis.Redis.from_url(rig.url) as client:
+            client.set(leases[0], "somebody else")
+            await reader.close()
+            assert client.mget(leases) == [b"somebody else", *[None] * (PARTITIONS - 1)]
+            assert client.zcard(Keys(rig.topic).readers(GROUP)) == 0
+
+    async def test_leases_are_renewed_between_two_polls(self, rig: StreamsRig) -> None:
+        busy = RedisStreamsLogReader(rig.url, **(rig.arguments() | {"max_poll_interval_s": 9.0}))  # type: ignore[arg-type]
+        await append(rig, 10)
+        records = await read(busy, 10)
+        waiting = rig.reader()
+        deadline = time.monotonic() + 3 * rig.lease_s
+        while time.monotonic() < deadline:
+            assert await waiting.poll(max_records=10, timeout_s=0.1) == []
+        await busy.commit({records[-1].position.partition: records[-1]})
+        await busy.close()
+
     async def test_another_number_of_partitions_is_refused(self, rig: StreamsRig) -> None:
         await append(rig, 1)
         await read(rig.reader(), 1)
