@@ -199,6 +199,18 @@ class TestEviction:
 
         assert (await window(cache)).floor is None
 
+    async def test_of_the_list_is_noticed_by_a_fill_under_way(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        token = await cache.begin_fill("1_2")
+        await cache.accept([make_message(1)], None)
+        await cache.mark_stored([row(1)])
+        server.delete("msg:conv:1_2")
+
+        await cache.fill("1_2", str(token), [], floor=0, base=0)  # the store was read before
+
+        assert (await window(cache)).floor is None
+
     async def test_of_the_loaded_mark_costs_a_fill(
         self, cache: RedisMessageCache, server: redis.Redis
     ) -> None:

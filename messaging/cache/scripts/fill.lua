@@ -12,8 +12,9 @@ redis.call('DEL', loaded)
 
 -- base counts the rows at or below floor at the moment of the store's read. A listed message down
 -- there is among them if its pending mark went before the token was taken; else nobody can tell.
+-- And what was stored since is missing here if the list was evicted since.
 local lowest = string.match(mark, ':(%d+)$')
-if lowest and not newer(lowest, floor) then return end
+if lowest and not (newer(lowest, floor) and is_listed(list, lowest)) then return end
 local covered = place(list, floor)
 for _, id in ipairs(redis.call('LRANGE', list, covered, -1)) do
   if redis.call('ZSCORE', pending, id) then return end
