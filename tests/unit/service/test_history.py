@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 import pytest
-from messaging.testing.cache import MemoryCache
 
 from messaging.errors import GroupNotFound, MessageNotFound, NotAMember, TemporarilyUnavailable
 from messaging.events import ChatType, PersistStatus
@@ -14,6 +13,7 @@ from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
+from messaging.testing.cache import MemoryCache
 from tests.unit.memory import ALICE, BOB, GROUP, MALLORY, Service, to_bob, to_group, with_bob
 
 
