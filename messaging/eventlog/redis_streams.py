@@ -61,11 +61,12 @@ class Keys:
     def readers(self, group: str) -> str:
         return f"im:log:{self.topic}:{group}:readers"
 
-    def lease(self, group: str, partition: int) -> str:
-        return f"im:log:{self.topic}:{partition}:{group}:reader"
+    def leases(self, group: str) -> str:
+        """Without a time to live, for a full Redis would evict it first."""
+        return f"im:log:{self.topic}:{group}:leases"
 
-    def committed(self, group: str, partition: int) -> str:
-        return f"im:log:{self.topic}:{partition}:{group}:committed"
+    def committed(self, group: str) -> str:
+        return f"im:log:{self.topic}:{group}:committed"
 
 
 def encode_headers(record: OutgoingRecord) -> str:

@@ -98,9 +98,11 @@ class RedisStreamsLogReader:
 
     async def rewind(self) -> None:
         partitions = list(self._read_to)
-        keys = [self._keys.committed(self._group, partition) for partition in partitions]
+        committed: Any = []
         try:
-            committed: list[Any] = await self._client.mget(keys) if keys else []
+            if partitions:
+                names = [str(partition) for partition in partitions]
+                committed = await self._client.hmget(self._keys.committed(self._group), names)
         except (RedisError, OSError) as exc:
             raise LogUnavailable from exc
         self._inbox.forget(partitions)
@@ -115,20 +117,19 @@ class RedisStreamsLogReader:
         self._leaving.set()
         if self._renewing is not None:
             await asyncio.wait([self._renewing])  # not cancelled: redis-py may swallow that
-        leases = [self._keys.lease(self._group, p) for p in range(self._partitions)]
+        keys = [self._keys.readers(self._group), self._keys.leases(self._group)]
         try:
-            await self._scripts["leave"](
-                keys=[self._keys.readers(self._group), *leases], args=[self._token]
-            )
+            await self._scripts["leave"](keys=keys, args=[self._token])
         except (RedisError, OSError):
             logger.warning("left without a goodbye", extra={"action": "reader.not_closed"})
         await self._client.aclose()
 
     async def _check_partitions(self) -> None:
         key = self._keys.partitions
-        await self._client.setnx(key, self._partitions)
         known: Any = await self._client.get(key)
-        if known is not None and int(known) != self._partitions:
+        if known is None:
+            await self._client.setnx(key, self._partitions)
+        elif int(known) != self._partitions:
             raise TopicMismatch(
                 f"topic {self._topic} has {int(known)} partitions in Redis, not "
                 f"{self._partitions}. Set IM_PARTITIONS={int(known)} until the consumer has read "
@@ -160,10 +161,11 @@ class RedisStreamsLogReader:
     async def _share(self, mode: str) -> None:
         """Renew the leases, and with `take` come to a fair share; forget what was lost."""
         ours_first = sorted(range(self._partitions), key=lambda p: p not in self._read_to)
-        keys = [self._keys.readers(self._group)]
-        for partition in range(self._partitions):
-            keys.append(self._keys.lease(self._group, partition))
-            keys.append(self._keys.committed(self._group, partition))
+        keys = [
+            self._keys.readers(self._group),
+            self._keys.leases(self._group),
+            self._keys.committed(self._group),
+        ]
         async with self._sharing:  # the replies must be understood in the order of the requests
             reply: Any = await self._scripts["share"](
                 keys=keys, args=[self._token, round(self._lease_s * 1000), mode, *ours_first]
@@ -211,15 +213,13 @@ class RedisStreamsLogReader:
 
     async def _commit(self, due: Mapping[int, tuple[int, int]]) -> list[int]:
         """Returns the partitions whose lease is not ours any more."""
-        keys, arguments = [], [self._token]
+        keys = [self._keys.leases(self._group), self._keys.committed(self._group)]
+        arguments: list[str | int] = [self._token]
         for partition, entry_id in due.items():
-            keys += [
-                self._keys.lease(self._group, partition),
-                self._keys.committed(self._group, partition),
-                self._keys.stream(partition),
-            ]
+            keys.append(self._keys.stream(partition))
             kept = self._commits.setdefault(partition, deque(maxlen=KEPT_COMMITS))
-            arguments += [format_id(entry_id), kept[0] if len(kept) == KEPT_COMMITS else ""]
+            trim = kept[0] if len(kept) == KEPT_COMMITS else ""
+            arguments += (partition, format_id(entry_id), trim)
         done: Any = await self._scripts["commit"](keys=keys, args=arguments)
         lost = {partition for partition, ok in zip(due, done, strict=True) if not ok}
         self._forget(lost)

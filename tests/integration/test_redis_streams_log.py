@@ -20,6 +20,8 @@ from messaging.eventlog.redis_streams_writer import RedisStreamsEventLog
 from messaging.ports import LogReader, OutgoingRecord, Record
 from tests.contract.logs import GROUP, PARTITIONS, BreakableStreamsRig, StreamsRig
 
+SOMEBODY_ELSE = "9999999999999 somebody-else"
+
 
 @pytest.fixture
 async def rig(redis_url: str) -> AsyncIterator[StreamsRig]:
@@ -67,12 +69,12 @@ class TestTrimming:
         reader = rig.reader()
         records = await read(reader, 1_000)
         partition = records[0].position.partition
-        lease = Keys(rig.topic).lease(GROUP, partition)
+        leases = Keys(rig.topic).leases(GROUP)
         with redis.Redis.from_url(rig.url) as client:
-            client.set(lease, "somebody else")
+            client.hset(leases, str(partition), SOMEBODY_ELSE)
             with pytest.raises(CommitRefused):
                 await reader.commit({partition: records[900]})
-            client.delete(lease)
+            client.hdel(leases, str(partition))
         again = await read(reader, 1_000)
         for last in (0, 1, 2, 3, 4, 5):
             await reader.commit({partition: again[last]})
@@ -103,35 +105,31 @@ class TestFences:
         partition = records[0].position.partition
         keys = Keys(rig.topic)
         with redis.Redis.from_url(rig.url) as client:
-            client.set(keys.lease(GROUP, partition), "somebody else")
+            client.hset(keys.leases(GROUP), str(partition), SOMEBODY_ELSE)
             with pytest.raises(CommitRefused):
                 await sleeper.commit({partition: records[-1]})
-            assert client.get(keys.committed(GROUP, partition)) is None
-            client.delete(keys.lease(GROUP, partition))
-            with pytest.raises(CommitRefused):
-                await sleeper.commit({partition: records[-1]})
+            assert client.hgetall(keys.committed(GROUP)) == {}
+            client.hdel(keys.leases(GROUP), str(partition))
         assert [r.value for r in await read(sleeper, 10)] == [r.value for r in records]
 
     async def test_a_partition_is_never_leased_twice(self, rig: StreamsRig) -> None:
         readers = [rig.reader() for _ in range(PARTITIONS + 2)]
-        owners: list[dict[str, bytes | None]] = []
+        for _ in range(20):
+            await asyncio.gather(*(r.poll(max_records=1, timeout_s=0.1) for r in readers))
         with redis.Redis.from_url(rig.url) as client:
-            leases = [Keys(rig.topic).lease(GROUP, p) for p in range(PARTITIONS)]
-            for _ in range(20):
-                await asyncio.gather(*(r.poll(max_records=1, timeout_s=0.1) for r in readers))
-                owners.append(dict(zip(leases, client.mget(leases), strict=True)))
-        assert all(owners[-1].values())
-        assert len(set(owners[-1].values())) == PARTITIONS  # one each, and two wait
+            leases = client.hgetall(Keys(rig.topic).leases(GROUP))
+        owners = {lease.split()[1] for lease in leases.values()}
+        assert (len(leases), len(owners)) == (PARTITIONS, PARTITIONS)  # one each, and two wait
 
     async def test_leaving_gives_the_leases_back_at_once(self, rig: StreamsRig) -> None:
         await append(rig, 1)
         reader = rig.reader()
         await read(reader, 1)
-        leases = [Keys(rig.topic).lease(GROUP, p) for p in range(PARTITIONS)]
+        leases = Keys(rig.topic).leases(GROUP)
         with redis.Redis.from_url(rig.url) as client:
-            client.set(leases[0], "somebody else")
+            client.hset(leases, "0", SOMEBODY_ELSE)
             await reader.close()
-            assert client.mget(leases) == [b"somebody else", *[None] * (PARTITIONS - 1)]
+            assert client.hgetall(leases) == {b"0": SOMEBODY_ELSE.encode()}
             assert client.zcard(Keys(rig.topic).readers(GROUP)) == 0
 
     async def test_leases_are_renewed_between_two_polls(self, rig: StreamsRig) -> None:
@@ -176,15 +174,29 @@ class TestMemory:
         await append(rig, 40)  # the room is free again
         await rig.close()
 
-    async def test_a_full_server_refuses_and_recovers(self, tmp_path: Path) -> None:
+    async def test_a_full_server_refuses_records_and_can_still_be_read_empty(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(redis_streams_reader, "KEPT_COMMITS", 1)
         rig = BreakableStreamsRig(tmp_path)
-        await append(rig, 1)
+        await append(rig, 5_000)
+        first = rig.reader()
+        records = await read(first, 1_000)
         with redis.Redis.from_url(rig.url) as client:
             client.config_set("maxmemory", "1mb")
             (future,) = await rig.log.append(rig.topic, [OutgoingRecord(b"1_2", b"x")])
             with pytest.raises(LogUnavailable):
                 await future
+            partition = records[0].position.partition
+            for last in (499, 999):
+                await first.commit({partition: records[last]})
+            await first.close()
+            second = rig.reader()  # as after a restart
+            for _ in range(4):
+                records = await read(second, 1_000)
+                await second.commit({partition: records[-1]})
             client.config_set("maxmemory", "0")
+            assert client.xlen(Keys(rig.topic).stream(partition)) < 1_500
         await append(rig, 1)
         await rig.close()
 

@@ -1,12 +1,16 @@
--- Commit positions, each only while its lease is held; replies with 1 or 0 for each.
--- KEYS: for each partition its lease, its committed position and its stream.
--- ARGV: token, then for each partition the position and what to trim below ('': nothing).
+-- Commit positions, each only while nobody else has taken its lease; replies with 1 or 0 for each.
+-- KEYS: the leases ("until token" by partition), the committed positions, then for each partition
+-- its stream. ARGV: token, then for each partition its number, the position, and the position to
+-- trim below ('': nothing).
+-- A full Redis refuses only the first write of a script, and never a removal: so one is first.
+redis.call('HDEL', KEYS[1], '')
 local done = {}
-for i = 1, #KEYS / 3 do
-  if redis.call('GET', KEYS[3 * i - 2]) == ARGV[1] then
-    redis.call('SET', KEYS[3 * i - 1], ARGV[2 * i])
-    if ARGV[2 * i + 1] ~= '' then
-      redis.call('XTRIM', KEYS[3 * i], 'MINID', '~', ARGV[2 * i + 1])
+for i = 1, #KEYS - 2 do
+  local partition, position, trim = ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
+  if string.match(redis.call('HGET', KEYS[1], partition) or '', '^%d+ (.+)$') == ARGV[1] then
+    redis.call('HSET', KEYS[2], partition, position)
+    if trim ~= '' then
+      redis.call('XTRIM', KEYS[2 + i], 'MINID', '~', trim)
     end
     done[i] = 1
   else
