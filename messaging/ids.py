@@ -36,6 +36,11 @@ def time_of_id(message_id: int) -> int:
     return (message_id >> TIME_SHIFT) + EPOCH_MS
 
 
+def node_of_id(message_id: int) -> int:
+    """The (datacenter, worker) pair, as datacenter * 32 + worker, that gave this id."""
+    return (message_id >> NODE_SHIFT) & (NODES - 1)
+
+
 def first_id_at(time_ms: int) -> int:
     """The smallest id that could be given at this millisecond."""
     return max(time_ms - EPOCH_MS, 0) << TIME_SHIFT

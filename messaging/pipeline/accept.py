@@ -30,7 +30,7 @@ from messaging.errors import (
     TooManyRequests,
 )
 from messaging.events import Message, encode_event
-from messaging.ids import SnowflakeIdGenerator, time_of_id
+from messaging.ids import SnowflakeIdGenerator, node_of_id, time_of_id
 from messaging.ports import Claim, EventLog, MessageCache, MessageStore, OutgoingRecord, Position
 from messaging.requests import Ack
 
@@ -165,19 +165,28 @@ class Acceptor:
         return [w for w, claim in zip(group, claims, strict=True) if claim is None]
 
     async def _accept_under_lease(self, group: Sequence[_Waiting]) -> list[Claim | None]:
+        """Accept under the lease that every id of the group was given by."""
         for _ in range(LEASE_TRIES):
-            try:
-                return await self.cache.accept([w.message for w in group], self.ids.lease)
-            except LeaseLost:
-                self.ids.use(None)
-                await self.renew_lease()
-                for waiting in group:
-                    message_id = self.ids.next_id()
-                    waiting.message = replace(
-                        waiting.message, id=message_id, send_time=time_of_id(message_id)
-                    )
-                    waiting.value = encode_event(waiting.message)
+            lease = self.ids.lease
+            if lease is not None:
+                self._take_ids_of(lease.node, group)
+                try:
+                    return await self.cache.accept([w.message for w in group], lease)
+                except LeaseLost:
+                    if self.ids.lease is lease:
+                        self.ids.use(None)
+            await self.renew_lease()
         raise IdsUnavailable("no worker id could be kept")
+
+    def _take_ids_of(self, node: int, group: Sequence[_Waiting]) -> None:
+        """New ids for messages that wait under a worker id which is not ours any more."""
+        for waiting in group:
+            if node_of_id(waiting.message.id) != node:
+                message_id = self.ids.next_id()
+                waiting.message = replace(
+                    waiting.message, id=message_id, send_time=time_of_id(message_id)
+                )
+                waiting.value = encode_event(waiting.message)
 
     async def _stored_claims(self, group: Sequence[_Waiting]) -> list[Claim | None]:
         """Earlier sends that the store knows of, for when the cache is away."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from messaging.errors import LeaseLost, SendFailed, TooManyRequests
+from messaging.ids import WorkerLease, node_of_id, time_of_id
 from messaging.pipeline.accept import Durability
 from messaging.requests import Ack
 from tests.unit.memory import SETTINGS, Service, message
@@ -114,6 +115,25 @@ async def test_a_lost_lease_means_a_new_id_and_one_message(service: Service) -> 
     assert service.leases_taken == 1
     await service.consume()
     assert list(await service.store.get([first.id, accepted.message.id])) == [accepted.message.id]
+
+
+async def test_ids_of_an_earlier_lease_are_not_accepted_under_another(service: Service) -> None:
+    first = message()
+    service.ids.use(
+        WorkerLease(node=5, owner="me", valid_until_s=float("inf"), fenced=True)
+    )  # while the message waits
+    accepted = await service.acceptor.accept(first, ack=Ack.LOG)
+    assert node_of_id(accepted.message.id) == 5
+    assert accepted.message.send_time == time_of_id(accepted.message.id)
+    await service.consume()
+    assert list(await service.store.get([first.id, accepted.message.id])) == [accepted.message.id]
+
+
+async def test_without_a_lease_one_is_taken_before_anything_is_written(service: Service) -> None:
+    service.ids.use(None)
+    accepted = await service.acceptor.accept(message(), ack=Ack.LOG)
+    assert service.leases_taken == 1
+    assert node_of_id(accepted.message.id) == 1
 
 
 async def test_a_repeat_answers_with_the_first_and_is_not_appended(service: Service) -> None:
