@@ -16,9 +16,9 @@ def values(client: redis.Redis) -> list[list[tuple[bytes, bytes]]]:
     return [[(record[b"k"], record[b"v"]) for _, record in client.xrange(n)] for n in names]
 
 
-def positions(client: redis.Redis) -> dict[bytes, bytes]:
-    """How far the consumers have committed."""
-    return {name: client.get(name) for name in client.keys("im:log:*:committed")}
+def positions(client: redis.Redis) -> list[dict[bytes, bytes]]:
+    """How far the consumers have committed, by partition, in each topic."""
+    return [client.hgetall(name) for name in sorted(client.keys("im:log:*:committed"))]
 
 
 def lose_log(client: redis.Redis) -> None:
@@ -27,4 +27,4 @@ def lose_log(client: redis.Redis) -> None:
 
 def lose_leases(client: redis.Redis) -> None:
     """Whoever polls next takes all partitions, whoever had them till now."""
-    client.delete(*client.keys("im:log:*reader*"))
+    client.delete(*client.keys("im:log:*:readers"), *client.keys("im:log:*:leases"))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import redis
 
 from messaging import wiring
+from messaging.ids import NODE_SHIFT
 from messaging.models import Message
 from messaging.requests import Ack
 from messaging.service.delete import delete
@@ -168,7 +170,10 @@ class TestAHistory:
         self, scene: Scene, is_cold: bool
     ) -> None:
         alice, bob = next(scene.pairs)
-        messages = [make_message(n, from_user_id=alice, to_id=bob) for n in range(60)]
+        lease = scene.backends.ids.lease
+        assert lease is not None
+        made = [make_message(n, from_user_id=alice, to_id=bob) for n in range(60)]
+        messages = [replace(m, id=m.id | lease.node << NODE_SHIFT) for m in made]
         assert len({message.send_time for message in messages}) == 1
         accepting = random.Random(6).sample(messages, len(messages))
         for message in accepting[:40]:
