@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,9 +21,17 @@ SERVICES_ENV = Path(os.environ.get("VAR_DIR", ROOT / "var")) / "services" / "env
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and the next one free as well.
+
+    Below the ports that the kernel gives to outgoing connections: one of those could take it before
+    the server does, or while it is stopped.
+    """
+    for port in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.socket() as one, socket.socket() as next_one:
+            one.bind(("127.0.0.1", port))
+            next_one.bind(("127.0.0.1", port + 1))
+            return port
+    raise OSError("no free port between 20000 and 32000")
 
 
 def redis_binary() -> str:
