@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -26,9 +26,10 @@ UNGATED = ("ping", "keep_alive", "close")
 
 
 class Turns:
-    """Actors at their ports, and whose turn it is."""
+    """Actors at their ports, and whose turn it is; given `calls`, only these wait for one."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Collection[str] = ()) -> None:
+        self._calls = calls
         self._parked: dict[str, asyncio.Future[None]] = {}
         self._changed = asyncio.Event()
         self._over = False
@@ -60,6 +61,9 @@ class Turns:
             cache=self.port(actor, consumer.cache),
             store=self.port(actor, consumer.store),
         )
+
+    def is_gated(self, call: str) -> bool:
+        return call in self._calls if self._calls else call not in UNGATED
 
     async def pass_gate(self, actor: str) -> None:
         if self._over:
@@ -117,7 +121,7 @@ class _Gated:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._port, name)
-        if name in UNGATED or not inspect.iscoroutinefunction(method):
+        if not self._turns.is_gated(name) or not inspect.iscoroutinefunction(method):
             return method
 
         async def gated(*args: Any, **options: Any) -> Any:

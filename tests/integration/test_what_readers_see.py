@@ -17,7 +17,7 @@ from messaging.service.delete import delete
 from messaging.service.recall import recall
 from tests.integration.log_in_redis import values
 from tests.integration.scene import Scene
-from tests.integration.service import Service, User, listed
+from tests.integration.service import Service, User, listed, with_settings
 from tests.messages import make_message
 
 
@@ -33,6 +33,16 @@ class TestARecall:
         forget()
         assert bob.read(message_id).data["content"] == ""
         assert Message.objects.get(pk=message_id).content == ""
+
+    @with_settings(consumer_batch=1)
+    async def test_comes_before_its_own_record_into_the_database(self, scene: Scene) -> None:
+        alice, bob = next(scene.pairs)
+        message_id = await scene.sent(alice, bob, "secret")
+        await recall(scene.backends, message_id, user_id=alice)
+        scene.forget()
+        assert await scene.consumer.step() == 1  # of two: readers may have the database alone now
+        assert [row.content for row in await scene.rows(message_id)] == [""]
+        assert await scene.consumer.step() == 1
 
     def test_is_shown_alike_out_of_redis_and_out_of_the_database(
         self, service: Service, alice: User, bob: User, forget: Callable[[], None]
