@@ -8,10 +8,11 @@ number of repeats and any detour through compensation end in the same row (see `
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from messaging.errors import PoisonRecord
 
@@ -49,8 +50,7 @@ class Action(StrEnum):
     RECALL = "RECALL"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message as every layer knows it; times are milliseconds since 1970 (UTC)."""
 
     id: int
@@ -100,8 +100,8 @@ def hash_body(
     at_user_ids: tuple[int, ...],
 ) -> str:
     """What makes two sends with one clientMsgId the same send: 32 hexadecimal digits."""
-    body = json.dumps([to_id, int(chat_type), int(msg_type), content, url, at_user_ids])
-    return hashlib.blake2b(body.encode(), digest_size=16).hexdigest()
+    body = _encode((to_id, chat_type, msg_type, content, url, at_user_ids))
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
 def is_same(one: Message, other: Message) -> bool:
@@ -130,124 +130,137 @@ def join(one: Message, other: Message) -> Message:
 
 # --- codec ----------------------------------------------------------------------------------
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=ID_MAX)]
 
-def to_record(message: Message) -> dict[str, Any]:
+
+class _Record(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     """The JSON form of a message in Redis and in the log; ids are strings (2^53 is too small).
 
     The order of keys is fixed and no whitespace is written: the scripts of the cache find
     `"status":"…"`, `"persistStatus":"…"` and `"seq":…` in the encoded text. A quote inside a JSON
     string is always escaped, so no content can imitate them.
     """
-    return {
-        "messageId": str(message.id),
-        "conversationId": message.conversation_id,
-        "seq": message.seq,
-        "persistStatus": message.persist_status.value,
-        "status": message.status.name,
-        "recallTime": message.recall_time,
-        "sendTime": message.send_time,
-        "fromUserId": str(message.from_user_id),
-        "toId": str(message.to_id),
-        "chatType": int(message.chat_type),
-        "msgType": int(message.msg_type),
-        "clientMsgId": message.client_msg_id,
-        "bodyHash": message.body_hash,
-        "url": message.url,
-        "atUserIds": [str(user_id) for user_id in message.at_user_ids],
-        "content": message.content,
-    }
+
+    message_id: str
+    conversation_id: str
+    seq: _Count | None
+    persist_status: str = ""
+    status: Literal["NORMAL", "RECALLED"]
+    recall_time: _Count | None
+    send_time: _Count
+    from_user_id: str
+    to_id: str
+    chat_type: ChatType
+    msg_type: MsgType
+    client_msg_id: str | None
+    body_hash: str
+    url: str | None
+    at_user_ids: list[str]
+    content: str
 
 
-def encode_message(message: Message) -> str:
-    return json.dumps(to_record(message), ensure_ascii=False, separators=(",", ":"))
+class _Event(_Record, rename="camel", kw_only=True, gc=False):
+    v: int
+    action: Literal["PERSIST", "RECALL"]
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_record = msgspec.json.Decoder(_Record).decode
+_decode_event = msgspec.json.Decoder(_Event).decode
+
+
+def _to_record(message: Message, seq: int | None) -> _Record:
+    return _Record(
+        message_id=str(message.id),
+        conversation_id=message.conversation_id,
+        seq=seq,
+        persist_status="PENDING" if seq is None else "PERSISTED",
+        status="RECALLED" if message.is_recalled else "NORMAL",
+        recall_time=message.recall_time,
+        send_time=message.send_time,
+        from_user_id=str(message.from_user_id),
+        to_id=str(message.to_id),
+        chat_type=message.chat_type,
+        msg_type=message.msg_type,
+        client_msg_id=message.client_msg_id,
+        body_hash=message.body_hash,
+        url=message.url,
+        at_user_ids=[str(user_id) for user_id in message.at_user_ids],
+        content=message.content,
+    )
+
+
+_EVENT_BEGINS = {
+    action: b'{"v":%d,"action":"%b",' % (VERSION, action.value.encode()) for action in Action
+}
+
+
+def encode_message(message: Message) -> bytes:
+    return _encode(_to_record(message, message.seq))
 
 
 def encode_event(message: Message) -> bytes:
     """The log's value for this state: PERSIST for a NORMAL message, RECALL for a tombstone."""
+    return as_event(_encode(_to_record(message, None)), message)
+
+
+def as_event(text: bytes, message: Message) -> bytes:
+    """The log's value for a message without a `seq` whose encoded text is at hand."""
     action = Action.RECALL if message.is_recalled else Action.PERSIST
-    record = {"v": VERSION, "action": action.value, **to_record(replace(message, seq=None))}
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+    return _EVENT_BEGINS[action] + text[1:]
 
 
 def decode_message(text: str | bytes) -> Message:
     """Read what `encode_message` wrote; raises PoisonRecord for anything else."""
-    return _from_record(_load(text))
+    try:
+        return _from_record(_decode_record(text))
+    except (ValueError, RecursionError) as error:
+        raise PoisonRecord(f"{error!s:.120}") from error
 
 
 def decode_event(value: bytes | None) -> Message:
     """Read the log's value; raises PoisonRecord with the reason, whatever the bytes are."""
     if not value:
         raise PoisonRecord("empty value")
-    record = _load(value)
-    if record.get("v") != VERSION:
-        raise PoisonRecord(f"unknown version {record.get('v')!r:.40}")
-    message = _from_record(record)
-    expected = Action.RECALL if message.is_recalled else Action.PERSIST
-    if record.get("action") != expected.value:
-        raise PoisonRecord(f"action {record.get('action')!r:.40} does not fit the status")
-    return message
-
-
-def _load(text: str | bytes) -> dict[str, Any]:
     try:
-        record = json.loads(text)
+        event = _decode_event(value)
+        message = _from_record(event)
     except (ValueError, RecursionError) as error:
-        raise PoisonRecord("not JSON") from error
-    if not isinstance(record, dict):
-        raise PoisonRecord("not a JSON object")
-    return record
-
-
-def _from_record(record: dict[str, Any]) -> Message:
-    try:
-        message = Message(
-            id=_id(record["messageId"]),
-            conversation_id=_text(record["conversationId"]),
-            from_user_id=_id(record["fromUserId"]),
-            to_id=_id(record["toId"]),
-            chat_type=ChatType(_count(record["chatType"])),
-            msg_type=MsgType(_count(record["msgType"])),
-            content=_text(record["content"]),
-            url=None if record["url"] is None else _text(record["url"]),
-            at_user_ids=tuple(_id(user_id) for user_id in _list(record["atUserIds"])),
-            client_msg_id=None if record["clientMsgId"] is None else _text(record["clientMsgId"]),
-            body_hash=_text(record["bodyHash"]),
-            send_time=_count(record["sendTime"]),
-            status=Status[record["status"]],
-            recall_time=None if record["recallTime"] is None else _count(record["recallTime"]),
-            seq=None if record["seq"] is None else _count(record["seq"]),
-        )
-    except KeyError as error:
-        raise PoisonRecord(f"missing or unknown: {error}") from error
-    except (TypeError, ValueError) as error:
-        raise PoisonRecord(f"wrong type or range: {error!s:.120}") from error
-    if message.is_recalled != (message.recall_time is not None):
-        raise PoisonRecord("status and recall time disagree")
+        raise PoisonRecord(f"{error!s:.120}") from error
+    if event.v != VERSION:
+        raise PoisonRecord(f"unknown version {event.v}")
+    if (event.action == "RECALL") != message.is_recalled:
+        raise PoisonRecord(f"action {event.action} does not fit the status")
     return message
 
 
-def _id(value: object) -> int:
-    if not isinstance(value, str) or not value.isascii() or not value.isdigit() or len(value) > 19:
+def _from_record(record: _Record) -> Message:
+    """Raises ValueError for what the types alone do not refuse."""
+    is_recalled = record.status == "RECALLED"
+    if is_recalled != (record.recall_time is not None):
+        raise ValueError("status and recall time disagree")
+    return Message(
+        id=_id(record.message_id),
+        conversation_id=record.conversation_id,
+        from_user_id=_id(record.from_user_id),
+        to_id=_id(record.to_id),
+        chat_type=record.chat_type,
+        msg_type=record.msg_type,
+        content=record.content,
+        url=record.url,
+        at_user_ids=tuple(map(_id, record.at_user_ids)) if record.at_user_ids else (),
+        client_msg_id=record.client_msg_id,
+        body_hash=record.body_hash,
+        send_time=record.send_time,
+        status=Status.RECALLED if is_recalled else Status.NORMAL,
+        recall_time=record.recall_time,
+        seq=record.seq,
+    )
+
+
+def _id(digits: str) -> int:
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 19:
         raise ValueError("an id is a string of digits")
-    if not 1 <= (number := int(value)) <= ID_MAX:
+    if not 1 <= (number := int(digits)) <= ID_MAX:
         raise ValueError("an id is 1 to 2^63-1")
     return number
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise TypeError("a list expected")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("text expected")
-    value.encode()  # a lone surrogate is refused here rather than by the database
-    return value
-
-
-def _count(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= ID_MAX:
-        raise ValueError("a whole number from 0 expected")
-    return value

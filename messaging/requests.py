@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
+
+import msgspec
 
 from messaging import inputs
 from messaging.conf import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_PAGED_MESSAGES
@@ -31,8 +32,7 @@ class Ack(StrEnum):
     STORE = "store"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendRequest:
+class SendRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     chat_type: ChatType
     target_id: int  # the receiver in a private chat, the group in a group chat
     msg_type: MsgType
@@ -43,8 +43,7 @@ class SendRequest:
     ack: Ack
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryRequest:
+class HistoryRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`page` counts from 1 and is None when `before_id` leads."""
 
     chat_type: ChatType
@@ -54,8 +53,7 @@ class HistoryRequest:
     before_id: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A user name in Unicode's NFKC form, as Django keeps it, and a password as it was sent."""
 
     username: str

@@ -40,7 +40,13 @@ class Accepting(RedisClient):
         details = len(names) + 1
         names += [keys.detail(m.id) for m in messages]
         claims = len(names) + 1
-        arguments: list[str | int] = [owner, self._worker_lease_ms, len(messages), details, claims]
+        arguments: list[str | bytes | int] = [
+            owner,
+            self._worker_lease_ms,
+            len(messages),
+            details,
+            claims,
+        ]
         for message in messages:
             claim = ""
             if message.client_msg_id is not None:

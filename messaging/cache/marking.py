@@ -32,12 +32,12 @@ class Marking(RedisClient):
             return
         tails, places = keys.tails((m.conversation_id for m in messages), after=len(_MARKS))
         names = _MARKS + tails
-        arguments: list[str | int] = [len(messages), len(names) + 1]
+        arguments: list[bytes | int] = [len(messages), len(names) + 1]
         for message in messages:
             if message.seq is None:
                 raise ValueError(f"message {message.id} has no seq: it is no row of the store")
             names += (keys.detail(message.id), keys.cancel(message.id))
-            tombstone = encode_message(message) if message.is_recalled else ""
+            tombstone = encode_message(message) if message.is_recalled else b""
             arguments += (message.id, places[message.conversation_id], message.seq, tombstone)
         await self._run(MARK_STORED, names, arguments)
 

@@ -66,7 +66,7 @@ class Reading(RedisClient):
         base: int,
     ) -> None:
         names = [keys.tail(conversation_id), keys.loaded(conversation_id), keys.PENDING]
-        arguments: list[str | int] = [token, floor, base]
+        arguments: list[str | bytes | int] = [token, floor, base]
         for message in sorted(messages, key=lambda message: message.id):
             names += (keys.detail(message.id), keys.cancel(message.id))
             arguments += (message.id, encode_message(message))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from messaging.errors import (
     BackendError,
@@ -30,8 +32,7 @@ FIRST_LOOK_S = 0.01
 LAST_LOOK_S = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a sender is told; for a repeated send, of the first one."""
 
     message_id: int

@@ -8,10 +8,10 @@ until the commit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from msgspec.structs import replace
 
 from messaging.errors import BadData
 from messaging.events import Message, is_same, join

@@ -8,7 +8,9 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message, PersistStatus, join

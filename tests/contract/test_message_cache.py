@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import redis
+from msgspec import structs
 
 from messaging.cache import RedisMessageCache
 from messaging.conf import Settings
@@ -73,7 +74,7 @@ RunOut = Callable[[], None]
 
 
 def stored(message: Message, seq: int) -> Message:
-    return replace(message, seq=seq)
+    return structs.replace(message, seq=seq)
 
 
 def rows(*numbers: int) -> list[Message]:
@@ -192,7 +193,7 @@ class TestAccept:
         self, cache: MessageCache
     ) -> None:
         large = [2**53, 2**53 + 1, 2**63 - 1, 2**63 - 2, 9, 10, 99, 100, 1]
-        await cache.accept([replace(make_message(1), id=i) for i in large], None)
+        await cache.accept([structs.replace(make_message(1), id=i) for i in large], None)
 
         seen = (await window(cache)).messages
 
@@ -230,7 +231,7 @@ class TestAccept:
         assert await one(cache, message) is None
         assert await cache.pending_count() == 0
         assert await listed(cache) == []
-        assert await cache.accept([replace(message, id=FIRST_ID + 2)], None) == [None]
+        assert await cache.accept([structs.replace(message, id=FIRST_ID + 2)], None) == [None]
 
     async def test_takes_a_worker_id_again_that_redis_forgot(self, cache: MessageCache) -> None:
         await cache.accept([make_message(1)], LEASE)
@@ -1028,7 +1029,7 @@ class TestLife:
 class TestPending:
     async def test_lists_the_oldest_first_up_to_a_moment(self, cache: MessageCache) -> None:
         times = {3: 1_000, 1: 2_000, 2: 2_000, 4: 3_000}
-        messages = [replace(make_message(n), send_time=time) for n, time in times.items()]
+        messages = [structs.replace(make_message(n), send_time=time) for n, time in times.items()]
         await cache.accept(messages, None)
 
         found = await cache.pending(before_ms=3_000, limit=10)
@@ -1041,7 +1042,7 @@ class TestPending:
     async def test_is_walked_without_holes_or_repeats(
         self, cache: MessageCache, limit: int
     ) -> None:
-        messages = [replace(make_message(n), send_time=1_000 + n // 6) for n in range(20)]
+        messages = [structs.replace(make_message(n), send_time=1_000 + n // 6) for n in range(20)]
         await cache.accept(messages, None)
 
         walked: list[PendingEntry] = []
@@ -1077,7 +1078,7 @@ class TestPending:
         assert await cache.retry([first, second]) == {first.id: 0, second.id: 2}
         assert await cache.attempts([first.id, second.id, 5]) == {first.id: 0, second.id: 2, 5: 0}
         assert await cache.attempts([]) == {}
-        await cache.accept([replace(first, id=FIRST_ID + 3)], None)
+        await cache.accept([structs.replace(first, id=FIRST_ID + 3)], None)
         assert await listed(cache) == [3, 2, 1]
 
 
@@ -1132,7 +1133,7 @@ class TestNothing:
             lambda: cache.accept([message], None),
             lambda: cache.get([1]),
             lambda: cache.mark_stored([stored(message, 1)]),
-            lambda: cache.mark_folded({2: replace(message, client_msg_id="k")}),
+            lambda: cache.mark_folded({2: structs.replace(message, client_msg_id="k")}),
             lambda: cache.park([message]),
             lambda: cache.claim_recall(1, 1),
             lambda: cache.release_recall(1, 1),

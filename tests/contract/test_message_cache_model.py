@@ -7,11 +7,12 @@ the cache in memory and over a real Redis. The model says after every step what 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import redis
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from messaging.cache import RedisMessageCache
 from messaging.conf import Settings

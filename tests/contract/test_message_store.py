@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from messaging import models
 from messaging.conf import settings as messaging_settings
@@ -51,7 +52,7 @@ async def applied(store: MessageStore, messages: Sequence[Message]) -> ApplyResu
 
 
 def without_seq(messages: Sequence[Message]) -> list[Message]:
-    return [replace(message, seq=None) for message in messages]
+    return [structs.replace(message, seq=None) for message in messages]
 
 
 class TestApply:
@@ -96,7 +97,7 @@ class TestApply:
 
         await store.apply([message])
 
-        assert await store.get([message.id]) == {message.id: replace(message, seq=1)}
+        assert await store.get([message.id]) == {message.id: structs.replace(message, seq=1)}
 
     @pytest.mark.parametrize(
         "content",
@@ -136,12 +137,12 @@ class TestApply:
     ) -> None:
         first = make_message(1, client_msg_id="k")
         foreign = [
-            replace(first, from_user_id=8),
-            replace(first, conversation_id="8_9"),
-            replace(first, send_time=first.send_time + 1),
-            replace(first, client_msg_id="l"),
-            replace(first, body_hash="0" * 32).recalled(5),
-            replace(first, client_msg_id=None).recalled(5),
+            structs.replace(first, from_user_id=8),
+            structs.replace(first, conversation_id="8_9"),
+            structs.replace(first, send_time=first.send_time + 1),
+            structs.replace(first, client_msg_id="l"),
+            structs.replace(first, body_hash="0" * 32).recalled(5),
+            structs.replace(first, client_msg_id=None).recalled(5),
         ]
         stored = (await store.apply([first])).rows
 
@@ -163,7 +164,7 @@ class TestRecall:
 
         (row,) = (await store.apply([message.recalled(77)])).rows
 
-        assert row == replace(message.recalled(77), seq=1)
+        assert row == structs.replace(message.recalled(77), seq=1)
         assert (await store.get([message.id]))[message.id] == row
 
     async def test_before_its_message_gets_a_place_and_is_not_undone(
@@ -174,7 +175,7 @@ class TestRecall:
         (tombstone,) = (await store.apply([message.recalled(77)])).rows
         (row,) = (await store.apply([message])).rows
 
-        assert tombstone == row == replace(message.recalled(77), seq=1)
+        assert tombstone == row == structs.replace(message.recalled(77), seq=1)
         assert await store.find_claims([(1, "k")]) == {
             (1, "k"): Claim(message.id, message.body_hash)
         }
@@ -190,12 +191,14 @@ class TestRecall:
         self, store: MessageStore
     ) -> None:
         message = make_message(1)
-        strange = replace(message.recalled(7), content="secret", url="/secret")
+        strange = structs.replace(message.recalled(7), content="secret", url="/secret")
 
         await store.apply([strange])
         await store.apply([strange, make_message(2)])
 
-        assert (await store.get([message.id]))[message.id] == replace(message.recalled(7), seq=1)
+        assert (await store.get([message.id]))[message.id] == structs.replace(
+            message.recalled(7), seq=1
+        )
 
 
 class TestKeys:
@@ -216,8 +219,8 @@ class TestKeys:
 
         result = await store.apply([*repeats, first])
 
-        assert result.rows == (replace(first, seq=1),)
-        assert result.folded == {repeat.id: replace(first, seq=1) for repeat in repeats}
+        assert result.rows == (structs.replace(first, seq=1),)
+        assert result.folded == {repeat.id: structs.replace(first, seq=1) for repeat in repeats}
 
     async def test_fold_another_body_too(self, store: MessageStore) -> None:
         first = make_message(1, client_msg_id="k")
@@ -225,7 +228,7 @@ class TestKeys:
 
         result = await store.apply([first, other])
 
-        assert result.folded == {other.id: replace(first, seq=1)}
+        assert result.folded == {other.id: structs.replace(first, seq=1)}
         assert (await store.tail("1_3", limit=9)).total == 0
 
     async def test_are_a_senders_own_and_compared_byte_for_byte(self, store: MessageStore) -> None:
@@ -248,7 +251,7 @@ class TestKeys:
 
         result = await store.apply([repeat.recalled(7)])
 
-        tombstone = replace(first.recalled(7), seq=1)
+        tombstone = structs.replace(first.recalled(7), seq=1)
         assert result.folded == {repeat.id: tombstone}
         assert result.rows == (tombstone,)
         assert await store.get([first.id]) == {first.id: tombstone}
@@ -261,7 +264,7 @@ class TestKeys:
 
         result = await store.apply([first, other.recalled(7)])
 
-        assert result.rows == (replace(first, seq=1),)
+        assert result.rows == (structs.replace(first, seq=1),)
 
 
 class TestReading:
@@ -445,7 +448,7 @@ async def test_any_order_repeat_and_omission_ends_in_the_join(
 
 def moved(message: Message, shift: int) -> Message:
     from_user_id, to_id = message.from_user_id + shift, message.to_id + shift
-    return replace(
+    return structs.replace(
         message,
         id=message.id + shift,
         from_user_id=from_user_id,

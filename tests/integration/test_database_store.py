@@ -12,6 +12,7 @@ import pytest
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
+from msgspec import structs
 
 from messaging.conf import settings
 from messaging.database_threads import DatabaseThreads
@@ -62,7 +63,7 @@ class TestStatements:
         assert self.count(batch) == 7
         assert self.count(batch) == 3  # known already: lock, look, nothing to do
         assert self.count([m.recalled(9) for m in batch]) == 4
-        assert self.count([replace(m, id=m.id + 1_000) for m in batch]) == 6  # repeats
+        assert self.count([structs.replace(m, id=m.id + 1_000) for m in batch]) == 6  # repeats
 
     def test_stay_below_the_packet_limit(self) -> None:
         batch = [make_message(n, content="\\" * 5_000, url="/" + "𝒳" * 2_047) for n in range(500)]
@@ -85,11 +86,13 @@ class TestStatements:
     def test_never_take_a_recall_back(self) -> None:
         message = make_message(1)
         tables = Tables(connection)
-        tables.insert_messages([replace(message.recalled(9), seq=1)])
+        tables.insert_messages([structs.replace(message.recalled(9), seq=1)])
 
-        tables.raise_messages([replace(message, seq=2)])
+        tables.raise_messages([structs.replace(message, seq=2)])
 
-        assert tables.messages([message.id]) == {message.id: replace(message.recalled(9), seq=1)}
+        assert tables.messages([message.id]) == {
+            message.id: structs.replace(message.recalled(9), seq=1)
+        }
 
     def test_never_move_a_conversation_back(self) -> None:
         tables = Tables(connection)
@@ -141,13 +144,13 @@ class TestBadData:
     @pytest.mark.parametrize(
         "bad",
         [
-            replace(make_message(1), content="lone \ud800 surrogate"),
-            replace(make_message(1), id=ID_MAX + 1),
-            replace(make_message(1), url="/" * 2_049),
-            replace(make_message(1), client_msg_id="k" * 65),
-            replace(make_message(1), conversation_id="1" * 65),
-            replace(make_message(1), at_user_ids=tuple([ID_MAX] * 200)),
-            replace(make_message(1), body_hash="0" * 33),
+            structs.replace(make_message(1), content="lone \ud800 surrogate"),
+            structs.replace(make_message(1), id=ID_MAX + 1),
+            structs.replace(make_message(1), url="/" * 2_049),
+            structs.replace(make_message(1), client_msg_id="k" * 65),
+            structs.replace(make_message(1), conversation_id="1" * 65),
+            structs.replace(make_message(1), at_user_ids=tuple([ID_MAX] * 200)),
+            structs.replace(make_message(1), body_hash="0" * 33),
         ],
     )
     async def test_is_refused_with_its_whole_batch(
@@ -162,7 +165,7 @@ class TestBadData:
         self, store: DatabaseStore
     ) -> None:
         await store.apply([make_message(1)])
-        lookalike = replace(make_message(2), conversation_id="1_2 ")
+        lookalike = structs.replace(make_message(2), conversation_id="1_2 ")
         try:
             await store.apply([lookalike])
         except BadData:

@@ -9,11 +9,11 @@ import signal
 import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from messaging.cache import RedisMessageCache
 from messaging.conf import Settings

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from messaging import wiring
 from messaging.ids import NODE_SHIFT

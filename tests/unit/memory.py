@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from messaging.conf import Settings
 from messaging.events import ChatType, Message, MsgType
 from messaging.ids import SnowflakeIdGenerator, WorkerLease, time_of_id
@@ -127,18 +129,20 @@ def to_bob(content: str = "hello", **changes: object) -> SendRequest:
         client_msg_id=None,
         ack=Ack.LOG,
     )
-    return replace(request, **changes)  # type: ignore[arg-type]
+    return structs.replace(request, **changes)  # type: ignore[arg-type]
 
 
 def to_group(content: str = "hello", **changes: object) -> SendRequest:
-    return replace(to_bob(content), **{"chat_type": ChatType.GROUP, "target_id": GROUP} | changes)
+    return structs.replace(
+        to_bob(content), **{"chat_type": ChatType.GROUP, "target_id": GROUP} | changes
+    )
 
 
 def with_bob(**changes: object) -> HistoryRequest:
     request = HistoryRequest(
         chat_type=ChatType.PRIVATE, target_id=BOB, size=20, page=None, before_id=None
     )
-    return replace(request, **changes)  # type: ignore[arg-type]
+    return structs.replace(request, **changes)  # type: ignore[arg-type]
 
 
 _numbers = itertools.count(1)
@@ -146,4 +150,4 @@ _numbers = itertools.count(1)
 
 def message(content: str = "hello", **changes: object) -> Message:
     """A message from alice to bob, each with an id of its own; `client_msg_id` may be given."""
-    return replace(make_message(next(_numbers), content=content), **changes)  # type: ignore[arg-type]
+    return structs.replace(make_message(next(_numbers), content=content), **changes)  # type: ignore[arg-type]

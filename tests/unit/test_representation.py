@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from messaging.api.representation import present_message, present_page, present_receipt
 from messaging.events import ChatType, Message, MsgType, PersistStatus
@@ -30,7 +31,7 @@ SENT = Message(
 
 
 def test_a_private_message_has_every_field() -> None:
-    assert present_message(replace(SENT, seq=7), viewer_id=ALICE) == {
+    assert present_message(structs.replace(SENT, seq=7), viewer_id=ALICE) == {
         "messageId": "4611686018427387905",
         "conversationId": "2_9007199254740993",
         "seq": 7,
@@ -51,7 +52,7 @@ def test_a_private_message_has_every_field() -> None:
 
 
 def test_a_group_message_has_a_group_in_place_of_a_receiver() -> None:
-    sent = replace(SENT, chat_type=ChatType.GROUP, to_id=2**63 - 1, conversation_id="g7")
+    sent = structs.replace(SENT, chat_type=ChatType.GROUP, to_id=2**63 - 1, conversation_id="g7")
     shown = present_message(sent, viewer_id=BOB)
     assert (shown["toUserId"], shown["groupId"]) == (None, "9223372036854775807")
 
@@ -67,12 +68,16 @@ def test_a_client_message_id_is_its_senders_own() -> None:
 
 
 def test_nobody_mentioned_is_null() -> None:
-    assert present_message(replace(SENT, at_user_ids=()), viewer_id=BOB)["atUserIds"] is None
+    assert (
+        present_message(structs.replace(SENT, at_user_ids=()), viewer_id=BOB)["atUserIds"] is None
+    )
 
 
 @pytest.mark.parametrize("viewer_id", [ALICE, BOB])
 def test_a_recalled_message_shows_nothing_of_what_it_said(viewer_id: int) -> None:
-    half_done = replace(SENT.recalled(5), content="look", url="/cat.png", at_user_ids=(BOB,))
+    half_done = structs.replace(
+        SENT.recalled(5), content="look", url="/cat.png", at_user_ids=(BOB,)
+    )
     for tombstone in (SENT.recalled(5), half_done):
         shown = present_message(tombstone, viewer_id=viewer_id)
         assert (shown["content"], shown["url"], shown["atUserIds"]) == ("", None, None)

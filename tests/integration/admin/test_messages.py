@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from django.test import Client
+from msgspec.structs import replace
 
 from messaging import models
 from messaging.admin import message_list
