@@ -1,7 +1,7 @@
 """The front door: the one ASGI application that the web server runs.
 
 It starts and stops the message service on the server's loop, bounds every request body, and hands
-HTTP to Django. A faster way in for the hot calls belongs in `_serve`, before Django.
+the hot calls to the gateway (unless IM_GATEWAY is off) and all other HTTP to Django.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from urllib.parse import quote
 
 from a2wsgi import WSGIMiddleware
 from django.core.management.base import BaseCommand, SystemCheckError
-from django.http import HttpRequest
-from django.utils import translation
 
 from imsite import wsgi  # sets Django up, which the models behind `wiring` need
 from messaging import wiring
-from messaging.api import answers
-from messaging.conf import MAX_BODY_BYTES, settings
-from messaging.errors import ApiError, RequestTimeout
+from messaging.conf import settings
+from messaging.errors import RequestTimeout
+from messaging.gateway.answering import send_error
+from messaging.gateway.application import Gateway
+from messaging.gateway.bodies import read_body
 
 DJANGO_THREADS = 16  # each with a database connection of its own
 _django: Any = WSGIMiddleware(wsgi.application, workers=DJANGO_THREADS)
+_gateway: Gateway | None = None
 logger = logging.getLogger(__name__)
 
 Scope = dict[str, Any]
@@ -46,10 +47,12 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _live(receive: Receive, send: Send) -> None:
     """Refuse to start with settings that the system checks refuse; else start, wait and stop."""
+    global _gateway
     await receive()
     try:
         await asyncio.to_thread(BaseCommand(no_color=True).check)
         await wiring.start()
+        _gateway = Gateway(wiring.backends()) if settings().gateway else None
     except SystemCheckError as refused:
         await send({"type": "lifespan.startup.failed", "message": str(refused)})
         return
@@ -59,6 +62,7 @@ async def _live(receive: Receive, send: Send) -> None:
         return
     await send({"type": "lifespan.startup.complete"})
     await receive()
+    _gateway = None
     try:
         await wiring.stop()
     except Exception:
@@ -69,27 +73,18 @@ async def _live(receive: Receive, send: Send) -> None:
 
 
 async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
+    if _gateway is not None and (asked := _gateway.recognise(scope)) is not None:
+        await _gateway.serve(asked, receive, send)
+        return
     try:
         async with asyncio.timeout(settings().request_timeout_s):
-            body = await _read_body(receive)
+            body = await read_body(receive)
     except TimeoutError:
-        await _refuse(RequestTimeout(), scope, send)
+        languages = [text for name, text in scope["headers"] if name == b"accept-language"]
+        await send_error(RequestTimeout(), b"".join(languages), send)
         return
     if body is not None:
         await _django(_for_django(scope, len(body)), _replay(body, receive), send)
-
-
-async def _read_body(receive: Receive) -> bytes | None:
-    """The body up to one byte over the limit, which its judge behind tells; None: nobody waits."""
-    body = bytearray()
-    while len(body) <= MAX_BODY_BYTES:
-        event = await receive()
-        if event["type"] == "http.disconnect":
-            return None
-        body += event.get("body", b"")
-        if not event.get("more_body", False):
-            break
-    return bytes(body[: MAX_BODY_BYTES + 1])
 
 
 def _for_django(scope: Scope, length: int) -> Scope:
@@ -121,21 +116,3 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return event
 
     return replay
-
-
-async def _refuse(error: ApiError, scope: Scope, send: Send) -> None:
-    asked = HttpRequest()
-    asked.META["HTTP_ACCEPT_LANGUAGE"] = (
-        dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
-    )
-    with translation.override(translation.get_language_from_request(asked)):
-        body = answers.encode(answers.failure(error))
-    headers = {"Content-Type": answers.CONTENT_TYPE, **answers.headers_of(error)}
-    await send(
-        {
-            "type": "http.response.start",
-            "status": error.http_status,
-            "headers": [(name.lower().encode(), text.encode()) for name, text in headers.items()],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})

@@ -184,6 +184,7 @@ IM = Settings(
     dead_letter_topic=_str("dead_letter_topic"),
     partitions=_int("partitions"),
     consumer_group=_str("consumer_group"),
+    gateway=env.bool("IM_GATEWAY", default=_defaults.gateway),
     private_mode=_str("private_mode"),  # type: ignore[arg-type]  # `messaging.checks` judges it
     group_mode=_str("group_mode"),  # type: ignore[arg-type]
     datacenter_id=env.int("IM_DATACENTER_ID", default=-1)

@@ -33,6 +33,7 @@ class Settings:
     dead_letter_topic: str = "im-message-dead-letter"
     partitions: int = 10
     consumer_group: str = "im-message-consumer"
+    gateway: bool = True  # the hot calls are answered past Django
     private_mode: Mode = "async"
     group_mode: Mode = "sync"
     datacenter_id: int | None = None  # None: lease out of all 1,024 (datacenter, worker) pairs

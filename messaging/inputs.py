@@ -86,6 +86,8 @@ _INVISIBLE = frozenset(
     for code in range(first, last + 1)
 )
 _INVISIBLE_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+_CHAT_TYPES = {each.value: each for each in ChatType}
+_MSG_TYPES = {each.value: each for each in MsgType}
 _DIGITS = re.compile(r"[1-9][0-9]{0,18}")
 
 
@@ -109,15 +111,17 @@ def read_id(value: object) -> int:
 
 
 def read_chat_type(value: object) -> ChatType:
-    if type(value) is not int or value not in tuple(ChatType):
+    chat_type = _CHAT_TYPES.get(value) if type(value) is int else None
+    if chat_type is None:
         raise Refused(Refusal.CHAT_TYPE)
-    return ChatType(value)
+    return chat_type
 
 
 def read_msg_type(value: object) -> MsgType:
-    if type(value) is not int or value not in tuple(MsgType):
+    msg_type = _MSG_TYPES.get(value) if type(value) is int else None
+    if msg_type is None:
         raise Refused(Refusal.MSG_TYPE)
-    return MsgType(value)
+    return msg_type
 
 
 def read_text(value: object) -> str:
@@ -126,8 +130,10 @@ def read_text(value: object) -> str:
         raise Refused(Refusal.NOT_TEXT)
     if "\0" in value:
         raise Refused(Refusal.NUL)
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise Refused(Refusal.SURROGATE)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise Refused(Refusal.SURROGATE) from error
     return value
 
 

@@ -95,6 +95,13 @@ async def start() -> None:
     await _lease(_runtime)
 
 
+def backends() -> Backends:
+    """What `start` has built; for calls on its loop alone."""
+    if _runtime is None:
+        raise RuntimeError("this process has no runtime")
+    return _runtime.backends
+
+
 async def stop() -> None:
     """The end of what `start` began."""
     global _runtime

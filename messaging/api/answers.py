@@ -6,9 +6,9 @@ language that Django has active; codes never change.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
+import msgspec
 from django.utils.translation import gettext
 
 from messaging.errors import ApiError, InvalidInput
@@ -44,7 +44,7 @@ def headers_of(error: ApiError) -> dict[str, str]:
 
 def encode(answer: Answer) -> bytes:
     """JSON in UTF-8, without whitespace and without escapes that are not needed."""
-    return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return msgspec.json.encode(answer)
 
 
 def _answer(code: int, message: str, data: object) -> Answer:

@@ -31,7 +31,7 @@ class Principal:
 class BearerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Principal, None] | None:
         """None without a bearer token; raises TokenExpired for one that is not good any more."""
-        token = _bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))
+        token = bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))
         if token is None:
             return None
         user_id = user_id_of(open_token(AccessToken, token))
@@ -63,6 +63,7 @@ def user_id_of(token: Token) -> int:
         raise TokenExpired from error
 
 
-def _bearer_token(header: str) -> str | None:
+def bearer_token(header: str) -> str | None:
+    """The token of an `Authorization` header; None where it is of another kind or missing."""
     scheme, _, token = header.strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None

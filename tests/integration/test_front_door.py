@@ -186,12 +186,13 @@ def test_a_failure_is_noted_and_told_without_its_trace(
         raise ZeroDivisionError("a secret")
 
     monkeypatch.setattr("messaging.api.messages.fetch", fail)
-    with caplog.at_level(logging.ERROR, "messaging.api.envelope"):
+    monkeypatch.setattr("messaging.gateway.calls.fetch", fail)
+    with caplog.at_level(logging.ERROR):
         answer = alice.read(9)
     assert (answer.status, answer.code, answer.data) == (500, 500, None)
     assert b"secret" not in answer.content
     assert b"Traceback" not in answer.content
-    (noted,) = [record for record in caplog.records if record.name == "messaging.api.envelope"]
+    (noted,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert noted.exc_info
     assert (noted.action, noted.path) == ("request.failed", "/api/message/9")  # type: ignore[attr-defined]
 
@@ -216,6 +217,6 @@ def test_a_failure_outside_the_views_is_told_in_the_envelope(
         raise ZeroDivisionError("a secret")
 
     monkeypatch.setattr("django.middleware.locale.LocaleMiddleware.process_request", fail)
-    answer = service.anybody.get("/api/message/9")
+    answer = service.anybody.get("/api/nothing")
     assert (answer.status, answer.code) == (500, 500)
     assert b"secret" not in answer.content

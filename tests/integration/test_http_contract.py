@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+import redis
 
 from messaging.ids import time_of_id
 from tests.integration.http_client import Answer
@@ -476,12 +477,12 @@ class TestAnswers:
             assert refused(answer, 404, 3002)
         assert refused(alice.client.get("/api/message/9", format="xml"), 404, 3002)
 
-    @with_settings(request_timeout_s=1e-9)
-    def test_come_in_bounded_time(self, service: Service) -> None:
-        from rest_framework_simplejwt.tokens import AccessToken
-
-        token = AccessToken()
-        token["user_id"] = "1"
-        headers = {"Authorization": f"Bearer {token}"}
-        answer = service.anybody.call("GET", "/api/message/9", headers=headers)
-        assert refused(answer, 503, 5030)
+    @with_settings(request_timeout_s=0.5, redis_timeout_s=30)
+    def test_come_in_bounded_time(self, alice: User, bob: User, redis_url: str) -> None:
+        message_id = alice.sent(bob)
+        with redis.Redis.from_url(redis_url) as client:
+            client.client_pause(5_000)
+            started_s = time.monotonic()
+            assert refused(alice.read(message_id), 503, 5030)
+            assert time.monotonic() - started_s < 3
+            client.client_unpause()

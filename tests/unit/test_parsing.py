@@ -40,7 +40,7 @@ def test_the_last_of_two_equal_keys_counts() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        *(b"", b" ", b"{", b'{"a":}', b"{'a': 1}", b'{"a": 1,}', b'{"a": 1} x', b"\xef\xbb\xbf{}"),
+        *(b" ", b"{", b'{"a":}', b"{'a': 1}", b'{"a": 1,}', b'{"a": 1} x', b"\xef\xbb\xbf{}"),
         *(b'{"a": NaN}', b'{"a": Infinity}', b'{"a": -Infinity}', b'{"a": 01}', b'{"a": +1}'),
         *(b'{"a": "\n"}', b'{"a": "\x00"}', b'{"a": "\\x"}', b"a=1&b=2", b"<a/>"),
         *(b'{"a": "\xff"}', b'{"a": "\xed\xa0\x80"}', '{"a": "é"}'.encode("latin-1")),
@@ -49,6 +49,10 @@ def test_the_last_of_two_equal_keys_counts() -> None:
 )
 def test_what_is_not_json_in_utf_8_is_refused(body: bytes) -> None:
     assert refusal_of(body) == Refusal.BODY_NOT_JSON
+
+
+def test_no_body_lacks_every_field() -> None:
+    assert decode_object(b"") == {}
 
 
 @pytest.mark.parametrize("body", [b"[]", b'[{"a": 1}]', b'"a"', b"1", b"null", b"true"])

@@ -1,0 +1,110 @@
+"""From an ASGI request to its answer, for the calls of `calls`. Run by the front door."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from messaging.api.representation import Json
+from messaging.errors import ApiError, RequestTimeout, ServerError, TemporarilyUnavailable
+from messaging.gateway import calls
+from messaging.gateway.answering import Send, send_error, send_success
+from messaging.gateway.bodies import Receive, read_body
+from messaging.gateway.calls import Asked, Call
+from messaging.gateway.deadlines import Deadlines
+from messaging.gateway.tokens import TokenCache
+from messaging.service.backends import Backends
+
+logger = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+
+_CALLS: dict[tuple[str, str], Call] = {
+    ("POST", "/api/message/send"): calls.send_message,
+    ("POST", "/api/message/recall"): calls.recall_message,
+    ("POST", "/api/message/delete"): calls.delete_named_message,
+    ("GET", "/api/message/history"): calls.get_history,
+}
+_CALLS_BY_ID: dict[str, Call] = {"GET": calls.get_message, "DELETE": calls.delete_message}
+_BY_ID = "/api/message/"
+_READ_HEADERS = frozenset({b"host", b"authorization", b"accept-language"})
+_PLAIN_QUERY = re.compile(rb"[A-Za-z]+=[A-Za-z0-9]+(?:&[A-Za-z]+=[A-Za-z0-9]+)*")
+
+
+class Gateway:
+    """Answers the calls that it knows. Belongs to one event loop."""
+
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
+        self._tokens = TokenCache()
+        self._deadlines = Deadlines(backends.settings.request_timeout_s)
+        self._allowed_hosts = tuple(settings.ALLOWED_HOSTS)
+
+    def recognise(self, scope: Scope) -> Asked | None:
+        """What a request asks for, if it is one of the gateway's calls and of a plain form.
+
+        Whatever is unusual about the path, the query or the headers is left to Django to judge.
+        """
+        method, path, query = scope["method"], scope["path"], scope["query_string"]
+        path_id = ""
+        call = _CALLS.get((method, path))
+        if call is None:
+            path_id = path.removeprefix(_BY_ID)
+            call = _CALLS_BY_ID.get(method)
+            if call is None or not (path_id != path and path_id.isascii() and path_id.isdigit()):
+                return None
+        if query and not _PLAIN_QUERY.fullmatch(query):
+            return None
+        headers: dict[bytes, bytes] = {}
+        for name, value in scope["headers"]:
+            if name in _READ_HEADERS:
+                if name in headers:
+                    return None
+                headers[name] = value
+        if not _is_allowed(headers.get(b"host", b""), self._allowed_hosts):
+            return None
+        return Asked(call, headers, path, path_id, query.decode())
+
+    async def serve(self, asked: Asked, receive: Receive, send: Send) -> None:
+        """Read the body of a recognised request, run its call and send what comes of it."""
+        languages = asked.headers.get(b"accept-language", b"")
+        try:
+            body = await self._deadlines.run(read_body(receive))
+        except TimeoutError:
+            await send_error(RequestTimeout(), languages, send)
+            return
+        if body is None:
+            return
+        asked.body = body
+        try:
+            data = await self._deadlines.run(self._call(asked))
+        except ApiError as error:
+            await send_error(error, languages, send)
+        except TimeoutError:
+            await send_error(TemporarilyUnavailable(), languages, send)
+        except Exception:
+            logger.exception(
+                "a request failed",
+                extra={"action": "request.failed", "path": asked.path},
+            )
+            await send_error(ServerError(), languages, send)
+        else:
+            await send_success(data, send)
+
+    async def _call(self, asked: Asked) -> Json:
+        authorization = asked.headers.get(b"authorization", b"")
+        asked.user_id = await self._tokens.user_of(authorization, self._backends.directory)
+        return await asked.call(self._backends, asked)
+
+
+@lru_cache(maxsize=1_024)
+def _is_allowed(host: bytes, allowed_hosts: Sequence[str]) -> bool:
+    """As Django judges a host, its name for development apart."""
+    domain, _port = split_domain_port(host.decode("latin-1"))
+    return bool(domain) and validate_host(domain, allowed_hosts)

@@ -1,0 +1,80 @@
+"""The calls that the gateway answers: each parses, runs one use case and represents the result."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from messaging.api.parsing import decode_object
+from messaging.api.representation import Json, present_message, present_page, present_receipt
+from messaging.requests import (
+    parse_history,
+    parse_message_id,
+    parse_message_reference,
+    parse_send,
+)
+from messaging.service.backends import Backends
+from messaging.service.delete import delete
+from messaging.service.fetch import fetch
+from messaging.service.history import history
+from messaging.service.recall import recall
+from messaging.service.send import send
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request: the call that it is, and what that needs to know of it."""
+
+    call: Call
+    headers: Mapping[bytes, bytes]
+    path: str
+    path_id: str
+    query_string: str
+    body: bytes = b""
+    user_id: int = 0
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The fields of a plain query; of a repeated one the last value counts."""
+        pairs = (pair.partition("=") for pair in self.query_string.split("&") if pair)
+        return {name: value for name, _, value in pairs}
+
+
+Call = Callable[[Backends, Asked], Awaitable[Json]]
+
+
+async def send_message(backends: Backends, asked: Asked) -> Json:
+    wanted = parse_send(decode_object(asked.body))
+    return present_receipt(await send(backends, wanted, sender_id=asked.user_id))
+
+
+async def recall_message(backends: Backends, asked: Asked) -> Json:
+    message_id = parse_message_reference(decode_object(asked.body))
+    tombstone = await recall(backends, message_id, user_id=asked.user_id)
+    return {"messageId": str(message_id), "recallTime": tombstone.recall_time}
+
+
+async def delete_named_message(backends: Backends, asked: Asked) -> Json:
+    return await _delete(
+        backends, parse_message_reference(decode_object(asked.body)), user_id=asked.user_id
+    )
+
+
+async def delete_message(backends: Backends, asked: Asked) -> Json:
+    return await _delete(backends, parse_message_id(asked.path_id), user_id=asked.user_id)
+
+
+async def get_history(backends: Backends, asked: Asked) -> Json:
+    page = await history(backends, parse_history(asked.query), reader_id=asked.user_id)
+    return present_page(page, viewer_id=asked.user_id)
+
+
+async def get_message(backends: Backends, asked: Asked) -> Json:
+    message_id = parse_message_id(asked.path_id)
+    message = await fetch(backends, message_id, reader_id=asked.user_id)
+    return present_message(message, viewer_id=asked.user_id)
+
+
+async def _delete(backends: Backends, message_id: int, *, user_id: int) -> Json:
+    await delete(backends, message_id, user_id=user_id)
+    return {"messageId": str(message_id)}

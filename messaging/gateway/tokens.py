@@ -1,0 +1,52 @@
+"""Who asks, out of a token that was checked before. Used by the gateway on its event loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rest_framework_simplejwt.tokens import AccessToken
+
+from messaging.api.authentication import bearer_token, open_token, user_id_of
+from messaging.errors import AuthenticationRequired, TokenExpired
+from messaging.ports import Directory
+
+MOST_TOKENS = 50_000  # about 20 MB
+
+
+@dataclass(slots=True)
+class TokenCache:
+    """Opens a token once and remembers whose it is until it expires.
+
+    That its user is still active is asked of the directory at every call, as it is at the other
+    door. The signing key is read when a token is opened: a changed key needs a new process.
+    """
+
+    now_s: Callable[[], float] = time.time
+    _known: dict[bytes, tuple[int, float]] = field(default_factory=dict)
+
+    async def user_of(self, authorization: bytes, directory: Directory) -> int:
+        """The user of an `Authorization` header.
+
+        Raises AuthenticationRequired without a bearer token, TokenExpired for one that is not good
+        any more.
+        """
+        user_id, expires_s = self._known.get(authorization) or self._open(authorization)
+        if self.now_s() >= expires_s:
+            self._known.pop(authorization, None)
+            raise TokenExpired
+        if not await directory.user_is_active(user_id):
+            raise TokenExpired
+        return user_id
+
+    def _open(self, authorization: bytes) -> tuple[int, float]:
+        encoded = bearer_token(authorization.decode("latin-1"))
+        if encoded is None:
+            raise AuthenticationRequired
+        token = open_token(AccessToken, encoded)
+        opened = (user_id_of(token), float(token["exp"]))
+        if len(self._known) >= MOST_TOKENS:
+            del self._known[next(iter(self._known))]
+        self._known[authorization] = opened
+        return opened
