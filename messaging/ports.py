@@ -50,12 +50,13 @@ class Record:
 class EventLog(Protocol):
     """The writing end of the ordered, durable log.
 
-    `append` hands records over and returns one future each, in order. A future resolves to the
-    record's Position once the log holds it durably (Kafka: acks=all), or fails with LogUnavailable
-    (it may or may not be in the log) or RecordTooLarge (it is not). Each record fails alone. Every
-    future ends within the adapter's delivery timeout, and the hand-over itself within its hand-over
-    timeout: what could not be handed over is a future that failed. There is no fire-and-forget
-    variant and no flush.
+    `append` hands records over and returns a future for each, in order. Records that travel
+    together may share one: it resolves to the Position of the first of them once the log holds them
+    all durably (Kafka: acks=all), or fails with LogUnavailable (they may or may not be in the log)
+    or RecordTooLarge (the record is not). A record that is refused fails alone. Every future ends
+    within the adapter's delivery timeout, and the hand-over itself within its hand-over timeout:
+    what could not be handed over is a future that failed. There is no fire-and-forget variant and
+    no flush.
     """
 
     async def append(

@@ -77,18 +77,25 @@ class _Form:
         return self._source.get(field) is not None
 
     def take(self, field: str, read: Callable[[object], T], *, default: D) -> T | D:
-        if not self.has(field):
+        value = self._source.get(field)
+        if value is None:
             return default
         try:
-            return read(self._source[field])
+            return read(value)
         except Refused as refused:
             self.refuse(field, refused.text)
             return default
 
     def need(self, field: str, read: Callable[[object], T], *, stand_in: T) -> T:
-        if not self.has(field):
+        value = self._source.get(field)
+        if value is None:
             self.refuse(field, Refusal.REQUIRED)
-        return self.take(field, read, default=stand_in)
+            return stand_in
+        try:
+            return read(value)
+        except Refused as refused:
+            self.refuse(field, refused.text)
+            return stand_in
 
     def refuse(self, field: str, text: Refusal) -> None:
         self._errors.setdefault(field, []).append(text)

@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import hiredis
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -20,6 +21,13 @@ from messaging.conf import Settings
 from messaging.errors import CacheUnavailable
 
 CONNECTIONS = 32
+
+
+class _PackedInC:
+    """A connection that packs commands in C, as redis-py's synchronous connections do."""
+
+    def pack_command(self, *command: str | bytes | int) -> list[bytes]:
+        return [hiredis.pack_command(command)]  # type: ignore[arg-type]  # it takes any length
 
 
 class RedisClient:
@@ -75,7 +83,7 @@ class RedisClient:
         return self._client
 
     def _pool(self) -> BlockingConnectionPool:
-        return BlockingConnectionPool.from_url(
+        pool = BlockingConnectionPool.from_url(
             self._url,
             max_connections=CONNECTIONS,
             timeout=self._timeout_s,
@@ -85,3 +93,6 @@ class RedisClient:
             protocol=2,
             driver_info=None,
         )
+        kind = pool.connection_class  # depends on the scheme
+        pool.connection_class = type(f"Packed{kind.__name__}", (_PackedInC, kind), {})
+        return pool

@@ -7,6 +7,7 @@ what makes the writing end cheap. Used by `kafka_writer` alone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -18,66 +19,70 @@ from aiokafka.structs import RecordMetadata
 from messaging.errors import BackendError, LogUnavailable, RecordTooLarge
 from messaging.ports import OutgoingRecord, Position
 
-Item = tuple[OutgoingRecord, "asyncio.Future[Position]"]
+Confirmation = asyncio.Future[Position]
 
 
-def fail(future: asyncio.Future[Position], error: BackendError) -> None:
-    """End a future that nobody may be waiting for any more."""
-    if not future.done():
-        future.set_exception(error)
-        future.exception()  # marks it as looked at: a sender whose budget is spent has gone
+def failed(error: BackendError) -> Confirmation:
+    """A confirmation that will not come."""
+    confirmation: Confirmation = asyncio.get_running_loop().create_future()
+    fail(confirmation, error)
+    return confirmation
+
+
+def fail(confirmation: Confirmation, error: BackendError) -> None:
+    """End a confirmation that nobody may be waiting for any more."""
+    if not confirmation.done():
+        confirmation.set_exception(error)
+        confirmation.exception()  # marks it as looked at: a sender whose budget is spent has gone
 
 
 class Batch:
-    """Its futures end when the broker answers, and `timeout_s` after its making at the latest."""
+    """Its confirmation ends with the broker's answer, after `timeout_s` at the latest."""
 
     def __init__(self, builder: BatchBuilder, topic: str, partition: int, timeout_s: float) -> None:
         loop = asyncio.get_running_loop()
         self.made_s = loop.time()
         self.builder = builder
+        self.confirmation: Confirmation = loop.create_future()
         self._topic = topic
         self._partition = partition
-        self._futures: list[asyncio.Future[Position]] = []
-        self._timer = loop.call_later(timeout_s, self.fail, LogUnavailable, None)
+        self._count = 0
+        self._timer = loop.call_later(timeout_s, self.fail, LogUnavailable(), None)
 
-    def fill(self, items: Sequence[Item]) -> Sequence[Item]:
-        """Take what fits, until the batch leaves; returns the rest."""
-        for taken, (record, future) in enumerate(items):
-            added = self.builder.append(
+    def fill(self, records: Sequence[OutgoingRecord]) -> int:
+        """Take what fits, until the batch leaves; returns how many were taken."""
+        taken = 0
+        append = self.builder.append
+        for record in records:
+            added = append(
                 timestamp=None, key=record.key, value=record.value, headers=list(record.headers)
             )
             if added is None:
-                return items[taken:]
-            self._futures.append(future)
-        return ()
+                break
+            taken += 1
+        self._count += taken
+        return taken
 
     def settle(self, answer: asyncio.Future[RecordMetadata]) -> BackendError | None:
-        """Pass the broker's answer on to each record; returns what went wrong, typed."""
+        """Pass the broker's answer on; returns what went wrong, typed."""
         self._timer.cancel()
-        error = answer.exception()
-        if error is None:
-            base = answer.result().offset
-            for index, future in enumerate(self._futures):
-                if not future.done():
-                    future.set_result(Position(self._topic, self._partition, str(base + index)))
+        cause = answer.exception()
+        if cause is None:
+            if not self.confirmation.done():
+                first = str(answer.result().offset)
+                self.confirmation.set_result(Position(self._topic, self._partition, first))
             return None
         # A record above the size of a batch is alone in its own. Several refused together are each
         # small enough, so that it is the topic's limit that is too small for a batch.
-        alone = len(self._futures) == 1
-        kind = (
-            RecordTooLarge
-            if alone and isinstance(error, MessageSizeTooLargeError)
-            else LogUnavailable
-        )
-        self.fail(kind, error)
-        return kind()
+        is_too_large = self._count == 1 and isinstance(cause, MessageSizeTooLargeError)
+        error = RecordTooLarge() if is_too_large else LogUnavailable()
+        self.fail(error, cause)
+        return error
 
-    def fail(self, kind: type[BackendError], cause: BaseException | None) -> None:
+    def fail(self, error: BackendError, cause: BaseException | None) -> None:
         self._timer.cancel()
-        for future in self._futures:
-            error = kind()
-            error.__cause__ = cause
-            fail(future, error)
+        error.__cause__ = cause
+        fail(self.confirmation, error)
 
 
 @dataclass(slots=True)
@@ -92,31 +97,41 @@ class Lane:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def send(
-        self, producer: AIOKafkaProducer, items: Sequence[Item], deadline_s: float
+        self,
+        producer: AIOKafkaProducer,
+        records: Sequence[OutgoingRecord],
+        sent: list[Confirmation],
     ) -> None:
-        """Hand the items over, in order; past the deadline the rest has failed."""
-        try:
-            async with asyncio.timeout_at(deadline_s), self._lock:
-                while items := self._open.fill(items) if self._open else items:
-                    items = await self._send_batch(producer, items)
-        except (KafkaError, TimeoutError):
-            pass
-        finally:
-            for _, future in items:
-                fail(future, LogUnavailable("the log takes no more for now"))
+        """Hand the records over, in order, adding the confirmation of each to `sent`.
+
+        What is not in `sent` when the call ends or is cancelled was not handed over.
+        """
+        with contextlib.suppress(KafkaError):
+            async with self._lock:
+                while True:
+                    if self._open is not None:
+                        taken = self._open.fill(records[len(sent) :] if sent else records)
+                        sent += [self._open.confirmation] * taken
+                    if len(sent) == len(records):
+                        return
+                    await self._send_batch(producer, records, sent)
 
     async def _send_batch(
-        self, producer: AIOKafkaProducer, items: Sequence[Item]
-    ) -> Sequence[Item]:
+        self,
+        producer: AIOKafkaProducer,
+        records: Sequence[OutgoingRecord],
+        sent: list[Confirmation],
+    ) -> None:
         """Open a batch and hand it over, which waits while the one before has not left yet."""
         batch = Batch(producer.create_batch(), self.topic, self.partition, self.timeout_s)
-        rest = batch.fill(items)
+        taken = batch.fill(records[len(sent) :] if sent else records)
         self._open = None
         try:
             answer = await producer.send_batch(batch.builder, self.topic, partition=self.partition)
         except BaseException as exc:
-            batch.fail(LogUnavailable, exc)
+            batch.fail(LogUnavailable(), exc)
             raise
+        finally:
+            sent += [batch.confirmation] * taken
         self._open = batch
         answer.add_done_callback(lambda done: self.on_settled(batch, batch.settle(done)))
-        return rest

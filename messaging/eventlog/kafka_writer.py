@@ -24,8 +24,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
 from messaging.errors import BackendError, LogUnavailable, RecordTooLarge
-from messaging.eventlog.kafka_batch import Batch, Item, Lane, fail
-from messaging.ports import OutgoingRecord, Position
+from messaging.eventlog.kafka_batch import Batch, Confirmation, Lane, failed
+from messaging.ports import OutgoingRecord
 
 logger = logging.getLogger(__name__)
 
@@ -63,34 +63,38 @@ class KafkaEventLog:
         self._confirmed_s = float("-inf")
         self._closed = False
 
-    async def append(
-        self, topic: str, records: Sequence[OutgoingRecord]
-    ) -> list[asyncio.Future[Position]]:
+    async def append(self, topic: str, records: Sequence[OutgoingRecord]) -> list[Confirmation]:
         loop = self._own_loop()
-        futures: list[asyncio.Future[Position]] = [loop.create_future() for _ in records]
-        items = list(zip(records, futures, strict=True))
         producer = await self._connected()
         deadline_s = loop.time() + HAND_OVER_S
         partitions = producer and await self._partitions(producer, topic, deadline_s)
         if not producer or not partitions:
-            for future in futures:
-                fail(future, LogUnavailable("no connection, or no such topic"))
-            return futures
-        by_partition: dict[int, list[Item]] = defaultdict(list)
-        for item in items:
-            record, future = item
+            return [failed(LogUnavailable("no connection, or no such topic"))] * len(records)
+        confirmations: dict[int, Confirmation] = {}
+        places: dict[int, list[int]] = defaultdict(list)  # in what is appended, by partition
+        for place, record in enumerate(records):
             if _size(record) > MAX_RECORD_BYTES:
-                fail(future, RecordTooLarge())
+                confirmations[place] = failed(RecordTooLarge())
             else:
-                by_partition[partition_of(record.key, partitions)].append(item)
+                places[partition_of(record.key, partitions)].append(place)
+        sent: dict[int, list[Confirmation]] = {partition: [] for partition in places}
         # At once, so that a partition whose leader is away does not hold up the others.
-        await asyncio.gather(
-            *(
-                self._lane(topic, partition).send(producer, part, deadline_s)
-                for partition, part in by_partition.items()
-            )
-        )
-        return futures
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline_s):
+                await asyncio.gather(
+                    *(
+                        self._lane(topic, partition).send(
+                            producer, [records[place] for place in part], sent[partition]
+                        )
+                        for partition, part in places.items()
+                    )
+                )
+        for partition, part in places.items():
+            confirmations |= zip(part, sent[partition], strict=False)
+        if len(confirmations) < len(records):
+            refused = failed(LogUnavailable("the log takes no more for now"))
+            confirmations = dict.fromkeys(range(len(records)), refused) | confirmations
+        return [confirmations[place] for place in range(len(records))]
 
     async def ping(self) -> None:
         self._own_loop()
@@ -219,5 +223,7 @@ class KafkaEventLog:
 
 
 def _size(record: OutgoingRecord) -> int:
-    headers = sum(len(name) + len(value) for name, value in record.headers)
-    return len(record.key) + len(record.value) + headers
+    size = len(record.key) + len(record.value)
+    for name, value in record.headers:
+        size += len(name) + len(value)
+    return size

@@ -209,11 +209,13 @@ class Acceptor:
         futures = await self.log.append(self.settings.topic, records)
         for waiting, future in zip(fresh, futures, strict=True):
             waiting.appended = future
+        distinct = set(futures)
+        for future in distinct:
             future.add_done_callback(_observe)
         all_cached = all(w.cached for w in fresh)
         budget = self.settings.log_budget_s if all_cached else self.settings.log_timeout_s
         if any(not w.answer.done() for w in fresh):
-            await asyncio.wait(futures, timeout=budget)
+            await asyncio.wait(distinct, timeout=budget)
 
     async def _to_store(self, rest: Sequence[_Waiting]) -> None:
         """The last resort, when neither the cache nor the log confirmed."""

@@ -66,11 +66,23 @@ async def read(rig: KafkaRig, count: int) -> list[Record]:
     return records
 
 
+async def appended_until_refused(rig: KafkaRig, record: OutgoingRecord) -> int:
+    """Wait until the broker heeds a topic's new limit; returns how many records it took before."""
+    for count in range(100):
+        (future,) = await rig.log.append(rig.topic, [record])
+        (outcome,) = await asyncio.gather(future, return_exceptions=True)
+        if isinstance(outcome, RecordTooLarge):
+            return count
+        await asyncio.sleep(0.05)
+    raise AssertionError("the limit is not heeded")
+
+
 class TestLimits:
     async def test_a_record_above_the_topics_own_limit_fails_alone(
         self, rig: KafkaRig, admin: KafkaAdminClient
     ) -> None:
         configure(admin, rig.topic, max_message_bytes=200_000)
+        before = await appended_until_refused(rig, OutgoingRecord(b"1_2", b"x" * 300_000))
         sizes = [10, 400_000, 10, 10, 400_000, 10]
         group = [OutgoingRecord(b"1_2", b"x" * size) for size in sizes]
         ended = await asyncio.gather(
@@ -79,7 +91,8 @@ class TestLimits:
         assert [type(outcome) for outcome in ended] == [
             RecordTooLarge if size == 400_000 else Position for size in sizes
         ]
-        assert [len(r.value or b"") for r in await read(rig, 4)] == [10] * 4
+        found = await read(rig, before + 4)
+        assert [len(r.value or b"") for r in found] == [300_000] * before + [10] * 4
 
     async def test_an_unknown_topic_is_refused_in_time(self, rig: KafkaRig) -> None:
         await rig.log.ping()
