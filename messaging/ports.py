@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from messaging.events import Message
 from messaging.ids import WorkerLease
 
 # --- the log --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingRecord:
+class OutgoingRecord(msgspec.Struct, frozen=True, gc=False):
     """A record to append; all records with one key keep their order in one partition."""
 
     key: bytes
@@ -28,8 +29,7 @@ class OutgoingRecord:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, gc=False):
     """Where a record lies: `offset` is the broker's own, for people and for dead letters."""
 
     topic: str
@@ -37,8 +37,7 @@ class Position:
     offset: str
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A record as read; `value` is None where the broker's bytes could not be read at all."""
 
     position: Position
@@ -147,13 +146,18 @@ class MessageCache(Protocol):
     """
 
     async def accept(
-        self, messages: Sequence[Message], lease: WorkerLease | None
+        self,
+        messages: Sequence[Message],
+        lease: WorkerLease | None,
+        *,
+        texts: Sequence[bytes] = (),
     ) -> list[Claim | None]:
         """Hold new PENDING messages: detail, place in the conversation's list, pending mark, claim.
 
         For each message None, or the Claim of an earlier send with its (sender, clientMsgId), in
         which case nothing of this message is written. All in one atomic step; a claim made by an
-        earlier message of the same call counts. Raises LeaseLost, with nothing written, when
+        earlier message of the same call counts. `texts` are the messages as `encode_message` gives
+        them, where the caller has them at hand. Raises LeaseLost, with nothing written, when
         `lease` is fenced and its worker id is held by another owner.
         """
 

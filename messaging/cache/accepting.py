@@ -26,10 +26,15 @@ class Accepting(RedisClient):
         self._worker_lease_ms = round(settings.worker_lease_s * 1000)
 
     async def accept(
-        self, messages: Sequence[Message], lease: WorkerLease | None
+        self,
+        messages: Sequence[Message],
+        lease: WorkerLease | None,
+        *,
+        texts: Sequence[bytes] = (),
     ) -> list[Claim | None]:
         if not messages:
             return []
+        texts = texts or [encode_message(message) for message in messages]
         names = [keys.PENDING]
         owner = ""
         if lease is not None and lease.fenced:
@@ -40,20 +45,14 @@ class Accepting(RedisClient):
         details = len(names) + 1
         names += [keys.detail(m.id) for m in messages]
         claims = len(names) + 1
-        arguments: list[str | bytes | int] = [
-            owner,
-            self._worker_lease_ms,
-            len(messages),
-            details,
-            claims,
-        ]
-        for message in messages:
+        arguments: list[str | bytes | int] = [owner, self._worker_lease_ms, len(messages)]
+        arguments += (details, claims)
+        for message, text in zip(messages, texts, strict=True):
             claim = ""
             if message.client_msg_id is not None:
                 names.append(keys.dedupe(message.from_user_id, message.client_msg_id))
                 claim = f"{message.id}:{message.body_hash}"
             place = places[message.conversation_id]
-            text = encode_message(message)
             arguments += (message.id, place, message.send_time, claim, text)
         reply = await self._run(ACCEPT, names, arguments)
         if reply is None:

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
 from msgspec.structs import replace
 
 from messaging.conf import Settings
@@ -31,7 +32,7 @@ from messaging.errors import (
     StoreUnavailable,
     TooManyRequests,
 )
-from messaging.events import Message, encode_event
+from messaging.events import Message, as_event, encode_message
 from messaging.ids import SnowflakeIdGenerator, node_of_id, time_of_id
 from messaging.ports import Claim, EventLog, MessageCache, MessageStore, OutgoingRecord, Position
 from messaging.requests import Ack
@@ -50,8 +51,7 @@ class Durability(StrEnum):
     STORE = "store"
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The message as it was accepted, or the claim of the earlier send that it repeats."""
 
     message: Message
@@ -62,9 +62,9 @@ class Accepted:
 @dataclass(slots=True)
 class _Waiting:
     message: Message
-    value: bytes
     ack: Ack
     answer: asyncio.Future[Accepted]
+    text: bytes = b""  # the message, encoded
     cached: bool = False
     appended: asyncio.Future[Position] | None = None
 
@@ -106,7 +106,7 @@ class Acceptor:
         if len(self._queue) >= self.settings.accept_queue:
             raise TooManyRequests
         answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(message, encode_event(message), ack, answer))
+        self._queue.append(_Waiting(message, ack, answer))
         self._start_groups()
         return await answer
 
@@ -135,9 +135,12 @@ class Acceptor:
                 waiting.fail(error)
         finally:
             for waiting in group:
-                waiting.fail(SendFailed())  # whoever has no answer by now, whatever happened
+                if not waiting.answer.done():
+                    waiting.fail(SendFailed())  # whatever happened
 
     async def _commit(self, group: list[_Waiting]) -> None:
+        for waiting in group:
+            waiting.text = encode_message(waiting.message)
         fresh = await self._to_cache(group)
         for waiting in fresh:
             if waiting.cached and waiting.ack is Ack.CACHE:
@@ -173,7 +176,9 @@ class Acceptor:
             if lease is not None:
                 self._take_ids_of(lease.node, group)
                 try:
-                    return await self.cache.accept([w.message for w in group], lease)
+                    return await self.cache.accept(
+                        [w.message for w in group], lease, texts=[w.text for w in group]
+                    )
                 except LeaseLost:
                     if self.ids.lease is lease:
                         self.ids.use(None)
@@ -188,7 +193,7 @@ class Acceptor:
                 waiting.message = replace(
                     waiting.message, id=message_id, send_time=time_of_id(message_id)
                 )
-                waiting.value = encode_event(waiting.message)
+                waiting.text = encode_message(waiting.message)
 
     async def _stored_claims(self, group: Sequence[_Waiting]) -> list[Claim | None]:
         """Earlier sends that the store knows of, for when the cache is away."""
@@ -204,7 +209,8 @@ class Acceptor:
         if not fresh:
             return
         records = [
-            OutgoingRecord(key=w.message.conversation_id.encode(), value=w.value) for w in fresh
+            OutgoingRecord(w.message.conversation_id.encode(), as_event(w.text, w.message))
+            for w in fresh
         ]
         futures = await self.log.append(self.settings.topic, records)
         for waiting, future in zip(fresh, futures, strict=True):

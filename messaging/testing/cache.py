@@ -45,7 +45,11 @@ class MemoryCache:
     leases: Leases = field(default_factory=dict)
 
     async def accept(
-        self, messages: Sequence[Message], lease: WorkerLease | None
+        self,
+        messages: Sequence[Message],
+        lease: WorkerLease | None,
+        *,
+        texts: Sequence[bytes] = (),
     ) -> list[Claim | None]:
         self._answer()
         if lease is not None and lease.fenced:

@@ -25,23 +25,61 @@ local function claimed_before(key, claim)
   return first ~= claim and first
 end
 
-local earlier, entries, listed = {}, {}, {}
+-- List the ids of messages that are pending: what `add` and `keep` do for one, for all of a list.
+local function list_all(list, loaded, ids)
+  local head = redis.call('LINDEX', list, 0)
+  local known, lowest, run, others = head, ids[1], {}, {}
+  for _, id in ipairs(ids) do
+    if not head or newer(id, head) then
+      run[#run + 1], head = id, id
+    else
+      others[#others + 1] = id
+      if newer(lowest, id) then lowest = id end
+    end
+  end
+
+  local mark = redis.call('GET', loaded)
+  if mark and not is_filling(mark) then
+    local floor = bounds(mark)
+    if mark == EMPTY_TAIL and not known then
+      redis.call('SET', loaded, '0:0')
+    elseif not known or not floor or not newer(lowest, floor) then
+      redis.call('DEL', loaded) -- see `add`
+    else
+      redis.call('PERSIST', loaded)
+    end
+  end
+
+  local length = #run > 0 and redis.call('LPUSH', list, unpack(run)) or 0
+  for _, id in ipairs(others) do length = math.max(length, insert(list, id)) end
+  if known then redis.call('PERSIST', list) end
+  if length > TAIL_CAP then trim(list, loaded, pending, length) end
+end
+
+local earlier, entries, lists, listed = {}, {}, {}, {}
 for n = 1, count do
   local at = 5 * n + 1
-  local id, list, send_time, claim, text = unpack(ARGV, at, at + 4)
+  local claim = ARGV[at + 3]
   earlier[n] = false
   if claim ~= '' then
     earlier[n] = claimed_before(KEYS[claims], claim)
     claims = claims + 1
   end
   if not earlier[n] then
-    local detail = KEYS[details + n - 1]
+    local id, detail = ARGV[at], KEYS[details + n - 1]
     -- The log may have been quicker: what is known of this message by now is never overwritten.
-    local state = redis.call('SET', detail, text, 'NX') and text or redis.call('GET', detail)
-    if holds(state, PENDING) then
-      entries[#entries + 1] = send_time
+    local known = not redis.call('SET', detail, ARGV[at + 4], 'NX') and redis.call('GET', detail)
+    if not known or holds(known, PENDING) then
+      entries[#entries + 1] = ARGV[at + 2]
       entries[#entries + 1] = id
-      listed[#listed + 1] = { tonumber(list), id }
+      local place = ARGV[at + 1]
+      local ids = listed[place]
+      if ids then
+        ids[#ids + 1] = id
+      else
+        listed[place] = { id }
+        lists[#lists + 1] = place
+      end
     end
   end
 end
@@ -50,11 +88,8 @@ end
 for first = 1, #entries, 1000 do
   redis.call('ZADD', pending, unpack(entries, first, math.min(first + 999, #entries)))
 end
-local touched = {}
-for _, entry in ipairs(listed) do
-  local list, id = entry[1], entry[2]
-  add(KEYS[list], KEYS[list + 1], pending, id)
-  touched[list] = true
+for _, place in ipairs(lists) do
+  local list = tonumber(place)
+  list_all(KEYS[list], KEYS[list + 1], listed[place])
 end
-for list in pairs(touched) do keep(KEYS[list], KEYS[list + 1]) end
 return earlier

@@ -61,11 +61,11 @@ async def test_many_sends_share_few_trips(service: Service) -> None:
     trips = 0
     accept = service.cache.accept
 
-    async def counted(messages, lease):  # type: ignore[no-untyped-def]
+    async def counted(messages, lease, *, texts):  # type: ignore[no-untyped-def]
         nonlocal trips
         trips += 1
         await asyncio.sleep(0)
-        return await accept(messages, lease)
+        return await accept(messages, lease, texts=texts)
 
     service.acceptor.cache = _Replaced(service.cache, accept=counted)  # type: ignore[assignment]
     await asyncio.gather(*(service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(500)))
@@ -103,10 +103,10 @@ async def test_a_lost_lease_means_a_new_id_and_one_message(service: Service) -> 
     lost = iter([True])
     accept = service.cache.accept
 
-    async def fenced(messages, lease):  # type: ignore[no-untyped-def]
+    async def fenced(messages, lease, *, texts):  # type: ignore[no-untyped-def]
         if next(lost, False):
             raise LeaseLost
-        return await accept(messages, lease)
+        return await accept(messages, lease, texts=texts)
 
     service.acceptor.cache = _Replaced(service.cache, accept=fenced)  # type: ignore[assignment]
     first = message()
