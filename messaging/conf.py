@@ -46,6 +46,8 @@ class Settings:
     request_timeout_s: float = 15.0  # how long a synchronous door waits for a use case
     accept_group: int = 256  # sends that share one trip
     accept_queue: int = 4_096  # sends that may wait; past it 429
+    send_rate: float = 100.0  # messages a second that one sender may go on sending; 0: any number
+    send_burst: int = 200  # messages that one sender may send at once
     recall_window_s: int = 300
     identity_ttl_s: float = 30.0
     consumer_batch: int = 500

@@ -8,6 +8,7 @@ Vendor exceptions never pass an adapter; they are the `__cause__` of one of thes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -208,7 +209,11 @@ class NotAMember(ApiError):
 class TooManyRequests(ApiError):
     """Too many requests wait; try again shortly."""
 
-    code, http_status, retry_after_s = 4290, 429, 1
+    code, http_status = 4290, 429
+
+    def __init__(self, wait_s: float = 1.0) -> None:
+        super().__init__()
+        self.retry_after_s = max(1, math.ceil(wait_s))
 
 
 class TemporarilyUnavailable(ApiError):

@@ -112,6 +112,13 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimited:
+    """The sender has sent too much; nothing of this message is written."""
+
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """What the cache knows of a conversation's tail.
 
@@ -151,14 +158,15 @@ class MessageCache(Protocol):
         lease: WorkerLease | None,
         *,
         texts: Sequence[bytes] = (),
-    ) -> list[Claim | None]:
+    ) -> list[Claim | RateLimited | None]:
         """Hold new PENDING messages: detail, place in the conversation's list, pending mark, claim.
 
-        For each message None, or the Claim of an earlier send with its (sender, clientMsgId), in
-        which case nothing of this message is written. All in one atomic step; a claim made by an
-        earlier message of the same call counts. `texts` are the messages as `encode_message` gives
-        them, where the caller has them at hand. Raises LeaseLost, with nothing written, when
-        `lease` is fenced and its worker id is held by another owner.
+        For each message None, or the Claim of an earlier send with its (sender, clientMsgId), or
+        RateLimited (`send_rate`, `send_burst`); nothing of the message is written in these two
+        cases. All in one atomic step; a claim made by an earlier message of the same call counts.
+        `texts` are the messages as `encode_message` gives them, where the caller has them at hand.
+        Raises LeaseLost, with nothing written, when `lease` is fenced and its worker id is held by
+        another owner.
         """
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:

@@ -26,6 +26,7 @@ from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
+from messaging.rates import SenderRates
 from messaging.service.backends import Backends
 from messaging.store import DatabaseStore
 
@@ -72,6 +73,7 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         ids=ids,
         renew_lease=lease.ensure,
         settings=current,
+        rates=SenderRates(rate=current.send_rate, burst=current.send_burst),
     )
     backends = Backends(
         cache=cache,

@@ -11,7 +11,8 @@ from messaging.conf import Settings
 from messaging.errors import LeaseLost
 from messaging.events import Message, encode_message
 from messaging.ids import WorkerLease
-from messaging.ports import Claim
+from messaging.ports import Claim, RateLimited
+from messaging.rates import step_us
 
 ACCEPT = load("accept", uses=("state", "tail"))
 TAKE_LEASE = load("take_lease")
@@ -24,6 +25,8 @@ class Accepting(RedisClient):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._worker_lease_ms = round(settings.worker_lease_s * 1000)
+        self._step_us = step_us(settings.send_rate)
+        self._burst = settings.send_burst
 
     async def accept(
         self,
@@ -31,7 +34,7 @@ class Accepting(RedisClient):
         lease: WorkerLease | None,
         *,
         texts: Sequence[bytes] = (),
-    ) -> list[Claim | None]:
+    ) -> list[Claim | RateLimited | None]:
         if not messages:
             return []
         texts = texts or [encode_message(message) for message in messages]
@@ -42,22 +45,27 @@ class Accepting(RedisClient):
             owner = lease.owner
         tails, places = keys.tails((m.conversation_id for m in messages), after=len(names))
         names += tails
+        senders: dict[int, int] = {}
+        if self._step_us:
+            rates, senders = keys.rates((m.from_user_id for m in messages), after=len(names))
+            names += rates
         details = len(names) + 1
         names += [keys.detail(m.id) for m in messages]
         claims = len(names) + 1
         arguments: list[str | bytes | int] = [owner, self._worker_lease_ms, len(messages)]
-        arguments += (details, claims)
+        arguments += (details, claims, self._step_us, self._burst)
         for message, text in zip(messages, texts, strict=True):
             claim = ""
             if message.client_msg_id is not None:
                 names.append(keys.dedupe(message.from_user_id, message.client_msg_id))
                 claim = f"{message.id}:{message.body_hash}"
             place = places[message.conversation_id]
-            arguments += (message.id, place, message.send_time, claim, text)
+            sender = senders.get(message.from_user_id, 0)
+            arguments += (message.id, place, message.send_time, claim, text, sender)
         reply = await self._run(ACCEPT, names, arguments)
         if reply is None:
             raise LeaseLost
-        return [None if claim is None else _read_claim(claim) for claim in reply]
+        return [None if verdict is None else _read_verdict(verdict) for verdict in reply]
 
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         taken = await self._run(TAKE_LEASE, [keys.lease(name)], [owner, round(ttl_s * 1000)])
@@ -67,6 +75,9 @@ class Accepting(RedisClient):
         await self._run(DROP_LEASE, [keys.lease(name)], [owner])
 
 
-def _read_claim(claim: bytes) -> Claim:
-    message_id, _, body_hash = claim.decode().partition(":")
+def _read_verdict(verdict: bytes | int) -> Claim | RateLimited:
+    """An earlier claim, or the microseconds to wait."""
+    if isinstance(verdict, int):
+        return RateLimited(verdict / 1e6)
+    message_id, _, body_hash = verdict.decode().partition(":")
     return Claim(int(message_id), body_hash)

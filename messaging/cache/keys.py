@@ -65,6 +65,11 @@ def dedupe(user_id: int, client_msg_id: str) -> str:
     return f"msg:dedupe:{user_id}:{client_msg_id}"
 
 
+def rate(user_id: int) -> str:
+    """String: the time (µs) up to which a sender has used its rate. Lives until that is past."""
+    return f"msg:rate:{user_id}"
+
+
 def worker(node: int) -> str:
     """String: the owner's token of a leased worker id (`datacenter * 32 + worker`)."""
     return lease(f"worker:{node}")
@@ -73,6 +78,14 @@ def worker(node: int) -> str:
 def lease(name: str) -> str:
     """String: the token of a named lease's owner. Lives as long as the lease."""
     return f"{PREFIX}{name}"
+
+
+def rates(user_ids: Iterable[int], *, after: int) -> tuple[list[str], dict[int, int]]:
+    """The rate of each user, once each, for a script's KEYS; and where in KEYS, as in `tails`."""
+    distinct = list(dict.fromkeys(user_ids))
+    return [rate(each) for each in distinct], {
+        each: after + 1 + n for n, each in enumerate(distinct)
+    }
 
 
 def tails(conversation_ids: Iterable[str], *, after: int) -> tuple[list[str], dict[str, int]]:

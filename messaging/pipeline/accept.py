@@ -34,7 +34,16 @@ from messaging.errors import (
 )
 from messaging.events import Message, as_event, encode_message
 from messaging.ids import SnowflakeIdGenerator, node_of_id, time_of_id
-from messaging.ports import Claim, EventLog, MessageCache, MessageStore, OutgoingRecord, Position
+from messaging.ports import (
+    Claim,
+    EventLog,
+    MessageCache,
+    MessageStore,
+    OutgoingRecord,
+    Position,
+    RateLimited,
+)
+from messaging.rates import SenderRates
 from messaging.requests import Ack
 
 logger = logging.getLogger(__name__)
@@ -84,7 +93,10 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Acceptor:
-    """Accepts messages for asynchronous persistence. `renew_lease` obtains a fresh worker id."""
+    """Accepts messages for asynchronous persistence.
+
+    `renew_lease` obtains a fresh worker id; `rates` serve while the cache is away.
+    """
 
     cache: MessageCache
     log: EventLog
@@ -92,6 +104,7 @@ class Acceptor:
     ids: SnowflakeIdGenerator
     renew_lease: Callable[[], Awaitable[None]]
     settings: Settings
+    rates: SenderRates
     _queue: deque[_Waiting] = field(default_factory=deque)
     _groups: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -99,9 +112,9 @@ class Acceptor:
         """Make a new message durable, as far as `ack` asks for and the log's budget allows.
 
         The accepted message may have another id than the given one (its lease was lost). Raises
-        TooManyRequests when the queue is full, IdsUnavailable, and SendFailed when nothing
-        confirmed it; a failed message may still appear, so a retry needs the same clientMsgId.
-        Cancelling the call leaves the other messages of its group alone.
+        TooManyRequests when the queue is full or the sender too fast, IdsUnavailable, and
+        SendFailed when nothing confirmed it; a failed message may still appear, so a retry needs
+        the same clientMsgId. Cancelling the call leaves the other messages of its group alone.
         """
         if len(self._queue) >= self.settings.accept_queue:
             raise TooManyRequests
@@ -156,20 +169,28 @@ class Acceptor:
 
     async def _to_cache(self, group: Sequence[_Waiting]) -> list[_Waiting]:
         """Write the group to the cache and answer its repeats; returns the others."""
+        verdicts: Sequence[Claim | RateLimited | None]
         try:
-            claims = await self._accept_under_lease(group)
+            verdicts = await self._accept_under_lease(group)
         except CacheUnavailable:
             logger.warning("cache did not confirm", extra={"action": "accept.cache_unavailable"})
-            claims = await self._stored_claims(group)
+            verdicts = await self._verdicts_without_cache(group)
         else:
             for waiting in group:
                 waiting.cached = True
-        for waiting, claim in zip(group, claims, strict=True):
-            if claim is not None:
-                waiting.resolve(Durability.CACHE, claim)
-        return [w for w, claim in zip(group, claims, strict=True) if claim is None]
+        fresh = []
+        for waiting, verdict in zip(group, verdicts, strict=True):
+            if verdict is None:
+                fresh.append(waiting)
+            elif isinstance(verdict, RateLimited):
+                waiting.fail(TooManyRequests(verdict.wait_s))
+            else:
+                waiting.resolve(Durability.CACHE, verdict)
+        return fresh
 
-    async def _accept_under_lease(self, group: Sequence[_Waiting]) -> list[Claim | None]:
+    async def _accept_under_lease(
+        self, group: Sequence[_Waiting]
+    ) -> list[Claim | RateLimited | None]:
         """Accept under the lease that every id of the group was given by."""
         for _ in range(LEASE_TRIES):
             lease = self.ids.lease
@@ -195,14 +216,20 @@ class Acceptor:
                 )
                 waiting.text = encode_message(waiting.message)
 
-    async def _stored_claims(self, group: Sequence[_Waiting]) -> list[Claim | None]:
-        """Earlier sends that the store knows of, for when the cache is away."""
+    async def _verdicts_without_cache(
+        self, group: Sequence[_Waiting]
+    ) -> list[Claim | RateLimited | None]:
+        """By this process's own rates, and by the earlier sends that the store knows of."""
+        waits_s = [self.rates.take(waiting.message.from_user_id) for waiting in group]
         keys = [(w.message.from_user_id, w.message.client_msg_id) for w in group]
         try:
             known = await self.store.find_claims([(u, k) for u, k in keys if k is not None])
         except StoreUnavailable:
-            return [None] * len(group)
-        return [known.get((user_id, key)) if key else None for user_id, key in keys]
+            known = {}
+        return [
+            RateLimited(wait_s) if wait_s else known.get((user_id, key)) if key else None
+            for wait_s, (user_id, key) in zip(waits_s, keys, strict=True)
+        ]
 
     async def _to_log(self, fresh: Sequence[_Waiting]) -> None:
         """Append, and wait: the budget for those the cache holds, longer where only it is left."""

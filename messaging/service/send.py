@@ -16,6 +16,7 @@ from messaging.errors import (
     IdsUnavailable,
     SendFailed,
     StoreUnavailable,
+    TooManyRequests,
     UserNotFound,
 )
 from messaging.events import ChatType, Message, PersistStatus, encode_event, hash_body
@@ -155,7 +156,12 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
 
 
 async def _send_sync(backends: Backends, message: Message) -> Receipt:
-    """Store before answering: the mode of group chat, and the baseline to measure against."""
+    """Store before answering: the mode of group chat, and the baseline to measure against.
+
+    A sender's rate is this process's own count here.
+    """
+    if wait_s := backends.acceptor.rates.take(message.from_user_id):
+        raise TooManyRequests(wait_s)
     try:
         result = await backends.store.apply([message])
     except (StoreUnavailable, BadData) as error:

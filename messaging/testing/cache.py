@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message, PersistStatus, join
 from messaging.ids import WorkerLease
-from messaging.ports import Claim, PendingEntry, Window
+from messaging.ports import Claim, PendingEntry, RateLimited, Window
+from messaging.rates import SenderRates
 from messaging.testing import leases
 from messaging.testing.leases import Leases
 from messaging.testing.pending import PendingSet
@@ -33,6 +34,7 @@ class MemoryCache:
 
     down: bool = False
     worker_lease_s: float = 600.0
+    rates: SenderRates = field(default_factory=lambda: SenderRates(rate=0, burst=0))
     clock_s: Callable[[], float] = time.monotonic
     details: dict[int, Message] = field(default_factory=dict)
     lasting: set[int] = field(default_factory=set)  # details that do not age
@@ -50,7 +52,7 @@ class MemoryCache:
         lease: WorkerLease | None,
         *,
         texts: Sequence[bytes] = (),
-    ) -> list[Claim | None]:
+    ) -> list[Claim | RateLimited | None]:
         self._answer()
         if lease is not None and lease.fenced:
             name, now_s = f"worker:{lease.node}", self.clock_s()
@@ -58,7 +60,7 @@ class MemoryCache:
                 self.leases, name, lease.owner, now_s=now_s, ttl_s=self.worker_lease_s
             ):
                 raise LeaseLost
-        return [self._accept(message) for message in messages]
+        return [self._judge(message) for message in messages]
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         self._answer()
@@ -237,6 +239,10 @@ class MemoryCache:
     def _answer(self) -> None:
         if self.down:
             raise CacheUnavailable
+
+    def _judge(self, message: Message) -> Claim | RateLimited | None:
+        wait_s = self.rates.take(message.from_user_id)
+        return RateLimited(wait_s) if wait_s else self._accept(message)
 
     def _accept(self, message: Message) -> Claim | None:
         if message.client_msg_id is not None:

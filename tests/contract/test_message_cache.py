@@ -16,7 +16,8 @@ from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message, PersistStatus
 from messaging.ids import WorkerLease
-from messaging.ports import Claim, MessageCache, PendingEntry, Window
+from messaging.ports import Claim, MessageCache, PendingEntry, RateLimited, Window
+from messaging.rates import SenderRates
 from messaging.testing.cache import MemoryCache
 from tests.messages import FIRST_ID, make_message
 from tests.real_services import connected
@@ -47,7 +48,9 @@ async def cache(url: str | None) -> AsyncIterator[MessageCache]:
     if url is None:
         yield MemoryCache()
         return
-    opened = RedisMessageCache(Settings(redis_url=url, event_log_url=url, redis_timeout_s=5.0))
+    opened = RedisMessageCache(
+        Settings(redis_url=url, event_log_url=url, redis_timeout_s=5.0, send_rate=0)
+    )
     yield opened
     await opened.close()
 
@@ -66,6 +69,18 @@ def run_out(cache: MessageCache, url: str | None) -> Callable[[], None]:
                     client.delete(name)
 
     return delete_what_ages
+
+
+@pytest.fixture
+async def limiting_cache(url: str | None) -> AsyncIterator[MessageCache]:
+    """Lets a sender send three messages at once, and ten a second."""
+    if url is None:
+        yield MemoryCache(rates=SenderRates(rate=10, burst=3))
+        return
+    settings = Settings(redis_url=url, event_log_url=url, send_rate=10, send_burst=3)
+    opened = RedisMessageCache(settings)
+    yield opened
+    await opened.close()
 
 
 pytestmark = pytest.mark.parametrize("url", ["memory", "embedded", real], indirect=True)
@@ -276,6 +291,38 @@ class TestAccept:
 
         assert (await window(cache)).floor is None
         assert await listed(cache) == [6, 5, 3]
+
+
+class TestRates:
+    async def test_a_sender_who_is_too_fast_waits_and_nothing_is_written(
+        self, limiting_cache: MessageCache
+    ) -> None:
+        cache = limiting_cache
+        sent = [make_message(n, client_msg_id=f"k{n}") for n in range(5)]
+        verdicts = await cache.accept(sent, None)
+        assert verdicts[:3] == [None] * 3
+        for verdict in verdicts[3:]:
+            assert isinstance(verdict, RateLimited)
+            assert 0 < verdict.wait_s <= 0.1
+        assert set(await cache.get([m.id for m in sent])) == {m.id for m in sent[:3]}
+        assert await cache.pending_count() == 3
+        assert len((await window(cache)).messages) == 3
+        await asyncio.sleep(0.12)
+        assert await cache.accept(sent[3:4], None) == [None]  # its claim was not taken either
+
+    async def test_others_are_not_held_up(self, limiting_cache: MessageCache) -> None:
+        fast = [make_message(n) for n in range(3)]
+        other = make_message(3, from_user_id=2, to_id=1)
+        assert await limiting_cache.accept([*fast, other], None) == [None] * 4
+        (verdict,) = await limiting_cache.accept([make_message(4)], None)
+        assert isinstance(verdict, RateLimited)
+
+    async def test_waiting_senders_are_counted_over_all_calls(
+        self, limiting_cache: MessageCache
+    ) -> None:
+        calls = [limiting_cache.accept([make_message(n)], None) for n in range(20)]
+        verdicts = [verdict for (verdict,) in await asyncio.gather(*calls)]
+        assert 3 <= verdicts.count(None) <= 8  # on a busy machine half a second may pass
 
 
 class TestMarkStored:

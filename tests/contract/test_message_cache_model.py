@@ -270,7 +270,9 @@ def _evict(server: redis.Redis, what: str) -> None:
 @example(turns=STORED_AFTER_ITS_LIST_WAS_LOST)
 @given(turns=steps)
 async def test_in_redis(redis_url: str, turns: list[tuple[str, int]]) -> None:
-    cache = RedisMessageCache(Settings(redis_url=redis_url, event_log_url="", redis_timeout_s=5.0))
+    cache = RedisMessageCache(
+        Settings(redis_url=redis_url, event_log_url="", redis_timeout_s=5.0, send_rate=0)
+    )
     try:
         with redis.Redis.from_url(redis_url) as server:
             server.flushall()

@@ -32,9 +32,10 @@ TIMEOUT_S = 0.3
 
 
 def open_cache(url: str, *, timeout_s: float = 5.0) -> RedisMessageCache:
-    return RedisMessageCache(
-        Settings(redis_url=url, event_log_url=url, redis_timeout_s=timeout_s, datacenter_id=1)
+    settings = Settings(
+        redis_url=url, event_log_url=url, redis_timeout_s=timeout_s, datacenter_id=1, send_rate=0
     )
+    return RedisMessageCache(settings)
 
 
 @pytest.fixture

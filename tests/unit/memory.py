@@ -13,6 +13,7 @@ from messaging.ids import SnowflakeIdGenerator, WorkerLease, time_of_id
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
+from messaging.rates import SenderRates
 from messaging.requests import Ack, HistoryRequest, SendRequest
 from messaging.service.backends import Backends
 from messaging.testing.cache import MemoryCache
@@ -67,6 +68,7 @@ class Service:
             ids=self.ids,
             renew_lease=self._take_lease,
             settings=self.settings,
+            rates=SenderRates(rate=self.settings.send_rate, burst=self.settings.send_burst),
         )
         self.backends = Backends(
             cache=self.cache,

@@ -1,15 +1,16 @@
 -- Hold new pending messages. Uses state, tail.
 --
--- KEYS  pending set, [worker id's lease, under a fenced one], lists and loaded marks, a detail
---       each, a claim for each that has one
+-- KEYS  pending set, [worker id's lease, under a fenced one], lists and loaded marks, a rate for
+--       each sender, a detail each, a claim for each that has one
 -- ARGV  owner ('' when not fenced), lease (ms), number of messages, where the details begin,
---       where the claims begin; for each: id, where its list is, send time, claim ('' for none),
---       text
--- Reply nil when the worker id is another's (nothing is written); else for each message
---       the earlier claim, or nil when it is accepted
+--       where the claims begin, what a message takes of its sender's rate (µs; 0: nothing), burst;
+--       for each: id, where its list is, send time, claim ('' for none), text, where its rate is
+-- Reply nil when the worker id is another's (nothing is written); else for each message the
+--       earlier claim, the time to wait (µs) of a sender who is too fast, or nil: it is accepted
 
 local owner, lease_ms = ARGV[1], ARGV[2]
 local count, details, claims = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local step, burst = tonumber(ARGV[6]), tonumber(ARGV[7])
 local pending = KEYS[1]
 
 if owner ~= '' then
@@ -56,16 +57,31 @@ local function list_all(list, loaded, ids)
   if length > TAIL_CAP then trim(list, loaded, pending, length) end
 end
 
-local earlier, entries, lists, listed = {}, {}, {}, {}
+-- The generic cell rate algorithm, as in `messaging.rates`.
+local now, used = 0, {}
+if step > 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1e6 + time[2]
+end
+local function wait_of(place)
+  local key = KEYS[tonumber(place)]
+  local at = math.max(used[key] or tonumber(redis.call('GET', key) or 0), now) + step
+  local wait = at - now - burst * step
+  if wait > 0 then return math.ceil(wait) end
+  used[key] = at
+  return false
+end
+
+local verdicts, entries, lists, listed = {}, {}, {}, {}
 for n = 1, count do
-  local at = 5 * n + 1
+  local at = 6 * n + 2
   local claim = ARGV[at + 3]
-  earlier[n] = false
+  verdicts[n] = step > 0 and wait_of(ARGV[at + 5])
   if claim ~= '' then
-    earlier[n] = claimed_before(KEYS[claims], claim)
+    if not verdicts[n] then verdicts[n] = claimed_before(KEYS[claims], claim) end
     claims = claims + 1
   end
-  if not earlier[n] then
+  if not verdicts[n] then
     local id, detail = ARGV[at], KEYS[details + n - 1]
     -- The log may have been quicker: what is known of this message by now is never overwritten.
     local known = not redis.call('SET', detail, ARGV[at + 4], 'NX') and redis.call('GET', detail)
@@ -92,4 +108,7 @@ for _, place in ipairs(lists) do
   local list = tonumber(place)
   list_all(KEYS[list], KEYS[list + 1], listed[place])
 end
-return earlier
+for key, at in pairs(used) do
+  redis.call('SET', key, string.format('%.0f', at), 'PX', math.ceil((at - now) / 1000))
+end
+return verdicts

@@ -165,3 +165,14 @@ class _Replaced:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._port, name)
+
+
+async def test_without_the_cache_a_sender_is_held_to_the_rate_of_this_process() -> None:
+    service = Service(replace(SETTINGS, send_rate=10.0, send_burst=2))
+    service.cache.down = True
+    for _ in range(2):
+        assert (await service.acceptor.accept(message(), ack=Ack.LOG)).durability is Durability.LOG
+    with pytest.raises(TooManyRequests) as refused:
+        await service.acceptor.accept(message(), ack=Ack.LOG)
+    assert refused.value.retry_after_s == 1
+    assert sum(map(len, service.broker.records.values())) == 2
