@@ -206,6 +206,42 @@ class ChatGroupMember(models.Model):
         return f"user {self.user_id} in group {self.group_id}"
 
 
+class UserBlock(models.Model):
+    """One user takes no private messages from another one. Groups are not concerned."""
+
+    blocker = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="blocks",
+        db_index=False,  # the indexes below begin with it
+    )
+    blocked = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="blocked_by",
+        db_index=False,
+    )
+    created_at = models.DateTimeField("created", auto_now_add=True)
+
+    class Meta:
+        db_table = "user_block"
+        default_permissions = ("view", "add", "delete")
+        verbose_name = "block"
+        constraints = (
+            models.UniqueConstraint(fields=["blocker", "blocked"], name="user_block_once"),
+            models.CheckConstraint(
+                condition=~models.Q(blocker=models.F("blocked")), name="user_block_not_oneself"
+            ),
+        )
+        indexes = (
+            models.Index(fields=["blocker", "id"], name="user_block_blocker_id"),
+            models.Index(fields=["blocked", "id"], name="user_block_blocked_id"),
+        )
+
+    def __str__(self) -> str:
+        return f"block of user {self.blocked_id} by user {self.blocker_id}"
+
+
 class Lease(models.Model):
     """A named right that one owner holds for a while, for when Redis is away."""
 
