@@ -158,6 +158,12 @@ class TokenExpired(ApiError):
     code, http_status = 1004, 401
 
 
+class Blocked(ApiError):
+    """This user takes no messages from you."""
+
+    code, http_status = 2005, 403
+
+
 class SendFailed(ApiError):
     """The message was not accepted; send it again with the same clientMsgId."""
 

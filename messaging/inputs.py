@@ -54,6 +54,7 @@ class Refusal(StrEnum):
     BODY_NOT_OBJECT = "The body must be a JSON object."
     BODY_TOO_DEEP = "The body is nested too deeply."
     REQUEST = "The address or the headers of this request cannot be read."
+    ONESELF = "You cannot block yourself."
     USERNAME_LENGTH = "A user name has 3 to 32 characters."
 
 

@@ -380,7 +380,19 @@ class MessageStore(Protocol):
 
 
 class Directory(Protocol):
-    """Who exists and who belongs where, out of a short-lived local cache before the database."""
+    """Who exists, who belongs where and who has blocked whom, out of a local cache at best.
+
+    Each question comes in two: what begins with `known` answers at once out of the cache and has
+    None where it cannot tell; the other may wait for the database.
+    """
+
+    def known_active(self, user_id: int) -> bool | None: ...
+
+    def known_member(self, group_id: int, user_id: int) -> bool | None:
+        """Also None where it is known that there is no such group."""
+
+    def known_blocked(self, blocker_id: int, blocked_id: int) -> bool | None:
+        """Also None where it is known that there is no such blocker."""
 
     async def user_exists(self, user_id: int) -> bool:
         """When the database is away and nothing is cached: True, for a send must not need MySQL."""
@@ -390,5 +402,11 @@ class Directory(Protocol):
 
     async def is_member(self, group_id: int, user_id: int) -> bool | None:
         """None: no such group. Raises StoreUnavailable when nothing is cached: fail closed."""
+
+    async def is_blocked(self, blocker_id: int, blocked_id: int) -> bool:
+        """Whether one user takes no private messages from another; False for oneself.
+
+        At most `identity_ttl_s` old; with the database away the last known answer, or False.
+        """
 
     async def close(self) -> None: ...

@@ -16,10 +16,9 @@ from messaging.service.backends import Backends
 
 async def check_member(backends: Backends, *, group_id: int, user_id: int) -> None:
     """Raises GroupNotFound, NotAMember, and TemporarilyUnavailable when it cannot be known."""
-    try:
-        member = await backends.directory.is_member(group_id, user_id)
-    except StoreUnavailable as error:
-        raise TemporarilyUnavailable from error
+    member = backends.directory.known_member(group_id, user_id)
+    if member is None:
+        member = await _look_up_member(backends, group_id=group_id, user_id=user_id)
     if member is None:
         raise GroupNotFound
     if not member:
@@ -61,7 +60,11 @@ async def find_message(backends: Backends, message_id: int) -> Message | None:
 async def _is_party(backends: Backends, message: Message, user_id: int) -> bool:
     if message.chat_type is ChatType.PRIVATE:
         return user_id in (message.from_user_id, message.to_id)
+    return bool(await _look_up_member(backends, group_id=message.to_id, user_id=user_id))
+
+
+async def _look_up_member(backends: Backends, *, group_id: int, user_id: int) -> bool | None:
     try:
-        return bool(await backends.directory.is_member(message.to_id, user_id))
+        return await backends.directory.is_member(group_id, user_id)
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error

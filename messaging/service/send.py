@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from messaging.errors import (
     BackendError,
     BadData,
+    Blocked,
     CacheUnavailable,
     ClientMsgIdReused,
     IdsUnavailable,
@@ -47,9 +48,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> Receipt:
     """Accept a message, or find the earlier send that it repeats.
 
-    Raises UserNotFound, GroupNotFound, NotAMember, ClientMsgIdReused, TooManyRequests, SendFailed
-    and IdsUnavailable. After SendFailed the message may still appear: retry with the same
-    clientMsgId, which answers with the first id.
+    Raises UserNotFound, Blocked, GroupNotFound, NotAMember, ClientMsgIdReused, TooManyRequests,
+    SendFailed and IdsUnavailable. After SendFailed the message may still appear: retry with the
+    same clientMsgId, which answers with the first id.
     """
     await _check_target(backends, request, sender_id)
     message = _compose(backends, request, sender_id)
@@ -70,8 +71,15 @@ async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> R
 async def _check_target(backends: Backends, request: SendRequest, sender_id: int) -> None:
     if request.chat_type is ChatType.GROUP:
         await check_member(backends, group_id=request.target_id, user_id=sender_id)
-    elif not await backends.directory.user_exists(request.target_id):
-        raise UserNotFound
+        return
+    directory, receiver_id = backends.directory, request.target_id
+    blocked = directory.known_blocked(receiver_id, sender_id)
+    if blocked is None:
+        if not await directory.user_exists(receiver_id):
+            raise UserNotFound
+        blocked = await directory.is_blocked(receiver_id, sender_id)
+    if blocked:
+        raise Blocked
 
 
 def _compose(backends: Backends, request: SendRequest, sender_id: int) -> Message:

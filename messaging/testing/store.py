@@ -180,7 +180,11 @@ def _identity(message: Message) -> tuple[object, ...]:
 
 
 class MemoryDirectory:
-    """`ports.Directory`: everybody in `users` is known, those in `inactive` are locked out."""
+    """`ports.Directory`: everybody in `users` is known, those in `inactive` are locked out.
+
+    `blocks` are pairs of who blocks and who is blocked. It keeps no answers, so nothing is known at
+    once.
+    """
 
     def __init__(
         self, users: Iterable[int] = (), groups: dict[int, set[int]] | None = None
@@ -189,6 +193,16 @@ class MemoryDirectory:
         self.users = set(users)
         self.inactive: set[int] = set()
         self.groups = groups if groups is not None else {}
+        self.blocks: set[tuple[int, int]] = set()
+
+    def known_active(self, user_id: int) -> bool | None:
+        return None
+
+    def known_member(self, group_id: int, user_id: int) -> bool | None:
+        return None
+
+    def known_blocked(self, blocker_id: int, blocked_id: int) -> bool | None:
+        return None
 
     async def user_exists(self, user_id: int) -> bool:
         return self.down or user_id in self.users
@@ -201,6 +215,9 @@ class MemoryDirectory:
             raise StoreUnavailable
         members = self.groups.get(group_id)
         return None if members is None else user_id in members
+
+    async def is_blocked(self, blocker_id: int, blocked_id: int) -> bool:
+        return not self.down and (blocker_id, blocked_id) in self.blocks
 
     async def close(self) -> None:
         pass

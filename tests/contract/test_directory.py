@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connections
+from django.db.backends.utils import CursorWrapper
 
-from messaging import directory as directory_module
+from messaging.changes import AnythingChanged, BlockChanged, Change, MemberChanged, UserChanged
 from messaging.conf import settings
 from messaging.database_threads import DatabaseThreads
-from messaging.directory import AWAY_S, MEMBERSHIP_TTL_S, NEGATIVE_TTL_S, DatabaseDirectory
+from messaging.directory import DatabaseDirectory, known, queries
+from messaging.directory.database import AWAY_S, MEMBERSHIP_TTL_S, NEGATIVE_TTL_S
+from messaging.directory.queries import BLOCKS_HELD
 from messaging.errors import StoreUnavailable
 from messaging.events import ID_MAX
-from messaging.models import ChatGroup, ChatGroupMember
+from messaging.models import ChatGroup, ChatGroupMember, UserBlock
 from messaging.ports import Directory
 from messaging.testing.store import MemoryDirectory
 
@@ -25,6 +31,7 @@ ON_DATABASE = pytest.mark.django_db(transaction=True)
 IDENTITY_TTL_S = settings().identity_ttl_s
 Write = Callable[[Callable[[], object]], Awaitable[None]]
 Begin = Callable[[], None]
+Stall = Callable[[], contextlib.AbstractContextManager[threading.Event]]
 
 
 class Clock:
@@ -38,12 +45,17 @@ def add_user(user_id: int, *, is_active: bool = True) -> None:
     get_user_model().objects.create(pk=user_id, username=f"u{user_id}", is_active=is_active)
 
 
+def block(blocker_id: int, blocked_id: int) -> None:
+    UserBlock.objects.create(blocker_id=blocker_id, blocked_id=blocked_id)
+
+
 def populate() -> None:
     add_user(MEMBER)
     add_user(STRANGER)
     add_user(LOCKED_OUT, is_active=False)
     group = ChatGroup.objects.create(pk=GROUP, name="a group")
     ChatGroupMember.objects.create(group=group, user_id=MEMBER)
+    block(MEMBER, STRANGER)
 
 
 @contextlib.asynccontextmanager
@@ -85,6 +97,44 @@ def outage(monkeypatch: pytest.MonkeyPatch) -> Begin:
 
 
 @pytest.fixture
+def looks(people: object, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each statement from now on, of whatever thread."""
+    seen: list[str] = []
+    execute = CursorWrapper.execute
+
+    def noting(self: CursorWrapper, sql: str, params: Any = None) -> Any:
+        if sql.startswith("SELECT") and "@@" not in sql:
+            seen.append(sql)
+        return execute(self, sql, params)
+
+    monkeypatch.setattr(CursorWrapper, "execute", noting)
+    return seen
+
+
+@pytest.fixture
+def stalled(monkeypatch: pytest.MonkeyPatch) -> Stall:
+    """Within it the first look has read the user (the event says so), and does not return yet."""
+
+    @contextlib.contextmanager
+    def stall() -> Iterator[threading.Event]:
+        has_read, may_return = threading.Event(), threading.Event()
+        find_person = queries.find_person
+
+        def slow(connection: Any, user_id: int) -> Any:
+            found = find_person(connection, user_id)
+            if not has_read.is_set():
+                has_read.set()
+                may_return.wait(5)
+            return found
+
+        monkeypatch.setattr("messaging.directory.database.find_person", slow)
+        yield has_read
+        may_return.set()
+
+    return stall
+
+
+@pytest.fixture
 async def directory(
     outage: object, people: object, clock: Clock
 ) -> AsyncIterator[DatabaseDirectory]:
@@ -98,6 +148,7 @@ async def any_directory(request: pytest.FixtureRequest) -> AsyncIterator[Directo
     if request.param == "memory":
         memory = MemoryDirectory(users=[MEMBER, STRANGER, LOCKED_OUT], groups={GROUP: {MEMBER}})
         memory.inactive.add(LOCKED_OUT)
+        memory.blocks.add((MEMBER, STRANGER))
         yield memory
         return
     async with writing():
@@ -125,6 +176,24 @@ class TestEveryDirectory:
         assert await any_directory.is_member(NO_GROUP, MEMBER) is None
         assert await any_directory.is_member(ID_MAX, MEMBER) is None
 
+    async def test_knows_who_has_blocked_whom(self, any_directory: Directory) -> None:
+        assert await any_directory.is_blocked(MEMBER, STRANGER)
+        assert not await any_directory.is_blocked(STRANGER, MEMBER)
+        assert not await any_directory.is_blocked(MEMBER, MEMBER)
+        assert not await any_directory.is_blocked(NOBODY, STRANGER)
+        assert not await any_directory.is_blocked(ID_MAX, ID_MAX)
+
+    async def test_what_it_knows_at_once_is_what_it_would_find(
+        self, any_directory: Directory
+    ) -> None:
+        for user_id in (MEMBER, STRANGER, LOCKED_OUT, NOBODY):
+            active = await any_directory.user_is_active(user_id)
+            assert any_directory.known_active(user_id) in (None, active)
+            member = await any_directory.is_member(GROUP, user_id)
+            assert any_directory.known_member(GROUP, user_id) in (None, member)
+            blocked = await any_directory.is_blocked(MEMBER, user_id)
+            assert any_directory.known_blocked(MEMBER, user_id) in (None, blocked)
+
     async def test_closes_twice(self, any_directory: Directory) -> None:
         await any_directory.close()
 
@@ -151,6 +220,17 @@ class TestTheDatabasesDirectory:
         clock.now_s += MEMBERSHIP_TTL_S
         assert await directory.is_member(GROUP, MEMBER) is False
 
+    async def test_notices_a_block_within_the_stated_time(
+        self, directory: DatabaseDirectory, people: Write, clock: Clock
+    ) -> None:
+        assert not await directory.is_blocked(STRANGER, MEMBER)
+        await people(lambda: block(STRANGER, MEMBER))
+
+        clock.now_s += IDENTITY_TTL_S - 0.1
+        assert not await directory.is_blocked(STRANGER, MEMBER)
+        clock.now_s += 0.1
+        assert await directory.is_blocked(STRANGER, MEMBER)
+
     async def test_notices_somebody_new_soon(
         self, directory: DatabaseDirectory, people: Write, clock: Clock
     ) -> None:
@@ -159,6 +239,69 @@ class TestTheDatabasesDirectory:
 
         clock.now_s += NEGATIVE_TTL_S
         assert await directory.user_exists(NOBODY)
+
+    async def test_finds_all_about_a_receiver_at_one_look(
+        self, directory: DatabaseDirectory, looks: list[str]
+    ) -> None:
+        assert directory.known_blocked(STRANGER, MEMBER) is None
+        assert await directory.user_exists(STRANGER)
+        assert await directory.user_is_active(STRANGER)
+        assert not await directory.is_blocked(STRANGER, MEMBER)
+        assert len(looks) == 1
+
+        assert directory.known_active(STRANGER) is True
+        assert directory.known_blocked(STRANGER, MEMBER) is False
+        assert directory.known_blocked(STRANGER, LOCKED_OUT) is False  # whoever the sender is
+        assert directory.known_blocked(NOBODY, MEMBER) is None
+        assert len(looks) == 1
+
+    async def test_knows_members_at_once_after_one_look(
+        self, directory: DatabaseDirectory, looks: list[str]
+    ) -> None:
+        assert directory.known_member(GROUP, MEMBER) is None
+        await directory.is_member(GROUP, MEMBER)
+        await directory.is_member(GROUP, STRANGER)
+
+        assert directory.known_member(GROUP, MEMBER) is True
+        assert directory.known_member(GROUP, STRANGER) is False
+        assert len(looks) == 2
+
+    async def test_looks_once_for_all_who_ask_meanwhile(
+        self, directory: DatabaseDirectory, looks: list[str]
+    ) -> None:
+        asked = (directory.is_blocked(MEMBER, user_id) for user_id in (STRANGER, LOCKED_OUT) * 50)
+
+        assert await asyncio.gather(*asked) == [True, False] * 50
+        assert len(looks) == 1
+
+    async def test_a_caller_who_gives_up_does_not_hurt_the_others(
+        self, directory: DatabaseDirectory, looks: list[str]
+    ) -> None:
+        first = asyncio.create_task(directory.user_exists(MEMBER))
+        second = asyncio.create_task(directory.user_exists(MEMBER))
+        await asyncio.sleep(0)
+        first.cancel()
+
+        assert await second
+        assert first.cancelled()
+        assert len(looks) == 1
+
+    async def test_asks_for_each_pair_where_somebody_has_blocked_very_many(
+        self, directory: DatabaseDirectory, people: Write, looks: list[str], clock: Clock
+    ) -> None:
+        others = range(100, 102 + BLOCKS_HELD)
+        await people(lambda: [(add_user(other), block(MEMBER, other)) for other in others])
+        looks.clear()
+
+        assert await directory.is_blocked(MEMBER, others[-1])
+        assert not await directory.is_blocked(MEMBER, LOCKED_OUT)
+        assert len(looks) == 3  # the user, and each pair
+        assert directory.known_blocked(MEMBER, others[-1]) is True
+        assert directory.known_blocked(MEMBER, LOCKED_OUT) is False
+        assert directory.known_blocked(MEMBER, others[0]) is None
+        await people(lambda: UserBlock.objects.filter(blocked_id=others[-1]).delete())
+        directory.forget(BlockChanged(MEMBER, others[-1]))
+        assert not await directory.is_blocked(MEMBER, others[-1])
 
     async def test_answers_from_its_cache_without_the_database(
         self, directory: DatabaseDirectory, outage: Begin
@@ -175,6 +318,7 @@ class TestTheDatabasesDirectory:
 
         assert await directory.user_exists(NOBODY)
         assert await directory.user_is_active(LOCKED_OUT)
+        assert not await directory.is_blocked(MEMBER, STRANGER)
 
     async def test_lets_nobody_into_a_group_when_nothing_is_known(
         self, directory: DatabaseDirectory, outage: Begin
@@ -191,12 +335,17 @@ class TestTheDatabasesDirectory:
         outage: Begin,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        assert await directory.is_member(GROUP, STRANGER) is False
-        assert not await directory.user_is_active(LOCKED_OUT)
+        async def check() -> None:
+            assert await directory.is_member(GROUP, STRANGER) is False
+            assert not await directory.user_is_active(LOCKED_OUT)
+            assert await directory.is_blocked(MEMBER, STRANGER)
+
+        await check()
         clock.now_s += 10 * IDENTITY_TTL_S
         outage()
-        assert await directory.is_member(GROUP, STRANGER) is False
-        assert not await directory.user_is_active(LOCKED_OUT)
+        await check()
+        directory.doubt()
+        await check()
         monkeypatch.undo()
 
         with pytest.raises(StoreUnavailable):
@@ -207,10 +356,100 @@ class TestTheDatabasesDirectory:
     async def test_forgets_the_oldest_answers_when_there_are_too_many(
         self, directory: DatabaseDirectory, outage: Begin, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(directory_module, "MAX_ENTRIES", 2)
+        monkeypatch.setattr(known, "MAX_ENTRIES", 2)
         for user_id in (LOCKED_OUT, NOBODY, MEMBER):
             await directory.user_is_active(user_id)
         outage()
 
         assert await directory.user_is_active(LOCKED_OUT)  # forgotten
         assert not await directory.user_is_active(NOBODY)
+
+
+@ON_DATABASE
+class TestAChange:
+    """A lifetime has not passed in any of these."""
+
+    @pytest.fixture
+    async def warm(self, directory: DatabaseDirectory) -> DatabaseDirectory:
+        assert not await directory.is_blocked(STRANGER, MEMBER)
+        assert await directory.user_is_active(MEMBER)
+        assert await directory.is_member(GROUP, MEMBER)
+        return directory
+
+    @pytest.mark.parametrize("change", [BlockChanged(STRANGER, MEMBER), AnythingChanged()])
+    async def test_of_a_block_is_seen(
+        self, warm: DatabaseDirectory, people: Write, change: Change
+    ) -> None:
+        await people(lambda: block(STRANGER, MEMBER))
+        warm.forget(change)
+
+        assert warm.known_blocked(STRANGER, MEMBER) is None
+        assert await warm.is_blocked(STRANGER, MEMBER)
+
+    @pytest.mark.parametrize("change", [UserChanged(MEMBER), AnythingChanged()])
+    async def test_of_a_user_is_seen(
+        self, warm: DatabaseDirectory, people: Write, change: Change
+    ) -> None:
+        await people(lambda: get_user_model().objects.update(is_active=False))
+        warm.forget(change)
+
+        assert warm.known_active(MEMBER) is None
+        assert not await warm.user_is_active(MEMBER)
+
+    @pytest.mark.parametrize("change", [MemberChanged(GROUP, MEMBER), AnythingChanged()])
+    async def test_of_a_member_is_seen(
+        self, warm: DatabaseDirectory, people: Write, change: Change
+    ) -> None:
+        await people(lambda: ChatGroupMember.objects.all().delete())
+        warm.forget(change)
+
+        assert warm.known_member(GROUP, MEMBER) is None
+        assert await warm.is_member(GROUP, MEMBER) is False
+
+    async def test_leaves_what_it_is_not_about(
+        self, warm: DatabaseDirectory, looks: list[str]
+    ) -> None:
+        warm.forget(UserChanged(LOCKED_OUT))
+        warm.forget(MemberChanged(GROUP, STRANGER))
+        warm.forget(BlockChanged(LOCKED_OUT, MEMBER))
+
+        assert warm.known_blocked(STRANGER, MEMBER) is False
+        assert warm.known_active(MEMBER) is True
+        assert warm.known_member(GROUP, MEMBER) is True
+        assert looks == []
+
+    @pytest.mark.parametrize("change", [UserChanged(MEMBER), AnythingChanged()])
+    async def test_is_not_undone_by_an_answer_that_was_on_its_way(
+        self, directory: DatabaseDirectory, people: Write, change: Change, stalled: Stall
+    ) -> None:
+        with stalled() as has_read:
+            asked = asyncio.create_task(directory.user_is_active(MEMBER))
+            await asyncio.to_thread(has_read.wait, 5)
+            await people(lambda: get_user_model().objects.update(is_active=False))
+            directory.forget(change)
+            assert not await directory.user_is_active(MEMBER)
+
+        assert await asked  # as it was when this was asked
+        assert directory.known_active(MEMBER) is False
+
+    async def test_with_the_database_away_closes_a_group(
+        self, warm: DatabaseDirectory, outage: Begin
+    ) -> None:
+        outage()
+        warm.forget(MemberChanged(GROUP, MEMBER))
+
+        with pytest.raises(StoreUnavailable):
+            await warm.is_member(GROUP, MEMBER)
+
+    async def test_ends_what_is_under_way_when_it_closes(
+        self, directory: DatabaseDirectory, stalled: Stall
+    ) -> None:
+        with stalled() as has_read:
+            asked = asyncio.create_task(directory.user_is_active(MEMBER))
+            await asyncio.to_thread(has_read.wait, 5)
+            directory.forget(UserChanged(MEMBER))
+            await directory.close()
+
+        await asyncio.wait([asked])
+        assert asked.cancelled()
+        assert asyncio.all_tasks() == {asyncio.current_task()}

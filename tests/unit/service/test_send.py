@@ -7,11 +7,13 @@ import asyncio
 import pytest
 
 from messaging.errors import (
+    Blocked,
     ClientMsgIdReused,
     GroupNotFound,
     IdsUnavailable,
     NotAMember,
     SendFailed,
+    TemporarilyUnavailable,
     UserNotFound,
 )
 from messaging.events import PersistStatus
@@ -49,6 +51,38 @@ async def test_a_note_to_oneself_is_allowed(service: Service) -> None:
 async def test_an_unknown_receiver_is_refused(service: Service) -> None:
     with pytest.raises(UserNotFound):
         await send(service.backends, to_bob(target_id=99), sender_id=ALICE)
+
+
+@pytest.mark.parametrize("mode", ["async", "sync"])
+async def test_who_is_blocked_leaves_no_trace(service: Service, mode: str) -> None:
+    other = service.restarted_with(private_mode=mode)
+    other.directory.blocks.add((BOB, ALICE))
+    with pytest.raises(Blocked):
+        await send(other.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+    assert other.cache.details == other.cache.claims == other.store.rows == {}
+    assert other.broker.records == {}
+
+
+async def test_a_block_is_one_way_and_no_matter_of_groups(service: Service) -> None:
+    service.directory.blocks.add((BOB, ALICE))
+    await send(service.backends, to_bob(target_id=ALICE), sender_id=BOB)
+    await send(service.backends, to_bob(), sender_id=MALLORY)
+    await send(service.backends, to_group(), sender_id=ALICE)
+    assert len(service.cache.details) + len(service.store.rows) == 4  # the group's is in both
+
+
+async def test_a_repeat_is_refused_when_its_sender_was_blocked_since(service: Service) -> None:
+    await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+    service.directory.blocks.add((BOB, ALICE))
+    with pytest.raises(Blocked):
+        await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+
+
+async def test_with_the_directory_away_a_private_message_goes_out(service: Service) -> None:
+    service.directory.down = True
+    await send(service.backends, to_bob(), sender_id=ALICE)
+    with pytest.raises(TemporarilyUnavailable):
+        await send(service.backends, to_group(), sender_id=ALICE)
 
 
 async def test_a_group_message_is_stored_before_the_answer(service: Service) -> None:

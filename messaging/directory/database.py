@@ -1,0 +1,156 @@
+"""Directory over Django's users, the group tables and the blocks, cached in this process.
+
+Built by `wiring`; used by the use cases and the doors, on one event loop. What it tells may be as
+old as the lifetimes below, where nobody tells it of a change. It changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from messaging.changes import BlockChanged, Change, MemberChanged, UserChanged
+from messaging.conf import Settings
+from messaging.database_threads import DatabaseThreads
+from messaging.directory.known import Known
+from messaging.directory.queries import Person, find_block, find_member, find_person
+from messaging.errors import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+MEMBERSHIP_TTL_S = 5.0  # so long may somebody write to a group who was just removed from it
+NEGATIVE_TTL_S = 1.0  # so long may somebody be unknown who was just added
+LOOKUP_TIMEOUT_S = 0.5  # past it the database counts as away
+AWAY_S = 1.0  # and is not asked again for so long
+THREADS = 2
+ANYBODY = Person(is_active=True, blocked=frozenset())
+
+Value = TypeVar("Value")
+
+
+class DatabaseDirectory:
+    """`ports.Directory`. With the database away, the last known answer serves until it is back."""
+
+    def __init__(
+        self, settings: Settings, *, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._identity_ttl_s = settings.identity_ttl_s
+        self._monotonic_s = monotonic_s
+        self._threads = DatabaseThreads(
+            name="directory",
+            threads=THREADS,
+            timeout_s=min(LOOKUP_TIMEOUT_S, settings.store_timeout_s),
+        )
+        self._people: Known[int, Person | None] = Known(self._person_ttl_s, monotonic_s=monotonic_s)
+        self._members: Known[tuple[int, int], bool | None] = Known(
+            lambda member: MEMBERSHIP_TTL_S if member else NEGATIVE_TTL_S, monotonic_s=monotonic_s
+        )
+        self._blocks: Known[tuple[int, int], bool] = Known(
+            lambda _: self._identity_ttl_s, monotonic_s=monotonic_s
+        )
+        self._away_until_s = 0.0
+
+    # what is known at once
+
+    def known_active(self, user_id: int) -> bool | None:
+        answer = self._people.fresh(user_id)
+        return None if answer is None else answer.value is not None and answer.value.is_active
+
+    def known_member(self, group_id: int, user_id: int) -> bool | None:
+        answer = self._members.fresh((group_id, user_id))
+        return None if answer is None else answer.value
+
+    def known_blocked(self, blocker_id: int, blocked_id: int) -> bool | None:
+        answer = self._people.fresh(blocker_id)
+        if answer is None or answer.value is None:
+            return None
+        if (blocked := answer.value.blocked) is not None:
+            return blocked_id in blocked
+        pair = self._blocks.fresh((blocker_id, blocked_id))
+        return None if pair is None else pair.value
+
+    # what may have to be looked up
+
+    async def user_exists(self, user_id: int) -> bool:
+        return await self._person(user_id) is not None
+
+    async def user_is_active(self, user_id: int) -> bool:
+        person = await self._person(user_id)
+        return person is not None and person.is_active
+
+    async def is_blocked(self, blocker_id: int, blocked_id: int) -> bool:
+        person = await self._person(blocker_id)
+        if person is None:
+            return False
+        if person.blocked is not None:
+            return blocked_id in person.blocked
+
+        async def look() -> bool:
+            return await self._ask(
+                lambda connection: find_block(connection, blocker_id, blocked_id)
+            )
+
+        try:
+            return await self._blocks.find((blocker_id, blocked_id), look)
+        except StoreUnavailable:
+            return False
+
+    async def is_member(self, group_id: int, user_id: int) -> bool | None:
+        async def look() -> bool | None:
+            return await self._ask(lambda connection: find_member(connection, group_id, user_id))
+
+        return await self._members.find((group_id, user_id), look)
+
+    # what becomes of it
+
+    def forget(self, change: Change) -> None:
+        """Look again, at the next question, for what this change is about."""
+        match change:
+            case UserChanged(user_id):
+                self._people.forget(user_id)
+            case MemberChanged(group_id, user_id):
+                self._members.forget((group_id, user_id))
+            case BlockChanged(blocker_id, blocked_id):
+                self._people.forget(blocker_id)
+                self._blocks.forget((blocker_id, blocked_id))
+            case _:
+                self.doubt()
+
+    def doubt(self) -> None:
+        """Changes may have been missed: look again for everything."""
+        for known in (self._people, self._members, self._blocks):
+            known.doubt()
+
+    async def close(self) -> None:
+        for known in (self._people, self._members, self._blocks):
+            await known.close()
+        await self._threads.close()
+
+    async def _person(self, user_id: int) -> Person | None:
+        """None: no such user."""
+
+        async def look() -> Person | None:
+            return await self._ask(lambda connection: find_person(connection, user_id))
+
+        try:
+            return await self._people.find(user_id, look)
+        except StoreUnavailable:
+            return ANYBODY
+
+    def _person_ttl_s(self, person: Person | None) -> float:
+        is_active = person is not None and person.is_active
+        return self._identity_ttl_s if is_active else min(self._identity_ttl_s, NEGATIVE_TTL_S)
+
+    async def _ask(self, look: Callable[[BaseDatabaseWrapper], Value]) -> Value:
+        if self._monotonic_s() < self._away_until_s:
+            raise StoreUnavailable("the database was away a moment ago")
+        try:
+            return await self._threads.run(look)
+        except StoreUnavailable:
+            self._away_until_s = self._monotonic_s() + AWAY_S
+            logger.warning("database away", extra={"action": "directory.away"})
+            raise
