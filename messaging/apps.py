@@ -15,8 +15,10 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from messaging.store import checks as store_checks  # needs the models
+        from messaging import signals  # needs the models, as the next one does
+        from messaging.store import checks as store_checks
 
+        signals.connect()
         register_checks()
         store_checks.register_checks()
         post_migrate.connect(create_operators, sender=self)

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from messaging.cache import RedisMessageCache
+from messaging.cache import ChangeListener, RedisMessageCache
 from messaging.conf import Settings, settings
 from messaging.directory import DatabaseDirectory
 from messaging.errors import IdsUnavailable, TemporarilyUnavailable
@@ -43,12 +43,14 @@ class Runtime:
     loop: asyncio.AbstractEventLoop
     backends: Backends
     lease: WorkerLeaseKeeper
+    changes: ChangeListener
     thread: threading.Thread | None = None
 
     async def close(self) -> None:
         """Let what is under way end, then let go of everything. Bounded."""
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await self.backends.acceptor.close()
+            await self.changes.close()
             await self.lease.close()
             await self.backends.log.close()
             await self.backends.cache.close()
@@ -64,6 +66,8 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
     cache = RedisMessageCache(current)
     log = open_log(current.event_log_url, current)
     store = DatabaseStore(current)
+    directory = DatabaseDirectory(current)
+    changes = ChangeListener(current, on_change=directory.forget, on_gap=directory.doubt)
     ids = SnowflakeIdGenerator()
     lease = WorkerLeaseKeeper(ids=ids, cache=cache, store=store, settings=current)
     acceptor = Acceptor(
@@ -79,22 +83,22 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         cache=cache,
         log=log,
         store=store,
-        directory=DatabaseDirectory(current),
+        directory=directory,
         ids=ids,
         acceptor=acceptor,
         settings=current,
         clock_ms=wall_clock_ms,
     )
-    return Runtime(loop=loop, backends=backends, lease=lease)
+    return Runtime(loop=loop, backends=backends, lease=lease, changes=changes)
 
 
 async def start() -> None:
-    """Take the running loop as this process's loop and lease a worker id, if one can be had."""
+    """Take the running loop as this process's loop and begin what runs beside the requests."""
     global _runtime
     if _runtime is not None:
         raise RuntimeError("this process has a runtime already")
     _runtime = _build(asyncio.get_running_loop(), settings())
-    await _lease(_runtime)
+    await _begin(_runtime)
 
 
 def backends() -> Backends:
@@ -112,7 +116,9 @@ async def stop() -> None:
         await runtime.close()
 
 
-async def _lease(runtime: Runtime) -> None:
+async def _begin(runtime: Runtime) -> None:
+    """Listen to changes, and lease a worker id, if one can be had."""
+    await runtime.changes.start()
     try:
         await runtime.lease.ensure()
     except IdsUnavailable:
@@ -205,7 +211,7 @@ def _ensure() -> Runtime:
             thread.start()
             runtime = asyncio.run_coroutine_threadsafe(_build_on(loop), loop).result()
             runtime.thread = thread
-            _submit(runtime, _lease(runtime), CLOSE_TIMEOUT_S)
+            _submit(runtime, _begin(runtime), CLOSE_TIMEOUT_S)
             _runtime = runtime
         return _runtime
 

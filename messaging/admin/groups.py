@@ -1,4 +1,4 @@
-"""Chat groups and their members. A change counts within the time that memberships are cached."""
+"""Chat groups and their members. A change counts at once in every process."""
 
 from __future__ import annotations
 

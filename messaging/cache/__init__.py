@@ -1,7 +1,10 @@
-"""The message cache: the hot copy of messages in Redis. Built by `wiring`, used through `ports`."""
+"""What Redis does for the service: the message cache, the hot copy of messages, built by `wiring`
+and used through `ports`; and the feed of changes about people.
+"""
 
 from __future__ import annotations
 
+from messaging.cache.change_feed import ChangeListener, publish
 from messaging.cache.redis_cache import RedisMessageCache
 
-__all__ = ["RedisMessageCache"]
+__all__ = ["ChangeListener", "RedisMessageCache", "publish"]

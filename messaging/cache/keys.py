@@ -17,6 +17,9 @@ PENDING = "msg:pending"
 ATTEMPTS = "msg:pending:attempts"
 """Hash: how often compensation has tried to persist a pending id. Lives with the pending mark."""
 
+CHANGES = "msg:changes"
+"""Channel: what has changed about people, a list of `messaging.changes` in JSON. Not kept."""
+
 DETAIL_TTL_S = 30 * 60
 TAIL_TTL_S = 30 * 60
 DELETED_TTL_S = 30 * 60

@@ -276,6 +276,19 @@ class TestAToken:
         user = get_user_model().objects.get(pk=alice.id)
         assert refused(read_anything(service, str(RefreshToken.for_user(user))), 401, 1004)
 
+    @pytest.mark.parametrize("is_deleted", [False, True])
+    def test_of_somebody_who_is_locked_out_ends_at_once(
+        self, service: Service, alice: User, is_deleted: bool
+    ) -> None:
+        assert refused(alice.read(9), 404, 3002)
+        user = get_user_model().objects.get(pk=alice.id)
+        if is_deleted:
+            user.delete()
+        else:
+            user.is_active = False
+            user.save()
+        assert refused(alice.read(9), 401, 1004)
+
     @with_settings(identity_ttl_s=0.3)
     @pytest.mark.parametrize("is_deleted", [False, True])
     def test_of_somebody_who_is_gone_ends_in_the_stated_time(

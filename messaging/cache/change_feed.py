@@ -1,0 +1,145 @@
+"""Changes about people, carried from the process that made one to all that run, by Redis pub/sub.
+
+`signals` publishes, the listener of each process tells its directory. Whoever does not listen at
+the moment misses what is published, hence `on_gap`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import redis
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from messaging.cache import keys
+from messaging.changes import AnythingChanged, Change, decode_changes, encode_changes
+from messaging.conf import Settings
+from messaging.errors import CacheUnavailable, PoisonRecord
+
+logger = logging.getLogger(__name__)
+
+SILENCE_S = 5.0  # after so long the listener asks whether Redis is there; twice that is an end
+FIRST_WAIT_S = 0.1
+LAST_WAIT_S = 2.0
+
+
+def publish(settings: Settings, changes: Iterable[Change]) -> None:
+    """Tell every process that listens now. Blocks, on a connection of its own.
+
+    Raises CacheUnavailable when Redis does not take it within `redis_timeout_s`.
+    """
+    timeout_s = settings.redis_timeout_s
+    try:
+        with redis.Redis.from_url(
+            settings.redis_url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            driver_info=None,
+        ) as client:
+            client.publish(keys.CHANGES, encode_changes(changes))
+    except (RedisError, OSError) as error:
+        raise CacheUnavailable from error
+
+
+class ChangeListener:
+    """Hears every change in order while it is connected, and connects again until it is closed.
+
+    `on_change` is called for each change; `on_gap` whenever the connection is new, since changes
+    may have passed before. Both on the event loop.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_change: Callable[[Change], None],
+        on_gap: Callable[[], None],
+        silence_s: float = SILENCE_S,
+    ) -> None:
+        self._settings = settings
+        self._on_change = on_change
+        self._on_gap = on_gap
+        self._silence_s = silence_s
+        self._wait_s = FIRST_WAIT_S
+        self._tried = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen on the running loop; returns when it does, or when Redis cannot be reached."""
+        self._task = asyncio.create_task(self._listen(), name="changes")
+        await self._tried.wait()
+
+    async def close(self) -> None:
+        """End the connection. Idempotent."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._client() as client, client.pubsub() as pubsub:
+                    await pubsub.subscribe(keys.CHANGES)
+                    await self._hear(pubsub)
+            except (RedisError, OSError, TimeoutError) as error:
+                if self._wait_s == FIRST_WAIT_S:
+                    logger.warning(
+                        "not listening to changes",
+                        extra={"action": "changes.lost", "error": type(error).__name__},
+                    )
+            self._tried.set()
+            await asyncio.sleep(self._wait_s)
+            self._wait_s = min(self._wait_s * 2, LAST_WAIT_S)
+
+    async def _hear(self, pubsub: PubSub) -> None:
+        """Until the connection fails, or Redis does not answer within `silence_s`."""
+        asked = False
+        while True:
+            message = await pubsub.get_message(timeout=self._silence_s)
+            if message is not None:
+                asked = False
+                self._take(message)
+            elif asked:
+                raise TimeoutError("no answer to a ping")
+            else:
+                await pubsub.ping()
+                asked = True
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        if message["type"] == "subscribe":
+            self._wait_s = FIRST_WAIT_S
+            self._on_gap()
+            self._tried.set()
+        elif message["type"] == "message":
+            try:
+                changes = decode_changes(message["data"])
+            except PoisonRecord as error:
+                logger.error(
+                    "unreadable change",
+                    extra={"action": "changes.unreadable", "reason": str(error)},
+                )
+                changes = [AnythingChanged()]
+            for change in changes:
+                self._on_change(change)
+
+    def _client(self) -> Redis:
+        timeout_s = self._settings.redis_timeout_s
+        return Redis.from_url(
+            self._settings.redis_url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=AsyncRetry(NoBackoff(), 0),
+            protocol=2,
+            driver_info=None,
+        )

@@ -1,0 +1,93 @@
+"""Notes what changes about people in Django's tables, and tells every process once it is committed.
+
+Receivers of Django's signals, connected by `apps`. What is written past the models (`update`,
+`bulk_create`, SQL) is noted by nobody: the lifetimes of the directories are for that.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from functools import partial
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models.signals import m2m_changed, post_delete, post_save
+
+from messaging.cache import publish
+from messaging.changes import AnythingChanged, BlockChanged, Change, MemberChanged, UserChanged
+from messaging.conf import settings
+from messaging.errors import CacheUnavailable
+from messaging.models import ChatGroup, ChatGroupMember, UserBlock
+
+logger = logging.getLogger(__name__)
+
+TOLD_ONE_BY_ONE = 1_000  # of one transaction
+
+
+class _Noted(threading.local):
+    """This thread's changes by database; those of a rollback stay, which costs a look or two."""
+
+    def __init__(self) -> None:
+        self.changes: defaultdict[str, set[Change]] = defaultdict(set)
+
+
+_noted = _Noted()
+
+
+def connect() -> None:
+    for signal in (post_save, post_delete):
+        signal.connect(note_user, sender=get_user_model())
+        signal.connect(note_member, sender=ChatGroupMember)
+        signal.connect(note_block, sender=UserBlock)
+    m2m_changed.connect(note_members, sender=ChatGroup.members.through)
+
+
+def note_user(
+    *, instance: Any, using: str, update_fields: frozenset[str] | None = None, **_: Any
+) -> None:
+    if update_fields is None or "is_active" in update_fields:  # a login writes another field
+        _note(UserChanged(instance.pk), using)
+
+
+def note_member(*, instance: ChatGroupMember, using: str, **_: Any) -> None:
+    _note(MemberChanged(instance.group_id, instance.user_id), using)
+
+
+def note_members(
+    *, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, using: str, **_: Any
+) -> None:
+    """Members added by `group.members` or `user.chat_groups`, which saves no model."""
+    if action == "post_add":
+        for pk in pk_set or ():
+            group_id, user_id = (pk, instance.pk) if reverse else (instance.pk, pk)
+            _note(MemberChanged(group_id, user_id), using)
+
+
+def note_block(*, instance: UserBlock, using: str, **_: Any) -> None:
+    _note(BlockChanged(instance.blocker_id, instance.blocked_id), using)
+
+
+def _note(change: Change, using: str) -> None:
+    """Each change asks for a publishing, of which the first after a commit tells all."""
+    noted = _noted.changes[using]
+    if len(noted) <= TOLD_ONE_BY_ONE:  # then it is all the same
+        noted.add(change)
+    transaction.on_commit(partial(_tell, using), using=using)
+
+
+def _tell(using: str) -> None:
+    changes = _noted.changes.pop(using, None)
+    if not changes:
+        return
+    if len(changes) > TOLD_ONE_BY_ONE:
+        changes = {AnythingChanged()}
+    try:
+        publish(settings(), changes)
+    except CacheUnavailable:
+        logger.warning(
+            "other processes were not told of a change",
+            extra={"action": "changes.not_told", "count": len(changes)},
+        )
