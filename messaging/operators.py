@@ -21,6 +21,7 @@ PERMISSIONS = (
     ("messaging", "change_deadletter"),
     ("messaging", "view_chatgroup"),
     ("messaging", "view_chatgroupmember"),
+    ("messaging", "view_userblock"),
     ("auth", "view_user"),  # messages name their people by id
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
+from messaging.api.blocks import BlocksView, BlockView, UnblockView
 from messaging.api.fallback import path_not_found
 from messaging.api.identity import LoginView, RegisterView
 from messaging.api.messages import DeleteView, HistoryView, MessageView, RecallView, SendView
@@ -12,6 +13,9 @@ from messaging.api.messages import DeleteView, HistoryView, MessageView, RecallV
 urlpatterns = [
     path("user/register", RegisterView.as_view()),
     path("user/login", LoginView.as_view()),
+    path("user/block", BlockView.as_view()),
+    path("user/unblock", UnblockView.as_view()),
+    path("user/blocks", BlocksView.as_view()),
     re_path(r"^token/?$", TokenObtainPairView.as_view()),
     re_path(r"^token/refresh/?$", TokenRefreshView.as_view()),
     path("message/send", SendView.as_view()),

@@ -19,7 +19,15 @@ from messaging.admin import message_list
 from messaging.events import ChatType, Message
 from messaging.ids import first_id_at, wall_clock_ms
 from messaging.store.rows import COLUMNS, to_row
-from tests.integration.admin.pages import DEAD_LETTERS, GROUPS, MEMBERS, MESSAGES, USERS, page
+from tests.integration.admin.pages import (
+    BLOCKS,
+    DEAD_LETTERS,
+    GROUPS,
+    MEMBERS,
+    MESSAGES,
+    USERS,
+    page,
+)
 from tests.integration.database_work import gather_statistics, plan, work
 from tests.messages import make_message
 
@@ -147,6 +155,9 @@ def test_a_page_of_messages_costs_the_same_however_deep_it_lies(desk: Client, na
         (f"{GROUPS}?q=fam&before=50", "chat_group"),
         (f"{MEMBERS}?group=1", "chat_group_member"),
         (f"{MEMBERS}?group=1&q=u7&before=50", "chat_group_member"),
+        (BLOCKS, "user_block"),
+        (f"{BLOCKS}?q=3&before=200", "user_block"),
+        (f"{BLOCKS}?q=of:3", "user_block"),
         (USERS, "auth_user"),
         (f"{USERS}?q=u7&before=50", "auth_user"),
     ],
@@ -172,6 +183,13 @@ def insert_others() -> None:
     )
     models.ChatGroupMember.objects.bulk_create(
         [models.ChatGroupMember(group=group, user=user) for group in groups[:3] for user in users]
+    )
+    models.UserBlock.objects.bulk_create(
+        [
+            models.UserBlock(blocker=blocker, blocked=blocked)
+            for blocker in users[:3]
+            for blocked in users[3:]
+        ]
     )
     models.DeadLetter.objects.bulk_create(
         [

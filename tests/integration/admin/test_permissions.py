@@ -9,6 +9,7 @@ from django.test import Client
 
 from messaging.operators import OPERATORS
 from tests.integration.admin.pages import (
+    BLOCKS,
     DEAD_LETTERS,
     GROUPS,
     MEMBERS,
@@ -21,7 +22,7 @@ from tests.integration.admin.pages import (
 )
 from tests.messages import make_message
 
-LISTS = [MESSAGES, PENDING, DEAD_LETTERS, GROUPS, MEMBERS]
+LISTS = [MESSAGES, PENDING, DEAD_LETTERS, GROUPS, MEMBERS, BLOCKS]
 
 
 @pytest.mark.parametrize("address", [*LISTS, USERS, "/admin/"])
@@ -65,9 +66,11 @@ def test_an_operator_finds_what_there_is_to_do_on_the_first_page(desk: Client) -
     assert "/add/" not in page(response)
 
 
-def test_an_operator_changes_neither_groups_nor_users(desk: Client, operator: User) -> None:
+def test_an_operator_changes_neither_groups_nor_blocks_nor_users(
+    desk: Client, operator: User
+) -> None:
     group_id = "1"
-    for address in (f"{GROUPS}add/", f"{USERS}add/", f"{MEMBERS}add/"):
+    for address in (f"{GROUPS}add/", f"{USERS}add/", f"{MEMBERS}add/", f"{BLOCKS}add/"):
         assert desk.get(address).status_code == 403
     assert desk.post(f"{USERS}{operator.pk}/change/", {"is_superuser": "on"}).status_code == 403
     assert desk.post(f"{GROUPS}{group_id}/delete/").status_code == 403

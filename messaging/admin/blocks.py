@@ -1,0 +1,54 @@
+"""Who takes no private messages from whom. A block is added or removed, and never changed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from messaging.admin.keyset import KeysetAdmin, KeysetChangeList
+from messaging.events import ID_MAX
+from messaging.models import UserBlock
+
+_SEARCH = re.compile(r"(of:)?\s*([0-9]{1,19})")
+
+
+class BlockChangeList(KeysetChangeList):
+    def index(self) -> str | None:
+        match = _SEARCH.fullmatch(self.query.strip())
+        if match is None:
+            return None
+        return "user_block_blocked_id" if match[1] else "user_block_blocker_id"
+
+
+@admin.register(UserBlock)
+class UserBlockAdmin(KeysetAdmin):
+    list_display = ("id", "blocker", "blocked", "created_at")
+    list_select_related = ("blocker", "blocked")
+    fields = ("blocker", "blocked")
+    autocomplete_fields = ("blocker", "blocked")
+    search_fields = ("id",)
+    search_help_text = "A user's id: whom they have blocked. Or of:42, who has blocked user 42."
+    empty_list_text = "No block fits."
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return BlockChangeList
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        match = _SEARCH.fullmatch(term)
+        if match is None or int(match[2]) > ID_MAX:
+            return queryset.none(), False
+        field = "blocked_id" if match[1] else "blocker_id"
+        return queryset.filter(**{field: int(match[2])}), False

@@ -1,0 +1,85 @@
+"""Whom a user has blocked: block, unblock, and list them, newest first.
+
+Blocks are rows of Django's; what changes is told to every process as it is committed. Each call may
+be repeated.
+"""
+
+from __future__ import annotations
+
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from messaging.api.authentication import asking_user
+from messaging.errors import InvalidInput, UserNotFound
+from messaging.events import ID_MAX
+from messaging.inputs import Refusal
+from messaging.models import UserBlock
+from messaging.requests import parse_message_id
+
+PAGE_SIZE = 100
+
+
+class BlockView(APIView):
+    def post(self, request: Request) -> Response:
+        made = block(_named_user(request), blocker_id=asking_user(request))
+        return Response(_present(made))
+
+
+class UnblockView(APIView):
+    def post(self, request: Request) -> Response:
+        user_id = _named_user(request)
+        unblock(user_id, blocker_id=asking_user(request))
+        return Response({"userId": str(user_id)})
+
+
+class BlocksView(APIView):
+    def get(self, request: Request) -> Response:
+        before = request.query_params.get("beforeId")
+        before_id = ID_MAX if before is None else parse_message_id(before, "beforeId")
+        own = UserBlock.objects.filter(blocker_id=asking_user(request), pk__lt=before_id)
+        blocks = list(own.order_by("-pk")[: PAGE_SIZE + 1])  # one more tells whether there is more
+        page = blocks[:PAGE_SIZE]
+        has_more = len(blocks) > PAGE_SIZE
+        return Response(
+            {
+                "list": [_present(each) for each in page],
+                "hasMore": has_more,
+                "nextBeforeId": str(page[-1].pk) if has_more else None,
+            }
+        )
+
+
+def block(user_id: int, *, blocker_id: int) -> UserBlock:
+    """The block of this user, made now or earlier. Raises InvalidInput, UserNotFound."""
+    if user_id == blocker_id:
+        raise InvalidInput({"userId": [Refusal.ONESELF]})
+    _check_exists(user_id)
+    try:
+        return UserBlock.objects.get_or_create(blocker_id=blocker_id, blocked_id=user_id)[0]
+    except IntegrityError as error:  # one of the two is gone since
+        raise UserNotFound from error
+
+
+def unblock(user_id: int, *, blocker_id: int) -> None:
+    """Take the block back, if there is one. Raises UserNotFound."""
+    _check_exists(user_id)
+    UserBlock.objects.filter(blocker_id=blocker_id, blocked_id=user_id).delete()
+
+
+def _named_user(request: Request) -> int:
+    return parse_message_id(dict(request.data).get("userId"), "userId")
+
+
+def _check_exists(user_id: int) -> None:
+    if not get_user_model().objects.filter(pk=user_id).exists():
+        raise UserNotFound
+
+
+def _present(made: UserBlock) -> dict[str, object]:
+    return {
+        "userId": str(made.blocked_id),
+        "blockTime": round(made.created_at.timestamp() * 1000),
+    }
