@@ -36,7 +36,10 @@ class TokenCache:
         if self.now_s() >= expires_s:
             self._known.pop(authorization, None)
             raise TokenExpired
-        if not await directory.user_is_active(user_id):
+        is_active = directory.known_active(user_id)
+        if is_active is None:
+            is_active = await directory.user_is_active(user_id)
+        if not is_active:
             raise TokenExpired
         return user_id
 

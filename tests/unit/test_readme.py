@@ -48,7 +48,7 @@ def keys_in_use() -> dict[str, str]:
         for name, make in vars(keys).items()
         if inspect.isfunction(make) and make.__module__ == keys.__name__
         for parameters in [inspect.signature(make).parameters]
-        if name not in ("lease", "tails")
+        if name not in ("lease", "rates", "tails")
     }
     constants = {"PENDING": keys.PENDING, "ATTEMPTS": keys.ATTEMPTS, "LEASE": keys.lease(LEASE)}
     return made | constants
