@@ -6,8 +6,6 @@ each process forgets what it knew of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
 from messaging.errors import PoisonRecord
@@ -35,16 +33,24 @@ class AnythingChanged(msgspec.Struct, frozen=True, array_like=True, tag="anythin
 
 Change = UserChanged | MemberChanged | BlockChanged | AnythingChanged
 
+
+class Notice(msgspec.Struct, frozen=True, array_like=True):
+    """What one process tells the others; `origin` names it, if it listens itself."""
+
+    origin: str
+    changes: tuple[Change, ...]
+
+
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(list[Change]).decode
+_decode = msgspec.json.Decoder(Notice).decode
 
 
-def encode_changes(changes: Iterable[Change]) -> bytes:
-    return _encode(list(changes))
+def encode_notice(notice: Notice) -> bytes:
+    return _encode(notice)
 
 
-def decode_changes(text: bytes) -> list[Change]:
-    """Read what `encode_changes` wrote; raises PoisonRecord for anything else."""
+def decode_notice(text: bytes) -> Notice:
+    """Read what `encode_notice` wrote; raises PoisonRecord for anything else."""
     try:
         return _decode(text)
     except msgspec.MsgspecError as error:

@@ -16,9 +16,8 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
-from messaging.cache import publish
+from messaging import wiring
 from messaging.changes import AnythingChanged, BlockChanged, Change, MemberChanged, UserChanged
-from messaging.conf import settings
 from messaging.errors import CacheUnavailable
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock
 
@@ -85,7 +84,7 @@ def _tell(using: str) -> None:
     if len(changes) > TOLD_ONE_BY_ONE:
         changes = {AnythingChanged()}
     try:
-        publish(settings(), changes)
+        wiring.tell(list(changes))
     except CacheUnavailable:
         logger.warning(
             "other processes were not told of a change",

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from messaging.cache import ChangeListener, RedisMessageCache
+from messaging.cache import ChangeListener, RedisMessageCache, publish
+from messaging.changes import Change, Notice
 from messaging.conf import Settings, settings
 from messaging.directory import DatabaseDirectory
 from messaging.errors import IdsUnavailable, TemporarilyUnavailable
@@ -137,6 +139,19 @@ def run(use_case: Callable[[Backends], Awaitable[T]]) -> T:
         return await use_case(runtime.backends)
 
     return _submit(runtime, call(), runtime.backends.settings.request_timeout_s)
+
+
+def tell(changes: Sequence[Change]) -> None:
+    """Let all processes forget what has changed, this one before whatever its loop is given next.
+
+    From a synchronous thread. Raises CacheUnavailable when the others could not be told.
+    """
+    runtime, origin = _runtime, ""
+    if runtime is not None:
+        origin = runtime.changes.origin
+        with contextlib.suppress(RuntimeError):  # its loop has ended
+            runtime.loop.call_soon_threadsafe(runtime.changes.take, changes)
+    publish(settings(), Notice(origin, tuple(changes)))
 
 
 def compensate() -> Any:

@@ -1,13 +1,14 @@
-"""Changes about people, carried from the process that made one to all that run, by Redis pub/sub.
+"""Changes about people, carried from the process that made one to all others, by Redis pub/sub.
 
-`signals` publishes, the listener of each process tells its directory. Whoever does not listen at
-the moment misses what is published, hence `on_gap`.
+`wiring` publishes, the listener of each process tells its directory. Whoever does not listen at the
+moment misses what is published, hence `on_gap`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from messaging.cache import keys
-from messaging.changes import AnythingChanged, Change, decode_changes, encode_changes
+from messaging.changes import AnythingChanged, Change, Notice, decode_notice, encode_notice
 from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, PoisonRecord
 
@@ -31,7 +32,7 @@ FIRST_WAIT_S = 0.1
 LAST_WAIT_S = 2.0
 
 
-def publish(settings: Settings, changes: Iterable[Change]) -> None:
+def publish(settings: Settings, notice: Notice) -> None:
     """Tell every process that listens now. Blocks, on a connection of its own.
 
     Raises CacheUnavailable when Redis does not take it within `redis_timeout_s`.
@@ -46,7 +47,7 @@ def publish(settings: Settings, changes: Iterable[Change]) -> None:
             protocol=2,
             driver_info=None,
         ) as client:
-            client.publish(keys.CHANGES, encode_changes(changes))
+            client.publish(keys.CHANGES, encode_notice(notice))
     except (RedisError, OSError) as error:
         raise CacheUnavailable from error
 
@@ -54,8 +55,8 @@ def publish(settings: Settings, changes: Iterable[Change]) -> None:
 class ChangeListener:
     """Hears every change in order while it is connected, and connects again until it is closed.
 
-    `on_change` is called for each change; `on_gap` whenever the connection is new, since changes
-    may have passed before. Both on the event loop.
+    `on_change` is called for each change, but those of its own `origin`; `on_gap` whenever the
+    connection is new, since changes may have passed before. Both on the event loop.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class ChangeListener:
         self._on_change = on_change
         self._on_gap = on_gap
         self._silence_s = silence_s
+        self.origin = secrets.token_hex(8)
         self._wait_s = FIRST_WAIT_S
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -78,6 +80,11 @@ class ChangeListener:
         """Listen on the running loop; returns when it does, or when Redis cannot be reached."""
         self._task = asyncio.create_task(self._listen(), name="changes")
         await self._tried.wait()
+
+    def take(self, changes: Iterable[Change]) -> None:
+        """Pass these on, as if they had been heard."""
+        for change in changes:
+            self._on_change(change)
 
     async def close(self) -> None:
         """End the connection. Idempotent."""
@@ -109,29 +116,22 @@ class ChangeListener:
             message = await pubsub.get_message(timeout=self._silence_s)
             if message is not None:
                 asked = False
-                self._take(message)
+                self._note(message)
             elif asked:
                 raise TimeoutError("no answer to a ping")
             else:
                 await pubsub.ping()
                 asked = True
 
-    def _take(self, message: Mapping[str, Any]) -> None:
+    def _note(self, message: Mapping[str, Any]) -> None:
         if message["type"] == "subscribe":
             self._wait_s = FIRST_WAIT_S
             self._on_gap()
             self._tried.set()
         elif message["type"] == "message":
-            try:
-                changes = decode_changes(message["data"])
-            except PoisonRecord as error:
-                logger.error(
-                    "unreadable change",
-                    extra={"action": "changes.unreadable", "reason": str(error)},
-                )
-                changes = [AnythingChanged()]
-            for change in changes:
-                self._on_change(change)
+            notice = _read(message["data"])
+            if notice.origin != self.origin:
+                self.take(notice.changes)
 
     def _client(self) -> Redis:
         timeout_s = self._settings.redis_timeout_s
@@ -143,3 +143,13 @@ class ChangeListener:
             protocol=2,
             driver_info=None,
         )
+
+
+def _read(text: bytes) -> Notice:
+    try:
+        return decode_notice(text)
+    except PoisonRecord as error:
+        logger.error(
+            "unreadable change", extra={"action": "changes.unreadable", "reason": str(error)}
+        )
+        return Notice("", (AnythingChanged(),))

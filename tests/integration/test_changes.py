@@ -17,15 +17,16 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from pytest_django import Settings as DjangoSettings
 
-from messaging import signals
-from messaging.cache import ChangeListener, keys
+from messaging import signals, wiring
+from messaging.cache import ChangeListener, keys, publish
 from messaging.cache.change_feed import LAST_WAIT_S
 from messaging.changes import (
     AnythingChanged,
     BlockChanged,
     Change,
+    Notice,
     UserChanged,
-    decode_changes,
+    decode_notice,
 )
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
@@ -123,7 +124,7 @@ def told(redis_url: str) -> Iterator[Callable[[], list[list[Change]]]]:
         def take() -> list[list[Change]]:
             client.publish(keys.CHANGES, "end")
             messages = list(iter(lambda: pubsub.get_message(timeout=5)["data"], b"end"))
-            return [sorted(decode_changes(each), key=repr) for each in messages]
+            return [sorted(decode_notice(each).changes, key=repr) for each in messages]
 
         yield take
 
@@ -331,6 +332,35 @@ class TestWithRedisAway:
                 return frozen.gaps > gaps
 
             await until(has_connected_again, within_s=5)
+
+
+class TestTheWritersOwnProcess:
+    async def test_sees_a_change_before_anything_else_even_without_redis(
+        self, current: Settings, write: Write, settings: DjangoSettings
+    ) -> None:
+        settings.IM = replace(current, redis_url=f"redis://127.0.0.1:{free_port()}/0")
+        await wiring.start()
+        try:
+            directory = wiring.backends().directory
+            assert await directory.user_is_active(ALICE)
+            await write(lambda: set_active(ALICE, False))
+            assert not await directory.user_is_active(ALICE)
+        finally:
+            await wiring.stop()
+
+    async def test_is_not_told_a_second_time(self, current: Settings, write: Write) -> None:
+        async with process(current) as own, process(current) as other:
+            for each in (own, other):
+                await each.directory.user_exists(ALICE)
+            notice = Notice(own.listener.origin, (UserChanged(ALICE),))
+            await asyncio.to_thread(publish, current, notice)
+
+            async def heard() -> bool:
+                return other.directory.known_active(ALICE) is None
+
+            await until(heard)
+            await asyncio.sleep(0.05)
+            assert own.directory.known_active(ALICE)
 
 
 class TestTheListener:

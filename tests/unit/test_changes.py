@@ -8,27 +8,32 @@ from messaging.changes import (
     AnythingChanged,
     BlockChanged,
     MemberChanged,
+    Notice,
     UserChanged,
-    decode_changes,
-    encode_changes,
+    decode_notice,
+    encode_notice,
 )
 from messaging.errors import PoisonRecord
 from messaging.events import ID_MAX
 
 
 def test_every_change_comes_back_as_it_was() -> None:
-    changes = [UserChanged(1), MemberChanged(2, ID_MAX), BlockChanged(3, 1), AnythingChanged()]
-    assert decode_changes(encode_changes(changes)) == changes
+    changes = (UserChanged(1), MemberChanged(2, ID_MAX), BlockChanged(3, 1), AnythingChanged())
+    notice = Notice("f00", changes)
+    assert decode_notice(encode_notice(notice)) == notice
 
 
 def test_the_form_is_short() -> None:
-    assert encode_changes([BlockChanged(3, 1)]) == b'[["block",3,1]]'
+    assert encode_notice(Notice("f00", (BlockChanged(3, 1),))) == b'["f00",[["block",3,1]]]'
 
 
 @pytest.mark.parametrize(
     "text",
-    [b"", b"[", b"{}", b"1", b'[["unheard of",1]]', b'[["user","1"]]', b'[["user"]]', b"[[]]"],
+    [
+        *(b"", b"[", b"{}", b"1", b'["f00"]', b'["f00",[[]]]', b'[1,[["user",1]]]'),
+        *(b'["f00",[["unheard of",1]]]', b'["f00",[["user","1"]]]', b'["f00",[["user"]]]'),
+    ],
 )
 def test_anything_else_is_refused(text: bytes) -> None:
     with pytest.raises(PoisonRecord):
-        decode_changes(text)
+        decode_notice(text)
