@@ -88,3 +88,18 @@ def test_the_image_does_not_run_as_root() -> None:
     users = re.findall(r"^USER (\S+)$", (COMPOSE / "Dockerfile").read_text(), re.MULTILINE)
     assert users
     assert users[-1] not in ("root", "0")
+
+
+def granian_options(text: str) -> list[str]:
+    """Every option but those of where it listens and how many workers it has."""
+    command = text[text.index("granian --interface") :]
+    words = command[: command.index("imsite.asgi:application")].replace("\\", " ").split()
+    return words[words.index("--loop") :]
+
+
+def test_the_web_runs_everywhere_as_it_does_in_scripts_run() -> None:
+    root = COMPOSE.parent
+    expected = granian_options((root / "scripts" / "run").read_text())
+    assert "--backpressure" in expected
+    for place in ("compose/docker-compose.yml", "README.md", "README.zh-CN.md"):
+        assert granian_options((root / place).read_text()) == expected, place
