@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from messaging.api import parsing
 from messaging.api.parsing import decode_object
 from messaging.conf import MAX_BODY_BYTES, MAX_JSON_DEPTH
 from messaging.errors import BodyTooLarge, InvalidInput
@@ -100,3 +102,44 @@ def test_any_bytes_give_an_object_or_name_the_body(body: bytes) -> None:
         assert isinstance(decode_object(body), dict)
     except InvalidInput as refused:
         assert set(refused.errors) == {"body"}
+
+
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "chatType", "content"]), documents), st.booleans())
+def test_the_quick_decoder_reads_what_the_strict_one_reads(
+    document: dict[str, object], escaped: bool
+) -> None:
+    text = json.dumps(document, ensure_ascii=escaped)
+    try:
+        body = text.encode()
+        quick = parsing._decode_quickly(body)
+    except (msgspec.DecodeError, UnicodeError):
+        return  # the strict one judges then
+    assert same(quick, parsing._decode_strictly(body))
+
+
+@given(st.binary(max_size=12).map(lambda middle: b'{"a":' + middle + b"}"))
+def test_the_quick_decoder_takes_nothing_that_is_not_json(body: bytes) -> None:
+    try:
+        quick = parsing._decode_quickly(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    assert same(quick, parsing._decode_strictly(body))
+
+
+def same(quick: object, strict: object) -> bool:
+    """Equal, or a number that is out of every field's range in both."""
+    if isinstance(quick, dict) and isinstance(strict, dict):
+        return list(quick) == list(strict) and all(same(quick[k], strict[k]) for k in quick)
+    if isinstance(quick, list) and isinstance(strict, list):
+        return len(quick) == len(strict) and all(map(same, quick, strict))
+    if quick == strict and type(quick) is type(strict):
+        return True
+    numbers = isinstance(quick, int | float) and isinstance(strict, int | float)
+    return numbers and abs(quick) > 2**63 and abs(strict) > 2**63  # type: ignore[arg-type]
