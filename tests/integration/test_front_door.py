@@ -20,7 +20,11 @@ PIECE = b"x" * 65_536
 
 
 async def serve(
-    application: Application, receive: Any, headers: Mapping[str, str] | None = None
+    application: Application,
+    receive: Any,
+    headers: Mapping[str, str] | None = None,
+    *,
+    path: str = "/api/user/login",
 ) -> list[dict[str, Any]]:
     """Put one POST to the application; returns what it sent."""
     sent: list[dict[str, Any]] = []
@@ -32,7 +36,7 @@ async def serve(
         "type": "http",
         "http_version": "1.1",
         "method": "POST",
-        "path": "/api/user/login",
+        "path": path,
         "query_string": b"",
         "headers": [
             (name.lower().encode(), text.encode())
@@ -115,6 +119,35 @@ def test_a_header_with_an_underscore_does_not_pass_for_another(service: Service)
     """A balancer strips `X-Forwarded-Proto` of the client, not `X_Forwarded_Proto`."""
     answer = service.anybody.call("GET", "/api/nothing", headers={"Accept_Language": "zh-CN"})
     assert answer.body["message"] == "There is nothing at this address."
+
+
+class TestABodyForTheGateway:
+    @with_settings(request_timeout_s=0.2)
+    def test_that_does_not_arrive_is_given_up(
+        self, configured: None, application: Application
+    ) -> None:
+        async def receive() -> dict[str, Any]:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        with AsgiServer(application) as server:
+            call = serve(application, receive, path="/api/message/send")
+            answer = answer_of(server._run(call))
+        assert (answer.status, answer.code) == (408, 408)
+
+    def test_whose_client_has_gone_is_no_request(
+        self, configured: None, application: Application
+    ) -> None:
+        events = [
+            {"type": "http.request", "body": b"{", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+
+        async def receive() -> dict[str, Any]:
+            return events.pop(0)
+
+        with AsgiServer(application) as server:
+            assert server._run(serve(application, receive, path="/api/message/send")) == []
 
 
 class TestOutsideTheApi:
