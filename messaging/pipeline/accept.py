@@ -24,7 +24,6 @@ from messaging.conf import Settings
 from messaging.errors import (
     ApiError,
     BackendError,
-    BadData,
     CacheUnavailable,
     IdsUnavailable,
     LeaseLost,
@@ -34,6 +33,7 @@ from messaging.errors import (
 )
 from messaging.events import Message, as_event, encode_message
 from messaging.ids import SnowflakeIdGenerator, node_of_id, time_of_id
+from messaging.pipeline.persist import persist
 from messaging.ports import (
     Claim,
     EventLog,
@@ -73,7 +73,7 @@ class _Waiting:
     message: Message
     ack: Ack
     answer: asyncio.Future[Accepted]
-    text: bytes = b""  # the message, encoded
+    text: bytes  # the message, encoded
     cached: bool = False
     appended: asyncio.Future[Position] | None = None
 
@@ -119,7 +119,7 @@ class Acceptor:
         if len(self._queue) >= self.settings.accept_queue:
             raise TooManyRequests
         answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(message, ack, answer))
+        self._queue.append(_Waiting(message, ack, answer, encode_message(message)))
         self._start_groups()
         return await answer
 
@@ -152,8 +152,6 @@ class Acceptor:
                     waiting.fail(SendFailed())  # whatever happened
 
     async def _commit(self, group: list[_Waiting]) -> None:
-        for waiting in group:
-            waiting.text = encode_message(waiting.message)
         fresh = await self._to_cache(group)
         for waiting in fresh:
             if waiting.cached and waiting.ack is Ack.CACHE:
@@ -253,14 +251,14 @@ class Acceptor:
     async def _to_store(self, rest: Sequence[_Waiting]) -> None:
         """The last resort, when neither the cache nor the log confirmed."""
         try:
-            result = await self.store.apply([w.message for w in rest])
-        except (StoreUnavailable, BadData) as error:
+            done = await persist(self.store, [waiting.message for waiting in rest])
+        except StoreUnavailable as error:
             raise SendFailed from error
-        stored = {row.id for row in result.rows}
+        stored = {row.id for row in done.rows}
         for waiting in rest:
             if waiting.message.id in stored:
                 waiting.resolve(Durability.STORE)
-            elif first := result.folded.get(waiting.message.id):
+            elif first := done.folded.get(waiting.message.id):
                 waiting.resolve(Durability.STORE, Claim(first.id, first.body_hash))
 
 

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from messaging.errors import LeaseLost, SendFailed, TooManyRequests
 from messaging.ids import WorkerLease, node_of_id, time_of_id
@@ -176,3 +177,23 @@ async def test_without_the_cache_a_sender_is_held_to_the_rate_of_this_process() 
         await service.acceptor.accept(message(), ack=Ack.LOG)
     assert refused.value.retry_after_s == 1
     assert sum(map(len, service.broker.records.values())) == 2
+
+
+async def test_a_message_that_cannot_be_encoded_fails_alone(service: Service) -> None:
+    bad = structs.replace(message(), content="half of a pair: \ud800")
+    outcomes = await asyncio.gather(
+        *(service.acceptor.accept(m, ack=Ack.LOG) for m in (message(), bad, message())),
+        return_exceptions=True,
+    )
+    assert [isinstance(outcome, UnicodeEncodeError) for outcome in outcomes] == [False, True, False]
+
+
+async def test_a_message_that_the_store_refuses_fails_alone(service: Service) -> None:
+    service.cache.down = service.broker.down = True
+    service.store.refuses = lambda m: m.content == "poison"
+    sent = [message(), message("poison"), message()]
+    outcomes = await asyncio.gather(
+        *(service.acceptor.accept(m, ack=Ack.LOG) for m in sent), return_exceptions=True
+    )
+    assert [isinstance(outcome, SendFailed) for outcome in outcomes] == [False, True, False]
+    assert set(await service.store.get([m.id for m in sent])) == {sent[0].id, sent[2].id}
