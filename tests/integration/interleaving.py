@@ -50,6 +50,7 @@ class Turns:
             ids=backends.ids,
             renew_lease=backends.acceptor.renew_lease,
             settings=backends.settings,
+            rates=backends.acceptor.rates,
         )
         return replace(backends, cache=cache, log=log, store=store, acceptor=acceptor)
 
