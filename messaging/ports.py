@@ -120,21 +120,33 @@ class RateLimited:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the cache knows of a conversation's tail.
+    """What the cache knows of a conversation's tail, without what its reader has deleted.
 
-    `messages` are newest first, with id below `before`, each at its latest cached state; of a list
-    that is longer than asked for, the newest. `missing` are ids listed in the same range without a
-    cached state. When `floor` is not None, the two together hold every message of the conversation
-    whose id is above it and below `before`, down to the lowest one returned if `truncated`.
-    `total` counts the whole conversation then. `deleted` are the reader's deleted ones among them;
-    `deletes_floor` is the id above which that is known (None: nothing is known).
+    `messages` are newest first, with id below `before`, each at its latest cached state. `missing`
+    are ids listed in the same range without a cached state. `end` is the lowest id down to which
+    the list was read, where it goes on (None: to its end). When `floor` is not None, the two
+    together hold every message of the conversation whose id is above it and below `before`, down to
+    `end`; `total` counts the whole conversation then. Of the reader's deletes those above
+    `deletes_floor` are known (None: not even those for sure), so that others may be among these.
     """
 
     messages: tuple[Message, ...] = ()
     missing: tuple[int, ...] = ()
-    truncated: bool = False
+    end: int | None = None
     floor: int | None = None
     total: int | None = None
+    deletes_floor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the cache knows of some messages, and of one reader's deletes among them.
+
+    `messages` are the cached states. `deleted` are surely deleted by the reader; of those above
+    `deletes_floor` (None: of none) no others are.
+    """
+
+    messages: Mapping[int, Message] = field(default_factory=dict)
     deleted: frozenset[int] = frozenset()
     deletes_floor: int | None = None
 
@@ -178,7 +190,7 @@ class MessageCache(Protocol):
         A cached state becomes PERSISTED and starts to age; a recall in the cache is kept even when
         the row is still NORMAL. A tombstone row blanks the cached content, is cached even if
         nothing was, and ends its recall mark. A row unknown to a loaded list is added to it in its
-        place. Many rows take several steps, between which others are served.
+        place.
         """
 
     async def mark_folded(self, folded: Mapping[int, Message]) -> None:
@@ -206,7 +218,13 @@ class MessageCache(Protocol):
     async def window(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
     ) -> Window:
-        """The newest `limit` listed messages below `before`, in one round trip."""
+        """The newest `limit` listed messages below `before`, in one round trip.
+
+        Fewer where the reader has deleted very many in between.
+        """
+
+    async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
+        """The cached states among these ids and the reader's deletes, in one round trip."""
 
     async def begin_fill(self, conversation_id: str) -> str | None:
         """A token for `fill`, to be taken before the store is read; None if somebody else fills."""

@@ -25,7 +25,9 @@ TAIL_TTL_S = 30 * 60
 DELETED_TTL_S = 30 * 60
 CLAIM_TTL_S = 24 * 60 * 60
 FILL_TTL_S = 10
+TAIL_REFRESH_S = 60
 TAIL_CAP = 1_000
+MOST_LOOKED_AT = 2_000  # ids of a list for one page, however many of them its reader has deleted
 
 EMPTY_TAIL = "empty"
 
@@ -59,8 +61,13 @@ def cancel(message_id: int) -> str:
 
 
 def deleted(user_id: int) -> str:
-    """Set: message ids that the user deleted; `>{floor}` in it: complete above that id. 30 min."""
+    """Set: message ids that the user deleted, and `>{floor}`. 30 minutes."""
     return f"msg:deleted:{user_id}"
+
+
+def deletes_floor(user_id: int) -> str:
+    """String: the id above which the set is complete, while `>{floor}` is in it. As long as it."""
+    return f"msg:deleted:floor:{user_id}"
 
 
 def dedupe(user_id: int, client_msg_id: str) -> str:

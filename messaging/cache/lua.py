@@ -21,7 +21,9 @@ CONSTANTS = (
     "DELETED_TTL_S",
     "CLAIM_TTL_S",
     "FILL_TTL_S",
+    "TAIL_REFRESH_S",
     "TAIL_CAP",
+    "MOST_LOOKED_AT",
     "EMPTY_TAIL",
 )
 

@@ -10,9 +10,10 @@ from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
 from messaging.events import Message, encode_message
-from messaging.ports import Window
+from messaging.ports import Look, Window
 
 WINDOW = load("window", uses=("tail", "deletes"))
+LOOK = load("look", uses=("deletes",))
 FILL = load("fill", uses=("state", "tail"))
 ADD_DETAILS = load("add_details", uses=("state",))
 ADD_DELETES = load("add_deletes", uses=("tail", "deletes"))
@@ -34,20 +35,28 @@ class Reading(RedisClient):
             keys.tail(conversation_id),
             keys.loaded(conversation_id),
             keys.deleted(reader_id),
+            keys.deletes_floor(reader_id),
         ]
         arguments = ["" if before is None else before, limit, keys.DETAIL]
-        reply = await self._run(WINDOW, names, arguments)
-        listed, texts, hidden, goes_on, floor, total, deletes_floor = reply
-        message_ids = [int(each) for each in listed]
-        states, missing = read_details(message_ids, texts)
+        listed, texts, end, floor, total, known_above = await self._run(WINDOW, names, arguments)
+        states, missing = read_details(map(int, listed), texts)
         return Window(
             messages=tuple(states.values()),
             missing=tuple(missing),
-            truncated=bool(goes_on),
+            end=None if end is None else int(end),
             floor=None if floor is None else int(floor),
             total=total,
+            deletes_floor=None if known_above is None else int(known_above),
+        )
+
+    async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
+        names = [keys.deleted(reader_id), keys.deletes_floor(reader_id)]
+        names += [keys.detail(each) for each in message_ids]
+        texts, hidden, known_above = await self._run(LOOK, names, message_ids)
+        return Look(
+            messages=read_details(message_ids, texts)[0],
             deleted=frozenset(i for i, known in zip(message_ids, hidden, strict=True) if known),
-            deletes_floor=None if deletes_floor is None else int(deletes_floor),
+            deletes_floor=None if known_above is None else int(known_above),
         )
 
     async def begin_fill(self, conversation_id: str) -> str | None:
@@ -82,4 +91,5 @@ class Reading(RedisClient):
         self, user_id: int, message_ids: Sequence[int], *, floor: int | None = None
     ) -> None:
         arguments = ["" if floor is None else floor, *message_ids]
-        await self._run(ADD_DELETES, [keys.deleted(user_id)], arguments)
+        names = [keys.deleted(user_id), keys.deletes_floor(user_id)]
+        await self._run(ADD_DELETES, names, arguments)

@@ -32,9 +32,20 @@ async def access_message(backends: Backends, message_id: int, *, user_id: int) -
     part that might know it is away.
     """
     message = await find_message(backends, message_id)
-    if message is None or not await _is_party(backends, message, user_id):
+    if message is None:
         raise MessageNotFound
+    await check_party(backends, message, user_id=user_id)
     return message
+
+
+async def check_party(backends: Backends, message: Message, *, user_id: int) -> None:
+    """Raises MessageNotFound for a stranger, TemporarilyUnavailable when it cannot be known."""
+    if message.chat_type is ChatType.PRIVATE:
+        is_party = user_id in (message.from_user_id, message.to_id)
+    else:
+        is_party = bool(await _look_up_member(backends, group_id=message.to_id, user_id=user_id))
+    if not is_party:
+        raise MessageNotFound
 
 
 async def find_message(backends: Backends, message_id: int) -> Message | None:
@@ -55,12 +66,6 @@ async def find_message(backends: Backends, message_id: int) -> Message | None:
     if row is None and not cache_answered:
         raise TemporarilyUnavailable
     return row
-
-
-async def _is_party(backends: Backends, message: Message, user_id: int) -> bool:
-    if message.chat_type is ChatType.PRIVATE:
-        return user_id in (message.from_user_id, message.to_id)
-    return bool(await _look_up_member(backends, group_id=message.to_id, user_id=user_id))
 
 
 async def _look_up_member(backends: Backends, *, group_id: int, user_id: int) -> bool | None:

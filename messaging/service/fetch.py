@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from messaging.errors import MessageNotFound, StoreUnavailable, TemporarilyUnavailable
+from messaging.errors import CacheUnavailable, MessageNotFound
 from messaging.events import Message
-from messaging.service.access import access_message
+from messaging.ports import Look
+from messaging.service.access import access_message, check_party
 from messaging.service.backends import Backends
+from messaging.service.deletes import find_deleted
 
 
 async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Message:
     """The message at its latest state, as this reader may see it.
 
-    Raises MessageNotFound, also for what the reader has deleted, and TemporarilyUnavailable.
+    Raises MessageNotFound, also for what the reader has deleted, and TemporarilyUnavailable. What
+    the cache knows all about is one round trip and no query.
     """
-    message = await access_message(backends, message_id, user_id=reader_id)
-    try:
-        deleted = await backends.store.deleted_among(reader_id, [message_id])
-    except StoreUnavailable as error:
-        raise TemporarilyUnavailable from error
-    if deleted:
+    seen = await _look(backends, message_id, reader_id)
+    message = seen.messages.get(message_id)
+    if message is None:
+        message = await access_message(backends, message_id, user_id=reader_id)
+    else:
+        await check_party(backends, message, user_id=reader_id)
+    if message_id in seen.deleted or await find_deleted(
+        backends, [message_id], reader_id=reader_id, floor=seen.deletes_floor
+    ):
         raise MessageNotFound
     return message
+
+
+async def _look(backends: Backends, message_id: int, reader_id: int) -> Look:
+    try:
+        return await backends.cache.look([message_id], reader_id=reader_id)
+    except CacheUnavailable:
+        return Look()

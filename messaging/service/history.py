@@ -56,6 +56,7 @@ class _Walk:
         self._reader = reader
         self._before = before
         self._ready: list[Message] = []
+        self._size = 0
         self._exhausted = False
         self._started = False
         self.partial = False
@@ -80,10 +81,12 @@ class _Walk:
         return bool(self._ready)
 
     async def _read(self, wanted: int) -> None:
-        part = await self._reader.read(before=self._before, limit=min(wanted, LARGEST_SLICE))
+        # Twice as many each time, for the reader may have deleted very many in a row.
+        self._size = min(max(wanted, 2 * self._size), LARGEST_SLICE)
+        part = await self._reader.read(before=self._before, limit=self._size)
         if not self._started:
             self.total, self._started = part.total, True
         self.partial |= part.partial
         self._before = part.next_before
         self._exhausted = part.next_before is None
-        self._ready += [m for m in part.messages if m.id not in part.deleted]
+        self._ready += part.messages

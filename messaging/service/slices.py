@@ -6,27 +6,26 @@ Used by the history use case. The cache is filled with whole rows, never with on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from messaging.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
 from messaging.events import Message, join
-from messaging.ports import Tail, Window
+from messaging.ports import Look, Tail, Window
 from messaging.service.backends import Backends
+from messaging.service.deletes import find_deleted
 
 FILL_ROWS = 100
-DELETES_LOADED = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """All messages of a range of ids, newest first.
+    """What the reader may see of a range of ids, newest first, and all of that.
 
-    `deleted` are the ids among them that the reader has deleted. Older ones lie below
-    `next_before`; None: there are none. `partial`: a part was away, and messages may be missing.
+    Older messages lie below `next_before`; None: there are none. `partial`: a part was away, and
+    messages may be missing. `total` counts the conversation's messages, deleted ones too.
     """
 
-    messages: tuple[Message, ...]
-    deleted: frozenset[int]
+    messages: Sequence[Message]
     next_before: int | None
     partial: bool
     total: int
@@ -51,13 +50,13 @@ class SliceReader:
                 return await self._from_store(before=before, limit=limit)
             if window.floor is None:
                 return await self._listed_and_stored(window, before=before, limit=limit)
-            if window.floor == 0 or len(_listed(window)) >= limit:
+            if window.floor == 0 or window.end is not None:
                 return await self._covered(window)
             return await self._below_floor(window, before=before, limit=limit)
         except StoreUnavailable as error:
             if window is None or not window.messages or window.missing:
                 raise TemporarilyUnavailable from error
-            return await self._cached_part(window)
+            return await self._of_window(window, window.messages, partial=True)
 
     async def _window(self, *, before: int | None, limit: int) -> Window | None:
         try:
@@ -71,9 +70,9 @@ class SliceReader:
         """The cache is away: what only the log holds yet is missing, hence partial."""
         store = self.backends.store
         rows = await store.page(self.conversation, before=before, limit=limit)
+        deleted = await store.deleted_among(self.reader_id, [row.id for row in rows])
         return Slice(
-            messages=tuple(rows),
-            deleted=frozenset(await store.deleted_among(self.reader_id, [r.id for r in rows])),
+            messages=[row for row in rows if row.id not in deleted],
             next_before=rows[-1].id if len(rows) >= limit else None,
             partial=True,
             total=(await store.tail(self.conversation, limit=1)).total,
@@ -81,12 +80,23 @@ class SliceReader:
 
     async def _covered(self, window: Window) -> Slice:
         """The cached tail has it all; only a detail that aged out costs a query."""
-        states = {message.id: message for message in window.messages}
+        messages: Sequence[Message] = window.messages
         if window.missing:
             rows = await self.backends.store.get(window.missing)
             await self._cache(list(rows.values()))
-            states |= rows
-        return await self._slice(states, window, next_before=_end(window))
+            messages = _newest_first({message.id: message for message in messages} | rows)
+        return await self._of_window(window, messages)
+
+    async def _of_window(
+        self, window: Window, messages: Sequence[Message], *, partial: bool = False
+    ) -> Slice:
+        return await self._slice(
+            messages,
+            floor=window.deletes_floor,
+            next_before=window.end,
+            total=window.total,
+            partial=partial,
+        )
 
     async def _below_floor(self, window: Window, *, before: int | None, limit: int) -> Slice:
         """The cached tail has the upper part; the store has the rest, from the floor down."""
@@ -95,21 +105,18 @@ class SliceReader:
         start = min(before or window.floor + 1, window.floor + 1)
         wanted = max(limit - len(above), 1)
         rows = await self.backends.store.page(self.conversation, before=start, limit=wanted)
-        states = await self._join(rows, window)
-        return await self._cut(states, rows, wanted, window)
+        return await self._joined(rows, wanted, window)
 
     async def _listed_and_stored(self, window: Window, *, before: int | None, limit: int) -> Slice:
         """Nothing is known to be complete; at the top, that is changed for the next reader."""
         if before is not None:
             rows = await self.backends.store.page(self.conversation, before=before, limit=limit)
             stored = await self.backends.store.tail(self.conversation, limit=1)
-            states = await self._join(rows, window)
-            return await self._cut(states, rows, limit, window, stored)
+            return await self._joined(rows, limit, window, stored)
         tail = await self._fill()
-        states = await self._join(tail.rows, window)
         filled = await self._window(before=None, limit=1)
         total = filled.total if filled is not None else None
-        return await self._cut(states, tail.rows, FILL_ROWS, window, tail, total)
+        return await self._joined(tail.rows, FILL_ROWS, window, tail, total)
 
     async def _fill(self) -> Tail:
         """Read the store's tail and load the cache with it, unless another reader does."""
@@ -130,80 +137,64 @@ class SliceReader:
             return tail
         return tail
 
-    async def _join(self, rows: Sequence[Message], window: Window) -> dict[int, Message]:
-        """The rows at their latest state, with what is listed beside them.
-
-        A row may be older than a recall that only the cache and the log know of.
-        """
-        states = {row.id: row for row in rows}
-        cached = {message.id: message for message in window.messages}
-        unlisted = [row.id for row in rows if row.id not in cached and not row.is_recalled]
-        if unlisted:
-            try:
-                cached |= await self.backends.cache.get(unlisted)
-            except CacheUnavailable as error:
-                raise TemporarilyUnavailable from error
-        for message_id, message in cached.items():
-            row = states.get(message_id)
-            states[message_id] = message if row is None else join(row, message)
-        absent = [message_id for message_id in window.missing if message_id not in states]
-        return states | (await self.backends.store.get(absent) if absent else {})
-
-    async def _cut(
+    async def _joined(
         self,
-        states: Mapping[int, Message],
         rows: Sequence[Message],
         asked: int,
         window: Window,
         stored: Tail | None = None,
         total: int | None = None,
     ) -> Slice:
-        """Keep what lies above the lowest id down to which nothing can be missing."""
-        end = max(_end(window) or 0, rows[-1].id if len(rows) >= asked else 0)
-        kept = {i: message for i, message in states.items() if i >= end}
-        if total is None and stored is not None:
-            total = stored.total + sum(1 for message in states.values() if message.seq is None)
-        return await self._slice(kept, window, next_before=end or None, total=total)
+        """The store's rows with what is listed, down to the lowest id where nothing can be missing.
 
-    async def _cached_part(self, window: Window) -> Slice:
-        """The store is away: what is cached, and the word that it may not be all."""
-        states = {message.id: message for message in window.messages}
-        return await self._slice(states, window, next_before=_end(window), partial=True)
+        A row may be older than a recall that only the cache and the log know of.
+        """
+        listed = set(_listed(window))
+        look = await self._look([row.id for row in rows if row.id not in listed], window)
+        states = _join(rows, window, look)
+        if absent := [message_id for message_id in window.missing if message_id not in states]:
+            states |= await self.backends.store.get(absent)
+        if total is None:
+            waiting = sum(1 for message in states.values() if message.seq is None)
+            total = window.total if stored is None else stored.total + waiting
+        end = max(window.end or 0, rows[-1].id if len(rows) >= asked else 0)
+        shown = {i: m for i, m in states.items() if i >= end and i not in look.deleted}
+        return await self._slice(
+            _newest_first(shown), floor=look.deletes_floor, next_before=end or None, total=total
+        )
+
+    async def _look(self, message_ids: Sequence[int], window: Window) -> Look:
+        """At these and the listed ones together: how far down are the reader's deletes known?"""
+        if not message_ids:
+            return Look(deletes_floor=window.deletes_floor)
+        try:
+            look = await self.backends.cache.look(message_ids, reader_id=self.reader_id)
+        except CacheUnavailable as error:
+            raise TemporarilyUnavailable from error
+        if window.deletes_floor is None or look.deletes_floor is None:
+            return replace(look, deletes_floor=None)
+        return replace(look, deletes_floor=max(window.deletes_floor, look.deletes_floor))
 
     async def _slice(
         self,
-        states: Mapping[int, Message],
-        window: Window,
+        messages: Sequence[Message],
         *,
+        floor: int | None,
         next_before: int | None,
-        total: int | None = None,
+        total: int | None,
         partial: bool = False,
     ) -> Slice:
-        known = total if total is not None else window.total
+        """Without those that the reader has deleted; the cache's word counts above `floor`."""
+        if floor is None or (messages and messages[-1].id <= floor):
+            ids = [message.id for message in messages]
+            deleted = await find_deleted(self.backends, ids, reader_id=self.reader_id, floor=floor)
+            messages = [message for message in messages if message.id not in deleted]
         return Slice(
-            messages=tuple(states[i] for i in sorted(states, reverse=True)),
-            deleted=await self._deleted(sorted(states), window),
+            messages=messages,
             next_before=next_before,
             partial=partial,
-            total=known if known is not None else len(states),
+            total=len(messages) if total is None else total,
         )
-
-    async def _deleted(self, ids: Sequence[int], window: Window) -> frozenset[int]:
-        """The reader's deletes among these ids: out of the cache where that is complete."""
-        floor = window.deletes_floor
-        if not ids or (floor is not None and ids[0] > floor and set(ids) <= set(_listed(window))):
-            return window.deleted
-        store, cache = self.backends.store, self.backends.cache
-        try:
-            deleted = frozenset(await store.deleted_among(self.reader_id, ids))
-            if floor is None:
-                known = await store.deletes_of(self.reader_id, limit=DELETES_LOADED)
-                await cache.add_deletes(self.reader_id, known.message_ids, floor=known.floor)
-        except StoreUnavailable as error:  # never show what may be deleted
-            raise TemporarilyUnavailable from error
-        except CacheUnavailable:
-            return deleted
-        return deleted
 
     async def _cache(self, rows: list[Message]) -> None:
         try:
@@ -216,6 +207,14 @@ def _listed(window: Window) -> list[int]:
     return [message.id for message in window.messages] + list(window.missing)
 
 
-def _end(window: Window) -> int | None:
-    """The lowest id down to which the list was read, where it goes on."""
-    return min(_listed(window)) if window.truncated else None
+def _join(rows: Sequence[Message], window: Window, look: Look) -> dict[int, Message]:
+    """The latest states of what is a row, or listed, or both."""
+    states = {row.id: row for row in rows}
+    for message in (*window.messages, *look.messages.values()):
+        row = states.get(message.id)
+        states[message.id] = message if row is None else join(row, message)
+    return states
+
+
+def _newest_first(states: Mapping[int, Message]) -> list[Message]:
+    return [states[message_id] for message_id in sorted(states, reverse=True)]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from messaging.events import ChatType, Message, MsgType, PersistStatus, Status
+from messaging.events import ChatType, Message, MsgType, Status
 
 COLUMNS = (
     "id",
@@ -27,7 +27,6 @@ COLUMNS = (
     "persist_status",
 )
 NO_USERS = "[]"
-_STORED = PersistStatus.PERSISTED.value
 
 
 def to_row(message: Message) -> tuple[Any, ...]:
@@ -48,7 +47,7 @@ def to_row(message: Message) -> tuple[Any, ...]:
         int(message.status),
         message.send_time,
         message.recall_time,
-        _STORED,
+        message.persist_status.value,
     )
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message, PersistStatus, join
 from messaging.ids import WorkerLease
-from messaging.ports import Claim, PendingEntry, RateLimited, Window
+from messaging.ports import Claim, Look, PendingEntry, RateLimited, Window
 from messaging.rates import SenderRates
 from messaging.testing import leases
 from messaging.testing.leases import Leases
@@ -23,6 +23,7 @@ from messaging.testing.pending import PendingSet
 from messaging.testing.tail import FILL_S, Filling, MemoryTail
 
 TAIL_CAP = 1_000
+MOST_LOOKED_AT = 2_000
 
 
 @dataclass(eq=False, slots=True)
@@ -140,15 +141,30 @@ class MemoryCache:
         tail = self._tail(conversation_id)
         if not tail.ids and not tail.empty and tail.filling is None:
             tail.forget()
-        first = 0 if before is None else tail.place(before - 1)
-        ids = tail.ids[first : first + limit]
+        below = tail.ids[0 if before is None else tail.place(before - 1) :]
+        deleted = self.deletes.get(reader_id, set())
+        ids: list[int] = []
+        end = None
+        for looked, message_id in enumerate(below):
+            if len(ids) == limit or looked == MOST_LOOKED_AT:
+                end = below[looked - 1]
+                break
+            if message_id not in deleted:
+                ids.append(message_id)
         return Window(
             messages=tuple(self.details[i] for i in ids if i in self.details),
             missing=tuple(i for i in ids if i not in self.details),
-            truncated=first + len(ids) < len(tail.ids),
+            end=end,
             floor=tail.floor,
             total=None if tail.floor is None else tail.base + len(tail.ids),
-            deleted=frozenset(self.deletes.get(reader_id, set()).intersection(ids)),
+            deletes_floor=self.deletes_floors.get(reader_id),
+        )
+
+    async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
+        self._answer()
+        return Look(
+            messages={i: self.details[i] for i in message_ids if i in self.details},
+            deleted=frozenset(self.deletes.get(reader_id, set()).intersection(message_ids)),
             deletes_floor=self.deletes_floors.get(reader_id),
         )
 

@@ -11,12 +11,12 @@ import pytest
 import redis
 from msgspec import structs
 
-from messaging.cache import RedisMessageCache
+from messaging.cache import RedisMessageCache, keys
 from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message, PersistStatus
 from messaging.ids import WorkerLease
-from messaging.ports import Claim, MessageCache, PendingEntry, RateLimited, Window
+from messaging.ports import Claim, Look, MessageCache, PendingEntry, RateLimited, Window
 from messaging.rates import SenderRates
 from messaging.testing.cache import MemoryCache
 from tests.messages import FIRST_ID, make_message
@@ -684,7 +684,12 @@ class TestWindow:
         assert [m.id - FIRST_ID for m in middle.messages] == [4, 3, 2]
         assert [m.id - FIRST_ID for m in end.messages] == [1]
         assert nothing.messages == ()
-        assert [w.truncated for w in (top, middle, end, nothing)] == [True, True, False, False]
+        assert [w.end for w in (top, middle, end, nothing)] == [
+            FIRST_ID + 5,
+            FIRST_ID + 2,
+            None,
+            None,
+        ]
 
     async def test_begins_below_an_id_that_is_not_listed(self, cache: MessageCache) -> None:
         await cache.accept([make_message(n) for n in (2, 4, 6, 8)], None)
@@ -718,19 +723,82 @@ class TestWindow:
 
         seen = await window(cache, limit=1)
 
-        assert (seen.floor, seen.total, seen.truncated) == (FIRST_ID + 4, 1_234_570, True)
+        assert (seen.floor, seen.total, seen.end) == (FIRST_ID + 4, 1_234_570, FIRST_ID + 7)
 
-    async def test_tells_the_readers_deletes_and_nobody_elses(self, cache: MessageCache) -> None:
-        messages = [make_message(n) for n in (1, 2, 3)]
-        await cache.accept(messages, None)
-        await cache.add_deletes(1, [messages[0].id])
-        await cache.add_deletes(2, [messages[2].id, FIRST_ID + 77], floor=0)
+    async def test_leaves_out_the_readers_deletes_and_nobody_elses(
+        self, cache: MessageCache
+    ) -> None:
+        first, second, third = (make_message(n) for n in (1, 2, 3))
+        await cache.accept([first, second, third], None)
+        await cache.add_deletes(1, [first.id])
+        await cache.add_deletes(2, [third.id, FIRST_ID + 77], floor=0)
 
         mine, other = await window(cache, reader_id=1), await window(cache, reader_id=2)
 
-        assert (mine.deleted, mine.deletes_floor) == ({messages[0].id}, None)
-        assert (other.deleted, other.deletes_floor) == ({messages[2].id}, 0)
-        assert mine.messages == other.messages == tuple(reversed(messages))
+        assert (mine.messages, mine.deletes_floor) == ((third, second), None)
+        assert (other.messages, other.deletes_floor) == ((second, first), 0)
+        assert mine.end is other.end is None
+
+    async def test_looks_past_deletes_until_it_has_enough(self, cache: MessageCache) -> None:
+        await load(cache, rows(1, 2))
+        await cache.accept([make_message(n) for n in range(3, 1_000)], None)
+        deleted = {n for n in range(1, 1_000) if n > 600 or n % 3 == 0}
+        await cache.add_deletes(READER, [FIRST_ID + n for n in deleted], floor=0)
+
+        seen = await window(cache, limit=5)
+        below = await window(cache, before=seen.end, limit=500)
+
+        assert [m.id - FIRST_ID for m in seen.messages] == [599, 598, 596, 595, 593]
+        assert (seen.end, seen.total) == (FIRST_ID + 593, 999)
+        kept = [n for n in range(592, 0, -1) if n not in deleted]
+        assert [m.id - FIRST_ID for m in below.messages] == kept
+        assert below.end is None
+
+    async def test_gives_up_in_time_where_all_is_deleted(self, cache: MessageCache) -> None:
+        count = keys.MOST_LOOKED_AT + 5
+        await cache.accept([make_message(n) for n in range(1, count + 1)], None)
+        await cache.add_deletes(READER, [FIRST_ID + n for n in range(2, count + 1)], floor=0)
+
+        seen = await window(cache, limit=10)
+        below = await window(cache, before=seen.end, limit=10)
+
+        assert (seen.messages, seen.end) == ((), FIRST_ID + 6)
+        assert ([m.id for m in below.messages], below.end) == ([FIRST_ID + 1], None)
+
+
+class TestLook:
+    async def test_tells_states_and_deletes(self, cache: MessageCache) -> None:
+        first, second, third = (make_message(n) for n in (1, 2, 3))
+        await cache.accept([first, second], None)
+        await cache.add_deletes(READER, [second.id, third.id], floor=FIRST_ID)
+
+        look = await cache.look([third.id, first.id, second.id], reader_id=READER)
+
+        assert look.messages == {first.id: first, second.id: second}
+        assert look.deleted == {second.id, third.id}
+        assert look.deletes_floor == FIRST_ID
+
+    async def test_knows_nothing_of_another_readers_deletes(self, cache: MessageCache) -> None:
+        await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
+
+        assert await cache.look([FIRST_ID + 1], reader_id=READER + 1) == Look()
+
+    async def test_of_deletes_that_may_not_be_all_has_no_floor(self, cache: MessageCache) -> None:
+        await cache.add_deletes(READER, [FIRST_ID + 1])
+
+        look = await cache.look([FIRST_ID + 1, FIRST_ID + 2], reader_id=READER)
+
+        assert (look.deleted, look.deletes_floor) == ({FIRST_ID + 1}, None)
+
+    async def test_looks_at_many(self, cache: MessageCache) -> None:
+        messages = [make_message(n) for n in range(1, 1_202)]
+        await cache.accept(messages, None)
+        await cache.add_deletes(READER, [messages[1_200].id])
+
+        look = await cache.look([m.id for m in messages], reader_id=READER)
+
+        assert list(look.messages.values()) == messages
+        assert look.deleted == {messages[1_200].id}
 
 
 class TestDeletes:
@@ -742,7 +810,7 @@ class TestDeletes:
         await cache.add_deletes(READER, [FIRST_ID + 2])
 
         seen = await window(cache)
-        assert (seen.deleted, seen.deletes_floor) == ({FIRST_ID + 1, FIRST_ID + 2}, 0)
+        assert ([m.id for m in seen.messages], seen.deletes_floor) == ([FIRST_ID + 3], 0)
 
     @pytest.mark.parametrize("floors", [(90, 100), (100, 90), (99, 100, 90)])
     async def test_are_complete_above_the_lowest_floor(
@@ -759,7 +827,7 @@ class TestDeletes:
 
         seen = await window(cache)
 
-        assert seen.deleted == {FIRST_ID + n for n in range(50, 101)}
+        assert [m.id - FIRST_ID for m in seen.messages] == list(range(49, 0, -1))
         assert seen.deletes_floor == FIRST_ID
 
     async def test_are_forgotten_whole(self, cache: MessageCache, run_out: RunOut) -> None:
@@ -767,6 +835,16 @@ class TestDeletes:
         await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
 
         run_out()
+
+        seen = await window(cache)
+        assert (len(seen.messages), seen.deletes_floor) == (1, None)
+
+    async def test_added_after_all_was_forgotten_may_not_be_all(
+        self, cache: MessageCache, run_out: RunOut
+    ) -> None:
+        await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
+        run_out()
+        await cache.add_deletes(READER, [FIRST_ID + 2])
 
         assert (await window(cache)).deletes_floor is None
 

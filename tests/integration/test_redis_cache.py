@@ -16,7 +16,6 @@ import redis
 from msgspec.structs import replace
 
 from messaging.cache import RedisMessageCache
-from messaging.cache.marking import MARKED_AT_ONCE
 from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message
@@ -104,8 +103,23 @@ class TestKeys:
             "msg:conv:1_2": HALF_AN_HOUR,
             "msg:conv:loaded:1_2": HALF_AN_HOUR,
             "msg:deleted:7": HALF_AN_HOUR,
+            "msg:deleted:floor:7": HALF_AN_HOUR,
         }
         assert server.smembers("msg:deleted:7") == {str(FIRST_ID + 1), ">0"}
+        assert server.get("msg:deleted:floor:7") == "0"
+
+    @pytest.mark.parametrize("evicted", ["msg:deleted:1", "msg:deleted:floor:1"])
+    async def test_of_deletes_say_nothing_once_one_of_them_is_gone(
+        self, cache: RedisMessageCache, server: redis.Redis, evicted: str
+    ) -> None:
+        await cache.add_deletes(1, [FIRST_ID + 1], floor=0)
+        server.delete(evicted)
+        assert (await window(cache)).deletes_floor is None
+        await cache.add_deletes(1, [FIRST_ID + 2])
+        assert (await window(cache)).deletes_floor is None
+
+        await cache.add_deletes(1, [FIRST_ID + 1, FIRST_ID + 2], floor=FIRST_ID)
+        assert (await window(cache)).deletes_floor == FIRST_ID
 
     async def test_of_a_tail_begin_anew_when_it_is_read(
         self, cache: RedisMessageCache, server: redis.Redis
@@ -117,6 +131,29 @@ class TestKeys:
         await window(cache)
 
         assert [server.ttl(name) for name in server.scan_iter("msg:conv:*")] == [HALF_AN_HOUR] * 2
+
+    async def test_of_an_empty_tail_begin_anew_when_it_is_read(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await load(cache)
+        server.expire("msg:conv:loaded:1_2", 60)
+
+        await window(cache)
+
+        assert server.ttl("msg:conv:loaded:1_2") == HALF_AN_HOUR
+
+    async def test_of_a_tail_that_is_read_all_the_time_are_written_once_a_minute(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await load(cache, row(1))
+        for _ in range(3):
+            await window(cache)
+        server.config_resetstat()
+
+        for _ in range(10):
+            await window(cache)
+
+        assert "cmdstat_expire" not in server.info("commandstats")
 
     async def test_of_a_reader_who_went_away_while_filling_end_soon(
         self, cache: RedisMessageCache, server: redis.Redis
@@ -288,26 +325,6 @@ class TestScripts:
         calls = server.info("commandstats")
         assert calls["cmdstat_evalsha"]["calls"] == 1
         assert "cmdstat_eval" not in calls
-
-    async def test_mark_a_long_backlog_with_few_commands_and_never_for_long(
-        self, cache: RedisMessageCache, server: redis.Redis
-    ) -> None:
-        """A loaded list of pending messages: each must be found in it, but not one by one."""
-        await load(cache)
-        rows = [row(n, n + 1) for n in range(1_000)]
-        for first in range(0, 1_000, 250):
-            await cache.accept([make_message(n) for n in range(first, first + 250)], None)
-        server.config_resetstat()
-
-        await cache.mark_stored(rows)
-
-        calls = {name: stats["calls"] for name, stats in server.info("commandstats").items()}
-        assert calls["cmdstat_evalsha"] == 1_000 / MARKED_AT_ONCE
-        assert sum(calls.values()) < 1.5 * len(rows)
-        seen = await window(cache)
-        assert (seen.total, len(seen.messages)) == (1_000, 100)
-        cached = await cache.get([m.id for m in rows])
-        assert [cached[m.id].seq for m in rows] == list(range(1, 1_001))
 
 
 class TestConcurrency:

@@ -1,12 +1,9 @@
--- Part: a user's set of deleted ids.
+-- Part: a user's set of deleted ids, and how far down it is complete.
+--
+-- The floor counts while the set has the member ">{floor}" too, for Redis may evict either alone.
 
--- The id above which the set is complete, or nil: the one member that begins with ">".
-local function deletes_floor(deleted)
-  local cursor = '0'
-  repeat
-    local reply = redis.call('SSCAN', deleted, cursor, 'MATCH', '>*', 'COUNT', 1000)
-    cursor = reply[1]
-    if reply[2][1] then return string.sub(reply[2][1], 2) end
-  until cursor == '0'
+local function deletes_floor(deleted, floor_key)
+  local floor = redis.call('GET', floor_key)
+  if floor and redis.call('SISMEMBER', deleted, '>' .. floor) == 1 then return floor end
   return nil
 end

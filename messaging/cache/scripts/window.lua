@@ -1,9 +1,10 @@
--- The newest listed messages of a conversation below an id. Uses tail, deletes.
+-- The newest listed messages of a conversation below an id, as a reader sees it. Uses tail, deletes.
 --
--- KEYS  list, loaded mark, the reader's deletes
+-- KEYS  list, loaded mark, the reader's deletes, their floor
 -- ARGV  before ('' for the newest), limit, the prefix of the details' keys
--- Reply ids, texts (nil where not cached), 1 for each that the reader deleted, whether the list
---       goes on, floor and total (nil when not loaded), the deletes' floor (nil when not known)
+-- Reply ids without the deleted ones, their texts (nil where not cached), the lowest id looked at
+--       (nil when that was the list's last), floor and total (nil when not loaded), the deletes'
+--       floor (nil when not known)
 --
 -- The details' keys cannot be declared, since the list names them, and a second trip would see
 -- another state. Redis asks for declared keys only to find the right node of a cluster.
@@ -26,29 +27,43 @@ if before ~= '' then
   first = place(list, before)
   if redis.call('LINDEX', list, first) == before then first = first + 1 end
 end
-local ids = redis.call('LRANGE', list, first, first + limit - 1)
 
-local texts, hidden = {}, {}
-for from = 1, #ids, 500 do
-  local part = { unpack(ids, from, math.min(from + 499, #ids)) }
-  local names = {}
-  for n, id in ipairs(part) do names[n] = prefix .. id end
-  for n, text in ipairs(redis.call('MGET', unpack(names))) do texts[from + n - 1] = text end
-  for n, member in ipairs(redis.call('SMISMEMBER', deleted, unpack(part))) do
-    hidden[from + n - 1] = member
+local known_above = deletes_floor(deleted, KEYS[4])
+local has_deletes = redis.call('SCARD', deleted) > (known_above and 1 or 0)
+local ids, names = {}, {}
+local looked, lowest, stop = first, nil, math.min(length, first + MOST_LOOKED_AT)
+local wanted = math.min(limit, 500)
+while #ids < limit and looked < stop do
+  local part = redis.call('LRANGE', list, looked, math.min(looked + wanted, stop) - 1)
+  local hidden = has_deletes and redis.call('SMISMEMBER', deleted, unpack(part)) or {}
+  for n, id in ipairs(part) do
+    if #ids == limit then break end
+    if hidden[n] ~= 1 then
+      ids[#ids + 1] = id
+      names[#names + 1] = prefix .. id
+    end
+    looked, lowest = looked + 1, id
   end
+  wanted = math.min(2 * wanted, 500) -- there may be very many deletes in a row
 end
 
-if redis.call('TTL', list) >= 0 then redis.call('EXPIRE', list, TAIL_TTL_S) end
-if mark and not is_filling(mark) and redis.call('TTL', loaded) >= 0 then
-  redis.call('EXPIRE', loaded, TAIL_TTL_S)
+local texts = {}
+for from = 1, #names, 500 do
+  local part = redis.call('MGET', unpack(names, from, math.min(from + 499, #names)))
+  for n, text in ipairs(part) do texts[from + n - 1] = text end
+end
+
+-- Once a minute is enough, for each time goes into the append-only file.
+local left = redis.call('TTL', length > 0 and list or loaded)
+if left >= 0 and left < TAIL_TTL_S - TAIL_REFRESH_S then
+  redis.call('EXPIRE', list, TAIL_TTL_S)
+  if mark and not is_filling(mark) then redis.call('EXPIRE', loaded, TAIL_TTL_S) end
 end
 return {
   ids,
   texts,
-  hidden,
-  first + #ids < length and 1 or 0,
+  looked < length and lowest or false,
   floor or false,
   floor and base + length or false,
-  deletes_floor(deleted) or false,
+  known_above or false,
 }

@@ -225,17 +225,45 @@ async def test_without_the_cache_the_store_answers_and_says_partial(service: Ser
     assert ([m.id for m in page.messages], page.has_more, page.partial) == (ids[:5], True, True)
 
 
-async def test_any_mix_of_cached_and_stored_reads_the_same(service: Service) -> None:
-    chance = random.Random(5)
+@pytest.mark.parametrize("seed", range(5))
+async def test_any_mix_of_cached_and_stored_reads_the_same(
+    service: Service, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.service.slices.FILL_ROWS", 20)
+    monkeypatch.setattr("messaging.service.deletes.DELETES_LOADED", 5)
+    monkeypatch.setattr("messaging.testing.cache.MOST_LOOKED_AT", 9)
+    chance = random.Random(seed)
     expected: list[int] = []
+    deleted: set[int] = set()
     for _ in range(60):
-        action = chance.randrange(6)
+        action = chance.randrange(7)
         if action <= 2:
             expected = await say(service, chance.randrange(1, 9)) + expected
         elif action == 3:
             await service.consume()
         elif action == 4:
             await history(service.backends, with_bob(size=3), reader_id=ALICE)
+        elif action == 5 and expected:
+            for message_id in chance.sample(expected, min(len(expected), chance.randrange(12))):
+                await delete(service.backends, message_id, user_id=ALICE)
+                deleted.add(message_id)
         elif not await service.cache.pending_count():
             service = empty_cache(service)
-        assert await walk(service, size=chance.randrange(1, 20)) == expected
+        size = chance.randrange(1, 20)
+        assert await walk(service, size=size) == [i for i in expected if i not in deleted]
+        assert await walk(service, size=size, reader_id=BOB) == expected
+
+
+async def test_deletes_at_the_end_of_the_cached_list_hide_nothing_older(service: Service) -> None:
+    ids = await say(service, 130)
+    await service.consume()
+    cold = empty_cache(service)
+    await history(cold.backends, with_bob(), reader_id=ALICE)  # lists the latest hundred
+    deleted = set(ids[85:90])
+    for message_id in deleted:
+        await delete(cold.backends, message_id, user_id=ALICE)
+
+    page = await history(cold.backends, with_bob(before_id=ids[78]), reader_id=ALICE)
+
+    assert [m.id for m in page.messages] == [i for i in ids[79:] if i not in deleted][:20]
+    assert page.has_more

@@ -1,0 +1,36 @@
+"""Which messages a reader has deleted, where the cache cannot tell. Used by history and fetch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+from messaging.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
+from messaging.service.backends import Backends
+
+DELETES_LOADED = 1_000
+
+
+async def find_deleted(
+    backends: Backends, message_ids: Iterable[int], *, reader_id: int, floor: int | None
+) -> set[int]:
+    """The store's word on those of these ids that are not above `floor`, the cache's own limit.
+
+    Without a floor the cache is given one, for the next reading. Raises TemporarilyUnavailable:
+    what may be deleted is never shown.
+    """
+    unsure = {i for i in message_ids if floor is None or i <= floor}
+    if not unsure:
+        return set()
+    try:
+        if floor is not None:
+            return await backends.store.deleted_among(reader_id, sorted(unsure))
+        known = await backends.store.deletes_of(reader_id, limit=DELETES_LOADED)
+        deleted = unsure.intersection(known.message_ids)
+        if older := sorted(i for i in unsure if i <= known.floor):
+            deleted |= await backends.store.deleted_among(reader_id, older)
+    except StoreUnavailable as error:
+        raise TemporarilyUnavailable from error
+    with contextlib.suppress(CacheUnavailable):  # the next reading tries again
+        await backends.cache.add_deletes(reader_id, known.message_ids, floor=known.floor)
+    return deleted
