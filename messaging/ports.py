@@ -69,6 +69,9 @@ class EventLog(Protocol):
         """End what is in flight within a bounded time, then let go. Idempotent."""
 
 
+POLL_BYTES = 4 * 1024 * 1024
+
+
 class LogReader(Protocol):
     """The reading end: one member of a group of readers that share a topic's partitions.
 
@@ -77,8 +80,9 @@ class LogReader(Protocol):
     """
 
     async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
-        """Records after the last ones returned, or [] at the timeout; at most `max_records`.
+        """Records after the last ones returned, or [] at the timeout.
 
+        At most `max_records`, and no more values than POLL_BYTES but for one that is larger itself.
         An unreadable record is returned with `value=None` and never blocks the ones behind it.
         Raises LogUnavailable; the next call reconnects and misses nothing.
         """

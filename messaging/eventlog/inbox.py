@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from messaging.ports import Record
+from messaging.ports import POLL_BYTES, Record
 
 Offset = TypeVar("Offset", int, tuple[int, int])
 
@@ -22,28 +22,47 @@ class Inbox(Generic[Offset]):
     """`Offset` is the broker's own, of a kind that compares."""
 
     _waiting: deque[tuple[Offset, Record]] = field(default_factory=deque)
+    _waiting_bytes: int = 0
     _handed_out: dict[int, tuple[Offset, Offset]] = field(default_factory=dict)  # first, last
     _committed: dict[int, Offset] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def has_room(self, max_records: int) -> bool:
+        """Whether what waits is less than one `take` may hand out."""
+        return len(self._waiting) < max_records and self._waiting_bytes < POLL_BYTES
+
     def put(self, records: Iterable[tuple[Offset, Record]]) -> None:
-        self._waiting.extend(records)
+        for item in records:
+            self._waiting.append(item)
+            self._waiting_bytes += _size_bytes(item[1])
 
     def take(self, max_records: int) -> list[Record]:
-        """Hand out the records that have waited longest."""
-        taken = [self._waiting.popleft() for _ in range(min(max_records, len(self._waiting)))]
-        for offset, record in taken:
+        """Hand out the records that have waited longest, in what `LogReader.poll` may return."""
+        taken: list[Record] = []
+        left_bytes = POLL_BYTES
+        while self._waiting and len(taken) < max_records:
+            offset, record = self._waiting[0]
+            size_bytes = _size_bytes(record)
+            if taken and size_bytes > left_bytes:
+                break
+            self._waiting.popleft()
+            left_bytes -= size_bytes
             partition = record.position.partition
             first, _ = self._handed_out.get(partition, (offset, offset))
             self._handed_out[partition] = (first, offset)
-        return [record for _, record in taken]
+            taken.append(record)
+        self._waiting_bytes -= POLL_BYTES - left_bytes
+        return taken
 
     def forget(self, partitions: Iterable[int]) -> None:
         """These partitions moved away, or are read anew from what is committed."""
         gone = frozenset(partitions)
-        self._waiting = deque(item for item in self._waiting if _partition(item) not in gone)
+        kept = [item for item in self._waiting if _partition(item) not in gone]
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self.put(kept)
         for partition in gone:
             self._handed_out.pop(partition, None)
             self._committed.pop(partition, None)
@@ -74,3 +93,7 @@ class Inbox(Generic[Offset]):
 
 def _partition(item: tuple[Offset, Record]) -> int:
     return item[1].position.partition
+
+
+def _size_bytes(record: Record) -> int:
+    return len(record.value or b"")

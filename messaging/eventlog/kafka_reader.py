@@ -41,7 +41,9 @@ API_VERSION = (2, 8)  # the oldest broker; given, so that making a consumer wait
 CALL_S = 5.0  # one call that is not a poll
 SLACK_S = 5.0  # past its own timeout a call of the vendor's is given up
 PROOF_S = 1.0  # how long silence counts as an empty log before the broker has to answer
-FETCH_BYTES = 8 * 1024 * 1024
+FETCH_BYTES = 4 * 1024 * 1024
+FETCH_PARTITION_BYTES = 512 * 1024
+AT_ONCE = 500  # records that the vendor decodes in one go
 NOT_OURS = (
     CommitFailedError,
     IllegalGenerationError,
@@ -79,6 +81,7 @@ class KafkaLogReader:
             "request_timeout_ms": round(CALL_S * 1000),
             "reconnect_backoff_max_ms": 1_000,
             "fetch_max_bytes": FETCH_BYTES,
+            "max_partition_fetch_bytes": FETCH_PARTITION_BYTES,
             "fetch_max_wait_ms": 250,
             "metrics_enabled": False,
         }
@@ -156,6 +159,8 @@ class KafkaLogReader:
         consumer = self._open()
         consumer.resume(*consumer.paused())
         self._receive(consumer, max_records, timeout_s)
+        while self._inbox.has_room(max_records) and self._receive(consumer, max_records, 0):
+            continue
         if self._inbox:
             self._heard_s = time.monotonic()
         elif time.monotonic() - self._heard_s > PROOF_S:
@@ -164,20 +169,23 @@ class KafkaLogReader:
             consumer.end_offsets([TopicPartition(self._topic, 0)], timeout_ms=PROOF_S * 1000)
             self._heard_s = time.monotonic()
 
-    def _receive(self, consumer: KafkaConsumer, max_records: int, timeout_s: float) -> None:
+    def _receive(self, consumer: KafkaConsumer, max_records: int, timeout_s: float) -> bool:
+        """Whether anything came."""
         inbox = self._inbox  # lest a call that hangs finds the one of a later consumer
+        wanted = max(1, min(max_records - len(inbox), AT_ONCE))
+        batches: dict[TopicPartition, list[Any]] = {}
         try:
-            batches = consumer.poll(timeout_ms=round(timeout_s * 1000), max_records=max_records)
+            batches = consumer.poll(timeout_ms=round(timeout_s * 1000), max_records=wanted)
         except UNREADABLE as exc:
             inbox.put([step_over(consumer, exc)])
-        else:
-            for records in batches.values():
-                inbox.put((record.offset, _record(record)) for record in records)
+        for records in batches.values():
+            inbox.put((record.offset, _record(record)) for record in records)
         if self._moved.is_set():
             # A partition that was given back and came again is still read on from where it was,
             # past records that were handed out and cannot be committed any more.
             self._read_anew(consumer)
             self._moved.clear()
+        return bool(batches)
 
     def _commit(self, positions: dict[int, int]) -> None:
         self._open().commit(
@@ -243,5 +251,5 @@ def _record(record: Any) -> Record:
         Position(record.topic, record.partition, str(record.offset)),
         record.key,
         record.value,
-        tuple((name, value or b"") for name, value in record.headers),
+        tuple((name, value or b"") for name, value in record.headers) if record.headers else (),
     )

@@ -25,6 +25,7 @@ from messaging.ports import Record
 logger = logging.getLogger(__name__)
 
 SHARE_S = 1.0  # how often a reader looks at its share, and the longest blocking read
+AT_ONCE = 500  # records that one reply holds, at most
 KEPT_COMMITS = 100  # how many commits' records stay in a stream, for people to look at
 
 
@@ -193,8 +194,8 @@ class RedisStreamsLogReader:
             await asyncio.sleep(wait_s)
             return
         block_ms: int | None = max(1, round(wait_s * 1000))
-        a_partition = -(-max_records // len(self._read_to))
-        while len(self._inbox) < max_records and await self._read(a_partition, block_ms):
+        a_partition = -(-min(max_records, AT_ONCE) // len(self._read_to))
+        while self._inbox.has_room(max_records) and await self._read(a_partition, block_ms):
             block_ms = None
 
     async def _read(self, a_partition: int, block_ms: int | None) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from messaging.errors import BackendError, CommitRefused, LogUnavailable, RecordTooLarge
-from messaging.ports import OutgoingRecord, Position, Record
+from messaging.ports import POLL_BYTES, OutgoingRecord, Position, Record
 
 IDLE_S = 0.005
 
@@ -195,9 +195,13 @@ class MemoryLogReader:
 
     def _read(self, max_records: int) -> list[Record]:
         records: list[Record] = []
+        left_bytes = POLL_BYTES
         for partition, offset in self._next.items():
             limit = max_records - len(records)
-            found = self._broker.read(self._topic, partition, offset=offset, limit=limit)
-            self._next[partition] += len(found)
-            records += found
+            for record in self._broker.read(self._topic, partition, offset=offset, limit=limit):
+                left_bytes -= len(record.value or b"")
+                if records and left_bytes < 0:
+                    return records
+                self._next[partition] += 1
+                records.append(record)
         return records

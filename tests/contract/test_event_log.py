@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 import pytest
 
 from messaging.errors import CommitRefused, LogUnavailable, RecordTooLarge
-from messaging.ports import LogReader, OutgoingRecord, Position, Record
+from messaging.ports import POLL_BYTES, LogReader, OutgoingRecord, Position, Record
 from tests.contract.logs import (
     PARTITIONS,
     TIMEOUT_S,
@@ -197,6 +197,20 @@ class TestRead:
             assert len(batch) <= 7
             records += batch
         assert {r.value for r in records} == {str(n).encode() for n in range(100)}
+
+    async def test_poll_returns_large_records_a_few_at_a_time(self, rig: Rig) -> None:
+        sent = [b"%d" % n + b"x" * 700_000 for n in range(12)]
+        for value in sent:
+            await append(rig, [record("1_2", value)])
+        reader = rig.reader()
+        found: list[bytes] = []
+        while len(found) < len(sent):
+            batch = [
+                value or b"" for value in values(await reader.poll(max_records=100, timeout_s=1))
+            ]
+            assert sum(map(len, batch)) <= POLL_BYTES
+            found += batch
+        assert found == sent
 
     async def test_what_is_committed_is_not_delivered_again(self, rig: Rig) -> None:
         await append(rig, [record(f"key {n % 9}", str(n)) for n in range(60)])

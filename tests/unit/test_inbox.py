@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from messaging.eventlog.inbox import Inbox
-from messaging.ports import Position, Record
+from messaging.ports import POLL_BYTES, Position, Record
 
 
-def fetched(partition: int, offsets: Iterable[int]) -> list[tuple[int, Record]]:
-    return [(o, Record(Position("topic", partition, str(o)), b"key", b"value")) for o in offsets]
+def fetched(
+    partition: int, offsets: Iterable[int], *, value: bytes | None = b"value"
+) -> list[tuple[int, Record]]:
+    return [(o, Record(Position("topic", partition, str(o)), b"key", value)) for o in offsets]
 
 
 def offsets_of(records: list[Record]) -> list[tuple[int, int]]:
@@ -24,6 +26,32 @@ class TestInbox:
         assert offsets_of(inbox.take(4)) == [(1, 0), (1, 1), (1, 2), (2, 0)]
         assert offsets_of(inbox.take(4)) == [(2, 1)]
         assert inbox.take(4) == []
+
+    def test_hands_out_no_more_bytes_than_a_poll_may_return(self) -> None:
+        third = b"x" * (POLL_BYTES // 3)
+        inbox: Inbox[int] = Inbox()
+        inbox.put(fetched(1, range(5), value=third))
+        assert not inbox.has_room(100)
+        assert offsets_of(inbox.take(100)) == [(1, 0), (1, 1), (1, 2)]
+        assert inbox.has_room(100)
+        assert offsets_of(inbox.take(100)) == [(1, 3), (1, 4)]
+
+    def test_hands_out_a_record_that_is_larger_alone(self) -> None:
+        inbox: Inbox[int] = Inbox()
+        inbox.put(fetched(1, [0]))
+        inbox.put(fetched(1, [1], value=b"x" * (POLL_BYTES + 1)))
+        inbox.put(fetched(1, [2], value=None))
+        assert [offsets_of(inbox.take(100)) for _ in range(3)] == [[(1, 0)], [(1, 1)], [(1, 2)]]
+        assert inbox.has_room(1)
+
+    def test_has_room_for_what_was_forgotten(self) -> None:
+        inbox: Inbox[int] = Inbox()
+        inbox.put(fetched(1, [0], value=b"x" * POLL_BYTES))
+        inbox.put(fetched(2, [0]))
+        assert not inbox.has_room(100)
+        inbox.forget([1])
+        assert inbox.has_room(2)
+        assert not inbox.has_room(1)
 
     def test_only_what_was_handed_out_may_be_committed(self) -> None:
         inbox: Inbox[int] = Inbox()
