@@ -204,6 +204,7 @@ IM = Settings(
     recall_window_s=_int("recall_window_s"),
     identity_ttl_s=_float("identity_ttl_s"),
     consumer_batch=_int("consumer_batch"),
+    consumer_interval_s=_float("consumer_interval_s"),
     consumer_poll_s=_float("consumer_poll_s"),
     dead_letters_in_a_row=_int("dead_letters_in_a_row"),
     compensate_after_s=_float("compensate_after_s"),

@@ -50,7 +50,8 @@ class Settings:
     send_burst: int = 200  # messages that one sender may send at once
     recall_window_s: int = 300
     identity_ttl_s: float = 30.0
-    consumer_batch: int = 500
+    consumer_batch: int = 2_000  # records of one transaction
+    consumer_interval_s: float = 0.05  # a batch that is not full is followed no sooner
     consumer_poll_s: float = 0.2
     dead_letters_in_a_row: int = 100
     compensate_after_s: float = 30.0

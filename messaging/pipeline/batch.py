@@ -34,14 +34,14 @@ def read_batch(records: Sequence[Record]) -> Batch:
         except PoisonRecord as error:
             batch.poison.append(dead_letter(record, reason="unreadable", error=str(error)))
             continue
-        known = batch.messages.setdefault(message.id, message)
-        if not is_same(known, message):
+        known = batch.messages.get(message.id)
+        if known is not None and not is_same(known, message):
             found = "this id belongs to another message of the same batch"
             batch.poison.append(
                 dead_letter(record, reason="id_conflict", error=found, message_id=message.id)
             )
             continue
-        batch.messages[message.id] = join(known, message)
+        batch.messages[message.id] = message if known is None else join(known, message)
         batch.sources[message.id] = record
     return batch
 

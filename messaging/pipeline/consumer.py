@@ -2,51 +2,47 @@
 
 `manage.py run_kafka_consumer` runs one per process. The order of the steps is the promise: a
 position is committed only when every record up to it is stored or set aside, and when the cache
-knows. While the cache is away the consumer goes on storing without committing, and reads on from
-the committed position when the cache is back; replaying what is stored changes nothing.
+knows. The steps of neighbouring batches overlap, each step in the order of the batches.
+
+While the cache is away the consumer goes on storing without committing, and reads on from the
+committed position when the cache is back; replaying what is stored changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from messaging.conf import Settings
-from messaging.errors import (
-    BackendError,
-    CacheUnavailable,
-    CommitRefused,
-    LogUnavailable,
-    MessagingError,
+from messaging.errors import CacheUnavailable, CommitRefused, LogUnavailable
+from messaging.pipeline.batch import Batch, read_batch
+from messaging.pipeline.handling import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    Handler,
+    Stopped,
+    TooManyDeadLetters,
+    pause,
 )
-from messaging.events import Message
-from messaging.pipeline.batch import Batch, dead_letter, read_batch
-from messaging.pipeline.dead_letters import set_aside
-from messaging.pipeline.persist import Persisted, mark, persist
-from messaging.ports import DeadLetter, EventLog, LogReader, MessageCache, MessageStore
+from messaging.ports import EventLog, LogReader, MessageCache, MessageStore
+
+__all__ = ["Consumer", "TooManyDeadLetters"]
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 5.0
+IN_HAND = 3  # batches: one read ahead, one being stored, one being marked
 KEEP_ALIVE_S = 1.0
 
 
-class TooManyDeadLetters(MessagingError):
-    """Record after record cannot be persisted: stopped before the topic ends in the dead letters.
-
-    Nothing of the last batch was committed or set aside. Look at the first dead letters and at what
-    was deployed last, then start the consumer again.
-    """
-
-
-class Stopped(Exception):
-    """The consumer is asked to stop while it holds a batch; nothing of it is committed."""
+@dataclass(slots=True)
+class _InHand:
+    batch: Batch
+    handling: asyncio.Task[bool]
 
 
 @dataclass(slots=True)
@@ -57,97 +53,79 @@ class Consumer:
     store: MessageStore
     settings: Settings
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    _behind: bool = False  # stored batches are not committed, because the cache does not know
-    _dead_in_a_row: int = 0
+    _handler: Handler = field(init=False)
+    _in_hand: deque[_InHand] = field(default_factory=deque, init=False)  # oldest first
+    _next_read_s: float = field(default=0.0, init=False)
+    _behind: bool = field(default=False, init=False)  # not committing: the cache does not know
+
+    def __post_init__(self) -> None:
+        self._handler = Handler(self.log, self.cache, self.store, self.settings, self.stop)
 
     async def run(self) -> None:
-        """Consume until `stop` is set; the batch in hand is finished and committed first.
+        """Consume until `stop` is set; what is being stored by then is finished and committed.
 
-        Outages are waited out, for ever. Raises TooManyDeadLetters.
+        Outages are waited out, for ever. Raises TooManyDeadLetters, once the batches before that
+        one are committed.
         """
         pause_s = FIRST_PAUSE_S
         try:
             while not self.stop.is_set():
                 try:
-                    await self.step()
+                    await self._read_ahead()
                     pause_s = FIRST_PAUSE_S
                 except LogUnavailable:
                     logger.warning("log unavailable", extra={"action": "consumer.log_unavailable"})
-                    await self._pause(pause_s)
+                    await self._kept_alive(pause(pause_s, until=self.stop))
                     pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            await self._settle(leave=0)
         except Stopped:
             logger.info("stopped with a batch in hand", extra={"action": "consumer.batch_dropped"})
         finally:
+            await self._drop()
             await self.reader.close()
 
     async def step(self) -> int:
-        """One poll and all that follows from it; returns the number of records."""
+        """One batch from the poll to the commit; returns the number of records."""
         if self._behind:
             await self._catch_up()
+        count = await self._read()
+        await self._settle(leave=0)
+        return count
+
+    async def _read_ahead(self) -> None:
+        """Read one batch more when its time has come, and make room for the next one."""
+        if self._behind:
+            await self._catch_up()
+        left_s = self._next_read_s - asyncio.get_running_loop().time()
+        if left_s > 0 and await pause(left_s, until=self.stop):
+            return
+        await self._read()
+        await self._settle(leave=IN_HAND - 1)
+
+    async def _read(self) -> int:
+        began_s = asyncio.get_running_loop().time()
         records = await self.reader.poll(
             max_records=self.settings.consumer_batch, timeout_s=self.settings.consumer_poll_s
         )
         if records:
-            await self._handle(read_batch(records))
+            batch = read_batch(records)
+            handling = asyncio.create_task(self._handler.handle(batch))
+            self._in_hand.append(_InHand(batch, handling))
+        if 0 < len(records) < self.settings.consumer_batch:
+            self._next_read_s = began_s + self.settings.consumer_interval_s
         return len(records)
 
-    async def _handle(self, batch: Batch) -> None:
-        messages = await self._under_recall_marks(batch.messages)
-        done = await self._hold(lambda: persist(self.store, messages))
-        letters = batch.poison + [
-            dead_letter(batch.sources[m.id], reason=reason, error=error, message_id=m.id)
-            for m, reason, error in done.refused
-        ]
-        if letters:
-            await self._set_aside(letters, done)
-        await self._mark_and_commit(batch, done)
-        logger.info(
-            "batch persisted",
-            extra={
-                "action": "batch.persisted",
-                "count": len(done.rows),
-                "folded": len(done.folded),
-                "dead_letters": len(letters),
-                "partitions": sorted(batch.last),
-            },
-        )
+    async def _settle(self, *, leave: int) -> None:
+        """Commit what is done, the oldest first, until no more than `leave` batches are in hand."""
+        while self._in_hand and (len(self._in_hand) > leave or self._in_hand[0].handling.done()):
+            oldest = self._in_hand[0]
+            cache_knows = await self._kept_alive(oldest.handling)
+            self._in_hand.popleft()
+            self._behind = self._behind or not cache_knows
+            if not self._behind:
+                await self._commit(oldest.batch)
 
-    async def _under_recall_marks(self, messages: dict[int, Message]) -> list[Message]:
-        """The states to store: a message with a recall mark becomes its tombstone at once."""
-        unrecalled = [message_id for message_id, m in messages.items() if not m.is_recalled]
-        try:
-            marks = await self.cache.recall_marks(unrecalled)
-        except CacheUnavailable:
-            marks = {}  # the RECALL event follows in the log
-        recalled = {i: messages[i].recalled(recall_time) for i, recall_time in marks.items()}
-        return list((messages | recalled).values())
-
-    async def _set_aside(self, letters: list[DeadLetter], done: Persisted) -> None:
-        in_a_row = len(letters) if done.rows else self._dead_in_a_row + len(letters)
-        if not done.rows and in_a_row > self.settings.dead_letters_in_a_row:
-            raise TooManyDeadLetters
-        await self._hold(
-            lambda: set_aside(
-                letters,
-                [message for message, _, _ in done.refused],
-                topic=self.settings.dead_letter_topic,
-                log=self.log,
-                store=self.store,
-                cache=self.cache,
-            )
-        )
-        self._dead_in_a_row = in_a_row
-
-    async def _mark_and_commit(self, batch: Batch, done: Persisted) -> None:
-        if done.rows:
-            self._dead_in_a_row = 0
-        try:
-            await mark(self.cache, done)
-        except CacheUnavailable:
-            logger.warning("cache not told", extra={"action": "consumer.cache_unavailable"})
-            self._behind = True
-        if self._behind:
-            return
+    async def _commit(self, batch: Batch) -> None:
         try:
             await self.reader.commit(batch.last)
         except (CommitRefused, LogUnavailable):
@@ -159,49 +137,23 @@ class Consumer:
             await self.cache.ping()
         except CacheUnavailable:
             return
+        await self._settle(leave=0)
         await self.reader.rewind()
         self._behind = False
 
-    async def _hold(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until it goes through, keeping the group membership meanwhile.
+    async def _drop(self) -> None:
+        for dropped in self._in_hand:
+            dropped.handling.cancel()
+        await asyncio.gather(*(d.handling for d in self._in_hand), return_exceptions=True)
 
-        Raises Stopped when the consumer is asked to stop between two tries.
-        """
-        pause_s = FIRST_PAUSE_S
-        while True:
-            try:
-                return await self._kept_alive(attempt)
-            except BackendError as error:
-                logger.warning(
-                    "holding the batch",
-                    extra={"action": "consumer.holding", "error": type(error).__name__},
-                )
-            await self._pause(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-            if self.stop.is_set():
-                raise Stopped
-
-    async def _kept_alive(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        task = asyncio.ensure_future(attempt())
+    async def _kept_alive(self, awaited: Awaitable[T]) -> T:
+        """Wait without losing the group membership."""
+        task = asyncio.ensure_future(awaited)
         while True:
             done, _ = await asyncio.wait([task], timeout=KEEP_ALIVE_S)
             if done:
                 return task.result()
-            await self._keep_alive()
-
-    async def _keep_alive(self) -> None:
-        try:
-            await self.reader.keep_alive()
-        except LogUnavailable:
-            logger.warning("log unavailable", extra={"action": "consumer.log_unavailable"})
-
-    async def _pause(self, pause_s: float) -> None:
-        """Wait about this long, jittered, no longer than until the stop."""
-        deadline = asyncio.get_running_loop().time() + pause_s * random.uniform(0.5, 1.0)
-        while (left_s := deadline - asyncio.get_running_loop().time()) > 0:
-            await self._keep_alive()
             try:
-                await asyncio.wait_for(self.stop.wait(), min(left_s, KEEP_ALIVE_S))
-            except TimeoutError:
-                continue
-            return
+                await self.reader.keep_alive()
+            except LogUnavailable:
+                logger.warning("log unavailable", extra={"action": "consumer.log_unavailable"})

@@ -29,6 +29,7 @@ SETTINGS = Settings(
     event_log_url="redis://unused",
     log_timeout_s=0.5,
     store_ack_timeout_s=0.3,
+    consumer_interval_s=0.0,
     consumer_poll_s=0.01,
     dead_letters_in_a_row=3,
     compensate_after_s=30,

@@ -1,0 +1,149 @@
+"""What is done about a batch that was read: store it, set the refused aside, tell the cache.
+
+Used by `consumer` alone, which reads and commits. Several batches may be in hand: while one is
+being stored the one before is marked in the cache, each step in the order in which they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from messaging.conf import Settings
+from messaging.errors import BackendError, CacheUnavailable, MessagingError
+from messaging.events import Message
+from messaging.pipeline.batch import Batch, dead_letter
+from messaging.pipeline.dead_letters import set_aside
+from messaging.pipeline.persist import Persisted, mark, persist
+from messaging.ports import DeadLetter, EventLog, MessageCache, MessageStore
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 5.0
+
+
+class TooManyDeadLetters(MessagingError):
+    """Record after record cannot be persisted: stopped before the topic ends in the dead letters.
+
+    Nothing of the last batch was committed or set aside. Look at the first dead letters and at what
+    was deployed last, then start the consumer again.
+    """
+
+
+class Stopped(Exception):
+    """The consumer is asked to stop while it holds this batch; nothing of it is committed."""
+
+
+@dataclass(slots=True)
+class Handler:
+    log: EventLog
+    cache: MessageCache
+    store: MessageStore
+    settings: Settings
+    stop: asyncio.Event
+    _storing: asyncio.Lock = field(
+        default_factory=asyncio.Lock
+    )  # locks are fair: first come, first served
+    _marking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _dead_in_a_row: int = 0
+    _too_many: bool = False
+
+    async def handle(self, batch: Batch) -> bool:
+        """Store the batch and tell the cache; False when the cache could not be told.
+
+        Waits out every outage. Raises TooManyDeadLetters, and Stopped for a batch that is not
+        stored yet when the consumer is to stop or the one before had too many dead letters.
+        """
+        async with self._storing:
+            if self._too_many or self.stop.is_set():
+                raise Stopped
+            done = await self._store(batch)
+        async with self._marking:
+            return await self._mark(batch, done)
+
+    async def _store(self, batch: Batch) -> Persisted:
+        done = await self._hold(lambda: self._persist(batch.messages))
+        letters = batch.poison + [
+            dead_letter(batch.sources[m.id], reason=reason, error=error, message_id=m.id)
+            for m, reason, error in done.refused
+        ]
+        if letters:
+            await self._set_aside(letters, done)
+        if done.rows:
+            self._dead_in_a_row = 0
+        return done
+
+    async def _persist(self, messages: dict[int, Message]) -> Persisted:
+        """Store the states; a message with a recall mark becomes its tombstone at once."""
+        unrecalled = [message_id for message_id, m in messages.items() if not m.is_recalled]
+        try:
+            marks = await self.cache.recall_marks(unrecalled)
+        except CacheUnavailable:
+            marks = {}  # the RECALL event follows in the log
+        recalled = {i: messages[i].recalled(recall_time) for i, recall_time in marks.items()}
+        return await persist(self.store, list((messages | recalled).values()))
+
+    async def _set_aside(self, letters: list[DeadLetter], done: Persisted) -> None:
+        in_a_row = len(letters) if done.rows else self._dead_in_a_row + len(letters)
+        if not done.rows and in_a_row > self.settings.dead_letters_in_a_row:
+            self._too_many = True
+            raise TooManyDeadLetters
+        await self._hold(
+            lambda: set_aside(
+                letters,
+                [message for message, _, _ in done.refused],
+                topic=self.settings.dead_letter_topic,
+                log=self.log,
+                store=self.store,
+                cache=self.cache,
+            )
+        )
+        self._dead_in_a_row = in_a_row
+
+    async def _mark(self, batch: Batch, done: Persisted) -> bool:
+        try:
+            await mark(self.cache, done)
+        except CacheUnavailable:
+            logger.warning("cache not told", extra={"action": "consumer.cache_unavailable"})
+            return False
+        logger.info(
+            "batch persisted",
+            extra={
+                "action": "batch.persisted",
+                "count": len(done.rows),
+                "folded": len(done.folded),
+                "dead_letters": len(batch.poison) + len(done.refused),
+                "partitions": sorted(batch.last),
+            },
+        )
+        return True
+
+    async def _hold(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until it goes through. Raises Stopped when asked to stop between two tries."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                return await attempt()
+            except BackendError as error:
+                logger.warning(
+                    "holding the batch",
+                    extra={"action": "consumer.holding", "error": type(error).__name__},
+                )
+            if await pause(pause_s, until=self.stop):
+                raise Stopped
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+async def pause(pause_s: float, *, until: asyncio.Event) -> bool:
+    """Wait about this long, jittered, no longer than until the event; whether it has come."""
+    try:
+        await asyncio.wait_for(until.wait(), pause_s * random.uniform(0.5, 1.0))
+    except TimeoutError:
+        return False
+    return True
