@@ -1,0 +1,120 @@
+"""One load process: `python -m messaging.bench.load_process`, driven by `load_run`.
+
+It reads a job, prints a line when it is ready, and reads when to start. Then it prints a line of
+JSON at each tick, `{"answered", "errors"}`, and the outcome as the last line.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from messaging.bench.answers import DURABILITIES
+from messaging.bench.load import Load
+from messaging.bench.receipts import Receipts
+from messaging.bench.schedule import NANOSECONDS, Schedule
+from messaging.bench.traffic import Mix, Pages, Person, Sender, Sends, Site, Traffic
+from messaging.bench.usage import MEGABYTE
+
+KINDS: Mapping[str, Callable[[Receipts], Traffic]] = {
+    "send": Sends,
+    "mix": Mix,
+    "history": lambda _: Pages(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What one load process does."""
+
+    site: Site
+    people: list[Person]
+    kind: str
+    connections: int
+    warm_s: float
+    seconds: float
+    rate: float | None
+    limit: int | None
+    timeout_s: float
+    receipts: str | None
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Job:
+        data: dict[str, Any] = json.loads(text)
+        site = Site(**data.pop("site"))
+        people = [Person(**each) for each in data.pop("people")]
+        return cls(site=site, people=people, **data)
+
+
+def run(
+    job: Job, await_start_ns: Callable[[], int], progress: Callable[[int, int], None]
+) -> dict[str, object]:
+    """What the load saw, as `load_run.Result.add` takes it.
+
+    The start is asked for when all is prepared, and is of the machine's clock (`load.clock`).
+    """
+    receipts = Receipts(Path(job.receipts) if job.receipts else None)
+    traffic = KINDS[job.kind](receipts)
+    senders = [Sender(person, job.site) for person in job.people]
+    start_ns = await_start_ns()
+    warm_ns = start_ns + int(job.warm_s * NANOSECONDS)
+    stop_ns = warm_ns + int(job.seconds * NANOSECONDS)
+    schedule = Schedule(start_ns=start_ns, stop_ns=stop_ns, rate=job.rate, limit=job.limit)
+
+    def tick(answered: int, errors: int) -> None:
+        receipts.flush()
+        progress(answered, errors)
+
+    load = Load(
+        (job.site.host, job.site.port),
+        job.connections,
+        senders,
+        traffic,
+        timeout_s=job.timeout_s,
+        progress=tick,
+    )
+    outcome = load.run(schedule, start_ns=start_ns, warm_ns=warm_ns, stop_ns=stop_ns)
+    receipts.close()
+    durability = {name: traffic.durability[letter] for letter, name in DURABILITIES.items()}
+    return {
+        "answered": outcome.answered,
+        "measured": outcome.measured,
+        "measuredS": outcome.measured_s,
+        "eachSecond": outcome.each_second,
+        "cpuS": outcome.cpu_s,
+        "peakMb": psutil.Process().memory_info().rss / MEGABYTE,
+        "errors": outcome.errors,
+        "sent": receipts.sent,
+        "recalled": receipts.recalled,
+        "durability": durability,
+        "histograms": {name: each.as_json() for name, each in outcome.histograms.items()},
+    }
+
+
+def _tell(answered: int, errors: int) -> None:
+    print(json.dumps({"answered": answered, "errors": errors}), flush=True)
+
+
+def _await_start_ns() -> int:
+    print("{}", flush=True)
+    return int(sys.stdin.readline())
+
+
+def main() -> None:
+    job = Job.from_json(sys.stdin.readline())
+    gc.disable()  # the loop makes no cycles
+    print(json.dumps(run(job, _await_start_ns, _tell)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""What was acknowledged, in files of 16 bytes a message: written by the load, read by the check.
+
+A receipt is a message id and a tag, which says who sent the message, in which lap of the run, under
+which number. A recall is a second receipt, with the flag RECALLED in its tag.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+RECALLED = 1 << 60
+MAX_LAPS = 1 << 8
+MAX_SENDERS = 1 << 20
+READ_ITEMS = 1 << 14
+
+
+class Sent(NamedTuple):
+    """Which message a tag means."""
+
+    lap: int
+    sender: int
+    number: int
+
+
+def tag_base(lap: int, sender: int) -> int:
+    """The tag of a sender's message 0; that of message `n` is `n` more."""
+    assert lap < MAX_LAPS
+    assert sender < MAX_SENDERS
+    return lap << 52 | sender << 32
+
+
+def sent_of(tag: int) -> Sent:
+    return Sent(tag >> 52 & MAX_LAPS - 1, sender_of(tag), tag & 0xFFFF_FFFF)
+
+
+def sender_of(tag: int) -> int:
+    return tag >> 32 & MAX_SENDERS - 1
+
+
+class Receipts:
+    """The acknowledged messages of one load process, in the order of each sender.
+
+    `note((message_id, tag))` adds one; `flush` now and then keeps the memory small.
+    """
+
+    __slots__ = ("_file", "_items", "note", "recalled", "sent")
+
+    def __init__(self, path: Path | None) -> None:
+        """Without a path they are counted only."""
+        self._file: BinaryIO | None = path.open("wb") if path else None
+        self._items = array("Q")
+        self.note: Callable[[tuple[int, int]], None] = self._items.extend
+        self.sent = self.recalled = 0
+
+    def note_recall(self, message_id: int, tag: int) -> None:
+        self.note((message_id, tag | RECALLED))
+        self.recalled += 1
+        self.sent -= 1
+
+    def flush(self) -> None:
+        self.sent += len(self._items) // 2
+        if self._file:
+            self._items.tofile(self._file)
+        del self._items[:]
+
+    def close(self) -> None:
+        self.flush()
+        if self._file:
+            self._file.close()
+
+
+def read(path: Path) -> Iterator[tuple[int, int]]:
+    """The ids and tags in a file, in the order in which they were acknowledged."""
+    with path.open("rb") as file:
+        while chunk := file.read(8 * READ_ITEMS):
+            items = array("Q", chunk)
+            yield from zip(items[::2], items[1::2], strict=True)
