@@ -1,0 +1,82 @@
+"""All that a run was told is accepted, and its comparison with the database at the end."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from messaging.bench import receipts, stored
+from messaging.bench.check import Conversation, Findings
+from messaging.bench.traffic import Person
+
+POLL_S = 0.2
+Told = Callable[[int, int], None]  # how many of how many
+
+
+class Ledger:
+    """The files of receipts of a run, in the order of its laps, and whose they are."""
+
+    def __init__(self, directory: Path, *, run: str, text_bytes: int) -> None:
+        self.sent = self.recalled = 0
+        self._directory = directory
+        self._run = run
+        self._text_bytes = text_bytes
+        self._files: list[Path] = []
+        self._conversations: dict[int, str] = {}  # of each sender
+
+    @property
+    def conversations(self) -> Sequence[str]:
+        return sorted(set(self._conversations.values()))
+
+    def open_account(self, people: Sequence[Person]) -> None:
+        """The conversations of these people belong to the run from now on."""
+        self._conversations |= {person.index: person.conversation_id for person in people}
+
+    def lap_file(self, lap: int) -> Path:
+        """What the names of a lap's files of receipts begin with."""
+        return self._directory / f"lap-{lap:03d}"
+
+    def add(self, lap: int, *, sent: int, recalled: int) -> None:
+        """A lap has ended with so many acknowledged sends and recalls in its files."""
+        self.sent += sent
+        self.recalled += recalled
+        self._files += sorted(self._directory.glob(f"{self.lap_file(lap).name}.*"))
+
+    def await_stored(self, *, patience_s: float, tell: Told) -> None:
+        """Wait until all that was acknowledged is stored; gives up when nothing moves for so long.
+
+        Tombstones are looked for last, since that reads rows.
+        """
+        names = self.conversations
+        moved_s, before = time.monotonic(), -1
+        while True:
+            count = stored.count_of(names)
+            recalled = stored.recalled_of(names) if count >= self.sent and self.recalled else 0
+            tell(min(count, self.sent), self.sent)
+            if count >= self.sent and recalled >= self.recalled:
+                return
+            if count + recalled > before:
+                moved_s, before = time.monotonic(), count + recalled
+            if time.monotonic() - moved_s > patience_s:
+                return
+            time.sleep(POLL_S)
+
+    def check(self, tell: Told) -> Findings:
+        """Compare every conversation with the database, one after the other."""
+        total = Findings()
+        for name, items in self._by_conversation().items():
+            account = Conversation(items, run=self._run, text_bytes=self._text_bytes)
+            total.add(account.examine(stored.rows_of(name)))
+            tell(total.acknowledged, self.sent)
+        return total
+
+    def _by_conversation(self) -> dict[str, array[int]]:
+        """16 bytes a message: its id and its tag, in each sender's order."""
+        found = {name: array("Q") for name in self.conversations}
+        of_sender = {index: found[name] for index, name in self._conversations.items()}
+        for path in self._files:
+            for message_id, tag in receipts.read(path):
+                of_sender[receipts.sender_of(tag)].extend((message_id, tag))
+        return found

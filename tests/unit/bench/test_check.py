@@ -1,0 +1,168 @@
+"""The check finds whatever is not as it was acknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+import pytest
+
+from messaging.bench.check import Conversation, Findings, Row
+from messaging.bench.content import client_msg_id_of, text_of
+from messaging.bench.receipts import RECALLED, Sent, tag_base
+
+RUN = "abcd1234"
+TEXT_BYTES = 80
+SENDERS = (4, 5)
+EACH = 6
+
+
+def message_id(sender: int, number: int) -> int:
+    """The two senders take turns."""
+    return 1_000 + 10 * number + sender
+
+
+def acknowledged() -> list[int]:
+    """Ids and tags, one sender after the other, as two load processes leave them."""
+    return [
+        item
+        for sender in SENDERS
+        for number in range(EACH)
+        for item in (message_id(sender, number), tag_base(1, sender) + number)
+    ]
+
+
+def stored() -> list[Row]:
+    sent = [Sent(1, sender, number) for number in range(EACH) for sender in SENDERS]
+    return [
+        Row(
+            message_id(each.sender, each.number),
+            seq,
+            0,
+            client_msg_id_of(each, run=RUN),
+            text_of(each, run=RUN, size=TEXT_BYTES),
+        )
+        for seq, each in enumerate(sent, 1)
+    ]
+
+
+def examined(items: list[int], rows: list[Row]) -> dict[str, int]:
+    """What is not 0, but how many there were."""
+    findings = Conversation(items, run=RUN, text_bytes=TEXT_BYTES).examine(rows)
+    found = {name: count for name, count in asdict(findings).items() if count}
+    del found["acknowledged"]
+    found.pop("stored", None)
+    return found
+
+
+def test_all_is_well() -> None:
+    conversation = Conversation(acknowledged(), run=RUN, text_bytes=TEXT_BYTES)
+    assert conversation.examine(stored()) == Findings(acknowledged=12, stored=12)
+
+
+def lose_one(items: list[int], rows: list[Row]) -> None:
+    del rows[3]
+
+
+def lose_the_last(items: list[int], rows: list[Row]) -> None:
+    del rows[-1]
+
+
+def lose_all(items: list[int], rows: list[Row]) -> None:
+    rows.clear()
+
+
+def store_twice(items: list[int], rows: list[Row]) -> None:
+    rows.append(rows[5]._replace(id=2_000, seq=13))
+
+
+def tell_one_id_twice(items: list[int], rows: list[Row]) -> None:
+    items += [items[0], tag_base(1, 4) + 99]
+
+
+def change_a_letter(items: list[int], rows: list[Row]) -> None:
+    rows[5] = rows[5]._replace(content=rows[5].content.replace("ferry", "Ferry"))
+
+
+def cut_the_end(items: list[int], rows: list[Row]) -> None:
+    rows[5] = rows[5]._replace(content=rows[5].content[:-1])
+
+
+def swap_two_texts(items: list[int], rows: list[Row]) -> None:
+    one, two = rows[2], rows[4]
+    rows[2] = one._replace(content=two.content, client_msg_id=two.client_msg_id)
+    rows[4] = two._replace(content=one.content, client_msg_id=one.client_msg_id)
+
+
+def tombstone_of_what_was_not_recalled(items: list[int], rows: list[Row]) -> None:
+    rows[5] = rows[5]._replace(content="", status=1)
+
+
+def swap_two_acknowledgements(items: list[int], rows: list[Row]) -> None:
+    items[0:4] = items[2:4] + items[0:2]
+
+
+def skip_a_number(items: list[int], rows: list[Row]) -> None:
+    rows[-1] = rows[-1]._replace(seq=13)
+
+
+def use_a_number_twice(items: list[int], rows: list[Row]) -> None:
+    rows[-1] = rows[-1]._replace(seq=11)
+
+
+def recall_in_vain(items: list[int], rows: list[Row]) -> None:
+    items += [items[0], items[1] | RECALLED]
+
+
+def number_a_late_one(items: list[int], rows: list[Row]) -> None:
+    """A sender's second message was stored after its last one."""
+    rows[2] = rows[2]._replace(seq=12)
+    rows[3:] = [row._replace(seq=row.seq - 1) for row in rows[3:]]
+
+
+def store_what_nobody_was_told_of(items: list[int], rows: list[Row]) -> None:
+    unheard = Sent(1, 4, EACH)
+    text = text_of(unheard, run=RUN, size=TEXT_BYTES)
+    rows.append(Row(2_000, 13, 0, client_msg_id_of(unheard, run=RUN), text))
+
+
+@pytest.mark.parametrize(
+    ("plant", "found"),
+    [
+        (lose_one, {"missing": 1, "gaps": 1}),
+        (lose_the_last, {"missing": 1}),
+        (lose_all, {"missing": 12}),
+        (store_twice, {"doubled": 1}),
+        (tell_one_id_twice, {"doubled": 1, "altered": 1, "disordered": 1}),
+        (change_a_letter, {"altered": 1}),
+        (cut_the_end, {"altered": 1}),
+        (swap_two_texts, {"altered": 2}),
+        (tombstone_of_what_was_not_recalled, {"altered": 1}),
+        (swap_two_acknowledgements, {"disordered": 1}),
+        (skip_a_number, {"gaps": 1}),
+        (use_a_number_twice, {"gaps": 1}),
+        (recall_in_vain, {"recalled": 1, "unrecalled": 1}),
+        (number_a_late_one, {"overtaken": 1}),
+        (store_what_nobody_was_told_of, {"unacknowledged": 1}),
+    ],
+)
+def test_finds(plant: Callable[[list[int], list[Row]], None], found: dict[str, int]) -> None:
+    items, rows = acknowledged(), stored()
+    plant(items, rows)
+    assert examined(items, rows) == found
+
+
+def test_a_recalled_message_is_a_tombstone() -> None:
+    items, rows = acknowledged(), stored()
+    items += [items[0], items[1] | RECALLED]
+    rows[0] = rows[0]._replace(content="", status=1)
+    assert examined(items, rows) == {"recalled": 1}
+
+
+def test_only_what_was_broken_fails() -> None:
+    innocent = Findings(acknowledged=9, recalled=2, stored=10, overtaken=3, unacknowledged=1)
+    assert innocent.failures == 0
+    total = Findings(missing=1)
+    total.add(innocent)
+    total.add(Findings(gaps=2))
+    assert (total.failures, total.acknowledged, total.overtaken) == (3, 9, 3)
