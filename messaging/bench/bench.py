@@ -1,0 +1,165 @@
+"""What the scenarios work with: the people of the run, and one lap of load after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from messaging.bench import load_run, noop_server, people, processes
+from messaging.bench.ledger import Ledger
+from messaging.bench.load_run import Plan, Result
+from messaging.bench.measurement import Measurement, Run
+from messaging.bench.progress import Progress
+from messaging.bench.receipts import MAX_LAPS
+from messaging.bench.traffic import Person, Site
+from messaging.bench.watch import Seen, Watch
+from messaging.conf import settings
+
+
+class Refused(Exception):
+    """A scenario, or the whole run, makes no sense here; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the person at the command line has chosen."""
+
+    host: str
+    port: int
+    connections: Sequence[int]
+    seconds: float
+    warm_s: float
+    rate: float | None
+    users: int
+    text_bytes: int
+    load_processes: int
+    sends: int
+    minutes: float
+    patience_s: float
+
+
+class Bench:
+    """One run: what it measures is in `run`, what it was told is accepted in `ledger`.
+
+    `standard` is a lap of private messages, as many as are answered; scenarios change it.
+    """
+
+    def __init__(self, options: Options, run: Run, directory: Path, progress: Progress) -> None:
+        self.options = options
+        self.run = run
+        self.progress = progress
+        self.ledger = Ledger(directory, run=run.name, text_bytes=options.text_bytes)
+        pairs = people.make_pairs(run.name, options.users)
+        self.ledger.open_account(pairs)
+        self.standard = Plan(
+            site=Site(
+                host=options.host,
+                port=options.port,
+                run=run.name,
+                lap=0,
+                text_bytes=options.text_bytes,
+            ),
+            people=pairs,
+            connections=options.connections[0],
+            seconds=options.seconds,
+            warm_s=options.warm_s,
+            load_processes=options.load_processes,
+        )
+        self._group_people: list[Person] = []
+        self._lap = 0
+        self._noop_rates: dict[int, float] = {}
+
+    @property
+    def group_people(self) -> Sequence[Person]:
+        """The same users, each pair in a group of its own."""
+        if not self._group_people:
+            self._group_people = people.make_groups(self.run.name, self.standard.people)
+            self.ledger.open_account(self._group_people)
+        return self._group_people
+
+    def measure(
+        self, name: str, title: str, plan: Plan, *, until_stored: bool = True
+    ) -> Measurement:
+        """One lap, and then, unless told otherwise, the time until what it sent is stored.
+
+        Raises LoadFailed when the load itself breaks down.
+        """
+        self._lap += 1
+        assert self._lap < MAX_LAPS
+        plan = replace(plan, site=replace(plan.site, lap=self._lap))
+        self.progress.begin(title)
+        with self.watch() as seen:
+            result = load_run.run(
+                plan, receipts=self.ledger.lap_file(self._lap), progress=self._teller(plan)
+            )
+            self.ledger.add(self._lap, sent=result.sent, recalled=result.recalled)
+            drained_s = self.await_stored() if until_stored else None
+        measurement = _measurement(name, title, plan, result, seen)
+        measurement.drained_s = drained_s
+        if not plan.is_paced:
+            measurement.noop_rate = self._noop_rates.get(plan.connections)
+        return self.keep(measurement)
+
+    def measure_noop(self, connections: int) -> None:
+        """What a bare no-op answers over so many connections, unless that is known in this run."""
+        if connections in self._noop_rates:
+            return
+        title = f"bare no-op, {connections} connections"
+        self.progress.begin(title)
+        workers = len(processes.find(self.options.port)["web"]) or noop_server.WORKERS
+        with noop_server.serving(workers) as port, self.watch() as seen:
+            site = replace(self.standard.site, host=noop_server.HOST, port=port)
+            plan = replace(self.standard, site=site, connections=connections)
+            result = load_run.run(plan, receipts=None, progress=self._teller(plan))
+        name = "noop" if connections == self.standard.connections else f"noop-{connections}"
+        measurement = _measurement(name, title, plan, result, seen)
+        self._noop_rates[connections] = self.keep(measurement).rate
+
+    def keep(self, measurement: Measurement) -> Measurement:
+        """Remember what was measured, and say it."""
+        self.run.measurements.append(measurement)
+        self.progress.end(measurement.line())
+        return measurement
+
+    def watch(self) -> Watch:
+        return Watch(
+            processes.find(self.options.port),
+            settings().redis_url,
+            timeout_s=settings().redis_timeout_s,
+        )
+
+    def await_stored(self) -> float:
+        """How many seconds it took until all that was acknowledged so far is stored."""
+        started = time.monotonic()
+
+        def tell(stored: int, sent: int) -> None:
+            self.progress.update(stored / sent if sent else 1.0, f"{stored:,} of {sent:,} stored")
+
+        self.ledger.await_stored(patience_s=self.options.patience_s, tell=tell)
+        return time.monotonic() - started
+
+    def _teller(self, plan: Plan) -> Callable[[int, int], None]:
+        started = time.monotonic()
+
+        def tell(answered: int, errors: int) -> None:
+            passed_s = time.monotonic() - started
+            fraction = passed_s / (plan.warm_s + plan.seconds)
+            if plan.limit:
+                fraction = max(fraction, answered / plan.limit)
+            failed = f", {errors:,} errors" if errors else ""
+            self.progress.update(fraction, f"{answered:,} answered{failed}")
+
+        return tell
+
+
+def _measurement(name: str, title: str, plan: Plan, result: Result, seen: Seen) -> Measurement:
+    return Measurement(
+        name=name,
+        title=title,
+        connections=plan.connections,
+        offered=plan.rate,
+        result=result,
+        seen=seen,
+    )

@@ -1,0 +1,89 @@
+"""How fast the consumer stores a backlog: it is stopped, messages pile up, it is started again."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+
+import redis
+
+from messaging.bench.bench import Bench, Refused
+from messaging.bench.load_run import Result
+from messaging.bench.measurement import Measurement
+from messaging.bench.supervisor import Supervisor, Unsupervised
+from messaging.bench.watch import pending_of
+from messaging.conf import settings
+
+STOPPED = ("beat", "consumer")  # beat: the compensation would store what is pending for long
+SAMPLE_S = 0.05
+STILL_S = 10.0
+
+
+def run(bench: Bench) -> None:
+    """Raises Refused where the consumer cannot be stopped and started from here."""
+    try:
+        supervisor = Supervisor()
+    except Unsupervised as error:
+        raise Refused(f"drain: {error}") from error
+    with supervisor.without(STOPPED):
+        title = "piling up for the consumer"
+        backlog = bench.measure("backlog", title, bench.standard, until_stored=False).result.sent
+        supervisor.start("consumer")
+        with bench.watch() as seen:
+            result = _drain(bench, backlog)
+    drained = Measurement(
+        name="drain",
+        title=f"consumer drain of {backlog:,}",
+        connections=0,
+        offered=None,
+        result=result,
+        seen=seen,
+    )
+    drained.drained_s = bench.await_stored()
+    bench.keep(drained)
+
+
+def _drain(bench: Bench, backlog: int) -> Result:
+    """What was stored, and in how many seconds, from the first rows to the last.
+
+    Read off the pending set, which a row leaves once it is stored and marked. It ends when nothing
+    has moved for long: what is left then is the compensation's. Raises Refused when nothing moves.
+    """
+    bench.progress.begin("consumer drain")
+    redis_url, timeout_s = settings().redis_url, settings().redis_timeout_s
+    drained = Drained(backlog)
+    with closing(redis.Redis.from_url(redis_url, socket_timeout=timeout_s)) as client:
+        started_s = time.monotonic()
+        while drained.pending > 0:
+            time.sleep(SAMPLE_S)
+            now_s = time.monotonic()
+            drained.see(pending_of(client), now_s)
+            bench.progress.update(1 - drained.pending / backlog, f"{drained.pending:,} pending")
+            still_s = now_s - (drained.last_s or started_s)
+            if still_s > (STILL_S if drained.last_s else bench.options.patience_s):
+                break
+    if not drained.last_s:
+        raise Refused("drain: the consumer has stored nothing; what does its log say?")
+    return drained.result
+
+
+class Drained:
+    """How a backlog went down: the clock starts with the first rows that leave it. Pure."""
+
+    def __init__(self, backlog: int) -> None:
+        self.pending = backlog
+        self.last_s = 0.0
+        self.result = Result(answered=backlog)
+        self._first: tuple[int, float] | None = None
+
+    def see(self, pending: int, now_s: float) -> None:
+        """So many are left; more than before, or below 0, is no news."""
+        if not 0 <= pending < self.pending:
+            return
+        self.pending, self.last_s = pending, now_s
+        if self._first is None:
+            self._first = pending, now_s
+        left, began_s = self._first
+        self.result.measured = left - pending
+        self.result.measured_s = now_s - began_s
+        self.result.add_second(now_s - began_s, left - pending)

@@ -1,0 +1,165 @@
+"""Goals, documents, pages and comparisons of a run that is made up."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from messaging.bench import compare, page, report
+from messaging.bench.check import Findings
+from messaging.bench.document import Document, document_of
+from messaging.bench.goals import judge
+from messaging.bench.histogram import Histogram
+from messaging.bench.load_run import Result
+from messaging.bench.measurement import Measurement, Run
+from messaging.bench.usage import Part
+from messaging.bench.watch import Seen
+
+
+def measured(
+    name: str,
+    *,
+    rate: int = 1_000,
+    latency_ms: float = 4,
+    offered: float | None = None,
+    noop_rate: float | None = None,
+    **figures: float,
+) -> Measurement:
+    """Ten seconds of latencies that are all alike, with the consumer gone in the second one."""
+    histogram = Histogram()
+    for _ in range(100):
+        histogram.add(int(latency_ms * 1000))
+    result = Result(
+        answered=10 * rate,
+        measured=10 * rate,
+        measured_s=10,
+        processes=1,
+        cpu_s=1,
+        errors=Counter({"503/5030": 2}) if name == "mix" else Counter(),
+        durability=Counter({"log": 90, "cache": 10, "store": 0}),
+        each_second=[rate * second for second in range(1, 11)],
+        histograms={"send": histogram},
+    )
+    parts = {"web": Part(2, 5.0, 90.0, [80, 90]), "consumer": Part(1, 2.0, 260.0, [260, 0])}
+    return Measurement(
+        name=name,
+        title=f"<{name}>",
+        connections=8,
+        offered=offered,
+        result=result,
+        seen=Seen(parts, [0, 5, 0]),
+        noop_rate=noop_rate,
+        figures=figures,
+    )
+
+
+def run_of(*measurements: Measurement, findings: Findings | None = None) -> Run:
+    return Run(
+        name="abcd1234",
+        started_ms=1_795_465_251_886,
+        service={"log": "Kafka"},
+        machine={"cores": 2},
+        measurements=list(measurements),
+        notes=["drain: <nobody> supervises"],
+        findings=findings or Findings(acknowledged=1_234, stored=1_234),
+    )
+
+
+def whole_run() -> Run:
+    return run_of(
+        measured("closed", rate=12_000, noop_rate=30_000),
+        measured("closed-256", rate=9_000, noop_rate=30_000),
+        measured("open", offered=6_000, latency_ms=12),
+        measured("mix"),
+        measured("sustain", rate=5_000, offered=5_000, **{"backlog growth/s": 80}),
+    )
+
+
+class TestGoals:
+    def test_are_those_of_what_was_measured(self) -> None:
+        told = {each.what: (each.reached, each.met) for each in judge(whole_run())}
+        assert told == {
+            "accepted sends a second": ("12,000/s", True),
+            "sends to a bare no-op": ("0.40", True),
+            "p99 of sends at 6,000/s": ("12 ms", False),
+            "errors at that rate": ("0", True),
+            "accept and drain together": ("5,000/s", True),
+            "growth of the backlog meanwhile": ("80/s", False),
+            "memory of a web process": ("90 MB", True),
+            "memory of a consumer process": ("260 MB", False),
+        }
+
+    def test_compare_the_modes(self) -> None:
+        run = run_of(
+            measured("sync", rate=200),
+            measured("async", rate=3_000),
+            measured("sync-equal", latency_ms=200),
+            measured("async-equal", latency_ms=40),
+        )
+        told = {each.what: each.reached for each in judge(run) if "sync" in each.what}
+        assert told == {
+            "throughput of async to sync mode": "15",
+            "p99 of async to sync mode at equal load": "0.20",
+        }
+
+
+class TestTheVerdict:
+    def test_is_that_of_the_check(self) -> None:
+        failed = run_of(findings=Findings(acknowledged=10, missing=1, gaps=2))
+        document = document_of(failed)
+        assert not document["passed"]
+        assert document["verdict"] == (
+            "FAILED: of 10 acknowledged messages 1 missing, 2 gaps in the numbers."
+        )
+
+    def test_is_the_last_line(self) -> None:
+        document = document_of(whole_run())
+        lines = list(report.lines(document))
+        assert lines[-1] == document["verdict"]
+        assert lines[-1].startswith("PASSED: each of 1,234 acknowledged messages")
+        assert any("503/5030: 2" in line for line in lines)
+        assert any(re.search("accepted sends a second .* 12,000/s  met", line) for line in lines)
+
+
+class TestThePage:
+    def test_needs_nothing_from_elsewhere(self) -> None:
+        written = page.render(document_of(whole_run()))
+        assert written.count("<svg") == 3 * 5
+        for word in ("<script", "<link", "@import", "url(", "src=", "http"):
+            assert word not in written
+        assert "&lt;closed&gt;" in written
+        assert "<nobody>" not in written
+
+    def test_takes_a_run_of_nothing(self) -> None:
+        empty = measured("drain")
+        empty.result.histograms = {}
+        assert "&lt;drain&gt;" in page.render(document_of(run_of(empty)))
+
+
+class TestComparison:
+    def earlier(self, path: Path) -> Document:
+        before = document_of(run_of(measured("closed", rate=6_000, noop_rate=30_000)))
+        path.write_text(compare.dump(before))
+        return compare.load(path)
+
+    def test_is_of_what_both_runs_measured(self, tmp_path: Path) -> None:
+        now = document_of(whole_run())
+        changes = list(compare.changes(self.earlier(tmp_path / "earlier.json"), now))
+        told = {each.figure: (each.before, each.now, round(each.percent)) for each in changes}
+        assert {each.title for each in changes} == {"<closed>"}
+        assert told["rate/s"] == (6_000, 12_000, 100)
+        assert told["ratio to no-op"] == (0.2, 0.4, 100)
+        assert told["CPU s"][2] == -50
+        assert "+100%" in page.render(now, changes)
+        assert any("+100%" in line for line in report.lines(now, changes))
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 0}'])
+    def test_takes_runs_only(self, text: str, tmp_path: Path) -> None:
+        (tmp_path / "other.json").write_text(text)
+        with pytest.raises(compare.NotComparable):
+            compare.load(tmp_path / "other.json")
+        with pytest.raises(compare.NotComparable):
+            compare.load(tmp_path / "missing.json")
