@@ -172,7 +172,7 @@ class TestABatch:
         of_two, _ = await self.cost(scene, 2, statements, redis_url)
         of_many, trips = await self.cost(scene, 200, statements, redis_url)
         assert of_two == of_many < 12
-        assert trips < 10  # the reader renews its leases now and then
+        assert trips < 20  # of a partition 50 records at a time, and leases now and then
 
     @with_settings(store_timeout_s=0.5)
     async def test_waits_for_a_database_that_is_blocked_and_is_stored_then(
