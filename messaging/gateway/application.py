@@ -33,7 +33,7 @@ _CALLS: dict[tuple[str, str], Call] = {
 }
 _CALLS_BY_ID: dict[str, Call] = {"GET": calls.get_message, "DELETE": calls.delete_message}
 _BY_ID = "/api/message/"
-_READ_HEADERS = frozenset({b"host", b"authorization", b"accept-language"})
+_READ_HEADERS = frozenset({b"host", b"authorization", b"accept-language", b"content-length"})
 _PLAIN_QUERY = re.compile(rb"[A-Za-z]+=[A-Za-z0-9]+(?:&[A-Za-z]+=[A-Za-z0-9]+)*")
 
 
@@ -75,19 +75,12 @@ class Gateway:
         """Read the body of a recognised request, run its call and send what comes of it."""
         languages = asked.headers.get(b"accept-language", b"")
         try:
-            body = await self._deadlines.run(read_body(receive))
-        except TimeoutError:
-            await send_error(RequestTimeout(), languages, send)
-            return
-        if body is None:
-            return
-        asked.body = body
-        try:
-            data = await self._deadlines.run(self._call(asked))
+            data = await self._deadlines.run(self._call(asked, receive))
         except ApiError as error:
             await send_error(error, languages, send)
         except TimeoutError:
-            await send_error(TemporarilyUnavailable(), languages, send)
+            late = RequestTimeout() if asked.body is None else TemporarilyUnavailable()
+            await send_error(late, languages, send)
         except Exception:
             logger.exception(
                 "a request failed",
@@ -95,10 +88,16 @@ class Gateway:
             )
             await send_error(ServerError(), languages, send)
         else:
-            await send_success(data, send)
+            if data is not None:
+                await send_success(data, send)
 
-    async def _call(self, asked: Asked) -> Json:
-        authorization = asked.headers.get(b"authorization", b"")
+    async def _call(self, asked: Asked, receive: Receive) -> Json | None:
+        """What the call returns; None: its client has gone before it had said what it wants."""
+        headers = asked.headers
+        asked.body = await read_body(receive, length=headers.get(b"content-length", b""))
+        if asked.body is None:
+            return None
+        authorization = headers.get(b"authorization", b"")
         asked.user_id = await self._tokens.user_of(authorization, self._backends.directory)
         return await asked.call(self._backends, asked)
 

@@ -30,7 +30,7 @@ class Asked:
     path: str
     path_id: str
     query_string: str
-    body: bytes = b""
+    body: bytes | None = None  # until it has arrived
     user_id: int = 0
 
     @property
@@ -44,19 +44,19 @@ Call = Callable[[Backends, Asked], Awaitable[Json]]
 
 
 async def send_message(backends: Backends, asked: Asked) -> Json:
-    wanted = parse_send(decode_object(asked.body))
+    wanted = parse_send(decode_object(asked.body or b""))
     return present_receipt(await send(backends, wanted, sender_id=asked.user_id))
 
 
 async def recall_message(backends: Backends, asked: Asked) -> Json:
-    message_id = parse_message_reference(decode_object(asked.body))
+    message_id = parse_message_reference(decode_object(asked.body or b""))
     tombstone = await recall(backends, message_id, user_id=asked.user_id)
     return {"messageId": str(message_id), "recallTime": tombstone.recall_time}
 
 
 async def delete_named_message(backends: Backends, asked: Asked) -> Json:
     return await _delete(
-        backends, parse_message_reference(decode_object(asked.body)), user_id=asked.user_id
+        backends, parse_message_reference(decode_object(asked.body or b"")), user_id=asked.user_id
     )
 
 
