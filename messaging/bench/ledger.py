@@ -7,6 +7,8 @@ from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from django.db import OperationalError, connection
+
 from messaging.bench import receipts, stored
 from messaging.bench.check import Conversation, Findings
 from messaging.bench.traffic import Person
@@ -19,11 +21,12 @@ class Ledger:
     """The files of receipts of a run, in the order of its laps, and whose they are."""
 
     def __init__(self, directory: Path, *, run: str, text_bytes: int) -> None:
-        self.sent = self.recalled = 0
+        self.sent = 0
         self._directory = directory
         self._run = run
         self._text_bytes = text_bytes
         self._files: list[Path] = []
+        self._legible: list[int] = []  # recalled, and not known to be tombstones
         self._conversations: dict[int, str] = {}  # of each sender
 
     @property
@@ -40,28 +43,40 @@ class Ledger:
 
     def add(self, lap: int, *, sent: int, recalled: int) -> None:
         """A lap has ended with so many acknowledged sends and recalls in its files."""
+        files = sorted(self._directory.glob(f"{self.lap_file(lap).name}.*"))
+        self._files += files
         self.sent += sent
-        self.recalled += recalled
-        self._files += sorted(self._directory.glob(f"{self.lap_file(lap).name}.*"))
+        if recalled:
+            found = (receipt for path in files for receipt in receipts.read(path))
+            self._legible += [id_ for id_, tag in found if tag & receipts.RECALLED]
 
     def await_stored(self, *, patience_s: float, tell: Told) -> None:
         """Wait until all that was acknowledged is stored; gives up when nothing moves for so long.
 
-        Tombstones are looked for last, since that reads rows.
+        While the database does not answer, nothing moves.
         """
-        names = self.conversations
-        moved_s, before = time.monotonic(), -1
+        moved_s, before = time.monotonic(), (-1, 0)
         while True:
-            count = stored.count_of(names)
-            recalled = stored.recalled_of(names) if count >= self.sent and self.recalled else 0
-            tell(min(count, self.sent), self.sent)
-            if count >= self.sent and recalled >= self.recalled:
+            try:
+                now = self._look()
+            except OperationalError:
+                connection.close()
+                now = before
+            tell(min(now[0], self.sent), self.sent)
+            if now[0] >= self.sent and not self._legible:
                 return
-            if count + recalled > before:
-                moved_s, before = time.monotonic(), count + recalled
+            if now != before:
+                moved_s, before = time.monotonic(), now
             if time.monotonic() - moved_s > patience_s:
                 return
             time.sleep(POLL_S)
+
+    def _look(self) -> tuple[int, int]:
+        """How many messages are stored, and how many recalled ones still say something."""
+        count = stored.count_of(self.conversations)
+        if count >= self.sent:
+            self._legible = stored.legible_of(self._legible)
+        return count, len(self._legible)
 
     def check(self, tell: Told) -> Findings:
         """Compare every conversation with the database, one after the other."""

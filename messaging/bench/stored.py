@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from django.db.models import Sum
 
@@ -10,8 +11,9 @@ from messaging.bench.check import Row
 from messaging.events import Status
 from messaging.models import Conversation, Message
 
-NAMES_A_QUERY = 500
+KEYS_A_QUERY = 500
 ROWS_A_QUERY = 2_000
+Key = TypeVar("Key")
 COLUMNS = ("id", "seq", "status", "client_msg_id", "content")
 
 
@@ -24,12 +26,13 @@ def count_of(conversation_ids: Sequence[str]) -> int:
     return total
 
 
-def recalled_of(conversation_ids: Sequence[str]) -> int:
-    """How many tombstones are stored in them; reads all of their rows."""
-    return sum(
-        Message.objects.filter(conversation_id__in=names, status=Status.RECALLED).count()
-        for names in _pieces(conversation_ids)
-    )
+def legible_of(message_ids: Sequence[int]) -> list[int]:
+    """Those of these messages that are not stored as tombstones."""
+    legible = set(message_ids)
+    for ids in _pieces(message_ids):
+        rows = Message.objects.filter(id__in=ids, status=Status.RECALLED)
+        legible.difference_update(rows.values_list("id", flat=True))
+    return sorted(legible)
 
 
 def rows_of(conversation_id: str) -> Iterator[Row]:
@@ -44,5 +47,5 @@ def rows_of(conversation_id: str) -> Iterator[Row]:
         after = piece[-1][0]
 
 
-def _pieces(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (names[at : at + NAMES_A_QUERY] for at in range(0, len(names), NAMES_A_QUERY))
+def _pieces(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
+    return (keys[at : at + KEYS_A_QUERY] for at in range(0, len(keys), KEYS_A_QUERY))
