@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
 from messaging.errors import GroupNotFound, MessageNotFound, NotAMember, TemporarilyUnavailable
 from messaging.events import ChatType, PersistStatus
+from messaging.ports import Window
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import history
@@ -247,7 +249,9 @@ async def test_any_mix_of_cached_and_stored_reads_the_same(
             for message_id in chance.sample(expected, min(len(expected), chance.randrange(12))):
                 await delete(service.backends, message_id, user_id=ALICE)
                 deleted.add(message_id)
-        elif not await service.cache.pending_count():
+        else:
+            await service.consume()
+            await service.consumer.reader.close()
             service = empty_cache(service)
         size = chance.randrange(1, 20)
         assert await walk(service, size=size) == [i for i in expected if i not in deleted]
@@ -267,3 +271,78 @@ async def test_deletes_at_the_end_of_the_cached_list_hide_nothing_older(service:
 
     assert [m.id for m in page.messages] == [i for i in ids[79:] if i not in deleted][:20]
     assert page.has_more
+
+
+@pytest.mark.parametrize("listed", [20, 21, 22])
+async def test_a_page_goes_on_where_the_cached_list_ends(
+    service: Service, listed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.service.slices.FILL_ROWS", listed)
+    ids = await say(service, 60)
+    await service.consume()
+    cold = empty_cache(service)
+    await history(cold.backends, with_bob(), reader_id=ALICE)
+
+    page = await history(cold.backends, with_bob(page=2), reader_id=ALICE)
+
+    assert [m.id for m in page.messages] == ids[20:40]
+
+
+async def test_pending_messages_are_walked_through_while_somebody_else_fills(
+    service: Service,
+) -> None:
+    ids = await say(service, 30)
+    assert await service.cache.begin_fill("1_2")
+    assert await walk(service) == ids
+    page = await history(service.backends, with_bob(size=7, page=2), reader_id=ALICE)
+    assert [m.id for m in page.messages] == ids[7:14]
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+async def test_deletes_older_than_the_cached_ones_hide_as_well(
+    service: Service, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.service.deletes.DELETES_LOADED", 3)
+    ids = await say(service, 12)
+    await service.consume()
+    for message_id in ids[1:10:2]:
+        await delete(service.backends, message_id, user_id=ALICE)
+    cold = empty_cache(service)
+    kept = [i for i in ids if i not in ids[1:10:2]]
+    for _ in range(2):
+        page = await history(cold.backends, with_bob(size=size), reader_id=ALICE)
+        assert [m.id for m in page.messages] == kept[:size]
+    assert await walk(cold, size=size) == kept
+
+
+class DeletesComeBetween(MemoryCache):
+    """Another reader loads this one's deletes after the list was read, and before more is."""
+
+    deleted: tuple[int, ...] = ()
+    floor = 0
+
+    async def window(self, *args: Any, **options: Any) -> Window:
+        seen = await super().window(*args, **options)
+        await self.add_deletes(ALICE, self.deleted, floor=self.floor)
+        return seen
+
+
+@pytest.mark.parametrize("known", [None, 5])
+async def test_deletes_that_are_cached_meanwhile_hide_what_was_listed_before(
+    service: Service, known: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.service.slices.FILL_ROWS", 10)
+    ids = await say(service, 30)
+    await service.consume()
+    await service.store.delete_for_user(ALICE, ids[8])
+    cold = empty_cache(service)
+    await history(cold.backends, with_bob(target_id=ALICE), reader_id=BOB)
+    cache = DeletesComeBetween(tails=cold.cache.tails, details=cold.cache.details)
+    cache.deleted = (ids[8],)
+    if known is not None:
+        await cache.add_deletes(ALICE, [], floor=ids[known])
+    cold.cache = cache
+
+    page = await history(cold.restarted_with().backends, with_bob(), reader_id=ALICE)
+
+    assert [m.id for m in page.messages] == [*ids[:8], *ids[9:21]]
