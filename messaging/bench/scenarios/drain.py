@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import redis
 
@@ -26,8 +27,7 @@ def run(bench: Bench) -> None:
     except Unsupervised as error:
         raise Refused(f"drain: {error}") from error
     with supervisor.without(STOPPED):
-        title = "piling up for the consumer"
-        backlog = bench.measure("backlog", title, bench.standard, until_stored=False).result.sent
+        backlog = _pile_up(bench)
         supervisor.start("consumer")
         with bench.watch() as seen:
             result = _drain(bench, backlog)
@@ -41,6 +41,18 @@ def run(bench: Bench) -> None:
     )
     drained.drained_s = bench.await_stored()
     bench.keep(drained)
+
+
+def _pile_up(bench: Bench) -> int:
+    """Accept flat out while nothing is stored; returns how many messages wait then."""
+    sent = 0
+    for connections in bench.options.connections:
+        bench.measure_noop(connections)
+        plan = replace(bench.standard, connections=connections)
+        name = "backlog" if plan == bench.standard else f"backlog-{connections}"
+        title = f"consumer stopped, {connections} connections"
+        sent += bench.measure(name, title, plan, until_stored=False).result.sent
+    return sent
 
 
 def _drain(bench: Bench, backlog: int) -> Result:

@@ -82,8 +82,8 @@ class TestGoals:
     def test_are_those_of_what_was_measured(self) -> None:
         told = {each.what: (each.reached, each.met) for each in judge(whole_run())}
         assert told == {
-            "accepted sends a second": ("12,000/s", True),
-            "sends to a bare no-op": ("0.40", True),
+            "accepted sends a second (<closed>)": ("12,000/s", True),
+            "sends to a bare no-op (<closed>)": ("0.40", True),
             "p99 of sends at 6,000/s": ("12 ms", False),
             "errors at that rate": ("0", True),
             "accept and drain together": ("5,000/s", True),
