@@ -97,7 +97,7 @@ def _memory(run: Run) -> Iterator[Judged]:
         long = run.named("long")
         if long and f"{part} growth MB" in long.figures:
             growth_mb = long.figures[f"{part} growth MB"]
-            yield below(f"growth of it in {long.title}", FLAT_MB, growth_mb, " MB")
+            yield below(f"growth of a {part} process", FLAT_MB, growth_mb, " MB")
 
 
 RULES: tuple[Rule, ...] = (_capacity, _half_rate, _modes, _few, _drain, _sustained, _pages, _memory)

@@ -29,7 +29,8 @@ h3 { margin: 0 0 .5rem; font-size: .95rem; } p { margin: .25rem 0; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; } th { color: var(--soft); font-size: .8rem; font-weight: 500; }
-th:first-child, td:first-child, td.text { text-align: left; }
+th:first-child, td:first-child { text-align: left; }
+td.long { min-width: 16rem; white-space: normal; }
 tr.part td:first-child { padding-left: 1.8rem; } tr.part td { color: var(--soft); }
 .cards { display: grid; gap: 1rem; } .card { padding: 1rem; background: var(--card);
   border: 1px solid var(--line); border-radius: 8px; }
@@ -189,4 +190,6 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _kind(cell: str) -> str:
-    return {"met": ' class="good"', "missed": ' class="bad"'}.get(cell, "")
+    if cell in ("met", "missed"):
+        return f' class="{"good" if cell == "met" else "bad"}"'
+    return ' class="long"' if ", " in cell and ": " in cell else ""

@@ -106,7 +106,12 @@ class Command(BaseCommand):
             metavar="N",
             help="processes that make the load (1)",
         )
-        add("--sends", type=_count(10_000), metavar="N", help="the scenario `sends` with so many")
+        add(
+            "--sends",
+            type=_count(10_000),
+            metavar="N",
+            help="the scenario `sends` with so many; past IM_SEND_BURST the rate refuses some",
+        )
         add("--minutes", type=_count(720), metavar="N", help="the scenario `long` for so long")
         add(
             "--patience",
