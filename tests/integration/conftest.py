@@ -26,11 +26,22 @@ def application() -> Application:
 
 
 @pytest.fixture
+def door(request: pytest.FixtureRequest) -> str:
+    """Which way the hot calls go (`at_both_doors`)."""
+    return str(getattr(request, "param", "gateway"))
+
+
+@pytest.fixture
 def configured(
-    request: pytest.FixtureRequest, redis_url: str, settings: Settings, transactional_db: None
+    request: pytest.FixtureRequest,
+    door: str,
+    redis_url: str,
+    settings: Settings,
+    transactional_db: None,
 ) -> Iterator[None]:
     """This test's services and settings (`with_settings`); passwords are hashed fast."""
     ours = {"redis_url": redis_url, "event_log_url": redis_url, "log_budget_s": 5.0}
+    ours["gateway"] = door == "gateway"
     settings.IM = replace(settings.IM, **(ours | getattr(request, "param", {})))
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     wiring.reset()

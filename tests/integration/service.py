@@ -17,6 +17,12 @@ PERSIST_TIMEOUT_S = 20.0
 PASSWORD = "correct horse battery"
 
 
+def at_both_doors() -> pytest.MarkDecorator:
+    """Run a test through the gateway, and through Django alone."""
+    ids = ["by-gateway", "by-django"]
+    return pytest.mark.parametrize("door", ["gateway", "django"], indirect=True, ids=ids)
+
+
 def with_settings(**values: object) -> pytest.MarkDecorator:
     """Run a test on a service with these settings."""
     name = ",".join(f"{name}={value}" for name, value in values.items())

@@ -9,7 +9,9 @@ from urllib.parse import quote
 import pytest
 
 from messaging.conf import MAX_BODY_BYTES
-from tests.integration.service import PASSWORD, Service, User
+from tests.integration.service import PASSWORD, Service, User, at_both_doors
+
+pytestmark = at_both_doors()
 
 NUMBERS_THAT_ARE_NO_IDS = [
     *("0", "-1", "1.0", "1e3", "9223372036854775808", "-9223372036854775809", "9" * 4000),

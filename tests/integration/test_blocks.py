@@ -13,7 +13,9 @@ from django.db import IntegrityError
 from messaging.api import blocks
 from messaging.models import Message, UserBlock
 from tests.integration.http_client import Answer
-from tests.integration.service import Service, User, listed, with_settings
+from tests.integration.service import Service, User, at_both_doors, listed, with_settings
+
+pytestmark = at_both_doors()
 
 BLOCK, UNBLOCK, BLOCKS = "/api/user/block", "/api/user/unblock", "/api/user/blocks"
 

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from messaging import wiring
 from messaging.conf import MAX_BODY_BYTES
 from tests.integration.http_client import Answer, Application, AsgiServer, check_envelope
-from tests.integration.service import Service, User, with_settings
+from tests.integration.service import Service, User, at_both_doors, with_settings
 
 PIECE = b"x" * 65_536
 
@@ -115,6 +115,7 @@ class TestABody:
         assert answer.status == status
 
 
+@at_both_doors()
 def test_a_header_with_an_underscore_does_not_pass_for_another(service: Service) -> None:
     """A balancer strips `X-Forwarded-Proto` of the client, not `X_Forwarded_Proto`."""
     answer = service.anybody.call("GET", "/api/nothing", headers={"Accept_Language": "zh-CN"})
@@ -209,6 +210,7 @@ class TestTheLifespan:
                 assert answer.status == 200
 
 
+@at_both_doors()
 def test_a_failure_is_noted_and_told_without_its_trace(
     service: Service,
     alice: User,
@@ -230,6 +232,7 @@ def test_a_failure_is_noted_and_told_without_its_trace(
     assert (noted.action, noted.path) == ("request.failed", "/api/message/9")  # type: ignore[attr-defined]
 
 
+@at_both_doors()
 def test_a_refusal_is_told_and_not_noted(
     service: Service, alice: User, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,7 +10,9 @@ import redis
 
 from messaging.ids import time_of_id
 from tests.integration.http_client import Answer
-from tests.integration.service import Service, User, listed, with_settings
+from tests.integration.service import Service, User, at_both_doors, listed, with_settings
+
+pytestmark = at_both_doors()
 
 MESSAGE_FIELDS = [
     *("messageId", "conversationId", "seq", "fromUserId", "toUserId", "groupId", "chatType"),

@@ -18,7 +18,9 @@ from django.db import OperationalError
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from tests.integration.http_client import Answer
-from tests.integration.service import PASSWORD, Service, User, with_settings
+from tests.integration.service import PASSWORD, Service, User, at_both_doors, with_settings
+
+pytestmark = at_both_doors()
 
 Encode = Callable[..., str]
 USER_CALLS = ("/api/user/register", "/api/user/login", "/api/token/")
