@@ -1,0 +1,167 @@
+"""One connection to Redis for all that a process asks at once.
+
+A pool gives each command a connection, a write and a wait of its own, which costs more CPU than
+Redis needs to answer. Here the commands of one turn of the event loop are written together, and the
+answers handed out in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import hiredis
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
+
+MOST_WAITING = 10_000
+
+
+class SharedConnection:
+    """Belongs to one event loop. Connects at the first call, and again after it was lost.
+
+    A command that is not answered within `timeout_s` ends the connection, and with it every command
+    that waits there: their outcomes are unknown. None is sent twice. A caller may go away; the
+    answer is read and dropped then.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self._pool = ConnectionPool.from_url(  # only makes connections by the address
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            driver_info=None,
+        )
+        self._timeout_s = timeout_s
+        self._connecting: asyncio.Task[_Line] | None = None
+        self._line: _Line | None = None
+
+    async def call(self, *command: str | bytes | int) -> Any:
+        """Redis' answer.
+
+        Raises the library's ResponseError for a refusal, and its ConnectionError or TimeoutError,
+        or OSError, when nobody can tell what became of the command.
+        """
+        line = self._line
+        if line is None or line.lost:
+            line = await self._connect()
+        return await line.ask(hiredis.pack_command(command))  # type: ignore[arg-type]
+
+    async def close(self) -> None:
+        """End the connection and what waits on it; the next call makes another. Idempotent."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait([self._connecting])
+        line, self._line = self._line, None
+        if line is not None:
+            await line.close()
+
+    async def _connect(self) -> _Line:
+        """One attempt for all who call meanwhile."""
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._open())
+        return await asyncio.shield(self._connecting)
+
+    async def _open(self) -> _Line:
+        connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        try:
+            await connection.connect()
+        except asyncio.CancelledError:
+            await connection.disconnect(nowait=True)
+            raise
+        connection.socket_timeout = None  # from here on the line watches the time
+        self._line = _Line(connection, self._timeout_s)
+        return self._line
+
+
+class _Line:
+    """A connection while it lasts."""
+
+    def __init__(self, connection: AbstractConnection, timeout_s: float) -> None:
+        self._connection = connection
+        self._timeout_s = timeout_s
+        self._loop = asyncio.get_running_loop()
+        self._unsent: list[bytes] = []
+        self._has_unsent = asyncio.Event()
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()  # with its deadline
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks = [self._loop.create_task(self._write()), self._loop.create_task(self._read())]
+        self.lost = False
+
+    def ask(self, packed: bytes) -> asyncio.Future[Any]:
+        if self.lost:
+            raise ConnectionError("lost at once")
+        if len(self._waiting) >= MOST_WAITING:
+            raise ConnectionError("too many commands wait for Redis")
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting.append((answer, self._loop.time() + self._timeout_s))
+        self._unsent.append(packed)
+        self._has_unsent.set()
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout_s, self._look)
+        return answer
+
+    async def close(self) -> None:
+        self._lose(ConnectionError("closed"))
+        await asyncio.wait(self._tasks)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                await self._has_unsent.wait()
+                self._has_unsent.clear()
+                packed, self._unsent = self._unsent, []
+                await self._connection.send_packed_command(packed, check_health=False)
+        except (RedisError, OSError) as error:
+            self._lose(error)
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                try:
+                    answer = await self._connection.read_response(disconnect_on_error=False)
+                except ResponseError as refusal:
+                    self._give(error=refusal)
+                else:
+                    self._give(answer)
+        except (RedisError, OSError) as error:
+            self._lose(error)
+        finally:
+            await self._connection.disconnect(nowait=True)
+
+    def _give(self, answer: Any = None, *, error: Exception | None = None) -> None:
+        waiting, _ = self._waiting.popleft()
+        if waiting.done():  # its caller went away
+            return
+        if error is None:
+            waiting.set_result(answer)
+        else:
+            waiting.set_exception(error)
+
+    def _look(self) -> None:
+        """Is the oldest command overdue? One timer for all of them."""
+        self._timer = None
+        if not self._waiting:
+            return
+        left_s = self._waiting[0][1] - self._loop.time()
+        if left_s <= 0:
+            self._lose(TimeoutError("Redis did not answer in time"))
+        else:
+            self._timer = self._loop.call_later(left_s, self._look)
+
+    def _lose(self, error: Exception) -> None:
+        """Let nobody wait any longer."""
+        self.lost = True
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._waiting:
+            self._give(error=error)
+        for task in self._tasks:
+            if task is not asyncio.current_task(self._loop):  # that one is at its end
+                task.cancel()
