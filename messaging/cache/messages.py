@@ -18,24 +18,19 @@ def read_details(
     states: dict[int, Message] = {}
     missing: list[int] = []
     for message_id, text in zip(message_ids, texts, strict=True):
-        message = None if text is None else _decode(message_id, text)
-        if message is None:
+        if text is None:
             missing.append(message_id)
-        else:
-            states[message_id] = message
+            continue
+        try:
+            states[message_id] = decode_message(text)
+        except PoisonRecord as error:
+            missing.append(message_id)
+            logger.error(
+                "unreadable message in the cache",
+                extra={
+                    "action": "cache.unreadable",
+                    "message_id": message_id,
+                    "reason": str(error),
+                },
+            )
     return states, missing
-
-
-def _decode(message_id: int, text: bytes) -> Message | None:
-    try:
-        return decode_message(text)
-    except PoisonRecord as error:
-        logger.error(
-            "unreadable message in the cache",
-            extra={
-                "action": "cache.unreadable",
-                "message_id": message_id,
-                "reason": str(error),
-            },
-        )
-        return None
