@@ -40,6 +40,8 @@ def verdict_of(run: Run) -> str:
             f"PASSED: each of {found.acknowledged:,} acknowledged messages is stored exactly once, "
             f"unaltered and in order{recalled if found.recalled else ''}."
         )
+    if not found.acknowledged:
+        return "FAILED: not one message was acknowledged."
     wrong = {
         "missing": found.missing,
         "stored twice": found.doubled,

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from messaging.bench.answers import DURABILITIES
-from messaging.bench.load import Load
+from messaging.bench.load import Load, Outcome
 from messaging.bench.receipts import Receipts
 from messaging.bench.schedule import NANOSECONDS, Schedule
 from messaging.bench.traffic import Mix, Pages, Person, Sender, Sends, Site, Traffic
@@ -85,7 +85,10 @@ def run(
     )
     outcome = load.run(schedule, start_ns=start_ns, warm_ns=warm_ns, stop_ns=stop_ns)
     receipts.close()
-    durability = {name: traffic.durability[letter] for letter, name in DURABILITIES.items()}
+    return _told(outcome, receipts, traffic)
+
+
+def _told(outcome: Outcome, receipts: Receipts, traffic: Traffic) -> dict[str, object]:
     return {
         "answered": outcome.answered,
         "measured": outcome.measured,
@@ -96,7 +99,7 @@ def run(
         "errors": outcome.errors,
         "sent": receipts.sent,
         "recalled": receipts.recalled,
-        "durability": durability,
+        "durability": {name: traffic.durability[letter] for letter, name in DURABILITIES.items()},
         "histograms": {name: each.as_json() for name, each in outcome.histograms.items()},
     }
 

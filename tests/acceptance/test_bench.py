@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.parametrize("site", ["embedded"], indirect=True),
 ]
 
-SHORT = ("--users", "200", "--connections", "8", "--seconds", "0.6", "--warm-up", "0.2")
+SHORT = ("--users", "40", "--connections", "8", "--seconds", "0.8", "--warm-up", "0.2")
 
 
 def bench(site: Site, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -55,75 +55,10 @@ class Command(BaseCommand):
         return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        add = parser.add_argument
-        add("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
-        add("--url", default="http://127.0.0.1:8082", help="the running service (%(default)s)")
-        add(
-            "--connections",
-            type=_counts(4_096),
-            default=[128],
-            metavar="N[,N]",
-            help="connections (128); 64,128,256: a closed loop with each, the rest with the first",
-        )
-        add(
-            "--seconds",
-            type=_seconds(3_600),
-            default=10.0,
-            metavar="S",
-            help="how long each lap measures (10)",
-        )
-        add(
-            "--warm-up",
-            type=_seconds(600),
-            default=2.0,
-            metavar="S",
-            help="how long it does not measure before that (2)",
-        )
-        add(
-            "--rate",
-            type=_count(1_000_000),
-            metavar="N",
-            help="sends a second of open, sustain and long",
-        )
-        add(
-            "--users",
-            type=_count(100_000),
-            default=1_000,
-            metavar="N",
-            help="users, in pairs (1000); each is held to IM_SEND_RATE, as anybody is",
-        )
-        add(
-            "--text-bytes",
-            type=_count(MAX_TEXT_BYTES),
-            default=DEFAULT_TEXT_BYTES,
-            metavar="N",
-            help=f"bytes of each text ({DEFAULT_TEXT_BYTES})",
-        )
-        add(
-            "--load-processes",
-            type=_count(16),
-            default=1,
-            metavar="N",
-            help="processes that make the load (1)",
-        )
-        add(
-            "--sends",
-            type=_count(10_000),
-            metavar="N",
-            help="the scenario `sends` with so many; past IM_SEND_BURST the rate refuses some",
-        )
-        add("--minutes", type=_count(720), metavar="N", help="the scenario `long` for so long")
-        add(
-            "--patience",
-            type=_seconds(3_600),
-            default=300.0,
-            metavar="S",
-            help="give up when nothing was stored for so long (300)",
-        )
-        add("--json", type=Path, metavar="FILE", help="write the run, to compare later ones with")
-        add("--html", type=Path, metavar="FILE", help="write a page with the curves")
-        add("--compare", type=Path, metavar="FILE", help="print what changed since that --json")
-        add("--strict", action="store_true", help="end with 1 when a goal was missed, too")
+        parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
+        _add_load(parser)
+        _add_scenarios(parser)
+        _add_reports(parser)
 
     def handle(self, **options: Any) -> None:
         chosen = _chosen(options)
@@ -142,6 +77,85 @@ class Command(BaseCommand):
         _judge(document, strict=options["strict"])
 
 
+def _add_load(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--url", default="http://127.0.0.1:8082", help="the running service (%(default)s)")
+    add(
+        "--connections",
+        type=_counts(4_096),
+        default=[128],
+        metavar="N[,N]",
+        help="connections (128); 64,128,256: a closed loop with each, the rest with the first",
+    )
+    add(
+        "--users",
+        type=_count(100_000),
+        default=1_000,
+        metavar="N",
+        help="users, in pairs (1000); each is held to IM_SEND_RATE, as anybody is",
+    )
+    add(
+        "--text-bytes",
+        type=_count(MAX_TEXT_BYTES),
+        default=DEFAULT_TEXT_BYTES,
+        metavar="N",
+        help=f"bytes of each text ({DEFAULT_TEXT_BYTES})",
+    )
+    add(
+        "--load-processes",
+        type=_count(16),
+        default=1,
+        metavar="N",
+        help="processes that make the load (1)",
+    )
+
+
+def _add_scenarios(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--seconds",
+        type=_seconds(0.1, 3_600),
+        default=10.0,
+        metavar="S",
+        help="how long each lap measures (10)",
+    )
+    add(
+        "--warm-up",
+        type=_seconds(0, 600),
+        default=2.0,
+        metavar="S",
+        help="how long it does not measure before that (2)",
+    )
+    add(
+        "--rate",
+        type=_count(1_000_000),
+        metavar="N",
+        help="sends a second of open, sustain and long",
+    )
+    add(
+        "--sends",
+        type=_count(10_000),
+        metavar="N",
+        help="the scenario `sends` with so many; past IM_SEND_BURST the rate refuses some",
+    )
+    add("--minutes", type=_count(720), metavar="N", help="the scenario `long` for so long")
+    add(
+        "--patience",
+        type=_seconds(0, 3_600),
+        default=300.0,
+        metavar="S",
+        help="give up when nothing was stored for so long (300)",
+    )
+
+
+def _add_reports(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--json", type=Path, metavar="FILE", help="write the run, to compare later ones with")
+    add("--html", type=Path, metavar="FILE", help="write a page with the curves")
+    add("--compare", type=Path, metavar="FILE", help="print what changed since that --json")
+    add("--strict", action="store_true", help="end with 1 when a goal was missed, too")
+
+
 def _count(most: int) -> Callable[[str], int]:
     """A whole number from 1 on, as argparse takes it."""
 
@@ -158,14 +172,14 @@ def _counts(most: int) -> Callable[[str], list[int]]:
     return lambda text: [one(each) for each in text.split(",")]
 
 
-def _seconds(most: float) -> Callable[[str], float]:
+def _seconds(least: float, most: float) -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
             seconds = float(text)
         except ValueError:
             seconds = -1.0
-        if not 0 <= seconds <= most:
-            raise ArgumentTypeError(f"{text}: seconds, at most {most:g}")
+        if not least <= seconds <= most:
+            raise ArgumentTypeError(f"{text}: seconds, {least:g} to {most:g}")
         return seconds
 
     return parse

@@ -115,6 +115,10 @@ class TestTheVerdict:
             "FAILED: of 10 acknowledged messages 1 missing, 2 gaps in the numbers."
         )
 
+    def test_is_not_good_when_nothing_was_acknowledged(self) -> None:
+        document = document_of(run_of(findings=Findings(stored=3)))
+        assert (document["passed"], document["verdict"][:6]) == (False, "FAILED")
+
     def test_is_the_last_line(self) -> None:
         document = document_of(whole_run())
         lines = list(report.lines(document))
