@@ -91,10 +91,12 @@ class Bench:
         plan = replace(plan, site=replace(plan.site, lap=self._lap))
         self.progress.begin(title)
         with self.watch() as seen:
-            result = load_run.run(
-                plan, receipts=self.ledger.lap_file(self._lap), progress=self._teller(plan)
-            )
-            self.ledger.add(self._lap, sent=result.sent, recalled=result.recalled)
+            try:
+                result = load_run.run(
+                    plan, receipts=self.ledger.lap_file(self._lap), progress=self._teller(plan)
+                )
+            finally:
+                self.ledger.add(self._lap)
             drained_s = self.await_stored() if until_stored else None
         measurement = _measurement(name, title, plan, result, seen)
         measurement.drained_s = drained_s

@@ -41,14 +41,16 @@ class Ledger:
         """What the names of a lap's files of receipts begin with."""
         return self._directory / f"lap-{lap:03d}"
 
-    def add(self, lap: int, *, sent: int, recalled: int) -> None:
-        """A lap has ended with so many acknowledged sends and recalls in its files."""
+    def add(self, lap: int) -> None:
+        """A lap has ended, well or not; its files hold what it was told."""
         files = sorted(self._directory.glob(f"{self.lap_file(lap).name}.*"))
         self._files += files
-        self.sent += sent
-        if recalled:
-            found = (receipt for path in files for receipt in receipts.read(path))
-            self._legible += [id_ for id_, tag in found if tag & receipts.RECALLED]
+        for path in files:
+            for message_id, tag in receipts.read(path):
+                if tag & receipts.RECALLED:
+                    self._legible.append(message_id)
+                else:
+                    self.sent += 1
 
     def await_stored(self, *, patience_s: float, tell: Told) -> None:
         """Wait until all that was acknowledged is stored; gives up when nothing moves for so long.

@@ -98,7 +98,6 @@ def _told(outcome: Outcome, receipts: Receipts, traffic: Traffic) -> dict[str, o
         "peakMb": psutil.Process().memory_info().rss / MEGABYTE,
         "errors": outcome.errors,
         "sent": receipts.sent,
-        "recalled": receipts.recalled,
         "durability": {name: traffic.durability[letter] for letter, name in DURABILITIES.items()},
         "histograms": {name: each.as_json() for name, each in outcome.histograms.items()},
     }

@@ -14,7 +14,8 @@ from typing import BinaryIO, NamedTuple
 RECALLED = 1 << 60
 MAX_LAPS = 1 << 8
 MAX_SENDERS = 1 << 20
-READ_ITEMS = 1 << 14
+RECEIPT_BYTES = 16
+READ_BYTES = RECEIPT_BYTES << 13
 
 
 class Sent(NamedTuple):
@@ -46,18 +47,17 @@ class Receipts:
     `note((message_id, tag))` adds one; `flush` now and then keeps the memory small.
     """
 
-    __slots__ = ("_file", "_items", "note", "recalled", "sent")
+    __slots__ = ("_file", "_items", "note", "sent")
 
     def __init__(self, path: Path | None) -> None:
         """Without a path they are counted only."""
-        self._file: BinaryIO | None = path.open("wb") if path else None
+        self._file: BinaryIO | None = path.open("wb", buffering=0) if path else None
         self._items = array("Q")
         self.note: Callable[[tuple[int, int]], None] = self._items.extend
-        self.sent = self.recalled = 0
+        self.sent = 0
 
     def note_recall(self, message_id: int, tag: int) -> None:
         self.note((message_id, tag | RECALLED))
-        self.recalled += 1
         self.sent -= 1
 
     def flush(self) -> None:
@@ -73,8 +73,11 @@ class Receipts:
 
 
 def read(path: Path) -> Iterator[tuple[int, int]]:
-    """The ids and tags in a file, in the order in which they were acknowledged."""
+    """The ids and tags in a file, in the order in which they were acknowledged.
+
+    What a killed process has written in part, at its end, is left out.
+    """
     with path.open("rb") as file:
-        while chunk := file.read(8 * READ_ITEMS):
-            items = array("Q", chunk)
+        while chunk := file.read(READ_BYTES):
+            items = array("Q", chunk[: len(chunk) // RECEIPT_BYTES * RECEIPT_BYTES])
             yield from zip(items[::2], items[1::2], strict=True)

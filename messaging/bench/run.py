@@ -19,7 +19,9 @@ from django.db import DatabaseError, connection
 
 from messaging.bench import processes
 from messaging.bench.bench import Bench, Options, Refused
+from messaging.bench.load_child import LoadFailed
 from messaging.bench.measurement import Run
+from messaging.bench.noop_server import NoopFailed
 from messaging.bench.progress import Progress
 from messaging.bench.scenarios import SCENARIOS
 from messaging.conf import settings
@@ -32,7 +34,9 @@ ADVICE = "Source the var/env of the instance first"
 def run(options: Options, scenarios: Sequence[str], progress: Progress) -> Run:
     """Make users, run the scenarios, wait until all is stored, and check it.
 
-    A scenario that makes no sense here is left out, with a note. Raises Refused when nothing does.
+    A scenario that makes no sense here, or that breaks down, is left out with a note; what it was
+    told is checked all the same. Raises Refused when nothing makes sense, NoopFailed or LoadFailed
+    when not even the bare no-op can be measured.
     """
     _refuse_elsewhere(options.host)
     made = Run(
@@ -51,9 +55,9 @@ def run(options: Options, scenarios: Sequence[str], progress: Progress) -> Run:
         for name in scenarios:
             try:
                 SCENARIOS[name].run(bench)
-            except Refused as refused:
-                made.notes.append(str(refused))
-                progress.end(f"left out: {refused}")
+            except (Refused, LoadFailed, NoopFailed) as failed:
+                made.notes.append(f"{name} was left out: {failed}")
+                progress.end(made.notes[-1])
         _check(bench)
     return made
 

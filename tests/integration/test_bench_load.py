@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from messaging.bench import load_run, noop_server, receipts
@@ -120,7 +121,21 @@ class TestTheNoop:
         assert (result.sent, result.durability["log"], result.errors.total()) == (200, 200, 0)
 
 
-def test_a_load_process_that_dies_is_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.executable", "/bin/false")
-    with pytest.raises(LoadFailed):
-        run(1, limit=1)
+class TestALoadProcessThatDies:
+    def test_is_no_outcome(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.executable", "/bin/false")
+        with pytest.raises(LoadFailed):
+            run(1, limit=1)
+
+    def test_leaves_its_receipts(self, tmp_path: Path) -> None:
+        def answer(number: int) -> Sequence[Step]:
+            if number == 400:
+                (load,) = psutil.Process().children()
+                load.kill()
+            return [0.002, *accepted(number)]
+
+        with answering(answer) as server, pytest.raises(LoadFailed):
+            run(server.port, tmp_path / "lap")
+        found = [message_id for message_id, _ in receipts.read(tmp_path / "lap.0")]
+        assert 0 < len(found) < 400
+        assert set(found) <= {*range(1, 401)}

@@ -25,7 +25,7 @@ def run(bench: Bench) -> None:
     try:
         supervisor = Supervisor()
     except Unsupervised as error:
-        raise Refused(f"drain: {error}") from error
+        raise Refused(str(error)) from error
     with supervisor.without(STOPPED):
         backlog = _pile_up(bench)
         supervisor.start("consumer")
@@ -75,7 +75,7 @@ def _drain(bench: Bench, backlog: int) -> Result:
             if still_s > (STILL_S if drained.last_s else bench.options.patience_s):
                 break
     if not drained.last_s:
-        raise Refused("drain: the consumer has stored nothing; what does its log say?")
+        raise Refused("the consumer has stored nothing; what does its log say?")
     return drained.result
 
 

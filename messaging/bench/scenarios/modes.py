@@ -33,6 +33,6 @@ def _expect(measured: Measurement, *, is_sync: bool, variable: str) -> None:
     if (stored > 0.5) is not is_sync:
         mode = "sync" if is_sync else "async"
         raise Refused(
-            f"sync against async: {stored:.0%} of the answers of {measured.title!r} say `store`. "
+            f"{stored:.0%} of the answers of {measured.title!r} say `store`. "
             f"The running service needs {variable}={mode}, which is its default"
         )
