@@ -1,7 +1,7 @@
 """Accept: many waiting sends share one trip to the cache and one run of appends to the log.
 
-The send use case calls `Acceptor.accept`. A lone send leaves at once; while `GROUPS_IN_FLIGHT`
-groups are under way, newcomers gather into the next. An Acceptor belongs to one event loop.
+The send use case calls `Acceptor.accept`. A lone send leaves at once; while a group is under way,
+newcomers gather into the next. An Acceptor belongs to one event loop.
 
 What is answered is what was confirmed: the log, else the cache, else the store, else an error. A
 message that the cache holds is safe to acknowledge, since its pending mark brings it to the store
@@ -48,7 +48,6 @@ from messaging.requests import Ack
 
 logger = logging.getLogger(__name__)
 
-GROUPS_IN_FLIGHT = 2
 LEASE_TRIES = 3
 
 
@@ -106,7 +105,7 @@ class Acceptor:
     settings: Settings
     rates: SenderRates
     _queue: deque[_Waiting] = field(default_factory=deque)
-    _groups: set[asyncio.Task[None]] = field(default_factory=set)
+    _groups: asyncio.Task[None] | None = None
 
     async def accept(self, message: Message, *, ack: Ack) -> Accepted:
         """Make a new message durable, as far as `ack` asks for and the log's budget allows.
@@ -120,25 +119,20 @@ class Acceptor:
             raise TooManyRequests
         answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(message, ack, answer, encode_message(message)))
-        self._start_groups()
+        if self._groups is None or self._groups.done():
+            self._groups = asyncio.create_task(self._run_groups())
         return await answer
 
     async def close(self) -> None:
         """Wait for the groups under way; each ends within the bounds of its backends."""
-        while self._groups:
-            await asyncio.wait(list(self._groups))
+        while self._groups is not None and not self._groups.done():
+            await asyncio.wait([self._groups])
 
-    def _start_groups(self) -> None:
-        while self._queue and len(self._groups) < GROUPS_IN_FLIGHT:
+    async def _run_groups(self) -> None:
+        """One at a time: two would be smaller, and a group costs more than its messages do."""
+        while self._queue:
             size = min(len(self._queue), self.settings.accept_group)
-            group = [self._queue.popleft() for _ in range(size)]
-            task = asyncio.create_task(self._run(group))
-            self._groups.add(task)
-            task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._groups.discard(task)
-        self._start_groups()
+            await self._run([self._queue.popleft() for _ in range(size)])
 
     async def _run(self, group: list[_Waiting]) -> None:
         try:
@@ -146,10 +140,12 @@ class Acceptor:
         except ApiError as error:
             for waiting in group:
                 waiting.fail(error)
+        except Exception:  # whoever waits behind must have a turn, whatever happened
+            logger.exception("a group failed", extra={"action": "accept.group_failed"})
         finally:
             for waiting in group:
                 if not waiting.answer.done():
-                    waiting.fail(SendFailed())  # whatever happened
+                    waiting.fail(SendFailed())
 
     async def _commit(self, group: list[_Waiting]) -> None:
         fresh = await self._to_cache(group)

@@ -79,8 +79,8 @@ async def test_a_full_queue_refuses_and_nothing_is_written() -> None:
     sends = [service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(20)]
     outcomes = await asyncio.gather(*sends, return_exceptions=True)
     refused = [o for o in outcomes if isinstance(o, TooManyRequests)]
-    assert len(refused) == 20 - 5 - 2  # two are under way, five wait
-    assert await service.cache.pending_count() == 7
+    assert len(refused) == 20 - 5
+    assert await service.cache.pending_count() == 5
 
 
 async def test_a_request_that_goes_away_leaves_its_neighbours_alone(service: Service) -> None:
@@ -197,3 +197,21 @@ async def test_a_message_that_the_store_refuses_fails_alone(service: Service) ->
     )
     assert [isinstance(outcome, SendFailed) for outcome in outcomes] == [False, True, False]
     assert set(await service.store.get([m.id for m in sent])) == {sent[0].id, sent[2].id}
+
+
+async def test_a_group_that_breaks_leaves_the_next_its_turn(service: Service) -> None:
+    service.acceptor.settings = replace(SETTINGS, accept_group=1)
+    broken = iter([True])
+    accept = service.cache.accept
+
+    async def breaking(messages, lease, *, texts):  # type: ignore[no-untyped-def]
+        if next(broken, False):
+            raise ZeroDivisionError
+        return await accept(messages, lease, texts=texts)
+
+    service.acceptor.cache = _Replaced(service.cache, accept=breaking)  # type: ignore[assignment]
+    outcomes = await asyncio.gather(
+        *(service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(3)),
+        return_exceptions=True,
+    )
+    assert [isinstance(outcome, SendFailed) for outcome in outcomes] == [True, False, False]
