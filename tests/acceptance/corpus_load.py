@@ -7,8 +7,8 @@ of naughty strings, turn by turn between two users: the order within a conversat
 are made through the API. The database is the one of the settings in force: run it with the
 environment of the service. Ends with status 1 when a message is missing, doubled, altered or out of
 order, or the numbers of a conversation have a gap. Ctrl-C ends the sending, and what was sent is
-accounted for. With `--keep-trying` it outlives whatever is killed meanwhile: what gets no answer is
-sent again with the same clientMsgId.
+accounted for. A sender who is too fast waits (429). With `--keep-trying` it outlives whatever is
+killed meanwhile: what gets no answer is sent again with the same clientMsgId.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Client:
                 "clientMsgId": secrets.token_hex(8)}  # fmt: skip
         started = time.perf_counter()
         status, payload = await self._post(token, body)
-        while status in (0, 429, 503) and self._keep_trying:
+        while status == 429 or (status in (0, 503) and self._keep_trying):
             assert time.perf_counter() - started < TRY_LIMIT_S, "the service stays away"
             self._load.tried_again += 1
             await asyncio.sleep(TRY_PAUSE_S)
