@@ -151,6 +151,8 @@ class DatabaseDirectory:
         try:
             return await self._threads.run(look)
         except StoreUnavailable:
-            self._away_until_s = self._monotonic_s() + AWAY_S
-            logger.warning("database away", extra={"action": "directory.away"})
+            now_s = self._monotonic_s()
+            if now_s >= self._away_until_s:  # once for all who had asked
+                logger.warning("database away", extra={"action": "directory.away"})
+            self._away_until_s = now_s + AWAY_S
             raise

@@ -432,6 +432,13 @@ class TestAChange:
         assert await asked  # as it was when this was asked
         assert directory.known_active(MEMBER) is False
 
+    async def test_notes_an_outage_once_for_all_who_ask(
+        self, directory: DatabaseDirectory, outage: Begin, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        outage()
+        await asyncio.gather(*(directory.user_is_active(1_000 + n) for n in range(40)))
+        assert [r.getMessage() for r in caplog.records].count("database away") == 1
+
     async def test_with_the_database_away_closes_a_group(
         self, warm: DatabaseDirectory, outage: Begin
     ) -> None:
