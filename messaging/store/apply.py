@@ -1,22 +1,24 @@
 """Join a batch of message states into the tables, in one transaction. Called by `database` alone.
 
-The order of locks is the same in every process: conversations, then keys, then messages, each
-sorted. Under a conversation's lock nobody else writes its messages, so what is read stays true
-until the commit.
+What is read is not locked: the primary keys of messages and of keys tell when somebody else was
+quicker, and the batch is done anew. The order of locks is the same in every process: keys, then
+conversations, then messages, each sorted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from msgspec.structs import replace
 
 from messaging.errors import BadData
 from messaging.events import Message, is_same, join
 from messaging.ports import ApplyResult, Claim
-from messaging.store.tables import Tables
+from messaging.store.tables import Key, Tables
+
+WriteKeys = Callable[[Tables, Mapping[Key, Claim]], Mapping[Key, Claim]]
 
 
 def apply_batch(connection: BaseDatabaseWrapper, messages: Sequence[Message]) -> ApplyResult:
@@ -24,24 +26,33 @@ def apply_batch(connection: BaseDatabaseWrapper, messages: Sequence[Message]) ->
     given = {message.id: _incoming(message) for message in sorted(messages, key=lambda m: m.id)}
     if len(given) != len(messages):
         raise ValueError("one state a message id expected")
+    try:
+        return _apply(connection, given, Tables.take_keys)
+    except IntegrityError:
+        # A repeated send, most likely: only now ask whose each key is. In a transaction of its own,
+        # since the failed insertion holds locks on what it met that two of them would die of.
+        return _apply(connection, given, Tables.reserve_keys)
+
+
+def _apply(
+    connection: BaseDatabaseWrapper, given: Mapping[int, Message], write_keys: WriteKeys
+) -> ApplyResult:
     tables = Tables(connection)
     with transaction.atomic(using=connection.alias):
-        last_seqs = _lock(tables, {message.conversation_id for message in given.values()})
         stored = tables.messages(given)
-        conflicts = [m for m in given.values() if m.id in stored and not is_same(m, stored[m.id])]
-        for message in conflicts:
-            del given[message.id]
-        owners = _reserve_keys(tables, [m for m in given.values() if m.id not in stored])
-        stored |= _rows_of_owners(tables, owners, known=stored.keys() | given.keys())
-        states = _join_all(given, stored, owners)
-        rows = _number(states, stored, last_seqs)
-        tables.insert_messages([row for row in rows.values() if row.id not in stored])
-        tables.raise_messages([r for r in rows.values() if r.id in stored and r != stored[r.id]])
-        tables.advance_conversations(_ends([r for r in rows.values() if r.id not in stored]))
+        ours = {i: m for i, m in given.items() if i not in stored or is_same(m, stored[i])}
+        new = [m for i, m in ours.items() if i not in stored]
+        owners = _write_keys(tables, new, write_keys)
+        stored |= _rows_of_owners(tables, owners, known=stored.keys() | ours.keys())
+        states = _join_all(ours, stored, owners)
+        fresh = _number(tables, [m for i, m in states.items() if i not in stored])
+        rows = {i: fresh.get(i) or states[i] for i in sorted(states)}
+        tables.insert_messages(list(fresh.values()))
+        tables.raise_messages([m for i, m in rows.items() if i in stored and m != stored[i]])
     return ApplyResult(
         rows=tuple(rows.values()),
         folded={i: rows.get(owner) or stored[owner] for i, owner in owners.items()},
-        conflicts=tuple(conflicts),
+        conflicts=tuple(m for i, m in given.items() if i not in ours),
     )
 
 
@@ -52,22 +63,15 @@ def _incoming(message: Message) -> Message:
     return message if message.seq is None else replace(message, seq=None)
 
 
-def _lock(tables: Tables, conversation_ids: set[str]) -> dict[str, int]:
-    last_seqs = tables.lock_conversations(conversation_ids)
-    if last_seqs.keys() != conversation_ids:
-        raise BadData("a conversation id that equals another one but for trailing spaces")
-    return last_seqs
-
-
-def _reserve_keys(tables: Tables, new: Iterable[Message]) -> dict[int, int]:
-    """Reserve the keys of new messages, in order of id; returns the owners of those that fold."""
-    keys: dict[int, tuple[int, str]] = {}
-    claims: dict[tuple[int, str], Claim] = {}
+def _write_keys(tables: Tables, new: Iterable[Message], write_keys: WriteKeys) -> dict[int, int]:
+    """Write the keys of new messages, in order of id; returns the owners of those that fold."""
+    keys: dict[int, Key] = {}
+    claims: dict[Key, Claim] = {}
     for message in new:
         if message.client_msg_id is not None:
             keys[message.id] = key = (message.from_user_id, message.client_msg_id)
             claims.setdefault(key, Claim(message.id, message.body_hash))
-    known = tables.reserve_keys(claims)
+    known = write_keys(tables, claims)
     return {i: known[key].message_id for i, key in keys.items() if known[key].message_id != i}
 
 
@@ -97,20 +101,18 @@ def _join_all(
     return states
 
 
-def _number(
-    states: Mapping[int, Message], stored: Mapping[int, Message], last_seqs: dict[str, int]
-) -> dict[int, Message]:
-    """The rows in order of id, the new ones with the next `seq` of their conversation."""
+def _number(tables: Tables, fresh: Sequence[Message]) -> dict[int, Message]:
+    """Rows for new messages, in order of id, with the next `seq` numbers of their conversations."""
+    growth: dict[str, tuple[int, int]] = {}
+    for message in fresh:
+        count, _ = growth.get(message.conversation_id, (0, 0))
+        growth[message.conversation_id] = (count + 1, message.id)
+    last_seqs = tables.extend_conversations(growth)
+    if last_seqs.keys() != growth.keys():
+        raise BadData("a conversation id that equals another one but for trailing spaces")
+    seqs = {name: last_seqs[name] - count for name, (count, _) in growth.items()}
     rows: dict[int, Message] = {}
-    for message_id in sorted(states):
-        row = states[message_id]
-        if message_id not in stored:
-            last_seqs[row.conversation_id] += 1
-            row = replace(row, seq=last_seqs[row.conversation_id])
-        rows[message_id] = row
+    for message in fresh:
+        seqs[message.conversation_id] = seq = seqs[message.conversation_id] + 1
+        rows[message.id] = replace(message, seq=seq)
     return rows
-
-
-def _ends(inserted: Sequence[Message]) -> dict[str, tuple[int, int]]:
-    """Each conversation's last `seq` and largest id among new rows, which are in order of id."""
-    return {row.conversation_id: (row.seq or 0, row.id) for row in inserted}

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from messaging.store import mysql, sqlite
 
 
 class Dialect(Protocol):
     """The few words of SQL in which the databases differ."""
-
-    @property
-    def FOR_UPDATE(self) -> str:
-        """After a SELECT: hold its rows until the transaction ends."""
 
     @property
     def GREATEST(self) -> str: ...
@@ -28,6 +27,14 @@ class Dialect(Protocol):
         """After this table's name: find rows by this index, whatever the statistics say.
 
         `PRIMARY` is the primary key of a table that is given its ids, as `message` is.
+        """
+
+    def insertion(
+        self, connection: BaseDatabaseWrapper, head: str, rows: Sequence[Sequence[Any]], tail: str
+    ) -> tuple[str, Sequence[Any] | None]:
+        """What to execute for `{head}{rows}{tail}`, with which parameters.
+
+        `rows` are of int, str and None alone.
         """
 
     def given(self, column: str) -> str:

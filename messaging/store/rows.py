@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from messaging.events import ChatType, Message, MsgType, Status
+from messaging.events import ChatType, Message, MsgType, PersistStatus, Status
 
 COLUMNS = (
     "id",
@@ -27,6 +27,7 @@ COLUMNS = (
     "persist_status",
 )
 NO_USERS = "[]"
+_STORED = PersistStatus.PERSISTED.value
 
 
 def to_row(message: Message) -> tuple[Any, ...]:
@@ -47,7 +48,7 @@ def to_row(message: Message) -> tuple[Any, ...]:
         int(message.status),
         message.send_time,
         message.recall_time,
-        message.persist_status.value,
+        _STORED,
     )
 
 

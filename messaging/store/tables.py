@@ -38,8 +38,9 @@ class Tables:
     def messages(self, ids: Iterable[int]) -> dict[int, Message]:
         found: dict[int, Message] = {}
         for part in chunks(sorted(ids)):
-            query = f"SELECT {MESSAGE} FROM message WHERE id IN {_list(part)}"
-            found |= {row[0]: from_row(row) for row in self._read(query, part)}
+            numbers = ", ".join(map(str, part))
+            query = f"SELECT {MESSAGE} FROM message WHERE id IN ({numbers})"
+            found |= {row[0]: from_row(row) for row in self._read(query, [])}
         return found
 
     def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
@@ -87,40 +88,43 @@ class Tables:
 
     # conversations
 
-    def lock_conversations(self, ids: Iterable[str]) -> dict[str, int]:
-        """Hold these conversations' rows, new ones too; returns each `last_seq`."""
+    def extend_conversations(self, growth: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+        """Add to each conversation its number of new rows and their largest id; hold its row.
+
+        Returns each `last_seq` as it is then. The last message never moves back.
+        """
+        given, greatest = self._dialect.given, self._dialect.GREATEST
+        columns = ("id", "last_seq", "last_message_id")
+        assignments = {
+            "last_seq": f"conversation.last_seq + {given('last_seq')}",
+            "last_message_id": f"{greatest}(last_message_id, {given('last_message_id')})",
+        }
+        suffix = self._dialect.or_update("id", _assignments(assignments))
         last_seqs: dict[str, int] = {}
-        keep = self._dialect.or_keep("id")
-        for part in chunks(sorted(ids)):
-            rows = [(conversation_id, 0, 0) for conversation_id in part]
-            self._insert("conversation", ("id", "last_seq", "last_message_id"), rows, keep)
-            query = (
-                "SELECT id, last_seq FROM conversation"
-                f" WHERE id IN {_list(part)} ORDER BY id{self._dialect.FOR_UPDATE}"
-            )
+        for part in chunks(sorted(growth)):
+            rows = [(conversation_id, *growth[conversation_id]) for conversation_id in part]
+            self._insert("conversation", columns, rows, suffix)
+            query = f"SELECT id, last_seq FROM conversation WHERE id IN {_list(part)}"
             last_seqs.update(self._read(query, part))
         return last_seqs
 
-    def advance_conversations(self, newest: Mapping[str, tuple[int, int]]) -> None:
-        """Set `last_seq` and the last message's id; neither moves back."""
-        greatest, given = self._dialect.GREATEST, self._dialect.given
-        columns = ("last_seq", "last_message_id")
-        assignments = {name: f"{greatest}({name}, {given(name)})" for name in columns}
-        suffix = self._dialect.or_update("id", _assignments(assignments))
-        for part in chunks(sorted(newest)):
-            rows = [(conversation_id, *newest[conversation_id]) for conversation_id in part]
-            self._insert("conversation", ("id", *columns), rows, suffix)
-
     # keys
+
+    def take_keys(self, claims: Mapping[Key, Claim]) -> dict[Key, Claim]:
+        """Write the keys; one that is taken is an error."""
+        self._insert_keys(claims)
+        return dict(claims)
 
     def reserve_keys(self, claims: Mapping[Key, Claim]) -> dict[Key, Claim]:
         """Write the keys that are free; returns whose each of them is now."""
+        self._insert_keys(claims, self._dialect.or_keep("from_user_id, client_msg_id"))
+        return self.claims(claims)
+
+    def _insert_keys(self, claims: Mapping[Key, Claim], suffix: str = "") -> None:
         columns = ("from_user_id", "client_msg_id", "message_id", "body_hash")
-        keep = self._dialect.or_keep("from_user_id, client_msg_id")
         for part in chunks(sorted(claims)):
             rows = [(*key, claims[key].message_id, claims[key].body_hash) for key in part]
-            self._insert("message_key", columns, rows, keep)
-        return self.claims(claims)
+            self._insert("message_key", columns, rows, suffix)
 
     def claims(self, keys: Iterable[Key]) -> dict[Key, Claim]:
         found = {}
@@ -129,8 +133,9 @@ class Tables:
                 "SELECT from_user_id, client_msg_id, message_id, body_hash FROM message_key"
                 f" WHERE {' OR '.join([f'({CLAIM})'] * len(part))}"
             )
-            for user_id, key, message_id, body_hash in self._read(query, _flat(part)):
-                found[user_id, client_msg_id(key)] = Claim(message_id, body_hash)
+            values = [value for key in part for value in key]
+            for user_id, text, message_id, body_hash in self._read(query, values):
+                found[user_id, client_msg_id(text)] = Claim(message_id, body_hash)
         return found
 
     # deletes
@@ -184,9 +189,9 @@ class Tables:
     def _insert(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], suffix: str = ""
     ) -> None:
-        values = ", ".join([_list(columns)] * len(rows))
-        query = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {values}{suffix}"
-        self._execute(query, _flat(rows))
+        head = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "
+        with self._connection.cursor() as cursor:
+            cursor.execute(*self._dialect.insertion(self._connection, head, rows, suffix))
 
     def _execute(self, query: str, values: Sequence[Any]) -> None:
         with self._connection.cursor() as cursor:
@@ -199,9 +204,13 @@ class Tables:
 
 
 def chunks(
-    items: Sequence[Item], *, size_of: Callable[[Item], int] = lambda _: 0
-) -> Iterator[list[Item]]:
+    items: Sequence[Item], *, size_of: Callable[[Item], int] | None = None
+) -> Iterator[Sequence[Item]]:
     """The items in runs that fit one statement."""
+    if size_of is None:
+        for first in range(0, len(items), ROWS_PER_STATEMENT):
+            yield items[first : first + ROWS_PER_STATEMENT]
+        return
     part: list[Item] = []
     taken_bytes = 0
     for item in items:
@@ -218,10 +227,6 @@ def chunks(
 
 def _list(items: Sequence[object]) -> str:
     return f"({', '.join(['%s'] * len(items))})"
-
-
-def _flat(rows: Iterable[Sequence[Any]]) -> list[Any]:
-    return [value for row in rows for value in row]
 
 
 def _assignments(assignments: Mapping[str, str]) -> str:
