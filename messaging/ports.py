@@ -194,7 +194,7 @@ class MessageCache(Protocol):
         A cached state becomes PERSISTED and starts to age; a recall in the cache is kept even when
         the row is still NORMAL. A tombstone row blanks the cached content, is cached even if
         nothing was, and ends its recall mark. A row unknown to a loaded list is added to it in its
-        place.
+        place. Many rows take several steps, between which others are served.
         """
 
     async def mark_folded(self, folded: Mapping[int, Message]) -> None:

@@ -20,6 +20,8 @@ PARK = load("park")
 RETRY = load("retry", uses=("tail",))
 PENDING = load("pending")
 
+MARKED_AT_ONCE = 200  # by one script: for so long Redis answers nobody else
+
 _CONVERSATION = re.compile(rb'"conversationId":"([^"]*)"')
 _MARKS = [keys.PENDING, keys.ATTEMPTS]
 
@@ -28,17 +30,21 @@ class Marking(RedisClient):
     """Part of `RedisMessageCache`; `ports.MessageCache` has the contract of each method."""
 
     async def mark_stored(self, messages: Sequence[Message]) -> None:
-        if not messages:
-            return
+        # A conversation's messages together, so that each script meets few lists.
+        rows = sorted(messages, key=lambda m: (m.conversation_id, m.id))
+        for first in range(0, len(rows), MARKED_AT_ONCE):
+            await self._mark_stored(rows[first : first + MARKED_AT_ONCE])
+
+    async def _mark_stored(self, messages: Sequence[Message]) -> None:
         tails, places = keys.tails((m.conversation_id for m in messages), after=len(_MARKS))
         names = _MARKS + tails
-        arguments: list[bytes | int] = [len(messages), len(names) + 1]
-        for message in messages:
-            if message.seq is None:
-                raise ValueError(f"message {message.id} has no seq: it is no row of the store")
-            names += (keys.detail(message.id), keys.cancel(message.id))
-            tombstone = encode_message(message) if message.is_recalled else b""
-            arguments += (message.id, places[message.conversation_id], message.seq, tombstone)
+        details = len(names) + 1
+        names += [keys.detail(m.id) for m in messages]
+        names += [keys.cancel(m.id) for m in messages]
+        arguments: list[bytes | int] = [len(messages), details, *(m.id for m in messages)]
+        arguments += [places[m.conversation_id] for m in messages]
+        arguments += [_seq(m) for m in messages]
+        arguments += [encode_message(m) if m.is_recalled else b"" for m in messages]
         await self._run(MARK_STORED, names, arguments)
 
     async def mark_folded(self, folded: Mapping[int, Message]) -> None:
@@ -102,6 +108,12 @@ class Marking(RedisClient):
         return _entries(
             await self._command("ZRANGE", keys.PENDING, offset, last, "REV", "WITHSCORES")
         )
+
+
+def _seq(row: Message) -> int:
+    if row.seq is None:
+        raise ValueError(f"message {row.id} has no seq: it is no row of the store")
+    return row.seq
 
 
 def _entries(reply: Sequence[bytes]) -> list[PendingEntry]:

@@ -16,6 +16,7 @@ import redis
 from msgspec.structs import replace
 
 from messaging.cache import RedisMessageCache
+from messaging.cache.marking import MARKED_AT_ONCE
 from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message
@@ -325,6 +326,26 @@ class TestScripts:
         calls = server.info("commandstats")
         assert calls["cmdstat_evalsha"]["calls"] == 1
         assert "cmdstat_eval" not in calls
+
+    async def test_mark_a_long_backlog_with_few_commands_and_never_for_long(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        """A loaded list of pending messages: each must be found in it, but not one by one."""
+        await load(cache)
+        rows = [row(n, n + 1) for n in range(1_000)]
+        for first in range(0, 1_000, 250):
+            await cache.accept([make_message(n) for n in range(first, first + 250)], None)
+        server.config_resetstat()
+
+        await cache.mark_stored(rows)
+
+        calls = {name: stats["calls"] for name, stats in server.info("commandstats").items()}
+        assert calls["cmdstat_evalsha"] == 1_000 / MARKED_AT_ONCE
+        assert sum(calls.values()) < 1.5 * len(rows)
+        seen = await window(cache)
+        assert (seen.total, len(seen.messages)) == (1_000, 100)
+        cached = await cache.get([m.id for m in rows])
+        assert [cached[m.id].seq for m in rows] == list(range(1, 1_001))
 
 
 class TestConcurrency:

@@ -1,21 +1,19 @@
 -- Join the store's rows into the cache. Uses state, tail.
 --
--- KEYS  pending set, attempts, lists and loaded marks, a detail and a recall mark each
--- ARGV  number of rows, where the details begin; for each row: id, where its list is, seq,
---       the tombstone's text ('' for a row that is not recalled)
+-- KEYS  pending set, attempts, lists and loaded marks, the details, the recall marks
+-- ARGV  number of rows, where the details begin; then the rows' ids, where their lists are, their
+--       seqs, and their tombstones' texts ('' for a row that is not recalled), all in order of id
 --
 -- This is what makes memory free again, so it must go through when there is none left. Redis
 -- refuses only the first write of a script for that, and only one that may need memory: hence the
--- pending mark goes before anything is set.
+-- pending marks go before anything is set.
 
 local count, details = tonumber(ARGV[1]), tonumber(ARGV[2])
 local pending, attempts = KEYS[1], KEYS[2]
-local tried = redis.call('EXISTS', attempts) == 1
 
-local function store_row(detail, cancel, seq)
-  local cached = redis.call('GET', detail)
-  if not cached or not holds(cached, PENDING) then return end
-  local text = persisted(cached, seq)
+local function store_row(detail, cached, cancel, seq)
+  local text = cached and persisted(cached, seq)
+  if text == cached then return end -- it is not pending, or not here
   if holds(cached, RECALLED) and redis.call('EXISTS', cancel) == 1 then
     redis.call('SET', detail, text) -- it must outlive the store's row, which still has the content
   else
@@ -23,41 +21,50 @@ local function store_row(detail, cancel, seq)
   end
 end
 
--- Note for the fill under way that this listed message was stored after the token was taken.
-local function note(loaded, mark, id)
+-- Note for the fill under way that these listed messages were stored after the token was taken.
+local function note(list, loaded, mark, ids)
   local token, lowest = string.match(mark, '^(%?%x+):?(%d*)$')
-  if lowest == '' or newer(lowest, id) then
-    redis.call('SET', loaded, token .. ':' .. id, 'KEEPTTL')
+  for _, id in ipairs(ids) do
+    if not is_listed(list, id) then
+      redis.call('DEL', loaded)
+      return
+    end
+    if lowest == '' or newer(lowest, id) then lowest = id end
   end
+  redis.call('SET', loaded, token .. ':' .. lowest, 'KEEPTTL')
 end
 
 -- Keep the loaded mark true. A message that came past the cache is not listed, and neither is one
 -- whose list was evicted.
-local function account(list, loaded, id)
+local function account(list, loaded, ids)
   local mark = redis.call('GET', loaded)
   if not mark then return end
-  if not is_filling(mark) then
-    add(list, loaded, pending, id)
-  elseif is_listed(list, id) then
-    note(loaded, mark, id)
-  else
-    redis.call('DEL', loaded)
+  if is_filling(mark) then return note(list, loaded, mark, ids) end
+  local first, listed = place(list, ids[#ids]), {}
+  for _, id in ipairs(redis.call('LRANGE', list, first, first + #ids - 1)) do listed[id] = true end
+  for _, id in ipairs(ids) do
+    if not listed[id] then add(list, loaded, pending, id) end
   end
 end
 
+redis.call('ZREM', pending, unpack(ARGV, 3, count + 2))
+if redis.call('EXISTS', attempts) == 1 then
+  redis.call('HDEL', attempts, unpack(ARGV, 3, count + 2))
+end
+local cached = redis.call('MGET', unpack(KEYS, details, details + count - 1))
 local touched = {}
 for n = 1, count do
-  local id, list, seq, tombstone = unpack(ARGV, 4 * n - 1, 4 * n + 2)
-  local detail, cancel = KEYS[details + 2 * n - 2], KEYS[details + 2 * n - 1]
-  redis.call('ZREM', pending, id)
-  if tried then redis.call('HDEL', attempts, id) end
+  local list, tombstone = tonumber(ARGV[count + n + 2]), ARGV[3 * count + n + 2]
+  local detail, cancel = KEYS[details + n - 1], KEYS[details + count + n - 1]
   if tombstone ~= '' then
     store_tombstone(detail, cancel, tombstone)
   else
-    store_row(detail, cancel, seq)
+    store_row(detail, cached[n], cancel, ARGV[2 * count + n + 2])
   end
-  list = tonumber(list)
-  account(KEYS[list], KEYS[list + 1], id)
-  touched[list] = true
+  touched[list] = touched[list] or {}
+  table.insert(touched[list], ARGV[n + 2])
 end
-for list in pairs(touched) do age(KEYS[list], KEYS[list + 1], pending) end
+for list, ids in pairs(touched) do
+  account(KEYS[list], KEYS[list + 1], ids)
+  age(KEYS[list], KEYS[list + 1], pending)
+end

@@ -4,8 +4,8 @@
 -- cannot be imitated by what a user wrote, since a quote inside a JSON string is escaped.
 
 local PENDING = '"persistStatus":"PENDING"'
-local PERSISTED = '"persistStatus":"PERSISTED"'
-local NO_SEQ = '"seq":null'
+local NOT_STORED = '"seq":null,' .. PENDING
+local STORED = '"seq":%s,"persistStatus":"PERSISTED"'
 local RECALLED = '"status":"RECALLED"'
 
 local function holds(text, pattern)
@@ -24,7 +24,7 @@ end
 
 -- The text of the same message in the store, under this seq (digits).
 local function persisted(text, seq)
-  return replaced(replaced(text, NO_SEQ, '"seq":' .. seq), PENDING, PERSISTED)
+  return replaced(text, NOT_STORED, string.format(STORED, seq))
 end
 
 -- A tombstone's text with what is known beside it: the seq, and the earlier recall time.
