@@ -7,7 +7,6 @@ what makes the writing end cheap. Used by `kafka_writer` alone.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -37,9 +36,9 @@ def fail(confirmation: Confirmation, error: BackendError) -> None:
 
 
 class Batch:
-    """Its confirmation ends with the broker's answer, after `timeout_s` at the latest."""
+    """Its confirmation ends with the broker's answer, or when somebody calls `fail`."""
 
-    def __init__(self, builder: BatchBuilder, topic: str, partition: int, timeout_s: float) -> None:
+    def __init__(self, builder: BatchBuilder, topic: str, partition: int) -> None:
         loop = asyncio.get_running_loop()
         self.made_s = loop.time()
         self.builder = builder
@@ -47,7 +46,6 @@ class Batch:
         self._topic = topic
         self._partition = partition
         self._count = 0
-        self._timer = loop.call_later(timeout_s, self.fail, LogUnavailable(), None)
 
     def fill(self, records: Sequence[OutgoingRecord]) -> int:
         """Take what fits, until the batch leaves; returns how many were taken."""
@@ -65,7 +63,6 @@ class Batch:
 
     def settle(self, answer: asyncio.Future[RecordMetadata]) -> BackendError | None:
         """Pass the broker's answer on; returns what went wrong, typed."""
-        self._timer.cancel()
         cause = answer.exception()
         if cause is None:
             if not self.confirmation.done():
@@ -80,21 +77,29 @@ class Batch:
         return error
 
     def fail(self, error: BackendError, cause: BaseException | None) -> None:
-        self._timer.cancel()
         error.__cause__ = cause
         fail(self.confirmation, error)
 
 
 @dataclass(slots=True)
 class Lane:
-    """One partition's way out: batches leave one after the other, in the order of the calls."""
+    """One partition's way out: batches leave one after the other, in the order of the calls.
+
+    `on_made` and `on_settled` are told of each batch.
+    """
 
     topic: str
     partition: int
-    timeout_s: float
+    on_made: Callable[[Batch], None]
     on_settled: Callable[[Batch, BackendError | None], None]
     _open: Batch | None = None
+    _callers: int = 0
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def take(self, records: Sequence[OutgoingRecord], sent: list[Confirmation]) -> None:
+        """Put what fits into the open batch, unless others wait for their turn; see `send`."""
+        if self._open is not None and not self._callers:
+            sent += [self._open.confirmation] * self._open.fill(records)
 
     async def send(
         self,
@@ -102,19 +107,23 @@ class Lane:
         records: Sequence[OutgoingRecord],
         sent: list[Confirmation],
     ) -> None:
-        """Hand the records over, in order, adding the confirmation of each to `sent`.
+        """Hand over the records after those in `sent`, adding the confirmation of each.
 
         What is not in `sent` when the call ends or is cancelled was not handed over.
         """
-        with contextlib.suppress(KafkaError):
+        self._callers += 1
+        try:
             async with self._lock:
-                while True:
+                while len(sent) < len(records):
                     if self._open is not None:
-                        taken = self._open.fill(records[len(sent) :] if sent else records)
+                        taken = self._open.fill(records[len(sent) :])
                         sent += [self._open.confirmation] * taken
-                    if len(sent) == len(records):
-                        return
-                    await self._send_batch(producer, records, sent)
+                    if len(sent) < len(records):
+                        await self._send_batch(producer, records, sent)
+        except KafkaError:
+            return
+        finally:
+            self._callers -= 1
 
     async def _send_batch(
         self,
@@ -123,7 +132,8 @@ class Lane:
         sent: list[Confirmation],
     ) -> None:
         """Open a batch and hand it over, which waits while the one before has not left yet."""
-        batch = Batch(producer.create_batch(), self.topic, self.partition, self.timeout_s)
+        batch = Batch(producer.create_batch(), self.topic, self.partition)
+        self.on_made(batch)
         taken = batch.fill(records[len(sent) :] if sent else records)
         self._open = None
         try:

@@ -15,8 +15,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from aiokafka import AIOKafkaProducer
@@ -30,6 +30,7 @@ from messaging.ports import OutgoingRecord
 logger = logging.getLogger(__name__)
 
 HAND_OVER_S = 0.05
+LOOKS_A_TIMEOUT = 8  # so that a batch is given up an eighth of its time early at most
 FIRST_CONNECTION_S = 1.0  # how long the first appends of a process wait for its connection
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 1.0
@@ -60,6 +61,8 @@ class KafkaEventLog:
         self._connecting: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
         self._lanes: dict[tuple[str, int], Lane] = {}
+        self._batches: deque[Batch] = deque()  # the oldest first, some of them done
+        self._watch: asyncio.TimerHandle | None = None
         self._confirmed_s = float("-inf")
         self._closed = False
 
@@ -77,18 +80,8 @@ class KafkaEventLog:
                 confirmations[place] = failed(RecordTooLarge())
             else:
                 places[partition_of(record.key, partitions)].append(place)
-        sent: dict[int, list[Confirmation]] = {partition: [] for partition in places}
-        # At once, so that a partition whose leader is away does not hold up the others.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(deadline_s):
-                await asyncio.gather(
-                    *(
-                        self._lane(topic, partition).send(
-                            producer, [records[place] for place in part], sent[partition]
-                        )
-                        for partition, part in places.items()
-                    )
-                )
+        parts = {partition: [records[n] for n in part] for partition, part in places.items()}
+        sent = await self._hand_over(producer, topic, parts, deadline_s)
         for partition, part in places.items():
             confirmations |= zip(part, sent[partition], strict=False)
         if len(confirmations) < len(records):
@@ -114,6 +107,10 @@ class KafkaEventLog:
         producer, self._producer = self._producer, None
         if producer is not None:
             await self._stop(producer)
+        for batch in self._batches:
+            batch.fail(LogUnavailable(), None)
+        if self._watch is not None:
+            self._watch.cancel()
 
     # --- the connection ---------------------------------------------------------------------
 
@@ -214,12 +211,53 @@ class KafkaEventLog:
                 logger.warning("unknown topic", extra={"action": "log.no_topic", "topic": topic})
         return len(known) if known else None
 
+    async def _hand_over(
+        self,
+        producer: AIOKafkaProducer,
+        topic: str,
+        parts: Mapping[int, Sequence[OutgoingRecord]],
+        deadline_s: float,
+    ) -> dict[int, list[Confirmation]]:
+        """The confirmations of what was handed over to each partition by the deadline, in order."""
+        sent: dict[int, list[Confirmation]] = {partition: [] for partition in parts}
+        lanes = {partition: self._lane(topic, partition) for partition in parts}
+        for partition, lane in lanes.items():
+            lane.take(parts[partition], sent[partition])
+        if rest := [p for p in parts if len(sent[p]) < len(parts[p])]:
+            # At once, so that a partition whose leader is away does not hold up the others.
+            calls = [lanes[p].send(producer, parts[p], sent[p]) for p in rest]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline_s):
+                    await asyncio.gather(*calls)
+        return sent
+
     def _lane(self, topic: str, partition: int) -> Lane:
         lane = self._lanes.get((topic, partition))
         if lane is None:
-            lane = Lane(topic, partition, self._timeout_s, self._settled)
+            lane = Lane(topic, partition, self._made, self._settled)
             self._lanes[topic, partition] = lane
         return lane
+
+    # --- the batches ------------------------------------------------------------------------
+
+    def _made(self, batch: Batch) -> None:
+        self._batches.append(batch)
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().call_later(
+                self._timeout_s / LOOKS_A_TIMEOUT, self._look
+            )
+
+    def _look(self) -> None:
+        """Give up what takes too long: one timer for all, since one for each costs too much."""
+        loop = asyncio.get_running_loop()
+        latest_s = loop.time() - self._timeout_s * (1 - 1 / LOOKS_A_TIMEOUT)
+        while self._batches and (
+            self._batches[0].confirmation.done() or self._batches[0].made_s <= latest_s
+        ):
+            self._batches.popleft().fail(LogUnavailable(), None)
+        self._watch = None
+        if self._batches:
+            self._watch = loop.call_later(self._timeout_s / LOOKS_A_TIMEOUT, self._look)
 
 
 def _size(record: OutgoingRecord) -> int:
