@@ -156,6 +156,8 @@ class KafkaLogReader:
         return self._consumer
 
     def _fetch(self, max_records: int, timeout_s: float) -> None:
+        if self._inbox:
+            return  # a call that was cancelled before this one went on and found something
         consumer = self._open()
         consumer.resume(*consumer.paused())
         self._receive(consumer, max_records, timeout_s)
