@@ -15,6 +15,7 @@ from messaging.bench.load_run import Plan, Result
 from messaging.bench.traffic import Person, Site
 from tests.integration.answering_server import SENT, Step, answering, http
 
+LOAD = "messaging.bench.load_process"
 PEOPLE = [Person(index=n, user_id=n + 1, token="t", to=n + 2, chat_type=1) for n in range(8)]
 
 
@@ -130,7 +131,7 @@ class TestALoadProcessThatDies:
     def test_leaves_its_receipts(self, tmp_path: Path) -> None:
         def answer(number: int) -> Sequence[Step]:
             if number == 400:
-                (load,) = psutil.Process().children()
+                (load,) = (c for c in psutil.Process().children() if LOAD in " ".join(c.cmdline()))
                 load.kill()
             return [0.002, *accepted(number)]
 
