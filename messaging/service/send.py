@@ -179,6 +179,7 @@ async def _send_sync(backends: Backends, message: Message) -> Receipt:
     if first := result.folded.get(message.id):
         if first.body_hash != message.body_hash:
             raise ClientMsgIdReused
+        await _show(backends, first)  # the first send may have died before it did
         return _receipt(first, Durability.STORE)
     await _show(backends, result.rows[0])
     return _receipt(message, Durability.STORE)

@@ -16,12 +16,14 @@ from messaging.errors import (
     TemporarilyUnavailable,
     UserNotFound,
 )
-from messaging.events import PersistStatus
+from messaging.events import ChatType, PersistStatus
 from messaging.ids import time_of_id
 from messaging.pipeline.accept import Durability
-from messaging.requests import Ack
+from messaging.requests import Ack, HistoryRequest
+from messaging.service.history import history
 from messaging.service.send import send
-from tests.unit.memory import ALICE, BOB, MALLORY, Service, to_bob, to_group
+from tests.messages import make_message
+from tests.unit.memory import ALICE, BOB, GROUP, MALLORY, Service, to_bob, to_group
 
 
 @pytest.fixture
@@ -117,6 +119,20 @@ async def test_a_repeat_gets_the_first_id_back(service: Service, mode: str) -> N
     assert (again.message_id, again.send_time) == (first.message_id, first.send_time)
     await other.consume()
     assert len(other.store.rows) == 1
+
+
+async def test_a_repeat_of_a_synchronous_send_that_died_unseen_is_seen(service: Service) -> None:
+    group = HistoryRequest(
+        chat_type=ChatType.GROUP, target_id=GROUP, size=20, page=None, before_id=None
+    )
+    assert (await history(service.backends, group, reader_id=BOB)).total == 0
+    died = make_message(
+        1, to_id=GROUP, chat_type=ChatType.GROUP, content="hello", client_msg_id="k"
+    )
+    await service.store.apply([died])
+    receipt = await send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE)
+    page = await history(service.backends, group, reader_id=BOB)
+    assert [m.id for m in page.messages] == [receipt.message_id] == [died.id]
 
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
