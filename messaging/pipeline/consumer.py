@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -28,7 +28,7 @@ from messaging.pipeline.handling import (
     TooManyDeadLetters,
     pause,
 )
-from messaging.ports import EventLog, LogReader, MessageCache, MessageStore
+from messaging.ports import EventLog, LogReader, MessageCache, MessageStore, Record
 
 __all__ = ["Consumer", "TooManyDeadLetters"]
 
@@ -55,6 +55,7 @@ class Consumer:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     _handler: Handler = field(init=False)
     _in_hand: deque[_InHand] = field(default_factory=deque, init=False)  # oldest first
+    _to_commit: dict[int, Record] = field(default_factory=dict, init=False)  # not confirmed
     _next_read_s: float = field(default=0.0, init=False)
     _behind: bool = field(default=False, init=False)  # not committing: the cache does not know
 
@@ -117,19 +118,27 @@ class Consumer:
 
     async def _settle(self, *, leave: int) -> None:
         """Commit what is done, the oldest first, until no more than `leave` batches are in hand."""
+        if self._to_commit:
+            await self._commit({})
         while self._in_hand and (len(self._in_hand) > leave or self._in_hand[0].handling.done()):
             oldest = self._in_hand[0]
             cache_knows = await self._kept_alive(oldest.handling)
             self._in_hand.popleft()
             self._behind = self._behind or not cache_knows
             if not self._behind:
-                await self._commit(oldest.batch)
+                await self._commit(oldest.batch.last)
 
-    async def _commit(self, batch: Batch) -> None:
+    async def _commit(self, last: Mapping[int, Record]) -> None:
+        """Without an answer it is made again after the next poll, whatever that brings."""
+        self._to_commit |= last
         try:
-            await self.reader.commit(batch.last)
-        except (CommitRefused, LogUnavailable):
+            await self.reader.commit(self._to_commit)
+        except LogUnavailable:
+            logger.warning("not committed", extra={"action": "consumer.not_committed"})
+            return
+        except CommitRefused:
             logger.warning("commit refused", extra={"action": "consumer.commit_refused"})
+        self._to_commit = {}
 
     async def _catch_up(self) -> None:
         """Once the cache answers again, read on from what is committed."""
@@ -139,6 +148,7 @@ class Consumer:
             return
         await self._settle(leave=0)
         await self.reader.rewind()
+        self._to_commit = {}
         self._behind = False
 
     async def _drop(self) -> None:

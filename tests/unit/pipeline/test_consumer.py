@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
+from messaging.errors import LogUnavailable
 from messaging.events import PersistStatus, encode_event
 from messaging.pipeline.consumer import TooManyDeadLetters
-from messaging.ports import OutgoingRecord
+from messaging.ports import OutgoingRecord, Record
 from messaging.requests import Ack
+from messaging.testing.log import MemoryLogReader
 from tests.unit.memory import ALICE, NOW_MS, Service, message
 
 
@@ -89,6 +93,29 @@ async def test_while_the_cache_is_away_it_stores_on_and_commits_later(service: S
     await service.consume()
     assert committed(service) == 3
     assert await service.cache.pending_count() == 0
+
+
+class CommitsAtTheSecondTry(MemoryLogReader):
+    tries = 0
+
+    async def commit(self, last: Mapping[int, Record]) -> None:
+        self.tries += 1
+        if self.tries == 1:
+            raise LogUnavailable
+        await super().commit(last)
+
+
+async def test_a_commit_that_failed_is_made_though_nothing_more_comes(service: Service) -> None:
+    topic, group = service.settings.topic, service.settings.consumer_group
+    reader = CommitsAtTheSecondTry(service.broker, topic=topic, group=group)
+    consumer = replace(service.consumer, reader=reader)
+    await append(service, encode_event(message()))
+    await consumer.step()
+    assert committed(service) == 0
+    await consumer.step()
+    assert (committed(service), reader.tries) == (1, 2)
+    await consumer.step()
+    assert reader.tries == 2
 
 
 async def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_stored(
