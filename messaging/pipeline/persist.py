@@ -53,7 +53,9 @@ async def persist(store: MessageStore, messages: Sequence[Message]) -> Persisted
 
 async def mark(cache: MessageCache, done: Persisted) -> None:
     """Tell the cache what is stored. Raises CacheUnavailable; repeat it until it goes through."""
-    if done.rows:
-        await cache.mark_stored(done.rows)
     if done.folded:
         await cache.mark_folded(done.folded)
+    # Of what others are folded into, the cache may not know: who stored it may have died.
+    rows = {row.id: row for row in (*done.folded.values(), *done.rows)}
+    if rows:
+        await cache.mark_stored(list(rows.values()))
