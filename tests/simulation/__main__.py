@@ -20,7 +20,7 @@ def main() -> int:
     if options.replay is not None:
         return _replay(options.replay)
     seeds = range(options.seed, options.seed + options.schedules)
-    return _run(seeds, options.processes)
+    return _run(seeds, options.processes, first=options.first)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,24 +28,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--schedules", type=int, default=2_000, metavar="N", help="how many")
     parser.add_argument("--seed", type=int, default=0, help="the first one's; the others follow")
     parser.add_argument("--processes", type=int, default=2, metavar="N")
+    parser.add_argument("--first", action="store_true", help="stop soon after the first failure")
     parser.add_argument("--replay", type=int, metavar="SEED", help="tell this schedule's steps")
     return parser
 
 
-def _run(seeds: range, processes: int) -> int:
+def _run(seeds: range, processes: int, *, first: bool) -> int:
     progress = Progress(sys.stderr)
     progress.begin(f"{len(seeds):,} schedules")
     began_s = time.monotonic()
-
-    def tell(done: int, failures: Sequence[Failure]) -> None:
+    done, failures, rate = 0, list[Failure](), 0.0
+    for done, failures in run_many(seeds, processes=processes):
         rate = done / (time.monotonic() - began_s)
         progress.update(done / len(seeds), f"{rate:,.0f} a second, {len(failures)} failed")
-
-    failures = run_many(seeds, processes=processes, on_progress=tell)
-    seconds = time.monotonic() - began_s
+        if first and failures:
+            break
     progress.end(
-        f"{len(seeds):,} schedules (seeds {seeds[0]} to {seeds[-1]}) in {seconds:,.0f} s, "
-        f"{len(seeds) / seconds:,.0f} a second: {len(failures):,} failed"
+        f"{done:,} schedules (seeds {seeds[0]} to {seeds[0] + done - 1}) in "
+        f"{time.monotonic() - began_s:,.0f} s, {rate:,.0f} a second: {len(failures):,} failed"
     )
     _tell_failures(failures)
     return 1 if failures else 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
 from messaging.events import Message
 from messaging.pipeline.accept import Durability
 from messaging.testing.store import MemoryStore
@@ -51,7 +53,7 @@ class Check:
         where = f"{read.conversation} for user {read.reader}"
         if read.partial:
             self._record.violate("partial at rest", where)
-        if list(read.seen) != shown:
+        if [_without_time(m) for m in read.seen] != [_without_time(m) for m in shown]:
             told = f"{where}: {_brief(read.seen)}, not {_brief(shown)}"
             self._record.violate("page at rest", told)
         if not len(rows) - len(untold) <= read.total <= len(rows):
@@ -62,7 +64,10 @@ class Check:
         if len(rows) > 1:
             self._record.violate("duplicated", f"{said}: {_brief(rows)}")
         if said.acknowledged is not None and not rows and not self._may_be_lost(said):
-            self._record.violate("lost", f"{said}")
+            if not said.is_bad_data:
+                self._record.violate("lost", f"{said}")
+            elif not self._watch.set_aside.issuperset(said.ids):
+                self._record.violate("not set aside", f"{said}")
         for row in rows:
             if said.recalled is not None and not row.is_recalled:
                 self._record.violate("recall lost", f"{said}")
@@ -86,19 +91,32 @@ class Check:
     def _check_seen(self, read: Read, said: Said) -> None:
         ids = {*said.ids, *(row.id for row in self._rows_of(said))}
         seen = [m for m in read.seen if m.id in ids or m.content == said.content]
-        if any(message.content for message in seen) and _before(said.recalled, read):
+        shown = any(message.content for message in seen)
+        if shown and _before(said.recalled, read) and not self._may_be_shown(read, ids):
             self._record.violate("resurrected", f"{said} in {_told(read)}")
         if seen and _before(said.deleted.get(read.reader), read):
             self._record.violate("seen after a delete", f"{said} in {_told(read)}")
         if (
             not seen
+            and not said.is_bad_data
             and read.whole
             and not read.partial
             and _before(said.acknowledged, read)
             and read.reader not in said.delete_begun
             and not self._may_be_lost(said)
+            and not self._may_be_missed(read, ids)
         ):
             self._record.violate("not seen", f"{said} in {_told(read)}")
+
+    def _may_be_missed(self, read: Read, ids: set[int]) -> bool:
+        """Only the log had it: the cache was wiped, or its sender's process died untold."""
+        lost = self._watch.wiped | read.orphaned
+        return bool(lost & ids) and not read.stored.keys() & ids
+
+    def _may_be_shown(self, read: Read, ids: set[int]) -> bool:
+        """Only the log had the recall, and the reader had no cache that knew of it."""
+        without_cache = read.partial or not read.whole or self._watch.was_wiped
+        return without_cache and not any(read.stored.get(i) for i in ids)
 
     def _check_rows(self) -> None:
         known = {(s.sender, s.content) for s in self._record.said}
@@ -137,6 +155,11 @@ class Check:
         return self._watch.excused.issuperset(said.ids) and all(
             durability is Durability.CACHE for durability in said.durabilities
         )
+
+
+def _without_time(message: Message) -> Message:
+    """A recall whose sender gave up may be stored late; the cache knows the later time then."""
+    return replace(message, recall_time=None)
 
 
 def _before(moment: int | None, read: Read) -> bool:

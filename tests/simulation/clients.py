@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from messaging.errors import AlreadyRecalled, ApiError, MessageNotFound
-from messaging.events import ChatType, Message, MsgType
+from messaging.events import ChatType, MsgType
 from messaging.ids import conversation_id
 from messaging.requests import Ack, HistoryRequest, SendRequest
 from messaging.service.backends import Backends
@@ -20,6 +20,7 @@ from messaging.service.send import Receipt, send
 from tests.simulation.record import Read, Said
 
 if TYPE_CHECKING:
+    from tests.simulation.hosts import WebHost
     from tests.simulation.world import World
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ PATIENCE_S = 15.0  # a door's; then it cancels the use case
 CANCELLED_WITHIN_S = 1.0
 WHOLE = 100
 RETRIABLE = (429, 503)
+BAD = "bad data"  # how a content begins that the store refuses
 
 
 class NoAnswer(Exception):
@@ -62,23 +64,27 @@ class Client:
             ack=self._random.choice((Ack.LOG, Ack.LOG, Ack.CACHE, Ack.STORE)),
         )
         for _ in range(TRIES if said.client_msg_id else 1):
-            receipt = await self._ask(lambda b: send(b, request, sender_id=self._user))
+            host = self._random.choice(self._world.webs)
+            life = host.life
+            receipt = await self._ask(lambda b: send(b, request, sender_id=self._user), host)
             if receipt is not None:
                 self._note_ack(said, receipt)
+                said.accepted_by.setdefault(receipt.message_id, life)
                 if self._random.random() < 0.85:  # else the client has missed the answer
                     return
             await asyncio.sleep(self._random.random())
 
     def _say(self) -> Said:
-        number = len(self._record.said)
+        number, bad = len(self._record.said), self._random.random() < 0.03
         chat_type, target = self._random.choice(self._world.targets_of(self._user))
         said = Said(
-            content=f"said {number}",
+            content=f"{BAD if bad else 'said'} {number}",
             sender=self._user,
             target=target,
             chat_type=chat_type,
             conversation=conversation_id(chat_type=chat_type, user_id=self._user, target_id=target),
             client_msg_id=f"c{number}" if self._random.random() < 0.8 else None,
+            is_bad_data=bad,
         )
         self._record.said.append(said)
         return said
@@ -139,46 +145,43 @@ class Client:
 
     async def read(self, chat_type: ChatType, target: int) -> Read | None:
         """The whole history with this target, on one page."""
-        begun = self._record.tick()
+        read = self._begin_read(self._conversation(chat_type, target))
         page = await self._page(chat_type, target, size=WHOLE, before=None)
         if page is None:
             return None
-        read = Read(
-            reader=self._user,
-            conversation=self._conversation(chat_type, target),
-            begun=begun,
-            seen=page.messages,
-            whole=True,
-            partial=page.partial,
-            total=page.total,
-        )
-        self._record.reads.append(read)
+        read.seen, read.partial, read.total = page.messages, page.partial, page.total
+        read.whole = True
         return read
 
     async def _walk(self) -> None:
         """The whole history, a few messages a page."""
         chat_type, target = self._random.choice(self._world.targets_of(self._user))
-        size, begun = self._random.choice((1, 2, 3)), self._record.tick()
-        seen: list[Message] = []
-        partial, before, total = False, None, None
+        read = self._begin_read(self._conversation(chat_type, target))
+        size = self._random.choice((1, 2, 3))
+        before = None
         while page := await self._page(chat_type, target, size=size, before=before):
-            total = page.total if total is None else total
-            seen += page.messages
-            partial |= page.partial
+            read.seen = [*read.seen, *page.messages]
+            read.partial |= page.partial
             before = page.next_before_id
             if before is None:
-                break
-        self._record.reads.append(
-            Read(
-                reader=self._user,
-                conversation=self._conversation(chat_type, target),
-                begun=begun,
-                seen=seen,
-                whole=page is not None,
-                partial=partial,
-                total=total or 0,
-            )
+                read.whole = True
+                return
+
+    def _begin_read(self, conversation: str) -> Read:
+        read = Read(
+            reader=self._user,
+            conversation=conversation,
+            begun=self._record.tick(),
+            stored={row.id: row.is_recalled for row in self._world.store.rows.values()},
+            orphaned=self._orphaned(),
         )
+        self._record.reads.append(read)
+        return read
+
+    def _orphaned(self) -> set[int]:
+        known = self._world.store.rows.keys() | self._world.cache.details.keys()
+        accepted = [pair for said in self._record.said for pair in said.accepted_by.items()]
+        return {i for i, life in accepted if life.is_dead and i not in known}
 
     async def _page(
         self, chat_type: ChatType, target: int, *, size: int, before: int | None
@@ -192,19 +195,21 @@ class Client:
         known = [s for s in self._record.said if s.ids and self._is_party(s)]
         if not known:
             return
-        said, begun = self._random.choice(known), self._record.tick()
+        said = self._random.choice(known)
+        read = self._begin_read(said.conversation)
         message_id = said.ids[0]
         message = await self._ask(lambda b: fetch(b, message_id, reader_id=self._user))
-        seen = [] if message is None else [message]
-        self._record.reads.append(Read(self._user, said.conversation, begun, seen, whole=False))
+        read.seen = [] if message is None else [message]
 
-    async def _ask(self, use_case: Callable[[Backends], Awaitable[T]]) -> T | None:
+    async def _ask(
+        self, use_case: Callable[[Backends], Awaitable[T]], host: WebHost | None = None
+    ) -> T | None:
         """What a process answers; None where a retry might help, and for what is not there.
 
         Any other error is noted as a violation.
         """
         try:
-            return await self._asked(use_case)
+            return await self._asked(use_case, host or self._random.choice(self._world.webs))
         except (NoAnswer, MessageNotFound):
             return None
         except ApiError as error:
@@ -212,8 +217,7 @@ class Client:
                 self._record.violate("refused", f"{type(error).__name__} to user {self._user}")
             return None
 
-    async def _asked(self, use_case: Callable[[Backends], Awaitable[T]]) -> T:
-        host = self._random.choice(self._world.webs)
+    async def _asked(self, use_case: Callable[[Backends], Awaitable[T]], host: WebHost) -> T:
         life = host.life
         if life.is_dead:
             raise NoAnswer

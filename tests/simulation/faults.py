@@ -31,6 +31,7 @@ class Event(StrEnum):
     WIPE = "wipe"  # an outage of the cache, after which it is empty
     CRASH = "crash"
     AGE = "age"  # half an hour passes for what the cache lets age
+    POISON = "poison"  # somebody appends what is no event
     REPLAY = "replay"  # the consumers' positions are set back to the start
 
 
@@ -68,7 +69,7 @@ class Faults:
         if not self.healed and draw() < self._rate:
             fault = self._random.choice(self._kinds)
         slow = 0.3 if fault is Fault.SLOW or draw() < 0.03 else 0.003
-        late_s = 0.6 + 3.0 * draw() if fault is Fault.LATE else 0.0
+        late_s = 0.6 + 2.0 * draw() if fault is Fault.LATE else 0.0
         return Fate(fault, slow * draw(), slow * draw(), late_s)
 
     def pause_s(self) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from tests.simulation.loop import VirtualLoop
 
+LOOKS_EVERY_S = 0.5
+
 
 class Life:
     """A dead process's tasks never get past their next call, and nothing of it is cleaned up.
@@ -31,6 +33,9 @@ class Life:
             self.died.set_result(None)
             self._on_death()
 
+    def wake(self) -> None:
+        self._awake_s = 0.0
+
     def pause(self, for_s: float) -> None:
         self._awake_s = self._loop.time() + for_s
         self.was_paused = True
@@ -41,6 +46,6 @@ class Life:
         if loop.is_over:
             raise asyncio.CancelledError
         while (left_s := self._awake_s - loop.time()) > 0:
-            await asyncio.sleep(left_s)
+            await asyncio.sleep(min(left_s, LOOKS_EVERY_S))
         if self.is_dead:
             await loop.create_future()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from messaging.events import ChatType, Message
 from messaging.pipeline.accept import Durability
+from tests.simulation.lives import Life
 
 
 @dataclass(slots=True, eq=False)
@@ -23,8 +24,10 @@ class Said:
     chat_type: ChatType
     conversation: str
     client_msg_id: str | None
+    is_bad_data: bool  # the store refuses it
     ids: list[int] = field(default_factory=list)
     durabilities: list[Durability] = field(default_factory=list)
+    accepted_by: dict[int, Life] = field(default_factory=dict)  # by id
     acknowledged: int | None = None
     recall_begun: bool = False
     recalled: int | None = None
@@ -34,13 +37,19 @@ class Said:
 
 @dataclass(slots=True, eq=False)
 class Read:
-    """What one reader saw of one conversation, whole or of one message (`of`) alone."""
+    """What one reader saw of one conversation, the `whole` of it or not.
+
+    `stored` are the messages that the store had when it began, and whether they were recalled;
+    `orphaned` those that only the log had then: who accepted them has died.
+    """
 
     reader: int
     conversation: str
     begun: int
-    seen: Sequence[Message]
-    whole: bool
+    stored: Mapping[int, bool]
+    orphaned: Set[int]
+    seen: Sequence[Message] = ()
+    whole: bool = False
     partial: bool = False
     total: int = 0
 

@@ -13,7 +13,7 @@ from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.record import Record, Violation
 from tests.simulation.world import Mix, World
 
-AT_ONCE = 50
+AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +45,18 @@ def run(
 
 
 def run_many(
-    seeds: range,
-    *,
-    processes: int,
-    mix: Mix | None = None,
-    on_progress: Callable[[int, Sequence[Failure]], None] = lambda done, failures: None,
-) -> list[Failure]:
-    """The schedules among these that fail, in the order of their seeds."""
+    seeds: range, *, processes: int, mix: Mix | None = None
+) -> Iterator[tuple[int, list[Failure]]]:
+    """How many are done and which failed, time and again, in the order of their seeds."""
     parts = [seeds[at : at + AT_ONCE] for at in range(0, len(seeds), AT_ONCE)]
     failures: list[Failure] = []
-    done = 0
-    with ProcessPoolExecutor(processes) as pool:
+    pool = ProcessPoolExecutor(processes)
+    try:
         for part, found in zip(parts, pool.map(_run_part, parts, [mix] * len(parts)), strict=True):
-            done += len(part)
             failures += found
-            on_progress(done, failures)
-    return failures
+            yield part[-1] - seeds[0] + 1, failures
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _run_part(seeds: range, mix: Mix | None) -> list[Failure]:

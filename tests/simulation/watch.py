@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from messaging.errors import PoisonRecord
 from messaging.events import Message, decode_event
+from messaging.ports import Record
 from messaging.testing.cache import MemoryCache
 from messaging.testing.log import MemoryBroker
 from messaging.testing.store import MemoryStore
@@ -14,14 +15,18 @@ from messaging.testing.store import MemoryStore
 
 @dataclass(slots=True)
 class Watch:
-    """`excused` are ids that only the cache held when it was wiped."""
+    """`wiped` are the ids that were pending when the cache was, and `excused` those of them that
+    nothing else held.
+    """
 
     broker: MemoryBroker
     cache: MemoryCache
     store: MemoryStore
     topic: str
     violate: Callable[[str, str], None]
+    wiped: set[int] = field(default_factory=set)
     excused: set[int] = field(default_factory=set)
+    was_wiped: bool = False
     _looked_at: dict[int, int] = field(default_factory=dict)
 
     def committed(self) -> None:
@@ -31,12 +36,23 @@ class Watch:
                 continue
             records = self.broker.records[topic, partition]
             for record in records[self._looked_at.get(partition, 0) : upto]:
-                state = decode_event(record.value)
-                if not self.is_stored(state) and not self._is_set_aside(state):
-                    self.violate("committed before it was stored", f"{partition}: {state}")
+                if not self._is_done(record):
+                    self.violate("committed before it was stored", f"{record}")
             self._looked_at[partition] = max(self._looked_at.get(partition, 0), upto)
 
-    def is_stored(self, state: Message) -> bool:
+    @property
+    def set_aside(self) -> set[int]:
+        """The messages among the dead letters."""
+        return {d.message_id for d in self.store.dead_letters if d.message_id is not None}
+
+    def _is_done(self, record: Record) -> bool:
+        try:
+            state = decode_event(record.value)
+        except PoisonRecord:
+            return any(letter.source == record.position for letter in self.store.dead_letters)
+        return self._is_stored(state) or state.id in self.set_aside
+
+    def _is_stored(self, state: Message) -> bool:
         """The store has this state, or what it repeats."""
         row = self.store.rows.get(state.id)
         if row is None and state.client_msg_id is not None:
@@ -52,12 +68,11 @@ class Watch:
                     elsewhere.add(decode_event(record.value).id)
                 except PoisonRecord:
                     continue
-        self.excused |= self.cache.pending_set.times.keys() - elsewhere
+        self.was_wiped = True
+        self.wiped |= self.cache.pending_set.times.keys()
+        self.excused |= self.wiped - elsewhere
 
     def is_drained(self) -> bool:
         ends = {p: len(r) for (topic, p), r in self.broker.records.items() if topic == self.topic}
         committed = {p: n for (_, topic, p), n in self.broker.committed.items()}
         return not self.cache.pending_set.times and committed == committed | ends
-
-    def _is_set_aside(self, state: Message) -> bool:
-        return any(letter.message_id == state.id for letter in self.store.dead_letters)

@@ -12,11 +12,12 @@ from messaging.conf import Settings
 from messaging.errors import ApiError, CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.events import ChatType
 from messaging.ids import time_of_id
+from messaging.ports import OutgoingRecord
 from messaging.testing.store import MemoryDirectory, MemoryStore
 from tests.messages import FIRST_ID
 from tests.simulation.backends import Backend, Broker, Cache
 from tests.simulation.check import Check
-from tests.simulation.clients import Client
+from tests.simulation.clients import BAD, Client
 from tests.simulation.faults import UNTIL_S, Event, Fault, Faults, Outage
 from tests.simulation.hosts import ConsumerHost, Host, SweeperHost, WebHost
 from tests.simulation.lives import Life
@@ -29,6 +30,7 @@ USERS = (1, 2, 3)
 GROUP = 7
 BEGIN_MS = time_of_id(FIRST_ID)
 DRAINED_WITHIN_S = 90.0
+RECOVERED_S = 3.0  # by then no page is partial any more
 SETTLE_S = 4.0  # past what is late
 
 
@@ -54,7 +56,9 @@ class World:
         self.settings = _settings(self.random)
         self.faults = Faults(self.random, self.mix.faults)
         self.cache = Cache(clock_s=clock_s)
-        self.store = MemoryStore(clock_s=clock_s)
+        self.store = MemoryStore(
+            clock_s=clock_s, refuses=lambda message: message.content.startswith(BAD)
+        )
         self.broker = Broker(clock_s=clock_s)
         self.directory = MemoryDirectory(users=USERS, groups={GROUP: set(USERS)})
         self.cache_end = Backend("cache", CacheUnavailable, self.settings.redis_timeout_s)
@@ -124,6 +128,9 @@ class World:
             for client, user in zip(clients, USERS, strict=True):
                 for target in dict.fromkeys(self.targets_of(user)):
                     read = await client.read(*target)
+                    if read is not None and read.partial:
+                        await asyncio.sleep(RECOVERED_S)
+                        read = await client.read(*target)
                     if read is None:
                         self.record.violate("no answer at rest", f"user {user}, {target}")
                     else:
@@ -156,6 +163,9 @@ class World:
         elif event is Event.AGE:
             self.cache.run_out()
             self.trace("", "AGE")
+        elif event is Event.POISON:
+            self.broker.write(self.settings.topic, OutgoingRecord(b"1_2", b"no event"))
+            self.trace("", "POISON")
         else:
             self.broker.set_back()
             self.trace("", "REPLAY")
@@ -175,6 +185,8 @@ class World:
         self.faults.healed = True
         for end in (self.cache_end, self.log_end, self.store_end):
             end.come_back()
+        for host in self.hosts:
+            host.life.wake()
 
 
 def _settings(random: Random) -> Settings:
