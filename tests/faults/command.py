@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from messaging.bench.progress import Progress
-from tests.faults.faults import FAULTS, Fault
 from tests.faults.history import read_history
 from tests.faults.result import Result, explain, judge, table
 from tests.faults.rig import running_rig
+from tests.faults.rows import FAULTS, Fault
 from tests.faults.run import run
 
 LARGEST_SEED = 99_999

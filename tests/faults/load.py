@@ -21,7 +21,7 @@ from tests.faults.history import Operation, Recorder
 from tests.faults.rig import Cast
 
 WORKERS_EACH = 2
-LONGEST_PAUSE_S = 0.06
+LONGEST_PAUSE_S = 0.2
 REPEATS = 3  # at once; what is still unknown is sent again when everything has healed
 REPEAT_PAUSE_S = 0.3
 PAGE, WALKED_PAGE, WALKED_PAGES = 50, 10, 5

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.checker import Kind, Violation, check
-from tests.faults.faults import Fault
 from tests.faults.history import History, Operation
+from tests.faults.rows import Fault
 
 SETTLED_S = 1.0  # into a fault, after which nothing that was under way before is answered
 DURABILITIES = ("log", "cache", "store")

@@ -81,6 +81,12 @@ class Rig:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    def restart(self, program: str) -> None:
+        """Stop it as supervisord does, and start it again."""
+        with self.service.supervisor() as supervisor:
+            supervisor.stopProcess(program)
+            supervisor.startProcess(program)
+
     def mend(self) -> None:
         """Everything that a row may have broken works again; nothing of the service is started."""
         self.proxies.heal()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import MySQLdb
 import psutil
 import redis
 from MySQLdb.connections import Connection
+from MySQLdb.cursors import Cursor
 
 from tests.acceptance.processes import clean_environment, processes_of
 from tests.real_services import ROOT, SERVICES_ENV, free_port
@@ -95,11 +97,11 @@ class Servers:
         if (pid := self.pid(name)) is not None:
             os.kill(pid, number)
 
-    def mend(self) -> None:
-        """All run and answer again."""
-        for name in NAMES:
+    def mend(self, *names: str) -> None:
+        """These, or all, run and answer again."""
+        for name in names or NAMES:
             self.thaw(name)
-        if dead := [name for name in NAMES if self.pid(name) is None]:
+        if dead := [name for name in names or NAMES if self.pid(name) is None]:
             self.start(*dead)
 
     def redis(self) -> redis.Redis:
@@ -121,17 +123,16 @@ class Servers:
             read_timeout=CALL_S,
         )
 
-    def as_administrator(self, statement: str) -> None:
-        """One statement that the service's user may not use, over the server's socket."""
+    @contextlib.contextmanager
+    def administrator(self) -> Iterator[Cursor]:
+        """A cursor that may do what the service's user may not, over the server's socket."""
         connection = MySQLdb.connect(
             unix_socket=str(self.home / "mariadb" / "data" / "mariadb.sock"),
             user="root",
             connect_timeout=CALL_S,
         )
-        try:
-            connection.cursor().execute(statement)
-        finally:
-            connection.close()
+        with contextlib.closing(connection):
+            yield connection.cursor()
 
     def _script(self, command: str, *names: str) -> None:
         done = subprocess.run(
