@@ -133,6 +133,10 @@ class Proxies:
 
         self._call(add())
 
+    def port(self, name: str) -> int:
+        """Where clients connect."""
+        return self._proxies[name].port
+
     def turn(self, name: str, mode: Mode, amount: float = 0.0) -> None:
         """From now on the proxy does this, to connections that are there as well."""
 

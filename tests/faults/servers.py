@@ -49,6 +49,7 @@ class Servers:
         self.environment = {
             **{f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
             "KAFKA_PROPERTIES": KAFKA_PROPERTIES.format(proxy_port=self.proxy_ports["kafka"]),
+            "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1",  # a broker that starts sooner
         }
         self._var_dir = var_dir
         (self.home / "kafka").mkdir(parents=True)
