@@ -13,7 +13,7 @@ from tests.faults.checker import Kind, Violation, check
 from tests.faults.history import History, Operation
 from tests.faults.rows import Fault
 
-SETTLED_S = 1.0  # into a fault, after which nothing that was under way before is answered
+SETTLED_S = 1.5  # into a fault, after which nothing that was under way before is answered
 DURABILITIES = ("log", "cache", "store")
 
 

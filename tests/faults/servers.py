@@ -80,11 +80,12 @@ class Servers:
             pass
         return None
 
-    def kill(self, name: str) -> None:
-        """SIGKILL, and wait until it is gone."""
-        if (pid := self.pid(name)) is not None:
-            process = psutil.Process(pid)
+    def kill(self, *names: str) -> None:
+        """SIGKILL to all at once, and wait until they are gone."""
+        processes = [psutil.Process(pid) for name in names if (pid := self.pid(name)) is not None]
+        for process in processes:
             process.kill()
+        for process in processes:
             process.wait(CALL_S)
 
     def freeze(self, name: str) -> None:

@@ -45,8 +45,7 @@ class Fault:
 
 def killed(*names: str) -> Strike:
     def strike(rig: Rig, hold_s: float, random: Random) -> None:
-        for name in names:
-            rig.servers.kill(name)
+        rig.servers.kill(*names)
         time.sleep(hold_s)
 
     return strike

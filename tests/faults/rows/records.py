@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -15,6 +16,7 @@ from tests.faults.rig import GROUP, TOPIC, Rig
 from tests.faults.rows.fault import LOG, Fault, Unmet
 
 TIMES = 3
+FLOOD = 1_500  # in ten partitions; IM_DEAD_LETTERS_IN_A_ROW is 100
 CALL_MS = 20_000
 POISON = (
     b"",
@@ -63,24 +65,38 @@ def repeat_records(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def poison(rig: Rig, hold_s: float, random: Random) -> None:
-    """Every poison record must become a dead letter, and soon."""
+    """Some in a second, among the others."""
     deadline_s = time.monotonic() + hold_s
-    count = 0
+    with _dead_letters(rig) as send:
+        while time.monotonic() < deadline_s:
+            send(random.choice(POISON))
+            time.sleep(random.uniform(0, 0.1))
+
+
+def flood_with_poison(rig: Rig, hold_s: float, random: Random) -> None:
+    """More in a row than a consumer sets aside before it stops: it is started again and goes on."""
+    with _dead_letters(rig) as send:
+        for _ in range(FLOOD):
+            send(random.choice(POISON))
+        time.sleep(hold_s)
+
+
+@contextlib.contextmanager
+def _dead_letters(rig: Rig) -> Iterator[Callable[[bytes], None]]:
+    """Yields what appends a record; afterwards each of them must have become a dead letter."""
+    sent = itertools.count()
     with contextlib.closing(rig.servers.database()) as connection, _producer(rig) as producer:
         cursor = connection.cursor()
         cursor.execute(LAST_DEAD_LETTER)
         ((last,),) = cursor.fetchall()
-        while time.monotonic() < deadline_s:
-            producer.send(TOPIC, random.choice(POISON), key=str(count).encode())
-            count += 1
-            time.sleep(random.uniform(0, 0.1))
+        yield lambda value: producer.send(TOPIC, value, key=str(next(sent)).encode())
         producer.flush(CALL_MS / 1000)
+        count, found = next(sent), 0
         deadline_s = time.monotonic() + DEAD_LETTER_LIMIT_S
-        found = 0
         while found < count and time.monotonic() < deadline_s:
+            time.sleep(0.2)
             cursor.execute(DEAD_LETTERS, [TOPIC, last])
             ((found,),) = cursor.fetchall()
-            time.sleep(0.2)
         if found != count:
             raise Unmet(f"{found} dead letters of {count} poison records")
 
@@ -134,5 +150,11 @@ FAULTS = (
         about="log: records that nobody can read, among the others",
         strike=poison,
         accepts=LOG,
+    ),
+    Fault(
+        name="log-flooded",
+        about="log: far more records that nobody can read than a consumer sets aside in a row",
+        strike=flood_with_poison,
+        hold_s=2.0,
     ),
 )

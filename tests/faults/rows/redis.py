@@ -11,6 +11,8 @@ from tests.faults.rig import Rig
 from tests.faults.rows.fault import LOG, Fault, cut_off, frozen, killed
 
 FILLED_BYTES = 200_000
+BALLAST_KEY, BALLAST_TRIPS = "ballast", 200
+BALLAST = "for i = 1, 10000 do redis.call('RPUSH', KEYS[1], i) end"  # 2 million commands in all
 MAX_BYTES = 1024**3  # as compose/redis/redis.conf has it
 
 
@@ -47,6 +49,19 @@ def fill(rig: Rig, hold_s: float, random: Random) -> None:
             time.sleep(hold_s)
         finally:
             redis.config_set("maxmemory", MAX_BYTES)
+
+
+def load_slowly(rig: Rig, hold_s: float, random: Random) -> None:
+    """Killed with so much in its AOF that it answers LOADING for seconds."""
+    with rig.servers.redis() as redis:
+        for _ in range(BALLAST_TRIPS):
+            redis.eval(BALLAST, 1, BALLAST_KEY)
+    rig.servers.kill("redis")
+    rig.servers.start("redis")
+    with rig.servers.redis() as redis:
+        redis.delete(BALLAST_KEY)
+        redis.bgrewriteaof()
+    time.sleep(hold_s / 2)
 
 
 def demote(rig: Rig, hold_s: float, random: Random) -> None:
@@ -105,6 +120,12 @@ FAULTS = (
         name="redis-slow",
         about="Redis: 100 ms later in each direction",
         strike=cut_off("redis", mode=Mode.DELAY, amount=0.1),
+        forgets=True,
+    ),
+    Fault(
+        name="redis-loading",
+        about="Redis: SIGKILL; it reads a long AOF before it answers",
+        strike=load_slowly,
         forgets=True,
     ),
     Fault(
