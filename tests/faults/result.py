@@ -108,7 +108,7 @@ def _percentile(values: Sequence[float], share: float) -> float:
 
 HEAD = (
     f"{'fault':<28}{'seed':>7}{'operations':>11}{'log':>6}{'cache':>6}{'store':>6}{'refused':>8}"
-    f"{'lost':>5}{'doubled':>8}{'altered':>8}{'resurr.':>8}{'other':>6}{'two ids':>8}"
+    f"{'lost':>5}{'doubled':>8}{'altered':>8}{'resurr.':>8}{'unseen':>7}{'other':>6}{'two ids':>8}"
     f"{'p99 ms':>8}{'worst ms':>9}{'drain s':>8}"
 )
 
@@ -121,12 +121,13 @@ def table(results: Iterable[Result]) -> Iterator[str]:
             result.count(Kind.DOUBLED),
             result.count(Kind.ALTERED),
             result.count(Kind.RESURRECTED, Kind.UNDELETED),
+            result.count(Kind.UNSEEN),
         )
         drain = "never" if result.drain_s is None else f"{result.drain_s:.1f}"
         yield (
             f"{result.fault:<28}{result.seed:>7}{result.operations:>11,}"
             + "".join(f"{result.acknowledged[each]:>6,}" for each in DURABILITIES)
-            + f"{result.refused:>8,}{main[0]:>5}{main[1]:>8}{main[2]:>8}{main[3]:>8}"
+            + f"{result.refused:>8,}{main[0]:>5}{main[1]:>8}{main[2]:>8}{main[3]:>8}{main[4]:>7}"
             + f"{len(result.violations) - sum(main):>6}{result.two_ids:>8}"
             + f"{result.p99_ms:>8,.0f}{result.worst_ms:>9,.0f}{drain:>8}"
         )

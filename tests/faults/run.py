@@ -15,8 +15,8 @@ from tests.faults.result import Result, judge
 from tests.faults.rig import Cast, Rig
 from tests.faults.rows import Fault, Unmet
 
-WARM_S = 1.5
-AFTER_S = 1.5
+WARM_S = 1.0
+AFTER_S = 1.0
 READ_LIMIT_S = 30.0
 READ_PAUSE_S = 0.5
 

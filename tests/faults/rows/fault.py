@@ -38,7 +38,7 @@ class Fault:
     name: str
     about: str
     strike: Strike
-    hold_s: float = 4.0
+    hold_s: float = 3.0
     accepts: frozenset[str] | None = None
     forgets: bool = False
 
@@ -64,6 +64,17 @@ def cut_off(*names: str, mode: Mode = Mode.BLACK_HOLE, amount: float = 0.0) -> S
     def strike(rig: Rig, hold_s: float, random: Random) -> None:
         for name in names:
             rig.proxies.turn(name, mode, amount)
+        time.sleep(hold_s)
+
+    return strike
+
+
+def away_at_start(*names: str) -> Strike:
+    """The web is started anew while they are gone."""
+
+    def strike(rig: Rig, hold_s: float, random: Random) -> None:
+        rig.servers.kill(*names)
+        rig.restart("web")
         time.sleep(hold_s)
 
     return strike

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from random import Random
-
 from tests.faults.proxy import Mode
-from tests.faults.rig import Rig
-from tests.faults.rows.fault import CACHE, Fault, cut_off, frozen, killed
-
-
-def away_at_start(rig: Rig, hold_s: float, random: Random) -> None:
-    rig.servers.kill("kafka")
-    rig.restart("web")
-    time.sleep(hold_s)
-
+from tests.faults.rows.fault import CACHE, Fault, away_at_start, cut_off, frozen, killed
 
 FAULTS = (
     Fault(name="kafka-killed", about="Kafka: SIGKILL", strike=killed("kafka"), accepts=CACHE),
@@ -56,6 +45,6 @@ FAULTS = (
     Fault(
         name="kafka-away-at-start",
         about="Kafka: away while the web starts",
-        strike=away_at_start,
+        strike=away_at_start("kafka"),
     ),
 )

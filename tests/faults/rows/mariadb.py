@@ -12,7 +12,7 @@ from MySQLdb.connections import Connection
 
 from tests.faults.proxy import Mode
 from tests.faults.rig import Rig
-from tests.faults.rows.fault import LOG, Fault, cut_off, frozen, killed
+from tests.faults.rows.fault import LOG, Fault, away_at_start, cut_off, frozen, killed
 
 FEWEST_CONNECTIONS = 10  # less is refused
 MOST_CONNECTIONS = 200  # as compose/mysql/im.cnf has it
@@ -148,5 +148,10 @@ FAULTS = (
         about="MariaDB: another writer locks conversations in the wrong order",
         strike=deadlock,
         accepts=LOG,
+    ),
+    Fault(
+        name="mariadb-away-at-start",
+        about="MariaDB: away while the web starts",
+        strike=away_at_start("mariadb"),
     ),
 )

@@ -8,7 +8,7 @@ from random import Random
 
 from tests.faults.proxy import Mode
 from tests.faults.rig import Rig
-from tests.faults.rows.fault import LOG, Fault, cut_off, frozen, killed
+from tests.faults.rows.fault import LOG, Fault, away_at_start, cut_off, frozen, killed
 
 FILLED_BYTES = 200_000
 BALLAST_KEY, BALLAST_TRIPS = "ballast", 200
@@ -158,6 +158,12 @@ FAULTS = (
         about="Redis: a replica, which refuses writes",
         strike=demote,
         accepts=LOG,
+        forgets=True,
+    ),
+    Fault(
+        name="redis-away-at-start",
+        about="Redis: away while the web starts",
+        strike=away_at_start("redis"),
         forgets=True,
     ),
 )
