@@ -17,6 +17,9 @@ PENDING = "msg:pending"
 ATTEMPTS = "msg:pending:attempts"
 """Hash: how often compensation has tried to persist a pending id. Lives with the pending mark."""
 
+PENDING_BYTES = "msg:pending:bytes"
+"""String: how many bytes the details of pending ids take. Goes when nothing is pending."""
+
 CHANGES = "msg:changes"
 """Channel: what has changed about people, a list of `messaging.changes` in JSON. Not kept."""
 
