@@ -17,12 +17,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from messaging.cache import ChangeListener, RedisMessageCache, publish
+from messaging.audit.check import Parts
+from messaging.cache import ChangeListener, RedisCacheInspector, RedisMessageCache, publish
 from messaging.changes import Change, Notice
 from messaging.conf import Settings, settings
 from messaging.directory import DatabaseDirectory
 from messaging.errors import IdsUnavailable, TemporarilyUnavailable
-from messaging.eventlog import open_log, open_reader
+from messaging.eventlog import open_inspector, open_log, open_reader
 from messaging.ids import SnowflakeIdGenerator, wall_clock_ms
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.compensation import Compensator
@@ -30,7 +31,7 @@ from messaging.pipeline.consumer import Consumer
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.rates import SenderRates
 from messaging.service.backends import Backends
-from messaging.store import DatabaseStore
+from messaging.store import DatabaseInspector, DatabaseStore
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -189,6 +190,36 @@ async def close_consumer(consumer: Consumer) -> None:
         await consumer.log.close()
         await consumer.cache.close()
         await consumer.store.close()
+
+
+def open_audit_parts() -> Parts:
+    """What an audit works with on the running loop; `close_audit_parts` ends it."""
+    current = settings()
+    cache, store = RedisMessageCache(current), DatabaseStore(current)
+    return Parts(
+        cache=cache,
+        store=store,
+        cached=RedisCacheInspector(current),
+        stored=DatabaseInspector(current),
+        log=open_inspector(current.event_log_url, current),
+        compensator=Compensator(
+            cache=cache,
+            log=open_log(current.event_log_url, current),
+            store=store,
+            settings=current,
+            clock_ms=wall_clock_ms,
+        ),
+    )
+
+
+async def close_audit_parts(parts: Parts) -> None:
+    async with asyncio.timeout(CLOSE_TIMEOUT_S):
+        await parts.log.close()
+        await parts.stored.close()
+        await parts.cached.close()
+        await parts.compensator.log.close()
+        await parts.store.close()
+        await parts.cache.close()
 
 
 def reset() -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from messaging import ports, wiring
 from messaging.errors import TemporarilyUnavailable
 from messaging.management import dead_letter_view as view
+from messaging.management.moments import moment
 from messaging.models import DeadLetter
 from messaging.ports import DeadLetterState
 from messaging.service import dead_letters
@@ -38,7 +36,6 @@ another letter. Replaying twice stores a message once. A discarded letter is kep
 replayed later. Each ends with 0 when all of it was done, and 1 otherwise.
 """
 AT_ONCE = 100
-SPANS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 EVERY = "all"
 
 Decision = Callable[[Backends, Sequence[ports.DeadLetter]], Awaitable[Sequence[ports.DeadLetter]]]
@@ -157,20 +154,10 @@ def _add_filters(parser: ArgumentParser) -> None:
     parser.add_argument("--reason", help="only those with this reason: bad_data, unreadable …")
     parser.add_argument(
         "--since",
-        type=_since,
+        type=moment,
         metavar="WHEN",
         help="only those kept since then: 30m, 2h, 7d, or 2026-11-26T08:00 (UTC)",
     )
-
-
-def _since(text: str) -> datetime:
-    if span := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
-        return timezone.now() - timedelta(**{SPANS[span[2]]: int(span[1])})
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{text}: 30m, 2h, 7d, or 2026-11-26T08:00") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _filtered(rows: QuerySet[DeadLetter], options: dict[str, Any]) -> QuerySet[DeadLetter]:
