@@ -10,6 +10,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from messaging import ports
 from messaging.conf import MAX_CONTENT_CODE_POINTS, MAX_URL_CHARACTERS
 from messaging.events import ChatType, MsgType, PersistStatus, Status
 from messaging.fields import AsciiText, BoundedText, ExactText
@@ -176,6 +177,20 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"dead letter {self.topic}/{self.partition}/{self.offset}"
+
+    def as_letter(self) -> ports.DeadLetter:
+        """The letter that this row keeps, as the use cases take it."""
+        return ports.DeadLetter(
+            topic=self.topic,
+            partition=self.partition,
+            offset=self.offset,
+            key=bytes(self.key),
+            value=bytes(self.value),
+            reason=self.reason,
+            error=self.error,
+            attempts=self.attempts,
+            message_id=self.message_id,
+        )
 
 
 class ChatGroup(models.Model):

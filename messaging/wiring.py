@@ -17,8 +17,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from messaging.audit.check import Parts
 from messaging.breakers import Breaker, State
-from messaging.cache import ChangeListener, RedisMessageCache, publish
+from messaging.cache import ChangeListener, RedisCacheInspector, RedisMessageCache, publish
 from messaging.changes import Change, Notice
 from messaging.conf import Settings, settings
 from messaging.directory import DatabaseDirectory
@@ -28,7 +29,7 @@ from messaging.errors import (
     StoreUnavailable,
     TemporarilyUnavailable,
 )
-from messaging.eventlog import open_log, open_reader
+from messaging.eventlog import open_inspector, open_log, open_reader
 from messaging.ids import SnowflakeIdGenerator, wall_clock_ms
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.arrears import Arrears
@@ -39,7 +40,7 @@ from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.ports import MessageCache
 from messaging.rates import SenderRates
 from messaging.service.backends import Backends
-from messaging.store import DatabaseStore
+from messaging.store import DatabaseInspector, DatabaseStore
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -232,6 +233,36 @@ async def close_consumer(consumer: Consumer) -> None:
         await consumer.log.close()
         await consumer.cache.close()
         await consumer.store.close()
+
+
+def open_audit_parts() -> Parts:
+    """What an audit works with on the running loop; `close_audit_parts` ends it."""
+    current = settings()
+    cache, store = RedisMessageCache(current), DatabaseStore(current)
+    return Parts(
+        cache=cache,
+        store=store,
+        cached=RedisCacheInspector(current),
+        stored=DatabaseInspector(current),
+        log=open_inspector(current.event_log_url, current),
+        compensator=Compensator(
+            cache=cache,
+            log=open_log(current.event_log_url, current),
+            store=store,
+            settings=current,
+            clock_ms=wall_clock_ms,
+        ),
+    )
+
+
+async def close_audit_parts(parts: Parts) -> None:
+    async with asyncio.timeout(CLOSE_TIMEOUT_S):
+        await parts.log.close()
+        await parts.stored.close()
+        await parts.cached.close()
+        await parts.compensator.log.close()
+        await parts.store.close()
+        await parts.cache.close()
 
 
 def reset() -> None:

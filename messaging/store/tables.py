@@ -104,7 +104,7 @@ class Tables:
         for part in chunks(sorted(growth)):
             rows = [(conversation_id, *growth[conversation_id]) for conversation_id in part]
             self._insert("conversation", columns, rows, suffix)
-            query = f"SELECT id, last_seq FROM conversation WHERE id IN {_list(part)}"
+            query = f"SELECT id, last_seq FROM conversation WHERE id IN {listed(part)}"
             last_seqs.update(self._read(query, part))
         return last_seqs
 
@@ -149,7 +149,7 @@ class Tables:
         for part in chunks(sorted(message_ids)):
             query = (
                 "SELECT message_id FROM message_delete"
-                f" WHERE user_id = %s AND message_id IN {_list(part)}"
+                f" WHERE user_id = %s AND message_id IN {listed(part)}"
             )
             found.update(row[0] for row in self._read(query, [user_id, *part]))
         return found
@@ -174,7 +174,7 @@ class Tables:
 
     def delete_arrears(self, note_ids: Sequence[int]) -> None:
         for part in chunks(sorted(note_ids)):
-            self._execute(f"DELETE FROM cache_arrear WHERE id IN {_list(part)}", part)
+            self._execute(f"DELETE FROM cache_arrear WHERE id IN {listed(part)}", part)
 
     # leases
 
@@ -240,7 +240,7 @@ def chunks(
         yield part
 
 
-def _list(items: Sequence[object]) -> str:
+def listed(items: Sequence[object]) -> str:
     return f"({', '.join(['%s'] * len(items))})"
 
 
