@@ -133,7 +133,11 @@ class Handler:
             except BackendError as error:
                 logger.warning(
                     "holding the batch",
-                    extra={"action": "consumer.holding", "error": type(error).__name__},
+                    extra={
+                        "action": "consumer.holding",
+                        "error": type(error).__name__,
+                        "reason": str(error),
+                    },
                 )
             if await pause(pause_s, until=self.stop):
                 raise Stopped
