@@ -43,6 +43,10 @@ class Pipeline:
     admin: KafkaAdminClient
     consumers: list[Consumer] = field(default_factory=list)
 
+    def make_topics(self) -> None:
+        topics = [self.topic, settings().dead_letter_topic]
+        create_kafka_topics(self.servers, topics=topics, partitions=PARTITIONS)
+
     def consumer(self, *, session_s: float = 6.0) -> Consumer:
         """One more member of the group, with ports of its own as the process has them."""
         consumer = wiring.open_consumer()
@@ -148,7 +152,6 @@ async def pipeline(url: str, current: Settings, **changes: object) -> AsyncItera
         "log_timeout_s": 2.0,
     }
     current.IM = replace(current.IM, **(ours | changes))
-    create_kafka_topics(servers, topics=[topic, f"{topic}-dead"], partitions=PARTITIONS)
     opened = Pipeline(
         servers,
         topic,
@@ -157,6 +160,7 @@ async def pipeline(url: str, current: Settings, **changes: object) -> AsyncItera
         store=DatabaseStore(settings()),
         admin=KafkaAdminClient(bootstrap_servers=servers),
     )
+    opened.make_topics()
     try:
         yield opened
     finally:

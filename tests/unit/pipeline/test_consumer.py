@@ -143,6 +143,22 @@ async def test_dead_letters_wait_for_their_topic_before_the_commit(service: Serv
     assert committed(service) == 1
 
 
+async def test_a_dead_letter_that_its_topic_has_no_room_for_is_whole_in_the_store_alone(
+    service: Service,
+) -> None:
+    poison = b"x" * (service.broker.max_record_bytes - 3)  # with its key, as large as may be
+    await append(service, poison)
+    service.broker.max_record_bytes -= 200  # the memory log does not count headers
+    await service.consumer.step()
+    assert [letter.value for letter in service.store.dead_letters] == [poison]
+    topic = service.settings.dead_letter_topic
+    kept = [
+        r for (name, _), found in service.broker.records.items() for r in found if name == topic
+    ]
+    assert [(r.value, dict(r.headers)["source-offset"]) for r in kept] == [(b"", b"0")]
+    assert committed(service) == 1
+
+
 async def test_too_many_dead_letters_in_a_row_stop_it_before_they_are_set_aside(
     service: Service,
 ) -> None:
