@@ -28,7 +28,8 @@ class CuttingProxy:
 
     def __init__(self, url: str) -> None:
         there = urlsplit(url)
-        self._there = (there.hostname or "", there.port or 0)
+        self.leads_to = there.port or 0
+        self._there = (there.hostname or "", self.leads_to)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.url = f"{there.scheme}://127.0.0.1:{self.port}{there.path}"

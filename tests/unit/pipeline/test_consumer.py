@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
 from messaging.events import PersistStatus, encode_event
 from messaging.pipeline.consumer import TooManyDeadLetters
-from messaging.ports import OutgoingRecord
+from messaging.ports import OutgoingRecord, Record
 from messaging.requests import Ack
 from tests.unit.memory import ALICE, NOW_MS, Service, message
 
@@ -89,6 +90,25 @@ async def test_while_the_cache_is_away_it_stores_on_and_commits_later(service: S
     await service.consume()
     assert committed(service) == 3
     assert await service.cache.pending_count() == 0
+
+
+async def test_what_the_log_did_not_let_it_commit_is_committed_though_nothing_follows(
+    service: Service,
+) -> None:
+    await append(service, encode_event(message()))
+    commit = service.consumer.reader.commit
+
+    async def broken_off(last: Mapping[int, Record]) -> None:
+        service.broker.down = True
+        await commit(last)
+
+    service.consumer.reader.commit = broken_off  # type: ignore[method-assign]
+    await service.consumer.step()
+    service.broker.down = False
+    service.consumer.reader.commit = commit  # type: ignore[method-assign]
+    assert committed(service) == 0
+    assert await service.consumer.step() == 1
+    assert committed(service) == 1
 
 
 async def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_stored(
