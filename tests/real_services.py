@@ -159,6 +159,21 @@ class KafkaServer:
     def kill(self) -> None:
         self.stop(signal.SIGKILL)
 
+    def spoil(self, topic: str, partition: int, offset: int) -> None:
+        """Turn one bit of the batch that begins here on the disk, as a bad disk would.
+
+        Stops and starts the broker.
+        """
+        self.stop()
+        segment = self.data / f"{topic}-{partition}" / f"{0:020}.log"
+        content = bytearray(segment.read_bytes())
+        start = 0
+        while int.from_bytes(content[start : start + 8]) != offset:
+            start += 12 + int.from_bytes(content[start + 8 : start + 12])
+        content[start + 12 + int.from_bytes(content[start + 8 : start + 12]) - 2] ^= 1
+        segment.write_bytes(content)
+        self.start()
+
     def freeze(self) -> None:
         """From here on it holds its connections and does not answer."""
         self.signal(signal.SIGSTOP)

@@ -42,6 +42,7 @@ class Pipeline:
     store: MessageStore
     admin: KafkaAdminClient
     consumers: list[Consumer] = field(default_factory=list)
+    at_work: set[asyncio.Task[None]] = field(default_factory=set)
 
     def make_topics(self) -> None:
         topics = [self.topic, settings().dead_letter_topic]
@@ -59,6 +60,18 @@ class Pipeline:
         )
         self.consumers.append(consumer)
         return consumer
+
+    @contextlib.asynccontextmanager
+    async def running(self, consumer: Consumer) -> AsyncIterator[None]:
+        """The consumer at work, until it is told to stop at the end; raises what it raises."""
+        work = asyncio.create_task(consumer.run())
+        self.at_work.add(work)
+        try:
+            yield
+        finally:
+            consumer.stop.set()
+            await asyncio.wait_for(work, 20)
+            self.at_work.remove(work)
 
     async def accept(self, messages: Sequence[Message]) -> None:
         """As a send leaves them: pending in Redis, confirmed by the log."""
@@ -79,6 +92,7 @@ class Pipeline:
         """Nothing is pending, and everything in the topic is committed."""
         deadline = time.monotonic() + within_s
         while (pending := await self.cache.pending_count()) or await self.lag():
+            assert not all(work.done() for work in self.at_work), "the consumers have ended"
             left = f"{pending} pending, {await self.lag()} not committed"
             assert time.monotonic() < deadline, left
             await asyncio.sleep(0.05)
@@ -165,14 +179,3 @@ async def pipeline(url: str, current: Settings, **changes: object) -> AsyncItera
         yield opened
     finally:
         await opened.close()
-
-
-@contextlib.asynccontextmanager
-async def running(consumer: Consumer) -> AsyncIterator[asyncio.Task[None]]:
-    """The consumer at work, until it is told to stop at the end; what it raises is raised then."""
-    work = asyncio.create_task(consumer.run())
-    try:
-        yield work
-    finally:
-        consumer.stop.set()
-        await asyncio.wait_for(work, 20)

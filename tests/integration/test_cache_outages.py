@@ -23,9 +23,8 @@ from messaging.events import Message, PersistStatus
 from messaging.models import DeadLetter
 from messaging.service.delete import delete
 from messaging.service.recall import recall
-from tests.integration.pipeline import Pipeline, pipeline, running
-from tests.integration.scene import Scene
-from tests.integration.scene import running as running_scene
+from tests.integration.pipeline import Pipeline, pipeline
+from tests.integration.scene import Scene, running
 from tests.messages import make_message
 from tests.real_services import connected, free_port, running_redis
 
@@ -140,7 +139,7 @@ async def scene(
     pipe: Pipeline, pairs: Iterator[tuple[int, int]], forget: Callable[[], None]
 ) -> AsyncIterator[Scene]:
     """The use cases on the same parts."""
-    async with running_scene(pairs, forget) as scene:
+    async with running(pairs, forget) as scene:
         yield scene
 
 
@@ -173,7 +172,7 @@ async def test_while_it_is_away_messages_are_stored_and_not_committed(
     pipe: Pipeline, server: RedisServer, trouble: Trouble
 ) -> None:
     sent = messages(range(300))
-    async with running(pipe.consumer()):
+    async with pipe.running(pipe.consumer()):
         await pipe.accept(sent[:150])
         await pipe.await_drained()
         await pipe.cache.accept(sent[150:], None)
@@ -201,7 +200,7 @@ async def test_when_it_is_out_of_memory_pending_messages_are_stored_and_make_roo
         try:
             with pytest.raises(redis.exceptions.OutOfMemoryError):
                 client.set("more", "x")
-            async with running(pipe.consumer()):
+            async with pipe.running(pipe.consumer()):
                 await pipe.await_drained()
         finally:
             client.config_set("maxmemory", "0")
@@ -214,7 +213,7 @@ async def test_what_it_loses_in_mid_run_is_made_up_for(
     pipe: Pipeline, server: RedisServer, lost: str
 ) -> None:
     sent: list[Message] = []
-    async with running(pipe.consumer()):
+    async with pipe.running(pipe.consumer()):
         for first in range(0, 1_000, 50):
             more = messages(range(first, first + 50))
             await pipe.accept(more)
@@ -233,7 +232,7 @@ async def test_wiped_with_messages_pending_it_shows_nothing_again_that_was_taken
 ) -> None:
     alice, bob = next(scene.pairs)
     consumer = pipe.consumer()
-    async with running(consumer):
+    async with pipe.running(consumer):
         stored = [await scene.sent(alice, bob, f"{n}", client_msg_id=f"k{n}") for n in range(10)]
         await recall(scene.backends, stored[2], user_id=alice)
         await delete(scene.backends, stored[3], user_id=bob)
@@ -256,7 +255,7 @@ async def test_wiped_with_messages_pending_it_shows_nothing_again_that_was_taken
     again = await scene.sent(alice, bob, "0", client_msg_id="k0")  # nobody knows that it is one
     late = await scene.sent(alice, bob, "late")
     assert lease is not None and late >> 12 & 1023 == lease.node
-    async with running(pipe.consumer()):
+    async with pipe.running(pipe.consumer()):
         await pipe.await_drained()
     sent = [*stored, *pending, late]
     for _ in range(2):
@@ -265,6 +264,6 @@ async def test_wiped_with_messages_pending_it_shows_nothing_again_that_was_taken
             client.flushall()
     assert again not in sent
     assert await scene.sent(alice, bob, "0", client_msg_id="k0") != late
-    async with running(pipe.consumer()):
+    async with pipe.running(pipe.consumer()):
         await pipe.await_drained()
     await check(sent, [stored[3], pending[3]], [stored[2], stored[4], pending[2]])

@@ -21,7 +21,7 @@ from messaging.events import Message, encode_event
 from messaging.models import DeadLetter
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
 from messaging.ports import ApplyResult
-from tests.integration.pipeline import PARTITIONS, Pipeline, pipeline, running
+from tests.integration.pipeline import PARTITIONS, Pipeline, pipeline
 from tests.messages import make_message
 from tests.real_services import connected
 
@@ -83,7 +83,7 @@ class TestPoison:
         poison = list((UNREADABLE | REFUSED).values())
         sent = messages(range(len(poison) * 20))
         consumer = pipe.consumer()
-        async with running(consumer):
+        async with pipe.running(consumer):
             await pipe.accept(sent[:20])
             await pipe.await_drained()
             for number, value in enumerate(poison[1:], start=1):
@@ -110,7 +110,7 @@ class TestPoison:
     async def test_waits_for_the_topic_of_dead_letters(self, pipe: Pipeline) -> None:
         sent = messages(range(40))
         consumer = pipe.consumer()
-        async with running(consumer):
+        async with pipe.running(consumer):
             await pipe.accept(sent[:20])
             await pipe.await_drained()
             pipe.admin.delete_topics([f"{pipe.topic}-dead"])
@@ -138,11 +138,11 @@ class TestPartitionsThatMove:
 
         loading = asyncio.create_task(load())
         first, second, third = (pipe.consumer() for _ in range(3))
-        async with running(first):
+        async with pipe.running(first):
             await asyncio.sleep(0.5)
-            async with running(second):
+            async with pipe.running(second):
                 await asyncio.sleep(0.7)
-            async with running(third):
+            async with pipe.running(third):
                 await asyncio.sleep(0.7)
                 first.stop.set()
                 await loading
@@ -175,7 +175,7 @@ class TestPartitionsThatMove:
         step = asyncio.create_task(first_step(zombie))
         await silent.wait()
         successor = pipe.consumer()
-        async with running(successor):
+        async with pipe.running(successor):
             await pipe.append(recalled)
             await pipe.await_drained()
             committed = pipe.committed()
@@ -196,13 +196,13 @@ class TestRepeats:
         await pipe.append_values(("1_2", b"poison"), ("1_2", REFUSED["a long hash"]))
         await pipe.append(*recalled)
         repeats = [make_message(n + 500, to_id=2 + n % 7, client_msg_id=f"k{n}") for n in range(20)]
-        async with running(pipe.consumer()):
+        async with pipe.running(pipe.consumer()):
             await pipe.append(*(r for r in repeats))
             await pipe.await_drained()
         before = (await everything_stored(pipe), cached(redis_url))
         await asyncio.to_thread(reset_offsets, pipe)
         assert await pipe.lag() > 300
-        async with running(pipe.consumer()):
+        async with pipe.running(pipe.consumer()):
             await pipe.await_drained()
         assert (await everything_stored(pipe), cached(redis_url)) == before
 
@@ -216,7 +216,7 @@ class TestRepeats:
         events = [*sent, *(m for m in final if m.is_recalled)] * 3
         shuffle.shuffle(events)
         await pipe.cache.accept(sent, None)
-        async with running(pipe.consumer()), running(pipe.consumer()):
+        async with pipe.running(pipe.consumer()), pipe.running(pipe.consumer()):
             for first in range(0, len(events), 50):
                 part = events[first : first + 50]
                 await pipe.append_values(*((str(shuffle.random()), encode_event(m)) for m in part))

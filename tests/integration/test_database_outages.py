@@ -23,7 +23,7 @@ from pytest_django import DjangoDbBlocker, Settings
 from messaging.events import Message
 from messaging.pipeline.consumer import Consumer
 from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
-from tests.integration.pipeline import MAX_POLL_INTERVAL_S, Pipeline, pipeline, running
+from tests.integration.pipeline import MAX_POLL_INTERVAL_S, Pipeline, pipeline
 from tests.mariadb_server import MariadbServer
 from tests.messages import make_message
 from tests.real_services import connected
@@ -152,7 +152,7 @@ async def test_is_waited_out(
         pytest.skip("no file system may be mounted here")
     sent = messages(range(600))
     consumer = pipe.consumer()
-    async with running(consumer):
+    async with pipe.running(consumer):
         await pipe.accept(sent[:50])
         await pipe.await_drained()
         watch = Watch(pipe, consumer)
@@ -184,7 +184,7 @@ async def test_killed_in_mid_batch_is_stored_once(
     """The outcome is unknown: with a lost COMMIT it is nothing, with its answer lost everything."""
     sent = messages(range(300))
     consumer = pipe.consumer()
-    async with running(consumer):
+    async with pipe.running(consumer):
         await pipe.accept(sent[:50])
         await pipe.await_drained()
         watch = Watch(pipe, consumer)
@@ -204,7 +204,7 @@ async def test_an_unknown_outcome_again_and_again_is_stored_once(
 ) -> None:
     sent = messages(range(300))
     consumer = pipe.consumer()
-    async with running(consumer):
+    async with pipe.running(consumer):
         await pipe.accept(sent[:50])
         await pipe.await_drained()
         watch = Watch(pipe, consumer)
@@ -223,7 +223,7 @@ async def test_deadlocks_are_tried_again(
 ) -> None:
     sent = messages(range(50))
     consumer = pipe.consumer()
-    async with running(consumer):
+    async with pipe.running(consumer):
         await pipe.accept(sent)
         await pipe.await_drained()
         watch = Watch(pipe, consumer)
@@ -274,7 +274,7 @@ async def test_a_recall_waits_for_the_row_that_it_takes_back(
     sent = messages(range(20))
     recalled = sent[3].recalled(sent[3].send_time + 1)
     consumer = pipe.consumer()
-    async with running(consumer):
+    async with pipe.running(consumer):
         await pipe.accept(sent[:10])
         await pipe.await_drained()
         watch = Watch(pipe, consumer)
@@ -297,7 +297,7 @@ async def test_a_slow_server_is_kept_up_with(
     settings.IM = replace(settings.IM, consumer_batch=2_000)
     sent = messages(range(4_000))
     consumer = pipe.consumer()
-    async with running(consumer):
+    async with pipe.running(consumer):
         await pipe.accept(sent[:50])
         await pipe.await_drained()
         watch = Watch(pipe, consumer)

@@ -20,7 +20,7 @@ from messaging.events import Message, encode_event
 from messaging.models import DeadLetter
 from messaging.ports import OutgoingRecord, Position
 from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
-from tests.integration.pipeline import Pipeline, pipeline, running
+from tests.integration.pipeline import Pipeline, pipeline
 from tests.messages import make_message
 from tests.real_services import KafkaServer, connected, free_port
 
@@ -91,7 +91,7 @@ class TestTheConsumer:
                 marked.set()
                 begin_outage(server, way, how)
 
-        async with running(consumer):
+        async with pipe.running(consumer):
             await pipe.accept(sent[:10])
             await pipe.await_drained()
             consumer.cache.mark_stored = last_step  # type: ignore[method-assign]
@@ -102,6 +102,21 @@ class TestTheConsumer:
             await pipe.await_drained()
         await pipe.check_stored(sent)
         assert await dead_letters() == 0
+
+    async def test_steps_over_a_whole_batch_that_the_disk_has_spoilt(
+        self, pipe: Pipeline, server: KafkaServer
+    ) -> None:
+        """It is no deploy that went wrong, however many records are in it."""
+        lost = [make_message(n) for n in range(3 * BUDGET)]
+        sent = [make_message(n) for n in range(100, 110)]
+        await pipe.append(*lost)
+        await pipe.accept(sent)
+        (partition,) = (p for p, end in pipe.ends(pipe.topic).items() if end)
+        await asyncio.to_thread(server.spoil, pipe.topic, partition, 0)
+        async with pipe.running(pipe.consumer()):
+            await pipe.await_drained()
+        await pipe.check_stored(sent)
+        assert await dead_letters() == len(lost)
 
 
 def begin_outage(server: KafkaServer, way: CuttingProxy, how: str) -> None:
@@ -150,7 +165,7 @@ class TestTheWriter:
     ) -> None:
         """Some seconds of 5,000 records a second, each a kilobyte."""
         await pipe.append(*messages(range(10)))
-        async with running(pipe.consumer()):
+        async with pipe.running(pipe.consumer()):
             await pipe.await_drained()
             process = psutil.Process()
             record = OutgoingRecord(b"1_2", encode_event(make_message(10, content="x" * 1_000)))
