@@ -10,6 +10,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from messaging import ports
 from messaging.conf import MAX_CONTENT_CODE_POINTS, MAX_URL_CHARACTERS
 from messaging.events import ChatType, MsgType, PersistStatus, Status
 from messaging.fields import AsciiText, BoundedText, ExactText
@@ -127,6 +128,20 @@ class MessageDelete(models.Model):
         return f"message {self.message_id} deleted by user {self.user_id}"
 
 
+class CacheArrear(models.Model):
+    """A row, or with a user that user's delete of it, that Redis is to be told of at its return."""
+
+    message_id = models.BigIntegerField("message")
+    user_id = models.BigIntegerField("user", null=True)
+
+    class Meta:
+        db_table = "cache_arrear"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"arrear of message {self.message_id}"
+
+
 class DeadLetter(models.Model):
     """A record of the log that could not be persisted, kept until a person decides."""
 
@@ -162,6 +177,20 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"dead letter {self.topic}/{self.partition}/{self.offset}"
+
+    def as_letter(self) -> ports.DeadLetter:
+        """The letter that this row keeps, as the use cases take it."""
+        return ports.DeadLetter(
+            topic=self.topic,
+            partition=self.partition,
+            offset=self.offset,
+            key=bytes(self.key),
+            value=bytes(self.value),
+            reason=self.reason,
+            error=self.error,
+            attempts=self.attempts,
+            message_id=self.message_id,
+        )
 
 
 class ChatGroup(models.Model):

@@ -5,7 +5,6 @@ Rows are read here; deciding is the use cases'. Nobody edits or deletes one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC
 from typing import Any
@@ -26,16 +25,12 @@ from messaging.admin.dead_letter_list import DeadLetterChangeList, StateFilter
 from messaging.admin.display import NOTHING, age, visible
 from messaging.admin.keyset import ReadOnlyAdmin
 from messaging.errors import TemporarilyUnavailable
-from messaging.events import ID_MAX
 from messaging.models import DeadLetter
 from messaging.ports import DeadLetterState
 from messaging.service import dead_letters
-from messaging.service.access import find_message
 from messaging.service.backends import Backends
 
 SHOWN_CHARACTERS = 4_000
-_MESSAGE_ID = re.compile(r'"messageId"\s*:\s*"?([0-9]{1,19})')
-
 
 Decision = Callable[[Backends, Sequence[ports.DeadLetter]], Awaitable[Sequence[ports.DeadLetter]]]
 
@@ -105,7 +100,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def _settle(
         self, request: HttpRequest, rows: list[DeadLetter], decide: Decision, word: str
     ) -> None:
-        letters = {_letter(row): row for row in rows}
+        letters = {row.as_letter(): row for row in rows}
         try:
             settled = wiring.run(lambda backends: decide(backends, list(letters)))
         except TemporarilyUnavailable:
@@ -172,8 +167,9 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         if not row.value:
             return "empty"
         text = _decode(row.value)
+        letter = row.as_letter()
         try:
-            recalled = any(_is_recalled(message_id) for message_id in _message_ids(row, text))
+            recalled = wiring.run(lambda backends: dead_letters.shows_recalled(backends, letter))
         except TemporarilyUnavailable:
             return _quiet("withheld: whether its message was recalled cannot be known now")
         if recalled:
@@ -183,33 +179,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         return format_html('<div class="im-raw">{}{}</div>', visible(text[:SHOWN_CHARACTERS]), rest)
 
 
-def _letter(row: DeadLetter) -> ports.DeadLetter:
-    return ports.DeadLetter(
-        topic=row.topic,
-        partition=row.partition,
-        offset=row.offset,
-        key=bytes(row.key),
-        value=bytes(row.value),
-        reason=row.reason,
-        error=row.error,
-        attempts=row.attempts,
-        message_id=row.message_id,
-    )
-
-
 def _decode(data: bytes | memoryview) -> str:
     return bytes(data).decode(errors="backslashreplace")
-
-
-def _message_ids(row: DeadLetter, text: str) -> set[int]:
-    """The messages that this record may show something of; it need not be readable as one."""
-    named = {int(digits) for digits in _MESSAGE_ID.findall(text)}
-    return {number for number in named | {row.message_id or 0} if 0 < number <= ID_MAX}
-
-
-def _is_recalled(message_id: int) -> bool:
-    message = wiring.run(lambda backends: find_message(backends, message_id))
-    return message is not None and message.is_recalled
 
 
 def _quiet(text: str) -> SafeString:

@@ -11,11 +11,11 @@ from messaging.bench import load_run, noop_server, people, processes
 from messaging.bench.ledger import Ledger
 from messaging.bench.load_run import Plan, Result
 from messaging.bench.measurement import Measurement, Run
-from messaging.bench.progress import Progress
 from messaging.bench.receipts import MAX_LAPS
 from messaging.bench.traffic import Person, Site
 from messaging.bench.watch import Seen, Watch
 from messaging.conf import settings
+from messaging.progress import Progress
 
 
 class Refused(Exception):

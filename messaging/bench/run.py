@@ -22,10 +22,10 @@ from messaging.bench.bench import Bench, Options, Refused
 from messaging.bench.load_child import LoadFailed
 from messaging.bench.measurement import Run
 from messaging.bench.noop_server import NoopFailed
-from messaging.bench.progress import Progress
 from messaging.bench.scenarios import SCENARIOS
 from messaging.conf import settings
 from messaging.ids import wall_clock_ms
+from messaging.progress import Progress
 
 PROBE_TIMEOUT_S = 10.0
 ADVICE = "Source the var/env of the instance first"

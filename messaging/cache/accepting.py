@@ -11,7 +11,7 @@ from messaging.conf import Settings
 from messaging.errors import LeaseLost
 from messaging.events import Message, encode_message
 from messaging.ids import WorkerLease
-from messaging.ports import Claim, RateLimited
+from messaging.ports import Claim, PendingFull, RateLimited, Verdict
 from messaging.rates import step_us
 
 ACCEPT = load("accept", uses=("state", "tail"))
@@ -27,6 +27,7 @@ class Accepting(RedisClient):
         self._worker_lease_ms = round(settings.worker_lease_s * 1000)
         self._step_us = step_us(settings.send_rate)
         self._burst = settings.send_burst
+        self._pending_bytes = settings.pending_bytes
 
     async def accept(
         self,
@@ -34,26 +35,28 @@ class Accepting(RedisClient):
         lease: WorkerLease | None,
         *,
         texts: Sequence[bytes] = (),
-    ) -> list[Claim | RateLimited | None]:
+        rated: bool = True,
+    ) -> list[Verdict]:
         if not messages:
             return []
         texts = texts or [encode_message(message) for message in messages]
-        names = [keys.PENDING]
+        names = [keys.PENDING, keys.PENDING_BYTES]
         owner = ""
+        step_us = self._step_us if rated else 0
         if lease is not None and lease.fenced:
             names.append(keys.worker(lease.node))
             owner = lease.owner
         tails, places = keys.tails((m.conversation_id for m in messages), after=len(names))
         names += tails
         senders: dict[int, int] = {}
-        if self._step_us:
+        if step_us:
             rates, senders = keys.rates((m.from_user_id for m in messages), after=len(names))
             names += rates
         details = len(names) + 1
         names += [keys.detail(m.id) for m in messages]
         claims = len(names) + 1
         arguments: list[str | bytes | int] = [owner, self._worker_lease_ms, len(messages)]
-        arguments += (details, claims, self._step_us, self._burst)
+        arguments += (details, claims, step_us, self._burst, self._pending_bytes)
         for message, text in zip(messages, texts, strict=True):
             claim = ""
             if message.client_msg_id is not None:
@@ -75,9 +78,9 @@ class Accepting(RedisClient):
         await self._run(DROP_LEASE, [keys.lease(name)], [owner])
 
 
-def _read_verdict(verdict: bytes | int) -> Claim | RateLimited:
-    """An earlier claim, or the microseconds to wait."""
+def _read_verdict(verdict: bytes | int) -> Claim | RateLimited | PendingFull:
+    """An earlier claim, or the microseconds to wait, or -1 for no room."""
     if isinstance(verdict, int):
-        return RateLimited(verdict / 1e6)
+        return PendingFull.FULL if verdict < 0 else RateLimited(verdict / 1e6)
     message_id, _, body_hash = verdict.decode().partition(":")
     return Claim(int(message_id), body_hash)

@@ -10,12 +10,18 @@ from collections.abc import Iterable
 
 PREFIX = "msg:"
 DETAIL = "msg:detail:"
+CANCEL = "msg:cancel:"
+DEDUPE = "msg:dedupe:"
+LOADED = "msg:conv:loaded:"
 
 PENDING = "msg:pending"
 """Sorted set: the ids that are not in the store yet, by send time (ms). Lives until persisted."""
 
 ATTEMPTS = "msg:pending:attempts"
 """Hash: how often compensation has tried to persist a pending id. Lives with the pending mark."""
+
+PENDING_BYTES = "msg:pending:bytes"
+"""String: how many bytes the details of pending ids take. Goes when nothing is pending."""
 
 CHANGES = "msg:changes"
 """Channel: what has changed about people, a list of `messaging.changes` in JSON. Not kept."""
@@ -52,12 +58,12 @@ def loaded(conversation_id: str) -> str:
     `empty`: the conversation has no message. `?{token}` while a reader fills the list, with
     `:{lowest}` behind it once listed messages were stored meanwhile.
     """
-    return f"msg:conv:loaded:{conversation_id}"
+    return f"{LOADED}{conversation_id}"
 
 
 def cancel(message_id: int) -> str:
     """String: the recall mark, a recall time (ms). Lives until the tombstone is stored."""
-    return f"msg:cancel:{message_id}"
+    return f"{CANCEL}{message_id}"
 
 
 def deleted(user_id: int) -> str:
@@ -72,7 +78,7 @@ def deletes_floor(user_id: int) -> str:
 
 def dedupe(user_id: int, client_msg_id: str) -> str:
     """String `{messageId}:{bodyHash}`: the send that a clientMsgId stands for. 24 hours."""
-    return f"msg:dedupe:{user_id}:{client_msg_id}"
+    return f"{DEDUPE}{user_id}:{client_msg_id}"
 
 
 def rate(user_id: int) -> str:

@@ -11,6 +11,7 @@ import difflib
 from django.core.exceptions import ImproperlyConfigured
 
 from messaging.conf import Settings
+from messaging.inspection import LogInspector
 from messaging.ports import EventLog, LogReader
 
 DEFAULT_KAFKA_PORT = 9092
@@ -57,6 +58,28 @@ def open_reader(url: str, settings: Settings) -> LogReader:
         group=settings.consumer_group,
         partitions=settings.partitions,
         timeout_s=settings.redis_timeout_s,
+    )
+
+
+def open_inspector(url: str, settings: Settings) -> LogInspector:
+    """Looks at the consumers' topic without being one of them. Connects to nothing yet."""
+    if _kind(url) == _KAFKA:
+        from messaging.eventlog.kafka_inspector import KafkaLogInspector
+
+        return KafkaLogInspector(
+            _servers(url),
+            topic=settings.topic,
+            group=settings.consumer_group,
+            partitions=settings.partitions,
+        )
+    from messaging.eventlog.redis_streams_inspector import RedisStreamsLogInspector
+
+    return RedisStreamsLogInspector(
+        url,
+        topic=settings.topic,
+        group=settings.consumer_group,
+        partitions=settings.partitions,
+        timeout_s=settings.log_timeout_s,
     )
 
 

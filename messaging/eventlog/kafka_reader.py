@@ -181,7 +181,7 @@ class KafkaLogReader:
         except UNREADABLE as exc:
             inbox.put([step_over(consumer, exc)])
         for records in batches.values():
-            inbox.put((record.offset, _record(record)) for record in records)
+            inbox.put((record.offset, record_of(record)) for record in records)
         if self._moved.is_set():
             # A partition that was given back and came again is still read on from where it was,
             # past records that were handed out and cannot be committed any more.
@@ -248,7 +248,7 @@ def _new_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-reader")
 
 
-def _record(record: Any) -> Record:
+def record_of(record: Any) -> Record:
     return Record(
         Position(record.topic, record.partition, str(record.offset)),
         record.key,

@@ -5,7 +5,8 @@ position is committed only when every record up to it is stored or set aside, an
 knows. The steps of neighbouring batches overlap, each step in the order of the batches.
 
 While the cache is away the consumer goes on storing without committing, and reads on from the
-committed position when the cache is back; replaying what is stored changes nothing.
+committed position when the cache is back; so it does after a commit that the log did not take.
+Replaying what is stored changes nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -28,7 +29,7 @@ from messaging.pipeline.handling import (
     TooManyDeadLetters,
     pause,
 )
-from messaging.ports import EventLog, LogReader, MessageCache, MessageStore, Record
+from messaging.ports import EventLog, LogReader, MessageCache, MessageStore
 
 __all__ = ["Consumer", "TooManyDeadLetters"]
 
@@ -55,9 +56,8 @@ class Consumer:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     _handler: Handler = field(init=False)
     _in_hand: deque[_InHand] = field(default_factory=deque, init=False)  # oldest first
-    _to_commit: dict[int, Record] = field(default_factory=dict, init=False)  # not confirmed
     _next_read_s: float = field(default=0.0, init=False)
-    _behind: bool = field(default=False, init=False)  # not committing: the cache does not know
+    _behind: bool = field(default=False, init=False)  # not committing until what is not is replayed
 
     def __post_init__(self) -> None:
         self._handler = Handler(self.log, self.cache, self.store, self.settings, self.stop)
@@ -118,27 +118,22 @@ class Consumer:
 
     async def _settle(self, *, leave: int) -> None:
         """Commit what is done, the oldest first, until no more than `leave` batches are in hand."""
-        if self._to_commit:
-            await self._commit({})
         while self._in_hand and (len(self._in_hand) > leave or self._in_hand[0].handling.done()):
             oldest = self._in_hand[0]
             cache_knows = await self._kept_alive(oldest.handling)
             self._in_hand.popleft()
             self._behind = self._behind or not cache_knows
             if not self._behind:
-                await self._commit(oldest.batch.last)
+                await self._commit(oldest.batch)
 
-    async def _commit(self, last: Mapping[int, Record]) -> None:
-        """Without an answer it is made again after the next poll, whatever that brings."""
-        self._to_commit |= last
+    async def _commit(self, batch: Batch) -> None:
         try:
-            await self.reader.commit(self._to_commit)
-        except LogUnavailable:
-            logger.warning("not committed", extra={"action": "consumer.not_committed"})
-            return
+            await self.reader.commit(batch.last)
         except CommitRefused:
             logger.warning("commit refused", extra={"action": "consumer.commit_refused"})
-        self._to_commit = {}
+        except LogUnavailable:
+            logger.warning("not committed", extra={"action": "consumer.log_unavailable"})
+            self._behind = True  # no later batch may follow that commits for this one
 
     async def _catch_up(self) -> None:
         """Once the cache answers again, read on from what is committed."""
@@ -148,7 +143,6 @@ class Consumer:
             return
         await self._settle(leave=0)
         await self.reader.rewind()
-        self._to_commit = {}
         self._behind = False
 
     async def _drop(self) -> None:

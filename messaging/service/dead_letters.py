@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Sequence
 
 from messaging.errors import StoreUnavailable, TemporarilyUnavailable
+from messaging.events import ID_MAX
 from messaging.ports import DeadLetter, DeadLetterState, OutgoingRecord
+from messaging.service.access import find_message
 from messaging.service.backends import Backends
 
 logger = logging.getLogger(__name__)
+
+_MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"?([0-9]{1,19})')
 
 
 async def replay(backends: Backends, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
@@ -40,6 +45,21 @@ async def discard(backends: Backends, letters: Sequence[DeadLetter]) -> Sequence
     """
     await _settle(backends, letters, DeadLetterState.DISCARDED)
     return letters
+
+
+async def shows_recalled(backends: Backends, letter: DeadLetter) -> bool:
+    """Whether what this record says was recalled, so that nobody may be shown it.
+
+    The record need not be readable as a message. Raises TemporarilyUnavailable when that cannot be
+    known now.
+    """
+    named = {letter.message_id or 0, *map(int, _MESSAGE_ID.findall(letter.value))}
+    for message_id in sorted(named):
+        if 0 < message_id <= ID_MAX:
+            message = await find_message(backends, message_id)
+            if message is not None and message.is_recalled:
+                return True
+    return False
 
 
 async def _settle(

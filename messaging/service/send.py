@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 import msgspec
 from msgspec.structs import replace
 
 from messaging.errors import (
-    BackendError,
     BadData,
     Blocked,
     CacheUnavailable,
@@ -20,15 +18,13 @@ from messaging.errors import (
     TooManyRequests,
     UserNotFound,
 )
-from messaging.events import ChatType, Message, PersistStatus, encode_event, hash_body
+from messaging.events import ChatType, Message, PersistStatus, hash_body
 from messaging.ids import conversation_id, time_of_id
 from messaging.pipeline.accept import Durability
-from messaging.ports import OutgoingRecord
+from messaging.ports import Arrear
 from messaging.requests import Ack, SendRequest
 from messaging.service.access import check_member
 from messaging.service.backends import Backends
-
-logger = logging.getLogger(__name__)
 
 FIRST_LOOK_S = 0.01
 LAST_LOOK_S = 0.2
@@ -55,7 +51,11 @@ async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> R
     await _check_target(backends, request, sender_id)
     message = _compose(backends, request, sender_id)
     if backends.settings.mode_of(request.chat_type) == "sync":
-        return await _send_sync(backends, message)
+        return await _send_sync(backends, request, message)
+    return await _send_async(backends, request, message)
+
+
+async def _send_async(backends: Backends, request: SendRequest, message: Message) -> Receipt:
     accepted = await backends.acceptor.accept(message, ack=request.ack)
     if accepted.repeats is not None:
         if accepted.repeats.body_hash != message.body_hash:
@@ -163,16 +163,20 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
     return receipt
 
 
-async def _send_sync(backends: Backends, message: Message) -> Receipt:
+async def _send_sync(backends: Backends, request: SendRequest, message: Message) -> Receipt:
     """Store before answering: the mode of group chat, and the baseline to measure against.
 
-    A sender's rate is this process's own count here.
+    A sender's rate is this process's own count here. When the store is away or too slow, the
+    message is accepted as in the other mode; that the store may have it after all does no harm.
     """
     if wait_s := backends.acceptor.rates.take(message.from_user_id):
         raise TooManyRequests(wait_s)
     try:
-        result = await backends.store.apply([message])
-    except (StoreUnavailable, BadData) as error:
+        async with asyncio.timeout(backends.settings.send_timeout_s / 2):
+            result = await backends.store.apply([message])
+    except (StoreUnavailable, TimeoutError):
+        return await _send_async(backends, request, message)
+    except BadData as error:
         raise SendFailed from error
     if result.conflicts:
         raise IdsUnavailable("this message id belongs to another message")
@@ -186,17 +190,13 @@ async def _send_sync(backends: Backends, message: Message) -> Receipt:
 
 
 async def _show(backends: Backends, row: Message) -> None:
-    """Bring a stored row into the cache; the log's consumer does it where the cache is away."""
+    """Bring a stored row into the cache, or see to it that it is brought once the cache is back."""
     try:
         await backends.cache.mark_stored([row])
         await backends.cache.add_details([row])
     except CacheUnavailable:
-        record = OutgoingRecord(key=row.conversation_id.encode(), value=encode_event(row))
-        (future,) = await backends.log.append(backends.settings.topic, [record])
         try:
-            await future
-        except BackendError:
-            logger.warning(
-                "a stored message is missing in the cache",
-                extra={"action": "send.not_shown", "message_id": row.id},
-            )
+            await backends.store.note_arrears([Arrear(row.id)])
+        except StoreUnavailable as error:
+            raise SendFailed from error
+        await backends.arrears.bring([row])

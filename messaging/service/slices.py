@@ -192,7 +192,7 @@ class SliceReader:
         return Slice(
             messages=messages,
             next_before=next_before,
-            partial=partial,
+            partial=partial or self.backends.cache.recovering,
             total=len(messages) if total is None else total,
         )
 

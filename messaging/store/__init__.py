@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from messaging.store.database import DatabaseStore
+from messaging.store.inspection import DatabaseInspector
 
-__all__ = ["DatabaseStore"]
+__all__ = ["DatabaseInspector", "DatabaseStore"]

@@ -13,9 +13,17 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from messaging.errors import CacheUnavailable, LeaseLost
-from messaging.events import Message, PersistStatus, join
+from messaging.events import Message, PersistStatus, encode_message, join
 from messaging.ids import WorkerLease
-from messaging.ports import Claim, Look, PendingEntry, RateLimited, Window
+from messaging.ports import (
+    Claim,
+    Look,
+    PendingEntry,
+    PendingFull,
+    RateLimited,
+    Verdict,
+    Window,
+)
 from messaging.rates import SenderRates
 from messaging.testing import leases
 from messaging.testing.leases import Leases
@@ -34,7 +42,9 @@ class MemoryCache:
     """
 
     down: bool = False
+    recovering: bool = False
     worker_lease_s: float = 600.0
+    most_pending_bytes: int = 2**30
     rates: SenderRates = field(default_factory=lambda: SenderRates(rate=0, burst=0))
     clock_s: Callable[[], float] = time.monotonic
     details: dict[int, Message] = field(default_factory=dict)
@@ -53,7 +63,8 @@ class MemoryCache:
         lease: WorkerLease | None,
         *,
         texts: Sequence[bytes] = (),
-    ) -> list[Claim | RateLimited | None]:
+        rated: bool = True,
+    ) -> list[Verdict]:
         self._answer()
         if lease is not None and lease.fenced:
             name, now_s = f"worker:{lease.node}", self.clock_s()
@@ -61,7 +72,7 @@ class MemoryCache:
                 self.leases, name, lease.owner, now_s=now_s, ttl_s=self.worker_lease_s
             ):
                 raise LeaseLost
-        return [self._judge(message) for message in messages]
+        return [self._judge(message, rated=rated) for message in messages]
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         self._answer()
@@ -256,11 +267,16 @@ class MemoryCache:
         if self.down:
             raise CacheUnavailable
 
-    def _judge(self, message: Message) -> Claim | RateLimited | None:
-        wait_s = self.rates.take(message.from_user_id)
+    def _judge(self, message: Message, *, rated: bool) -> Verdict:
+        wait_s = self.rates.take(message.from_user_id) if rated else 0
         return RateLimited(wait_s) if wait_s else self._accept(message)
 
-    def _accept(self, message: Message) -> Claim | None:
+    def _accept(self, message: Message) -> Claim | PendingFull | None:
+        size_bytes = len(encode_message(message))
+        if sum(self.pending_set.sizes.values()) + size_bytes > self.most_pending_bytes:
+            key = (message.from_user_id, message.client_msg_id or "")
+            first = self.claims.get(key)
+            return PendingFull.FULL if first is None or first.message_id == message.id else first
         if message.client_msg_id is not None:
             key = (message.from_user_id, message.client_msg_id)
             claim = self.claims.setdefault(key, Claim(message.id, message.body_hash))
@@ -269,6 +285,7 @@ class MemoryCache:
         if message.id not in self.details:
             self.details[message.id] = message
             self.lasting.add(message.id)
+            self.pending_set.sizes[message.id] = size_bytes
         if self.details[message.id].persist_status is PersistStatus.PENDING:
             self.pending_set.times[message.id] = message.send_time
             self._list(message)

@@ -20,13 +20,17 @@ from pathlib import Path
 import redis
 from kafka.admin import KafkaAdminClient
 
+from messaging.eventlog.kafka_inspector import KafkaLogInspector
 from messaging.eventlog.kafka_reader import KafkaLogReader
 from messaging.eventlog.kafka_topics import create_kafka_topics
 from messaging.eventlog.kafka_writer import KafkaEventLog
 from messaging.eventlog.redis_streams import Keys
+from messaging.eventlog.redis_streams_inspector import RedisStreamsLogInspector
 from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader
 from messaging.eventlog.redis_streams_writer import RedisStreamsEventLog
+from messaging.inspection import LogInspector
 from messaging.ports import EventLog, LogReader
+from messaging.testing.inspection import MemoryLogInspector
 from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
 from tests.real_services import ROOT, KafkaServer, free_port, running_redis
 
@@ -45,6 +49,7 @@ class Rig(ABC):
     def __init__(self) -> None:
         self.topic = f"test-{uuid.uuid4().hex[:12]}"
         self._readers: list[LogReader] = []
+        self._inspectors: list[LogInspector] = []
 
     @abstractmethod
     def new_log(self, *, timeout_s: float = TIMEOUT_S) -> EventLog: ...
@@ -57,9 +62,17 @@ class Rig(ABC):
         self._readers.append(reader)
         return reader
 
+    @abstractmethod
+    def _new_inspector(self) -> LogInspector: ...
+
+    def inspector(self) -> LogInspector:
+        inspector = self._new_inspector()
+        self._inspectors.append(inspector)
+        return inspector
+
     async def close(self) -> None:
-        for reader in self._readers:
-            await reader.close()
+        for opened in (*self._readers, *self._inspectors):
+            await opened.close()
         await self.log.close()
 
     async def spoil(self, partition: int, offset: str) -> None:
@@ -103,6 +116,9 @@ class MemoryRig(Rig):
 
     def _new_reader(self) -> LogReader:
         return MemoryLogReader(self.broker, topic=self.topic, group=GROUP)
+
+    def _new_inspector(self) -> LogInspector:
+        return MemoryLogInspector(self.broker, topic=self.topic, group=GROUP)
 
     async def spoil(self, partition: int, offset: str) -> None:
         self.broker.unreadable.add((partition, int(offset)))
@@ -149,6 +165,11 @@ class StreamsRig(Rig):
 
     def _new_reader(self) -> LogReader:
         return RedisStreamsLogReader(self.url, **self.arguments())  # type: ignore[arg-type]
+
+    def _new_inspector(self) -> LogInspector:
+        return RedisStreamsLogInspector(
+            self.url, topic=self.topic, group=GROUP, partitions=PARTITIONS, timeout_s=2.0
+        )
 
     async def reader_process(self) -> asyncio.subprocess.Process:
         return await _reader_process("RedisStreamsLogReader", self.url, self.arguments())
@@ -229,6 +250,10 @@ class KafkaRig(Rig):
     def _new_reader(self) -> LogReader:
         return KafkaLogReader(self.servers, **self.arguments())  # type: ignore[arg-type]
 
+    def _new_inspector(self) -> LogInspector:
+        group = str(self.arguments()["group"])
+        return KafkaLogInspector(self.servers, topic=self.topic, group=group, partitions=PARTITIONS)
+
     async def reader_process(self) -> asyncio.subprocess.Process:
         return await _reader_process("KafkaLogReader", self.servers, self.arguments())
 
@@ -256,22 +281,13 @@ class BreakableKafkaRig(KafkaRig):
         await asyncio.to_thread(self.server.start)
 
     def freeze(self) -> None:
-        self.server.signal(signal.SIGSTOP)
+        self.server.freeze()
 
     def thaw(self) -> None:
-        self.server.signal(signal.SIGCONT)
+        self.server.thaw()
 
     async def spoil(self, partition: int, offset: str) -> None:
-        """Turn one bit of the record's batch on the disk, as a bad disk would."""
-        await self.stop()
-        segment = self.server.data / f"{self.topic}-{partition}" / f"{0:020}.log"
-        content = bytearray(segment.read_bytes())
-        start = 0
-        while int.from_bytes(content[start : start + 8]) != int(offset):
-            start += 12 + int.from_bytes(content[start + 8 : start + 12])
-        content[start + 12 + int.from_bytes(content[start + 8 : start + 12]) - 2] ^= 1
-        segment.write_bytes(content)
-        await self.start()
+        await asyncio.to_thread(self.server.spoil, self.topic, partition, int(offset))
 
 
 async def _reader_process(

@@ -4,41 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 
 from messaging.errors import CommitRefused, LogUnavailable, RecordTooLarge
 from messaging.ports import POLL_BYTES, LogReader, OutgoingRecord, Position, Record
-from tests.contract.logs import (
-    PARTITIONS,
-    TIMEOUT_S,
-    KafkaRig,
-    MemoryRig,
-    Rig,
-    StreamsRig,
-)
-from tests.real_services import connected
+from tests.contract.conftest import RIGS_OF_SERVERS
+from tests.contract.logs import PARTITIONS, TIMEOUT_S, Rig
 
 HAND_OVER_S = 0.5  # an append returns within; generous, since the machine may be busy
-real_redis = pytest.param("redis", marks=pytest.mark.connected)
-real_kafka = pytest.param("kafka", marks=pytest.mark.connected)
-
-
-@pytest.fixture(params=["memory", "embedded", real_redis, real_kafka])
-async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
-    opened: Rig
-    match request.param:
-        case "memory":
-            opened = MemoryRig()
-        case "embedded":
-            opened = StreamsRig(request.getfixturevalue("redis_url"))
-        case "redis":
-            opened = StreamsRig(connected("IM_REDIS_URL"))
-        case _:
-            opened = KafkaRig(connected("IM_EVENT_LOG_URL"))
-    yield opened
-    await opened.close()
 
 
 def record(key: str, value: str | bytes) -> OutgoingRecord:
@@ -475,7 +450,7 @@ async def committed(reader: LogReader, batch: Sequence[Record]) -> set[bytes | N
     return done
 
 
-@pytest.mark.parametrize("rig", ["embedded", real_redis, real_kafka], indirect=True)
+@pytest.mark.parametrize("rig", RIGS_OF_SERVERS, indirect=True)
 async def test_another_reader_takes_over_from_a_killed_process(rig: Rig) -> None:
     await append(rig, [record(f"key {n}", str(n)) for n in range(40)])
     process = await rig.reader_process()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from messaging.errors import BackendError, CommitRefused, LogUnavailable
+from messaging.inspection import Extent, LogInspector
 from messaging.ports import LogReader, OutgoingRecord, Position, Record
 from tests.contract.logs import (
     TIMEOUT_S,
@@ -290,6 +291,17 @@ async def polled_until_unavailable(reader: LogReader) -> list[Record]:
         assert time.monotonic() < deadline, "the outage was never told"
 
 
+async def inspected(inspector: LogInspector) -> list[Extent]:
+    """The extents, once a server that has just been started gives them."""
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            return await inspector.extents()
+        except LogUnavailable:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+
+
 class TestUnreadable:
     async def test_a_record_that_cannot_be_read_is_told_and_blocks_nothing(self, rig: Rig) -> None:
         """One key, so that good records lie before and behind it in the same partition."""
@@ -313,6 +325,26 @@ class TestUnreadable:
         await reader.commit(last_of(found))
         await reader.close()
         assert await rig.reader().poll(max_records=10, timeout_s=0.5) == []
+
+    async def test_an_inspector_steps_over_it_as_well(self, rig: Rig) -> None:
+        positions = []
+        for number in range(4):
+            (position,) = await outcomes(rig, [OutgoingRecord(b"1_2", str(number).encode())])
+            assert isinstance(position, Position)
+            positions.append(position)
+        await rig.spoil(positions[1].partition, positions[1].offset)
+        inspector = rig.inspector()
+        extents = await inspected(inspector)
+        start, until = extents[positions[0].partition].start, extents[positions[0].partition].end
+        found: list[Record] = []
+        while start != until:
+            piece = await inspector.read(
+                positions[0].partition, start=start, until=until, max_records=100
+            )
+            found += piece.records
+            start = piece.next
+        assert [r.value for r in found] == [b"0", None, b"2", b"3"]
+        assert [r.position for r in found] == positions
 
     async def test_keeping_alive_beside_an_unreadable_record_loses_nothing(self, rig: Rig) -> None:
         """The bad one is fetched together with good ones of other partitions."""

@@ -14,6 +14,7 @@ import pytest
 
 from messaging.cache import keys
 from messaging.errors import ApiError
+from messaging.pipeline.arrears import PROBE
 from messaging.pipeline.compensation import LEASE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +51,13 @@ def keys_in_use() -> dict[str, str]:
         for parameters in [inspect.signature(make).parameters]
         if name not in ("lease", "rates", "tails")
     }
-    constants = {"PENDING": keys.PENDING, "ATTEMPTS": keys.ATTEMPTS, "LEASE": keys.lease(LEASE)}
+    constants = {
+        "PENDING": keys.PENDING,
+        "ATTEMPTS": keys.ATTEMPTS,
+        "PENDING_BYTES": keys.PENDING_BYTES,
+        "LEASE": keys.lease(LEASE),
+        "PROBE": keys.lease(PROBE),
+    }
     return made | constants
 
 

@@ -1,6 +1,6 @@
--- Join the store's rows into the cache. Uses state, tail.
+-- Join the store's rows into the cache. Uses state, tail, bytes.
 --
--- KEYS  pending set, attempts, lists and loaded marks, the details, the recall marks
+-- KEYS  pending set, attempts, pending bytes, lists and loaded marks, the details, the recall marks
 -- ARGV  number of rows, where the details begin; then the rows' ids, where their lists are, their
 --       seqs, and their tombstones' texts ('' for a row that is not recalled), all in order of id
 --
@@ -47,13 +47,15 @@ local function account(list, loaded, ids)
   end
 end
 
+local waited = redis.call('ZMSCORE', pending, unpack(ARGV, 3, count + 2))
 redis.call('ZREM', pending, unpack(ARGV, 3, count + 2))
 if redis.call('EXISTS', attempts) == 1 then
   redis.call('HDEL', attempts, unpack(ARGV, 3, count + 2))
 end
 local cached = redis.call('MGET', unpack(KEYS, details, details + count - 1))
-local touched = {}
+local touched, freed = {}, 0
 for n = 1, count do
+  if waited[n] and cached[n] then freed = freed + #cached[n] end
   local list, tombstone = tonumber(ARGV[count + n + 2]), ARGV[3 * count + n + 2]
   local detail, cancel = KEYS[details + n - 1], KEYS[details + count + n - 1]
   if tombstone ~= '' then
@@ -64,6 +66,7 @@ for n = 1, count do
   touched[list] = touched[list] or {}
   table.insert(touched[list], ARGV[n + 2])
 end
+release(pending, KEYS[3], freed)
 for list, ids in pairs(touched) do
   account(KEYS[list], KEYS[list + 1], ids)
   age(KEYS[list], KEYS[list + 1], pending)

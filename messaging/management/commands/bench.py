@@ -17,9 +17,9 @@ from messaging.bench.content import DEFAULT_TEXT_BYTES, MAX_TEXT_BYTES
 from messaging.bench.document import Document, document_of
 from messaging.bench.load_child import LoadFailed
 from messaging.bench.noop_server import NoopFailed
-from messaging.bench.progress import Progress
 from messaging.bench.run import run
 from messaging.bench.scenarios import SCENARIOS, STANDARD
+from messaging.progress import Progress
 
 USAGE = """
   source var/env && .venv/bin/python manage.py bench --html bench.html

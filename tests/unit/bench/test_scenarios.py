@@ -6,10 +6,10 @@ import io
 
 import pytest
 
-from messaging.bench.progress import Progress
 from messaging.bench.scenarios.drain import Drained
 from messaging.bench.scenarios.endurance import growth
 from messaging.bench.scenarios.sustain import slope
+from messaging.progress import Progress
 
 
 class TestDrain:

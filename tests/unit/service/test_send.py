@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -23,12 +24,27 @@ from messaging.requests import Ack, HistoryRequest
 from messaging.service.history import history
 from messaging.service.send import send
 from tests.messages import make_message
-from tests.unit.memory import ALICE, BOB, GROUP, MALLORY, Service, to_bob, to_group
+from tests.unit.memory import (
+    ALICE,
+    BOB,
+    GROUP,
+    MALLORY,
+    SETTINGS,
+    Service,
+    to_bob,
+    to_group,
+    with_group,
+)
 
 
 @pytest.fixture
 def service() -> Service:
     return Service()
+
+
+async def listed(service: Service, request: HistoryRequest) -> list[int]:
+    page = await history(service.backends, request, reader_id=ALICE)
+    return [message.id for message in page.messages]
 
 
 async def test_a_private_message_is_pending_and_in_the_log(service: Service) -> None:
@@ -122,16 +138,13 @@ async def test_a_repeat_gets_the_first_id_back(service: Service, mode: str) -> N
 
 
 async def test_a_repeat_of_a_synchronous_send_that_died_unseen_is_seen(service: Service) -> None:
-    group = HistoryRequest(
-        chat_type=ChatType.GROUP, target_id=GROUP, size=20, page=None, before_id=None
-    )
-    assert (await history(service.backends, group, reader_id=BOB)).total == 0
+    assert (await history(service.backends, with_group(), reader_id=BOB)).total == 0
     died = make_message(
         1, to_id=GROUP, chat_type=ChatType.GROUP, content="hello", client_msg_id="k"
     )
     await service.store.apply([died])
     receipt = await send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE)
-    page = await history(service.backends, group, reader_id=BOB)
+    page = await history(service.backends, with_group(), reader_id=BOB)
     assert [m.id for m in page.messages] == [receipt.message_id] == [died.id]
 
 
@@ -185,17 +198,39 @@ async def test_without_a_worker_id_nothing_is_written(service: Service) -> None:
     assert await service.cache.pending_count() == 0
 
 
-async def test_a_synchronous_send_fails_when_the_store_is_away(service: Service) -> None:
-    service.store.down = True
-    with pytest.raises(SendFailed):
-        await send(service.backends, to_group(), sender_id=ALICE)
-    assert await service.cache.pending_count() == 0
-
-
-async def test_a_synchronous_send_without_the_cache_reaches_it_through_the_log(
+async def test_a_synchronous_send_is_accepted_as_the_others_when_the_store_is_away(
     service: Service,
 ) -> None:
+    service.store.down = True
+    receipt = await send(service.backends, to_group(), sender_id=ALICE)
+    assert receipt.durability is Durability.LOG
+    service.store.down = False
+    await service.consume()
+    assert receipt.message_id in await service.store.get([receipt.message_id])
+
+
+async def test_a_synchronous_send_does_not_wait_for_a_slow_store() -> None:
+    service = Service(replace(SETTINGS, send_timeout_s=0.2))
+    service.store.delay_s = 0.3
+    receipt = await send(service.backends, to_group(), sender_id=ALICE)
+    assert receipt.durability is Durability.LOG
+
+
+async def test_a_synchronous_send_fails_when_nothing_confirms_it(service: Service) -> None:
+    service.store.down = service.cache.down = service.broker.down = True
+    with pytest.raises(SendFailed):
+        await send(service.backends, to_group(), sender_id=ALICE)
+
+
+async def test_a_synchronous_send_without_the_cache_is_listed_once_it_is_back(
+    service: Service,
+) -> None:
+    first = await send(service.backends, to_group(), sender_id=ALICE)
+    assert await listed(service, with_group()) == [first.message_id]
     service.cache.down = True
     receipt = await send(service.backends, to_group(), sender_id=ALICE)
     assert receipt.durability is Durability.STORE
-    assert sum(map(len, service.broker.records.values())) == 1
+    service.cache.down = False
+    assert await service.arrears.breaker.try_now()
+    assert await listed(service, with_group()) == [receipt.message_id, first.message_id]
+    assert not service.store.owed

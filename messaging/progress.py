@@ -1,4 +1,4 @@
-"""Says how far the benchmark is: a bar on a terminal, a line now and then elsewhere."""
+"""Says how far a long command is: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 

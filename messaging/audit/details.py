@@ -1,0 +1,82 @@
+"""Whether what the cache says of a message is what the database says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from messaging.audit.check import Check, Parts, Step
+from messaging.audit.findings import Kind, Suspect
+from messaging.audit.log_search import search
+from messaging.audit.rows import is_as_sent
+from messaging.events import Message, is_same, join
+from messaging.pipeline.persist import mark, persist
+
+
+class Details(Check[int]):
+    """Compares each cached detail with its row, if it has one; pending ones are accounted for."""
+
+    title = "cached details against the database"
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def walk(self) -> AsyncIterator[Step[int]]:
+        async for messages in self._parts.cached.details():
+            ids = [message.id for message in messages]
+            yield Step(0.0, len(ids), await self.judge(ids))
+
+    async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
+        cached = await self._parts.cache.get(subjects)
+        rows = await self._rows(list(cached))
+        pending = await self._parts.cached.pending_among(list(rows))
+        return [
+            Suspect(kind, str(i), i)
+            for i, row in rows.items()
+            if (kind := _wrong(cached[i], row, is_pending=i in pending))
+        ]
+
+    async def _rows(self, ids: Sequence[int]) -> dict[int, Message]:
+        """As readers may see them: a tombstone that has its content yet is the row's own fault."""
+        rows = await self._parts.store.get(ids)
+        return {
+            i: row if row.recall_time is None else row.recalled(row.recall_time)
+            for i, row in rows.items()
+        }
+
+    async def conclude(self, suspects: Sequence[Suspect[int]]) -> list[Suspect[int]]:
+        """A recall that the consumer has not come to yet is in the log's tail."""
+        recalls = {s.subject for s in suspects if s.kind is Kind.RECALL_NOT_STORED}
+        found = await search(self._parts.log, recalls, tail_alone=True)
+        under_way = {i for i, there in found.items() if there.message.is_recalled}
+        return [s for s in suspects if s.subject not in under_way]
+
+    async def mend(self, suspects: Sequence[Suspect[int]]) -> None:
+        """Store recalls that the cache alone knows of, join the rows into the cache, and drop the
+        details that then still disagree; not beside a row that was altered, which may need them."""
+        ids = [s.subject for s in suspects]
+        cached = await self._parts.cache.get(ids)
+        rows = await self._rows(list(cached))
+        ahead = [cached[i] for i, row in rows.items() if _is_ahead(cached[i], row)]
+        await mark(self._parts.cache, await persist(self._parts.store, ahead))
+        if rows := await self._rows(list(rows)):
+            await self._parts.cache.mark_stored(list(rows.values()))
+        sound = {i for i, row in rows.items() if row.is_recalled or is_as_sent(row)}
+        left = [s.subject for s in await self.judge(ids) if s.subject in sound]
+        if left:
+            await self._parts.cached.forget(left)
+
+
+def _wrong(cached: Message, row: Message, *, is_pending: bool) -> Kind | None:
+    if is_same(cached, row) and cached.is_recalled != row.is_recalled:
+        return Kind.RECALLED_SHOWN if row.is_recalled else Kind.RECALL_NOT_STORED
+    if cached.seq is None:
+        return None if is_pending else Kind.DETAIL_PENDING
+    return Kind.DETAIL_DIFFERS if cached != row else None
+
+
+def _is_ahead(cached: Message, row: Message) -> bool:
+    """The cache knows of a recall, or of an earlier one, that the row lacks."""
+    if not (cached.is_recalled and is_same(cached, row)):
+        return False
+    state = join(row, cached)
+    return (state.status, state.recall_time) != (row.status, row.recall_time)

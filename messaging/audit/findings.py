@@ -1,0 +1,132 @@
+"""What an audit can find out about a message, and what may be wrong. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
+from typing import Generic, TypeVar
+
+Subject = TypeVar("Subject")
+
+
+class Fate(StrEnum):
+    """What has become of an accepted message; every one has one of these, or is unaccounted."""
+
+    PERSISTED = "persisted"
+    RECALLED = "recalled"
+    FOLDED = "folded"  # repeats an earlier send with its clientMsgId
+    DEAD_LETTER = "dead letter"  # open: a person has to decide
+    DISCARDED = "discarded"  # by a person
+    PENDING = "pending"  # in the cache, to be persisted
+    UNDER_WAY = "under way"  # in the log, behind what is committed
+    UNACCOUNTED = "unaccounted"
+
+
+class Kind(StrEnum):
+    """What is wrong, as JSON names it; `MEANINGS` says it to a person."""
+
+    UNACCOUNTED = "unaccounted"
+    STUCK = "stuck"
+    STILL_PENDING = "still_pending"
+    RECALL_NOT_STORED = "recall_not_stored"
+    LOG_DIFFERS = "log_differs"
+    CLAIM_STALE = "claim_stale"
+    RECALLED_SHOWN = "recalled_shown"
+    DETAIL_PENDING = "detail_pending"
+    DETAIL_DIFFERS = "detail_differs"
+    MARK_LEFT = "mark_left"
+    LIST_LACKS = "list_lacks"
+    LIST_STRANGER = "list_stranger"
+    LIST_COUNT = "list_count"
+    ROW_STATUS = "row_status"
+    ROW_ALTERED = "row_altered"
+    TOMBSTONE_SPEAKS = "tombstone_speaks"
+    KEY_MISSING = "key_missing"
+    KEY_OTHER = "key_other"
+    SEQ = "seq"
+
+
+MEANINGS = {
+    Kind.UNACCOUNTED: "accepted, and found nowhere",
+    Kind.STUCK: "pending for too long",
+    Kind.STILL_PENDING: "stored, and still marked pending",
+    Kind.RECALL_NOT_STORED: "recalled, and the database does not know",
+    Kind.LOG_DIFFERS: "stored otherwise than the log has it",
+    Kind.CLAIM_STALE: "a cached clientMsgId stands for a message that repeats another",
+    Kind.RECALLED_SHOWN: "recalled, and the cache still shows its content",
+    Kind.DETAIL_PENDING: "stored, and cached as PENDING",
+    Kind.DETAIL_DIFFERS: "cached otherwise than it is stored",
+    Kind.MARK_LEFT: "a recall mark whose tombstone is stored",
+    Kind.LIST_LACKS: "a cached list that says it is complete lacks stored messages",
+    Kind.LIST_STRANGER: "a cached list holds a message that is neither stored nor pending",
+    Kind.LIST_COUNT: "a cached list counts its conversation wrongly",
+    Kind.ROW_STATUS: "stored, and marked as if it were not",
+    Kind.ROW_ALTERED: "stored otherwise than it was sent",
+    Kind.TOMBSTONE_SPEAKS: "recalled, and the row still has its content",
+    Kind.KEY_MISSING: "stored, and its clientMsgId is not",
+    Kind.KEY_OTHER: "stored, though its clientMsgId stands for another message",
+    Kind.SEQ: "a conversation's numbers have a gap or a repeat",
+}
+
+TOLD_ONLY = frozenset({Kind.STUCK})  # accounted for, so no failure
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect(Generic[Subject]):
+    """Something that looks wrong, until it has been looked at often enough; `name` is for people.
+
+    `fate` is the message's, where there is one that is being accounted for.
+    """
+
+    kind: Kind
+    name: str
+    subject: Subject
+    fate: Fate | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was found of one kind, by name, each once however many sources name it."""
+
+    _found: dict[str, None] = field(default_factory=dict)  # a set in its order
+    _left: set[str] = field(default_factory=set)
+
+    def add(self, found: Iterable[str], left: Iterable[str]) -> None:
+        names = dict.fromkeys(found)
+        self._found |= names
+        self._left.difference_update(names)
+        self._left.update(left)
+
+    @property
+    def found(self) -> int:
+        return len(self._found)
+
+    @property
+    def left(self) -> int:
+        """How many could not be mended, or were not to be."""
+        return len(self._left)
+
+    def examples(self, most: int) -> list[str]:
+        return list(islice(self._found, most))
+
+
+@dataclass(slots=True)
+class Findings:
+    """Everything that was found wrong."""
+
+    kinds: dict[Kind, Tally] = field(default_factory=dict)
+
+    def add(self, found: Sequence[Suspect[Subject]], left: Sequence[Suspect[Subject]]) -> None:
+        """`left` is what is wrong of it after the mending, be it in another way."""
+        for kind in dict.fromkeys(suspect.kind for suspect in (*found, *left)):
+            self.kinds.setdefault(kind, Tally()).add(
+                [suspect.name for suspect in (*found, *left) if suspect.kind is kind],
+                [suspect.name for suspect in left if suspect.kind is kind],
+            )
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is left that is wrong."""
+        return not any(tally.left for kind, tally in self.kinds.items() if kind not in TOLD_ONLY)

@@ -1,0 +1,81 @@
+"""Reading the log from the side: all of it in pieces, or the records of a few messages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass
+
+from messaging.errors import PoisonRecord
+from messaging.events import Message, decode_event, is_same, join
+from messaging.ids import time_of_id
+from messaging.inspection import Extent, LogInspector
+from messaging.ports import Record
+
+RECORDS_AT_ONCE = 1_000
+EARLIER_MS = 60_000  # how much before its id's time a record may have been appended, at most
+
+
+@dataclass(slots=True)
+class Found:
+    """What the log has of a message, folded; `in_tail`: some of it is not committed yet."""
+
+    message: Message
+    in_tail: bool
+
+
+async def read(
+    log: LogInspector, partition: int, start: str, until: str
+) -> AsyncIterator[tuple[Record, ...]]:
+    """The records between two places, in pieces."""
+    while start != until:
+        piece = await log.read(partition, start=start, until=until, max_records=RECORDS_AT_ONCE)
+        yield piece.records
+        start = piece.next
+
+
+def message_of(record: Record) -> Message | None:
+    """None for one that cannot be read; what became of it the dead letters tell."""
+    try:
+        return decode_event(record.value)
+    except PoisonRecord:
+        return None
+
+
+async def search(
+    log: LogInspector,
+    ids: Collection[int],
+    *,
+    tail_alone: bool = False,
+    tell: Callable[[int], None] = lambda records: None,
+) -> dict[int, Found]:
+    """What the log has of these messages, wherever it still keeps it. Raises LogUnavailable.
+
+    Reads every record since the oldest of them was sent, whoever's it is, and holds only these;
+    `tell` is called with the number of records read so far.
+    """
+    found: dict[int, Found] = {}
+    wanted = frozenset(ids)
+    records_read = 0
+    since_ms = time_of_id(min(wanted)) - EARLIER_MS if wanted else None
+    for extent in await log.extents(since_ms=since_ms) if wanted else ():
+        for start, until, in_tail in _sections(extent, tail_alone=tail_alone):
+            async for records in read(log, extent.partition, start, until):
+                for record in records:
+                    message = message_of(record)
+                    if message is not None and message.id in wanted:
+                        _note(found, message, in_tail=in_tail)
+                records_read += len(records)
+                tell(records_read)
+    return found
+
+
+def _sections(extent: Extent, *, tail_alone: bool) -> list[tuple[str, str, bool]]:
+    tail = (extent.committed, extent.end, True)
+    return [tail] if tail_alone else [(extent.start, extent.committed, False), tail]
+
+
+def _note(found: dict[int, Found], message: Message, *, in_tail: bool) -> None:
+    known = found.setdefault(message.id, Found(message, in_tail))
+    if is_same(known.message, message):
+        known.message = join(known.message, message)
+    known.in_tail |= in_tail

@@ -1,0 +1,130 @@
+"""Whether the database agrees with itself: each row, its key, and the numbers of conversations."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from messaging.audit.check import AT_ONCE, Check, Parts, Step
+from messaging.audit.findings import Kind, Suspect
+from messaging.events import Message, PersistStatus, hash_body
+from messaging.inspection import Numbering, StoredRow
+
+NUMBERS_AT_ONCE = 20_000  # messages of the conversations that one query counts, or one conversation
+
+
+class Rows(Check[int]):
+    """Each row by itself; `since_id`: from this one on."""
+
+    title = "rows"
+
+    def __init__(self, parts: Parts, *, since_id: int) -> None:
+        self._parts = parts
+        self._since_id = since_id
+
+    async def walk(self) -> AsyncIterator[Step[int]]:
+        after = max(self._since_id - 1, 0)
+        newest = await self._parts.stored.newest_id()
+        first = 0
+        while rows := await self._parts.stored.rows_after(after, limit=AT_ONCE):
+            after = rows[-1].message.id
+            first = first or rows[0].message.id
+            done = (after - first) / max(newest - first, 1)
+            yield Step(min(done, 1.0), len(rows), _suspects(rows))
+
+    async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
+        return _suspects(await self._parts.stored.rows(subjects))
+
+    async def mend(self, suspects: Sequence[Suspect[int]]) -> None:
+        """What was altered stays, for nobody knows better here; so does what is there twice."""
+        by_kind: dict[Kind, list[int]] = {}
+        for suspect in suspects:
+            by_kind.setdefault(suspect.kind, []).append(suspect.subject)
+        if unmarked := by_kind.get(Kind.ROW_STATUS):
+            await self._parts.stored.mark_rows(unmarked)
+        if speaking := by_kind.get(Kind.TOMBSTONE_SPEAKS):
+            await self._parts.stored.blank_tombstones(speaking)
+        if keyless := by_kind.get(Kind.KEY_MISSING):
+            rows = await self._parts.stored.rows(keyless)
+            await self._parts.stored.restore_keys([row.message for row in rows])
+
+
+def is_as_sent(message: Message) -> bool:
+    """Whether a NORMAL message says what its sender said."""
+    return message.body_hash == hash_body(
+        to_id=message.to_id,
+        chat_type=message.chat_type,
+        msg_type=message.msg_type,
+        content=message.content,
+        url=message.url,
+        at_user_ids=message.at_user_ids,
+    )
+
+
+def _suspects(rows: Sequence[StoredRow]) -> list[Suspect[int]]:
+    return [
+        Suspect(kind, str(row.message.id), row.message.id) for row in rows for kind in _wrong(row)
+    ]
+
+
+def _wrong(row: StoredRow) -> list[Kind]:
+    message, wrong = row.message, []
+    if row.persist_status != PersistStatus.PERSISTED:
+        wrong.append(Kind.ROW_STATUS)
+    if message.is_recalled:
+        if message.content or message.url or message.at_user_ids:
+            wrong.append(Kind.TOMBSTONE_SPEAKS)
+    elif not is_as_sent(message):
+        wrong.append(Kind.ROW_ALTERED)
+    if message.client_msg_id is not None and row.key is None:
+        wrong.append(Kind.KEY_MISSING)
+    elif row.key is not None and row.key.message_id != message.id:
+        wrong.append(Kind.KEY_OTHER)
+    return wrong
+
+
+class Numbers(Check[str]):
+    """1, 2, 3 … in each conversation; `since_id`: that has a message from this one on.
+
+    Nothing is mended: clients have seen these numbers.
+    """
+
+    title = "numbers of conversations"
+
+    def __init__(self, parts: Parts, *, since_id: int) -> None:
+        self._parts = parts
+        self._since_id = since_id
+
+    async def walk(self) -> AsyncIterator[Step[str]]:
+        after = ""
+        while found := await self._parts.stored.conversations_after(
+            after, since_id=self._since_id, limit=AT_ONCE
+        ):
+            after = found[-1][0]
+            for names in _runs(found):
+                yield Step(0.0, len(names), await self.judge(names))
+
+    async def judge(self, subjects: Sequence[str]) -> list[Suspect[str]]:
+        numberings = await self._parts.stored.numberings(subjects)
+        return [
+            Suspect(Kind.SEQ, name, name)
+            for name, numbering in numberings.items()
+            if not _is_gapless(numbering)
+        ]
+
+
+def _is_gapless(numbering: Numbering) -> bool:
+    counts = (numbering.rows, numbering.distinct, numbering.highest)
+    return all(count == numbering.last_seq for count in counts)
+
+
+def _runs(conversations: Sequence[tuple[str, int]]) -> list[list[str]]:
+    """Conversations that may be counted together."""
+    runs: list[list[str]] = []
+    room = 0
+    for name, last_seq in conversations:
+        if not runs or last_seq > room:
+            runs.append([])
+            room = NUMBERS_AT_ONCE
+        runs[-1].append(name)
+        room -= last_seq
+    return runs

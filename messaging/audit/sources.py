@@ -1,0 +1,117 @@
+"""Who names accepted messages: the pending set, cached details and claims, the log, receipts.
+
+Each is walked in pieces, with how far the walk is (0 to 1; 0 for as long as nobody can tell).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+from messaging.audit.accounting import Accepted, named_by
+from messaging.audit.check import AT_ONCE
+from messaging.audit.log_search import message_of, read
+from messaging.errors import MessagingError
+from messaging.events import ID_MAX
+from messaging.inspection import CacheInspector, LogInspector
+from messaging.ports import MessageCache, PendingEntry, Record
+
+END_OF_TIME_MS = 2**53 - 1  # the largest score that a sorted set keeps exactly
+
+Named = AsyncIterator[tuple[float, Sequence[Accepted]]]
+
+
+class BadReceipts(MessagingError):
+    """A line of the receipts is no message id."""
+
+
+async def pending(cache: MessageCache) -> Named:
+    """The pending set, oldest first."""
+    total = await cache.pending_count()
+    seen = 0
+    after: PendingEntry | None = None
+    while entries := await cache.pending(before_ms=END_OF_TIME_MS, limit=AT_ONCE, after=after):
+        after = entries[-1]
+        seen += len(entries)
+        yield seen / max(total, seen), [Accepted(entry.message_id) for entry in entries]
+
+
+async def details(cached: CacheInspector) -> Named:
+    async for messages in cached.details():
+        yield 0.0, [named_by(message) for message in messages]
+
+
+async def claims(cached: CacheInspector) -> Named:
+    async for found in cached.claims():
+        yield (
+            0.0,
+            [Accepted(each.message_id, each.key, each.body_hash, is_claim=True) for each in found],
+        )
+
+
+class LogRecords:
+    """The tail of each partition and, when `whole`, what the log still keeps before it.
+
+    While it is walked `lag` counts the records of each partition that are not committed, and
+    `unreadable` those that are no event.
+    """
+
+    def __init__(self, log: LogInspector, *, whole: bool, since_ms: int | None) -> None:
+        self.lag: Counter[int] = Counter()
+        self.unreadable = 0
+        self._log = log
+        self._whole = whole
+        self._since_ms = since_ms
+
+    async def walk(self) -> Named:
+        extents = await self._log.extents(since_ms=self._since_ms)
+        for number, extent in enumerate(extents):
+            self.lag[extent.partition] = 0
+            if self._whole:
+                before = read(self._log, extent.partition, extent.start, extent.committed)
+                async for records in before:
+                    yield number / len(extents), self._accepted(records, in_tail=False)
+            async for records in read(self._log, extent.partition, extent.committed, extent.end):
+                self.lag[extent.partition] += len(records)
+                yield number / len(extents), self._accepted(records, in_tail=True)
+
+    def _accepted(self, records: Sequence[Record], *, in_tail: bool) -> list[Accepted]:
+        messages = [message_of(record) for record in records]
+        self.unreadable += messages.count(None)
+        return [
+            named_by(message, logged=True, in_tail=in_tail)
+            for message in messages
+            if message is not None
+        ]
+
+
+async def receipts(path: Path) -> Named:
+    """Ids that clients were told: the first word of each line. Raises BadReceipts, OSError."""
+    total = max(path.stat().st_size, 1)
+    seen = 0
+    for lines in _lines(path):
+        seen += sum(len(line) for _, line in lines)
+        yield (
+            min(seen / total, 1.0),
+            [Accepted(_id(line, path, number)) for number, line in lines if line.strip()],
+        )
+
+
+def _lines(path: Path) -> Iterator[list[tuple[int, str]]]:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        piece: list[tuple[int, str]] = []
+        for numbered in enumerate(file, start=1):
+            piece.append(numbered)
+            if len(piece) == AT_ONCE:
+                yield piece
+                piece = []
+        if piece:
+            yield piece
+
+
+def _id(line: str, path: Path, number: int) -> int:
+    word = line.replace(",", " ").split()[0].strip('"')
+    if not (word.isascii() and word.isdigit() and 1 <= int(word[:20]) <= ID_MAX):
+        raise BadReceipts(f"{path}, line {number}: {word[:40]!r} is no message id")
+    return int(word)

@@ -1,0 +1,96 @@
+"""Walking the keys of the message cache, for an audit. Behind `inspection.CacheInspector`.
+
+SCAN meets every key that stays, and some twice; what expires between two trips is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Sequence
+
+from messaging.cache import keys
+from messaging.cache.client import RedisClient
+from messaging.cache.lua import load
+from messaging.cache.messages import read_details
+from messaging.events import Message
+from messaging.inspection import CachedClaim, LoadedTail
+
+FORGET = load("forget")
+LOADED_TAIL = load("loaded_tail")
+UNLOAD = load("unload")
+
+KEYS_AT_ONCE = 500
+
+_CLAIM = re.compile(rf"{keys.DEDUPE}(\d+):(.+)", re.DOTALL)
+_BOUNDS = re.compile(rb"(\d+):(\d+)")
+
+
+class RedisCacheInspector(RedisClient):
+    """`inspection.CacheInspector` over the Redis of the message cache."""
+
+    async def details(self) -> AsyncIterator[list[Message]]:
+        async for names in self._scan(keys.DETAIL):
+            ids = [int(name.removeprefix(keys.DETAIL)) for name in names]
+            states, _ = read_details(ids, await self._command("MGET", *names))
+            yield list(states.values())
+
+    async def claims(self) -> AsyncIterator[list[CachedClaim]]:
+        async for names in self._scan(keys.DEDUPE):
+            values = await self._command("MGET", *names)
+            pairs = zip(map(_CLAIM.fullmatch, names), values, strict=True)
+            yield [_claim(match, value) for match, value in pairs if match and value is not None]
+
+    async def claimed(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+        if not claims:
+            return {}
+        values = await self._command("MGET", *(keys.dedupe(*claim) for claim in claims))
+        pairs = zip(claims, values, strict=True)
+        return {claim: int(value.partition(b":")[0]) for claim, value in pairs if value is not None}
+
+    async def recall_marks(self) -> AsyncIterator[list[int]]:
+        async for names in self._scan(keys.CANCEL):
+            yield [int(name.removeprefix(keys.CANCEL)) for name in names]
+
+    async def loaded(self) -> AsyncIterator[list[str]]:
+        async for names in self._scan(keys.LOADED):
+            yield [name.removeprefix(keys.LOADED) for name in names]
+
+    async def tail(self, conversation_id: str) -> LoadedTail | None:
+        names = [keys.tail(conversation_id), keys.loaded(conversation_id)]
+        ids, mark = await self._run(LOADED_TAIL, names, [])
+        if mark == keys.EMPTY_TAIL.encode() and not ids:
+            return LoadedTail((), floor=0, base=0)
+        bounds = _BOUNDS.fullmatch(mark or b"")
+        if bounds is None or not ids:
+            return None
+        return LoadedTail(tuple(map(int, ids)), floor=int(bounds[1]), base=int(bounds[2]))
+
+    async def pending_among(self, message_ids: Sequence[int]) -> dict[int, int]:
+        if not message_ids:
+            return {}
+        times = await self._command("ZMSCORE", keys.PENDING, *message_ids)
+        pairs = zip(message_ids, times, strict=True)
+        return {message_id: int(float(time)) for message_id, time in pairs if time is not None}
+
+    async def forget(self, message_ids: Sequence[int]) -> None:
+        await self._run(FORGET, [keys.detail(each) for each in message_ids], [])
+
+    async def unload(self, conversation_id: str, *, strangers: Sequence[int] = ()) -> None:
+        names = [keys.tail(conversation_id), keys.loaded(conversation_id), keys.PENDING]
+        await self._run(UNLOAD, names, strangers)
+
+    async def _scan(self, prefix: str) -> AsyncIterator[list[str]]:
+        """The names that begin so, some at a time; never an empty list."""
+        cursor = b"0"
+        while True:
+            command = ("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", KEYS_AT_ONCE)
+            cursor, names = await self._command(*command)
+            if names:
+                yield [name.decode() for name in names]
+            if cursor == b"0":
+                return
+
+
+def _claim(name: re.Match[str], value: bytes) -> CachedClaim:
+    message_id, _, body_hash = value.decode().partition(":")
+    return CachedClaim((int(name[1]), name[2]), int(message_id), body_hash)

@@ -1,0 +1,130 @@
+"""Looking at the log on Kafka from the side, behind `inspection.LogInspector`.
+
+A kafka-python consumer that is given its partitions instead of joining the group, on a thread of
+its own. It names the group only to be told what that has committed. A place is the offset of the
+next record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from messaging.errors import LogUnavailable
+from messaging.eventlog.kafka_reader import API_VERSION, CALL_S, SLACK_S, record_of
+from messaging.eventlog.kafka_unreadable import UNREADABLE, step_over
+from messaging.inspection import Extent, Piece
+from messaging.ports import Record
+
+T = TypeVar("T")
+
+EXTENTS_S = 30.0  # all partitions
+FETCH_PARTITION_BYTES = 4 * 1024 * 1024
+
+
+class KafkaLogInspector:
+    """Each call ends within half a minute."""
+
+    def __init__(self, servers: Sequence[str], *, topic: str, group: str, partitions: int) -> None:
+        self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
+        self._config = {
+            "bootstrap_servers": list(servers),
+            "group_id": group,
+            "api_version": API_VERSION,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "allow_auto_create_topics": False,
+            "request_timeout_ms": round(CALL_S * 1000),
+            "reconnect_backoff_max_ms": 1_000,
+            "max_partition_fetch_bytes": FETCH_PARTITION_BYTES,
+            "metrics_enabled": False,
+        }
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-inspector")
+        self._consumer: KafkaConsumer | None = None
+        self._closed = False
+
+    async def extents(self, *, since_ms: int | None = None) -> list[Extent]:
+        return await self._call(self._extents, since_ms, bound_s=EXTENTS_S)
+
+    async def read(self, partition: int, *, start: str, until: str, max_records: int) -> Piece:
+        return await self._call(
+            self._read, partition, int(start), int(until), max_records, bound_s=2 * CALL_S
+        )
+
+    async def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._thread.submit(self._leave)
+        self._thread.shutdown(wait=False)
+
+    async def _call(self, function: Callable[..., T], *args: Any, bound_s: float) -> T:
+        if self._closed:
+            raise LogUnavailable("the inspector is closed")
+        call = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        try:
+            return await asyncio.wait_for(call, bound_s + SLACK_S)
+        except (KafkaError, *UNREADABLE) as exc:  # a timeout is an OSError
+            raise LogUnavailable(f"kafka: {exc}") from exc
+
+    # --- on the consumer's thread -----------------------------------------------------------
+
+    def _open(self) -> KafkaConsumer:
+        if self._consumer is None:
+            self._consumer = KafkaConsumer(**self._config)
+        return self._consumer
+
+    def _extents(self, since_ms: int | None) -> list[Extent]:
+        consumer, timeout_ms = self._open(), CALL_S * 1000
+        first = consumer.beginning_offsets(self._partitions, timeout_ms=timeout_ms)
+        end = consumer.end_offsets(self._partitions, timeout_ms=timeout_ms)
+        since = self._offsets_at(since_ms, end) if since_ms is not None else first
+        extents = []
+        for each in self._partitions:
+            committed = max(consumer.committed(each, timeout_ms=timeout_ms) or 0, first[each])
+            start = max(min(since[each], committed), first[each])
+            places = map(str, (start, committed, max(end[each], committed)))
+            extents.append(Extent(each.partition, *places))
+        return extents
+
+    def _offsets_at(
+        self, since_ms: int, end: dict[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
+        """The first record appended since then, of each partition."""
+        times = {each: max(since_ms, 0) for each in self._partitions}
+        found = self._open().offsets_for_times(times, timeout_ms=CALL_S * 1000)
+        return {each: found[each].offset if found.get(each) else end[each] for each in times}
+
+    def _read(self, partition: int, start: int, until: int, max_records: int) -> Piece:
+        if start >= until:
+            return Piece((), str(until))
+        consumer, where = self._open(), self._partitions[partition]
+        if consumer.assignment() != {where}:
+            consumer.assign([where])
+        consumer.seek(where, start)
+        records: list[Record] = []
+        place, deadline_s = start, time.monotonic() + CALL_S
+        while not records and place < until:
+            if time.monotonic() > deadline_s:
+                raise LogUnavailable(f"kafka: nothing of partition {partition} from {place} on")
+            records += self._receive(consumer, max_records)
+            place = consumer.position(where, timeout_ms=CALL_S * 1000)
+        asked = tuple(record for record in records if int(record.position.offset) < until)
+        return Piece(asked, str(min(place, until)))
+
+    def _receive(self, consumer: KafkaConsumer, max_records: int) -> list[Record]:
+        try:
+            batches = consumer.poll(timeout_ms=500, max_records=max_records)
+        except UNREADABLE as exc:
+            return [step_over(consumer, exc)[1]]
+        return [record_of(record) for records in batches.values() for record in records]
+
+    def _leave(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close(autocommit=False, timeout_ms=CALL_S * 1000)

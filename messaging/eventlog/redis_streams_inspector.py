@@ -1,0 +1,67 @@
+"""Looking at the log on Redis Streams from the side, behind `inspection.LogInspector`.
+
+An entry's id is its place: what comes behind it is what is read on from there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from messaging.errors import LogUnavailable
+from messaging.eventlog.redis_streams import Keys, connect, decode, format_id, parse_id
+from messaging.inspection import Extent, Piece
+
+BEGINNING = "0-0"
+
+
+class RedisStreamsLogInspector:
+    """`timeout_s` bounds the connection and each answer."""
+
+    def __init__(
+        self, url: str, *, topic: str, group: str, partitions: int, timeout_s: float
+    ) -> None:
+        self._topic = topic
+        self._group = group
+        self._keys = Keys(topic)
+        self._partitions = partitions
+        self._client = connect(url, timeout_s=timeout_s)
+
+    async def extents(self, *, since_ms: int | None = None) -> list[Extent]:
+        since = BEGINNING if since_ms is None else format_id((max(since_ms - 1, 0), 0))
+        names = [str(partition) for partition in range(self._partitions)]
+        try:
+            committed: Any = await self._client.hmget(self._keys.committed(self._group), names)
+            return [
+                await self._extent(partition, since, (place or BEGINNING.encode()).decode())
+                for partition, place in enumerate(committed)
+            ]
+        except (RedisError, OSError) as exc:
+            raise LogUnavailable from exc
+
+    async def _extent(self, partition: int, since: str, committed: str) -> Extent:
+        newest: Any = await self._client.xrevrange(self._keys.stream(partition), count=1)
+        end = newest[0][0].decode() if newest else BEGINNING
+        return Extent(
+            partition,
+            start=min(since, committed, key=parse_id),
+            committed=committed,
+            end=max(end, committed, key=parse_id),  # what was read last may be trimmed
+        )
+
+    async def read(self, partition: int, *, start: str, until: str, max_records: int) -> Piece:
+        if parse_id(start) >= parse_id(until):
+            return Piece((), until)
+        try:
+            entries: Any = await self._client.xrange(
+                self._keys.stream(partition), min=f"({start}", max=until, count=max_records
+            )
+        except (RedisError, OSError) as exc:
+            raise LogUnavailable from exc
+        records = tuple(decode(self._topic, partition, each, fields) for each, fields in entries)
+        full = len(records) == max_records
+        return Piece(records, records[-1].position.offset if full else until)
+
+    async def close(self) -> None:
+        await self._client.aclose()

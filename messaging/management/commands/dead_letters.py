@@ -1,0 +1,206 @@
+"""`manage.py dead_letters`: looks at the dead letters and decides about them, as the admin does."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from django.db.models import QuerySet
+
+from messaging import ports, wiring
+from messaging.errors import TemporarilyUnavailable
+from messaging.management import dead_letter_view as view
+from messaging.management.moments import moment
+from messaging.models import DeadLetter
+from messaging.ports import DeadLetterState
+from messaging.service import dead_letters
+from messaging.service.backends import Backends
+
+HELP = """\
+Looks at the dead letters (records of the log that could not be persisted) and decides about them.
+
+  manage.py dead_letters list                           the open ones, newest first
+  manage.py dead_letters list --state all --since 2h --reason bad_data
+  manage.py dead_letters show 17                        everything but what was written
+  manage.py dead_letters show 17 --body                 and that, unless it was recalled
+  manage.py dead_letters replay 17 18                   append them to the log again
+  manage.py dead_letters replay --all --reason bad_data
+  manage.py dead_letters discard 19                     nothing is to be done about it
+
+Mend the reason before you replay: the consumer judges a record anew, and what fails again becomes
+another letter. Replaying twice stores a message once. A discarded letter is kept, and may be
+replayed later. Each ends with 0 when all of it was done, and 1 otherwise.
+"""
+AT_ONCE = 100
+EVERY = "all"
+
+Decision = Callable[[Backends, Sequence[ports.DeadLetter]], Awaitable[Sequence[ports.DeadLetter]]]
+
+
+class Command(BaseCommand):
+    help = HELP
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
+        kwargs["formatter_class"] = RawDescriptionHelpFormatter
+        return super().create_parser(prog_name, subcommand, **kwargs)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        does = parser.add_subparsers(dest="does", required=True, metavar="list|show|replay|discard")
+        each = does.add_parser("list", help="which there are, newest first")
+        _add_filters(each)
+        states = [*(state.value.lower() for state in DeadLetterState), EVERY]
+        each.add_argument("--state", choices=states, default="open", help="(open)")
+        each.add_argument("--limit", type=int, default=50, metavar="N", help="so many at most (50)")
+        each = does.add_parser("show", help="one of them")
+        each.add_argument("id", type=int, metavar="ID", help="as the list tells it")
+        each.add_argument("--body", action="store_true", help="the record as well, as text")
+        each = does.add_parser("replay", help="append them to the log again")
+        each.add_argument("ids", type=int, nargs="*", metavar="ID", help="as the list tells it")
+        each.add_argument("--all", action="store_true", help="all that are open, instead of IDs")
+        _add_filters(each)
+        each = does.add_parser("discard", help="note that nothing is to be done about them")
+        each.add_argument("ids", type=int, nargs="+", metavar="ID", help="as the list tells it")
+        for each in does.choices.values():
+            each.add_argument("--json", action="store_true", help="print JSON")
+
+    def handle(self, *, does: str, **options: Any) -> None:
+        try:
+            getattr(self, f"_{does}")(**options)
+        except DatabaseError as error:
+            raise CommandError(f"the database does not answer ({error}); try again") from error
+        finally:
+            wiring.reset()
+
+    def _list(self, *, state: str, limit: int, **options: Any) -> None:
+        rows = _filtered(DeadLetter.objects.defer("key", "value"), options)
+        if state != EVERY:
+            rows = rows.filter(state=state.upper())
+        shown = list(rows.order_by("-id")[: max(limit, 0)])
+        if options["json"]:
+            self._print([view.as_document(row) for row in shown])
+            return
+        for line in view.table(shown):
+            self.stdout.write(line)
+        self.stdout.write(f"{len(shown)} of {rows.count()} ({state})")
+
+    def _show(self, *, id: int, body: bool, **options: Any) -> None:
+        row = DeadLetter.objects.filter(pk=id).first()
+        if row is None:
+            raise CommandError(f"there is no dead letter {id}: see `dead_letters list --state all`")
+        text = _body_of(row) if body else None
+        if options["json"]:
+            shown = {"value": text} if body else {}
+            self._print(view.as_document(row) | view.record_of(row) | shown)
+            return
+        for line in view.sheet(row):
+            self.stdout.write(line)
+        if text is not None:
+            self.stdout.write(f"\n{view.printable(text) or 'empty'}")
+        self.stdout.write(f"\nnext: dead_letters replay {row.pk}, or dead_letters discard {row.pk}")
+
+    def _replay(self, *, ids: list[int], all: bool, **options: Any) -> None:
+        if bool(ids) == all:
+            raise CommandError("name letters by their IDs, or say --all")
+        if ids and (options["reason"] or options["since"]):
+            raise CommandError("--reason and --since narrow --all, not IDs")
+        chosen = _filtered(DeadLetter.objects.filter(state=DeadLetterState.OPEN.value), options)
+        rows = chosen if all else DeadLetter.objects.filter(pk__in=ids)
+        self._decide(rows, ids, dead_letters.replay, "replayed", options)
+
+    def _discard(self, *, ids: list[int], **options: Any) -> None:
+        rows = DeadLetter.objects.filter(pk__in=ids, state=DeadLetterState.OPEN.value)
+        self._decide(rows, ids, dead_letters.discard, "discarded", options)
+
+    def _decide(
+        self,
+        rows: QuerySet[DeadLetter],
+        ids: list[int],
+        decide: Decision,
+        word: str,
+        options: dict[str, Any],
+    ) -> None:
+        done: list[int] = []
+        left: list[int] = []
+        for page in pages_of(rows):
+            by_source = {row.as_letter().source: row.pk for row in page}
+            letters = [row.as_letter() for row in page]
+            settled = _run(decide, letters, word)
+            done += [by_source.pop(letter.source) for letter in settled]
+            left += by_source.values()
+            if by_source:
+                break  # the log is away: the rest would only wait for it as well
+        unknown = sorted(set(ids).difference(done, left))
+        if options["json"]:
+            self._print({word: done, "unconfirmed": left, "notFound": unknown})
+        else:
+            self.stdout.write(f"{word}: {len(done)}")
+        if left:
+            raise CommandError(
+                f"the log did not confirm {_named(left)}, which stay as they are: see that the log "
+                "is up, then do this again"
+            )
+        if unknown:
+            raise CommandError(f"not there, or not open: {_named(unknown)}")
+
+    def _print(self, document: object) -> None:
+        self.stdout.write(json.dumps(document, ensure_ascii=False, indent=1))
+
+
+def _add_filters(parser: ArgumentParser) -> None:
+    parser.add_argument("--reason", help="only those with this reason: bad_data, unreadable …")
+    parser.add_argument(
+        "--since",
+        type=moment,
+        metavar="WHEN",
+        help="only those kept since then: 30m, 2h, 7d, or 2026-11-26T08:00 (UTC)",
+    )
+
+
+def _filtered(rows: QuerySet[DeadLetter], options: dict[str, Any]) -> QuerySet[DeadLetter]:
+    if options["reason"]:
+        rows = rows.filter(reason=options["reason"])
+    if options["since"]:
+        rows = rows.filter(created_at__gte=options["since"])
+    return rows
+
+
+def pages_of(rows: QuerySet[DeadLetter]) -> Iterator[list[DeadLetter]]:
+    """Oldest first, up to the newest one of now: what comes back meanwhile is another letter."""
+    newest = rows.order_by("-id").values_list("id", flat=True).first() or 0
+    after = 0
+    while page := list(rows.filter(id__gt=after, id__lte=newest).order_by("id")[:AT_ONCE]):
+        yield page
+        after = page[-1].pk
+
+
+def _run(
+    decide: Decision, letters: Sequence[ports.DeadLetter], word: str
+) -> Sequence[ports.DeadLetter]:
+    try:
+        return wiring.run(lambda backends: decide(backends, letters))
+    except TemporarilyUnavailable as error:
+        raise CommandError(
+            f"the database did not note what was {word}; do this again, which harms nothing"
+        ) from error
+
+
+def _body_of(row: DeadLetter) -> str:
+    """The record's text, unless what it says was recalled or nobody can tell."""
+    letter = row.as_letter()
+    try:
+        if wiring.run(lambda backends: dead_letters.shows_recalled(backends, letter)):
+            raise CommandError("withheld: its message was recalled; without --body the rest shows")
+    except TemporarilyUnavailable as error:
+        raise CommandError(
+            "withheld: whether its message was recalled cannot be known while a service is away"
+        ) from error
+    return view.text_of(row.value)
+
+
+def _named(ids: Sequence[int]) -> str:
+    shown = ", ".join(map(str, ids[:10]))
+    return shown if len(ids) <= 10 else f"{shown} and {len(ids) - 10} more"

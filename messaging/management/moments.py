@@ -1,0 +1,20 @@
+"""Moments as a person gives them to a command."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+from datetime import UTC, datetime, timedelta
+
+SPANS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def moment(text: str) -> datetime:
+    """`30m`, `2h` or `7d` ago, or a date and time (UTC unless it says so); for argparse."""
+    if span := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
+        return datetime.now(UTC) - timedelta(**{SPANS[span[2]]: int(span[1])})
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text}: 30m, 2h, 7d, or 2026-11-26T08:00") from error
+    return given if given.tzinfo else given.replace(tzinfo=UTC)

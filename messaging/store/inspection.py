@@ -1,0 +1,159 @@
+"""Reading the tables through, and mending rows, for an audit. Behind `inspection.StoreInspector`.
+
+Everything goes by primary key and in pieces, each a statement of its own: the service writes on
+meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from messaging.conf import Settings
+from messaging.database_threads import DatabaseThreads
+from messaging.events import Message, PersistStatus, Status
+from messaging.inspection import Numbering, StoredRow
+from messaging.ports import Claim, DeadLetterState
+from messaging.store.rows import COLUMNS, NO_USERS, from_row
+from messaging.store.tables import Tables, chunks, listed
+
+Result = TypeVar("Result")
+
+PERSIST_STATUS = COLUMNS.index("persist_status")
+ROW = ", ".join(f"m.{column}" for column in COLUMNS)
+
+
+class InspectedTables(Tables):
+    """The statements that only an audit makes."""
+
+    def newest_id(self) -> int:
+        return self._read("SELECT MAX(id) FROM message", [])[0][0] or 0
+
+    def rows(self, condition: str, values: Sequence[int], *, limit: int) -> list[StoredRow]:
+        rows = self._read(
+            f"SELECT {ROW}, k.message_id, k.body_hash FROM message m"
+            f"{self._dialect.by_index('message', 'PRIMARY')} LEFT JOIN message_key k"
+            " ON k.from_user_id = m.from_user_id AND k.client_msg_id = m.client_msg_id"
+            f" WHERE m.id {condition} ORDER BY m.id LIMIT {limit}",
+            values,
+        )
+        return [
+            StoredRow(
+                from_row(row),
+                row[PERSIST_STATUS],
+                None if row[-2] is None else Claim(row[-2], row[-1]),
+            )
+            for row in rows
+        ]
+
+    def letters(self, message_ids: Iterable[int]) -> dict[int, frozenset[DeadLetterState]]:
+        found: dict[int, frozenset[DeadLetterState]] = {}
+        for part in chunks(sorted(message_ids)):
+            query = f"SELECT message_id, state FROM dead_letter WHERE message_id IN {listed(part)}"
+            for message_id, state in self._read(query, part):
+                found[message_id] = found.get(message_id, frozenset()) | {DeadLetterState(state)}
+        return found
+
+    def conversations_after(
+        self, conversation_id: str, *, since_id: int, limit: int
+    ) -> list[tuple[str, int]]:
+        rows = self._read(
+            "SELECT id, last_seq FROM conversation WHERE id > %s AND last_message_id >= %s"
+            " ORDER BY id LIMIT %s",
+            [conversation_id, since_id, limit],
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def numberings(self, conversation_ids: Iterable[str]) -> dict[str, Numbering]:
+        found: dict[str, Numbering] = {}
+        for part in chunks(sorted(conversation_ids)):
+            rows = self._read(
+                "SELECT c.id, c.last_seq, COUNT(m.seq), COUNT(DISTINCT m.seq),"
+                " COALESCE(MAX(m.seq), 0) FROM conversation c LEFT JOIN message m"
+                f" ON m.conversation_id = c.id WHERE c.id IN {listed(part)}"
+                " GROUP BY c.id, c.last_seq",
+                part,
+            )
+            found |= {row[0]: Numbering(*row[1:]) for row in rows}
+        return found
+
+    def change_rows(self, assignments: str, condition: str, message_ids: Iterable[int]) -> None:
+        for part in chunks(sorted(message_ids)):
+            self._execute(
+                f"UPDATE message SET {assignments} WHERE id IN {listed(part)} AND {condition}", part
+            )
+
+
+class DatabaseInspector:
+    """`inspection.StoreInspector`; each call ends within `store_timeout_s` (StoreUnavailable)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._threads = DatabaseThreads(
+            name="inspector", threads=1, timeout_s=settings.store_timeout_s
+        )
+
+    async def newest_id(self) -> int:
+        return await self._with_tables(lambda tables: tables.newest_id())
+
+    async def rows_after(self, message_id: int, *, limit: int) -> list[StoredRow]:
+        return await self._with_tables(
+            lambda tables: tables.rows("> %s", [message_id], limit=limit)
+        )
+
+    async def rows(self, message_ids: Sequence[int]) -> list[StoredRow]:
+        rows: list[StoredRow] = []
+        for part in chunks(sorted(message_ids)):
+            rows += await self._rows(part)
+        return rows
+
+    async def _rows(self, message_ids: Sequence[int]) -> list[StoredRow]:
+        condition, limit = f"IN {listed(message_ids)}", len(message_ids)
+        return await self._with_tables(
+            lambda tables: tables.rows(condition, message_ids, limit=limit)
+        )
+
+    async def letters(self, message_ids: Sequence[int]) -> dict[int, frozenset[DeadLetterState]]:
+        return await self._with_tables(lambda tables: tables.letters(message_ids))
+
+    async def conversations_after(
+        self, conversation_id: str, *, since_id: int, limit: int
+    ) -> list[tuple[str, int]]:
+        return await self._with_tables(
+            lambda tables: tables.conversations_after(
+                conversation_id, since_id=since_id, limit=limit
+            )
+        )
+
+    async def numberings(self, conversation_ids: Sequence[str]) -> dict[str, Numbering]:
+        return await self._with_tables(lambda tables: tables.numberings(conversation_ids))
+
+    async def mark_rows(self, message_ids: Sequence[int]) -> None:
+        stored = PersistStatus.PERSISTED.value
+        await self._change_rows(
+            f"persist_status = '{stored}'", f"persist_status <> '{stored}'", message_ids
+        )
+
+    async def blank_tombstones(self, message_ids: Sequence[int]) -> None:
+        nothing = f"content = '', url = NULL, at_user_ids = '{NO_USERS}'"
+        await self._change_rows(nothing, f"status = {Status.RECALLED.value}", message_ids)
+
+    async def _change_rows(
+        self, assignments: str, condition: str, message_ids: Sequence[int]
+    ) -> None:
+        await self._with_tables(
+            lambda tables: tables.change_rows(assignments, condition, message_ids)
+        )
+
+    async def restore_keys(self, messages: Sequence[Message]) -> None:
+        claims = {
+            (m.from_user_id, m.client_msg_id): Claim(m.id, m.body_hash)
+            for m in messages
+            if m.client_msg_id is not None
+        }
+        await self._with_tables(lambda tables: tables.reserve_keys(claims))
+
+    async def close(self) -> None:
+        await self._threads.close()
+
+    async def _with_tables(self, job: Callable[[InspectedTables], Result]) -> Result:
+        return await self._threads.run(lambda connection: job(InspectedTables(connection)))

@@ -1,0 +1,193 @@
+"""The audit's view of the parts in memory, held to the same contracts as the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from messaging.errors import CacheUnavailable
+from messaging.events import Message, PersistStatus
+from messaging.inspection import CachedClaim, Extent, LoadedTail, Numbering, Piece, StoredRow
+from messaging.ports import Claim, DeadLetterState
+from messaging.testing.cache import MemoryCache
+from messaging.testing.log import MemoryBroker
+from messaging.testing.store import MemoryStore
+
+
+@dataclass(eq=False, slots=True)
+class MemoryLogInspector:
+    """`inspection.LogInspector`; the broker keeps no times: `since_ms` leaves out nothing."""
+
+    broker: MemoryBroker
+    topic: str
+    group: str
+
+    async def extents(self, *, since_ms: int | None = None) -> list[Extent]:
+        self.broker.answer()
+        extents = []
+        for partition in range(self.broker.partitions):
+            committed = self.broker.committed.get((self.group, self.topic, partition), 0)
+            end = len(self.broker.records.get((self.topic, partition), ()))
+            extents.append(Extent(partition, "0", str(committed), str(end)))
+        return extents
+
+    async def read(self, partition: int, *, start: str, until: str, max_records: int) -> Piece:
+        self.broker.answer()
+        first = int(start)
+        limit = min(max_records, max(int(until) - first, 0))
+        records = self.broker.read(self.topic, partition, offset=first, limit=limit)
+        return Piece(tuple(records), str(first + len(records)) if records else until)
+
+    async def close(self) -> None:
+        pass
+
+
+@dataclass(eq=False, slots=True)
+class MemoryCacheInspector:
+    """`inspection.CacheInspector`."""
+
+    cache: MemoryCache
+
+    async def details(self) -> AsyncIterator[list[Message]]:
+        self._answer()
+        yield list(self.cache.details.values())
+
+    async def claims(self) -> AsyncIterator[list[CachedClaim]]:
+        self._answer()
+        yield [
+            CachedClaim(key, claim.message_id, claim.body_hash)
+            for key, claim in self.cache.claims.items()
+        ]
+
+    async def claimed(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+        self._answer()
+        known = self.cache.claims
+        return {claim: known[claim].message_id for claim in claims if claim in known}
+
+    async def recall_marks(self) -> AsyncIterator[list[int]]:
+        self._answer()
+        yield list(self.cache.marks)
+
+    async def loaded(self) -> AsyncIterator[list[str]]:
+        self._answer()
+        yield [name for name, tail in self.cache.tails.items() if tail.floor is not None]
+
+    async def tail(self, conversation_id: str) -> LoadedTail | None:
+        self._answer()
+        tail = self.cache.tails.get(conversation_id)
+        if tail is None or tail.floor is None or not (tail.ids or tail.empty):
+            return None
+        return LoadedTail(tuple(tail.ids), tail.floor, tail.base)
+
+    async def pending_among(self, message_ids: Sequence[int]) -> dict[int, int]:
+        self._answer()
+        times = self.cache.pending_set.times
+        return {i: times[i] for i in message_ids if i in times}
+
+    async def forget(self, message_ids: Sequence[int]) -> None:
+        self._answer()
+        for message_id in message_ids:
+            if message_id not in self.cache.lasting:
+                self.cache.details.pop(message_id, None)
+
+    async def unload(self, conversation_id: str, *, strangers: Sequence[int] = ()) -> None:
+        self._answer()
+        if (tail := self.cache.tails.get(conversation_id)) is not None:
+            tail.forget()
+            for message_id in strangers:
+                if message_id not in self.cache.pending_set.times:
+                    tail.remove(message_id)
+
+    async def close(self) -> None:
+        pass
+
+    def _answer(self) -> None:
+        if self.cache.down:
+            raise CacheUnavailable
+
+
+@dataclass(eq=False, slots=True)
+class MemoryStoreInspector:
+    """`inspection.StoreInspector`; `unmarked` are the ids of rows with a wrong `persist_status`."""
+
+    store: MemoryStore
+    unmarked: set[int] = field(default_factory=set)
+
+    async def newest_id(self) -> int:
+        await self.store.ping()
+        return max(self.store.rows, default=0)
+
+    async def rows_after(self, message_id: int, *, limit: int) -> list[StoredRow]:
+        await self.store.ping()
+        later = sorted(i for i in self.store.rows if i > message_id)
+        return self._rows(later[:limit])
+
+    async def rows(self, message_ids: Sequence[int]) -> list[StoredRow]:
+        await self.store.ping()
+        return self._rows(sorted(self.store.rows.keys() & set(message_ids)))
+
+    def _rows(self, message_ids: Iterable[int]) -> list[StoredRow]:
+        rows = [self.store.rows[i] for i in message_ids]
+        return [StoredRow(row, self._status(row), self._key(row)) for row in rows]
+
+    def _status(self, row: Message) -> str:
+        wrong = row.id in self.unmarked
+        return (PersistStatus.PENDING if wrong else PersistStatus.PERSISTED).value
+
+    def _key(self, row: Message) -> Claim | None:
+        if row.client_msg_id is None:
+            return None
+        return self.store.claims.get((row.from_user_id, row.client_msg_id))
+
+    async def letters(self, message_ids: Sequence[int]) -> dict[int, frozenset[DeadLetterState]]:
+        await self.store.ping()
+        found: dict[int, frozenset[DeadLetterState]] = {}
+        for letter in self.store.dead_letters:
+            if letter.message_id is not None and letter.message_id in message_ids:
+                state = self.store.settled.get(letter.source, DeadLetterState.OPEN)
+                found[letter.message_id] = found.get(letter.message_id, frozenset()) | {state}
+        return found
+
+    async def conversations_after(
+        self, conversation_id: str, *, since_id: int, limit: int
+    ) -> list[tuple[str, int]]:
+        await self.store.ping()
+        newest: dict[str, int] = {}
+        for row in self.store.rows.values():
+            newest[row.conversation_id] = max(row.id, newest.get(row.conversation_id, 0))
+        names = sorted(n for n in self.store.last_seqs if n > conversation_id)
+        later = [name for name in names if newest.get(name, 0) >= since_id]
+        return [(name, self.store.last_seqs[name]) for name in later[:limit]]
+
+    async def numberings(self, conversation_ids: Sequence[str]) -> dict[str, Numbering]:
+        await self.store.ping()
+        found = {}
+        for name in conversation_ids:
+            rows = self.store.rows.values()
+            seqs = [row.seq or 0 for row in rows if row.conversation_id == name]
+            last_seq = self.store.last_seqs[name]
+            found[name] = Numbering(last_seq, len(seqs), len(set(seqs)), max(seqs, default=0))
+        return found
+
+    async def mark_rows(self, message_ids: Sequence[int]) -> None:
+        await self.store.ping()
+        self.unmarked.difference_update(message_ids)
+
+    async def blank_tombstones(self, message_ids: Sequence[int]) -> None:
+        await self.store.ping()
+        for message_id in message_ids:
+            row = self.store.rows.get(message_id)
+            if row is not None and row.is_recalled:
+                self.store.rows[message_id] = replace(row, content="", url=None, at_user_ids=())
+
+    async def restore_keys(self, messages: Sequence[Message]) -> None:
+        await self.store.ping()
+        for message in messages:
+            if message.client_msg_id is not None:
+                key = (message.from_user_id, message.client_msg_id)
+                self.store.claims.setdefault(key, Claim(message.id, message.body_hash))
+
+    async def close(self) -> None:
+        pass

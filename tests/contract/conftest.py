@@ -1,0 +1,32 @@
+"""The logs that contracts run on, none of which may be harmed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.contract.logs import KafkaRig, MemoryRig, Rig, StreamsRig
+from tests.real_services import connected
+
+RIGS_OF_SERVERS = [
+    "embedded",
+    pytest.param("redis", marks=pytest.mark.connected),
+    pytest.param("kafka", marks=pytest.mark.connected),
+]
+
+
+@pytest.fixture(params=["memory", *RIGS_OF_SERVERS])
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    opened: Rig
+    match request.param:
+        case "memory":
+            opened = MemoryRig()
+        case "embedded":
+            opened = StreamsRig(request.getfixturevalue("redis_url"))
+        case "redis":
+            opened = StreamsRig(connected("IM_REDIS_URL"))
+        case _:
+            opened = KafkaRig(connected("IM_EVENT_LOG_URL"))
+    yield opened
+    await opened.close()

@@ -1,0 +1,179 @@
+"""What every cache inspector promises: in memory, on a redis-server of our own, on the real one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import redis
+from msgspec import structs
+
+from messaging.cache import RedisCacheInspector, RedisMessageCache
+from messaging.conf import Settings
+from messaging.errors import CacheUnavailable
+from messaging.events import Message
+from messaging.inspection import CachedClaim, CacheInspector, LoadedTail
+from messaging.ports import MessageCache
+from messaging.testing.cache import MemoryCache
+from messaging.testing.inspection import MemoryCacheInspector
+from tests.contract.test_message_cache import DATABASE_OF_THE_TESTS
+from tests.messages import FIRST_ID, make_message
+from tests.real_services import connected, free_port
+
+CONVERSATION = "1_2"
+MANY = 1_200  # keys of a kind: more than one trip brings
+
+
+class Case:
+    def __init__(self, cache: MessageCache, inspector: CacheInspector) -> None:
+        self.cache = cache
+        self.inspector = inspector
+
+
+@pytest.fixture(
+    params=["memory", "embedded", pytest.param("connected", marks=pytest.mark.connected)]
+)
+async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    if request.param == "memory":
+        memory = MemoryCache()
+        yield Case(memory, MemoryCacheInspector(memory))
+        return
+    if request.param == "embedded":
+        url = str(request.getfixturevalue("redis_url"))
+    else:
+        url = f"{connected('IM_REDIS_URL').rpartition('/')[0]}/{DATABASE_OF_THE_TESTS}"
+        with redis.Redis.from_url(url) as client:
+            client.flushdb()
+    settings = Settings(redis_url=url, event_log_url=url, redis_timeout_s=5.0, send_rate=0)
+    opened = Case(RedisMessageCache(settings), RedisCacheInspector(settings))
+    yield opened
+    await opened.inspector.close()
+    await opened.cache.close()
+
+
+def stored(message: Message, seq: int) -> Message:
+    return structs.replace(message, seq=seq)
+
+
+async def load(case: Case, rows: list[Message], *, floor: int = 0, base: int = 0) -> None:
+    token = await case.cache.begin_fill(CONVERSATION)
+    assert token is not None
+    await case.cache.fill(CONVERSATION, token, rows, floor=floor, base=base)
+
+
+async def test_walks_every_detail(case: Case) -> None:
+    messages = [make_message(n) for n in range(MANY)]
+    await case.cache.accept(messages, None)
+    await case.cache.mark_stored([stored(messages[0], 1)])
+
+    found = {each.id: each async for part in case.inspector.details() for each in part}
+
+    assert found == {m.id: m for m in messages} | {messages[0].id: stored(messages[0], 1)}
+
+
+async def test_walks_every_claim_whatever_its_name_is(case: Case) -> None:
+    names = [f"{n}: a:{n}*" for n in range(MANY)]
+    messages = [make_message(n, client_msg_id=name) for n, name in enumerate(names)]
+    await case.cache.accept(messages, None)
+
+    found = {each.key: each async for part in case.inspector.claims() for each in part}
+
+    assert found == {
+        (m.from_user_id, m.client_msg_id): CachedClaim(
+            (m.from_user_id, m.client_msg_id or ""), m.id, m.body_hash
+        )
+        for m in messages
+    }
+
+
+async def test_tells_what_claims_stand_for_now(case: Case) -> None:
+    message = make_message(1, client_msg_id="a:b")
+    await case.cache.accept([message], None)
+
+    assert await case.inspector.claimed([(1, "a:b"), (1, "c")]) == {(1, "a:b"): message.id}
+    assert await case.inspector.claimed([]) == {}
+
+
+async def test_walks_every_recall_mark(case: Case) -> None:
+    for number in range(3):
+        await case.cache.claim_recall(FIRST_ID + number, 9)
+
+    found = [each async for part in case.inspector.recall_marks() for each in part]
+
+    assert sorted(found) == [FIRST_ID, FIRST_ID + 1, FIRST_ID + 2]
+
+
+async def test_a_loaded_tail_is_shown_with_what_is_pending_in_it(case: Case) -> None:
+    rows = [stored(make_message(n), n) for n in (3, 4)]
+    await load(case, rows, floor=FIRST_ID + 2, base=2)
+    await case.cache.accept([make_message(9)], None)
+
+    assert [each async for part in case.inspector.loaded() for each in part] == [CONVERSATION]
+    assert await case.inspector.tail(CONVERSATION) == LoadedTail(
+        (FIRST_ID + 9, FIRST_ID + 4, FIRST_ID + 3), floor=FIRST_ID + 2, base=2
+    )
+
+
+async def test_an_empty_conversation_is_loaded_as_well(case: Case) -> None:
+    await load(case, [])
+
+    assert await case.inspector.tail(CONVERSATION) == LoadedTail((), floor=0, base=0)
+
+
+async def test_a_list_that_promises_nothing_is_no_loaded_tail(case: Case) -> None:
+    await case.cache.accept([make_message(1)], None)
+    assert await case.inspector.tail(CONVERSATION) is None
+
+    await case.cache.begin_fill(CONVERSATION)
+    assert await case.inspector.tail(CONVERSATION) is None
+
+
+async def test_tells_the_pending_ones_among_others(case: Case) -> None:
+    message = make_message(1)
+    await case.cache.accept([message], None)
+
+    assert await case.inspector.pending_among([message.id, 5]) == {message.id: message.send_time}
+    assert await case.inspector.pending_among([]) == {}
+
+
+async def test_forgets_only_what_ages(case: Case) -> None:
+    messages = [make_message(n) for n in range(3)]
+    await case.cache.accept(messages, None)
+    await case.cache.mark_stored([stored(m, m.id - FIRST_ID + 1) for m in messages[:2]])
+    await case.cache.claim_recall(messages[1].id, 9)
+    await case.cache.confirm_recall(stored(messages[1], 2).recalled(9))
+
+    for _ in range(2):
+        await case.inspector.forget([m.id for m in messages])
+
+    assert (await case.cache.get([m.id for m in messages])).keys() == {m.id for m in messages[1:]}
+
+
+async def test_an_unloaded_list_keeps_what_is_pending(case: Case) -> None:
+    await load(case, [stored(make_message(n), n) for n in (1, 2)])
+    await case.cache.accept([make_message(3)], None)
+
+    for _ in range(2):
+        await case.inspector.unload(CONVERSATION, strangers=[FIRST_ID + 2, FIRST_ID + 3])
+
+    assert await case.inspector.tail(CONVERSATION) is None
+    window = await case.cache.window(CONVERSATION, reader_id=1, before=None, limit=10)
+    assert window.floor is None
+    assert [m.id - FIRST_ID for m in window.messages] == [3, 1]
+
+
+@pytest.mark.parametrize("kind", ["memory", "redis"])
+async def test_a_cache_that_is_away_is_told(kind: str) -> None:
+    inspector: CacheInspector
+    if kind == "memory":
+        inspector = MemoryCacheInspector(MemoryCache(down=True))
+    else:
+        url = f"redis://127.0.0.1:{free_port()}/0"
+        settings = Settings(redis_url=url, event_log_url=url)
+        inspector = RedisCacheInspector(replace(settings, redis_timeout_s=0.5))
+    with pytest.raises(CacheUnavailable):
+        await inspector.tail(CONVERSATION)
+    with pytest.raises(CacheUnavailable):
+        async for _ in inspector.details():
+            pass

@@ -1,0 +1,155 @@
+"""What every log inspector promises: in memory, on Redis Streams and on Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from messaging.errors import LogUnavailable
+from messaging.eventlog.kafka_inspector import KafkaLogInspector
+from messaging.eventlog.redis_streams_inspector import RedisStreamsLogInspector
+from messaging.ids import wall_clock_ms
+from messaging.inspection import Extent, LogInspector
+from messaging.ports import Position, Record
+from tests.contract.logs import PARTITIONS, MemoryRig, Rig
+from tests.contract.test_event_log import append, last_of, numbered, read, record
+from tests.real_services import free_port
+
+
+@pytest.fixture
+def inspector(rig: Rig) -> LogInspector:
+    return rig.inspector()
+
+
+async def walk(
+    inspector: LogInspector, partition: int, start: str, until: str, *, max_records: int = 7
+) -> list[Record]:
+    records: list[Record] = []
+    while start != until:
+        piece = await inspector.read(partition, start=start, until=until, max_records=max_records)
+        assert len(piece.records) <= max_records
+        records += piece.records
+        start = piece.next
+    return records
+
+
+async def extent(inspector: LogInspector, position: Position, **since: int) -> Extent:
+    extents = await inspector.extents(**since)
+    assert [each.partition for each in extents] == list(range(PARTITIONS))
+    return extents[position.partition]
+
+
+async def test_an_empty_log_has_nothing_to_read(inspector: LogInspector) -> None:
+    for each in await inspector.extents():
+        assert each.start == each.committed == each.end
+        assert await walk(inspector, each.partition, each.start, each.end) == []
+
+
+async def test_reads_every_record_of_a_partition_in_order(
+    rig: Rig,
+    inspector: LogInspector,
+) -> None:
+    (first, *_) = await append(rig, numbered("a", range(20)))
+
+    whole = await extent(inspector, first)
+    records = await walk(inspector, first.partition, whole.start, whole.end)
+
+    assert [each.value for each in records] == [b"%d" % n for n in range(20)]
+    assert records[0].position == first
+    assert records[0].key == b"a"
+
+
+async def test_the_tail_is_what_is_not_committed(rig: Rig, inspector: LogInspector) -> None:
+    (first, *_) = await append(rig, numbered("a", range(5)))
+    reader = rig.reader()
+    await reader.commit(last_of(await read(reader, 5)))
+    await append(rig, numbered("a", range(5, 8)))
+
+    now = await extent(inspector, first)
+    done = await walk(inspector, first.partition, now.start, now.committed)
+    tail = await walk(inspector, first.partition, now.committed, now.end)
+
+    assert [each.value for each in done] == [b"%d" % n for n in range(5)]
+    assert [each.value for each in tail] == [b"5", b"6", b"7"]
+
+
+async def test_looking_takes_nothing_from_the_group(rig: Rig, inspector: LogInspector) -> None:
+    (first, *_) = await append(rig, numbered("a", range(5)))
+    reader = rig.reader()
+    await read(reader, 5)
+
+    now = await extent(inspector, first)
+    await walk(inspector, first.partition, now.start, now.end)
+
+    assert now.committed == now.start
+    await append(rig, numbered("a", range(5, 6)))
+    await reader.commit(last_of(await read(reader, 1)))  # it is still the owner
+    assert (await extent(inspector, first)).committed == (await extent(inspector, first)).end
+
+
+async def test_what_came_since_then_is_not_read(rig: Rig, inspector: LogInspector) -> None:
+    (first, *_) = await append(rig, numbered("a", range(3)))
+    now = await extent(inspector, first)
+    await append(rig, numbered("a", range(3, 6)))
+
+    assert len(await walk(inspector, first.partition, now.start, now.end)) == 3
+
+
+async def test_what_is_older_than_asked_for_is_left_out(
+    rig: Rig,
+    inspector: LogInspector,
+) -> None:
+    (first, *_) = await append(rig, numbered("a", range(3)))
+    await asyncio.sleep(0.05)
+    since_ms = wall_clock_ms()
+    await append(rig, numbered("a", range(3, 6)))
+    reader = rig.reader()
+    await reader.commit(last_of(await read(reader, 6)))
+
+    now = await extent(inspector, first, since_ms=since_ms)
+    records = await walk(inspector, first.partition, now.start, now.end)
+
+    # The log in memory keeps no times.
+    expected = range(6) if isinstance(rig, MemoryRig) else range(3, 6)
+    assert [each.value for each in records] == [b"%d" % n for n in expected]
+
+
+async def test_the_tail_is_whole_however_old_it_is(rig: Rig, inspector: LogInspector) -> None:
+    (first, *_) = await append(rig, numbered("a", range(3)))
+
+    now = await extent(inspector, first, since_ms=wall_clock_ms() + 60_000)
+
+    assert len(await walk(inspector, first.partition, now.committed, now.end)) == 3
+
+
+async def test_large_records_come_in_pieces(rig: Rig, inspector: LogInspector) -> None:
+    values = [b"%03d" % number + bytes(400_000) for number in range(20)]
+    for value in values:
+        (first,) = await append(rig, [record("a", value)])
+
+    now = await extent(inspector, first)
+    found = await walk(inspector, first.partition, now.start, now.end)
+
+    assert [each.value for each in found] == values
+
+
+@pytest.mark.parametrize("kind", ["redis", "kafka"])
+async def test_a_log_that_is_away_is_told_in_time(kind: str) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    inspector: LogInspector
+    if kind == "redis":
+        inspector = RedisStreamsLogInspector(
+            f"redis://{address}/0", topic="t", group="g", partitions=2, timeout_s=0.5
+        )
+        start, until = "0-0", "5-0"
+    else:
+        inspector = KafkaLogInspector([address], topic="t", group="g", partitions=2)
+        start, until = "0", "5"
+
+    async with asyncio.timeout(20):
+        with pytest.raises(LogUnavailable):
+            await inspector.extents()
+        with pytest.raises(LogUnavailable):
+            await inspector.read(0, start=start, until=until, max_records=1)
+        await inspector.close()

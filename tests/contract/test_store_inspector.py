@@ -1,0 +1,194 @@
+"""What every store inspector promises: in memory, and the database of the settings in force."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import pytest
+from msgspec import structs
+
+from messaging import models
+from messaging.conf import settings
+from messaging.events import Message
+from messaging.inspection import Numbering, StoredRow, StoreInspector
+from messaging.ports import Claim, DeadLetter, DeadLetterState, MessageStore
+from messaging.store import DatabaseInspector, DatabaseStore
+from messaging.testing.inspection import MemoryStoreInspector
+from messaging.testing.store import MemoryStore
+from tests.messages import FIRST_ID, make_message
+
+LETTER = DeadLetter("im-message-private", 3, "1", b"1_2", b"x", "bad_data", "too long")
+
+
+class Case:
+    """`alter` changes a row, `drop_key` forgets what a clientMsgId stands for: past the store."""
+
+    def __init__(
+        self,
+        store: MessageStore,
+        inspector: StoreInspector,
+        alter: Callable[..., None],
+        drop_key: Callable[[str], None],
+    ) -> None:
+        self.store = store
+        self.inspector = inspector
+        self.alter = alter
+        self.drop_key = drop_key
+
+
+def in_memory() -> Case:
+    store = MemoryStore()
+    inspector = MemoryStoreInspector(store)
+
+    def alter(message_id: int, *, persist_status: str = "PERSISTED", **changes: object) -> None:
+        store.rows[message_id] = structs.replace(store.rows[message_id], **changes)  # type: ignore[arg-type]
+        if persist_status == "PENDING":
+            inspector.unmarked.add(message_id)
+
+    def drop_key(name: str) -> None:
+        store.claims = {key: claim for key, claim in store.claims.items() if key[1] != name}
+
+    return Case(store, inspector, alter, drop_key)
+
+
+def in_the_database() -> Case:
+    def alter(message_id: int, **changes: object) -> None:
+        models.Message.objects.filter(pk=message_id).update(**changes)
+
+    def drop_key(name: str) -> None:
+        models.MessageKey.objects.filter(client_msg_id=name).delete()
+
+    return Case(DatabaseStore(settings()), DatabaseInspector(settings()), alter, drop_key)
+
+
+@pytest.fixture(
+    params=["memory", pytest.param("database", marks=pytest.mark.django_db(transaction=True))]
+)
+async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    opened = in_memory() if request.param == "memory" else in_the_database()
+    yield opened
+    await opened.inspector.close()
+    await opened.store.close()
+
+
+@pytest.fixture
+def beside() -> Callable[..., object]:
+    """Runs what blocks off the loop, as Django wants it."""
+    from asgiref.sync import sync_to_async
+
+    return lambda function, *args, **kwargs: sync_to_async(function)(*args, **kwargs)
+
+
+async def stored(case: Case, *messages: Message) -> dict[int, Message]:
+    return {row.id: row for row in (await case.store.apply(messages)).rows}
+
+
+async def test_walks_all_rows_with_what_their_keys_stand_for(case: Case) -> None:
+    messages = [make_message(n, client_msg_id=f"Key {n}" if n % 2 else None) for n in range(10)]
+    rows = await stored(case, *messages)
+
+    found: list[StoredRow] = []
+    while part := await case.inspector.rows_after(found[-1].message.id if found else 0, limit=3):
+        assert len(part) <= 3
+        found += part
+
+    assert found == [
+        StoredRow(rows[m.id], "PERSISTED", Claim(m.id, m.body_hash) if m.client_msg_id else None)
+        for m in messages
+    ]
+    assert await case.inspector.rows([messages[4].id, messages[1].id, 5]) == [found[1], found[4]]
+    assert await case.inspector.newest_id() == messages[-1].id
+
+
+async def test_an_empty_store_has_no_rows(case: Case) -> None:
+    assert await case.inspector.newest_id() == 0
+    assert await case.inspector.rows_after(0, limit=5) == []
+    assert await case.inspector.rows([]) == []
+    assert await case.inspector.letters([]) == {}
+
+
+async def test_tells_the_states_of_a_messages_letters(case: Case) -> None:
+    letters = [
+        replace(LETTER, offset=str(n), message_id=message_id)
+        for n, message_id in enumerate([7, 7, 8, None])
+    ]
+    await case.store.save_dead_letters(letters)
+    await case.store.settle_dead_letters([letters[1].source], DeadLetterState.REPLAYED)
+
+    assert await case.inspector.letters([7, 8, 9]) == {
+        7: {DeadLetterState.OPEN, DeadLetterState.REPLAYED},
+        8: {DeadLetterState.OPEN},
+    }
+
+
+async def test_walks_conversations_that_have_a_new_message(case: Case) -> None:
+    await stored(case, *(make_message(n, to_id=100 + n % 5) for n in range(10)))
+
+    found: list[tuple[str, int]] = []
+    while part := await case.inspector.conversations_after(
+        found[-1][0] if found else "", since_id=FIRST_ID + 7, limit=2
+    ):
+        found += part
+
+    assert found == [("1_102", 2), ("1_103", 2), ("1_104", 2)]
+
+
+@pytest.mark.parametrize(
+    ("number", "numbering"),
+    [(2, Numbering(2, 2, 2, 2)), (3, Numbering(2, 2, 2, 3)), (1, Numbering(2, 2, 1, 1))],
+)
+async def test_tells_what_a_conversations_rows_are_numbered(
+    case: Case, beside: Callable[..., object], number: int, numbering: Numbering
+) -> None:
+    await stored(case, make_message(1), make_message(2))
+    await beside(case.alter, FIRST_ID + 2, seq=number)  # type: ignore[misc]
+
+    assert await case.inspector.numberings(["1_2"]) == {"1_2": numbering}
+
+
+async def test_marks_rows_that_are_marked_wrongly(
+    case: Case, beside: Callable[..., object]
+) -> None:
+    rows = await stored(case, make_message(1), make_message(2))
+    await beside(case.alter, FIRST_ID + 1, persist_status="PENDING")  # type: ignore[misc]
+    assert [r.persist_status for r in await case.inspector.rows(list(rows))] == [
+        "PENDING",
+        "PERSISTED",
+    ]
+
+    for _ in range(2):
+        await case.inspector.mark_rows(list(rows))
+
+    assert {r.persist_status for r in await case.inspector.rows(list(rows))} == {"PERSISTED"}
+    assert await case.store.get(list(rows)) == rows
+
+
+async def test_blanks_tombstones_and_nothing_else(
+    case: Case, beside: Callable[..., object]
+) -> None:
+    recalled, other = make_message(1), make_message(2)
+    rows = await stored(case, recalled.recalled(9), other)
+    said = {"content": "still here", "url": "/x"}
+    await beside(case.alter, recalled.id, **said)  # type: ignore[misc]
+
+    for _ in range(2):
+        await case.inspector.blank_tombstones([recalled.id, other.id])
+
+    assert await case.store.get([recalled.id, other.id]) == rows
+
+
+async def test_restores_keys_and_takes_none_away(case: Case, beside: Callable[..., object]) -> None:
+    first, second = (make_message(n, client_msg_id=f"k{n}") for n in (1, 2))
+    await stored(case, first, second)
+    await beside(case.drop_key, "k1")  # type: ignore[misc]
+    assert [row.key is None for row in await case.inspector.rows([first.id, second.id])] == [
+        True,
+        False,
+    ]
+
+    for _ in range(2):
+        await case.inspector.restore_keys([first, structs.replace(second, id=second.id + 5)])
+
+    keys = [row.key for row in await case.inspector.rows([first.id, second.id])]
+    assert keys == [Claim(first.id, first.body_hash), Claim(second.id, second.body_hash)]

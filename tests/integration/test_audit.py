@@ -1,0 +1,356 @@
+"""`manage.py audit` on a real Redis and database: what is planted is told, mended, and gone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from messaging import models, wiring
+from messaging.audit.audit import Audit, Plan
+from messaging.audit.findings import Fate, Kind
+from messaging.eventlog import create_topics
+from messaging.events import Message, PersistStatus, encode_event, encode_message
+from messaging.ports import DeadLetter, OutgoingRecord
+from messaging.service.backends import Backends
+from messaging.service.recall import recall as recall_message
+from tests.integration.admin.pages import accept, consume, keep, recall, store
+from tests.integration.scene import Scene
+from tests.messages import make_message
+from tests.real_services import connected
+from tests.unit.audit.planting import Silent
+
+CONVERSATION = "1_2"
+Plant = Callable[[redis.Redis], tuple[str, str]]  # what is told of what
+
+
+@pytest.fixture
+def client(configured: None, redis_url: str) -> redis.Redis:
+    return redis.Redis.from_url(redis_url)
+
+
+def audit(*arguments: object, fails: bool = False) -> dict[str, Any]:
+    """The report of an audit that ends with 0, or with 1."""
+    out = StringIO()
+    try:
+        call_command("audit", "--json", "--settle", "0", *map(str, arguments), stdout=out)
+        ended_with = 0
+    except CommandError as error:
+        ended_with = error.returncode
+    assert ended_with == (1 if fails else 0)
+    return dict(json.loads(out.getvalue()))
+
+
+def told(report: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(each["kind"], name) for each in report["findings"] for name in each["examples"]]
+
+
+def persisted(number: int = 1, **given: Any) -> Message:
+    """The row of a message that went through the cache and the log."""
+    message = make_message(number, **given)
+    accept(message)
+    wiring.run(lambda backends: append(backends, message))
+    consume()
+    return wiring.run(lambda backends: backends.store.get([message.id]))[message.id]
+
+
+async def append(backends: Backends, message: Message) -> None:
+    record = OutgoingRecord(message.conversation_id.encode(), encode_event(message))
+    (position,) = await backends.log.append(backends.settings.topic, [record])
+    await position
+
+
+def load(*rows: Message) -> None:
+    """Let the cached list of their conversation say that it is complete."""
+
+    async def fill(backends: Backends) -> None:
+        token = await backends.cache.begin_fill(CONVERSATION)
+        await backends.cache.fill(CONVERSATION, token, rows, floor=0, base=0)
+
+    wiring.run(fill)
+
+
+def rewrite(client: redis.Redis, message: Message) -> None:
+    client.set(f"msg:detail:{message.id}", encode_message(message), keepttl=True)
+
+
+def pending_mark_lost(client: redis.Redis) -> tuple[str, str]:
+    message = make_message(1)
+    accept(message)
+    client.zrem("msg:pending", message.id)
+    return "unaccounted", str(message.id)
+
+
+def mark_missed(client: redis.Redis) -> tuple[str, str]:
+    row = persisted()
+    client.zadd("msg:pending", {str(row.id): row.send_time})
+    return "still_pending", str(row.id)
+
+
+def recalled_behind_the_cache(client: redis.Redis) -> tuple[str, str]:
+    row = persisted()
+    store(row.recalled(row.send_time + 1))
+    return "recalled_shown", str(row.id)
+
+
+def recalled_before_the_store(client: redis.Redis) -> tuple[str, str]:
+    row = persisted()
+    recall(row)
+    return "recall_not_stored", str(row.id)
+
+
+def cached_otherwise(client: redis.Redis) -> tuple[str, str]:
+    row = persisted()
+    text = client.get(f"msg:detail:{row.id}")
+    assert isinstance(text, bytes)
+    altered = text.replace(b'"content":"message 1"', b'"content":"other"')
+    client.set(f"msg:detail:{row.id}", altered, keepttl=True)
+    return "detail_differs", str(row.id)
+
+
+def cached_as_pending(client: redis.Redis) -> tuple[str, str]:
+    row = persisted()
+    rewrite(client, make_message(1))
+    return "detail_pending", str(row.id)
+
+
+def mark_left(client: redis.Redis) -> tuple[str, str]:
+    row = persisted()
+    store(row.recalled(row.send_time + 1))
+    wiring.run(lambda backends: backends.cache.mark_stored([row.recalled(row.send_time + 1)]))
+    client.set(f"msg:cancel:{row.id}", row.send_time + 1)
+    return "mark_left", str(row.id)
+
+
+def list_lacks(client: redis.Redis) -> tuple[str, str]:
+    load(persisted(1), persisted(2))
+    client.rpop(f"msg:conv:{CONVERSATION}")
+    return "list_lacks", CONVERSATION
+
+
+def list_stranger(client: redis.Redis) -> tuple[str, str]:
+    load(persisted(1))
+    client.lpush(f"msg:conv:{CONVERSATION}", make_message(7).id)
+    return "list_stranger", CONVERSATION
+
+
+def list_count(client: redis.Redis) -> tuple[str, str]:
+    load(persisted(1))
+    client.set(f"msg:conv:loaded:{CONVERSATION}", "0:3", keepttl=True)
+    return "list_count", CONVERSATION
+
+
+def row_marked(client: redis.Redis) -> tuple[str, str]:
+    row = persisted()
+    models.Message.objects.update(persist_status=PersistStatus.PENDING.value)
+    return "row_status", str(row.id)
+
+
+def tombstone_speaks(client: redis.Redis) -> tuple[str, str]:
+    row = persisted()
+    store(row.recalled(9))
+    wiring.run(lambda backends: backends.cache.mark_stored([row.recalled(9)]))
+    models.Message.objects.update(content="still here")
+    return "tombstone_speaks", str(row.id)
+
+
+def key_missing(client: redis.Redis) -> tuple[str, str]:
+    row = persisted(client_msg_id="a")
+    models.MessageKey.objects.all().delete()
+    return "key_missing", str(row.id)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        pending_mark_lost,
+        mark_missed,
+        recalled_behind_the_cache,
+        recalled_before_the_store,
+        cached_otherwise,
+        cached_as_pending,
+        mark_left,
+        list_lacks,
+        list_stranger,
+        list_count,
+        row_marked,
+        tombstone_speaks,
+        key_missing,
+    ],
+)
+def test_what_is_wrong_is_told_then_mended_and_then_gone(client: redis.Redis, plant: Plant) -> None:
+    expected = plant(client)
+
+    assert told(audit(fails=True)) == [expected]
+    assert told(audit("--repair")) == [expected]
+    assert told(audit()) == []
+
+
+def test_a_message_that_only_the_log_has_is_stored_again(
+    client: redis.Redis, tmp_path: Path
+) -> None:
+    row = persisted(content="found again")
+    models.Message.objects.all().delete()
+    models.Conversation.objects.all().delete()
+    client.delete(f"msg:detail:{row.id}", f"msg:conv:{CONVERSATION}")
+    receipts = tmp_path / "receipts"
+    receipts.write_text(f"{row.id}\n")
+
+    assert told(audit()) == []  # nothing names it
+    assert told(audit("--receipts", receipts, fails=True)) == [("unaccounted", str(row.id))]
+    report = audit("--receipts", receipts, "--repair")
+
+    assert report["accounted"]["receipts"] == {"persisted": 1}
+    assert models.Message.objects.get().content == "found again"
+
+
+def test_what_was_altered_or_numbered_wrongly_is_left_to_a_person(client: redis.Redis) -> None:
+    row = persisted()
+    client.delete(f"msg:detail:{row.id}")
+    models.Message.objects.update(content="message ?", seq=7)
+
+    for _ in range(2):
+        assert told(audit("--repair", fails=True)) == [
+            ("row_altered", str(row.id)),
+            ("seq", CONVERSATION),
+        ]
+
+
+def test_a_dead_letter_accounts_for_its_message(client: redis.Redis) -> None:
+    message = make_message(1)
+    accept(message)
+    keep(DeadLetter("t", 0, "1", b"", b"", "bad_data", "", message_id=message.id))
+
+    assert audit()["accounted"]["pending set"] == {"dead letter": 1}
+
+
+def test_what_waits_is_accounted_for_with_its_age_and_persisted_on_request(
+    client: redis.Redis,
+) -> None:
+    accept(make_message(1))
+
+    waiting = audit("--stuck", "0")
+    assert waiting["accounted"]["pending set"] == {"pending": 1}
+    assert waiting["pending"]["oldestAgeMs"] > 0
+    assert told(waiting) == [("stuck", str(make_message(1).id))]
+    assert told(audit("--stuck", "86400")) == [("stuck", str(make_message(1).id))]  # it is of 2026
+
+    audit("--repair")
+    assert models.Message.objects.get().seq == 1
+
+
+def test_it_says_what_a_person_is_to_do(client: redis.Redis) -> None:
+    cached_otherwise(client)
+    out = StringIO()
+
+    with pytest.raises(CommandError, match="run it again with --repair"):
+        call_command("audit", "--settle", "0", stdout=out)
+
+    assert "detail_differs: 1 cached otherwise than it is stored" in out.getvalue()
+    assert out.getvalue().splitlines()[-1] == "FAILED: 1 left: detail_differs."
+    assert "message 1" not in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("configured", "what"),
+    [
+        ({"redis_url": "redis://127.0.0.1:1/0"}, "CacheUnavailable"),
+        ({"event_log_url": "redis://127.0.0.1:1/0"}, "LogUnavailable"),
+    ],
+    indirect=["configured"],
+)
+def test_without_one_of_the_services_nothing_is_said(configured: None, what: str) -> None:
+    with pytest.raises(CommandError, match=what) as raised:
+        call_command("audit", "--settle", "0")
+
+    assert raised.value.returncode == 2
+
+
+def test_receipts_that_cannot_be_read_are_told(configured: None, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="No such file") as raised:
+        call_command("audit", "--receipts", str(tmp_path / "none"))
+
+    assert raised.value.returncode == 2
+
+
+@pytest.fixture(params=["streams", pytest.param("kafka", marks=pytest.mark.connected)])
+def log(request: pytest.FixtureRequest, configured: None, settings: Settings) -> None:
+    """The log of the service; on Kafka a topic of this test's own."""
+    settings.IM = replace(settings.IM, send_rate=0)
+    if request.param == "kafka":
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        settings.IM = replace(
+            settings.IM,
+            event_log_url=connected("IM_EVENT_LOG_URL"),
+            topic=name,
+            dead_letter_topic=f"{name}-dead",
+            consumer_group=name,
+        )
+        create_topics(settings.IM.event_log_url, settings.IM)
+
+
+async def test_a_live_service_has_nothing_to_tell(log: None, scene: Scene) -> None:
+    """Sends, repeats, recalls and reads go on while it is audited, again and again."""
+    alice, bob = next(scene.pairs)
+    done = asyncio.Event()
+
+    async def consume_all() -> None:
+        while not done.is_set():
+            await scene.consumer.step()
+
+    async def talk(turn: int) -> None:
+        sent = await scene.sent(alice, bob, f"turn {turn}", client_msg_id=f"turn {turn}")
+        if turn % 5 == 0:
+            await scene.history(bob, alice)
+        if turn % 7 == 0:
+            await scene.send(alice, bob, f"turn {turn}", client_msg_id=f"turn {turn}")
+        if turn % 11 == 0:
+            await recall_message(scene.backends, sent, user_id=alice)
+
+    async def talk_on() -> None:
+        turn = 0
+        while not done.is_set():
+            await asyncio.gather(*(talk(turn + n) for n in range(20)))
+            turn += 20
+
+    busy = [asyncio.create_task(consume_all()), asyncio.create_task(talk_on())]
+    parts = wiring.open_audit_parts()
+    try:
+        for _ in range(4):
+            report = await Audit(parts, Plan(settle_s=0.5, whole_log=True), Silent()).run()
+            assert report.findings.kinds == {}
+        assert report.fates["log"][Fate.PERSISTED] > 100
+        assert report.fates["log"][Fate.RECALLED] > 0
+    finally:
+        done.set()
+        await asyncio.gather(*busy)
+        await wiring.close_audit_parts(parts)
+
+
+async def test_a_message_that_the_consumer_has_lost_is_found_in_the_log(
+    log: None, scene: Scene
+) -> None:
+    alice, bob = next(scene.pairs)
+    lost, kept = await scene.sent(alice, bob, "lost"), await scene.sent(alice, bob, "kept")
+    await scene.persist()
+    await asyncio.to_thread(models.Message.objects.filter(pk=lost).delete)
+    parts = wiring.open_audit_parts()
+    try:
+        told = await Audit(parts, Plan(settle_s=0, whole_log=True), Silent()).run()
+        assert told.findings.kinds[Kind.UNACCOUNTED].examples(9) == [str(lost)]
+        await parts.cached.forget([lost])
+        await Audit(parts, Plan(settle_s=0, whole_log=True, repair=True), Silent()).run()
+    finally:
+        await wiring.close_audit_parts(parts)
+
+    assert [row.content for row in await scene.rows(lost, kept)] == ["lost", "kept"]

@@ -1,0 +1,107 @@
+"""A service in memory, things that are wrong with it, and its audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import structs
+
+from messaging.audit.audit import Audit, Plan
+from messaging.audit.check import Parts
+from messaging.audit.findings import Fate, Kind
+from messaging.audit.report import Report
+from messaging.events import Message, encode_event
+from messaging.ports import OutgoingRecord
+from messaging.requests import Ack
+from messaging.testing.inspection import (
+    MemoryCacheInspector,
+    MemoryLogInspector,
+    MemoryStoreInspector,
+)
+from tests.unit.memory import Service, message
+
+
+class Silent:
+    """Nobody watches the progress."""
+
+    def begin(self, title: str) -> None: ...
+
+    def update(self, fraction: float, note: str = "") -> None: ...
+
+    def end(self, line: str) -> None: ...
+
+
+@dataclass
+class Audited:
+    """`service` with an audit beside it; `plan` changes what every audit does."""
+
+    service: Service = field(default_factory=Service)
+    plan: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        service, settings = self.service, self.service.settings
+        self.stored = MemoryStoreInspector(service.store)
+        self.parts = Parts(
+            cache=service.cache,
+            store=service.store,
+            cached=MemoryCacheInspector(service.cache),
+            stored=self.stored,
+            log=MemoryLogInspector(service.broker, settings.topic, settings.consumer_group),
+            compensator=service.compensator(),
+        )
+
+    async def audit(self, **plan: Any) -> Report:
+        """With no time between its looks."""
+        given = {"settle_s": 0.0} | self.plan | plan
+        return await Audit(self.parts, Plan(**given), Silent()).run()
+
+    async def accepted(self, **changes: Any) -> Message:
+        """A message that the cache and the log hold."""
+        sent = message(**changes)
+        await self.service.acceptor.accept(sent, ack=Ack.LOG)
+        return sent
+
+    async def persisted(self, **changes: Any) -> Message:
+        """Its row."""
+        sent = await self.accepted(**changes)
+        await self.service.consume()
+        return self.service.store.rows[sent.id]
+
+    async def persisted_repeat(self, first: Message) -> Message:
+        """A second send with the same clientMsgId, which the cache took for a first one."""
+        repeat = await self.accepted(client_msg_id=first.client_msg_id)
+        await self.service.consume()
+        assert repeat.id not in self.service.store.rows
+        return repeat
+
+    async def append(self, *messages: Message) -> None:
+        """Into the log alone."""
+        records = [OutgoingRecord(m.conversation_id.encode(), encode_event(m)) for m in messages]
+        await self.service.log.append(self.service.settings.topic, records)
+
+    def forget(self, *ids: int) -> None:
+        """Let the cache lose all that it knows of these messages, but for its lists."""
+        cache = self.service.cache
+        for message_id in ids:
+            cache.details.pop(message_id, None)
+            cache.pending_set.remove(message_id)
+            cache.lasting.discard(message_id)
+        cache.claims = {k: c for k, c in cache.claims.items() if c.message_id not in ids}
+
+    def alter_detail(self, message_id: int, **changes: Any) -> None:
+        details = self.service.cache.details
+        details[message_id] = structs.replace(details[message_id], **changes)
+
+    def alter_row(self, message_id: int, **changes: Any) -> None:
+        rows = self.service.store.rows
+        rows[message_id] = structs.replace(rows[message_id], **changes)
+
+
+def wrong(report: Report) -> dict[Kind, list[str]]:
+    """What was found, with its examples."""
+    return {kind: tally.examples(10) for kind, tally in report.findings.kinds.items()}
+
+
+def fates(report: Report, source: str) -> dict[Fate, int]:
+    return dict(report.fates[source])

@@ -1,0 +1,334 @@
+"""Each kind of thing that can be wrong: told, and mended where it can be."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from messaging.audit.findings import Fate, Kind
+from messaging.events import hash_body
+from messaging.ports import Claim
+from tests.unit.audit.planting import Audited, fates, wrong
+from tests.unit.memory import message
+
+CONVERSATION = "1_2"
+Plant = Callable[[Audited], Awaitable[str]]
+
+
+async def stuck(audited: Audited) -> str:
+    sent = await audited.accepted()
+    audited.service.broker.records.clear()
+    audited.service.clock.now_ms += 301_000
+    return str(sent.id)
+
+
+async def without_its_mark(audited: Audited) -> str:
+    """Accepted into a cache that has lost its pending set since, with nothing in the log."""
+    sent = await audited.accepted()
+    audited.service.broker.records.clear()
+    audited.service.cache.pending_set.remove(sent.id)
+    return str(sent.id)
+
+
+async def without_its_detail(audited: Audited) -> str:
+    """The consumer has committed it, and the database has lost it."""
+    row = await audited.persisted()
+    del audited.service.store.rows[row.id]
+    audited.service.store.last_seqs.clear()
+    audited.service.cache.details.clear()
+    audited.service.cache.tails.clear()
+    audited.service.cache.pending_set.times[row.id] = row.send_time
+    return str(row.id)
+
+
+async def stored_and_pending(audited: Audited) -> str:
+    row = await audited.persisted()
+    audited.service.cache.pending_set.times[row.id] = row.send_time
+    return str(row.id)
+
+
+async def recalled_in_the_database(audited: Audited) -> str:
+    row = await audited.persisted()
+    await audited.service.store.apply([row.recalled(row.send_time + 1)])
+    return str(row.id)
+
+
+async def recalled_in_the_cache(audited: Audited) -> str:
+    row = await audited.persisted()
+    await audited.service.cache.claim_recall(row.id, row.send_time + 1)
+    await audited.service.cache.confirm_recall(row.recalled(row.send_time + 1))
+    return str(row.id)
+
+
+async def cached_as_pending(audited: Audited) -> str:
+    row = await audited.persisted()
+    audited.alter_detail(row.id, seq=None)
+    return str(row.id)
+
+
+async def cached_with_another_text(audited: Audited) -> str:
+    row = await audited.persisted()
+    audited.alter_detail(row.id, content="other")
+    return str(row.id)
+
+
+async def cached_with_another_seq(audited: Audited) -> str:
+    row = await audited.persisted()
+    audited.alter_detail(row.id, seq=7)
+    return str(row.id)
+
+
+async def recalled_at_another_time(audited: Audited) -> str:
+    row = await audited.persisted()
+    await audited.append(row.recalled(row.send_time + 9))
+    await audited.service.consume()
+    audited.alter_detail(row.id, recall_time=row.send_time + 5)
+    return str(row.id)
+
+
+async def mark_left(audited: Audited) -> str:
+    row = await audited.persisted()
+    await audited.append(row.recalled(row.send_time + 9))
+    await audited.service.consume()
+    audited.service.cache.marks[row.id] = row.send_time + 9
+    return str(row.id)
+
+
+async def loaded(audited: Audited) -> None:
+    """Two messages, in a list that says it is complete."""
+    for _ in range(2):
+        await audited.persisted()
+    cache = audited.service.cache
+    token = await cache.begin_fill(CONVERSATION)
+    assert token is not None
+    rows = list(audited.service.store.rows.values())
+    await cache.fill(CONVERSATION, token, rows, floor=0, base=0)
+
+
+async def list_that_lacks(audited: Audited) -> str:
+    await loaded(audited)
+    audited.service.cache.tails[CONVERSATION].ids.pop()
+    return CONVERSATION
+
+
+async def list_with_a_stranger(audited: Audited) -> str:
+    await loaded(audited)
+    audited.service.cache.tails[CONVERSATION].insert(message().id)
+    return CONVERSATION
+
+
+async def list_that_counts_wrongly(audited: Audited) -> str:
+    await loaded(audited)
+    audited.service.cache.tails[CONVERSATION].base = 1
+    return CONVERSATION
+
+
+async def row_marked_wrongly(audited: Audited) -> str:
+    row = await audited.persisted()
+    audited.stored.unmarked.add(row.id)
+    return str(row.id)
+
+
+async def speaking_tombstone(audited: Audited) -> str:
+    row = await audited.persisted()
+    await audited.append(row.recalled(row.send_time + 9))
+    await audited.service.consume()
+    audited.alter_row(row.id, content="still here")
+    return str(row.id)
+
+
+async def row_without_its_key(audited: Audited) -> str:
+    row = await audited.persisted(client_msg_id="a")
+    audited.service.store.claims.clear()
+    return str(row.id)
+
+
+MENDABLE: list[tuple[Plant, Kind]] = [
+    (stuck, Kind.STUCK),
+    (without_its_mark, Kind.UNACCOUNTED),
+    (without_its_detail, Kind.UNACCOUNTED),
+    (stored_and_pending, Kind.STILL_PENDING),
+    (recalled_in_the_database, Kind.RECALLED_SHOWN),
+    (recalled_in_the_cache, Kind.RECALL_NOT_STORED),
+    (cached_as_pending, Kind.DETAIL_PENDING),
+    (cached_with_another_text, Kind.DETAIL_DIFFERS),
+    (cached_with_another_seq, Kind.DETAIL_DIFFERS),
+    (recalled_at_another_time, Kind.DETAIL_DIFFERS),
+    (mark_left, Kind.MARK_LEFT),
+    (list_that_lacks, Kind.LIST_LACKS),
+    (list_with_a_stranger, Kind.LIST_STRANGER),
+    (list_that_counts_wrongly, Kind.LIST_COUNT),
+    (row_marked_wrongly, Kind.ROW_STATUS),
+    (speaking_tombstone, Kind.TOMBSTONE_SPEAKS),
+    (row_without_its_key, Kind.KEY_MISSING),
+]
+
+
+@pytest.mark.parametrize(
+    ("plant", "kind"), MENDABLE, ids=lambda each: getattr(each, "__name__", "")
+)
+async def test_what_is_wrong_is_told_then_mended_and_then_not_there(
+    plant: Plant, kind: Kind
+) -> None:
+    audited = Audited()
+    name = await plant(audited)
+
+    told = await audited.audit()
+    assert wrong(told) == {kind: [name]}
+    assert told.is_clean == (kind is Kind.STUCK)
+
+    mended = await audited.audit(repair=True)
+    assert wrong(mended) == {kind: [name]}
+    assert mended.is_clean
+
+    after = await audited.audit()
+    assert wrong(after) == {}
+    assert audited.service.store.rows.keys() >= ({int(name)} if name.isdigit() else set())
+
+
+async def row_altered(audited: Audited) -> str:
+    row = await audited.persisted()
+    audited.alter_row(row.id, content="message ?")
+    audited.alter_detail(row.id, content="message ?")
+    return str(row.id)
+
+
+async def key_of_another(audited: Audited) -> str:
+    row = await audited.persisted(client_msg_id="a")
+    store = audited.service.store
+    store.claims[row.from_user_id, "a"] = Claim(row.id + 1, row.body_hash)
+    return str(row.id)
+
+
+async def gap(audited: Audited) -> str:
+    row = await audited.persisted()
+    audited.alter_row(row.id, seq=2)
+    audited.alter_detail(row.id, seq=2)
+    return CONVERSATION
+
+
+async def repeated_number(audited: Audited) -> str:
+    await audited.persisted()
+    row = await audited.persisted()
+    audited.alter_row(row.id, seq=1)
+    audited.alter_detail(row.id, seq=1)
+    return CONVERSATION
+
+
+@pytest.mark.parametrize(
+    ("plant", "kind"),
+    [
+        (row_altered, Kind.ROW_ALTERED),
+        (key_of_another, Kind.KEY_OTHER),
+        (gap, Kind.SEQ),
+        (repeated_number, Kind.SEQ),
+    ],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+async def test_what_only_a_person_can_judge_is_told_and_left(plant: Plant, kind: Kind) -> None:
+    audited = Audited()
+    name = await plant(audited)
+
+    for repair in (True, False):
+        report = await audited.audit(repair=repair)
+        assert wrong(report) == {kind: [name]}
+        assert not report.is_clean
+
+
+async def test_a_cached_copy_is_kept_beside_a_row_that_was_altered() -> None:
+    audited = Audited()
+    row = await audited.persisted(content="what was sent")
+    audited.alter_row(row.id, content="what was s")
+
+    report = await audited.audit(repair=True)
+
+    assert wrong(report) == {Kind.ROW_ALTERED: [str(row.id)], Kind.DETAIL_DIFFERS: [str(row.id)]}
+    assert audited.service.cache.details[row.id].content == "what was sent"
+
+
+async def test_a_recalled_message_comes_back_from_the_log_without_its_content(
+    tmp_path: Path,
+) -> None:
+    audited = Audited()
+    row = await audited.persisted()
+    await audited.append(row.recalled(row.send_time + 1))
+    await audited.service.consume()
+    audited.service.store.rows.clear()
+    audited.service.store.last_seqs.clear()
+    audited.forget(row.id)
+    receipts = tmp_path / "receipts"
+    receipts.write_text(f"{row.id}\n")
+
+    report = await audited.audit(receipts=receipts, repair=True)
+
+    assert report.is_clean
+    assert audited.service.store.rows[row.id].content == ""
+    assert fates(report, "receipts") == {Fate.RECALLED: 1}
+
+
+async def test_a_recall_that_the_consumer_has_yet_to_read_is_no_news() -> None:
+    audited = Audited()
+    row = await audited.persisted()
+    await audited.service.cache.claim_recall(row.id, row.send_time + 1)
+    await audited.append(row.recalled(row.send_time + 1))
+    await audited.service.cache.confirm_recall(row.recalled(row.send_time + 1))
+
+    assert wrong(await audited.audit()) == {}
+
+
+async def test_a_repeat_with_another_body_is_not_accounted_for_by_the_first(
+    tmp_path: Path,
+) -> None:
+    audited = Audited()
+    first = await audited.persisted(client_msg_id="a")
+    audited.forget(first.id)
+    body = {"to_id": 2, "chat_type": 1, "msg_type": 1, "url": None, "at_user_ids": ()}
+    other = structs.replace(
+        message(content="other", client_msg_id="a"),
+        body_hash=hash_body(content="other", **body),  # type: ignore[arg-type]
+    )
+    await audited.append(other)
+    await audited.service.consume()
+    receipts = tmp_path / "receipts"
+    receipts.write_text(f"{other.id}\n")
+
+    report = await audited.audit(receipts=receipts, repair=True)
+
+    assert wrong(report) == {Kind.UNACCOUNTED: [str(other.id)]}
+    assert not report.is_clean
+
+
+async def test_what_looks_wrong_only_for_a_moment_does_not_count() -> None:
+    """A message that is stored, and marked so between the first look and the next."""
+    audited = Audited()
+    name = await stored_and_pending(audited)
+    pending_among = audited.parts.cached.pending_among
+    looks = 0
+
+    async def looking(ids: list[int]) -> dict[int, int]:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            audited.service.cache.pending_set.remove(int(name))
+        return await pending_among(ids)
+
+    object.__setattr__(audited.parts, "cached", _Looking(audited.parts.cached, looking))
+
+    report = await audited.audit()
+
+    assert looks >= 2
+    assert wrong(report) == {}
+
+
+class _Looking:
+    """The inspector, with somebody who acts between two looks."""
+
+    def __init__(self, inspector: object, pending_among: object) -> None:
+        self._inspector = inspector
+        self.pending_among = pending_among
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inspector, name)
