@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from messaging.bench.progress import Progress
+from messaging.progress import Progress
 from tests.simulation.schedule import Failure, run, run_many
 
 MOST_TOLD = 20

@@ -20,9 +20,11 @@ class Backend:
     """One backend as its callers meet it: what they get when it is away, and after how long."""
 
     name: str
-    error: type[BackendError]
+    error: type[BackendError]  # it refuses
+    gone: Callable[[], BackendError]  # it gives no answer
     timeout_s: float
     outage: Outage | None = None
+    late: int = 0  # calls that are done after their callers gave up
     _back: asyncio.Future[None] | None = None
     _at_thaw: list[Callable[[], None]] = field(default_factory=list)
 

@@ -21,6 +21,12 @@ class Check:
         self._rows: dict[str, list[Message]] = {}
         for row in sorted(store.rows.values(), key=lambda row: row.id):
             self._rows.setdefault(row.conversation_id, []).append(row)
+        self._untold_recalls = {
+            row.id
+            for said in record.said
+            if said.recall_begun and said.recalled is None
+            for row in self._rows_of(said)
+        }
         self._untold = {
             row.id
             for said in record.said
@@ -53,11 +59,17 @@ class Check:
         where = f"{read.conversation} for user {read.reader}"
         if read.partial:
             self._record.violate("partial at rest", where)
-        if [_without_time(m) for m in read.seen] != [_without_time(m) for m in shown]:
+        if [self._told_of(m, aged) for m in read.seen] != [self._told_of(m, aged) for m in shown]:
             told = f"{where}: {_brief(read.seen)}, not {_brief(shown)}"
             self._record.violate("page at rest", told)
         if not len(rows) - len(untold) <= read.total <= len(rows):
             self._record.violate("total at rest", f"{where}: {read.total}, not {len(rows)}")
+
+    def _told_of(self, message: Message, aged: bool) -> Message:
+        """Without what the cache may not know: a recall nobody was told of, or its time."""
+        if not aged and message.id in self._untold_recalls:
+            message = message.recalled(0)
+        return replace(message, recall_time=None)
 
     def _check_said(self, said: Said) -> None:
         rows = self._rows_of(said)
@@ -155,11 +167,6 @@ class Check:
         return self._watch.excused.issuperset(said.ids) and all(
             durability is Durability.CACHE for durability in said.durabilities
         )
-
-
-def _without_time(message: Message) -> Message:
-    """A recall whose sender gave up may be stored late; the cache knows the later time then."""
-    return replace(message, recall_time=None)
 
 
 def _before(moment: int | None, read: Read) -> bool:

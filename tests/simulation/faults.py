@@ -73,7 +73,7 @@ class Faults:
         return Fate(fault, slow * draw(), slow * draw(), late_s)
 
     def pause_s(self) -> float:
-        return self._random.choice((0.3, 1.0, 4.0))
+        return 0.0 if self.healed else self._random.choice((0.3, 1.0, 4.0))
 
     def restart_s(self) -> float:
         return 0.05 + 1.5 * self._random.random()

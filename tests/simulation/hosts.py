@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from messaging.errors import CacheUnavailable, IdsUnavailable
+from messaging.breakers import Breaker
+from messaging.errors import CacheUnavailable, IdsUnavailable, StoreUnavailable
 from messaging.ids import SnowflakeIdGenerator
 from messaging.pipeline.accept import Acceptor
+from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
+from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.rates import SenderRates
 from messaging.service.backends import Backends
 from messaging.testing.log import MemoryLogReader
 from tests.simulation.lives import Life
 from tests.simulation.log_wire import LogWire
-from tests.simulation.wires import ReaderWire, Wire
+from tests.simulation.wires import ReaderWire, StoreWire, Wire
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -53,7 +57,7 @@ class Host:
 
     def store(self) -> Any:
         world = self.world
-        return Wire(self.life, world.store_end, world.store, **self._options())
+        return StoreWire(self.life, world.store_end, world.store, **self._options())
 
     def log(self) -> Any:
         world = self.world
@@ -73,7 +77,10 @@ class WebHost(Host):
 
     def begin(self) -> None:
         world, settings = self.world, self.world.settings
-        cache, store, log = self.cache(), self.store(), self.log()
+        redis, store, log = self.cache(), self.store(), self.log()
+        self.arrears = arrears = Arrears(redis, store)
+        arrears.nothing_noted = lambda: _was_away_before(store.breaker, arrears.breaker)
+        cache = guarded(redis, arrears.breaker)
         skew_ms = world.random.choice((0, 0, 0, -30, 40))
         ids = SnowflakeIdGenerator(
             clock_ms=lambda: world.clock_ms() + skew_ms,
@@ -91,6 +98,7 @@ class WebHost(Host):
             renew_lease=keeper.ensure,
             settings=settings,
             rates=SenderRates(rate=0, burst=0),
+            arrears=arrears,
         )
         self.backends = Backends(
             cache=cache,
@@ -99,17 +107,28 @@ class WebHost(Host):
             directory=world.directory,
             ids=ids,
             acceptor=acceptor,
+            arrears=arrears,
             settings=settings,
             clock_ms=world.clock_ms,
         )
 
-        async def lease() -> None:
-            try:
+        async def start() -> None:
+            with contextlib.suppress(CacheUnavailable, StoreUnavailable):
+                await arrears.settle()
+            arrears.watch()
+            with contextlib.suppress(IdsUnavailable):
                 await keeper.ensure()
-            except IdsUnavailable:
-                return
 
-        self.run(lease)
+        self.run(start)
+
+    def lose_cache(self) -> None:
+        """Its connection is closed."""
+        if not self.life.is_dead:
+            self.arrears.breaker.trip()
+
+
+def _was_away_before(store: Breaker, cache: Breaker) -> bool:
+    return not store.is_closed and store.opened_s <= cache.opened_s
 
 
 class ConsumerHost(Host):

@@ -33,6 +33,10 @@ class Life:
             self.died.set_result(None)
             self._on_death()
 
+    @property
+    def is_paused(self) -> bool:
+        return self._awake_s > self._loop.time()
+
     def wake(self) -> None:
         self._awake_s = 0.0
 

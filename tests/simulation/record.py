@@ -27,7 +27,7 @@ class Said:
     is_bad_data: bool  # the store refuses it
     ids: list[int] = field(default_factory=list)
     durabilities: list[Durability] = field(default_factory=list)
-    accepted_by: dict[int, Life] = field(default_factory=dict)  # by id
+    accepted_by: dict[int, Life] = field(default_factory=dict, repr=False)  # by id
     acknowledged: int | None = None
     recall_begun: bool = False
     recalled: int | None = None

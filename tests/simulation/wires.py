@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from messaging.breakers import Breaker
+from messaging.errors import StoreUnavailable
 from messaging.ports import Record
 from messaging.testing.log import MemoryLogReader
+from messaging.testing.store import MemoryStore
 from tests.simulation.backends import Backend, Broker
 from tests.simulation.faults import Fate, Fault, Faults, Outage
 from tests.simulation.lives import Life
@@ -77,33 +80,35 @@ class Wire:
             if await backend.wait_back(backend.timeout_s):
                 await self._life.attend()
                 return
+            backend.late += 1
             backend.at_thaw(lambda: self._do_unseen(what, do))
         await self._life.attend()
-        raise backend.error
+        raise backend.gone()
 
     async def _suffer(self, fate: Fate, what: str, do: Callable[[], Awaitable[Any]]) -> None:
         """Raises the backend's error where the fault is one that keeps the call from its end."""
         if fate.fault is Fault.REFUSED:
-            raise self._backend.error
+            raise self._backend.error()
         if fate.fault not in (Fault.REQUEST_LOST, Fault.LATE):
             return
         if fate.fault is Fault.LATE:
+            self._backend.late += 1
             loop = asyncio.get_running_loop()
             loop.call_later(fate.late_s, lambda: self._do_unseen(what, do))
         await asyncio.sleep(self._backend.timeout_s)
         await self._life.attend()
-        raise self._backend.error
+        raise self._backend.gone()
 
     async def _return(self, fate: Fate) -> None:
         """The answer's way back, on which it may be lost."""
         if fate.fault is Fault.CRASH_AFTER:
             self._life.crash()
-        elif fate.fault is Fault.PAUSE:
+        elif fate.fault is Fault.PAUSE and fate.request_s >= fate.answer_s:
             self._life.pause(self._faults.pause_s())
         elif fate.fault is Fault.ANSWER_LOST:
             await asyncio.sleep(self._backend.timeout_s)
             await self._life.attend()
-            raise self._backend.error
+            raise self._backend.gone()
         await asyncio.sleep(fate.answer_s)
         await self._life.attend()
 
@@ -113,9 +118,33 @@ class Wire:
 
         def look(_: object) -> None:
             error = None if task.cancelled() else task.exception()
+            self._backend.late -= 1
             self._trace(self._life.name, what, (), f"LATE {error or 'done'}")
 
         task.add_done_callback(look)
+
+
+class StoreWire(Wire):
+    """A store with a circuit breaker, as the database's adapter has one."""
+
+    _port: MemoryStore
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.breaker = Breaker("store", self._probe)
+
+    async def _call(self, name: str, do: Callable[[], Awaitable[Any]], args: object) -> Any:
+        if not self.breaker.is_closed:
+            raise StoreUnavailable
+        try:
+            return await super()._call(name, do, args)
+        except StoreUnavailable as error:
+            if error.is_outage:
+                self.breaker.trip()
+            raise
+
+    async def _probe(self) -> None:
+        await super()._call("ping", self._port.ping, ())
 
 
 class ReaderWire(Wire):
@@ -142,7 +171,7 @@ class ReaderWire(Wire):
             arrival = self._broker.arrival
             fate = await self._set_out("reader.poll", ())
             if self._backend.outage is not None or fate.fault in UNANSWERED:
-                raise self._backend.error
+                raise self._backend.gone()
             records = await self._port.poll(max_records=max_records, timeout_s=0.0)
             if records:
                 self._trace(self._life.name, "reader.poll", (), records)
@@ -163,3 +192,4 @@ class ReaderWire(Wire):
 
     def _do_unseen(self, what: str, do: Callable[[], Awaitable[Any]]) -> None:
         """A reader is part of its process: what it gave up is not done by anybody."""
+        self._backend.late -= 1

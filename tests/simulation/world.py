@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -61,9 +62,16 @@ class World:
         )
         self.broker = Broker(clock_s=clock_s)
         self.directory = MemoryDirectory(users=USERS, groups={GROUP: set(USERS)})
-        self.cache_end = Backend("cache", CacheUnavailable, self.settings.redis_timeout_s)
-        self.store_end = Backend("store", StoreUnavailable, self.settings.store_timeout_s)
-        self.log_end = Backend("log", LogUnavailable, self.settings.log_timeout_s)
+        self.cache_end = Backend(
+            "cache", CacheUnavailable, CacheUnavailable, self.settings.redis_timeout_s
+        )
+        self.store_end = Backend(
+            "store",
+            StoreUnavailable,
+            partial(StoreUnavailable, is_outage=True),
+            self.settings.store_timeout_s,
+        )
+        self.log_end = Backend("log", LogUnavailable, LogUnavailable, self.settings.log_timeout_s)
         self.watch = Watch(
             self.broker, self.cache, self.store, self.settings.topic, self.record.violate
         )
@@ -161,8 +169,7 @@ class World:
         elif event is Event.CRASH:
             self.random.choice(self.hosts).life.crash()
         elif event is Event.AGE:
-            self.cache.run_out()
-            self.trace("", "AGE")
+            self._age()
         elif event is Event.POISON:
             self.broker.write(self.settings.topic, OutgoingRecord(b"1_2", b"no event"))
             self.trace("", "POISON")
@@ -170,10 +177,20 @@ class World:
             self.broker.set_back()
             self.trace("", "REPLAY")
 
+    def _age(self) -> None:
+        """Nothing that was under way before half an hour is so after it."""
+        paused = any(host.life.is_paused for host in self.hosts)
+        if not paused and not self.cache_end.late and not self.cache_end.outage:
+            self.cache.run_out()
+            self.trace("", "AGE")
+
     def _send_away(self, end: Backend) -> None:
         outage = self.random.choice(tuple(Outage))
         self.trace("", f"{end.name} is away: {outage}")
         end.leave(outage)
+        if end is self.cache_end and outage is Outage.REFUSES:
+            for web in self.webs:
+                web.lose_cache()
         self.loop.call_later(self.random.choice((0.1, 0.7, 2.5)), self._bring_back, end)
 
     def _bring_back(self, end: Backend) -> None:
@@ -195,7 +212,7 @@ def _settings(random: Random) -> Settings:
         redis_url="redis://unused",
         event_log_url="redis://unused",
         group_mode=random.choice(("sync", "sync", "async")),
-        redis_timeout_s=0.5,
+        redis_timeout_s=0.4,
         log_timeout_s=1.0,
         store_timeout_s=2.0,
         store_ack_timeout_s=0.5,
