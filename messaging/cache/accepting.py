@@ -17,6 +17,7 @@ from messaging.rates import step_us
 ACCEPT = load("accept", uses=("state", "tail"))
 TAKE_LEASE = load("take_lease")
 DROP_LEASE = load("drop_lease")
+PROBE = load("probe")
 
 
 class Accepting(RedisClient):
@@ -73,6 +74,9 @@ class Accepting(RedisClient):
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         taken = await self._run(TAKE_LEASE, [keys.lease(name)], [owner, round(ttl_s * 1000)])
         return bool(taken)
+
+    async def probe(self, *, returned: bool = False) -> None:
+        await self._run(PROBE, [keys.EPOCH], [int(returned)])
 
     async def drop_lease(self, name: str, owner: str) -> None:
         await self._run(DROP_LEASE, [keys.lease(name)], [owner])
