@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from messaging.bench.progress import Progress
+from messaging.progress import Progress
 from tests.faults.history import read_history
 from tests.faults.result import Result, explain, judge, table
 from tests.faults.rig import running_rig
