@@ -183,6 +183,7 @@ async def _send_sync(backends: Backends, request: SendRequest, message: Message)
     if first := result.folded.get(message.id):
         if first.body_hash != message.body_hash:
             raise ClientMsgIdReused
+        await _show(backends, first)  # whoever stored it may not have come to that
         return _receipt(first, Durability.STORE)
     await _show(backends, result.rows[0])
     return _receipt(message, Durability.STORE)

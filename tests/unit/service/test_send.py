@@ -23,6 +23,7 @@ from messaging.pipeline.accept import Durability
 from messaging.requests import Ack, HistoryRequest
 from messaging.service.history import history
 from messaging.service.send import send
+from tests.messages import make_message
 from tests.unit.memory import (
     ALICE,
     BOB,
@@ -31,6 +32,7 @@ from tests.unit.memory import (
     Service,
     to_bob,
     to_group,
+    with_bob,
     with_group,
 )
 
@@ -133,6 +135,22 @@ async def test_a_repeat_gets_the_first_id_back(service: Service, mode: str) -> N
     assert (again.message_id, again.send_time) == (first.message_id, first.send_time)
     await other.consume()
     assert len(other.store.rows) == 1
+
+
+@pytest.mark.parametrize("mode", ["async", "sync"])
+async def test_a_repeat_of_what_was_stored_without_an_answer_shows_it(
+    service: Service, mode: str
+) -> None:
+    other = service.restarted_with(private_mode=mode)
+    await send(other.backends, to_bob(), sender_id=ALICE)
+    await other.consume()
+    assert len(await listed(other, with_bob())) == 1  # the list is complete by now
+    first = make_message(100, content="hello", client_msg_id="k")
+    await other.store.apply([first])
+    repeat = await send(other.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+    await other.consume()
+    assert first.id in await listed(other, with_bob())
+    assert mode == "async" or repeat.message_id == first.id
 
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
