@@ -204,6 +204,12 @@ class MessageCache(Protocol):
         another owner.
         """
 
+    async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
+        """The send that is known under this name."""
+
+    async def claim(self, message: Message) -> Claim | None:
+        """Claim the name of a message that is stored; returns the claim of another that has it."""
+
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         """The cached states among these ids."""
 

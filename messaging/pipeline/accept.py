@@ -327,7 +327,7 @@ class Acceptor:
                 done = await persist(self.store, [w.message for w in rest])
         except (StoreUnavailable, TimeoutError) as error:
             raise SendFailed from error
-        await self.arrears.bring(done.rows)
+        await self.arrears.bring([*done.rows, *done.folded.values()])
         stored = {row.id for row in done.rows}
         for waiting in rest:
             if waiting.message.id in stored:

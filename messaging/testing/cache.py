@@ -75,6 +75,17 @@ class MemoryCache:
                 raise LeaseLost
         return [self._judge(message, rated=rated) for message in messages]
 
+    async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
+        self._answer()
+        return self.claims.get((user_id, client_msg_id))
+
+    async def claim(self, message: Message) -> Claim | None:
+        self._answer()
+        assert message.client_msg_id is not None
+        own = Claim(message.id, message.body_hash)
+        first = self.claims.setdefault((message.from_user_id, message.client_msg_id), own)
+        return None if first == own else first
+
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         self._answer()
         return {i: self.details[i] for i in message_ids if i in self.details}

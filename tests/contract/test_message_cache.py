@@ -183,6 +183,18 @@ class TestAccept:
         assert not await is_pending(cache, other)
         assert await listed(cache) == [3, 1]
 
+    async def test_claims_for_a_stored_message_unless_another_came_first(
+        self, cache: MessageCache
+    ) -> None:
+        first, other = (make_message(number, client_msg_id="k") for number in (1, 2))
+        assert await cache.find_claim(first.from_user_id, "k") is None
+        assert await cache.claim(first) is None
+        assert await cache.claim(first) is None
+        claim = Claim(first.id, first.body_hash)
+        assert await cache.claim(other) == claim
+        assert await cache.find_claim(first.from_user_id, "k") == claim
+        assert await cache.accept([other], None) == [claim]
+
     async def test_a_claim_is_its_senders_alone(self, cache: MessageCache) -> None:
         await cache.accept([make_message(1, client_msg_id="k")], None)
 
