@@ -36,7 +36,7 @@ class CachedDeletes(Check[int]):
         known = set(cached.message_ids)
         stored = await self._parts.store.deletes_of(user_id, limit=len(known) + MORE)
         above = {i for i in stored.message_ids if i > cached.floor}
-        if above - known or stored.floor > cached.floor:
+        if above - known:
             return Kind.DELETES_LACK
         unsure = sorted(known - above)
         deleted = await self._parts.store.deleted_among(user_id, unsure) if unsure else set()

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from messaging.audit.findings import Fate, Kind
-from messaging.events import hash_body
+from messaging.events import decode_event, hash_body
 from messaging.ports import Claim
 from tests.unit.audit.planting import Audited, fates, wrong
 from tests.unit.memory import message
@@ -290,6 +290,42 @@ async def test_a_recalled_message_comes_back_from_the_log_without_its_content(
     assert report.is_clean
     assert audited.service.store.rows[row.id].content == ""
     assert fates(report, "receipts") == {Fate.RECALLED: 1}
+
+
+async def lost_but_for_the_log(audited: Audited) -> int:
+    """Committed by the consumer, and then gone from the database and the cache."""
+    row = await audited.persisted()
+    audited.service.store.rows.clear()
+    audited.service.store.last_seqs.clear()
+    audited.forget(row.id)
+    return row.id
+
+
+async def test_what_is_under_a_recall_mark_comes_back_as_its_tombstone() -> None:
+    audited = Audited()
+    lost = await lost_but_for_the_log(audited)
+    await audited.service.cache.claim_recall(lost, 9)
+
+    report = await audited.audit(whole_log=True, repair=True)
+
+    assert wrong(report) == {Kind.UNACCOUNTED: [str(lost)]}
+    assert report.is_clean
+    assert audited.service.store.rows[lost].content == ""
+    assert audited.service.store.rows[lost].recall_time == 9
+
+
+async def test_what_was_lost_and_is_appended_again_is_under_way(tmp_path: Path) -> None:
+    audited = Audited()
+    lost = await lost_but_for_the_log(audited)
+    ((sent,),) = audited.service.broker.records.values()
+    await audited.append(decode_event(sent.value))
+    receipts = tmp_path / "receipts"
+    receipts.write_text(f"{lost}\n")
+
+    report = await audited.audit(receipts=receipts)
+
+    assert wrong(report) == {}
+    assert fates(report, "receipts") == {Fate.UNDER_WAY: 1}
 
 
 async def test_a_recall_that_the_consumer_has_yet_to_read_is_no_news() -> None:
