@@ -13,6 +13,7 @@ DETAIL = "msg:detail:"
 CANCEL = "msg:cancel:"
 DEDUPE = "msg:dedupe:"
 LOADED = "msg:conv:loaded:"
+DELETED = "msg:deleted:"
 
 PENDING = "msg:pending"
 """Sorted set: the ids that are not in the store yet, by send time (ms). Lives until persisted."""
@@ -72,7 +73,7 @@ def cancel(message_id: int) -> str:
 
 def deleted(user_id: int) -> str:
     """Set: message ids that the user deleted, and `>{floor}`. 30 minutes."""
-    return f"msg:deleted:{user_id}"
+    return f"{DELETED}{user_id}"
 
 
 def deletes_floor(user_id: int) -> str:
