@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from messaging.events import Message
-from messaging.ports import Claim, DeadLetterState, Record
+from messaging.ports import Claim, DeadLetterState, Deletes, Position, Record
+
+Item = TypeVar("Item")
+Pieces = AsyncIterator[tuple[float, list[Item]]]
 
 # --- the log --------------------------------------------------------------------------------
 
@@ -80,22 +83,32 @@ class LoadedTail:
 class CacheInspector(Protocol):
     """Walks the keys of the cache, each kind in pieces.
 
-    What is there from the walk's beginning to its end is met, once at least; what comes or goes
-    meanwhile may be. Raises CacheUnavailable.
+    With each piece comes how far the walk is, about (0 to 1). What is there from the walk's
+    beginning to its end is met, once at least; what comes or goes meanwhile may be. Raises
+    CacheUnavailable.
     """
 
-    def details(self) -> AsyncIterator[list[Message]]: ...
+    def details(self) -> Pieces[Message]: ...
 
-    def claims(self) -> AsyncIterator[list[CachedClaim]]: ...
+    def claims(self) -> Pieces[CachedClaim]: ...
 
     async def claimed(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
         """The message ids that these (sender, clientMsgId) pairs stand for, where there is one."""
 
-    def recall_marks(self) -> AsyncIterator[list[int]]:
+    def recall_marks(self) -> Pieces[int]:
         """The ids of marked messages."""
 
-    def loaded(self) -> AsyncIterator[list[str]]:
+    def loaded(self) -> Pieces[str]:
         """The conversations that have a loaded mark."""
+
+    def deleters(self) -> Pieces[int]:
+        """The users of whose deletes something is cached."""
+
+    async def deletes(self, user_id: int) -> Deletes | None:
+        """The cached deletes, of one moment; None where nobody knows how far they are complete."""
+
+    async def unlisted(self, messages: Sequence[Message]) -> list[int]:
+        """The ids of those that their conversation's list lacks."""
 
     async def tail(self, conversation_id: str) -> LoadedTail | None:
         """The list and its mark, of one moment; None where it does not claim to be complete."""
@@ -109,6 +122,9 @@ class CacheInspector(Protocol):
     async def unload(self, conversation_id: str, *, strangers: Sequence[int] = ()) -> None:
         """Drop the loaded mark, so that the next reader fills the list anew, and these ids from the
         list, but for pending ones. Idempotent."""
+
+    async def forget_deletes(self, user_id: int) -> None:
+        """Drop a user's cached deletes: the next reader fetches them anew. Idempotent."""
 
     async def close(self) -> None: ...
 
@@ -149,6 +165,9 @@ class StoreInspector(Protocol):
 
     async def letters(self, message_ids: Sequence[int]) -> dict[int, frozenset[DeadLetterState]]:
         """The states of the dead letters of these messages, where there are any."""
+
+    async def kept(self, sources: Sequence[Position]) -> set[Position]:
+        """Those among these of which there is a dead letter."""
 
     async def conversations_after(
         self, conversation_id: str, *, since_id: int, limit: int

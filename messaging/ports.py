@@ -146,6 +146,7 @@ class Window:
     together hold every message of the conversation whose id is above it and below `before`, down to
     `end`; `total` counts the whole conversation then. Of the reader's deletes those above
     `deletes_floor` are known (None: not even those for sure), so that others may be among these.
+    `recovering`: the cache was away or emptied just now, and may lack what is not stored.
     """
 
     messages: tuple[Message, ...] = ()
@@ -154,6 +155,7 @@ class Window:
     floor: int | None = None
     total: int | None = None
     deletes_floor: int | None = None
+    recovering: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ class Look:
     messages: Mapping[int, Message] = field(default_factory=dict)
     deleted: frozenset[int] = frozenset()
     deletes_floor: int | None = None
+    recovering: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +184,6 @@ class MessageCache(Protocol):
     Every method raises CacheUnavailable when Redis does not confirm in time; the outcome of a write
     is unknown then. Every write is idempotent.
     """
-
-    @property
-    def recovering(self) -> bool:
-        """It has come back just now, and may lack messages of the time when it was away."""
 
     async def accept(
         self,
@@ -204,6 +203,12 @@ class MessageCache(Protocol):
         Raises LeaseLost, with nothing written, when `lease` is fenced and its worker id is held by
         another owner.
         """
+
+    async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
+        """The send that is known under this name."""
+
+    async def claim(self, message: Message) -> Claim | None:
+        """Claim the name of a message that is stored; returns the claim of another that has it."""
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         """The cached states among these ids."""
@@ -303,6 +308,13 @@ class MessageCache(Protocol):
         """Give one's own lease back."""
 
     async def ping(self) -> None: ...
+
+    async def probe(self, *, returned: bool = False) -> None:
+        """Return when it takes a write.
+
+        From when it was empty, or a caller has `returned` after it was away, windows and looks are
+        `recovering` for some seconds.
+        """
 
     async def close(self) -> None: ...
 

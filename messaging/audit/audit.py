@@ -12,9 +12,11 @@ from typing import Protocol
 from messaging.audit import sources
 from messaging.audit.accounting import Accounting, Walk
 from messaging.audit.check import Check, Parts, pieces
+from messaging.audit.deletes import CachedDeletes
 from messaging.audit.details import Details
 from messaging.audit.findings import Findings, Subject, Suspect
-from messaging.audit.lists import Lists, RecallMarks
+from messaging.audit.letters import Letters
+from messaging.audit.lists import Lists, PendingLists, RecallMarks
 from messaging.audit.report import Report
 from messaging.audit.rows import Numbers, Rows
 from messaging.audit.sources import LogRecords
@@ -71,12 +73,15 @@ class Audit:
         for check in accountings:
             await self._run(check)
         since_id = first_id_at(self._plan.since_ms) if self._plan.since_ms is not None else 0
+        await self._run(Letters(self._parts, self._records.poison))
         # The rows before the cache, for what is mended there is mended after them.
         await self._run(Rows(self._parts, since_id=since_id))
         await self._run(Numbers(self._parts, since_id=since_id))
         await self._run(Details(self._parts))
         await self._run(RecallMarks(self._parts))
+        await self._run(PendingLists(self._parts))
         await self._run(Lists(self._parts))
+        await self._run(CachedDeletes(self._parts))
         oldest = await self._parts.cache.pending(before_ms=sources.END_OF_TIME_MS, limit=1)
         return Report(
             started_ms=started_ms,

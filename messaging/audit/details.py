@@ -21,9 +21,9 @@ class Details(Check[int]):
         self._parts = parts
 
     async def walk(self) -> AsyncIterator[Step[int]]:
-        async for messages in self._parts.cached.details():
+        async for done, messages in self._parts.cached.details():
             ids = [message.id for message in messages]
-            yield Step(0.0, len(ids), await self.judge(ids))
+            yield Step(done, len(ids), await self.judge(ids))
 
     async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
         cached = await self._parts.cache.get(subjects)

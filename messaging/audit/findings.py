@@ -33,6 +33,7 @@ class Kind(StrEnum):
     RECALL_NOT_STORED = "recall_not_stored"
     LOG_DIFFERS = "log_differs"
     CLAIM_STALE = "claim_stale"
+    LETTER_MISSING = "letter_missing"
     RECALLED_SHOWN = "recalled_shown"
     DETAIL_PENDING = "detail_pending"
     DETAIL_DIFFERS = "detail_differs"
@@ -40,6 +41,9 @@ class Kind(StrEnum):
     LIST_LACKS = "list_lacks"
     LIST_STRANGER = "list_stranger"
     LIST_COUNT = "list_count"
+    PENDING_UNLISTED = "pending_unlisted"
+    DELETES_LACK = "deletes_lack"
+    DELETES_STRANGER = "deletes_stranger"
     ROW_STATUS = "row_status"
     ROW_ALTERED = "row_altered"
     TOMBSTONE_SPEAKS = "tombstone_speaks"
@@ -55,6 +59,7 @@ MEANINGS = {
     Kind.RECALL_NOT_STORED: "recalled, and the database does not know",
     Kind.LOG_DIFFERS: "stored otherwise than the log has it",
     Kind.CLAIM_STALE: "a cached clientMsgId stands for a message that repeats another",
+    Kind.LETTER_MISSING: "a committed record that is no event, and no dead letter tells of it",
     Kind.RECALLED_SHOWN: "recalled, and the cache still shows its content",
     Kind.DETAIL_PENDING: "stored, and cached as PENDING",
     Kind.DETAIL_DIFFERS: "cached otherwise than it is stored",
@@ -62,6 +67,9 @@ MEANINGS = {
     Kind.LIST_LACKS: "a cached list that says it is complete lacks stored messages",
     Kind.LIST_STRANGER: "a cached list holds a message that is neither stored nor pending",
     Kind.LIST_COUNT: "a cached list counts its conversation wrongly",
+    Kind.PENDING_UNLISTED: "pending, and not in the list in which alone a reader could find it",
+    Kind.DELETES_LACK: "a user's cached deletes say that they are complete, and are not",
+    Kind.DELETES_STRANGER: "a user's cached deletes hold what the user has not deleted",
     Kind.ROW_STATUS: "stored, and marked as if it were not",
     Kind.ROW_ALTERED: "stored otherwise than it was sent",
     Kind.TOMBSTONE_SPEAKS: "recalled, and the row still has its content",

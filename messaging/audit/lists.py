@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from messaging.audit.check import Check, Parts, Step
 from messaging.audit.findings import Kind, Suspect
+from messaging.audit.sources import pending_entries
 
 MORE = 100  # rows than the list has ids
 
@@ -19,8 +20,8 @@ class Lists(Check[str]):
         self._parts = parts
 
     async def walk(self) -> AsyncIterator[Step[str]]:
-        async for conversations in self._parts.cached.loaded():
-            yield Step(0.0, len(conversations), await self.judge(conversations))
+        async for done, conversations in self._parts.cached.loaded():
+            yield Step(done, len(conversations), await self.judge(conversations))
 
     async def judge(self, subjects: Sequence[str]) -> list[Suspect[str]]:
         suspects = []
@@ -57,6 +58,31 @@ class Lists(Check[str]):
             await self._parts.cached.unload(suspect.subject, strangers=strangers)
 
 
+class PendingLists(Check[int]):
+    """A pending message has no row: only its conversation's list leads a reader to it."""
+
+    title = "lists of pending messages"
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def walk(self) -> AsyncIterator[Step[int]]:
+        async for done, entries in pending_entries(self._parts.cache):
+            ids = [entry.message_id for entry in entries]
+            yield Step(done, len(ids), await self.judge(ids))
+
+    async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
+        details = await self._parts.cache.get(subjects)
+        unlisted = await self._parts.cached.unlisted(list(details.values()))
+        pending = await self._parts.cached.pending_among(unlisted)
+        return [Suspect(Kind.PENDING_UNLISTED, str(i), i) for i in pending]
+
+    async def mend(self, suspects: Sequence[Suspect[int]]) -> None:
+        """List them, as the compensation does with each attempt."""
+        details = await self._parts.cache.get([s.subject for s in suspects])
+        await self._parts.cache.retry(list(details.values()))
+
+
 class RecallMarks(Check[int]):
     """A mark ends with the tombstone's storing; one that is left keeps its detail for ever."""
 
@@ -66,8 +92,8 @@ class RecallMarks(Check[int]):
         self._parts = parts
 
     async def walk(self) -> AsyncIterator[Step[int]]:
-        async for ids in self._parts.cached.recall_marks():
-            yield Step(0.0, len(ids), await self.judge(ids))
+        async for done, ids in self._parts.cached.recall_marks():
+            yield Step(done, len(ids), await self.judge(ids))
 
     async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
         rows = await self._parts.store.get(subjects)

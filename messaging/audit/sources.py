@@ -17,6 +17,7 @@ from messaging.events import ID_MAX
 from messaging.inspection import CacheInspector, LogInspector
 from messaging.ports import MessageCache, PendingEntry, Record
 
+MOST_POISON = 1_000
 END_OF_TIME_MS = 2**53 - 1  # the largest score that a sorted set keeps exactly
 
 Named = AsyncIterator[tuple[float, Sequence[Accepted]]]
@@ -27,6 +28,11 @@ class BadReceipts(MessagingError):
 
 
 async def pending(cache: MessageCache) -> Named:
+    async for done, entries in pending_entries(cache):
+        yield done, [Accepted(entry.message_id) for entry in entries]
+
+
+async def pending_entries(cache: MessageCache) -> AsyncIterator[tuple[float, list[PendingEntry]]]:
     """The pending set, oldest first."""
     total = await cache.pending_count()
     seen = 0
@@ -34,18 +40,18 @@ async def pending(cache: MessageCache) -> Named:
     while entries := await cache.pending(before_ms=END_OF_TIME_MS, limit=AT_ONCE, after=after):
         after = entries[-1]
         seen += len(entries)
-        yield seen / max(total, seen), [Accepted(entry.message_id) for entry in entries]
+        yield seen / max(total, seen), entries
 
 
 async def details(cached: CacheInspector) -> Named:
-    async for messages in cached.details():
-        yield 0.0, [named_by(message) for message in messages]
+    async for done, messages in cached.details():
+        yield done, [named_by(message) for message in messages]
 
 
 async def claims(cached: CacheInspector) -> Named:
-    async for found in cached.claims():
+    async for done, found in cached.claims():
         yield (
-            0.0,
+            done,
             [Accepted(each.message_id, each.key, each.body_hash, is_claim=True) for each in found],
         )
 
@@ -54,12 +60,13 @@ class LogRecords:
     """The tail of each partition and, when `whole`, what the log still keeps before it.
 
     While it is walked `lag` counts the records of each partition that are not committed, and
-    `unreadable` those that are no event.
+    `unreadable` those that are no event; the first ones that are committed wait in `poison`.
     """
 
     def __init__(self, log: LogInspector, *, whole: bool, since_ms: int | None) -> None:
         self.lag: Counter[int] = Counter()
         self.unreadable = 0
+        self.poison: list[Record] = []
         self._log = log
         self._whole = whole
         self._since_ms = since_ms
@@ -78,7 +85,10 @@ class LogRecords:
 
     def _accepted(self, records: Sequence[Record], *, in_tail: bool) -> list[Accepted]:
         messages = [message_of(record) for record in records]
-        self.unreadable += messages.count(None)
+        poison = [r for r, message in zip(records, messages, strict=True) if message is None]
+        self.unreadable += len(poison)
+        if not in_tail:
+            self.poison += poison[: MOST_POISON - len(self.poison)]
         return [
             named_by(message, logged=True, in_tail=in_tail)
             for message in messages

@@ -15,8 +15,10 @@ from messaging.ports import Claim, PendingFull, RateLimited, Verdict
 from messaging.rates import step_us
 
 ACCEPT = load("accept", uses=("state", "tail"))
+CLAIM = load("claim")
 TAKE_LEASE = load("take_lease")
 DROP_LEASE = load("drop_lease")
+PROBE = load("probe")
 
 
 class Accepting(RedisClient):
@@ -61,7 +63,7 @@ class Accepting(RedisClient):
             claim = ""
             if message.client_msg_id is not None:
                 names.append(keys.dedupe(message.from_user_id, message.client_msg_id))
-                claim = f"{message.id}:{message.body_hash}"
+                claim = _claim_of(message)
             place = places[message.conversation_id]
             sender = senders.get(message.from_user_id, 0)
             arguments += (message.id, place, message.send_time, claim, text, sender)
@@ -70,9 +72,22 @@ class Accepting(RedisClient):
             raise LeaseLost
         return [None if verdict is None else _read_verdict(verdict) for verdict in reply]
 
+    async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
+        claim = await self._command("GET", keys.dedupe(user_id, client_msg_id))
+        return None if claim is None else _read_claim(claim)
+
+    async def claim(self, message: Message) -> Claim | None:
+        assert message.client_msg_id is not None
+        name = keys.dedupe(message.from_user_id, message.client_msg_id)
+        first = await self._run(CLAIM, [name], [_claim_of(message)])
+        return None if first is None else _read_claim(first)
+
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         taken = await self._run(TAKE_LEASE, [keys.lease(name)], [owner, round(ttl_s * 1000)])
         return bool(taken)
+
+    async def probe(self, *, returned: bool = False) -> None:
+        await self._run(PROBE, [keys.EPOCH], [int(returned)])
 
     async def drop_lease(self, name: str, owner: str) -> None:
         await self._run(DROP_LEASE, [keys.lease(name)], [owner])
@@ -82,5 +97,13 @@ def _read_verdict(verdict: bytes | int) -> Claim | RateLimited | PendingFull:
     """An earlier claim, or the microseconds to wait, or -1 for no room."""
     if isinstance(verdict, int):
         return PendingFull.FULL if verdict < 0 else RateLimited(verdict / 1e6)
-    message_id, _, body_hash = verdict.decode().partition(":")
+    return _read_claim(verdict)
+
+
+def _claim_of(message: Message) -> str:
+    return f"{message.id}:{message.body_hash}"
+
+
+def _read_claim(text: bytes) -> Claim:
+    message_id, _, body_hash = text.decode().partition(":")
     return Claim(int(message_id), body_hash)

@@ -26,7 +26,6 @@ class RedisClient:
     `on_lost` is called when a connection is lost, even if nobody waits for an answer.
     """
 
-    recovering = False  # whoever guards it knows
     on_lost: Callable[[], None] | None = None
 
     def __init__(self, settings: Settings) -> None:

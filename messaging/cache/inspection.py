@@ -6,18 +6,21 @@ SCAN meets every key that stays, and some twice; what expires between two trips 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
 from messaging.events import Message
-from messaging.inspection import CachedClaim, LoadedTail
+from messaging.inspection import CachedClaim, LoadedTail, Pieces
+from messaging.ports import Deletes
 
 FORGET = load("forget")
 LOADED_TAIL = load("loaded_tail")
 UNLOAD = load("unload")
+UNLISTED = load("unlisted", uses=("tail",))
+KNOWN_DELETES = load("known_deletes", uses=("deletes",))
 
 KEYS_AT_ONCE = 500
 
@@ -28,17 +31,18 @@ _BOUNDS = re.compile(rb"(\d+):(\d+)")
 class RedisCacheInspector(RedisClient):
     """`inspection.CacheInspector` over the Redis of the message cache."""
 
-    async def details(self) -> AsyncIterator[list[Message]]:
-        async for names in self._scan(keys.DETAIL):
+    async def details(self) -> Pieces[Message]:
+        async for done, names in self._scan(keys.DETAIL):
             ids = [int(name.removeprefix(keys.DETAIL)) for name in names]
             states, _ = read_details(ids, await self._command("MGET", *names))
-            yield list(states.values())
+            yield done, list(states.values())
 
-    async def claims(self) -> AsyncIterator[list[CachedClaim]]:
-        async for names in self._scan(keys.DEDUPE):
+    async def claims(self) -> Pieces[CachedClaim]:
+        async for done, names in self._scan(keys.DEDUPE):
             values = await self._command("MGET", *names)
             pairs = zip(map(_CLAIM.fullmatch, names), values, strict=True)
-            yield [_claim(match, value) for match, value in pairs if match and value is not None]
+            found = [_claim(match, value) for match, value in pairs if match and value is not None]
+            yield done, found
 
     async def claimed(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
         if not claims:
@@ -47,13 +51,25 @@ class RedisCacheInspector(RedisClient):
         pairs = zip(claims, values, strict=True)
         return {claim: int(value.partition(b":")[0]) for claim, value in pairs if value is not None}
 
-    async def recall_marks(self) -> AsyncIterator[list[int]]:
-        async for names in self._scan(keys.CANCEL):
-            yield [int(name.removeprefix(keys.CANCEL)) for name in names]
+    async def recall_marks(self) -> Pieces[int]:
+        async for done, names in self._scan(keys.CANCEL):
+            yield done, [int(name.removeprefix(keys.CANCEL)) for name in names]
 
-    async def loaded(self) -> AsyncIterator[list[str]]:
-        async for names in self._scan(keys.LOADED):
-            yield [name.removeprefix(keys.LOADED) for name in names]
+    async def loaded(self) -> Pieces[str]:
+        async for done, names in self._scan(keys.LOADED):
+            yield done, [name.removeprefix(keys.LOADED) for name in names]
+
+    async def deleters(self) -> Pieces[int]:
+        async for done, names in self._scan(keys.DELETED):
+            rest = [name.removeprefix(keys.DELETED) for name in names]
+            yield done, [int(user_id) for user_id in rest if user_id.isdigit()]
+
+    async def deletes(self, user_id: int) -> Deletes | None:
+        names = [keys.deleted(user_id), keys.deletes_floor(user_id)]
+        found, floor = await self._run(KNOWN_DELETES, names, [])
+        if floor is None:
+            return None
+        return Deletes(tuple(int(each) for each in found if each.isdigit()), floor=int(floor))
 
     async def tail(self, conversation_id: str) -> LoadedTail | None:
         names = [keys.tail(conversation_id), keys.loaded(conversation_id)]
@@ -72,6 +88,13 @@ class RedisCacheInspector(RedisClient):
         pairs = zip(message_ids, times, strict=True)
         return {message_id: int(float(time)) for message_id, time in pairs if time is not None}
 
+    async def unlisted(self, messages: Sequence[Message]) -> list[int]:
+        if not messages:
+            return []
+        tails, places = keys.tails((m.conversation_id for m in messages), after=0)
+        arguments = [value for m in messages for value in (m.id, places[m.conversation_id])]
+        return [int(each) for each in await self._run(UNLISTED, tails, arguments)]
+
     async def forget(self, message_ids: Sequence[int]) -> None:
         await self._run(FORGET, [keys.detail(each) for each in message_ids], [])
 
@@ -79,14 +102,19 @@ class RedisCacheInspector(RedisClient):
         names = [keys.tail(conversation_id), keys.loaded(conversation_id), keys.PENDING]
         await self._run(UNLOAD, names, strangers)
 
-    async def _scan(self, prefix: str) -> AsyncIterator[list[str]]:
-        """The names that begin so, some at a time; never an empty list."""
-        cursor = b"0"
+    async def forget_deletes(self, user_id: int) -> None:
+        await self._command("DEL", keys.deleted(user_id), keys.deletes_floor(user_id))
+
+    async def _scan(self, prefix: str) -> Pieces[str]:
+        """The names that begin so; never an empty list. Each trip looks at so many keys or more."""
+        total = max(int(await self._command("DBSIZE")), 1)
+        cursor, seen = b"0", 0
         while True:
             command = ("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", KEYS_AT_ONCE)
             cursor, names = await self._command(*command)
+            seen += KEYS_AT_ONCE
             if names:
-                yield [name.decode() for name in names]
+                yield min(seen / total, 1.0), [name.decode() for name in names]
             if cursor == b"0":
                 return
 

@@ -13,6 +13,7 @@ DETAIL = "msg:detail:"
 CANCEL = "msg:cancel:"
 DEDUPE = "msg:dedupe:"
 LOADED = "msg:conv:loaded:"
+DELETED = "msg:deleted:"
 
 PENDING = "msg:pending"
 """Sorted set: the ids that are not in the store yet, by send time (ms). Lives until persisted."""
@@ -22,6 +23,9 @@ ATTEMPTS = "msg:pending:attempts"
 
 PENDING_BYTES = "msg:pending:bytes"
 """String: how many bytes the details of pending ids take. Goes when nothing is pending."""
+
+EPOCH = "msg:epoch"
+"""String: when (s) Redis was found empty, or a process came back to it. Lives for ever."""
 
 CHANGES = "msg:changes"
 """Channel: what has changed about people, a list of `messaging.changes` in JSON. Not kept."""
@@ -33,6 +37,7 @@ CLAIM_TTL_S = 24 * 60 * 60
 FILL_TTL_S = 10
 TAIL_REFRESH_S = 60
 TAIL_CAP = 1_000
+RECOVERS_S = 3  # after which all processes have told Redis what they did without it
 MOST_LOOKED_AT = 2_000  # ids of a list for one page, however many of them its reader has deleted
 
 EMPTY_TAIL = "empty"
@@ -68,7 +73,7 @@ def cancel(message_id: int) -> str:
 
 def deleted(user_id: int) -> str:
     """Set: message ids that the user deleted, and `>{floor}`. 30 minutes."""
-    return f"msg:deleted:{user_id}"
+    return f"{DELETED}{user_id}"
 
 
 def deletes_floor(user_id: int) -> str:

@@ -85,14 +85,24 @@ class _Waiting:
     deadline_s: float  # of the event loop's time
     cached: bool = False
     appended: asyncio.Future[Position] | None = None
+    repeats: list[_Waiting] = field(default_factory=list)  # of it, in its own group
 
-    def resolve(self, durability: Durability, repeats: Claim | None = None) -> None:
+    def resolve(self, durability: Durability, first: Claim | None = None) -> None:
         if not self.answer.done():
-            self.answer.set_result(Accepted(self.message, durability, repeats))
+            self.answer.set_result(Accepted(self.message, durability, first))
+        for repeat in self.repeats:
+            repeat.resolve(durability, first or Claim(self.message.id, self.message.body_hash))
 
     def fail(self, error: ApiError) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
+        for repeat in self.repeats:
+            repeat.fail(error)
+
+    @property
+    def key(self) -> tuple[int, str] | None:
+        text = self.message.client_msg_id
+        return None if text is None else (self.message.from_user_id, text)
 
     @property
     def in_log(self) -> bool:
@@ -208,7 +218,7 @@ class Acceptor:
             verdicts = await self._accept_under_lease(group)
         except CacheUnavailable:
             logger.warning("cache did not confirm", extra={"action": "accept.cache_unavailable"})
-            verdicts = await self._verdicts_without_cache(group)
+            group, verdicts = await self._without_cache(group)
         else:
             for waiting in group:
                 waiting.cached = True
@@ -250,35 +260,38 @@ class Acceptor:
                 )
                 waiting.text = encode_message(waiting.message)
 
-    async def _verdicts_without_cache(self, group: Sequence[_Waiting]) -> list[Verdict]:
-        """By this process's own rates, and by the earlier sends that it or the store knows of."""
-        claims = await self._find_claims(group)
-        verdicts: list[Verdict] = []
-        for waiting in group:
-            wait_s = self.rates.take(waiting.message.from_user_id)
-            verdicts.append(RateLimited(wait_s) if wait_s else claims.get(waiting.message.id))
-        return verdicts
+    async def _without_cache(
+        self, group: Sequence[_Waiting]
+    ) -> tuple[list[_Waiting], list[Verdict]]:
+        """Who is left of the group, and the verdicts on them.
 
-    async def _find_claims(self, group: Sequence[_Waiting]) -> dict[int, Claim]:
-        """The claims of earlier sends, by the id of the message that repeats one."""
-        claims: dict[int, Claim] = {}
-        first: dict[tuple[int, str], Message] = {}
-        for message in (waiting.message for waiting in group):
-            if message.client_msg_id is None:
-                continue
-            key = (message.from_user_id, message.client_msg_id)
-            earlier = first.setdefault(key, message)
-            if earlier is not message:
-                claims[message.id] = Claim(earlier.id, earlier.body_hash)
-            elif claim := self.arrears.claim_of(*key):
-                claims[message.id] = claim
-        unknown = {key: m for key, m in first.items() if m.id not in claims}
+        By this process's own rates, and by the earlier sends that it or the store knows of. What
+        repeats a send of the same group is told what becomes of that one.
+        """
+        kept: dict[object, _Waiting] = {}
+        for waiting in group:
+            first = kept.setdefault(waiting.key or waiting.message.id, waiting)
+            if first is not waiting:
+                first.repeats.append(waiting)
+        left = list(kept.values())
+        claims = await self._find_claims([w.key for w in left if w.key is not None], left)
+        verdicts: list[Verdict] = []
+        for waiting in left:
+            wait_s = self.rates.take(waiting.message.from_user_id)
+            claim = claims.get(waiting.key) if waiting.key is not None else None
+            verdicts.append(RateLimited(wait_s) if wait_s else claim)
+        return left, verdicts
+
+    async def _find_claims(
+        self, keys: Sequence[tuple[int, str]], group: Sequence[_Waiting]
+    ) -> dict[tuple[int, str], Claim]:
+        claims = {key: claim for key in keys if (claim := self.arrears.claim_of(*key)) is not None}
         try:
             async with asyncio.timeout_at(_share_of_time(group, 1 / 4)):
-                known = await self.store.find_claims(list(unknown))
+                unknown = [key for key in keys if key not in claims]
+                return claims | await self.store.find_claims(unknown)
         except (StoreUnavailable, TimeoutError):
-            known = {}
-        return claims | {unknown[key].id: claim for key, claim in known.items()}
+            return claims
 
     async def _to_log(self, fresh: Sequence[_Waiting]) -> None:
         """Append, and wait: the budget for those the cache holds, longer where only it is left.
@@ -314,7 +327,7 @@ class Acceptor:
                 done = await persist(self.store, [w.message for w in rest])
         except (StoreUnavailable, TimeoutError) as error:
             raise SendFailed from error
-        await self.arrears.bring(done.rows)
+        await self.arrears.bring([*done.rows, *done.folded.values()])
         stored = {row.id for row in done.rows}
         for waiting in rest:
             if waiting.message.id in stored:

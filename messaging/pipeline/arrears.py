@@ -12,6 +12,7 @@ of the process that accepted it; should that die, the consumer brings it a littl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -26,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 MOST_LATE = 20_000  # messages, about 20 MB
 AT_ONCE = 500
-PROBE = "lease:probe"
 HEARTBEAT_S = 0.2
+STORE_S = 1.0  # for what is noted; what is not told by then is told by the next probe
 GRACE_S = 0.3  # by then every process has found out
 
 
@@ -43,6 +44,7 @@ class Arrears:
     store: MessageStore
     nothing_noted: Callable[[], bool] = lambda: False
     breaker: Breaker = field(init=False)
+    _in_reach: bool = True  # when it was looked at last, it took a write
     _late: dict[int, Message] = field(default_factory=dict)  # oldest first
     _claims: dict[tuple[int, str], Claim] = field(default_factory=dict)  # of the late ones
 
@@ -60,7 +62,10 @@ class Arrears:
             await asyncio.sleep(GRACE_S)
 
     async def bring(self, messages: Sequence[Message]) -> None:
-        """Have accepted messages told to the cache: now if it answers, else once it does."""
+        """Have accepted messages told to the cache: now if it answers, else once it does.
+
+        It may be told of them before it is told the rest: they only add to what it shows.
+        """
         for message in messages:
             self._late[message.id] = message
             if message.client_msg_id is not None:
@@ -68,8 +73,9 @@ class Arrears:
                 self._claims[key] = Claim(message.id, message.body_hash)
         while len(self._late) > MOST_LATE:
             self._forget(next(iter(self._late.values())))
-        if self.breaker.is_closed:
-            await self.breaker.try_now()
+        if self._in_reach:
+            with contextlib.suppress(CacheUnavailable):
+                await self._tell_late()
 
     def claim_of(self, user_id: int, client_msg_id: str) -> Claim | None:
         """The send of this process that the cache has not been told of yet."""
@@ -78,10 +84,12 @@ class Arrears:
     async def look(self) -> None:
         """Raises CacheUnavailable unless the cache takes a write: one that does not is stale."""
         try:
-            await self.cache.take_lease(PROBE, "anybody", 1.0)
+            await self.cache.probe()
         except CacheUnavailable:
+            self._in_reach = False
             self.breaker.trip()
             raise
+        self._in_reach = True
 
     def watch(self) -> None:
         """Look all the time, so that no process goes on with a cache that another has lost."""
@@ -92,10 +100,13 @@ class Arrears:
         await self.look()
         await self._tell_late()
         try:
-            await self._tell_noted()
-        except StoreUnavailable:
+            async with asyncio.timeout(STORE_S):
+                await self._tell_noted()
+        except (StoreUnavailable, TimeoutError) as error:
             if not self.nothing_noted():
-                raise
+                raise StoreUnavailable from error
+        if not self.breaker.is_closed:
+            await self.cache.probe(returned=True)
 
     async def _tell_late(self) -> None:
         """Those that are stored by now as rows, the others as they were accepted."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from messaging.breakers import Breaker
 from messaging.errors import CacheUnavailable
 from messaging.ports import MessageCache
-
-RECOVERS_S = 2.0  # longer than any process's pause between two probes
 
 
 def guarded(cache: MessageCache, breaker: Breaker) -> MessageCache:
@@ -21,11 +18,6 @@ class _GuardedCache:
     def __init__(self, cache: MessageCache, breaker: Breaker) -> None:
         self._cache = cache
         self._breaker = breaker
-
-    @property
-    def recovering(self) -> bool:
-        """Another process may not have told the cache yet what it had to do without it."""
-        return asyncio.get_running_loop().time() - self._breaker.closed_s < RECOVERS_S
 
     async def close(self) -> None:
         await self._breaker.close()

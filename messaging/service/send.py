@@ -21,7 +21,7 @@ from messaging.errors import (
 from messaging.events import ChatType, Message, PersistStatus, hash_body
 from messaging.ids import conversation_id, time_of_id
 from messaging.pipeline.accept import Durability
-from messaging.ports import Arrear
+from messaging.ports import Arrear, Claim
 from messaging.requests import Ack, SendRequest
 from messaging.service.access import check_member
 from messaging.service.backends import Backends
@@ -58,9 +58,7 @@ async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> R
 async def _send_async(backends: Backends, request: SendRequest, message: Message) -> Receipt:
     accepted = await backends.acceptor.accept(message, ack=request.ack)
     if accepted.repeats is not None:
-        if accepted.repeats.body_hash != message.body_hash:
-            raise ClientMsgIdReused
-        receipt = await _receipt_of_first(backends, message, accepted.repeats.message_id)
+        receipt = await _repeat(backends, message, accepted.repeats)
     else:
         receipt = _receipt(accepted.message, accepted.durability)
     if request.ack is Ack.STORE and receipt.durability is not Durability.STORE:
@@ -122,8 +120,14 @@ def _receipt(message: Message, durability: Durability) -> Receipt:
     )
 
 
-async def _receipt_of_first(backends: Backends, repeat: Message, first_id: int) -> Receipt:
-    """The first send's receipt; its time is in its id, its conversation is the repeat's own."""
+async def _repeat(backends: Backends, repeat: Message, first: Claim) -> Receipt:
+    """The first send's receipt; its time is in its id, its conversation is the repeat's own.
+
+    Raises ClientMsgIdReused when the first said something else.
+    """
+    if first.body_hash != repeat.body_hash:
+        raise ClientMsgIdReused
+    first_id = first.message_id
     stored = await _is_stored(backends, first_id)
     return Receipt(
         message_id=first_id,
@@ -136,16 +140,21 @@ async def _receipt_of_first(backends: Backends, repeat: Message, first_id: int) 
 
 
 async def _is_stored(backends: Backends, message_id: int) -> bool:
+    """Whether it has a row. A row that the cache lacks is brought there first."""
+    reachable, cached = True, None
     try:
         cached = (await backends.cache.get([message_id])).get(message_id)
     except CacheUnavailable:
-        cached = None
+        reachable = False
     if cached is not None:
         return cached.persist_status is PersistStatus.PERSISTED
     try:
-        return message_id in await backends.store.get([message_id])
+        row = (await backends.store.get([message_id])).get(message_id)
     except StoreUnavailable:
         return False
+    if row is not None and reachable:
+        await _show(backends, row)
+    return row is not None
 
 
 async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
@@ -168,9 +177,12 @@ async def _send_sync(backends: Backends, request: SendRequest, message: Message)
 
     A sender's rate is this process's own count here. When the store is away or too slow, the
     message is accepted as in the other mode; that the store may have it after all does no harm.
+    Attempts of one clientMsgId may so go both ways: the claim in the cache decides between them.
     """
     if wait_s := backends.acceptor.rates.take(message.from_user_id):
         raise TooManyRequests(wait_s)
+    if first := await _find_claim(backends, message):
+        return await _repeat(backends, message, first)
     try:
         async with asyncio.timeout(backends.settings.send_timeout_s / 2):
             result = await backends.store.apply([message])
@@ -180,13 +192,32 @@ async def _send_sync(backends: Backends, request: SendRequest, message: Message)
         raise SendFailed from error
     if result.conflicts:
         raise IdsUnavailable("this message id belongs to another message")
-    if first := result.folded.get(message.id):
-        if first.body_hash != message.body_hash:
-            raise ClientMsgIdReused
-        await _show(backends, first)  # the first send may have died before it did
-        return _receipt(first, Durability.STORE)
-    await _show(backends, result.rows[0])
-    return _receipt(message, Durability.STORE)
+    row = result.folded.get(message.id) or result.rows[0]
+    if row.body_hash != message.body_hash:
+        raise ClientMsgIdReused
+    if (first := await _claim(backends, row)) is not None:
+        return await _repeat(backends, message, first)
+    await _show(backends, row)  # whoever stored a first one may not have come to that
+    return _receipt(row, Durability.STORE)
+
+
+async def _find_claim(backends: Backends, message: Message) -> Claim | None:
+    if message.client_msg_id is None:
+        return None
+    try:
+        return await backends.cache.find_claim(message.from_user_id, message.client_msg_id)
+    except CacheUnavailable:
+        return None
+
+
+async def _claim(backends: Backends, row: Message) -> Claim | None:
+    """Another attempt that was accepted before this one was stored; the consumer folds it."""
+    if row.client_msg_id is None:
+        return None
+    try:
+        return await backends.cache.claim(row)
+    except CacheUnavailable:
+        return None
 
 
 async def _show(backends: Backends, row: Message) -> None:

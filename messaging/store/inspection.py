@@ -13,7 +13,7 @@ from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
 from messaging.events import Message, PersistStatus, Status
 from messaging.inspection import Numbering, StoredRow
-from messaging.ports import Claim, DeadLetterState
+from messaging.ports import Claim, DeadLetterState, Position
 from messaging.store.rows import COLUMNS, NO_USERS, from_row
 from messaging.store.tables import Tables, chunks, listed
 
@@ -52,6 +52,19 @@ class InspectedTables(Tables):
             query = f"SELECT message_id, state FROM dead_letter WHERE message_id IN {listed(part)}"
             for message_id, state in self._read(query, part):
                 found[message_id] = found.get(message_id, frozenset()) | {DeadLetterState(state)}
+        return found
+
+    def kept(self, sources: Iterable[Position]) -> set[Position]:
+        found: set[Position] = set()
+        columns = ("topic", "partition", "offset")
+        names = ", ".join(map(self._connection.ops.quote_name, columns))
+        each = " AND ".join(f"{self._connection.ops.quote_name(name)} = %s" for name in columns)
+        for part in chunks(sorted(sources, key=lambda s: (s.topic, s.partition, s.offset))):
+            rows = self._read(
+                f"SELECT {names} FROM dead_letter WHERE {' OR '.join([f'({each})'] * len(part))}",
+                [value for s in part for value in (s.topic, s.partition, s.offset)],
+            )
+            found.update(Position(*row) for row in rows)
         return found
 
     def conversations_after(
@@ -114,6 +127,9 @@ class DatabaseInspector:
 
     async def letters(self, message_ids: Sequence[int]) -> dict[int, frozenset[DeadLetterState]]:
         return await self._with_tables(lambda tables: tables.letters(message_ids))
+
+    async def kept(self, sources: Sequence[Position]) -> set[Position]:
+        return await self._with_tables(lambda tables: tables.kept(sources))
 
     async def conversations_after(
         self, conversation_id: str, *, since_id: int, limit: int

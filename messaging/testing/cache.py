@@ -32,6 +32,7 @@ from messaging.testing.tail import FILL_S, Filling, MemoryTail
 
 TAIL_CAP = 1_000
 MOST_LOOKED_AT = 2_000
+RECOVERS_S = 3
 
 
 @dataclass(eq=False, slots=True)
@@ -42,7 +43,7 @@ class MemoryCache:
     """
 
     down: bool = False
-    recovering: bool = False
+    epoch_s: float = float("-inf")
     worker_lease_s: float = 600.0
     most_pending_bytes: int = 2**30
     rates: SenderRates = field(default_factory=lambda: SenderRates(rate=0, burst=0))
@@ -74,6 +75,17 @@ class MemoryCache:
                 raise LeaseLost
         return [self._judge(message, rated=rated) for message in messages]
 
+    async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
+        self._answer()
+        return self.claims.get((user_id, client_msg_id))
+
+    async def claim(self, message: Message) -> Claim | None:
+        self._answer()
+        assert message.client_msg_id is not None
+        own = Claim(message.id, message.body_hash)
+        first = self.claims.setdefault((message.from_user_id, message.client_msg_id), own)
+        return None if first == own else first
+
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         self._answer()
         return {i: self.details[i] for i in message_ids if i in self.details}
@@ -91,7 +103,7 @@ class MemoryCache:
                 if not (cached.is_recalled and row.id in self.marks):
                     self.lasting.discard(row.id)
             self.pending_set.remove(row.id)
-            self._tail(row.conversation_id).account(row.id)
+            self._tail(row.conversation_id).account(row.id, row.seq)
         for row in messages:
             self._tail(row.conversation_id).age()
 
@@ -169,6 +181,7 @@ class MemoryCache:
             floor=tail.floor,
             total=None if tail.floor is None else tail.base + len(tail.ids),
             deletes_floor=self.deletes_floors.get(reader_id),
+            recovering=self.recovering,
         )
 
     async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
@@ -177,6 +190,7 @@ class MemoryCache:
             messages={i: self.details[i] for i in message_ids if i in self.details},
             deleted=frozenset(self.deletes.get(reader_id, set()).intersection(message_ids)),
             deletes_floor=self.deletes_floors.get(reader_id),
+            recovering=self.recovering,
         )
 
     async def begin_fill(self, conversation_id: str) -> str | None:
@@ -252,6 +266,15 @@ class MemoryCache:
 
     async def ping(self) -> None:
         self._answer()
+
+    async def probe(self, *, returned: bool = False) -> None:
+        self._answer()
+        if returned:
+            self.epoch_s = self.clock_s()
+
+    @property
+    def recovering(self) -> bool:
+        return self.clock_s() - self.epoch_s < RECOVERS_S
 
     async def close(self) -> None:
         pass

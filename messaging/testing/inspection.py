@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from messaging.errors import CacheUnavailable
 from messaging.events import Message, PersistStatus
-from messaging.inspection import CachedClaim, Extent, LoadedTail, Numbering, Piece, StoredRow
-from messaging.ports import Claim, DeadLetterState
+from messaging.inspection import (
+    CachedClaim,
+    Extent,
+    LoadedTail,
+    Numbering,
+    Piece,
+    Pieces,
+    StoredRow,
+)
+from messaging.ports import Claim, DeadLetterState, Deletes, Position
 from messaging.testing.cache import MemoryCache
 from messaging.testing.log import MemoryBroker
 from messaging.testing.store import MemoryStore
@@ -50,29 +58,47 @@ class MemoryCacheInspector:
 
     cache: MemoryCache
 
-    async def details(self) -> AsyncIterator[list[Message]]:
+    async def details(self) -> Pieces[Message]:
         self._answer()
-        yield list(self.cache.details.values())
+        yield 1.0, list(self.cache.details.values())
 
-    async def claims(self) -> AsyncIterator[list[CachedClaim]]:
+    async def claims(self) -> Pieces[CachedClaim]:
         self._answer()
-        yield [
-            CachedClaim(key, claim.message_id, claim.body_hash)
-            for key, claim in self.cache.claims.items()
-        ]
+        claims = self.cache.claims.items()
+        yield 1.0, [CachedClaim(key, claim.message_id, claim.body_hash) for key, claim in claims]
 
     async def claimed(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
         self._answer()
         known = self.cache.claims
         return {claim: known[claim].message_id for claim in claims if claim in known}
 
-    async def recall_marks(self) -> AsyncIterator[list[int]]:
+    async def recall_marks(self) -> Pieces[int]:
         self._answer()
-        yield list(self.cache.marks)
+        yield 1.0, list(self.cache.marks)
 
-    async def loaded(self) -> AsyncIterator[list[str]]:
+    async def loaded(self) -> Pieces[str]:
         self._answer()
-        yield [name for name, tail in self.cache.tails.items() if tail.floor is not None]
+        yield 1.0, [name for name, tail in self.cache.tails.items() if tail.floor is not None]
+
+    async def deleters(self) -> Pieces[int]:
+        self._answer()
+        yield 1.0, list(self.cache.deletes)
+
+    async def deletes(self, user_id: int) -> Deletes | None:
+        self._answer()
+        floor = self.cache.deletes_floors.get(user_id)
+        if floor is None:
+            return None
+        return Deletes(tuple(self.cache.deletes.get(user_id, ())), floor)
+
+    async def unlisted(self, messages: Sequence[Message]) -> list[int]:
+        self._answer()
+        tails = self.cache.tails
+        return [
+            m.id
+            for m in messages
+            if m.conversation_id not in tails or m.id not in tails[m.conversation_id].ids
+        ]
 
     async def tail(self, conversation_id: str) -> LoadedTail | None:
         self._answer()
@@ -99,6 +125,11 @@ class MemoryCacheInspector:
             for message_id in strangers:
                 if message_id not in self.cache.pending_set.times:
                     tail.remove(message_id)
+
+    async def forget_deletes(self, user_id: int) -> None:
+        self._answer()
+        self.cache.deletes.pop(user_id, None)
+        self.cache.deletes_floors.pop(user_id, None)
 
     async def close(self) -> None:
         pass
@@ -149,6 +180,10 @@ class MemoryStoreInspector:
                 state = self.store.settled.get(letter.source, DeadLetterState.OPEN)
                 found[letter.message_id] = found.get(letter.message_id, frozenset()) | {state}
         return found
+
+    async def kept(self, sources: Sequence[Position]) -> set[Position]:
+        await self.store.ping()
+        return {letter.source for letter in self.store.dead_letters}.intersection(sources)
 
     async def conversations_after(
         self, conversation_id: str, *, since_id: int, limit: int

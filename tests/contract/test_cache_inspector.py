@@ -67,7 +67,7 @@ async def test_walks_every_detail(case: Case) -> None:
     await case.cache.accept(messages, None)
     await case.cache.mark_stored([stored(messages[0], 1)])
 
-    found = {each.id: each async for part in case.inspector.details() for each in part}
+    found = {each.id: each async for _, part in case.inspector.details() for each in part}
 
     assert found == {m.id: m for m in messages} | {messages[0].id: stored(messages[0], 1)}
 
@@ -77,7 +77,7 @@ async def test_walks_every_claim_whatever_its_name_is(case: Case) -> None:
     messages = [make_message(n, client_msg_id=name) for n, name in enumerate(names)]
     await case.cache.accept(messages, None)
 
-    found = {each.key: each async for part in case.inspector.claims() for each in part}
+    found = {each.key: each async for _, part in case.inspector.claims() for each in part}
 
     assert found == {
         (m.from_user_id, m.client_msg_id): CachedClaim(
@@ -99,7 +99,7 @@ async def test_walks_every_recall_mark(case: Case) -> None:
     for number in range(3):
         await case.cache.claim_recall(FIRST_ID + number, 9)
 
-    found = [each async for part in case.inspector.recall_marks() for each in part]
+    found = [each async for _, part in case.inspector.recall_marks() for each in part]
 
     assert sorted(found) == [FIRST_ID, FIRST_ID + 1, FIRST_ID + 2]
 
@@ -109,7 +109,7 @@ async def test_a_loaded_tail_is_shown_with_what_is_pending_in_it(case: Case) -> 
     await load(case, rows, floor=FIRST_ID + 2, base=2)
     await case.cache.accept([make_message(9)], None)
 
-    assert [each async for part in case.inspector.loaded() for each in part] == [CONVERSATION]
+    assert [each async for _, part in case.inspector.loaded() for each in part] == [CONVERSATION]
     assert await case.inspector.tail(CONVERSATION) == LoadedTail(
         (FIRST_ID + 9, FIRST_ID + 4, FIRST_ID + 3), floor=FIRST_ID + 2, base=2
     )
@@ -127,6 +127,51 @@ async def test_a_list_that_promises_nothing_is_no_loaded_tail(case: Case) -> Non
 
     await case.cache.begin_fill(CONVERSATION)
     assert await case.inspector.tail(CONVERSATION) is None
+
+
+async def test_says_how_far_a_walk_is(case: Case) -> None:
+    await case.cache.accept([make_message(n) for n in range(MANY)], None)
+
+    told = [done async for done, _ in case.inspector.details()]
+
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+
+async def test_shows_deletes_that_are_known_to_be_complete(case: Case) -> None:
+    await case.cache.add_deletes(1, [5, 6], floor=3)
+    await case.cache.add_deletes(1, [9])
+    await case.cache.add_deletes(2, [5])  # nobody knows what else
+
+    users = [each async for _, part in case.inspector.deleters() for each in part]
+    shown = await case.inspector.deletes(1)
+
+    assert sorted(users) == [1, 2]
+    assert shown is not None
+    assert (sorted(shown.message_ids), shown.floor) == ([5, 6, 9], 3)
+    assert await case.inspector.deletes(2) is None
+    assert await case.inspector.deletes(3) is None
+
+
+async def test_forgets_a_users_deletes(case: Case) -> None:
+    await case.cache.add_deletes(1, [5, 6], floor=3)
+
+    for _ in range(2):
+        await case.inspector.forget_deletes(1)
+
+    assert await case.inspector.deletes(1) is None
+    assert [each async for _, part in case.inspector.deleters() for each in part] == []
+
+
+async def test_tells_which_messages_their_lists_lack(case: Case) -> None:
+    listed = [make_message(1), make_message(3), make_message(1, to_id=3)]
+    await case.cache.accept(listed, None)
+    lacking = [make_message(2), make_message(9, to_id=7)]
+
+    unlisted = await case.inspector.unlisted([*listed, *lacking])
+
+    assert unlisted == [m.id for m in lacking]
+    assert await case.inspector.unlisted([]) == []
 
 
 async def test_tells_the_pending_ones_among_others(case: Case) -> None:

@@ -48,6 +48,7 @@ def url(request: pytest.FixtureRequest) -> str | None:
     address = f"{connected('IM_REDIS_URL').rpartition('/')[0]}/{DATABASE_OF_THE_TESTS}"
     with redis.Redis.from_url(address) as client:
         client.flushdb()
+        client.set(keys.EPOCH, 0)
     return address
 
 
@@ -182,6 +183,18 @@ class TestAccept:
         assert not await is_pending(cache, other)
         assert await listed(cache) == [3, 1]
 
+    async def test_claims_for_a_stored_message_unless_another_came_first(
+        self, cache: MessageCache
+    ) -> None:
+        first, other = (make_message(number, client_msg_id="k") for number in (1, 2))
+        assert await cache.find_claim(first.from_user_id, "k") is None
+        assert await cache.claim(first) is None
+        assert await cache.claim(first) is None
+        claim = Claim(first.id, first.body_hash)
+        assert await cache.claim(other) == claim
+        assert await cache.find_claim(first.from_user_id, "k") == claim
+        assert await cache.accept([other], None) == [claim]
+
     async def test_a_claim_is_its_senders_alone(self, cache: MessageCache) -> None:
         await cache.accept([make_message(1, client_msg_id="k")], None)
 
@@ -312,6 +325,26 @@ class TestAccept:
 
         assert (await window(cache)).floor is None
         assert await listed(cache) == [6, 5, 3]
+
+
+class TestARowThatNobodyTold:
+    """Its sender died between the store and the cache."""
+
+    async def test_is_missed_when_the_next_one_is_stored(self, cache: MessageCache) -> None:
+        await load(cache, rows(1))
+        await cache.accept([make_message(3)], None)
+        await cache.mark_stored([stored(make_message(3), 3)])  # 2 has the number 2
+
+        assert (await window(cache)).floor is None
+        assert await listed(cache) == [3, 1]
+
+    async def test_costs_nothing_where_there_is_none(self, cache: MessageCache) -> None:
+        await load(cache, rows(1))
+        await cache.accept([make_message(2), make_message(3)], None)
+        await cache.mark_stored([stored(make_message(3), 2)])
+        await cache.mark_stored([stored(make_message(2), 3)])
+
+        assert (await window(cache)).total == 3
 
 
 class TestRates:
@@ -1297,6 +1330,17 @@ class TestARoomThatIsFull:
         await small_cache.mark_stored(rows(0, 1))
         again = structs.replace(refused, id=refused.id + 1)
         assert await small_cache.accept([again], LEASE) == [None]
+
+
+class TestAReturn:
+    async def test_is_told_to_readers(self, cache: MessageCache) -> None:
+        await cache.probe()
+        assert not (await window(cache)).recovering
+        assert not (await cache.look([1], reader_id=READER)).recovering
+        await cache.probe(returned=True)
+
+        assert (await window(cache)).recovering
+        assert (await cache.look([1], reader_id=READER)).recovering
 
 
 class TestNothing:

@@ -122,6 +122,16 @@ async def test_tells_the_states_of_a_messages_letters(case: Case) -> None:
     }
 
 
+async def test_tells_of_which_records_there_is_a_letter(case: Case) -> None:
+    await case.store.save_dead_letters([LETTER, replace(LETTER, offset="2")])
+    others = [replace(LETTER, partition=4), replace(LETTER, topic="other")]
+
+    kept = await case.inspector.kept([letter.source for letter in (LETTER, *others)])
+
+    assert kept == {LETTER.source}
+    assert await case.inspector.kept([]) == set()
+
+
 async def test_walks_conversations_that_have_a_new_message(case: Case) -> None:
     await stored(case, *(make_message(n, to_id=100 + n % 5) for n in range(10)))
 

@@ -92,7 +92,7 @@ class Pipeline:
         """Nothing is pending, and everything in the topic is committed."""
         deadline = time.monotonic() + within_s
         while (pending := await self.cache.pending_count()) or await self.lag():
-            assert not all(work.done() for work in self.at_work), "the consumers have ended"
+            assert not any(work.done() for work in self.at_work), "a consumer has ended"
             left = f"{pending} pending, {await self.lag()} not committed"
             assert time.monotonic() < deadline, left
             await asyncio.sleep(0.05)

@@ -21,12 +21,13 @@ from messaging.audit.audit import Audit, Plan
 from messaging.audit.findings import Fate, Kind
 from messaging.eventlog import create_topics
 from messaging.events import Message, PersistStatus, encode_event, encode_message
+from messaging.ids import first_id_at, wall_clock_ms
 from messaging.ports import DeadLetter, OutgoingRecord
 from messaging.service.backends import Backends
 from messaging.service.recall import recall as recall_message
 from tests.integration.admin.pages import accept, consume, keep, recall, store
 from tests.integration.scene import Scene
-from tests.messages import make_message
+from tests.messages import FIRST_ID, make_message
 from tests.real_services import connected
 from tests.unit.audit.planting import Silent
 
@@ -150,6 +151,26 @@ def list_count(client: redis.Redis) -> tuple[str, str]:
     return "list_count", CONVERSATION
 
 
+def pending_unlisted(client: redis.Redis) -> tuple[str, str]:
+    message = make_message(first_id_at(wall_clock_ms()) - FIRST_ID)
+    accept(message)
+    client.delete(f"msg:conv:{CONVERSATION}")
+    return "pending_unlisted", str(message.id)
+
+
+def deletes_lack(client: redis.Redis) -> tuple[str, str]:
+    row = persisted()
+    wiring.run(lambda backends: backends.store.delete_for_user(2, row.id))
+    wiring.run(lambda backends: backends.cache.add_deletes(2, [], floor=0))
+    return "deletes_lack", "user 2"
+
+
+def deletes_stranger(client: redis.Redis) -> tuple[str, str]:
+    row = persisted()
+    wiring.run(lambda backends: backends.cache.add_deletes(2, [row.id], floor=0))
+    return "deletes_stranger", "user 2"
+
+
 def row_marked(client: redis.Redis) -> tuple[str, str]:
     row = persisted()
     models.Message.objects.update(persist_status=PersistStatus.PENDING.value)
@@ -183,6 +204,9 @@ def key_missing(client: redis.Redis) -> tuple[str, str]:
         list_lacks,
         list_stranger,
         list_count,
+        pending_unlisted,
+        deletes_lack,
+        deletes_stranger,
         row_marked,
         tombstone_speaks,
         key_missing,

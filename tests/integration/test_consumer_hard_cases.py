@@ -137,16 +137,14 @@ class TestPartitionsThatMove:
                 await asyncio.sleep(0.05)
 
         loading = asyncio.create_task(load())
-        first, second, third = (pipe.consumer() for _ in range(3))
-        async with pipe.running(first):
-            await asyncio.sleep(0.5)
-            async with pipe.running(second):
+        async with pipe.running(pipe.consumer()):
+            async with pipe.running(pipe.consumer()):
                 await asyncio.sleep(0.7)
-            async with pipe.running(third):
-                await asyncio.sleep(0.7)
-                first.stop.set()
-                await loading
-                await pipe.await_drained()
+                async with pipe.running(pipe.consumer()):
+                    await asyncio.sleep(0.7)
+                await asyncio.sleep(0.3)
+            await loading
+            await pipe.await_drained()
         await pipe.check_stored(sent)
         assert await dead_letters() == []
 

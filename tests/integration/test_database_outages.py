@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import MySQLdb
 import pytest
@@ -22,11 +26,12 @@ from pytest_django import DjangoDbBlocker, Settings
 
 from messaging.events import Message
 from messaging.pipeline.consumer import Consumer
+from tests.acceptance.processes import clean_environment
 from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
-from tests.integration.pipeline import MAX_POLL_INTERVAL_S, Pipeline, pipeline
+from tests.integration.pipeline import MAX_POLL_INTERVAL_S, PARTITIONS, Pipeline, pipeline
 from tests.mariadb_server import MariadbServer
 from tests.messages import make_message
-from tests.real_services import connected
+from tests.real_services import ROOT, connected
 
 pytestmark = [
     pytest.mark.connected,
@@ -288,6 +293,65 @@ async def test_a_recall_waits_for_the_row_that_it_takes_back(
         watch.check(server, held=False)
     assert "1205" in reasons(caplog)
     await pipe.check_stored([*sent[:3], recalled, *sent[4:]])
+
+
+async def test_a_consumer_frozen_in_mid_transaction_holds_up_the_next_one_for_seconds_only(
+    pipe: Pipeline, server: MariadbServer, redis_url: str, tmp_path: Path
+) -> None:
+    """The group puts it out, but the server would keep its locks for as long as it is silent.
+
+    It is stopped while it waits for a row, which it gets then. It wakes with a batch of another's.
+    """
+    sent = messages(range(100))
+    recalled = sent[3].recalled(sent[3].send_time + 1)
+    zombie = consumer_process(pipe, server, redis_url, tmp_path / "zombie")
+    successor = None
+    try:
+        await pipe.accept(sent[:50])
+        await pipe.await_drained()
+        async with befallen(locked(server, f"message WHERE id = {recalled.id}")):
+            await pipe.append(recalled)
+            await pipe.accept(sent[50:])
+            while not server.ask(WAITING)[0][0]:
+                await asyncio.sleep(0.02)
+            zombie.send_signal(signal.SIGSTOP)
+        successor = consumer_process(pipe, server, redis_url, tmp_path / "successor")
+        await pipe.await_drained()
+        zombie.send_signal(signal.SIGCONT)
+        await pipe.accept(late := messages(range(100, 150)))
+        await pipe.await_drained()
+        await asyncio.sleep(1)
+        assert zombie.poll() is None and successor.poll() is None
+    finally:
+        for process in filter(None, (zombie, successor)):
+            process.kill()
+            process.wait(10)
+    await pipe.check_stored([*sent[:3], recalled, *sent[4:], *late])
+    assert server.ask("SELECT COUNT(*) FROM im.dead_letter") == [(0,)]
+
+
+WAITING = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+
+
+def consumer_process(
+    pipe: Pipeline, server: MariadbServer, redis_url: str, directory: Path
+) -> subprocess.Popen[bytes]:
+    """As a person starts it, on the same topic and group."""
+    environment = clean_environment(
+        VAR_DIR=str(directory),
+        LOG_DIR=str(directory),
+        IM_DATABASE_URL=f"mysql://im:im@127.0.0.1:{server.port}/im",
+        IM_REDIS_URL=redis_url,
+        IM_EVENT_LOG_URL=f"kafka://{pipe.servers[0]}",
+        IM_TOPIC=pipe.topic,
+        IM_DEAD_LETTER_TOPIC=f"{pipe.topic}-dead",
+        IM_CONSUMER_GROUP=pipe.topic,
+        IM_PARTITIONS=str(PARTITIONS),
+        IM_CONSUMER_INTERVAL_S="0.5",
+    )
+    return subprocess.Popen(
+        [sys.executable, ROOT / "manage.py", "run_kafka_consumer"], env=environment
+    )
 
 
 async def test_a_slow_server_is_kept_up_with(

@@ -14,7 +14,6 @@ import pytest
 
 from messaging.cache import keys
 from messaging.errors import ApiError
-from messaging.pipeline.arrears import PROBE
 from messaging.pipeline.compensation import LEASE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +55,7 @@ def keys_in_use() -> dict[str, str]:
         "ATTEMPTS": keys.ATTEMPTS,
         "PENDING_BYTES": keys.PENDING_BYTES,
         "LEASE": keys.lease(LEASE),
-        "PROBE": keys.lease(PROBE),
+        "EPOCH": keys.EPOCH,
     }
     return made | constants
 

@@ -33,7 +33,7 @@ the database has, and whether the database agrees with itself.
   manage.py audit --json > audit.json
 
 Messages move while it looks, so what looks wrong is looked at three times more, --settle seconds
-apart, before it counts. It reads everything through once (about a minute for a million rows) and
+apart, before it counts. It reads everything through once, some ten thousand messages a second, and
 keeps in memory what looks wrong alone. It prints counts and ids, never what a message says.
 
 --repair persists what is stuck or lost and still to be found, marks what is stored, drops or joins

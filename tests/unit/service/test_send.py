@@ -33,6 +33,7 @@ from tests.unit.memory import (
     Service,
     to_bob,
     to_group,
+    with_bob,
     with_group,
 )
 
@@ -146,6 +147,70 @@ async def test_a_repeat_of_a_synchronous_send_that_died_unseen_is_seen(service: 
     receipt = await send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE)
     page = await history(service.backends, with_group(), reader_id=BOB)
     assert [m.id for m in page.messages] == [receipt.message_id] == [died.id]
+
+
+@pytest.mark.parametrize("mode", ["async", "sync"])
+async def test_a_repeat_of_what_was_stored_without_an_answer_shows_it(
+    service: Service, mode: str
+) -> None:
+    other = service.restarted_with(private_mode=mode)
+    await send(other.backends, to_bob(), sender_id=ALICE)
+    await other.consume()
+    assert len(await listed(other, with_bob())) == 1  # the list is complete by now
+    first = make_message(100, content="hello", client_msg_id="k")
+    await other.store.apply([first])
+    repeat = await send(other.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+    await other.consume()
+    assert first.id in await listed(other, with_bob())
+    assert mode == "async" or repeat.message_id == first.id
+
+
+async def test_a_repeat_of_what_is_claimed_and_not_shown_yet_shows_it(service: Service) -> None:
+    await send(service.backends, to_group(), sender_id=ALICE)
+    assert len(await listed(service, with_group())) == 1
+    first = make_message(
+        100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
+    )
+    await service.store.apply([first])
+    await service.cache.claim(first)
+    repeat = await send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE)
+    assert repeat.message_id == first.id
+    assert first.id in await listed(service, with_group())
+
+
+async def test_what_a_store_that_is_away_made_pending_is_not_stored_under_another_id(
+    service: Service,
+) -> None:
+    request = to_group(client_msg_id="k")
+    service.store.down = True
+    first = await send(service.backends, request, sender_id=ALICE)
+    service.store.down = False
+    again = await send(service.backends, request, sender_id=ALICE)
+    assert again.message_id == first.message_id
+    assert service.store.rows == {}
+    await service.consume()
+    assert [*service.store.rows] == [first.message_id]
+
+
+async def test_of_two_attempts_at_once_the_one_that_the_cache_knows_counts(
+    service: Service,
+) -> None:
+    pending = make_message(
+        100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
+    )
+
+    async def accept_soon() -> None:
+        await asyncio.sleep(0.02)  # after its claim was looked for
+        await service.acceptor.accept(pending, ack=Ack.LOG)
+
+    service.store.delay_s = 0.05
+    receipt, _ = await asyncio.gather(
+        send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE), accept_soon()
+    )
+    assert receipt.message_id == pending.id
+    await service.consume()
+    (row,) = service.store.rows.values()
+    assert await listed(service, with_group()) == [row.id]
 
 
 @pytest.mark.parametrize("mode", ["async", "sync"])

@@ -1,0 +1,48 @@
+"""Whether the cached deletes of a user are the database's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from messaging.audit.check import Check, Parts, Step
+from messaging.audit.findings import Kind, Suspect
+
+MORE = 1_000  # deletes than the cache knows of
+
+
+class CachedDeletes(Check[int]):
+    """By user: what the database has above the floor, the cache must have, and nothing else."""
+
+    title = "cached deletes against the database"
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def walk(self) -> AsyncIterator[Step[int]]:
+        async for done, users in self._parts.cached.deleters():
+            yield Step(done, len(users), await self.judge(users))
+
+    async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
+        suspects = []
+        for user_id in subjects:
+            if kind := await self._wrong(user_id):
+                suspects.append(Suspect(kind, f"user {user_id}", user_id))
+        return suspects
+
+    async def _wrong(self, user_id: int) -> Kind | None:
+        cached = await self._parts.cached.deletes(user_id)
+        if cached is None:
+            return None
+        known = set(cached.message_ids)
+        stored = await self._parts.store.deletes_of(user_id, limit=len(known) + MORE)
+        above = {i for i in stored.message_ids if i > cached.floor}
+        if above - known:
+            return Kind.DELETES_LACK
+        unsure = sorted(known - above)
+        deleted = await self._parts.store.deleted_among(user_id, unsure) if unsure else set()
+        return Kind.DELETES_STRANGER if len(deleted) < len(unsure) else None
+
+    async def mend(self, suspects: Sequence[Suspect[int]]) -> None:
+        """The next reading fetches them anew."""
+        for suspect in suspects:
+            await self._parts.cached.forget_deletes(suspect.subject)

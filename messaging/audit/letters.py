@@ -1,0 +1,45 @@
+"""Whether there is a dead letter of each committed record that is no event."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from messaging.audit.check import Check, Parts, Step
+from messaging.audit.findings import Kind, Suspect
+from messaging.pipeline.batch import dead_letter
+from messaging.ports import Record
+
+
+class Letters(Check[Record]):
+    """`poison` are such records, as a walk of the whole log has met them."""
+
+    title = "dead letters of unreadable records"
+
+    def __init__(self, parts: Parts, poison: Sequence[Record]) -> None:
+        self._parts = parts
+        self._poison = poison
+
+    async def walk(self) -> AsyncIterator[Step[Record]]:
+        yield Step(1.0, len(self._poison), await self.judge(self._poison))
+
+    async def judge(self, subjects: Sequence[Record]) -> list[Suspect[Record]]:
+        kept = await self._parts.stored.kept([record.position for record in subjects])
+        return [
+            Suspect(Kind.LETTER_MISSING, _name(record), record)
+            for record in subjects
+            if record.position not in kept
+        ]
+
+    async def mend(self, suspects: Sequence[Suspect[Record]]) -> None:
+        """Keep them for people, as the consumer should have."""
+        await self._parts.store.save_dead_letters(
+            [
+                dead_letter(suspect.subject, reason="unreadable", error="found by an audit")
+                for suspect in suspects
+            ]
+        )
+
+
+def _name(record: Record) -> str:
+    position = record.position
+    return f"{position.topic}/{position.partition}/{position.offset}"

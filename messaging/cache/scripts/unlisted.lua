@@ -1,0 +1,11 @@
+-- Which messages their lists lack. Uses tail.
+--
+-- KEYS  lists and loaded marks
+-- ARGV  for each: id, where its list is
+-- Reply the ids
+
+local ids = {}
+for n = 1, #ARGV, 2 do
+  if not is_listed(KEYS[tonumber(ARGV[n + 1])], ARGV[n]) then ids[#ids + 1] = ARGV[n] end
+end
+return ids
