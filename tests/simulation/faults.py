@@ -7,7 +7,7 @@ from enum import StrEnum
 from random import Random
 
 CALM, ROUGH = 0.01, 0.12  # of the calls that have a fault, where any have
-UNTIL_S = 5.0  # when everything heals
+UNTIL_S = 4.0  # when everything heals
 
 
 class Fault(StrEnum):

@@ -32,7 +32,7 @@ GROUP = 7
 BEGIN_MS = time_of_id(FIRST_ID)
 DRAINED_WITHIN_S = 90.0
 RECOVERED_S = 3.0  # by then no page is partial any more
-SETTLE_S = 4.0  # past what is late
+SETTLE_S = 3.0  # past what is late
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,12 @@ class World:
 
     def clock_ms(self) -> int:
         return BEGIN_MS + round(self.loop.time() * 1000)
+
+    @property
+    def cache_is_known_to_recover(self) -> bool:
+        """Every process knows that it was away, since none slept, and pages are partial."""
+        slept = any(web.life.was_paused for web in self.webs)
+        return not slept and self.loop.time() - self.cache_end.noticed_s < RECOVERED_S
 
     def targets_of(self, user: int) -> Sequence[tuple[ChatType, int]]:
         """Users 1 and 2 talk to each other and 3 to 1, and there is a group of all."""
