@@ -96,11 +96,11 @@ MUTATIONS = (
     Mutation(
         "give seq out of the cache",
         "messaging/pipeline/persist.py",
-        "    if done.rows:\n        await cache.mark_stored(done.rows)\n",
-        "    from msgspec.structs import replace\n\n"
-        "    waiting = await cache.pending_count()\n"
-        "    rows = [replace(row, seq=waiting + at) for at, row in enumerate(done.rows)]\n"
-        "    if rows:\n        await cache.mark_stored(rows)\n",
+        "        await cache.mark_stored([rows[message_id] for message_id in sorted(rows)])\n",
+        "        from msgspec.structs import replace\n\n"
+        "        count = await cache.pending_count()\n"
+        "        told = [replace(rows[i], seq=count + at) for at, i in enumerate(sorted(rows))]\n"
+        "        await cache.mark_stored(told)\n",
         _simulator(500),
     ),
     Mutation(
