@@ -200,8 +200,14 @@ def compensate() -> Any:
     """One compensation sweep, from a synchronous thread."""
     runtime = _ensure()
     budget_s = runtime.backends.settings.compensate_budget_s
-    sweep = compensator(runtime.backends, cache=runtime.redis).sweep()
+    sweep = _sweep(runtime, compensator(runtime.backends, cache=runtime.redis))
     return _submit(runtime, sweep, budget_s + 15)
+
+
+async def _sweep(runtime: Runtime, compensator: Compensator) -> Any:
+    """With it, what the cache is owed of calls whose answers were lost."""
+    await runtime.backends.arrears.breaker.try_now()
+    return await compensator.sweep()
 
 
 def compensator(backends: Backends, *, cache: MessageCache | None = None) -> Compensator:
