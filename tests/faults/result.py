@@ -62,7 +62,7 @@ def judge(fault: Fault, seed: int, history: History, path: Path) -> Result:
     acknowledged = Counter(each.durability for each in sends if each.durability)
     found = [*check(history), *_judge_end(history), *_judge_availability(fault, history, sends)]
     two_ids = sum(violation.kind is Kind.TWO_IDS for violation in found)
-    if fault.forgets:
+    if fault.forgets or math.isfinite(history.at("redis lost")):
         found = [violation for violation in found if violation.kind is not Kind.TWO_IDS]
     latencies_ms = sorted(each.took_s * 1000 for each in sends)
     drained_s = history.at("drained") - history.at("healed")

@@ -51,6 +51,7 @@ class _Run:
         )
 
     async def run(self) -> None:
+        losses = self._losses_of_redis()
         async with clients_of(self._cast, self._rig.service.base_url, self._recorder) as clients:
             load = Load(self._cast, clients, self._seed)
             load.begin()
@@ -62,8 +63,14 @@ class _Run:
             await asyncio.to_thread(self._await_drained)
             self._tell("is read")
             await self._read_to_the_end(clients)
+        if self._losses_of_redis() != losses:
+            self._recorder.mark("redis lost")
         for record in await asyncio.to_thread(stored, self._rig, self._conversations):
             self._recorder.add(record)
+
+    def _losses_of_redis(self) -> int:
+        """How often a process has given Redis up; on a starved machine for no other reason."""
+        return sum("backend=cache" in line for line in self._rig.log_lines("breaker.opened"))
 
     async def _break_and_mend(self) -> None:
         self._tell("is broken")
