@@ -1,4 +1,4 @@
-"""The checker on transcripts written by hand: each kind of violation is caught, and nothing else."""
+"""The checker on transcripts written by hand: each kind of violation is caught, nothing else."""
 
 from __future__ import annotations
 
