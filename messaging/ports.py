@@ -329,12 +329,14 @@ class ApplyResult:
     `rows` are the rows of the given messages, in order of id. `folded` maps the id of each message
     whose (sender, clientMsgId) belongs to an earlier one to that one's row; nothing new was stored
     for it, but a tombstone among them recalls that row, if the body is the same: it is one of
-    `rows` then. `conflicts` are messages whose id belongs to a row of another message (two
-    generators shared a worker id): nothing was stored and nothing overwritten.
+    `rows` then. `deletes` are pairs of a user who had deleted a folded message and that row, which
+    is deleted for the user now. `conflicts` are messages whose id belongs to a row of another
+    message (two generators shared a worker id): nothing was stored and nothing overwritten.
     """
 
     rows: tuple[Message, ...] = ()
     folded: Mapping[int, Message] = field(default_factory=dict)
+    deletes: tuple[tuple[int, int], ...] = ()
     conflicts: tuple[Message, ...] = ()
 
 

@@ -131,10 +131,13 @@ class Acceptor:
     _watched: deque[_Waiting] = field(default_factory=deque)  # the oldest first, some of them done
     _watch: asyncio.TimerHandle | None = None
 
-    async def accept(self, message: Message, *, ack: Ack) -> Accepted:
+    async def accept(
+        self, message: Message, *, ack: Ack, deadline_s: float | None = None
+    ) -> Accepted:
         """Make a new message durable, as far as `ack` asks for and the log's budget allows.
 
-        The accepted message may have another id than the given one (its lease was lost). Raises
+        By `deadline_s`, of the event loop's time, it is answered; else within `send_timeout_s`. The
+        accepted message may have another id than the given one (its lease was lost). Raises
         TooManyRequests when too many wait or the sender is too fast, TemporarilyUnavailable when
         too much is pending, IdsUnavailable, and SendFailed when nothing confirmed it in time; a
         failed message may still appear, so a retry needs the same clientMsgId. Cancelling the call
@@ -144,7 +147,8 @@ class Acceptor:
             raise TooManyRequests
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Accepted] = loop.create_future()
-        deadline_s = loop.time() + self.settings.send_timeout_s
+        if deadline_s is None:
+            deadline_s = loop.time() + self.settings.send_timeout_s
         waiting = _Waiting(message, ack, answer, encode_message(message), deadline_s)
         self._queue.append(waiting)
         self._watched.append(waiting)

@@ -19,6 +19,7 @@ class Persisted:
 
     rows: list[Message] = field(default_factory=list)
     folded: dict[int, Message] = field(default_factory=dict)
+    deletes: list[tuple[int, int]] = field(default_factory=list)  # user, message
     refused: list[tuple[Message, str, str]] = field(default_factory=list)  # message, reason, error
 
 
@@ -44,6 +45,7 @@ async def persist(store: MessageStore, messages: Sequence[Message]) -> Persisted
             continue
         done.rows += result.rows
         done.folded |= result.folded
+        done.deletes += result.deletes
         done.refused += [
             (message, "id_conflict", "this id belongs to another message")
             for message in result.conflicts
@@ -59,5 +61,7 @@ async def mark(cache: MessageCache, done: Persisted) -> None:
     rows = {row.id: row for row in (*done.folded.values(), *done.rows)}
     if rows:
         await cache.mark_stored([rows[message_id] for message_id in sorted(rows)])
+    for user_id, message_id in done.deletes:
+        await cache.add_deletes(user_id, [message_id])
     if done.folded:
         await cache.mark_folded(done.folded)

@@ -42,7 +42,12 @@ async def recall(backends: Backends, message_id: int, *, user_id: int) -> Messag
     """
     message = await access_message(backends, message_id, user_id=user_id)
     now_ms = backends.clock_ms()
-    _check(message, user_id=user_id, now_ms=now_ms, window_s=backends.settings.recall_window_s)
+    try:
+        _check(message, user_id=user_id, now_ms=now_ms, window_s=backends.settings.recall_window_s)
+    except AlreadyRecalled:
+        if not backends.arrears.breaker.is_closed:
+            await _note(backends, message)  # the store says so, and the cache may not know
+        raise
     try:
         tombstone = message.recalled(await backends.cache.claim_recall(message.id, now_ms))
     except CacheUnavailable:
@@ -81,6 +86,12 @@ async def _make_durable(backends: Backends, tombstone: Message) -> bool:
 
 
 async def _recall_past_cache(backends: Backends, tombstone: Message) -> Message:
+    """Noted before as well: what is stored by a call whose answer is lost has to be told, too."""
+    try:
+        async with asyncio.timeout(STORE_S):
+            await backends.store.note_arrears([Arrear(tombstone.id)])
+    except (StoreUnavailable, TimeoutError) as error:
+        raise TemporarilyUnavailable from error
     row = await _store(backends, tombstone)
     if row is None:
         raise TemporarilyUnavailable

@@ -48,10 +48,12 @@ def _apply(
         fresh = _number(tables, [m for i, m in states.items() if i not in stored])
         rows = {i: fresh.get(i) or states[i] for i in sorted(states)}
         tables.insert_messages(list(fresh.values()))
+        deletes = _hand_over_deletes(tables, given, owners)
         tables.raise_messages([m for i, m in rows.items() if i in stored and m != stored[i]])
     return ApplyResult(
         rows=tuple(rows.values()),
         folded={i: rows.get(owner) or stored[owner] for i, owner in owners.items()},
+        deletes=tuple(deletes),
         conflicts=tuple(m for i, m in given.items() if i not in ours),
     )
 
@@ -83,6 +85,18 @@ def _rows_of_owners(
     if missing := wanted - rows.keys():
         raise BadData(f"a key belongs to message {min(missing)}, which is not stored")
     return rows
+
+
+def _hand_over_deletes(
+    tables: Tables, given: Mapping[int, Message], owners: Mapping[int, int]
+) -> list[tuple[int, int]]:
+    """Who has deleted a message that is folded has deleted what it is folded into."""
+    if not owners:
+        return []
+    found = tables.deletes_of_party([given[message_id] for message_id in owners])
+    deletes = [(user_id, owners[message_id]) for user_id, message_id in found]
+    tables.insert_deletes(deletes)
+    return deletes
 
 
 def _join_all(

@@ -68,7 +68,7 @@ class DatabaseStore:
         return await self._with_tables(lambda tables: tables.claims(claims))
 
     async def delete_for_user(self, user_id: int, message_id: int) -> None:
-        await self._with_tables(lambda tables: tables.insert_delete(user_id, message_id))
+        await self._with_tables(lambda tables: tables.insert_deletes([(user_id, message_id)]))
 
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]:
         return await self._with_tables(lambda tables: tables.deleted_among(user_id, message_ids))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -79,6 +79,7 @@ class MemoryStore:
         return ApplyResult(
             rows=tuple(rows[message_id] for message_id in sorted(rows)),
             folded={message_id: self.rows[owner] for message_id, owner in owners.items()},
+            deletes=tuple(self._copy_deletes(owners)),
             conflicts=tuple(conflicts),
         )
 
@@ -177,6 +178,11 @@ class MemoryStore:
         first = self.rows[owner]
         if repeat.recall_time is not None and repeat.body_hash == first.body_hash:
             rows[owner] = self.rows[owner] = join(first, first.recalled(repeat.recall_time))
+
+    def _copy_deletes(self, owners: Mapping[int, int]) -> list[tuple[int, int]]:
+        copied = [(user, owners[i]) for user, i in self.deletes if i in owners]
+        self.deletes.update(copied)
+        return copied
 
     def _newest(self, conversation_id: str, before: int | None) -> list[Message]:
         return sorted(
