@@ -38,14 +38,16 @@ class Settings:
     group_mode: Mode = "sync"
     datacenter_id: int | None = None  # None: lease out of all 1,024 (datacenter, worker) pairs
     worker_lease_s: float = 600.0
-    redis_timeout_s: float = 0.5
+    redis_timeout_s: float = 0.4
     log_budget_s: float = 0.008  # how long a send waits for the log before it answers `cache`
     log_timeout_s: float = 5.0  # how long the log's delivery may take at all
+    send_timeout_s: float = 0.9  # past it a send is answered 503, whatever it waits for
     store_ack_timeout_s: float = 3.0  # how long `ack: store` waits
     store_timeout_s: float = 5.0  # how long one database call may take
     request_timeout_s: float = 15.0  # how long a synchronous door waits for a use case
     accept_group: int = 256  # sends that share one trip
     accept_queue: int = 4_096  # sends that may wait; past it 429
+    pending_bytes: int = 512 * 1024 * 1024  # of messages that are not stored yet; past it 503
     send_rate: float = 100.0  # messages a second that one sender may go on sending; 0: any number
     send_burst: int = 200  # messages that one sender may send at once
     recall_window_s: int = 300

@@ -31,6 +31,19 @@ MYSQL_BAD_DATA = {
     4025: "check",  # MariaDB
 }
 MYSQL_DUPLICATE = 1062
+MYSQL_AWAY = {
+    1040,  # too many connections
+    1053,  # shutdown in progress
+    1203,  # too many connections of this user
+    1927,  # the connection was killed
+    2002,  # nobody listens at the socket
+    2003,  # nor at the port
+    2005,  # unknown host
+    2006,  # gone away
+    2013,  # lost, or silent for longer than the driver waits
+    2055,  # lost
+}
+SQLITE_AWAY = ("unable to open database file", "disk I/O error")
 
 
 def translate(error: Exception, *, vendor: str) -> BackendError:
@@ -43,9 +56,11 @@ def translate(error: Exception, *, vendor: str) -> BackendError:
         if code == MYSQL_DUPLICATE:
             # Another process inserted this id just now: a repeat reads the row and compares it.
             return StoreUnavailable(f"{name} {code}: a race")
+        if code in MYSQL_AWAY:
+            return StoreUnavailable(f"{name} {code}: away", is_outage=True)
         name = f"{name} {code}"
     if isinstance(error, (DataError, IntegrityError)):
         return BadData(name)
     if not isinstance(error, Error):
         return BadData(name)  # a number or a text that the driver cannot even send
-    return StoreUnavailable(name)
+    return StoreUnavailable(name, is_outage=str(error) in SQLITE_AWAY)

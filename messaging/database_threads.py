@@ -16,6 +16,7 @@ from typing import TypeVar
 from django.db import Error, close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from messaging.breakers import Breaker
 from messaging.database_errors import translate
 from messaging.errors import StoreUnavailable
 
@@ -30,10 +31,12 @@ class DatabaseThreads:
     """At most `threads` jobs at a time; each call ends within `timeout_s`.
 
     A job whose caller has given up is dropped if it waits; if it runs, it ends by the driver's own
-    timeouts (`connect_timeout`, `read_timeout`) and its result is lost.
+    timeouts (`connect_timeout`, `read_timeout`) and its result is lost. While the breaker is open,
+    calls fail at once.
     """
 
     def __init__(self, *, name: str, threads: int, timeout_s: float) -> None:
+        self.breaker = Breaker(name, self._probe)
         self._timeout_s = timeout_s
         self._connections: list[BaseDatabaseWrapper] = []
         self._executor = ThreadPoolExecutor(
@@ -46,15 +49,30 @@ class DatabaseThreads:
         Raises StoreUnavailable or BadData in place of the driver's errors, and StoreUnavailable at
         the timeout, when the outcome is unknown.
         """
+        if not self.breaker.is_closed:
+            raise StoreUnavailable("the database was away a moment ago")
+        try:
+            return await self._run(job)
+        except StoreUnavailable as error:
+            if error.is_outage:
+                self.breaker.trip()
+            raise
+
+    async def _run(self, job: Job[Result]) -> Result:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await loop.run_in_executor(self._executor, self._guarded, job)
         except TimeoutError as error:
-            raise StoreUnavailable(f"no answer within {self._timeout_s} s") from error
+            text = f"no answer within {self._timeout_s} s"
+            raise StoreUnavailable(text, is_outage=True) from error
+
+    async def _probe(self) -> None:
+        await self._run(lambda connection: connection.cursor().execute("SELECT 1"))
 
     async def close(self) -> None:
         """End the threads and close their connections, within the timeout. Idempotent."""
+        await self.breaker.close()
         try:
             async with asyncio.timeout(self._timeout_s):
                 await asyncio.to_thread(self._end)

@@ -52,7 +52,14 @@ class CommitRefused(BackendError):
 
 
 class StoreUnavailable(BackendError):
-    """The database cannot take this now; the same call may be repeated for as long as needed."""
+    """The database cannot take this now; the same call may be repeated for as long as needed.
+
+    `is_outage`: it is out of reach altogether, for whatever is asked.
+    """
+
+    def __init__(self, text: str | None = None, *, is_outage: bool = False) -> None:
+        super().__init__(text)
+        self.is_outage = is_outage
 
 
 class BadData(BackendError):

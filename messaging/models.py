@@ -128,6 +128,20 @@ class MessageDelete(models.Model):
         return f"message {self.message_id} deleted by user {self.user_id}"
 
 
+class CacheArrear(models.Model):
+    """A row, or with a user that user's delete of it, that Redis is to be told of at its return."""
+
+    message_id = models.BigIntegerField("message")
+    user_id = models.BigIntegerField("user", null=True)
+
+    class Meta:
+        db_table = "cache_arrear"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"arrear of message {self.message_id}"
+
+
 class DeadLetter(models.Model):
     """A record of the log that could not be persisted, kept until a person decides."""
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Protocol
 
 import msgspec
 
+from messaging.breakers import Breaker
 from messaging.events import Message
 from messaging.ids import WorkerLease
 
@@ -61,6 +62,10 @@ class EventLog(Protocol):
     async def append(
         self, topic: str, records: Sequence[OutgoingRecord]
     ) -> list[asyncio.Future[Position]]: ...
+
+    @property
+    def breaker(self) -> Breaker:
+        """Unless it is closed, appends fail at once."""
 
     async def ping(self) -> None:
         """Return when the log answers; raises LogUnavailable."""
@@ -122,6 +127,15 @@ class RateLimited:
     wait_s: float
 
 
+class PendingFull(Enum):
+    """So much is pending that the cache takes no more; nothing of this message is written."""
+
+    FULL = "full"
+
+
+Verdict = Claim | RateLimited | PendingFull | None
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """What the cache knows of a conversation's tail, without what its reader has deleted.
@@ -132,6 +146,7 @@ class Window:
     together hold every message of the conversation whose id is above it and below `before`, down to
     `end`; `total` counts the whole conversation then. Of the reader's deletes those above
     `deletes_floor` are known (None: not even those for sure), so that others may be among these.
+    `recovering`: the cache was away or emptied just now, and may lack what is not stored.
     """
 
     messages: tuple[Message, ...] = ()
@@ -140,6 +155,7 @@ class Window:
     floor: int | None = None
     total: int | None = None
     deletes_floor: int | None = None
+    recovering: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +169,7 @@ class Look:
     messages: Mapping[int, Message] = field(default_factory=dict)
     deleted: frozenset[int] = frozenset()
     deletes_floor: int | None = None
+    recovering: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +191,24 @@ class MessageCache(Protocol):
         lease: WorkerLease | None,
         *,
         texts: Sequence[bytes] = (),
-    ) -> list[Claim | RateLimited | None]:
+        rated: bool = True,
+    ) -> list[Verdict]:
         """Hold new PENDING messages: detail, place in the conversation's list, pending mark, claim.
 
         For each message None, or the Claim of an earlier send with its (sender, clientMsgId), or
-        RateLimited (`send_rate`, `send_burst`); nothing of the message is written in these two
-        cases. All in one atomic step; a claim made by an earlier message of the same call counts.
+        RateLimited (`send_rate`, `send_burst`, unless `rated` is False), or PendingFull
+        (`pending_bytes`); nothing of the message is written in these cases. All in one atomic step;
+        a claim made by an earlier message of the same call counts.
         `texts` are the messages as `encode_message` gives them, where the caller has them at hand.
         Raises LeaseLost, with nothing written, when `lease` is fenced and its worker id is held by
         another owner.
         """
+
+    async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
+        """The send that is known under this name."""
+
+    async def claim(self, message: Message) -> Claim | None:
+        """Claim the name of a message that is stored; returns the claim of another that has it."""
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         """The cached states among these ids."""
@@ -284,6 +309,13 @@ class MessageCache(Protocol):
 
     async def ping(self) -> None: ...
 
+    async def probe(self, *, returned: bool = False) -> None:
+        """Return when it takes a write.
+
+        From when it was empty, or a caller has `returned` after it was away, windows and looks are
+        `recovering` for some seconds.
+        """
+
     async def close(self) -> None: ...
 
 
@@ -304,6 +336,18 @@ class ApplyResult:
     rows: tuple[Message, ...] = ()
     folded: Mapping[int, Message] = field(default_factory=dict)
     conflicts: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrear:
+    """The cache has to be told of this row; with a `user_id`, that this user has deleted it.
+
+    `note_id` tells one note from another, where it was noted already.
+    """
+
+    message_id: int
+    user_id: int | None = None
+    note_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +423,15 @@ class MessageStore(Protocol):
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]: ...
 
     async def deletes_of(self, user_id: int, *, limit: int) -> Deletes: ...
+
+    async def note_arrears(self, arrears: Sequence[Arrear]) -> None:
+        """Remember what the cache has to be told, durably when this returns."""
+
+    async def arrears(self, *, limit: int) -> list[Arrear]:
+        """What was noted and not dropped, each with its `note_id`, the oldest first."""
+
+    async def drop_arrears(self, arrears: Sequence[Arrear]) -> None:
+        """Forget these notes; one that was made meanwhile about the same row stays. Idempotent."""
 
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters, once a source position however often it is said."""

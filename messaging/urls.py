@@ -7,10 +7,12 @@ from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
 from messaging.api.blocks import BlocksView, BlockView, UnblockView
 from messaging.api.fallback import path_not_found
+from messaging.api.health import HealthView
 from messaging.api.identity import LoginView, RegisterView
 from messaging.api.messages import DeleteView, HistoryView, MessageView, RecallView, SendView
 
 urlpatterns = [
+    path("health", HealthView.as_view()),
     path("user/register", RegisterView.as_view()),
     path("user/login", LoginView.as_view()),
     path("user/block", BlockView.as_view()),

@@ -13,22 +13,31 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from messaging.audit.check import Parts
+from messaging.breakers import Breaker, State
 from messaging.cache import ChangeListener, RedisCacheInspector, RedisMessageCache, publish
 from messaging.changes import Change, Notice
 from messaging.conf import Settings, settings
 from messaging.directory import DatabaseDirectory
-from messaging.errors import IdsUnavailable, TemporarilyUnavailable
+from messaging.errors import (
+    CacheUnavailable,
+    IdsUnavailable,
+    StoreUnavailable,
+    TemporarilyUnavailable,
+)
 from messaging.eventlog import open_inspector, open_log, open_reader
 from messaging.ids import SnowflakeIdGenerator, wall_clock_ms
 from messaging.pipeline.accept import Acceptor
+from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
+from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
+from messaging.ports import MessageCache
 from messaging.rates import SenderRates
 from messaging.service.backends import Backends
 from messaging.store import DatabaseInspector, DatabaseStore
@@ -48,6 +57,8 @@ class Runtime:
     backends: Backends
     lease: WorkerLeaseKeeper
     changes: ChangeListener
+    redis: MessageCache  # the cache past its breaker
+    breakers: Mapping[str, Breaker]
     thread: threading.Thread | None = None
 
     async def close(self) -> None:
@@ -67,9 +78,13 @@ _lock = threading.Lock()
 
 
 def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
-    cache = RedisMessageCache(current)
+    redis = RedisMessageCache(current)
     log = open_log(current.event_log_url, current)
     store = DatabaseStore(current)
+    arrears = Arrears(redis, store)
+    arrears.nothing_noted = lambda: _was_away_before(store.breaker, arrears.breaker)
+    redis.on_lost = arrears.breaker.trip
+    cache = guarded(redis, arrears.breaker)
     directory = DatabaseDirectory(current)
     changes = ChangeListener(current, on_change=directory.forget, on_gap=directory.doubt)
     ids = SnowflakeIdGenerator()
@@ -82,6 +97,7 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         renew_lease=lease.ensure,
         settings=current,
         rates=SenderRates(rate=current.send_rate, burst=current.send_burst),
+        arrears=arrears,
     )
     backends = Backends(
         cache=cache,
@@ -90,10 +106,22 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         directory=directory,
         ids=ids,
         acceptor=acceptor,
+        arrears=arrears,
         settings=current,
         clock_ms=wall_clock_ms,
     )
-    return Runtime(loop=loop, backends=backends, lease=lease, changes=changes)
+    return Runtime(
+        loop=loop,
+        backends=backends,
+        lease=lease,
+        changes=changes,
+        redis=redis,
+        breakers={"cache": arrears.breaker, "log": log.breaker, "store": store.breaker},
+    )
+
+
+def _was_away_before(store: Breaker, cache: Breaker) -> bool:
+    return not store.is_closed and store.opened_s <= cache.opened_s
 
 
 async def start() -> None:
@@ -121,7 +149,15 @@ async def stop() -> None:
 
 
 async def _begin(runtime: Runtime) -> None:
-    """Listen to changes, and lease a worker id, if one can be had."""
+    """Learn what the cache is owed, watch it, listen to changes, and lease a worker id."""
+    arrears = runtime.backends.arrears
+    try:
+        await arrears.settle()
+    except CacheUnavailable:
+        logger.warning("no cache yet", extra={"action": "wiring.no_cache"})
+    except StoreUnavailable:
+        logger.warning("arrears unknown", extra={"action": "wiring.no_arrears"})
+    arrears.watch()
     await runtime.changes.start()
     try:
         await runtime.lease.ensure()
@@ -156,16 +192,23 @@ def tell(changes: Sequence[Change]) -> None:
     publish(settings(), Notice(origin, tuple(changes)))
 
 
+def states() -> dict[str, State]:
+    """Of the circuit breakers of this process, by the name of what is behind them."""
+    return {name: breaker.state for name, breaker in _ensure().breakers.items()}
+
+
 def compensate() -> Any:
     """One compensation sweep, from a synchronous thread."""
     runtime = _ensure()
     budget_s = runtime.backends.settings.compensate_budget_s
-    return _submit(runtime, compensator(runtime.backends).sweep(), budget_s + 15)
+    sweep = compensator(runtime.backends, cache=runtime.redis).sweep()
+    return _submit(runtime, sweep, budget_s + 15)
 
 
-def compensator(backends: Backends) -> Compensator:
+def compensator(backends: Backends, *, cache: MessageCache | None = None) -> Compensator:
+    """Past the cache's breaker it frees memory even while Redis has no room for anything else."""
     return Compensator(
-        cache=backends.cache,
+        cache=cache or backends.cache,
         log=backends.log,
         store=backends.store,
         settings=backends.settings,

@@ -8,6 +8,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
+from messaging.cache import keys
 from tests.real_services import running_redis
 
 # A fresh checkout builds Hypothesis' table of Unicode within its first example, and a busy machine
@@ -28,7 +29,8 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(redis_server: str) -> Iterator[str]:
-    """The same server, emptied."""
+    """The same server, emptied a while ago."""
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
+        client.set(keys.EPOCH, 0)
     yield redis_server

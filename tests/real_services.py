@@ -94,14 +94,18 @@ class KafkaServer:
     """A Kafka broker of our own on free loopback ports, to be stopped, killed and frozen at will.
 
     Takes the jars that scripts/services has fetched; `connected` tells whether it has. Groups may
-    have sessions of a second, and a killed broker is let in again as fast.
+    have sessions of a second, and a killed broker is let in again as fast. Clients are sent to the
+    port `advertised`, a proxy's, which leads to `port`.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(
+        self, directory: Path, *, port: int | None = None, advertised: int | None = None
+    ) -> None:
         self._directory = directory
         self._libs = SERVICES_ENV.parent / "kafka" / "libs"
-        self.port, controller = free_port(), free_port()
-        self.url = f"kafka://127.0.0.1:{self.port}"
+        self.port, controller = port or free_port(), free_port()
+        advertised = advertised or self.port
+        self.url = f"kafka://127.0.0.1:{advertised}"
         self.data = directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._config = directory / "server.properties"
@@ -114,6 +118,7 @@ class KafkaServer:
                     "controller.listener.names=CONTROLLER",
                     f"listeners=PLAINTEXT://127.0.0.1:{self.port},"
                     f"CONTROLLER://127.0.0.1:{controller}",
+                    f"advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}",
                     f"log.dirs={self.data}",
                     "auto.create.topics.enable=false",
                     "offsets.topic.num.partitions=1",
@@ -154,7 +159,28 @@ class KafkaServer:
     def kill(self) -> None:
         self.stop(signal.SIGKILL)
 
+    def spoil(self, topic: str, partition: int, offset: int) -> None:
+        """Turn one bit of the batch that begins here on the disk, as a bad disk would.
+
+        Stops and starts the broker.
+        """
+        self.stop()
+        segment = self.data / f"{topic}-{partition}" / f"{0:020}.log"
+        content = bytearray(segment.read_bytes())
+        start = 0
+        while int.from_bytes(content[start : start + 8]) != offset:
+            start += 12 + int.from_bytes(content[start + 8 : start + 12])
+        content[start + 12 + int.from_bytes(content[start + 8 : start + 12]) - 2] ^= 1
+        segment.write_bytes(content)
+        self.start()
+
+    def freeze(self) -> None:
+        """From here on it holds its connections and does not answer."""
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.signal(signal.SIGCONT)
+
     def signal(self, number: int) -> None:
-        """SIGSTOP and SIGCONT: a broker that holds its connections and does not answer."""
         assert self._process is not None
         self._process.send_signal(number)

@@ -11,12 +11,14 @@ from messaging.conf import Settings
 from messaging.errors import LeaseLost
 from messaging.events import Message, encode_message
 from messaging.ids import WorkerLease
-from messaging.ports import Claim, RateLimited
+from messaging.ports import Claim, PendingFull, RateLimited, Verdict
 from messaging.rates import step_us
 
 ACCEPT = load("accept", uses=("state", "tail"))
+CLAIM = load("claim")
 TAKE_LEASE = load("take_lease")
 DROP_LEASE = load("drop_lease")
+PROBE = load("probe")
 
 
 class Accepting(RedisClient):
@@ -27,6 +29,7 @@ class Accepting(RedisClient):
         self._worker_lease_ms = round(settings.worker_lease_s * 1000)
         self._step_us = step_us(settings.send_rate)
         self._burst = settings.send_burst
+        self._pending_bytes = settings.pending_bytes
 
     async def accept(
         self,
@@ -34,31 +37,33 @@ class Accepting(RedisClient):
         lease: WorkerLease | None,
         *,
         texts: Sequence[bytes] = (),
-    ) -> list[Claim | RateLimited | None]:
+        rated: bool = True,
+    ) -> list[Verdict]:
         if not messages:
             return []
         texts = texts or [encode_message(message) for message in messages]
-        names = [keys.PENDING]
+        names = [keys.PENDING, keys.PENDING_BYTES]
         owner = ""
+        step_us = self._step_us if rated else 0
         if lease is not None and lease.fenced:
             names.append(keys.worker(lease.node))
             owner = lease.owner
         tails, places = keys.tails((m.conversation_id for m in messages), after=len(names))
         names += tails
         senders: dict[int, int] = {}
-        if self._step_us:
+        if step_us:
             rates, senders = keys.rates((m.from_user_id for m in messages), after=len(names))
             names += rates
         details = len(names) + 1
         names += [keys.detail(m.id) for m in messages]
         claims = len(names) + 1
         arguments: list[str | bytes | int] = [owner, self._worker_lease_ms, len(messages)]
-        arguments += (details, claims, self._step_us, self._burst)
+        arguments += (details, claims, step_us, self._burst, self._pending_bytes)
         for message, text in zip(messages, texts, strict=True):
             claim = ""
             if message.client_msg_id is not None:
                 names.append(keys.dedupe(message.from_user_id, message.client_msg_id))
-                claim = f"{message.id}:{message.body_hash}"
+                claim = _claim_of(message)
             place = places[message.conversation_id]
             sender = senders.get(message.from_user_id, 0)
             arguments += (message.id, place, message.send_time, claim, text, sender)
@@ -67,17 +72,38 @@ class Accepting(RedisClient):
             raise LeaseLost
         return [None if verdict is None else _read_verdict(verdict) for verdict in reply]
 
+    async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
+        claim = await self._command("GET", keys.dedupe(user_id, client_msg_id))
+        return None if claim is None else _read_claim(claim)
+
+    async def claim(self, message: Message) -> Claim | None:
+        assert message.client_msg_id is not None
+        name = keys.dedupe(message.from_user_id, message.client_msg_id)
+        first = await self._run(CLAIM, [name], [_claim_of(message)])
+        return None if first is None else _read_claim(first)
+
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         taken = await self._run(TAKE_LEASE, [keys.lease(name)], [owner, round(ttl_s * 1000)])
         return bool(taken)
+
+    async def probe(self, *, returned: bool = False) -> None:
+        await self._run(PROBE, [keys.EPOCH], [int(returned)])
 
     async def drop_lease(self, name: str, owner: str) -> None:
         await self._run(DROP_LEASE, [keys.lease(name)], [owner])
 
 
-def _read_verdict(verdict: bytes | int) -> Claim | RateLimited:
-    """An earlier claim, or the microseconds to wait."""
+def _read_verdict(verdict: bytes | int) -> Claim | RateLimited | PendingFull:
+    """An earlier claim, or the microseconds to wait, or -1 for no room."""
     if isinstance(verdict, int):
-        return RateLimited(verdict / 1e6)
-    message_id, _, body_hash = verdict.decode().partition(":")
+        return PendingFull.FULL if verdict < 0 else RateLimited(verdict / 1e6)
+    return _read_claim(verdict)
+
+
+def _claim_of(message: Message) -> str:
+    return f"{message.id}:{message.body_hash}"
+
+
+def _read_claim(text: bytes) -> Claim:
+    message_id, _, body_hash = text.decode().partition(":")
     return Claim(int(message_id), body_hash)

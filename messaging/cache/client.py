@@ -7,7 +7,7 @@ child makes a connection of its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import NoScriptError, RedisError
@@ -23,7 +23,10 @@ class RedisClient:
 
     Connecting and the answer may take `redis_timeout_s` each. Raises CacheUnavailable for whatever
     Redis or the network does instead of answering: down, slow, loading, read-only, out of memory.
+    `on_lost` is called when a connection is lost, even if nobody waits for an answer.
     """
+
+    on_lost: Callable[[], None] | None = None
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.redis_url
@@ -66,6 +69,8 @@ class RedisClient:
             if self._connection is not None:
                 # Kept, for closing it here would take the socket out of the parent's event loop.
                 self._inherited.append(self._connection)
-            self._connection = SharedConnection(self._url, timeout_s=self._timeout_s)
+            self._connection = SharedConnection(
+                self._url, timeout_s=self._timeout_s, on_lost=self.on_lost
+            )
             self._pid = os.getpid()
         return self._connection

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import hiredis
@@ -26,10 +27,13 @@ class SharedConnection:
 
     A command that is not answered within `timeout_s` ends the connection, and with it every command
     that waits there: their outcomes are unknown. None is sent twice. A caller may go away; the
-    answer is read and dropped then.
+    answer is read and dropped then. `on_lost` is called when a connection ends that was not closed
+    here.
     """
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
+    def __init__(
+        self, url: str, *, timeout_s: float, on_lost: Callable[[], None] | None = None
+    ) -> None:
         self._pool = ConnectionPool.from_url(  # only makes connections by the address
             url,
             socket_timeout=timeout_s,
@@ -39,6 +43,7 @@ class SharedConnection:
             driver_info=None,
         )
         self._timeout_s = timeout_s
+        self._on_lost = on_lost
         self._connecting: asyncio.Task[_Line] | None = None
         self._line: _Line | None = None
 
@@ -76,15 +81,21 @@ class SharedConnection:
             await connection.disconnect(nowait=True)
             raise
         connection.socket_timeout = None  # from here on the line watches the time
-        self._line = _Line(connection, self._timeout_s)
+        self._line = _Line(connection, self._timeout_s, self._on_lost)
         return self._line
 
 
 class _Line:
     """A connection while it lasts."""
 
-    def __init__(self, connection: AbstractConnection, timeout_s: float) -> None:
+    def __init__(
+        self,
+        connection: AbstractConnection,
+        timeout_s: float,
+        on_lost: Callable[[], None] | None,
+    ) -> None:
         self._connection = connection
+        self._on_lost = on_lost
         self._timeout_s = timeout_s
         self._loop = asyncio.get_running_loop()
         self._unsent: list[bytes] = []
@@ -108,6 +119,7 @@ class _Line:
         return answer
 
     async def close(self) -> None:
+        self._on_lost = None
         self._lose(ConnectionError("closed"))
         await asyncio.wait(self._tasks)
 
@@ -157,6 +169,8 @@ class _Line:
 
     def _lose(self, error: Exception) -> None:
         """Let nobody wait any longer."""
+        if not self.lost and self._on_lost is not None:
+            self._on_lost()
         self.lost = True
         if self._timer is not None:
             self._timer.cancel()

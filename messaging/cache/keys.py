@@ -21,6 +21,12 @@ PENDING = "msg:pending"
 ATTEMPTS = "msg:pending:attempts"
 """Hash: how often compensation has tried to persist a pending id. Lives with the pending mark."""
 
+PENDING_BYTES = "msg:pending:bytes"
+"""String: how many bytes the details of pending ids take. Goes when nothing is pending."""
+
+EPOCH = "msg:epoch"
+"""String: when (s) Redis was found empty, or a process came back to it. Lives for ever."""
+
 CHANGES = "msg:changes"
 """Channel: what has changed about people, a list of `messaging.changes` in JSON. Not kept."""
 
@@ -31,6 +37,7 @@ CLAIM_TTL_S = 24 * 60 * 60
 FILL_TTL_S = 10
 TAIL_REFRESH_S = 60
 TAIL_CAP = 1_000
+RECOVERS_S = 3  # after which all processes have told Redis what they did without it
 MOST_LOOKED_AT = 2_000  # ids of a list for one page, however many of them its reader has deleted
 
 EMPTY_TAIL = "empty"

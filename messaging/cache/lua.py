@@ -23,6 +23,7 @@ CONSTANTS = (
     "FILL_TTL_S",
     "TAIL_REFRESH_S",
     "TAIL_CAP",
+    "RECOVERS_S",
     "MOST_LOOKED_AT",
     "EMPTY_TAIL",
 )

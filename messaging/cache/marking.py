@@ -14,16 +14,16 @@ from messaging.cache.lua import load
 from messaging.events import Message, encode_message
 from messaging.ports import PendingEntry
 
-MARK_STORED = load("mark_stored", uses=("state", "tail"))
-MARK_FOLDED = load("mark_folded")
-PARK = load("park")
+MARK_STORED = load("mark_stored", uses=("state", "tail", "bytes"))
+MARK_FOLDED = load("mark_folded", uses=("bytes",))
+PARK = load("park", uses=("bytes",))
 RETRY = load("retry", uses=("tail",))
 PENDING = load("pending")
 
 MARKED_AT_ONCE = 200  # by one script: for so long Redis answers nobody else
 
 _CONVERSATION = re.compile(rb'"conversationId":"([^"]*)"')
-_MARKS = [keys.PENDING, keys.ATTEMPTS]
+_MARKS = [keys.PENDING, keys.ATTEMPTS, keys.PENDING_BYTES]
 
 
 class Marking(RedisClient):

@@ -12,8 +12,8 @@ from messaging.cache.messages import read_details
 from messaging.events import Message, encode_message
 from messaging.ports import Look, Window
 
-WINDOW = load("window", uses=("tail", "deletes"))
-LOOK = load("look", uses=("deletes",))
+WINDOW = load("window", uses=("tail", "deletes", "epoch"))
+LOOK = load("look", uses=("deletes", "epoch"))
 FILL = load("fill", uses=("state", "tail"))
 ADD_DETAILS = load("add_details", uses=("state",))
 ADD_DELETES = load("add_deletes", uses=("tail", "deletes"))
@@ -36,9 +36,11 @@ class Reading(RedisClient):
             keys.loaded(conversation_id),
             keys.deleted(reader_id),
             keys.deletes_floor(reader_id),
+            keys.EPOCH,
         ]
         arguments = ["" if before is None else before, limit, keys.DETAIL]
-        listed, texts, end, floor, total, known_above = await self._run(WINDOW, names, arguments)
+        reply = await self._run(WINDOW, names, arguments)
+        listed, texts, end, floor, total, known_above, recovering = reply
         states, missing = read_details(map(int, listed), texts)
         return Window(
             messages=tuple(states.values()),
@@ -47,16 +49,18 @@ class Reading(RedisClient):
             floor=None if floor is None else int(floor),
             total=total,
             deletes_floor=None if known_above is None else int(known_above),
+            recovering=bool(recovering),
         )
 
     async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
-        names = [keys.deleted(reader_id), keys.deletes_floor(reader_id)]
+        names = [keys.deleted(reader_id), keys.deletes_floor(reader_id), keys.EPOCH]
         names += [keys.detail(each) for each in message_ids]
-        texts, hidden, known_above = await self._run(LOOK, names, message_ids)
+        texts, hidden, known_above, recovering = await self._run(LOOK, names, message_ids)
         return Look(
             messages=read_details(message_ids, texts)[0],
             deleted=frozenset(i for i, known in zip(message_ids, hidden, strict=True) if known),
             deletes_floor=None if known_above is None else int(known_above),
+            recovering=bool(recovering),
         )
 
     async def begin_fill(self, conversation_id: str) -> str | None:

@@ -26,7 +26,8 @@ class Recalling(RedisClient):
     async def confirm_recall(self, tombstone: Message) -> None:
         if not tombstone.is_recalled:
             raise ValueError(f"message {tombstone.id} is not recalled")
-        await self._run(CONFIRM_RECALL, _keys(tombstone.id), [encode_message(tombstone)])
+        names = [*_keys(tombstone.id), keys.PENDING_BYTES]
+        await self._run(CONFIRM_RECALL, names, [encode_message(tombstone)])
 
     async def recall_marks(self, message_ids: Sequence[int]) -> dict[int, int]:
         if not message_ids:

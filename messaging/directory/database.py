@@ -6,7 +6,6 @@ old as the lifetimes below, where nobody tells it of a change. It changes nothin
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -20,12 +19,9 @@ from messaging.directory.known import Known
 from messaging.directory.queries import Person, find_block, find_member, find_person
 from messaging.errors import StoreUnavailable
 
-logger = logging.getLogger(__name__)
-
 MEMBERSHIP_TTL_S = 5.0  # so long may somebody write to a group who was just removed from it
 NEGATIVE_TTL_S = 1.0  # so long may somebody be unknown who was just added
-LOOKUP_TIMEOUT_S = 0.5  # past it the database counts as away
-AWAY_S = 1.0  # and is not asked again for so long
+LOOKUP_TIMEOUT_S = 0.4  # past it the database counts as away
 THREADS = 2
 ANYBODY = Person(is_active=True, blocked=frozenset())
 
@@ -52,7 +48,6 @@ class DatabaseDirectory:
         self._blocks: Known[tuple[int, int], bool] = Known(
             lambda _: self._identity_ttl_s, monotonic_s=monotonic_s
         )
-        self._away_until_s = 0.0
 
     # what is known at once
 
@@ -146,13 +141,4 @@ class DatabaseDirectory:
         return self._identity_ttl_s if is_active else min(self._identity_ttl_s, NEGATIVE_TTL_S)
 
     async def _ask(self, look: Callable[[BaseDatabaseWrapper], Value]) -> Value:
-        if self._monotonic_s() < self._away_until_s:
-            raise StoreUnavailable("the database was away a moment ago")
-        try:
-            return await self._threads.run(look)
-        except StoreUnavailable:
-            now_s = self._monotonic_s()
-            if now_s >= self._away_until_s:  # once for all who had asked
-                logger.warning("database away", extra={"action": "directory.away"})
-            self._away_until_s = now_s + AWAY_S
-            raise
+        return await self._threads.run(look)

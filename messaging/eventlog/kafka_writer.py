@@ -23,6 +23,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
+from messaging.breakers import Breaker, State
 from messaging.errors import BackendError, LogUnavailable, RecordTooLarge
 from messaging.eventlog.kafka_batch import Batch, Confirmation, Lane, failed
 from messaging.ports import OutgoingRecord
@@ -31,9 +32,7 @@ logger = logging.getLogger(__name__)
 
 HAND_OVER_S = 0.05
 LOOKS_A_TIMEOUT = 8  # so that a batch is given up an eighth of its time early at most
-FIRST_CONNECTION_S = 1.0  # how long the first appends of a process wait for its connection
-FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 1.0
+FIRST_CONNECTION_S = 0.4  # how long the first appends of a process wait for its connection
 BATCH_BYTES = 128 * 1024
 MAX_RECORD_BYTES = 1_000_000  # Kafka's own default limit is 1,048,588 with the framing
 
@@ -58,7 +57,8 @@ class KafkaEventLog:
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._producer: AIOKafkaProducer | None = None
-        self._connecting: asyncio.Task[None] | None = None
+        self._stale: AIOKafkaProducer | None = None
+        self.breaker = Breaker("log", self._reconnect, state=State.OPEN)
         self._tried = asyncio.Event()
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._batches: deque[Batch] = deque()  # the oldest first, some of them done
@@ -101,9 +101,7 @@ class KafkaEventLog:
 
     async def close(self) -> None:
         self._closed = True
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait([self._connecting], timeout=self._timeout_s)
+        await self.breaker.close()
         producer, self._producer = self._producer, None
         if producer is not None:
             await self._stop(producer)
@@ -123,30 +121,21 @@ class KafkaEventLog:
 
     async def _connected(self) -> AIOKafkaProducer | None:
         if self._producer is None and not self._closed:
-            self._connect(stale=None)
+            self.breaker.trip()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._tried.wait(), FIRST_CONNECTION_S)
         return self._producer
 
-    def _connect(self, *, stale: AIOKafkaProducer | None) -> None:
-        if self._connecting is None or self._connecting.done():
-            self._connecting = asyncio.create_task(self._keep_connecting(stale))
-
-    async def _keep_connecting(self, stale: AIOKafkaProducer | None) -> None:
+    async def _reconnect(self) -> None:
         """Replace the producer. The old one is given its end first, lest it overtake the new."""
-        if stale is not None:
+        if (stale := self._stale) is not None:
             await self._stop(stale)
-        pause_s = FIRST_PAUSE_S
-        while not self._closed:
-            producer = await self._start()
-            if producer is not None:
-                self._producer, self._lanes = producer, {}
-                logger.info("connected to kafka", extra={"action": "log.connected"})
-            self._tried.set()
-            if producer is not None:
-                return
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            self._stale = None
+        producer = await self._start()
+        self._tried.set()
+        if producer is None:
+            raise LogUnavailable
+        self._producer, self._lanes = producer, {}
 
     async def _start(self) -> AIOKafkaProducer | None:
         attempt_s = self._timeout_s / 4  # a batch may wait for one attempt and then have its own
@@ -193,8 +182,8 @@ class KafkaEventLog:
             and self._confirmed_s < batch.made_s
         ):
             logger.warning("kafka does not confirm", extra={"action": "log.unavailable"})
-            stale, self._producer = self._producer, None
-            self._connect(stale=stale)
+            self._stale, self._producer = self._producer, None
+            self.breaker.trip()
 
     # --- the partitions ---------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from messaging.errors import CommitRefused, LogUnavailable, TopicMismatch
 from messaging.eventlog.inbox import Inbox
@@ -129,7 +129,10 @@ class RedisStreamsLogReader:
         key = self._keys.partitions
         known: Any = await self._client.get(key)
         if known is None:
-            await self._client.setnx(key, self._partitions)
+            with contextlib.suppress(
+                OutOfMemoryError
+            ):  # what is read makes room; a later one notes it
+                await self._client.setnx(key, self._partitions)
         elif int(known) != self._partitions:
             raise TopicMismatch(
                 f"topic {self._topic} has {int(known)} partitions in Redis, not "

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
+from messaging.breakers import Breaker
 from messaging.errors import LogUnavailable, RecordTooLarge
 from messaging.eventlog.redis_streams import Keys, connect, encode_headers, partition_of, script
 from messaging.ports import OutgoingRecord, Position
@@ -64,6 +65,7 @@ class RedisStreamsEventLog:
         self._queued_bytes = 0
         self._trips: asyncio.Task[None] | None = None
         self._closed = False
+        self.breaker = Breaker("log", self.ping)
 
     async def append(
         self, topic: str, records: Sequence[OutgoingRecord]
@@ -82,8 +84,10 @@ class RedisStreamsEventLog:
     def _enqueue(self, waiting: _Waiting) -> None:
         if waiting.size_bytes > MAX_RECORD_BYTES:
             waiting.fail(RecordTooLarge())
-        elif self._closed or self._queued_bytes + waiting.size_bytes > MAX_WAITING_BYTES:
-            waiting.fail(LogUnavailable("closed, or too much waits already"))
+        elif self._closed or not self.breaker.is_closed:
+            waiting.fail(LogUnavailable("closed, or away a moment ago"))
+        elif self._queued_bytes + waiting.size_bytes > MAX_WAITING_BYTES:
+            waiting.fail(LogUnavailable("too much waits already"))
         else:
             self._queue.append(waiting)
             self._queued_bytes += waiting.size_bytes
@@ -100,6 +104,7 @@ class RedisStreamsEventLog:
                     extra={"action": "log.unavailable", "error": type(exc).__name__},
                 )
                 # Those that wait would only find the same, each after a timeout of its own.
+                self.breaker.trip()
                 self._fail([*trip, *self._queue], exc)
                 self._queue.clear()
                 self._queued_bytes = 0
@@ -135,6 +140,7 @@ class RedisStreamsEventLog:
 
     async def close(self) -> None:
         self._closed = True
+        await self.breaker.close()
         if self._trips is not None:
             await asyncio.wait([self._trips])
         await self._client.aclose()

@@ -15,28 +15,34 @@ RESTART_PAUSE_S = 1.0
 STOP_TIMEOUT_S = 30.0
 
 
-def supervise(count: int, arguments: Sequence[str]) -> None:
+def supervise(count: int, arguments: Sequence[str], *, final: int) -> bool:
     """Keep `count` processes of `manage.py <arguments>` running until SIGTERM or SIGINT.
 
-    The signal is handed on; a process that has not ended after 30 s is killed.
+    The signal is handed on; a process that has not ended after 30 s is killed. The first one that
+    ends with the status `final` ends them all: it is for a person to look. Whether one did.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     command = [sys.executable, sys.argv[0], *arguments]
     processes = [_start(command) for _ in range(count)]
-    while not stop.wait(RESTART_PAUSE_S):
+    given_up = False
+    while not given_up and not stop.wait(RESTART_PAUSE_S):
         for place, process in enumerate(processes):
             if (status := process.poll()) is not None:
                 logger.error(
                     "worker process ended",
                     extra={"action": "workers.restart", "pid": process.pid, "status": status},
                 )
-                processes[place] = _start(command)
+                if status == final:
+                    given_up = True
+                else:
+                    processes[place] = _start(command)
     for process in processes:
         process.send_signal(signal.SIGTERM)
     for process in processes:
         _end(process)
+    return given_up
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -5,7 +5,8 @@ newcomers gather into the next. An Acceptor belongs to one event loop.
 
 What is answered is what was confirmed: the log, else the cache, else the store, else an error. A
 message that the cache holds is safe to acknowledge, since its pending mark brings it to the store
-whatever becomes of the log.
+whatever becomes of the log. What the log or the store took without the cache is handed to the
+`Arrears`, which tell it as soon as they can.
 """
 
 from __future__ import annotations
@@ -29,19 +30,24 @@ from messaging.errors import (
     LeaseLost,
     SendFailed,
     StoreUnavailable,
+    TemporarilyUnavailable,
     TooManyRequests,
 )
 from messaging.events import Message, as_event, encode_message
 from messaging.ids import SnowflakeIdGenerator, node_of_id, time_of_id
+from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.persist import persist
 from messaging.ports import (
+    Arrear,
     Claim,
     EventLog,
     MessageCache,
     MessageStore,
     OutgoingRecord,
+    PendingFull,
     Position,
     RateLimited,
+    Verdict,
 )
 from messaging.rates import SenderRates
 from messaging.requests import Ack
@@ -49,6 +55,9 @@ from messaging.requests import Ack
 logger = logging.getLogger(__name__)
 
 LEASE_TRIES = 3
+TURN_S = 0.15  # past it the next group does not wait for the one before
+MOST_GROUPS = 8  # under way beside each other
+LOOKS_EVERY_S = 0.05
 
 
 class Durability(StrEnum):
@@ -73,16 +82,27 @@ class _Waiting:
     ack: Ack
     answer: asyncio.Future[Accepted]
     text: bytes  # the message, encoded
+    deadline_s: float  # of the event loop's time
     cached: bool = False
     appended: asyncio.Future[Position] | None = None
+    repeats: list[_Waiting] = field(default_factory=list)  # of it, in its own group
 
-    def resolve(self, durability: Durability, repeats: Claim | None = None) -> None:
+    def resolve(self, durability: Durability, first: Claim | None = None) -> None:
         if not self.answer.done():
-            self.answer.set_result(Accepted(self.message, durability, repeats))
+            self.answer.set_result(Accepted(self.message, durability, first))
+        for repeat in self.repeats:
+            repeat.resolve(durability, first or Claim(self.message.id, self.message.body_hash))
 
     def fail(self, error: ApiError) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
+        for repeat in self.repeats:
+            repeat.fail(error)
+
+    @property
+    def key(self) -> tuple[int, str] | None:
+        text = self.message.client_msg_id
+        return None if text is None else (self.message.from_user_id, text)
 
     @property
     def in_log(self) -> bool:
@@ -92,7 +112,7 @@ class _Waiting:
 
 @dataclass(slots=True)
 class Acceptor:
-    """Accepts messages for asynchronous persistence.
+    """Accepts messages for asynchronous persistence, or refuses them within `send_timeout_s`.
 
     `renew_lease` obtains a fresh worker id; `rates` serve while the cache is away.
     """
@@ -104,35 +124,67 @@ class Acceptor:
     renew_lease: Callable[[], Awaitable[None]]
     settings: Settings
     rates: SenderRates
+    arrears: Arrears
     _queue: deque[_Waiting] = field(default_factory=deque)
-    _groups: asyncio.Task[None] | None = None
+    _turns: asyncio.Task[None] | None = None
+    _groups: set[asyncio.Task[None]] = field(default_factory=set)  # under way
+    _watched: deque[_Waiting] = field(default_factory=deque)  # the oldest first, some of them done
+    _watch: asyncio.TimerHandle | None = None
 
-    async def accept(self, message: Message, *, ack: Ack) -> Accepted:
+    async def accept(
+        self, message: Message, *, ack: Ack, deadline_s: float | None = None
+    ) -> Accepted:
         """Make a new message durable, as far as `ack` asks for and the log's budget allows.
 
-        The accepted message may have another id than the given one (its lease was lost). Raises
-        TooManyRequests when the queue is full or the sender too fast, IdsUnavailable, and
-        SendFailed when nothing confirmed it; a failed message may still appear, so a retry needs
-        the same clientMsgId. Cancelling the call leaves the other messages of its group alone.
+        By `deadline_s`, of the event loop's time, it is answered; else within `send_timeout_s`. The
+        accepted message may have another id than the given one (its lease was lost). Raises
+        TooManyRequests when too many wait or the sender is too fast, TemporarilyUnavailable when
+        too much is pending, IdsUnavailable, and SendFailed when nothing confirmed it in time; a
+        failed message may still appear, so a retry needs the same clientMsgId. Cancelling the call
+        leaves the other messages of its group alone.
         """
         if len(self._queue) >= self.settings.accept_queue:
             raise TooManyRequests
-        answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(message, ack, answer, encode_message(message)))
-        if self._groups is None or self._groups.done():
-            self._groups = asyncio.create_task(self._run_groups())
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Accepted] = loop.create_future()
+        if deadline_s is None:
+            deadline_s = loop.time() + self.settings.send_timeout_s
+        waiting = _Waiting(message, ack, answer, encode_message(message), deadline_s)
+        self._queue.append(waiting)
+        self._watched.append(waiting)
+        if self._watch is None:
+            self._watch = loop.call_later(LOOKS_EVERY_S, self._look)
+        if self._turns is None or self._turns.done():
+            self._turns = asyncio.create_task(self._take_turns())
         return await answer
 
     async def close(self) -> None:
         """Wait for the groups under way; each ends within the bounds of its backends."""
-        while self._groups is not None and not self._groups.done():
-            await asyncio.wait([self._groups])
+        while self._queue or self._groups:
+            await asyncio.wait([t for t in (self._turns, *self._groups) if t is not None])
 
-    async def _run_groups(self) -> None:
-        """One at a time: two would be smaller, and a group costs more than its messages do."""
+    def _look(self) -> None:
+        """Whose time is up? One timer for all of them."""
+        loop = asyncio.get_running_loop()
+        now_s, watched = loop.time(), self._watched
+        while watched and (watched[0].answer.done() or watched[0].deadline_s <= now_s):
+            watched.popleft().fail(SendFailed())
+        self._watch = loop.call_later(LOOKS_EVERY_S, self._look) if self._watched else None
+
+    async def _take_turns(self) -> None:
+        """One group at a time: two would be smaller, and a group costs more than its messages do.
+
+        Only one that is held up, by an outage for sure, is not waited for.
+        """
         while self._queue:
             size = min(len(self._queue), self.settings.accept_group)
-            await self._run([self._queue.popleft() for _ in range(size)])
+            group = [w for _ in range(size) if not (w := self._queue.popleft()).answer.done()]
+            task = asyncio.create_task(self._run(group))
+            self._groups.add(task)
+            task.add_done_callback(self._groups.discard)
+            await asyncio.wait([task], timeout=TURN_S)
+            if len(self._groups) >= MOST_GROUPS:
+                await asyncio.wait(self._groups, return_when=asyncio.FIRST_COMPLETED)
 
     async def _run(self, group: list[_Waiting]) -> None:
         try:
@@ -153,22 +205,24 @@ class Acceptor:
             if waiting.cached and waiting.ack is Ack.CACHE:
                 waiting.resolve(Durability.CACHE)
         await self._to_log(fresh)
+        if late := [w.message for w in fresh if w.in_log and not w.cached]:
+            await self.arrears.bring(late)
         for waiting in fresh:
             if waiting.in_log:
                 waiting.resolve(Durability.LOG)
             elif waiting.cached:
                 waiting.resolve(Durability.CACHE)
-        if rest := [waiting for waiting in fresh if not waiting.answer.done()]:
+        if rest := [w for w in fresh if not w.in_log and not w.cached and not w.answer.done()]:
             await self._to_store(rest)
 
     async def _to_cache(self, group: Sequence[_Waiting]) -> list[_Waiting]:
         """Write the group to the cache and answer its repeats; returns the others."""
-        verdicts: Sequence[Claim | RateLimited | None]
+        verdicts: Sequence[Verdict]
         try:
             verdicts = await self._accept_under_lease(group)
         except CacheUnavailable:
             logger.warning("cache did not confirm", extra={"action": "accept.cache_unavailable"})
-            verdicts = await self._verdicts_without_cache(group)
+            group, verdicts = await self._without_cache(group)
         else:
             for waiting in group:
                 waiting.cached = True
@@ -178,13 +232,13 @@ class Acceptor:
                 fresh.append(waiting)
             elif isinstance(verdict, RateLimited):
                 waiting.fail(TooManyRequests(verdict.wait_s))
+            elif isinstance(verdict, PendingFull):
+                waiting.fail(TemporarilyUnavailable())
             else:
                 waiting.resolve(Durability.CACHE, verdict)
         return fresh
 
-    async def _accept_under_lease(
-        self, group: Sequence[_Waiting]
-    ) -> list[Claim | RateLimited | None]:
+    async def _accept_under_lease(self, group: Sequence[_Waiting]) -> list[Verdict]:
         """Accept under the lease that every id of the group was given by."""
         for _ in range(LEASE_TRIES):
             lease = self.ids.lease
@@ -210,23 +264,44 @@ class Acceptor:
                 )
                 waiting.text = encode_message(waiting.message)
 
-    async def _verdicts_without_cache(
+    async def _without_cache(
         self, group: Sequence[_Waiting]
-    ) -> list[Claim | RateLimited | None]:
-        """By this process's own rates, and by the earlier sends that the store knows of."""
-        waits_s = [self.rates.take(waiting.message.from_user_id) for waiting in group]
-        keys = [(w.message.from_user_id, w.message.client_msg_id) for w in group]
+    ) -> tuple[list[_Waiting], list[Verdict]]:
+        """Who is left of the group, and the verdicts on them.
+
+        By this process's own rates, and by the earlier sends that it or the store knows of. What
+        repeats a send of the same group is told what becomes of that one.
+        """
+        kept: dict[object, _Waiting] = {}
+        for waiting in group:
+            first = kept.setdefault(waiting.key or waiting.message.id, waiting)
+            if first is not waiting:
+                first.repeats.append(waiting)
+        left = list(kept.values())
+        claims = await self._find_claims([w.key for w in left if w.key is not None], left)
+        verdicts: list[Verdict] = []
+        for waiting in left:
+            wait_s = self.rates.take(waiting.message.from_user_id)
+            claim = claims.get(waiting.key) if waiting.key is not None else None
+            verdicts.append(RateLimited(wait_s) if wait_s else claim)
+        return left, verdicts
+
+    async def _find_claims(
+        self, keys: Sequence[tuple[int, str]], group: Sequence[_Waiting]
+    ) -> dict[tuple[int, str], Claim]:
+        claims = {key: claim for key in keys if (claim := self.arrears.claim_of(*key)) is not None}
         try:
-            known = await self.store.find_claims([(u, k) for u, k in keys if k is not None])
-        except StoreUnavailable:
-            known = {}
-        return [
-            RateLimited(wait_s) if wait_s else known.get((user_id, key)) if key else None
-            for wait_s, (user_id, key) in zip(waits_s, keys, strict=True)
-        ]
+            async with asyncio.timeout_at(_share_of_time(group, 1 / 4)):
+                unknown = [key for key in keys if key not in claims]
+                return claims | await self.store.find_claims(unknown)
+        except (StoreUnavailable, TimeoutError):
+            return claims
 
     async def _to_log(self, fresh: Sequence[_Waiting]) -> None:
-        """Append, and wait: the budget for those the cache holds, longer where only it is left."""
+        """Append, and wait: the budget for those the cache holds, longer where only it is left.
+
+        Then half of the time is kept for the store.
+        """
         if not fresh:
             return
         records = [
@@ -239,23 +314,36 @@ class Acceptor:
         distinct = set(futures)
         for future in distinct:
             future.add_done_callback(_observe)
-        all_cached = all(w.cached for w in fresh)
-        budget = self.settings.log_budget_s if all_cached else self.settings.log_timeout_s
+        budget_s = self.settings.log_budget_s
+        if not all(w.cached for w in fresh):
+            budget_s = _share_of_time(fresh, 1 / 2) - asyncio.get_running_loop().time()
         if any(not w.answer.done() for w in fresh):
-            await asyncio.wait(distinct, timeout=budget)
+            await asyncio.wait(distinct, timeout=max(budget_s, 0.0))
 
     async def _to_store(self, rest: Sequence[_Waiting]) -> None:
-        """The last resort, when neither the cache nor the log confirmed."""
+        """The last resort, when neither the cache nor the log confirmed.
+
+        The note comes first: what is stored by a call whose answer is lost has to be told, too.
+        """
         try:
-            done = await persist(self.store, [waiting.message for waiting in rest])
-        except StoreUnavailable as error:
+            async with asyncio.timeout_at(min(waiting.deadline_s for waiting in rest)):
+                await self.store.note_arrears([Arrear(w.message.id) for w in rest])
+                done = await persist(self.store, [w.message for w in rest])
+        except (StoreUnavailable, TimeoutError) as error:
             raise SendFailed from error
+        await self.arrears.bring([*done.rows, *done.folded.values()])
         stored = {row.id for row in done.rows}
         for waiting in rest:
             if waiting.message.id in stored:
                 waiting.resolve(Durability.STORE)
             elif first := done.folded.get(waiting.message.id):
                 waiting.resolve(Durability.STORE, Claim(first.id, first.body_hash))
+
+
+def _share_of_time(group: Sequence[_Waiting], share: float) -> float:
+    """When this share of the time is over that is left for the group."""
+    now_s = asyncio.get_running_loop().time()
+    return now_s + max(min(waiting.deadline_s for waiting in group) - now_s, 0.0) * share
 
 
 def _observe(future: asyncio.Future[Position]) -> None:

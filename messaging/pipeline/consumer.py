@@ -5,7 +5,8 @@ position is committed only when every record up to it is stored or set aside, an
 knows. The steps of neighbouring batches overlap, each step in the order of the batches.
 
 While the cache is away the consumer goes on storing without committing, and reads on from the
-committed position when the cache is back; replaying what is stored changes nothing.
+committed position when the cache is back; so it does after a commit that the log did not take.
+Replaying what is stored changes nothing.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Consumer:
     _handler: Handler = field(init=False)
     _in_hand: deque[_InHand] = field(default_factory=deque, init=False)  # oldest first
     _next_read_s: float = field(default=0.0, init=False)
-    _behind: bool = field(default=False, init=False)  # not committing: the cache does not know
+    _behind: bool = field(default=False, init=False)  # not committing until what is not is replayed
 
     def __post_init__(self) -> None:
         self._handler = Handler(self.log, self.cache, self.store, self.settings, self.stop)
@@ -128,8 +129,11 @@ class Consumer:
     async def _commit(self, batch: Batch) -> None:
         try:
             await self.reader.commit(batch.last)
-        except (CommitRefused, LogUnavailable):
+        except CommitRefused:
             logger.warning("commit refused", extra={"action": "consumer.commit_refused"})
+        except LogUnavailable:
+            logger.warning("not committed", extra={"action": "consumer.log_unavailable"})
+            self._behind = True  # no later batch may follow that commits for this one
 
     async def _catch_up(self) -> None:
         """Once the cache answers again, read on from what is committed."""

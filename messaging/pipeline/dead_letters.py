@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
+from messaging.errors import RecordTooLarge
 from messaging.events import Message
 from messaging.ports import DeadLetter, EventLog, MessageCache, MessageStore, OutgoingRecord
 
@@ -22,8 +25,10 @@ async def set_aside(
 ) -> None:
     """Keep the letters for people; `messages` are the readable ones among them.
 
-    Raises LogUnavailable, StoreUnavailable or CacheUnavailable until all three know; a repeat may
-    append a letter to the topic twice, and keeps it in the store once.
+    A letter that is too large for the topic, with what is told beside it, goes there without the
+    record's key and value: the store has them. Raises LogUnavailable, StoreUnavailable or
+    CacheUnavailable until all three know; a repeat may append a letter to the topic twice, and
+    keeps it in the store once.
     """
     for letter in letters:
         logger.error(
@@ -36,12 +41,24 @@ async def set_aside(
                 "message_id": letter.message_id,
             },
         )
-    futures = await log.append(topic, [_record(letter) for letter in letters])
-    for future in futures:
+    for letter in await _append(log, topic, letters):
+        (future,) = await log.append(topic, [replace(_record(letter), key=b"", value=b"")])
         await future
     await store.save_dead_letters(letters)
     if messages:
         await cache.park(messages)
+
+
+async def _append(log: EventLog, topic: str, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """Returns those that are too large."""
+    too_large = []
+    futures = await log.append(topic, [_record(letter) for letter in letters])
+    for letter, future in zip(letters, futures, strict=True):
+        try:
+            await future
+        except RecordTooLarge:
+            too_large.append(letter)
+    return too_large
 
 
 def _record(letter: DeadLetter) -> OutgoingRecord:

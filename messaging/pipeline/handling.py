@@ -90,7 +90,9 @@ class Handler:
         return await persist(self.store, list((messages | recalled).values()))
 
     async def _set_aside(self, letters: list[DeadLetter], done: Persisted) -> None:
-        in_a_row = len(letters) if done.rows else self._dead_in_a_row + len(letters)
+        # A record without bytes holds nothing that could be drained: a disk has lost it.
+        dead = sum(1 for letter in letters if letter.value)
+        in_a_row = dead if done.rows else self._dead_in_a_row + dead
         if not done.rows and in_a_row > self.settings.dead_letters_in_a_row:
             self._too_many = True
             raise TooManyDeadLetters
@@ -133,7 +135,11 @@ class Handler:
             except BackendError as error:
                 logger.warning(
                     "holding the batch",
-                    extra={"action": "consumer.holding", "error": type(error).__name__},
+                    extra={
+                        "action": "consumer.holding",
+                        "error": type(error).__name__,
+                        "reason": str(error),
+                    },
                 )
             if await pause(pause_s, until=self.stop):
                 raise Stopped

@@ -52,8 +52,12 @@ async def persist(store: MessageStore, messages: Sequence[Message]) -> Persisted
 
 
 async def mark(cache: MessageCache, done: Persisted) -> None:
-    """Tell the cache what is stored. Raises CacheUnavailable; repeat it until it goes through."""
-    if done.rows:
-        await cache.mark_stored(done.rows)
+    """Tell the cache what is stored. Raises CacheUnavailable; repeat it until it goes through.
+
+    So is the row that a repeat was folded into: whoever stored it may have had no answer.
+    """
+    rows = {row.id: row for row in (*done.folded.values(), *done.rows)}
+    if rows:
+        await cache.mark_stored([rows[message_id] for message_id in sorted(rows)])
     if done.folded:
         await cache.mark_folded(done.folded)

@@ -12,6 +12,7 @@ from messaging.ports import Directory, EventLog, MessageCache, MessageStore
 
 if TYPE_CHECKING:
     from messaging.pipeline.accept import Acceptor
+    from messaging.pipeline.arrears import Arrears
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,5 +23,6 @@ class Backends:
     directory: Directory
     ids: SnowflakeIdGenerator
     acceptor: Acceptor
+    arrears: Arrears
     settings: Settings
     clock_ms: Callable[[], int]

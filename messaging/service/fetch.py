@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from messaging.errors import CacheUnavailable, MessageNotFound
+from messaging.errors import CacheUnavailable, MessageNotFound, TemporarilyUnavailable
 from messaging.events import Message
 from messaging.ports import Look
 from messaging.service.access import access_message, check_party
@@ -19,7 +19,12 @@ async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Messa
     seen = await _look(backends, message_id, reader_id)
     message = seen.messages.get(message_id)
     if message is None:
-        message = await access_message(backends, message_id, user_id=reader_id)
+        try:
+            message = await access_message(backends, message_id, user_id=reader_id)
+        except MessageNotFound as error:
+            if seen.recovering:
+                raise TemporarilyUnavailable from error
+            raise
     else:
         await check_party(backends, message, user_id=reader_id)
     if message_id in seen.deleted or await find_deleted(

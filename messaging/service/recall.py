@@ -1,8 +1,12 @@
 """Recall a message for everyone: nobody reads its content again once this has returned.
 
 The recall mark is set first, so that the consumer writes a tombstone in place of the content; then
-the tombstone is made durable; then the cached content is blanked. When it could be made durable
-nowhere, the mark is taken back and readers have seen nothing.
+the tombstone is made durable, in the store and in the log, of which one is enough; then the cached
+content is blanked. When it could be made durable nowhere, the mark is taken back and readers have
+seen nothing.
+
+While the cache is away readers are given what the store has, so then the store has to know, and the
+log is not enough.
 """
 
 from __future__ import annotations
@@ -21,11 +25,13 @@ from messaging.errors import (
     TemporarilyUnavailable,
 )
 from messaging.events import Message, encode_event
-from messaging.ports import OutgoingRecord
+from messaging.ports import Arrear, OutgoingRecord
 from messaging.service.access import access_message
 from messaging.service.backends import Backends
 
 logger = logging.getLogger(__name__)
+
+STORE_S = 1.0  # a row may be locked, and the log is enough
 
 
 async def recall(backends: Backends, message_id: int, *, user_id: int) -> Message:
@@ -36,19 +42,23 @@ async def recall(backends: Backends, message_id: int, *, user_id: int) -> Messag
     """
     message = await access_message(backends, message_id, user_id=user_id)
     now_ms = backends.clock_ms()
-    _check(message, user_id=user_id, now_ms=now_ms, window_s=backends.settings.recall_window_s)
+    try:
+        _check(message, user_id=user_id, now_ms=now_ms, window_s=backends.settings.recall_window_s)
+    except AlreadyRecalled:
+        if not backends.arrears.breaker.is_closed:
+            await _note(backends, message)  # the store says so, and the cache may not know
+        raise
     try:
         tombstone = message.recalled(await backends.cache.claim_recall(message.id, now_ms))
     except CacheUnavailable:
-        await _recall_without_cache(backends, message.recalled(now_ms))
-        return message.recalled(now_ms)
-    if not await _append(backends, tombstone) and not await _store(backends, tombstone):
-        await _release(backends, tombstone)
-        raise TemporarilyUnavailable
+        return await _recall_past_cache(backends, message.recalled(now_ms))
+    stored = await _make_durable(backends, tombstone)
     try:
         await backends.cache.confirm_recall(tombstone)
     except CacheUnavailable as error:
-        raise TemporarilyUnavailable from error
+        if not stored:
+            raise TemporarilyUnavailable from error
+        await _note(backends, tombstone)
     return tombstone
 
 
@@ -61,34 +71,53 @@ def _check(message: Message, *, user_id: int, now_ms: int, window_s: int) -> Non
         raise RecallWindowPassed
 
 
-async def _recall_without_cache(backends: Backends, tombstone: Message) -> None:
-    """Readers use the store now, so it must know at once; the log mends the cache later."""
-    stored, appended = await asyncio.gather(
-        _store(backends, tombstone), _append(backends, tombstone)
-    )
-    if not stored and not appended:
-        raise TemporarilyUnavailable
-
-
-async def _append(backends: Backends, tombstone: Message) -> bool:
+async def _make_durable(backends: Backends, tombstone: Message) -> bool:
+    """Whether the store has it. Raises TemporarilyUnavailable when neither it nor the log has."""
+    stored = await _store(backends, tombstone) is not None
     record = OutgoingRecord(key=tombstone.conversation_id.encode(), value=encode_event(tombstone))
-    (future,) = await backends.log.append(backends.settings.topic, [record])
-    try:
-        await future
-    except BackendError:
-        return False
-    return True
+    (confirmation,) = await backends.log.append(backends.settings.topic, [record])
+    if not stored:
+        try:
+            await confirmation
+        except BackendError as error:
+            await _release(backends, tombstone)
+            raise TemporarilyUnavailable from error
+    return stored
 
 
-async def _store(backends: Backends, tombstone: Message) -> bool:
+async def _recall_past_cache(backends: Backends, tombstone: Message) -> Message:
+    """Noted before as well: what is stored by a call whose answer is lost has to be told, too."""
     try:
-        result = await backends.store.apply([tombstone])
+        async with asyncio.timeout(STORE_S):
+            await backends.store.note_arrears([Arrear(tombstone.id)])
+    except (StoreUnavailable, TimeoutError) as error:
+        raise TemporarilyUnavailable from error
+    row = await _store(backends, tombstone)
+    if row is None:
+        raise TemporarilyUnavailable
+    await _note(backends, tombstone)
+    return row
+
+
+async def _note(backends: Backends, tombstone: Message) -> None:
+    try:
+        await backends.arrears.note([Arrear(tombstone.id)])
+    except StoreUnavailable as error:
+        raise TemporarilyUnavailable from error
+
+
+async def _store(backends: Backends, tombstone: Message) -> Message | None:
+    """The row, recalled; None where the store did not take it in a short time."""
+    try:
+        async with asyncio.timeout(STORE_S):
+            result = await backends.store.apply([tombstone])
+    except (StoreUnavailable, BadData, TimeoutError):
+        return None
+    try:
         await backends.cache.mark_stored(result.rows)
-    except (StoreUnavailable, BadData):
-        return False
     except CacheUnavailable:
-        return True
-    return True
+        logger.info("recall not marked", extra={"action": "recall.not_marked"})
+    return next((row for row in result.rows if row.id == tombstone.id), None)
 
 
 async def _release(backends: Backends, tombstone: Message) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 import msgspec
 from msgspec.structs import replace
 
 from messaging.errors import (
-    BackendError,
     BadData,
     Blocked,
     CacheUnavailable,
@@ -20,15 +18,13 @@ from messaging.errors import (
     TooManyRequests,
     UserNotFound,
 )
-from messaging.events import ChatType, Message, PersistStatus, encode_event, hash_body
+from messaging.events import ChatType, Message, PersistStatus, hash_body
 from messaging.ids import conversation_id, time_of_id
 from messaging.pipeline.accept import Durability
-from messaging.ports import OutgoingRecord
+from messaging.ports import Arrear, Claim
 from messaging.requests import Ack, SendRequest
 from messaging.service.access import check_member
 from messaging.service.backends import Backends
-
-logger = logging.getLogger(__name__)
 
 FIRST_LOOK_S = 0.01
 LAST_LOOK_S = 0.2
@@ -52,18 +48,21 @@ async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> R
     SendFailed and IdsUnavailable. After SendFailed the message may still appear: retry with the
     same clientMsgId, which answers with the first id.
     """
+    deadline_s = asyncio.get_running_loop().time() + backends.settings.send_timeout_s
     await _check_target(backends, request, sender_id)
     message = _compose(backends, request, sender_id)
     if backends.settings.mode_of(request.chat_type) == "sync":
-        return await _send_sync(backends, message)
-    accepted = await backends.acceptor.accept(message, ack=request.ack)
+        return await _send_sync(backends, message, request.ack, deadline_s)
+    return await _send_async(backends, message, request.ack, deadline_s)
+
+
+async def _send_async(backends: Backends, message: Message, ack: Ack, deadline_s: float) -> Receipt:
+    accepted = await backends.acceptor.accept(message, ack=ack, deadline_s=deadline_s)
     if accepted.repeats is not None:
-        if accepted.repeats.body_hash != message.body_hash:
-            raise ClientMsgIdReused
-        receipt = await _receipt_of_first(backends, message, accepted.repeats.message_id)
+        receipt = await _repeat(backends, message, accepted.repeats)
     else:
         receipt = _receipt(accepted.message, accepted.durability)
-    if request.ack is Ack.STORE and receipt.durability is not Durability.STORE:
+    if ack is Ack.STORE and receipt.durability is not Durability.STORE:
         return await _wait_stored(backends, receipt)
     return receipt
 
@@ -122,8 +121,14 @@ def _receipt(message: Message, durability: Durability) -> Receipt:
     )
 
 
-async def _receipt_of_first(backends: Backends, repeat: Message, first_id: int) -> Receipt:
-    """The first send's receipt; its time is in its id, its conversation is the repeat's own."""
+async def _repeat(backends: Backends, repeat: Message, first: Claim) -> Receipt:
+    """The first send's receipt; its time is in its id, its conversation is the repeat's own.
+
+    Raises ClientMsgIdReused when the first said something else.
+    """
+    if first.body_hash != repeat.body_hash:
+        raise ClientMsgIdReused
+    first_id = first.message_id
     stored = await _is_stored(backends, first_id)
     return Receipt(
         message_id=first_id,
@@ -136,16 +141,21 @@ async def _receipt_of_first(backends: Backends, repeat: Message, first_id: int) 
 
 
 async def _is_stored(backends: Backends, message_id: int) -> bool:
+    """Whether it has a row. A row that the cache lacks is brought there first."""
+    reachable, cached = True, None
     try:
         cached = (await backends.cache.get([message_id])).get(message_id)
     except CacheUnavailable:
-        cached = None
+        reachable = False
     if cached is not None:
         return cached.persist_status is PersistStatus.PERSISTED
     try:
-        return message_id in await backends.store.get([message_id])
+        row = (await backends.store.get([message_id])).get(message_id)
     except StoreUnavailable:
         return False
+    if row is not None and reachable:
+        await _show(backends, row)
+    return row is not None
 
 
 async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
@@ -163,39 +173,63 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
     return receipt
 
 
-async def _send_sync(backends: Backends, message: Message) -> Receipt:
+async def _send_sync(backends: Backends, message: Message, ack: Ack, deadline_s: float) -> Receipt:
     """Store before answering: the mode of group chat, and the baseline to measure against.
 
-    A sender's rate is this process's own count here.
+    A sender's rate is this process's own count here. When the store is away or too slow, the
+    message is accepted as in the other mode; that the store may have it after all does no harm.
+    Attempts of one clientMsgId may so go both ways: the claim in the cache decides between them.
     """
     if wait_s := backends.acceptor.rates.take(message.from_user_id):
         raise TooManyRequests(wait_s)
+    if first := await _find_claim(backends, message):
+        return await _repeat(backends, message, first)
     try:
-        result = await backends.store.apply([message])
-    except (StoreUnavailable, BadData) as error:
+        now_s = asyncio.get_running_loop().time()
+        async with asyncio.timeout_at((now_s + deadline_s) / 2):
+            result = await backends.store.apply([message])
+    except (StoreUnavailable, TimeoutError):
+        return await _send_async(backends, message, ack, deadline_s)
+    except BadData as error:
         raise SendFailed from error
     if result.conflicts:
         raise IdsUnavailable("this message id belongs to another message")
-    if first := result.folded.get(message.id):
-        if first.body_hash != message.body_hash:
-            raise ClientMsgIdReused
-        return _receipt(first, Durability.STORE)
-    await _show(backends, result.rows[0])
-    return _receipt(message, Durability.STORE)
+    row = result.folded.get(message.id) or result.rows[0]
+    if row.body_hash != message.body_hash:
+        raise ClientMsgIdReused
+    if (first := await _claim(backends, row)) is not None:
+        return await _repeat(backends, message, first)
+    await _show(backends, row)  # whoever stored a first one may not have come to that
+    return _receipt(row, Durability.STORE)
+
+
+async def _find_claim(backends: Backends, message: Message) -> Claim | None:
+    if message.client_msg_id is None:
+        return None
+    try:
+        return await backends.cache.find_claim(message.from_user_id, message.client_msg_id)
+    except CacheUnavailable:
+        return None
+
+
+async def _claim(backends: Backends, row: Message) -> Claim | None:
+    """Another attempt that was accepted before this one was stored; the consumer folds it."""
+    if row.client_msg_id is None:
+        return None
+    try:
+        return await backends.cache.claim(row)
+    except CacheUnavailable:
+        return None
 
 
 async def _show(backends: Backends, row: Message) -> None:
-    """Bring a stored row into the cache; the log's consumer does it where the cache is away."""
+    """Bring a stored row into the cache, or see to it that it is brought once the cache is back."""
     try:
         await backends.cache.mark_stored([row])
         await backends.cache.add_details([row])
     except CacheUnavailable:
-        record = OutgoingRecord(key=row.conversation_id.encode(), value=encode_event(row))
-        (future,) = await backends.log.append(backends.settings.topic, [record])
         try:
-            await future
-        except BackendError:
-            logger.warning(
-                "a stored message is missing in the cache",
-                extra={"action": "send.not_shown", "message_id": row.id},
-            )
+            await backends.store.note_arrears([Arrear(row.id)])
+        except StoreUnavailable as error:
+            raise SendFailed from error
+        await backends.arrears.bring([row])

@@ -95,7 +95,7 @@ class SliceReader:
             floor=window.deletes_floor,
             next_before=window.end,
             total=window.total,
-            partial=partial,
+            partial=partial or window.recovering,
         )
 
     async def _below_floor(self, window: Window, *, before: int | None, limit: int) -> Slice:
@@ -160,7 +160,11 @@ class SliceReader:
         end = max(window.end or 0, rows[-1].id if len(rows) >= asked else 0)
         shown = {i: m for i, m in states.items() if i >= end and i not in look.deleted}
         return await self._slice(
-            _newest_first(shown), floor=look.deletes_floor, next_before=end or None, total=total
+            _newest_first(shown),
+            floor=look.deletes_floor,
+            next_before=end or None,
+            total=total,
+            partial=window.recovering,
         )
 
     async def _look(self, message_ids: Sequence[int], window: Window) -> Look:

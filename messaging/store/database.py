@@ -14,10 +14,20 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from messaging import models
+from messaging.breakers import Breaker
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
 from messaging.events import Message
-from messaging.ports import ApplyResult, Claim, DeadLetter, DeadLetterState, Deletes, Position, Tail
+from messaging.ports import (
+    ApplyResult,
+    Arrear,
+    Claim,
+    DeadLetter,
+    DeadLetterState,
+    Deletes,
+    Position,
+    Tail,
+)
 from messaging.store.apply import apply_batch
 from messaging.store.tables import Tables, chunks
 
@@ -32,6 +42,11 @@ class DatabaseStore:
         self._threads = DatabaseThreads(
             name="store", threads=THREADS, timeout_s=settings.store_timeout_s
         )
+
+    @property
+    def breaker(self) -> Breaker:
+        """Open while the database is away."""
+        return self._threads.breaker
 
     async def apply(self, messages: Sequence[Message]) -> ApplyResult:
         if not messages:
@@ -63,6 +78,16 @@ class DatabaseStore:
             lambda tables: tables.newest_deletes(user_id, limit=limit + 1)
         )
         return Deletes(tuple(ids[:limit]), floor=ids[limit] if len(ids) > limit else 0)
+
+    async def note_arrears(self, arrears: Sequence[Arrear]) -> None:
+        await self._with_tables(lambda tables: tables.insert_arrears(arrears))
+
+    async def arrears(self, *, limit: int) -> list[Arrear]:
+        return await self._with_tables(lambda tables: tables.arrears(limit=limit))
+
+    async def drop_arrears(self, arrears: Sequence[Arrear]) -> None:
+        ids = [arrear.note_id for arrear in arrears if arrear.note_id is not None]
+        await self._with_tables(lambda tables: tables.delete_arrears(ids))
 
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         await self._threads.run(lambda connection: _save_dead_letters(connection, letters))

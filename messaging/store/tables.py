@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from messaging.events import Message, Status
-from messaging.ports import Claim, Tail
+from messaging.ports import Arrear, Claim, Tail
 from messaging.store.dialect import Dialect, dialect_of
 from messaging.store.rows import COLUMNS, NO_USERS, client_msg_id, from_row, size_bytes, to_row
 
@@ -160,6 +160,21 @@ class Tables:
             " ORDER BY message_id DESC LIMIT %s"
         )
         return [row[0] for row in self._read(query, [user_id, limit])]
+
+    # arrears
+
+    def insert_arrears(self, arrears: Sequence[Arrear]) -> None:
+        for part in chunks(arrears):
+            rows = [(arrear.message_id, arrear.user_id) for arrear in part]
+            self._insert("cache_arrear", ("message_id", "user_id"), rows)
+
+    def arrears(self, *, limit: int) -> list[Arrear]:
+        query = "SELECT message_id, user_id, id FROM cache_arrear ORDER BY id LIMIT %s"
+        return [Arrear(*row) for row in self._read(query, [limit])]
+
+    def delete_arrears(self, note_ids: Sequence[int]) -> None:
+        for part in chunks(sorted(note_ids)):
+            self._execute(f"DELETE FROM cache_arrear WHERE id IN {listed(part)}", part)
 
     # leases
 

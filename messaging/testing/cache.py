@@ -13,9 +13,17 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from messaging.errors import CacheUnavailable, LeaseLost
-from messaging.events import Message, PersistStatus, join
+from messaging.events import Message, PersistStatus, encode_message, join
 from messaging.ids import WorkerLease
-from messaging.ports import Claim, Look, PendingEntry, RateLimited, Window
+from messaging.ports import (
+    Claim,
+    Look,
+    PendingEntry,
+    PendingFull,
+    RateLimited,
+    Verdict,
+    Window,
+)
 from messaging.rates import SenderRates
 from messaging.testing import leases
 from messaging.testing.leases import Leases
@@ -24,6 +32,7 @@ from messaging.testing.tail import FILL_S, Filling, MemoryTail
 
 TAIL_CAP = 1_000
 MOST_LOOKED_AT = 2_000
+RECOVERS_S = 3
 
 
 @dataclass(eq=False, slots=True)
@@ -34,7 +43,9 @@ class MemoryCache:
     """
 
     down: bool = False
+    epoch_s: float = float("-inf")
     worker_lease_s: float = 600.0
+    most_pending_bytes: int = 2**30
     rates: SenderRates = field(default_factory=lambda: SenderRates(rate=0, burst=0))
     clock_s: Callable[[], float] = time.monotonic
     details: dict[int, Message] = field(default_factory=dict)
@@ -53,7 +64,8 @@ class MemoryCache:
         lease: WorkerLease | None,
         *,
         texts: Sequence[bytes] = (),
-    ) -> list[Claim | RateLimited | None]:
+        rated: bool = True,
+    ) -> list[Verdict]:
         self._answer()
         if lease is not None and lease.fenced:
             name, now_s = f"worker:{lease.node}", self.clock_s()
@@ -61,7 +73,18 @@ class MemoryCache:
                 self.leases, name, lease.owner, now_s=now_s, ttl_s=self.worker_lease_s
             ):
                 raise LeaseLost
-        return [self._judge(message) for message in messages]
+        return [self._judge(message, rated=rated) for message in messages]
+
+    async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
+        self._answer()
+        return self.claims.get((user_id, client_msg_id))
+
+    async def claim(self, message: Message) -> Claim | None:
+        self._answer()
+        assert message.client_msg_id is not None
+        own = Claim(message.id, message.body_hash)
+        first = self.claims.setdefault((message.from_user_id, message.client_msg_id), own)
+        return None if first == own else first
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         self._answer()
@@ -80,7 +103,7 @@ class MemoryCache:
                 if not (cached.is_recalled and row.id in self.marks):
                     self.lasting.discard(row.id)
             self.pending_set.remove(row.id)
-            self._tail(row.conversation_id).account(row.id)
+            self._tail(row.conversation_id).account(row.id, row.seq)
         for row in messages:
             self._tail(row.conversation_id).age()
 
@@ -158,6 +181,7 @@ class MemoryCache:
             floor=tail.floor,
             total=None if tail.floor is None else tail.base + len(tail.ids),
             deletes_floor=self.deletes_floors.get(reader_id),
+            recovering=self.recovering,
         )
 
     async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
@@ -166,6 +190,7 @@ class MemoryCache:
             messages={i: self.details[i] for i in message_ids if i in self.details},
             deleted=frozenset(self.deletes.get(reader_id, set()).intersection(message_ids)),
             deletes_floor=self.deletes_floors.get(reader_id),
+            recovering=self.recovering,
         )
 
     async def begin_fill(self, conversation_id: str) -> str | None:
@@ -242,6 +267,15 @@ class MemoryCache:
     async def ping(self) -> None:
         self._answer()
 
+    async def probe(self, *, returned: bool = False) -> None:
+        self._answer()
+        if returned:
+            self.epoch_s = self.clock_s()
+
+    @property
+    def recovering(self) -> bool:
+        return self.clock_s() - self.epoch_s < RECOVERS_S
+
     async def close(self) -> None:
         pass
 
@@ -256,11 +290,16 @@ class MemoryCache:
         if self.down:
             raise CacheUnavailable
 
-    def _judge(self, message: Message) -> Claim | RateLimited | None:
-        wait_s = self.rates.take(message.from_user_id)
+    def _judge(self, message: Message, *, rated: bool) -> Verdict:
+        wait_s = self.rates.take(message.from_user_id) if rated else 0
         return RateLimited(wait_s) if wait_s else self._accept(message)
 
-    def _accept(self, message: Message) -> Claim | None:
+    def _accept(self, message: Message) -> Claim | PendingFull | None:
+        size_bytes = len(encode_message(message))
+        if sum(self.pending_set.sizes.values()) + size_bytes > self.most_pending_bytes:
+            key = (message.from_user_id, message.client_msg_id or "")
+            first = self.claims.get(key)
+            return PendingFull.FULL if first is None or first.message_id == message.id else first
         if message.client_msg_id is not None:
             key = (message.from_user_id, message.client_msg_id)
             claim = self.claims.setdefault(key, Claim(message.id, message.body_hash))
@@ -269,6 +308,7 @@ class MemoryCache:
         if message.id not in self.details:
             self.details[message.id] = message
             self.lasting.add(message.id)
+            self.pending_set.sizes[message.id] = size_bytes
         if self.details[message.id].persist_status is PersistStatus.PENDING:
             self.pending_set.times[message.id] = message.send_time
             self._list(message)

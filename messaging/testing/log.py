@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from messaging.breakers import Breaker
 from messaging.errors import BackendError, CommitRefused, LogUnavailable, RecordTooLarge
 from messaging.ports import POLL_BYTES, OutgoingRecord, Position, Record
 
@@ -86,6 +87,7 @@ class MemoryEventLog:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
         self._closed = False
+        self.breaker = Breaker("log", self.ping)  # it never trips: the broker fails at once anyway
 
     async def append(
         self, topic: str, records: Sequence[OutgoingRecord]

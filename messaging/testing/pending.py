@@ -9,14 +9,16 @@ from messaging.ports import PendingEntry
 
 @dataclass(slots=True)
 class PendingSet:
-    """Send times (ms) and attempts to persist, by message id."""
+    """Send times (ms), sizes (bytes) and attempts to persist, by message id."""
 
     times: dict[int, int] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
     attempts: dict[int, int] = field(default_factory=dict)
 
     def remove(self, message_id: int) -> None:
         self.attempts.pop(message_id, None)
         self.times.pop(message_id, None)
+        self.sizes.pop(message_id, None)
 
     def count_attempt(self, message_id: int) -> int:
         """The attempts with this one; 0 when it is not pending."""

@@ -6,6 +6,7 @@ Faults are plain attributes. Nothing survives the process, so no running site ma
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,16 @@ from msgspec.structs import replace
 
 from messaging.errors import BadData, StoreUnavailable
 from messaging.events import Message, join
-from messaging.ports import ApplyResult, Claim, DeadLetter, DeadLetterState, Deletes, Position, Tail
+from messaging.ports import (
+    ApplyResult,
+    Arrear,
+    Claim,
+    DeadLetter,
+    DeadLetterState,
+    Deletes,
+    Position,
+    Tail,
+)
 from messaging.testing import leases
 from messaging.testing.leases import Leases
 
@@ -38,6 +48,8 @@ class MemoryStore:
     claims: dict[tuple[int, str], Claim] = field(default_factory=dict)
     last_seqs: dict[str, int] = field(default_factory=dict)
     deletes: set[tuple[int, int]] = field(default_factory=set)
+    owed: dict[int, Arrear] = field(default_factory=dict)  # to the cache, by note
+    notes: int = 0
     dead_letters: list[DeadLetter] = field(default_factory=list)
     settled: dict[Position, DeadLetterState] = field(default_factory=dict)
     leases: Leases = field(default_factory=dict)
@@ -98,6 +110,21 @@ class MemoryStore:
         await self._answer()
         ids = sorted((i for user, i in self.deletes if user == user_id), reverse=True)
         return Deletes(tuple(ids[:limit]), floor=ids[limit] if len(ids) > limit else 0)
+
+    async def note_arrears(self, arrears: Sequence[Arrear]) -> None:
+        await self._answer()
+        for arrear in arrears:
+            self.notes += 1
+            self.owed[self.notes] = dataclasses.replace(arrear, note_id=self.notes)
+
+    async def arrears(self, *, limit: int) -> list[Arrear]:
+        await self._answer()
+        return list(self.owed.values())[:limit]
+
+    async def drop_arrears(self, arrears: Sequence[Arrear]) -> None:
+        await self._answer()
+        for arrear in arrears:
+            self.owed.pop(arrear.note_id or 0, None)
 
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         await self._answer()

@@ -56,11 +56,13 @@ class MemoryTail:
         self.insert(message_id)
         self.trim()
 
-    def account(self, message_id: int) -> None:
-        """A message was stored."""
+    def account(self, message_id: int, seq: int) -> None:
+        """A message was stored; the conversation has `seq` of them at least."""
         if self.filling is None:
             if self.floor is not None:
                 self.add(message_id)
+            if self.floor is not None and self.base + len(self.ids) < seq:
+                self.forget()
         elif message_id in self.ids:
             lowest = self.filling.lowest
             self.filling.lowest = message_id if lowest is None else min(lowest, message_id)

@@ -35,9 +35,9 @@ class Services:
             KAFKA_PORT=str(kafka_port),
         )
 
-    def __call__(self, command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [ROOT / "scripts" / "services", command],
+            [ROOT / "scripts" / "services", *command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -96,6 +96,24 @@ def test_only_the_one_that_died_is_started_again(services: Services, name: str) 
     after = services.pids()
     assert after.pop(name) != before.pop(name)
     assert after == before
+
+
+def test_one_is_stopped_and_started_by_its_name(services: Services) -> None:
+    before = services.pids()
+    assert services("stop", "redis").returncode == 0
+    assert set(services.pids()) == {"mariadb", "kafka"}
+    assert services("status", "mariadb").returncode == 0
+    assert services("start", "kafka").returncode == 0
+    assert set(services.pids()) == {"mariadb", "kafka"}
+    assert services("start", "redis").returncode == 0
+    assert services.pids().keys() == before.keys()
+
+
+def test_a_name_that_is_none_is_refused(services: Services) -> None:
+    refused = services("stop", "reddis")
+    assert refused.returncode == 1
+    assert "no service reddis" in refused.stderr
+    assert set(services.pids()) == set(NAMES)
 
 
 def test_a_password_is_for_its_owner_alone(services: Services) -> None:

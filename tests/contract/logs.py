@@ -281,22 +281,13 @@ class BreakableKafkaRig(KafkaRig):
         await asyncio.to_thread(self.server.start)
 
     def freeze(self) -> None:
-        self.server.signal(signal.SIGSTOP)
+        self.server.freeze()
 
     def thaw(self) -> None:
-        self.server.signal(signal.SIGCONT)
+        self.server.thaw()
 
     async def spoil(self, partition: int, offset: str) -> None:
-        """Turn one bit of the record's batch on the disk, as a bad disk would."""
-        await self.stop()
-        segment = self.server.data / f"{self.topic}-{partition}" / f"{0:020}.log"
-        content = bytearray(segment.read_bytes())
-        start = 0
-        while int.from_bytes(content[start : start + 8]) != int(offset):
-            start += 12 + int.from_bytes(content[start + 8 : start + 12])
-        content[start + 12 + int.from_bytes(content[start + 8 : start + 12]) - 2] ^= 1
-        segment.write_bytes(content)
-        await self.start()
+        await asyncio.to_thread(self.server.spoil, self.topic, partition, int(offset))
 
 
 async def _reader_process(

@@ -14,9 +14,17 @@ from msgspec import structs
 from messaging.cache import RedisMessageCache, keys
 from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, LeaseLost
-from messaging.events import Message, PersistStatus
+from messaging.events import Message, PersistStatus, encode_message
 from messaging.ids import WorkerLease
-from messaging.ports import Claim, Look, MessageCache, PendingEntry, RateLimited, Window
+from messaging.ports import (
+    Claim,
+    Look,
+    MessageCache,
+    PendingEntry,
+    PendingFull,
+    RateLimited,
+    Window,
+)
 from messaging.rates import SenderRates
 from messaging.testing.cache import MemoryCache
 from tests.messages import FIRST_ID, make_message
@@ -40,6 +48,7 @@ def url(request: pytest.FixtureRequest) -> str | None:
     address = f"{connected('IM_REDIS_URL').rpartition('/')[0]}/{DATABASE_OF_THE_TESTS}"
     with redis.Redis.from_url(address) as client:
         client.flushdb()
+        client.set(keys.EPOCH, 0)
     return address
 
 
@@ -78,6 +87,19 @@ async def limiting_cache(url: str | None) -> AsyncIterator[MessageCache]:
         yield MemoryCache(rates=SenderRates(rate=10, burst=3))
         return
     settings = Settings(redis_url=url, event_log_url=url, send_rate=10, send_burst=3)
+    opened = RedisMessageCache(settings)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def small_cache(url: str | None) -> AsyncIterator[MessageCache]:
+    """Lets three of `make_message` be pending, and no fourth one."""
+    most = 7 * len(encode_message(make_message(1))) // 2
+    if url is None:
+        yield MemoryCache(most_pending_bytes=most)
+        return
+    settings = Settings(redis_url=url, event_log_url=url, send_rate=0, pending_bytes=most)
     opened = RedisMessageCache(settings)
     yield opened
     await opened.close()
@@ -160,6 +182,18 @@ class TestAccept:
         assert await one(cache, other) is None
         assert not await is_pending(cache, other)
         assert await listed(cache) == [3, 1]
+
+    async def test_claims_for_a_stored_message_unless_another_came_first(
+        self, cache: MessageCache
+    ) -> None:
+        first, other = (make_message(number, client_msg_id="k") for number in (1, 2))
+        assert await cache.find_claim(first.from_user_id, "k") is None
+        assert await cache.claim(first) is None
+        assert await cache.claim(first) is None
+        claim = Claim(first.id, first.body_hash)
+        assert await cache.claim(other) == claim
+        assert await cache.find_claim(first.from_user_id, "k") == claim
+        assert await cache.accept([other], None) == [claim]
 
     async def test_a_claim_is_its_senders_alone(self, cache: MessageCache) -> None:
         await cache.accept([make_message(1, client_msg_id="k")], None)
@@ -291,6 +325,26 @@ class TestAccept:
 
         assert (await window(cache)).floor is None
         assert await listed(cache) == [6, 5, 3]
+
+
+class TestARowThatNobodyTold:
+    """Its sender died between the store and the cache."""
+
+    async def test_is_missed_when_the_next_one_is_stored(self, cache: MessageCache) -> None:
+        await load(cache, rows(1))
+        await cache.accept([make_message(3)], None)
+        await cache.mark_stored([stored(make_message(3), 3)])  # 2 has the number 2
+
+        assert (await window(cache)).floor is None
+        assert await listed(cache) == [3, 1]
+
+    async def test_costs_nothing_where_there_is_none(self, cache: MessageCache) -> None:
+        await load(cache, rows(1))
+        await cache.accept([make_message(2), make_message(3)], None)
+        await cache.mark_stored([stored(make_message(3), 2)])
+        await cache.mark_stored([stored(make_message(2), 3)])
+
+        assert (await window(cache)).total == 3
 
 
 class TestRates:
@@ -1230,6 +1284,63 @@ class TestLeases:
         async with asyncio.timeout(5):
             while not await cache.take_lease("worker:1", "b", 60):
                 await asyncio.sleep(0.01)
+
+
+class TestARoomThatIsFull:
+    async def test_takes_no_more_until_something_is_stored(self, small_cache: MessageCache) -> None:
+        cache, full = small_cache, PendingFull.FULL
+        messages = [make_message(n) for n in range(1, 6)]
+
+        assert await cache.accept(messages, LEASE) == [None, None, None, full, full]
+        assert await cache.pending_count() == 3
+        assert await listed(cache) == [3, 2, 1]
+        assert await one(cache, messages[3]) is None
+
+        await cache.mark_stored(rows(1))
+        assert await cache.accept(messages[3:], LEASE) == [None, full]
+
+    async def test_has_room_again_whatever_became_of_what_was_pending(
+        self, small_cache: MessageCache
+    ) -> None:
+        cache = small_cache
+        messages = [structs.replace(make_message(n), client_msg_id=str(n)) for n in range(1, 7)]
+        await cache.accept(messages[:3], LEASE)
+        await cache.claim_recall(messages[0].id, 1)
+        await cache.confirm_recall(messages[0].recalled(1))
+        await cache.mark_stored([stored(messages[0].recalled(1), 1)])
+        await cache.park([messages[1]])
+        await cache.mark_folded({messages[2].id: stored(messages[2], 2)})
+
+        assert await cache.accept(messages[3:], LEASE) == [None, None, None]
+
+    async def test_knows_the_first_send_of_a_repeat_all_the_same(
+        self, small_cache: MessageCache
+    ) -> None:
+        first = structs.replace(make_message(1), client_msg_id="k")
+        await small_cache.accept([first, make_message(2), make_message(3)], LEASE)
+
+        repeat = structs.replace(first, id=first.id + 9)
+        assert await small_cache.accept([repeat], LEASE) == [Claim(first.id, first.body_hash)]
+
+    async def test_claims_nothing_for_what_it_refuses(self, small_cache: MessageCache) -> None:
+        await small_cache.accept([make_message(n) for n in range(3)], LEASE)
+        refused = structs.replace(make_message(4), client_msg_id="k")
+        assert await small_cache.accept([refused], LEASE) == [PendingFull.FULL]
+
+        await small_cache.mark_stored(rows(0, 1))
+        again = structs.replace(refused, id=refused.id + 1)
+        assert await small_cache.accept([again], LEASE) == [None]
+
+
+class TestAReturn:
+    async def test_is_told_to_readers(self, cache: MessageCache) -> None:
+        await cache.probe()
+        assert not (await window(cache)).recovering
+        assert not (await cache.look([1], reader_id=READER)).recovering
+        await cache.probe(returned=True)
+
+        assert (await window(cache)).recovering
+        assert (await cache.look([1], reader_id=READER)).recovering
 
 
 class TestNothing:

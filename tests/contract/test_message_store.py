@@ -19,6 +19,7 @@ from messaging.errors import BadData, StoreUnavailable
 from messaging.events import Message
 from messaging.ports import (
     ApplyResult,
+    Arrear,
     Claim,
     DeadLetter,
     DeadLetterState,
@@ -481,3 +482,23 @@ async def test_writers_side_by_side_leave_no_gap_no_double_and_no_loss(
         assert without_seq(tail.rows[::-1]) == mine
         assert sorted(m.seq or 0 for m in tail.rows) == list(range(1, len(mine) + 1))
         assert tail.total == len(mine)
+
+
+class TestArrears:
+    async def test_are_told_until_they_are_dropped(self, store: MessageStore) -> None:
+        await store.note_arrears([Arrear(3), Arrear(1, user_id=7)])
+        await store.note_arrears([Arrear(2)])
+
+        noted = await store.arrears(limit=2)
+        assert [(a.message_id, a.user_id) for a in noted] == [(3, None), (1, 7)]
+        await store.drop_arrears(noted)
+        await store.drop_arrears(noted)
+        assert [a.message_id for a in await store.arrears(limit=9)] == [2]
+
+    async def test_noted_again_meanwhile_stay(self, store: MessageStore) -> None:
+        await store.note_arrears([Arrear(1)])
+        noted = await store.arrears(limit=9)
+        await store.note_arrears([Arrear(1)])
+        await store.drop_arrears(noted)
+
+        assert [a.message_id for a in await store.arrears(limit=9)] == [1]

@@ -1,10 +1,11 @@
-"""A TCP proxy that can cut what goes through it: the question, or only the answer."""
+"""A TCP proxy that can cut or hold up what goes through it: the question, or only the answer."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from enum import Enum
 from urllib.parse import urlsplit
@@ -17,18 +18,25 @@ class Cuts(Enum):
 
 
 class CuttingProxy:
-    """In front of a Redis; `url` is the way through it.
+    """In front of the server of a URL; `url` is the way through it.
 
     While `cuts` says `ANSWERS`, what is asked is done, and the connection ends in place of the
-    answer; with `ALL` nothing arrives. `count` tells how often it has cut.
+    answer; with `ALL` nothing arrives. With `after`, only from a question on that holds these
+    bytes. With `is_silent`, the connection does not end: nobody can tell that nothing comes.
+    `count` tells how often it has cut. Each piece of an answer takes `delay_s`.
     """
 
-    def __init__(self, redis_url: str) -> None:
-        there = urlsplit(redis_url)
-        self._there = (there.hostname or "", there.port or 0)
+    def __init__(self, url: str) -> None:
+        there = urlsplit(url)
+        self.leads_to = there.port or 0
+        self._there = (there.hostname or "", self.leads_to)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}{there.path}"
+        self.port = self._listener.getsockname()[1]
+        self.url = f"{there.scheme}://127.0.0.1:{self.port}{there.path}"
         self.cuts = Cuts.NOTHING
+        self.after = b""
+        self.is_silent = False
+        self.delay_s = 0.0
         self.count = 0
 
     def serve(self) -> None:
@@ -36,16 +44,29 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._there)
+                try:
+                    server = socket.create_connection(self._there)
+                except OSError:  # it is down: so is the way to it
+                    client.close()
+                    continue
+                asked = threading.Event()
                 for what, *ends in (("question", client, server), ("answer", server, client)):
-                    threading.Thread(target=self._carry, args=(what, *ends)).start()
+                    threading.Thread(target=self._carry, args=(what, *ends, asked)).start()
 
-    def _carry(self, what: str, source: socket.socket, sink: socket.socket) -> None:
+    def _carry(
+        self, what: str, source: socket.socket, sink: socket.socket, asked: threading.Event
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
-                if what in self.cuts.value:
+                if what == "question" and self.after in data:
+                    asked.set()
+                if what in self.cuts.value and asked.is_set():
                     self.count += 1
+                    if self.is_silent:
+                        continue
                     break
+                if what == "answer":
+                    time.sleep(self.delay_s)
                 sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):
@@ -58,8 +79,8 @@ class CuttingProxy:
 
 
 @contextlib.contextmanager
-def cutting_proxy(redis_url: str) -> Iterator[CuttingProxy]:
-    proxy = CuttingProxy(redis_url)
+def cutting_proxy(url: str) -> Iterator[CuttingProxy]:
+    proxy = CuttingProxy(url)
     thread = threading.Thread(target=proxy.serve)
     thread.start()
     try:

@@ -15,7 +15,9 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from messaging.pipeline.accept import Acceptor
+from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.consumer import Consumer
+from messaging.pipeline.guarded_cache import guarded
 from messaging.service.backends import Backends
 
 PortType = TypeVar("PortType")
@@ -40,9 +42,12 @@ class Turns:
 
     def backends(self, actor: str, backends: Backends) -> Backends:
         """The same backends for one actor; sends go through an acceptor of its own."""
-        cache, log, store = (
-            self.port(actor, port) for port in (backends.cache, backends.log, backends.store)
+        redis, log, store = (
+            self.port(actor, port)
+            for port in (backends.arrears.cache, backends.log, backends.store)
         )
+        arrears = Arrears(redis, store)
+        cache = guarded(redis, arrears.breaker)
         acceptor = Acceptor(
             cache=cache,
             log=log,
@@ -51,8 +56,11 @@ class Turns:
             renew_lease=backends.acceptor.renew_lease,
             settings=backends.settings,
             rates=backends.acceptor.rates,
+            arrears=arrears,
         )
-        return replace(backends, cache=cache, log=log, store=store, acceptor=acceptor)
+        return replace(
+            backends, cache=cache, log=log, store=store, acceptor=acceptor, arrears=arrears
+        )
 
     def consumer(self, actor: str, consumer: Consumer) -> Consumer:
         return replace(

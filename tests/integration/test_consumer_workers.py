@@ -12,16 +12,24 @@ from pathlib import Path
 import pytest
 import redis
 
+from messaging.eventlog.redis_streams import Keys
 from tests.acceptance.processes import clean_environment, wait_until
 from tests.real_services import ROOT
 
 
 @pytest.fixture
-def command(redis_url: str, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+def command(
+    request: pytest.FixtureRequest, redis_url: str, tmp_path: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """The command with two workers; ended with its workers, whatever the test did."""
     environment = clean_environment(
-        VAR_DIR=str(tmp_path), LOG_DIR=str(tmp_path), IM_REDIS_URL=redis_url
+        VAR_DIR=str(tmp_path),
+        LOG_DIR=str(tmp_path),
+        IM_REDIS_URL=redis_url,
+        **getattr(request, "param", {}),
     )
+    migrate = [sys.executable, ROOT / "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(migrate, env=environment, check=True, timeout=60)
     process = subprocess.Popen(
         [sys.executable, ROOT / "manage.py", "run_kafka_consumer", "--workers", "2"],
         env=environment,
@@ -74,6 +82,25 @@ def test_sigterm_ends_all_of_them(command: subprocess.Popen[bytes], redis_url: s
     command.send_signal(signal.SIGTERM)
     assert command.wait(30) == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert leases(redis_url) == {}, "they have left the group"
+
+
+@pytest.mark.parametrize(
+    "command", [{"IM_DEAD_LETTERS_IN_A_ROW": "5", "IM_CONSUMER_BATCH": "5"}], indirect=True
+)
+def test_nothing_but_poison_ends_them_and_none_is_started_again(
+    command: subprocess.Popen[bytes], redis_url: str
+) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        for number in range(500):
+            stream = Keys("im-message-private").stream(number % 10)
+            client.xadd(stream, {"k": "1_2", "v": "poison", "h": ""})
+        assert command.wait(90) == 3
+        dead = sum(
+            client.xlen(name)
+            for name in client.scan_iter("im:log:im-message-dead-letter:*", _type="stream")
+        )
+    assert dead <= 2 * 5
     assert leases(redis_url) == {}, "they have left the group"
 
 

@@ -169,7 +169,8 @@ class TestAConsumer:
             await scene.consumer.reader.rewind()  # what the next consumer begins with
             await scene.persist()
             rows = await scene.rows(oldest, secret, last)
-            assert [(row.content, row.seq) for row in rows] == [("first", 1), ("", 2), ("last", 3)]
+            assert [row.content for row in rows] == ["first", "", "last"]
+            assert {row.seq for row in rows} == {1, 2, 3}
             assert await scene.listed(bob, alice) == [last, secret, oldest]
         assert deaths > 5
 

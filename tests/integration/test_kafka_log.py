@@ -22,7 +22,7 @@ from messaging.conf import Settings
 from messaging.errors import LogUnavailable, RecordTooLarge, TopicMismatch
 from messaging.eventlog import kafka_reader
 from messaging.eventlog.kafka_topics import create_kafka_topics
-from messaging.eventlog.kafka_writer import partition_of
+from messaging.eventlog.kafka_writer import MAX_RECORD_BYTES, partition_of
 from messaging.ports import OutgoingRecord, Position, Record
 from tests.contract.logs import KafkaRig
 from tests.real_services import connected
@@ -93,6 +93,29 @@ class TestLimits:
         ]
         found = await read(rig, before + 4)
         assert [len(r.value or b"") for r in found] == [300_000] * before + [10] * 4
+
+    async def test_the_largest_record_is_taken_and_read_and_no_larger_one(
+        self, rig: KafkaRig
+    ) -> None:
+        key, headers = b"1_2", (("trace", b"x"),)
+        room = MAX_RECORD_BYTES - len(key)
+        group = [
+            OutgoingRecord(key, b"x" * (room - 1)),
+            OutgoingRecord(key, b"x" * room),
+            OutgoingRecord(key, b"x" * (room + 1)),
+            OutgoingRecord(key, b"x" * (room - 6), headers),
+            OutgoingRecord(key, b"x" * (room - 5), headers),
+            OutgoingRecord(key, b"small"),
+        ]
+        told = await asyncio.gather(*await rig.log.append(rig.topic, group), return_exceptions=True)
+        while any(isinstance(outcome, LogUnavailable) for outcome in told):  # not all fit at once
+            place = next(n for n, outcome in enumerate(told) if isinstance(outcome, LogUnavailable))
+            (future,) = await rig.log.append(rig.topic, [group[place]])
+            told[place] = (await asyncio.gather(future, return_exceptions=True))[0]
+        too_large = [isinstance(outcome, RecordTooLarge) for outcome in told]
+        assert too_large == [False, False, True, False, True, False]
+        found = sorted(len(r.value or b"") for r in await read(rig, 4))
+        assert found == sorted(len(group[n].value) for n in (0, 1, 3, 5))
 
     async def test_an_unknown_topic_is_refused_in_time(self, rig: KafkaRig) -> None:
         await rig.log.ping()

@@ -15,7 +15,7 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from messaging.cache import RedisMessageCache
+from messaging.cache import RedisMessageCache, keys
 from messaging.cache.marking import MARKED_AT_ONCE
 from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, LeaseLost
@@ -52,6 +52,11 @@ def server(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
+def names(server: redis.Redis) -> list[str]:
+    """All keys but the one that is always there."""
+    return [name for name in server.scan_iter() if name != keys.EPOCH]
+
+
 def row(number: int, seq: int = 1) -> Message:
     return replace(make_message(number), seq=seq)
 
@@ -76,13 +81,14 @@ class TestKeys:
         await cache.retry([message])
         await cache.claim_recall(message.id, 5)
 
-        lives = {name: server.ttl(name) for name in server.scan_iter()}
+        lives = {name: server.ttl(name) for name in names(server)}
         assert lives == {
             f"msg:detail:{message.id}": NO_END,
             "msg:conv:1_2": NO_END,
             "msg:conv:loaded:1_2": NO_END,
             "msg:pending": NO_END,
             "msg:pending:attempts": NO_END,
+            "msg:pending:bytes": NO_END,
             f"msg:cancel:{message.id}": NO_END,
             "msg:dedupe:1:k": pytest.approx(24 * 60 * 60, abs=5),
         }
@@ -99,7 +105,7 @@ class TestKeys:
         await cache.mark_stored([row(1)])
         await cache.add_deletes(7, [FIRST_ID + 1], floor=0)
 
-        assert {name: server.ttl(name) for name in server.scan_iter()} == {
+        assert {name: server.ttl(name) for name in names(server)} == {
             f"msg:detail:{FIRST_ID + 1}": HALF_AN_HOUR,
             "msg:conv:1_2": HALF_AN_HOUR,
             "msg:conv:loaded:1_2": HALF_AN_HOUR,
@@ -183,7 +189,7 @@ class TestKeys:
         else:
             await cache.park([message])
 
-        assert [name for name in server.scan_iter() if server.ttl(name) == NO_END] == []
+        assert [name for name in names(server) if server.ttl(name) == NO_END] == []
 
     async def test_of_a_recall_go_when_its_tombstone_is_found_stored(
         self, cache: RedisMessageCache, server: redis.Redis
@@ -583,6 +589,20 @@ def open_keeper(cache: RedisMessageCache) -> tuple[SnowflakeIdGenerator, WorkerL
     ids = SnowflakeIdGenerator()
     settings = Settings(redis_url="", event_log_url="", datacenter_id=1, worker_lease_s=600)
     return ids, WorkerLeaseKeeper(ids=ids, cache=cache, store=MemoryStore(), settings=settings)
+
+
+class TestAnEmptiedRedis:
+    async def test_is_noticed_by_readers_for_a_while(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        assert not (await window(cache)).recovering
+        server.flushall()
+        assert (await window(cache)).recovering
+        await cache.probe()
+        assert (await window(cache)).recovering
+        server.set("msg:epoch", int(server.time()[0]) - 3)
+        await cache.probe()
+        assert not (await window(cache)).recovering
 
 
 class TestWorkerLease:

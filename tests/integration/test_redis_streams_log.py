@@ -19,6 +19,7 @@ from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader
 from messaging.eventlog.redis_streams_writer import RedisStreamsEventLog
 from messaging.ports import LogReader, OutgoingRecord, Record
 from tests.contract.logs import GROUP, PARTITIONS, BreakableStreamsRig, StreamsRig
+from tests.integration.scene import Scene
 
 SOMEBODY_ELSE = "9999999999999 somebody-else"
 
@@ -199,6 +200,19 @@ class TestMemory:
             assert client.xlen(Keys(rig.topic).stream(partition)) < 1_500
         await append(rig, 1)
         await rig.close()
+
+    async def test_a_full_server_is_made_room_on_by_the_first_consumer_it_ever_had(
+        self, scene: Scene, redis_url: str
+    ) -> None:
+        alice, bob = next(scene.pairs)
+        sent = [await scene.sent(alice, bob) for _ in range(20)]
+        with redis.Redis.from_url(redis_url) as client:
+            client.config_set("maxmemory", "1mb")
+            try:
+                await scene.persist()
+            finally:
+                client.config_set("maxmemory", "0")
+        assert [row.seq for row in await scene.rows(*sent)] == list(range(1, 21))
 
 
 class TestEncoding:

@@ -11,8 +11,10 @@ from messaging.conf import Settings
 from messaging.events import ChatType, Message, MsgType
 from messaging.ids import SnowflakeIdGenerator, WorkerLease, time_of_id
 from messaging.pipeline.accept import Acceptor
+from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
+from messaging.pipeline.guarded_cache import guarded
 from messaging.rates import SenderRates
 from messaging.requests import Ack, HistoryRequest, SendRequest
 from messaging.service.backends import Backends
@@ -62,22 +64,26 @@ class Service:
         self.ids = SnowflakeIdGenerator(clock_ms=self.clock, sleep_s=lambda _: None)
         self.ids.use(WorkerLease(node=0, owner="me", valid_until_s=float("inf"), fenced=True))
         self.leases_taken = 0
+        self.arrears = Arrears(self.cache, self.store)
+        self.guarded_cache = guarded(self.cache, self.arrears.breaker)
         self.acceptor = Acceptor(
-            cache=self.cache,
+            cache=self.guarded_cache,
             log=self.log,
             store=self.store,
             ids=self.ids,
             renew_lease=self._take_lease,
             settings=self.settings,
             rates=SenderRates(rate=self.settings.send_rate, burst=self.settings.send_burst),
+            arrears=self.arrears,
         )
         self.backends = Backends(
-            cache=self.cache,
+            cache=self.guarded_cache,
             log=self.log,
             store=self.store,
             directory=self.directory,
             ids=self.ids,
             acceptor=self.acceptor,
+            arrears=self.arrears,
             settings=self.settings,
             clock_ms=self.clock,
         )
@@ -146,6 +152,12 @@ def with_bob(**changes: object) -> HistoryRequest:
         chat_type=ChatType.PRIVATE, target_id=BOB, size=20, page=None, before_id=None
     )
     return structs.replace(request, **changes)  # type: ignore[arg-type]
+
+
+def with_group(**changes: object) -> HistoryRequest:
+    return structs.replace(
+        with_bob(), **{"chat_type": ChatType.GROUP, "target_id": GROUP} | changes
+    )
 
 
 _numbers = itertools.count(1)

@@ -50,7 +50,13 @@ def keys_in_use() -> dict[str, str]:
         for parameters in [inspect.signature(make).parameters]
         if name not in ("lease", "rates", "tails")
     }
-    constants = {"PENDING": keys.PENDING, "ATTEMPTS": keys.ATTEMPTS, "LEASE": keys.lease(LEASE)}
+    constants = {
+        "PENDING": keys.PENDING,
+        "ATTEMPTS": keys.ATTEMPTS,
+        "PENDING_BYTES": keys.PENDING_BYTES,
+        "LEASE": keys.lease(LEASE),
+        "EPOCH": keys.EPOCH,
+    }
     return made | constants
 
 

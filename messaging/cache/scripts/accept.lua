@@ -1,22 +1,31 @@
 -- Hold new pending messages. Uses state, tail.
 --
--- KEYS  pending set, [worker id's lease, under a fenced one], lists and loaded marks, a rate for
---       each sender, a detail each, a claim for each that has one
+-- KEYS  pending set, its bytes, [worker id's lease, under a fenced one], lists and loaded marks, a
+--       rate for each sender, a detail each, a claim for each that has one
 -- ARGV  owner ('' when not fenced), lease (ms), number of messages, where the details begin,
---       where the claims begin, what a message takes of its sender's rate (µs; 0: nothing), burst;
---       for each: id, where its list is, send time, claim ('' for none), text, where its rate is
+--       where the claims begin, what a message takes of its sender's rate (µs; 0: nothing), burst,
+--       how many bytes may be pending; for each: id, where its list is, send time, claim ('' for
+--       none), text, where its rate is
 -- Reply nil when the worker id is another's (nothing is written); else for each message the
---       earlier claim, the time to wait (µs) of a sender who is too fast, or nil: it is accepted
+--       earlier claim, the time to wait (µs) of a sender who is too fast, -1 when too much is
+--       pending, or nil: it is accepted
 
 local owner, lease_ms = ARGV[1], ARGV[2]
 local count, details, claims = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local step, burst = tonumber(ARGV[6]), tonumber(ARGV[7])
-local pending = KEYS[1]
+local step, burst, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local pending, bytes = KEYS[1], tonumber(redis.call('GET', KEYS[2]) or 0)
+local bytes_before = bytes
 
 if owner ~= '' then
-  local holder = redis.call('GET', KEYS[2])
+  local holder = redis.call('GET', KEYS[3])
   if holder and holder ~= owner then return false end
-  if not holder then redis.call('SET', KEYS[2], owner, 'PX', lease_ms) end
+  if not holder then redis.call('SET', KEYS[3], owner, 'PX', lease_ms) end
+end
+
+-- The earlier claim of a message for which there is no room, else -1.
+local function refuse(key, claim)
+  local first = claim ~= '' and redis.call('GET', key)
+  return first and first ~= claim and first or -1
 end
 
 -- The earlier claim, if this one comes second; a claim that is our own was left by a lost answer.
@@ -74,9 +83,10 @@ end
 
 local verdicts, entries, lists, listed = {}, {}, {}, {}
 for n = 1, count do
-  local at = 6 * n + 2
-  local claim = ARGV[at + 3]
-  verdicts[n] = step > 0 and wait_of(ARGV[at + 5])
+  local at = 6 * n + 3
+  local claim, text = ARGV[at + 3], ARGV[at + 4]
+  verdicts[n] = bytes + #text > most and refuse(KEYS[claims], claim)
+    or step > 0 and wait_of(ARGV[at + 5])
   if claim ~= '' then
     if not verdicts[n] then verdicts[n] = claimed_before(KEYS[claims], claim) end
     claims = claims + 1
@@ -84,7 +94,8 @@ for n = 1, count do
   if not verdicts[n] then
     local id, detail = ARGV[at], KEYS[details + n - 1]
     -- The log may have been quicker: what is known of this message by now is never overwritten.
-    local known = not redis.call('SET', detail, ARGV[at + 4], 'NX') and redis.call('GET', detail)
+    local known = not redis.call('SET', detail, text, 'NX') and redis.call('GET', detail)
+    if not known then bytes = bytes + #text end
     if not known or holds(known, PENDING) then
       entries[#entries + 1] = ARGV[at + 2]
       entries[#entries + 1] = id
@@ -108,6 +119,7 @@ for _, place in ipairs(lists) do
   local list = tonumber(place)
   list_all(KEYS[list], KEYS[list + 1], listed[place])
 end
+if bytes > bytes_before then redis.call('INCRBY', KEYS[2], bytes - bytes_before) end
 for key, at in pairs(used) do
   redis.call('SET', key, string.format('%.0f', at), 'PX', math.ceil((at - now) / 1000))
 end

@@ -1,6 +1,6 @@
 -- Blank the cached content of a recalled message. Uses state.
 --
--- KEYS  detail, recall mark
+-- KEYS  detail, recall mark, pending bytes
 -- ARGV  the tombstone's text
 
 local cached = redis.call('GET', KEYS[1])
@@ -17,3 +17,4 @@ elseif cached then
 else
   redis.call('SET', KEYS[1], text, 'EX', DETAIL_TTL_S)
 end
+if cached and holds(cached, PENDING) then redis.call('INCRBY', KEYS[3], #text - #cached) end

@@ -1,17 +1,19 @@
--- Forget messages that repeat an earlier send.
+-- Forget messages that repeat an earlier send. Uses bytes.
 --
--- KEYS  pending set, attempts, lists and loaded marks, then for each message its detail, its
+-- KEYS  pending set, attempts, pending bytes, lists and loaded marks, then for each message its detail, its
 --       recall mark and the claim of the pair that it repeats
 -- ARGV  number of messages, where the details begin; for each: id, where its list is (0: unknown),
 --       the claim of the first send
 
 local count, details = tonumber(ARGV[1]), tonumber(ARGV[2])
+local freed = 0
 for n = 1, count do
   local id, list, claim = unpack(ARGV, 3 * n, 3 * n + 2)
   local at = details + 3 * n - 3
-  redis.call('ZREM', KEYS[1], id)
+  if redis.call('ZREM', KEYS[1], id) == 1 then freed = freed + redis.call('STRLEN', KEYS[at]) end
   redis.call('HDEL', KEYS[2], id)
   if list ~= '0' then redis.call('LREM', KEYS[tonumber(list)], 1, id) end
   redis.call('DEL', KEYS[at], KEYS[at + 1])
   redis.call('SET', KEYS[at + 2], claim, 'EX', CLAIM_TTL_S)
 end
+release(KEYS[1], KEYS[3], freed)

@@ -1,6 +1,6 @@
--- Join the store's rows into the cache. Uses state, tail.
+-- Join the store's rows into the cache. Uses state, tail, bytes.
 --
--- KEYS  pending set, attempts, lists and loaded marks, the details, the recall marks
+-- KEYS  pending set, attempts, pending bytes, lists and loaded marks, the details, the recall marks
 -- ARGV  number of rows, where the details begin; then the rows' ids, where their lists are, their
 --       seqs, and their tombstones' texts ('' for a row that is not recalled), all in order of id
 --
@@ -36,7 +36,7 @@ end
 
 -- Keep the loaded mark true. A message that came past the cache is not listed, and neither is one
 -- whose list was evicted.
-local function account(list, loaded, ids)
+local function account(list, loaded, ids, seq)
   local mark = redis.call('GET', loaded)
   if not mark then return end
   if is_filling(mark) then return note(list, loaded, mark, ids) end
@@ -45,15 +45,21 @@ local function account(list, loaded, ids)
   for _, id in ipairs(ids) do
     if not listed[id] then add(list, loaded, pending, id) end
   end
+  local floor, base = bounds(redis.call('GET', loaded))
+  if floor and base + redis.call('LLEN', list) < seq then
+    redis.call('DEL', loaded) -- a row was stored of which nobody could tell
+  end
 end
 
+local waited = redis.call('ZMSCORE', pending, unpack(ARGV, 3, count + 2))
 redis.call('ZREM', pending, unpack(ARGV, 3, count + 2))
 if redis.call('EXISTS', attempts) == 1 then
   redis.call('HDEL', attempts, unpack(ARGV, 3, count + 2))
 end
 local cached = redis.call('MGET', unpack(KEYS, details, details + count - 1))
-local touched = {}
+local touched, seqs, freed = {}, {}, 0
 for n = 1, count do
+  if waited[n] and cached[n] then freed = freed + #cached[n] end
   local list, tombstone = tonumber(ARGV[count + n + 2]), ARGV[3 * count + n + 2]
   local detail, cancel = KEYS[details + n - 1], KEYS[details + count + n - 1]
   if tombstone ~= '' then
@@ -63,8 +69,10 @@ for n = 1, count do
   end
   touched[list] = touched[list] or {}
   table.insert(touched[list], ARGV[n + 2])
+  seqs[list] = math.max(seqs[list] or 0, tonumber(ARGV[2 * count + n + 2]))
 end
+release(pending, KEYS[3], freed)
 for list, ids in pairs(touched) do
-  account(KEYS[list], KEYS[list + 1], ids)
+  account(KEYS[list], KEYS[list + 1], ids, seqs[list])
   age(KEYS[list], KEYS[list + 1], pending)
 end

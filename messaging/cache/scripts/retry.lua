@@ -1,6 +1,6 @@
 -- Count an attempt to persist messages that are still pending. Uses tail.
 --
--- KEYS  pending set, attempts, lists and loaded marks
+-- KEYS  pending set, attempts, pending bytes, lists and loaded marks
 -- ARGV  number of messages; for each: id, where its list is
 -- Reply the attempts of each, 0 for one that is not pending any more
 --

@@ -1,10 +1,11 @@
--- The newest listed messages of a conversation below an id, as a reader sees it. Uses tail, deletes.
+-- The newest listed messages of a conversation below an id, as a reader sees it. Uses tail, deletes,
+-- epoch.
 --
--- KEYS  list, loaded mark, the reader's deletes, their floor
+-- KEYS  list, loaded mark, the reader's deletes, their floor, the epoch
 -- ARGV  before ('' for the newest), limit, the prefix of the details' keys
 -- Reply ids without the deleted ones, their texts (nil where not cached), the lowest id looked at
 --       (nil when that was the list's last), floor and total (nil when not loaded), the deletes'
---       floor (nil when not known)
+--       floor (nil when not known), 1 while Redis recovers
 --
 -- The details' keys cannot be declared, since the list names them, and a second trip would see
 -- another state. Redis asks for declared keys only to find the right node of a cluster.
@@ -66,4 +67,5 @@ return {
   floor or false,
   floor and base + length or false,
   known_above or false,
+  is_recovering(KEYS[5]),
 }

@@ -14,13 +14,16 @@ from messaging.conf import settings
 from messaging.management.worker_processes import supervise
 from messaging.pipeline.consumer import TooManyDeadLetters
 
+GIVEN_UP = 3  # the exit status after which nobody should start it again unseen
+
 
 class Command(BaseCommand):
     help = (
         "Read the log in batches, store them in the database, tell Redis, commit. The name is the "
         "same whichever log is configured (IM_EVENT_LOG_URL). Stop it with SIGTERM or Ctrl-C: it "
         "finishes its batch, commits and leaves the group. Run as many as there are partitions, "
-        "on as many machines as you like; --workers N runs N processes from one command."
+        "on as many machines as you like; --workers N runs N processes from one command. It ends "
+        "with status 3 when too many records in a row cannot be persisted: see to that first."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -38,12 +41,13 @@ class Command(BaseCommand):
                 f"--workers is 1 to {settings().partitions}: a partition has one reader at a time"
             )
         if workers > 1:
-            supervise(workers, ["run_kafka_consumer"])
+            if supervise(workers, ["run_kafka_consumer"], final=GIVEN_UP):
+                raise CommandError(TooManyDeadLetters.default_text(), returncode=GIVEN_UP)
             return
         try:
             asyncio.run(_consume())
         except TooManyDeadLetters as error:
-            raise CommandError(str(error), returncode=3) from error
+            raise CommandError(str(error), returncode=GIVEN_UP) from error
 
 
 async def _consume() -> None:

@@ -11,6 +11,7 @@ from msgspec import structs
 from messaging.errors import LeaseLost, SendFailed, TooManyRequests
 from messaging.ids import WorkerLease, node_of_id, time_of_id
 from messaging.pipeline.accept import Durability
+from messaging.ports import Claim
 from messaging.requests import Ack
 from tests.unit.memory import SETTINGS, Service, message
 
@@ -56,6 +57,23 @@ async def test_without_any_the_send_fails(service: Service) -> None:
     service.cache.down = service.broker.down = service.store.down = True
     with pytest.raises(SendFailed):
         await service.acceptor.accept(message(), ack=Ack.LOG)
+
+
+async def test_without_the_cache_a_repeat_is_told_what_its_first_is_told(service: Service) -> None:
+    service.cache.down = True
+    service.broker.down = True
+    first, repeat = message(client_msg_id="c"), message(client_msg_id="c")
+    told = await asyncio.gather(*(service.acceptor.accept(m, ack=Ack.LOG) for m in (first, repeat)))
+    assert [t.durability for t in told] == [Durability.STORE] * 2
+    assert told[1].repeats == Claim(first.id, first.body_hash)
+    assert list(service.store.rows) == [first.id]
+
+
+async def test_without_any_a_repeat_fails_with_its_first(service: Service) -> None:
+    service.cache.down = service.broker.down = service.store.down = True
+    sends = [service.acceptor.accept(message(client_msg_id="c"), ack=Ack.LOG) for _ in range(3)]
+    told = await asyncio.gather(*sends, return_exceptions=True)
+    assert [type(each) for each in told] == [SendFailed] * 3
 
 
 async def test_many_sends_share_few_trips(service: Service) -> None:

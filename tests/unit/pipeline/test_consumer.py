@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
 from messaging.events import PersistStatus, encode_event
 from messaging.pipeline.consumer import TooManyDeadLetters
-from messaging.ports import OutgoingRecord
+from messaging.ports import OutgoingRecord, Record
 from messaging.requests import Ack
 from tests.unit.memory import ALICE, NOW_MS, Service, message
 
@@ -91,6 +92,25 @@ async def test_while_the_cache_is_away_it_stores_on_and_commits_later(service: S
     assert await service.cache.pending_count() == 0
 
 
+async def test_what_the_log_did_not_let_it_commit_is_committed_though_nothing_follows(
+    service: Service,
+) -> None:
+    await append(service, encode_event(message()))
+    commit = service.consumer.reader.commit
+
+    async def broken_off(last: Mapping[int, Record]) -> None:
+        service.broker.down = True
+        await commit(last)
+
+    service.consumer.reader.commit = broken_off  # type: ignore[method-assign]
+    await service.consumer.step()
+    service.broker.down = False
+    service.consumer.reader.commit = commit  # type: ignore[method-assign]
+    assert committed(service) == 0
+    assert await service.consumer.step() == 1
+    assert committed(service) == 1
+
+
 async def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_stored(
     service: Service,
 ) -> None:
@@ -140,6 +160,22 @@ async def test_dead_letters_wait_for_their_topic_before_the_commit(service: Serv
     assert (step.done(), committed(service)) == (False, 0)
     service.log.append = original  # type: ignore[method-assign]
     await step
+    assert committed(service) == 1
+
+
+async def test_a_dead_letter_that_its_topic_has_no_room_for_is_whole_in_the_store_alone(
+    service: Service,
+) -> None:
+    poison = b"x" * (service.broker.max_record_bytes - 3)  # with its key, as large as may be
+    await append(service, poison)
+    service.broker.max_record_bytes -= 200  # the memory log does not count headers
+    await service.consumer.step()
+    assert [letter.value for letter in service.store.dead_letters] == [poison]
+    topic = service.settings.dead_letter_topic
+    kept = [
+        r for (name, _), found in service.broker.records.items() for r in found if name == topic
+    ]
+    assert [(r.value, dict(r.headers)["source-offset"]) for r in kept] == [(b"", b"0")]
     assert committed(service) == 1
 
 

@@ -363,3 +363,8 @@ class TestTooManyDeadLetters:
         await append(service, *[b"poison"] * 2)
         await service.consume()
         assert (committed(service), len(service.store.dead_letters)) == (5, 4)
+
+    async def test_do_not_count_what_holds_nothing(self, service: Service) -> None:
+        await append(service, *[b""] * 9)
+        await service.consume()
+        assert (committed(service), len(service.store.dead_letters)) == (9, 9)

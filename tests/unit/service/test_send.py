@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -16,17 +17,35 @@ from messaging.errors import (
     TemporarilyUnavailable,
     UserNotFound,
 )
-from messaging.events import PersistStatus
+from messaging.events import ChatType, PersistStatus
 from messaging.ids import time_of_id
 from messaging.pipeline.accept import Durability
-from messaging.requests import Ack
+from messaging.requests import Ack, HistoryRequest
+from messaging.service.history import history
 from messaging.service.send import send
-from tests.unit.memory import ALICE, BOB, MALLORY, Service, to_bob, to_group
+from tests.messages import make_message
+from tests.unit.memory import (
+    ALICE,
+    BOB,
+    GROUP,
+    MALLORY,
+    SETTINGS,
+    Service,
+    to_bob,
+    to_group,
+    with_bob,
+    with_group,
+)
 
 
 @pytest.fixture
 def service() -> Service:
     return Service()
+
+
+async def listed(service: Service, request: HistoryRequest) -> list[int]:
+    page = await history(service.backends, request, reader_id=ALICE)
+    return [message.id for message in page.messages]
 
 
 async def test_a_private_message_is_pending_and_in_the_log(service: Service) -> None:
@@ -120,6 +139,70 @@ async def test_a_repeat_gets_the_first_id_back(service: Service, mode: str) -> N
 
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
+async def test_a_repeat_of_what_was_stored_without_an_answer_shows_it(
+    service: Service, mode: str
+) -> None:
+    other = service.restarted_with(private_mode=mode)
+    await send(other.backends, to_bob(), sender_id=ALICE)
+    await other.consume()
+    assert len(await listed(other, with_bob())) == 1  # the list is complete by now
+    first = make_message(100, content="hello", client_msg_id="k")
+    await other.store.apply([first])
+    repeat = await send(other.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+    await other.consume()
+    assert first.id in await listed(other, with_bob())
+    assert mode == "async" or repeat.message_id == first.id
+
+
+async def test_a_repeat_of_what_is_claimed_and_not_shown_yet_shows_it(service: Service) -> None:
+    await send(service.backends, to_group(), sender_id=ALICE)
+    assert len(await listed(service, with_group())) == 1
+    first = make_message(
+        100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
+    )
+    await service.store.apply([first])
+    await service.cache.claim(first)
+    repeat = await send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE)
+    assert repeat.message_id == first.id
+    assert first.id in await listed(service, with_group())
+
+
+async def test_what_a_store_that_is_away_made_pending_is_not_stored_under_another_id(
+    service: Service,
+) -> None:
+    request = to_group(client_msg_id="k")
+    service.store.down = True
+    first = await send(service.backends, request, sender_id=ALICE)
+    service.store.down = False
+    again = await send(service.backends, request, sender_id=ALICE)
+    assert again.message_id == first.message_id
+    assert service.store.rows == {}
+    await service.consume()
+    assert [*service.store.rows] == [first.message_id]
+
+
+async def test_of_two_attempts_at_once_the_one_that_the_cache_knows_counts(
+    service: Service,
+) -> None:
+    pending = make_message(
+        100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
+    )
+
+    async def accept_soon() -> None:
+        await asyncio.sleep(0.02)  # after its claim was looked for
+        await service.acceptor.accept(pending, ack=Ack.LOG)
+
+    service.store.delay_s = 0.05
+    receipt, _ = await asyncio.gather(
+        send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE), accept_soon()
+    )
+    assert receipt.message_id == pending.id
+    await service.consume()
+    (row,) = service.store.rows.values()
+    assert await listed(service, with_group()) == [row.id]
+
+
+@pytest.mark.parametrize("mode", ["async", "sync"])
 async def test_the_same_client_msg_id_with_another_body_is_refused(
     service: Service, mode: str
 ) -> None:
@@ -169,17 +252,39 @@ async def test_without_a_worker_id_nothing_is_written(service: Service) -> None:
     assert await service.cache.pending_count() == 0
 
 
-async def test_a_synchronous_send_fails_when_the_store_is_away(service: Service) -> None:
-    service.store.down = True
-    with pytest.raises(SendFailed):
-        await send(service.backends, to_group(), sender_id=ALICE)
-    assert await service.cache.pending_count() == 0
-
-
-async def test_a_synchronous_send_without_the_cache_reaches_it_through_the_log(
+async def test_a_synchronous_send_is_accepted_as_the_others_when_the_store_is_away(
     service: Service,
 ) -> None:
+    service.store.down = True
+    receipt = await send(service.backends, to_group(), sender_id=ALICE)
+    assert receipt.durability is Durability.LOG
+    service.store.down = False
+    await service.consume()
+    assert receipt.message_id in await service.store.get([receipt.message_id])
+
+
+async def test_a_synchronous_send_does_not_wait_for_a_slow_store() -> None:
+    service = Service(replace(SETTINGS, send_timeout_s=0.2))
+    service.store.delay_s = 0.3
+    receipt = await send(service.backends, to_group(), sender_id=ALICE)
+    assert receipt.durability is Durability.LOG
+
+
+async def test_a_synchronous_send_fails_when_nothing_confirms_it(service: Service) -> None:
+    service.store.down = service.cache.down = service.broker.down = True
+    with pytest.raises(SendFailed):
+        await send(service.backends, to_group(), sender_id=ALICE)
+
+
+async def test_a_synchronous_send_without_the_cache_is_listed_once_it_is_back(
+    service: Service,
+) -> None:
+    first = await send(service.backends, to_group(), sender_id=ALICE)
+    assert await listed(service, with_group()) == [first.message_id]
     service.cache.down = True
     receipt = await send(service.backends, to_group(), sender_id=ALICE)
     assert receipt.durability is Durability.STORE
-    assert sum(map(len, service.broker.records.values())) == 1
+    service.cache.down = False
+    assert await service.arrears.breaker.try_now()
+    assert await listed(service, with_group()) == [receipt.message_id, first.message_id]
+    assert not service.store.owed

@@ -1,0 +1,22 @@
+"""How the process that answers finds the parts that it depends on. Anybody may ask.
+
+It says nothing but the states of the circuit breakers: a monitor learns what is away, and nobody
+learns a number.
+"""
+
+from __future__ import annotations
+
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from messaging import wiring
+
+
+class HealthView(APIView):
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    def get(self, request: Request) -> Response:
+        return Response({name: state.value for name, state in wiring.states().items()})

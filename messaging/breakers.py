@@ -1,0 +1,117 @@
+"""A circuit breaker: keeps calls away from a backend that does not answer, and notices its return.
+
+The adapters and the cache's guard have one each. It knows no backend: its owner says when a call
+has failed, and how to find out whether the backend is well again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+from messaging.errors import BackendError
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 1.0
+
+
+class State(StrEnum):
+    CLOSED = "closed"  # calls pass
+    OPEN = "open"  # calls are refused at once
+    HALF_OPEN = "half-open"  # refused too: a probe is under way
+
+
+class Breaker:
+    """Belongs to one event loop.
+
+    `probe` returns when the backend is well, and raises a BackendError in bounded time when it is
+    not. While the breaker is open, probes follow each other with pauses that grow to a second.
+    """
+
+    def __init__(
+        self, name: str, probe: Callable[[], Awaitable[None]], *, state: State = State.CLOSED
+    ) -> None:
+        self.name = name
+        self.state = state
+        self.opened_s = float("-inf")  # the event loop's time of the last change
+        self.closed_s = float("-inf")
+        self._probe = probe
+        self._current: asyncio.Task[bool] | None = None
+        self._next: asyncio.Task[bool] | None = None
+        self._probes: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state is State.CLOSED
+
+    def trip(self) -> None:
+        """Refuse calls from now on, and begin to probe. Idempotent."""
+        if self.state is State.CLOSED:
+            self.state = State.OPEN
+            self.opened_s = asyncio.get_running_loop().time()
+            logger.warning("backend away", extra={"action": "breaker.opened", "backend": self.name})
+        if self._probes is None or self._probes.done():
+            self._probes = asyncio.create_task(self._keep_probing())
+
+    async def try_now(self) -> bool:
+        """Whether a probe that begins after this call finds the backend well.
+
+        All who call while a probe is under way share the next one.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._probe_after(self._current))
+        return await asyncio.shield(self._next)
+
+    def watch(self, look: Callable[[], Awaitable[None]], *, every_s: float) -> None:
+        """Look at the backend regularly while calls pass, so that no outage goes unnoticed.
+
+        `look` raises a BackendError, and sees to it that the breaker is tripped.
+        """
+        self._watch = asyncio.create_task(self._keep_looking(look, every_s))
+
+    async def close(self) -> None:
+        """Probe and look no more. Idempotent."""
+        tasks = [t for t in (self._watch, self._probes, self._next, self._current) if t is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep_probing(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not await self.try_now():
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _probe_after(self, current: asyncio.Task[bool] | None) -> bool:
+        if current is not None:
+            await asyncio.wait([current])
+        self._current, self._next = self._next, None
+        if self.state is State.OPEN:
+            self.state = State.HALF_OPEN
+        try:
+            await self._probe()
+        except BackendError:
+            if self.state is State.HALF_OPEN:
+                self.state = State.OPEN
+            else:
+                self.trip()
+            return False
+        if self.state is not State.CLOSED:
+            self.state = State.CLOSED
+            self.closed_s = asyncio.get_running_loop().time()
+            logger.warning("backend back", extra={"action": "breaker.closed", "backend": self.name})
+        return True
+
+    async def _keep_looking(self, look: Callable[[], Awaitable[None]], every_s: float) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            if self.is_closed:
+                try:
+                    await look()
+                except BackendError:
+                    continue

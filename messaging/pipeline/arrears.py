@@ -1,0 +1,144 @@
+"""What was made durable past the cache, and how the cache is told of it.
+
+While Redis is out of reach, messages are sent, recalled and deleted all the same, and Redis may
+come back with what it knew before. So a process that has lost it uses it again only once everything
+that was done without it has been told to it: that is the probe of the cache's circuit breaker.
+
+Two kinds are owed. What the store knows (tombstones, deletes, messages that went to it directly) is
+noted there, so that every process can tell it. What the log alone has taken is kept in the memory
+of the process that accepted it; should that die, the consumer brings it a little later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from messaging.breakers import Breaker
+from messaging.errors import CacheUnavailable, StoreUnavailable
+from messaging.events import Message
+from messaging.ports import Arrear, Claim, MessageCache, MessageStore
+
+logger = logging.getLogger(__name__)
+
+MOST_LATE = 20_000  # messages, about 20 MB
+AT_ONCE = 500
+HEARTBEAT_S = 0.2
+STORE_S = 1.0  # for what is noted; what is not told by then is told by the next probe
+GRACE_S = 0.3  # by then every process has found out
+
+
+@dataclass(slots=True)
+class Arrears:
+    """`cache` is the cache itself, not the guarded one.
+
+    `nothing_noted` says that the store cannot have been noted anything in since the cache was lost:
+    it was away itself.
+    """
+
+    cache: MessageCache
+    store: MessageStore
+    nothing_noted: Callable[[], bool] = lambda: False
+    breaker: Breaker = field(init=False)
+    _in_reach: bool = True  # when it was looked at last, it took a write
+    _late: dict[int, Message] = field(default_factory=dict)  # oldest first
+    _claims: dict[tuple[int, str], Claim] = field(default_factory=dict)  # of the late ones
+
+    def __post_init__(self) -> None:
+        self.breaker = Breaker("cache", self.settle)
+
+    async def note(self, arrears: Sequence[Arrear]) -> None:
+        """Return when the cache was told, or when nobody reads it after the store has noted these.
+
+        Whoever reaches it later reads the note first. Raises StoreUnavailable, with nothing
+        noted for sure.
+        """
+        await self.store.note_arrears(arrears)
+        if not await self.breaker.try_now():
+            await asyncio.sleep(GRACE_S)
+
+    async def bring(self, messages: Sequence[Message]) -> None:
+        """Have accepted messages told to the cache: now if it answers, else once it does.
+
+        It may be told of them before it is told the rest: they only add to what it shows.
+        """
+        for message in messages:
+            self._late[message.id] = message
+            if message.client_msg_id is not None:
+                key = (message.from_user_id, message.client_msg_id)
+                self._claims[key] = Claim(message.id, message.body_hash)
+        while len(self._late) > MOST_LATE:
+            self._forget(next(iter(self._late.values())))
+        if self._in_reach:
+            with contextlib.suppress(CacheUnavailable):
+                await self._tell_late()
+
+    def claim_of(self, user_id: int, client_msg_id: str) -> Claim | None:
+        """The send of this process that the cache has not been told of yet."""
+        return self._claims.get((user_id, client_msg_id))
+
+    async def look(self) -> None:
+        """Raises CacheUnavailable unless the cache takes a write: one that does not is stale."""
+        try:
+            await self.cache.probe()
+        except CacheUnavailable:
+            self._in_reach = False
+            self.breaker.trip()
+            raise
+        self._in_reach = True
+
+    def watch(self) -> None:
+        """Look all the time, so that no process goes on with a cache that another has lost."""
+        self.breaker.watch(self.look, every_s=HEARTBEAT_S)
+
+    async def settle(self) -> None:
+        """Tell the cache everything that is owed. Raises CacheUnavailable, StoreUnavailable."""
+        await self.look()
+        await self._tell_late()
+        try:
+            async with asyncio.timeout(STORE_S):
+                await self._tell_noted()
+        except (StoreUnavailable, TimeoutError) as error:
+            if not self.nothing_noted():
+                raise StoreUnavailable from error
+        if not self.breaker.is_closed:
+            await self.cache.probe(returned=True)
+
+    async def _tell_late(self) -> None:
+        """Those that are stored by now as rows, the others as they were accepted."""
+        while late := list(self._late.values())[:AT_ONCE]:
+            try:
+                rows = await self.store.get([message.id for message in late])
+            except StoreUnavailable:
+                rows = {}
+            await self.cache.mark_stored(list(rows.values()))
+            waiting = [message for message in late if message.id not in rows]
+            await self.cache.accept(waiting, None, rated=False)
+            for message in late:
+                self._forget(message)
+            logger.info(
+                "told the cache late",
+                extra={"action": "arrears.brought", "count": len(late), "stored": len(rows)},
+            )
+
+    async def _tell_noted(self) -> None:
+        while noted := await self.store.arrears(limit=AT_ONCE):
+            deletes: dict[int, list[int]] = defaultdict(list)
+            for arrear in noted:
+                if arrear.user_id is not None:
+                    deletes[arrear.user_id].append(arrear.message_id)
+            ids = {arrear.message_id for arrear in noted if arrear.user_id is None}
+            await self.cache.mark_stored(list((await self.store.get(sorted(ids))).values()))
+            for user_id, message_ids in deletes.items():
+                await self.cache.add_deletes(user_id, message_ids)
+            await self.store.drop_arrears(noted)
+            logger.info("told the cache", extra={"action": "arrears.told", "count": len(noted)})
+
+    def _forget(self, message: Message) -> None:
+        self._late.pop(message.id, None)
+        if message.client_msg_id is not None:
+            self._claims.pop((message.from_user_id, message.client_msg_id), None)

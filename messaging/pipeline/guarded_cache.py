@@ -1,0 +1,42 @@
+"""The cache behind its circuit breaker: what the use cases of a process are given as the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from messaging.breakers import Breaker
+from messaging.errors import CacheUnavailable
+from messaging.ports import MessageCache
+
+
+def guarded(cache: MessageCache, breaker: Breaker) -> MessageCache:
+    """`cache`, which fails at once while the breaker is open, and trips it when a call fails."""
+    return cast(MessageCache, _GuardedCache(cache, breaker))
+
+
+class _GuardedCache:
+    def __init__(self, cache: MessageCache, breaker: Breaker) -> None:
+        self._cache = cache
+        self._breaker = breaker
+
+    async def close(self) -> None:
+        await self._breaker.close()
+        await self._cache.close()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A method of the cache, made once."""
+            call, breaker = getattr(self._cache, name), self._breaker
+
+            async def method(*args: Any, **kwargs: Any) -> Any:
+                if not breaker.is_closed:
+                    raise CacheUnavailable("it was away a moment ago")
+                try:
+                    return await call(*args, **kwargs)
+                except CacheUnavailable:
+                    breaker.trip()
+                    raise
+
+            setattr(self, name, method)
+            return method

@@ -1,0 +1,128 @@
+"""After the heal: waits until everything has drained by itself, and reads what there is.
+
+Every member reads every conversation to its end; those reads are part of the history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+from kafka import KafkaConsumer, TopicPartition
+
+from messaging.cache import keys
+from tests.faults.client import Client
+from tests.faults.history import Conversation, Row
+from tests.faults.load import Place, places_of
+from tests.faults.rig import GROUP, TOPIC, Cast, Rig
+
+DRAIN_LIMIT_S = 90.0
+LOOK_S = 0.25
+PAGE = 50
+ROWS = """\
+SELECT id, conversation_id, seq, from_user_id, client_msg_id, content, url, status
+FROM message WHERE conversation_id IN %s ORDER BY id"""
+CONVERSATIONS = "SELECT id, last_seq FROM conversation WHERE id IN %s"
+RECALLED = 1
+
+
+class NotDrained(Exception):
+    """Something is left that ought to have been stored by itself; the text says what."""
+
+
+def await_drained(rig: Rig, is_stored: Callable[[], bool]) -> float:
+    """Seconds until nothing is pending, the log is consumed and all is stored.
+
+    Raises NotDrained at the limit.
+    """
+    began_s = time.monotonic()
+    with contextlib.closing(_consumer(rig)) as consumer, rig.servers.redis() as cache:
+        while True:
+            pending, behind = int(cache.zcard(keys.PENDING)), _behind(consumer)
+            if not pending and not behind and is_stored():
+                return time.monotonic() - began_s
+            if time.monotonic() - began_s > DRAIN_LIMIT_S:
+                raise NotDrained(f"{pending} pending, {behind} in the log, {is_stored()=}")
+            time.sleep(LOOK_S)
+
+
+def _consumer(rig: Rig) -> KafkaConsumer:
+    return KafkaConsumer(
+        bootstrap_servers=f"127.0.0.1:{rig.servers.proxy_ports['kafka']}",
+        group_id=GROUP,
+        enable_auto_commit=False,
+        metrics_enabled=False,
+    )
+
+
+def _behind(consumer: KafkaConsumer) -> int:
+    """Records of the log that no commit covers."""
+    parts = [TopicPartition(TOPIC, each) for each in consumer.partitions_for_topic(TOPIC) or ()]
+    ends = consumer.end_offsets(parts)
+    return sum(end - (consumer.committed(part) or 0) for part, end in ends.items())
+
+
+def stored(rig: Rig, conversations: Sequence[str]) -> list[Row | Conversation]:
+    """What the database holds of these conversations."""
+    with contextlib.closing(rig.servers.database()) as connection:
+        cursor = connection.cursor()
+        cursor.execute(ROWS, [conversations])
+        rows = [_row(*columns) for columns in cursor.fetchall()]
+        cursor.execute(CONVERSATIONS, [conversations])
+        return [
+            *rows,
+            *(Conversation(id=_text(id_), last_seq=seq) for id_, seq in cursor.fetchall()),
+        ]
+
+
+def _row(
+    id_: int,
+    conversation: str,
+    seq: int,
+    sender: int,
+    name: str | None,
+    content: str,
+    url: str | None,
+    status: int,
+) -> Row:
+    return Row(
+        id=id_,
+        conversation=_text(conversation),
+        seq=seq,
+        sender=sender,
+        client_msg_id=_text(name),
+        content=_text(content),
+        url=_text(url) or None,
+        is_recalled=status == RECALLED,
+    )
+
+
+def _text(value: str | bytes | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""
+
+
+async def read_all(cast: Cast, clients: dict[int, list[Client]]) -> bool:
+    """Each reads everything; whether no page was partial or refused."""
+    walks = [
+        _walk(hands[0], place) for user, hands in clients.items() for place in places_of(cast, user)
+    ]
+    return all(await asyncio.gather(*walks))
+
+
+async def _walk(client: Client, place: Place) -> bool:
+    before = None
+    while True:
+        page = await client.page(
+            place.conversation,
+            target=place.target,
+            chat_type=place.chat_type,
+            size=PAGE,
+            before=before,
+        )
+        if page.outcome != "ok" or page.partial:
+            return False
+        if not (page.has_more and page.seen):
+            return True
+        before = page.seen[-1].id

@@ -1,0 +1,169 @@
+"""Holds a history and what was stored in the end against the promise. Pure.
+
+An operation without a clear answer may or may not have been done. Whatever a read shows is judged
+by what had been acknowledged when the read was invoked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tests.faults.history import NOT_FOUND, REUSED, History, Operation, Row, Seen
+from tests.faults.sends import NEVER, Send, Sends
+
+
+class Kind(StrEnum):
+    LOST = "lost"  # acknowledged, and not stored
+    DOUBLED = "doubled"  # stored twice
+    ALTERED = "altered"  # not what was sent, or not where
+    RESURRECTED = "resurrected"  # content of a recalled message
+    UNDELETED = "undeleted"  # shown to a reader who had deleted it
+    UNSEEN = "unseen"  # acknowledged, and not where a reader should have found it
+    DISORDERED = "disordered"  # a page that repeats or is out of order
+    MISNUMBERED = "misnumbered"  # a `seq` that is missing, used twice or changed
+    UNSENT = "unsent"  # stored, and never sent or clearly refused
+    TWO_IDS = "two ids"  # told for one clientMsgId, or its repeat refused
+    FAILED = "failed"  # an answer that is neither a result nor an anticipated refusal
+    STUCK = "stuck"  # not drained by itself
+    UNAVAILABLE = "unavailable"  # a fault in which sends should have been taken, or not
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    kind: Kind
+    what: str
+
+
+def check(history: History) -> list[Violation]:
+    """Everything that breaks the promise, each once."""
+    sends = Sends(history)
+    found = [
+        *_judge_answers(history, sends),
+        *_judge_rows(sends),
+        *_judge_numbers(history),
+        *_judge_reads(history, sends),
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _judge_answers(history: History, sends: Sends) -> Iterator[Violation]:
+    for operation in history.operations:
+        if operation.status >= 500 and operation.status != 503:
+            yield Violation(Kind.FAILED, f"{operation.kind} was answered {operation.status}")
+        if operation.kind == "send" and operation.code == REUSED:
+            yield Violation(Kind.TWO_IDS, f"repeat of {operation.client_msg_id} was refused")
+    for send in sends.all.values():
+        if len(send.told) > 1:
+            yield Violation(Kind.TWO_IDS, send.what)
+
+
+def _judge_rows(sends: Sends) -> Iterator[Violation]:
+    for row in sends.strangers:
+        yield Violation(Kind.UNSENT, f"row {row.id} of {row.sender} in {row.conversation}")
+    for send in sends.all.values():
+        if send.told and not send.rows:
+            yield Violation(Kind.LOST, send.what)
+        if len(send.rows) > 1:
+            yield Violation(Kind.DOUBLED, send.what)
+        if send.rows and not send.maybe:
+            yield Violation(Kind.UNSENT, f"{send.what}: every attempt was refused")
+        if send.attempts == 1 and send.told and not send.told.keys() & {r.id for r in send.rows}:
+            yield Violation(Kind.LOST, f"{send.what}: sent once and stored under another id")
+        for row in send.rows:
+            yield from _judge_row(send, row)
+
+
+def _judge_row(send: Send, row: Row) -> Iterator[Violation]:
+    if row.conversation != send.conversation:
+        yield Violation(Kind.ALTERED, f"{send.what} is stored in {row.conversation}")
+    if row.is_recalled:
+        if row.content or row.url or not send.maybe_recalled:
+            yield Violation(Kind.ALTERED, f"{send.what}: a row recalled wrongly")
+    elif send.recalled_s < NEVER:
+        yield Violation(Kind.RESURRECTED, f"{send.what}: its row has its content")
+    elif (row.content, row.url) != (send.content, send.url):
+        yield Violation(Kind.ALTERED, f"{send.what}: its row has another content")
+
+
+def _judge_numbers(history: History) -> Iterator[Violation]:
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for row in history.rows:
+        numbers[row.conversation].append(row.seq)
+    for conversation, found in numbers.items():
+        if sorted(found) != [*range(1, len(found) + 1)]:
+            yield Violation(Kind.MISNUMBERED, f"{conversation}: {sorted(found)}")
+    for stored in history.conversations:
+        if stored.last_seq != len(numbers[stored.id]):
+            yield Violation(Kind.MISNUMBERED, f"{stored.id} ends with {stored.last_seq}")
+    final = {row.id: row.seq for row in history.rows}
+    for operation in history.operations:
+        for seen in operation.seen:
+            if seen.seq is not None and final.get(seen.id) != seen.seq:
+                yield Violation(
+                    Kind.MISNUMBERED, f"{seen.id}: {seen.seq}, then {final.get(seen.id)}"
+                )
+
+
+def _judge_reads(history: History, sends: Sends) -> Iterator[Violation]:
+    for operation in history.operations:
+        for seen in operation.seen:
+            yield from _judge_seen(operation, seen, sends.find(seen.id, seen.content))
+        if operation.kind == "history" and operation.outcome == "ok":
+            yield from _judge_page(operation, sends)
+        elif operation.kind == "get" and operation.code == NOT_FOUND:
+            yield from _judge_not_found(operation, sends)
+
+
+def _judge_seen(operation: Operation, seen: Seen, send: Send | None) -> Iterator[Violation]:
+    if send is None:
+        yield Violation(Kind.ALTERED, f"{seen.id} in {operation.conversation}: nobody sent it")
+        return
+    if send.conversation != operation.conversation:
+        yield Violation(Kind.ALTERED, f"{send.what} was shown in {operation.conversation}")
+    if operation.invoked_s >= send.deleted_s.get(operation.user, NEVER):
+        yield Violation(Kind.UNDELETED, f"{send.what} to {operation.user}")
+    if seen.is_recalled:
+        if seen.content or seen.url:
+            yield Violation(Kind.RESURRECTED, f"{send.what}: content of a tombstone")
+    elif operation.invoked_s >= send.recalled_s:
+        yield Violation(Kind.RESURRECTED, f"{send.what} to {operation.user} by {operation.kind}")
+    elif (seen.content, seen.url) != (send.content, send.url):
+        yield Violation(Kind.ALTERED, f"{send.what} to {operation.user}")
+
+
+def _judge_page(page: Operation, sends: Sends) -> Iterator[Violation]:
+    """A page is a piece of the conversation without holes, newest first."""
+    ids = [seen.id for seen in page.seen]
+    below = page.before if page.before is not None else NEVER
+    if ids != sorted(set(ids), reverse=True) or any(id_ >= below for id_ in ids):
+        yield Violation(Kind.DISORDERED, f"page of {page.conversation} before {page.before}")
+    shown = [id(sends.find(seen.id, seen.content)) for seen in page.seen]
+    if len(shown) != len(set(shown)):
+        yield Violation(Kind.TWO_IDS, f"page of {page.conversation} shows a message twice")
+    if page.partial:
+        return
+    lowest = min(ids, default=below) if page.has_more else 0
+    listed = set(ids)
+    for send in sends.of_conversation[page.conversation]:
+        if send.acknowledged_s > page.invoked_s or _may_hide(send, page) or send.ids & listed:
+            continue
+        if all(lowest < id_ < below for id_ in send.ids):  # one that was folded may lie elsewhere
+            own = "its sender" if send.sender == page.user else str(page.user)
+            yield Violation(Kind.UNSEEN, f"{send.what} by {own}")
+
+
+def _may_hide(send: Send, read: Operation) -> bool:
+    return send.maybe_deleted_s.get(read.user, NEVER) <= read.completed_s
+
+
+def _judge_not_found(read: Operation, sends: Sends) -> Iterator[Violation]:
+    """Folded into another send of the same clientMsgId, an id may be known no more."""
+    assert read.message_id is not None
+    send = sends.find(read.message_id)
+    if send is None or _may_hide(send, read) or send.attempts > 1:
+        return
+    if send.acknowledged_s <= read.invoked_s:
+        yield Violation(Kind.UNSEEN, f"{send.what}: not found by {read.user}")

@@ -1,0 +1,139 @@
+"""The calls of the API as the load makes them, each recorded from its invocation to its end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from tests.faults.history import Operation, Recorder, Seen
+
+PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """What somebody says, under one clientMsgId, to `target` (a user or a group)."""
+
+    client_msg_id: str
+    conversation: str
+    target: int
+    chat_type: int
+    content: str
+    url: str | None = None
+
+    @property
+    def body(self) -> dict[str, object]:
+        return {
+            "toUserId" if self.chat_type == 1 else "groupId": str(self.target),
+            "chatType": self.chat_type,
+            "msgType": 1 if self.url is None else 2,
+            "content": self.content,
+            "url": self.url,
+            "clientMsgId": self.client_msg_id,
+        }
+
+
+class Client:
+    """One person's calls. No answer within 5 s, or a broken connection, is an unknown outcome."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, recorder: Recorder, *, user: int, token: str
+    ) -> None:
+        self.user = user
+        self._session = session
+        self._recorder = recorder
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    async def send(self, post: Post) -> Operation:
+        operation = Operation(
+            kind="send",
+            user=self.user,
+            conversation=post.conversation,
+            invoked_s=0.0,
+            client_msg_id=post.client_msg_id,
+            content=post.content,
+            url=post.url,
+        )
+        data = await self._call(operation, "POST", "send", json=post.body)
+        if data:
+            operation.message_id = int(data["messageId"])
+            operation.durability = data["durability"]
+        return self._record(operation)
+
+    async def take_back(self, kind: str, conversation: str, message_id: int) -> Operation:
+        """`recall` or `delete`."""
+        operation = self._about(kind, conversation, message_id)
+        await self._call(operation, "POST", kind, json={"messageId": str(message_id)})
+        return self._record(operation)
+
+    async def get(self, conversation: str, message_id: int) -> Operation:
+        operation = self._about("get", conversation, message_id)
+        if data := await self._call(operation, "GET", str(message_id)):
+            operation.seen = [_seen(data)]
+        return self._record(operation)
+
+    async def page(
+        self, conversation: str, *, target: int, chat_type: int, size: int, before: int | None
+    ) -> Operation:
+        operation = Operation(
+            kind="history",
+            user=self.user,
+            conversation=conversation,
+            invoked_s=0.0,
+            before=before,
+        )
+        query = {"targetId": str(target), "chatType": str(chat_type), "size": str(size)}
+        if before is not None:
+            query["beforeId"] = str(before)
+        if data := await self._call(operation, "GET", "history", params=query):
+            operation.seen = [_seen(each) for each in data["list"]]
+            operation.has_more = data["hasMore"]
+            operation.partial = data["partial"]
+        return self._record(operation)
+
+    def _about(self, kind: Any, conversation: str, message_id: int) -> Operation:
+        return Operation(
+            kind=kind,
+            user=self.user,
+            conversation=conversation,
+            invoked_s=0.0,
+            message_id=message_id,
+        )
+
+    def _record(self, operation: Operation) -> Operation:
+        self._recorder.add(operation)
+        return operation
+
+    async def _call(
+        self, operation: Operation, method: str, path: str, **options: Any
+    ) -> dict[str, Any]:
+        """The data of an answer of 200, else nothing. Ends the operation."""
+        data: dict[str, Any] = {}
+        operation.invoked_s = time.monotonic()
+        try:
+            async with self._session.request(
+                method, f"/api/message/{path}", headers=self._headers, **options
+            ) as answer:
+                body = await answer.json()
+            operation.status, operation.code = answer.status, body["code"]
+            if answer.status == 200:
+                operation.outcome, data = "ok", body["data"]
+            elif answer.status < 500:
+                operation.outcome = "refused"
+        except (aiohttp.ClientError, TimeoutError):
+            pass  # unknown, as it was
+        operation.completed_s = time.monotonic()
+        return data
+
+
+def _seen(message: dict[str, Any]) -> Seen:
+    return Seen(
+        id=int(message["messageId"]),
+        content=message["content"],
+        url=message["url"],
+        is_recalled=message["status"] == "RECALLED",
+        seq=message["seq"],
+    )

@@ -1,0 +1,93 @@
+"""What `manage.py faults` does: runs faults one after the other on one rig, prints the table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from messaging.progress import Progress
+from tests.faults.history import read_history
+from tests.faults.result import Result, explain, judge, table
+from tests.faults.rig import running_rig
+from tests.faults.rows import FAULTS, Fault
+from tests.faults.run import run
+
+LARGEST_SEED = 99_999
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--list", action="store_true", help="say which faults there are")
+    add("--rows", metavar="NAME[,NAME]", help="these faults alone")
+    add("--seeds", type=int, default=1, metavar="N", help="how often, each with its own seed (1)")
+    add("--seed", type=int, metavar="S", help="the first seed; else one is drawn and printed")
+    add("--hold", type=float, metavar="S", help="how long each fault lasts at least (as it says)")
+    add("--keep", action="store_true", help="keep the histories, logs and data, and say where")
+    add("--json", type=Path, metavar="FILE", help="write the table and all violations")
+    add("--judge", type=Path, metavar="FILE", help="judge this history again; runs nothing")
+
+
+def main(options: argparse.Namespace) -> int:
+    """The exit status: 1 when anything broke the promise, 2 when a name is unknown."""
+    names = options.rows.split(",") if options.rows else list(FAULTS)
+    if unknown := [name for name in names if name not in FAULTS]:
+        print(f"no fault {', '.join(unknown)}; see --list", file=sys.stderr)
+        return 2
+    if options.list:
+        for fault in FAULTS.values():
+            print(f"{fault.name:<28}{fault.about}")
+        return 0
+    if options.judge:
+        results = [_judge_again(options.judge)]
+    else:
+        results = _run_all([FAULTS[name] for name in names], options)
+    for line in (*table(results), *explain(results)):
+        print(line)
+    if options.json:
+        documents = [result.document for result in results]
+        options.json.write_text(json.dumps(documents, ensure_ascii=False, indent=1))
+    broken = sum(len(result.violations) for result in results)
+    print(f"{'FAILED' if broken else 'PASSED'}: {len(results)} runs, {broken} violations")
+    return 1 if broken else 0
+
+
+def _run_all(faults: Sequence[Fault], options: argparse.Namespace) -> list[Result]:
+    first = options.seed if options.seed is not None else secrets.randbelow(LARGEST_SEED)
+    directory = Path(tempfile.mkdtemp(prefix="im-faults-"))
+    progress = Progress(sys.stderr)
+    total, results = len(faults) * options.seeds, []
+    progress.begin(f"seed {first}: starts MariaDB, Redis, Kafka and the service")
+    with running_rig(directory) as rig:
+        for seed in range(first, first + options.seeds):
+            for fault in faults:
+                progress.begin(f"{fault.name}, seed {seed}")
+                result = run(
+                    rig,
+                    fault,
+                    seed=seed,
+                    hold_s=max(options.hold or 0.0, fault.hold_s),
+                    tell=lambda note: progress.update(len(results) / total, note),
+                )
+                results.append(result)
+                progress.end(_line(result))
+    if options.keep:
+        print(f"histories, logs and data: {directory}")
+    elif not any(result.violations for result in results):
+        shutil.rmtree(directory)
+    return results
+
+
+def _line(result: Result) -> str:
+    what = f"{len(result.violations)} violations" if result.violations else "holds"
+    return f"  {result.fault:<28} seed {result.seed}: {result.operations:,} operations, {what}"
+
+
+def _judge_again(path: Path) -> Result:
+    name, _, seed = path.stem.rpartition("-")
+    return judge(FAULTS[name], int(seed), read_history(path), path)

@@ -1,0 +1,35 @@
+"""One rig for all faults of a test run, and the table of them at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.result import Result, table
+from tests.faults.rig import Rig, running_rig
+from tests.real_services import connected
+
+RESULTS = pytest.StashKey[list[Result]]()
+
+
+@pytest.fixture(scope="session")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """Where the common services cannot be had, these cannot either."""
+    connected("IM_DATABASE_URL")
+    with running_rig(tmp_path_factory.mktemp("faults")) as rig:
+        yield rig
+
+
+@pytest.fixture
+def results(pytestconfig: pytest.Config) -> list[Result]:
+    return pytestconfig.stash.setdefault(RESULTS, [])
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if results := config.stash.get(RESULTS, None):
+        terminalreporter.section("faults")
+        for line in table(results):
+            terminalreporter.write_line(line)

@@ -1,0 +1,146 @@
+"""What happened in one run of a row: each operation of the load, and what was stored in the end.
+
+A file of JSON lines, one record a line, so that a run can be judged again. Times are seconds of one
+monotonic clock; ids are integers.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TextIO
+
+import msgspec
+
+Kind = Literal["send", "recall", "delete", "history", "get"]
+Outcome = Literal["ok", "refused", "unknown"]
+NOT_FOUND, ALREADY_RECALLED, REUSED = 3002, 3003, 3006
+
+
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """A message as a read showed it."""
+
+    id: int
+    content: str
+    url: str | None
+    is_recalled: bool
+    seq: int | None
+
+
+class Operation(msgspec.Struct, tag="operation", kw_only=True):
+    """One call of the API. `unknown`: it may or may not have been done.
+
+    `message_id` is the one that was asked about, or that a send was told. `status` is 0 where no
+    answer came, `code` the business code.
+    """
+
+    kind: Kind
+    user: int
+    conversation: str
+    invoked_s: float
+    completed_s: float = 0.0
+    outcome: Outcome = "unknown"
+    status: int = 0
+    code: int = 0
+    message_id: int | None = None
+    client_msg_id: str | None = None
+    content: str = ""
+    url: str | None = None
+    durability: str | None = None
+    before: int | None = None
+    has_more: bool = False
+    partial: bool = False
+    seen: list[Seen] = []
+
+    @property
+    def took_s(self) -> float:
+        return self.completed_s - self.invoked_s
+
+
+class Mark(msgspec.Struct, tag="mark", frozen=True):
+    """The moment in which a phase began: `fault`, `healed`, `drained` …"""
+
+    name: str
+    at_s: float
+
+
+class Row(msgspec.Struct, tag="row", frozen=True, kw_only=True):
+    """A stored message."""
+
+    id: int
+    conversation: str
+    seq: int
+    sender: int
+    client_msg_id: str | None
+    content: str
+    url: str | None
+    is_recalled: bool
+
+
+class Conversation(msgspec.Struct, tag="conversation", frozen=True, kw_only=True):
+    """A stored conversation."""
+
+    id: str
+    last_seq: int
+
+
+Record = Operation | Mark | Row | Conversation
+
+
+class History(msgspec.Struct):
+    operations: list[Operation] = []
+    marks: list[Mark] = []
+    rows: list[Row] = []
+    conversations: list[Conversation] = []
+
+    def add(self, record: Record) -> None:
+        match record:
+            case Operation():
+                self.operations.append(record)
+            case Mark():
+                self.marks.append(record)
+            case Row():
+                self.rows.append(record)
+            case Conversation():
+                self.conversations.append(record)
+
+    def at(self, mark: str) -> float:
+        """When the phase began; never, if it did not."""
+        return next((each.at_s for each in self.marks if each.name == mark), float("inf"))
+
+
+class Recorder:
+    """Keeps a history in memory and writes it as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self.history = History()
+        self._file: TextIO = path.open("w")
+        self._encoder = msgspec.json.Encoder()
+
+    def add(self, record: Record) -> None:
+        self.history.add(record)
+        self._file.write(self._encoder.encode(record).decode() + "\n")
+
+    def mark(self, name: str) -> None:
+        self.add(Mark(name, time.monotonic()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+
+def read_history(path: Path) -> History:
+    decoder = msgspec.json.Decoder(Record)
+    history = History()
+    with path.open() as lines:
+        for line in lines:
+            history.add(decoder.decode(line))
+    return history

@@ -1,0 +1,226 @@
+"""The load: four people write, repeat, recall, delete and read, each on several connections.
+
+Seeded: who does what comes from the seed, though the answers' times do not. Nobody comes near the
+rate that a sender is held to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+
+import aiohttp
+
+from messaging.ids import group_conversation, private_conversation
+from tests.faults.client import PATIENCE_S, Client, Post
+from tests.faults.history import Operation, Recorder
+from tests.faults.rig import Cast
+
+WORKERS_EACH = 2
+LONGEST_PAUSE_S = 0.2
+REPEATS = 3  # at once; what is still unknown is sent again when everything has healed
+REPEAT_PAUSE_S = 0.3
+PAGE, WALKED_PAGE, WALKED_PAGES = 50, 10, 5
+SCRIPTS = ("plain", "你好，世界", "naïve café", "👩‍👩‍👧‍👦🏳️‍🌈", "שלום עולם", "a\u2028b\\'\"%_<&>")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A conversation as one of its members addresses it."""
+
+    conversation: str
+    target: int
+    chat_type: int
+
+
+@dataclass(slots=True)
+class Said:
+    """A message that somebody was told an id of."""
+
+    message_id: int
+    sender: int
+    conversation: str
+
+
+@dataclass(slots=True)
+class Known:
+    """What all of the load's workers know together."""
+
+    said: list[Said] = field(default_factory=list)
+    unsettled: list[tuple[Client, Post]] = field(default_factory=list)
+    names: itertools.count[int] = field(default_factory=itertools.count)
+
+
+def places_of(cast: Cast, user: int) -> list[Place]:
+    """Two private conversations of each person, and the group."""
+    people = sorted(cast.tokens)
+    index = people.index(user)
+    others = [people[index ^ 1], people[index ^ 2]]
+    private = [Place(private_conversation(user, each), each, 1) for each in others]
+    return [*private, Place(group_conversation(cast.group), cast.group, 2)]
+
+
+class Worker:
+    """One of the hands of a person: does one thing after the other until told to stop."""
+
+    def __init__(
+        self,
+        random: Random,
+        clients: Sequence[Client],
+        places: Sequence[Place],
+        known: Known,
+        prefix: str,
+    ) -> None:
+        self._random = random
+        self._clients = clients  # the same person on different connections
+        self._places = places
+        self._known = known
+        self._prefix = prefix
+
+    async def run(self, stop: asyncio.Event) -> None:
+        deeds = (self._say, self._recall, self._delete, self._read, self._walk, self._look)
+        while not stop.is_set():
+            (deed,) = self._random.choices(deeds, weights=(50, 8, 8, 20, 6, 8))
+            await deed()
+            await asyncio.sleep(self._random.uniform(0, LONGEST_PAUSE_S))
+
+    @property
+    def _client(self) -> Client:
+        return self._random.choice(self._clients)
+
+    # --- deeds ------------------------------------------------------------------------------
+
+    async def _say(self) -> None:
+        post = self._compose()
+        if self._random.random() < 0.15:
+            told = await asyncio.gather(*(each.send(post) for each in self._clients))
+        else:
+            told = [await self._client.send(post)]
+        done = self._note(told, post) or await self._repeat(post)
+        if done and self._random.random() < 0.10:
+            await self._client.send(post)  # though it was acknowledged
+        if done and self._random.random() < 0.10:
+            await asyncio.sleep(self._random.uniform(0, 0.05))
+            await self._take_back("recall", done)
+
+    def _compose(self) -> Post:
+        place = self._random.choice(self._places)
+        name = f"{self._prefix}-{next(self._known.names)}"
+        words = self._random.choices(SCRIPTS, k=self._random.randint(1, 20))
+        url = f"/files/{name}.png" if self._random.random() < 0.1 else None
+        content = f"{name} {' '.join(words)}"
+        return Post(name, place.conversation, place.target, place.chat_type, content, url)
+
+    async def _repeat(self, post: Post) -> Said | None:
+        for _ in range(REPEATS):
+            await asyncio.sleep(self._random.uniform(0, REPEAT_PAUSE_S))
+            if done := self._note([await self._client.send(post)], post):
+                return done
+        self._known.unsettled.append((self._client, post))
+        return None
+
+    def _note(self, told: Sequence[Operation], post: Post) -> Said | None:
+        for operation in told:
+            if operation.message_id is not None:
+                said = Said(operation.message_id, operation.user, post.conversation)
+                self._known.said.append(said)
+                return said
+        return None
+
+    async def _recall(self) -> None:
+        user = self._clients[0].user
+        if own := [said for said in self._known.said if said.sender == user]:
+            await self._take_back("recall", self._random.choice(own))
+
+    async def _delete(self) -> None:
+        if said := self._choose():
+            await self._take_back("delete", said)
+
+    async def _take_back(self, kind: str, said: Said) -> None:
+        told = await self._client.take_back(kind, said.conversation, said.message_id)
+        if told.outcome == "unknown" and self._random.random() < 0.5:
+            await self._client.take_back(kind, said.conversation, said.message_id)
+
+    async def _read(self) -> None:
+        await self._page(self._random.choice(self._places), PAGE, None)
+
+    async def _walk(self) -> None:
+        place, before = self._random.choice(self._places), None
+        for _ in range(WALKED_PAGES):
+            page = await self._page(place, WALKED_PAGE, before)
+            if not (page.has_more and page.seen):
+                return
+            before = page.seen[-1].id
+
+    async def _page(self, place: Place, size: int, before: int | None) -> Operation:
+        return await self._client.page(
+            place.conversation,
+            target=place.target,
+            chat_type=place.chat_type,
+            size=size,
+            before=before,
+        )
+
+    async def _look(self) -> None:
+        if said := self._choose():
+            await self._client.get(said.conversation, said.message_id)
+
+    def _choose(self) -> Said | None:
+        """A message of one of this person's conversations, a recent one rather than an old one."""
+        mine = {place.conversation for place in self._places}
+        recent = [said for said in self._known.said[-200:] if said.conversation in mine]
+        return self._random.choice(recent) if recent else None
+
+
+class Load:
+    """The cast at work, between `begin` and `end`."""
+
+    def __init__(self, cast: Cast, clients: dict[int, list[Client]], seed: str) -> None:
+        self.known = Known()
+        self._stop = asyncio.Event()
+        self._workers = [
+            Worker(
+                Random(f"{seed} {user} {hand}"), hands, places_of(cast, user), self.known, prefix
+            )
+            for user, hands in clients.items()
+            for hand in range(WORKERS_EACH)
+            for prefix in [f"{user}-{hand}"]
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self) -> None:
+        self._tasks = [asyncio.create_task(each.run(self._stop)) for each in self._workers]
+
+    async def end(self) -> None:
+        """Let everybody finish, then send again what never got a clear answer."""
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*(client.send(post) for client, post in self.known.unsettled))
+
+
+@asynccontextmanager
+async def clients_of(
+    cast: Cast, base_url: str, recorder: Recorder
+) -> AsyncIterator[dict[int, list[Client]]]:
+    """Of each person three clients: two keep their connections, one makes a new one for each call.
+
+    Which web process answers depends on the connection.
+    """
+    limit = aiohttp.ClientTimeout(total=PATIENCE_S)
+    kept = [aiohttp.ClientSession(base_url, timeout=limit) for _ in range(2)]
+    fresh = aiohttp.ClientSession(
+        base_url, timeout=limit, connector=aiohttp.TCPConnector(force_close=True)
+    )
+    sessions = [*kept, fresh]
+    try:
+        yield {
+            user: [Client(each, recorder, user=user, token=token) for each in sessions]
+            for user, token in cast.tokens.items()
+        }
+    finally:
+        for session in sessions:
+            await session.close()

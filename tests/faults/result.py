@@ -1,0 +1,143 @@
+"""The verdict over a history: figures and violations, and the table of them."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.faults.checker import Kind, Violation, check
+from tests.faults.history import History, Operation
+from tests.faults.rows import Fault
+
+SETTLED_S = 1.5  # into a fault, after which nothing that was under way before is answered
+DURABILITIES = ("log", "cache", "store")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a run. All but `operations` is about the time while the fault lasted."""
+
+    fault: str
+    seed: int
+    operations: int
+    acknowledged: Counter[str]  # sends by durability
+    refused: int  # sends that got no acknowledgement
+    p99_ms: float  # of sends
+    worst_ms: float
+    drain_s: float | None  # since the heal
+    violations: list[Violation]
+    two_ids: int  # though a fault that makes Redis forget may lead to it
+    history: Path
+
+    def count(self, *kinds: Kind) -> int:
+        return sum(violation.kind in kinds for violation in self.violations)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return {
+            "fault": self.fault,
+            "seed": self.seed,
+            "operations": self.operations,
+            "acknowledged": dict(self.acknowledged),
+            "refused": self.refused,
+            "p99Ms": self.p99_ms,
+            "worstMs": self.worst_ms,
+            "drainS": self.drain_s,
+            "twoIds": self.two_ids,
+            "violations": [f"{each.kind}: {each.what}" for each in self.violations],
+        }
+
+
+def judge(fault: Fault, seed: int, history: History, path: Path) -> Result:
+    sends = [
+        operation
+        for operation in history.operations
+        if operation.kind == "send" and history.at("fault") <= operation.invoked_s
+        if operation.invoked_s < history.at("mending")
+    ]
+    acknowledged = Counter(each.durability for each in sends if each.durability)
+    found = [*check(history), *_judge_end(history), *_judge_availability(fault, history, sends)]
+    two_ids = sum(violation.kind is Kind.TWO_IDS for violation in found)
+    if fault.forgets:
+        found = [violation for violation in found if violation.kind is not Kind.TWO_IDS]
+    latencies_ms = sorted(each.took_s * 1000 for each in sends)
+    drained_s = history.at("drained") - history.at("healed")
+    return Result(
+        fault=fault.name,
+        seed=seed,
+        operations=len(history.operations),
+        acknowledged=acknowledged,
+        refused=len(sends) - acknowledged.total(),
+        p99_ms=_percentile(latencies_ms, 0.99),
+        worst_ms=_percentile(latencies_ms, 1.0),
+        drain_s=drained_s if math.isfinite(drained_s) else None,
+        violations=found,
+        two_ids=two_ids,
+        history=path,
+    )
+
+
+def _judge_end(history: History) -> Iterator[Violation]:
+    for mark in history.marks:
+        if mark.name.startswith("stuck"):
+            yield Violation(Kind.STUCK, mark.name)
+
+
+def _judge_availability(
+    fault: Fault, history: History, sends: Sequence[Operation]
+) -> Iterator[Violation]:
+    """Whether sends were taken as they should be while the fault lasted."""
+    if fault.accepts is None:
+        return
+    settled_s = history.at("fault") + SETTLED_S
+    late = [each for each in sends if each.invoked_s >= settled_s]
+    while_broken = {each.durability for each in late if each.completed_s < history.at("mending")}
+    if missing := fault.accepts - while_broken:
+        yield Violation(Kind.UNAVAILABLE, f"no send was acknowledged by {', '.join(missing)}")
+    if not fault.accepts and while_broken - {None}:
+        yield Violation(Kind.UNAVAILABLE, f"acknowledged by {while_broken} with nothing left")
+
+
+def _percentile(values: Sequence[float], share: float) -> float:
+    return values[max(0, math.ceil(share * len(values)) - 1)] if values else 0.0
+
+
+HEAD = (
+    f"{'fault':<28}{'seed':>7}{'operations':>11}{'log':>6}{'cache':>6}{'store':>6}{'refused':>8}"
+    f"{'lost':>5}{'doubled':>8}{'altered':>8}{'resurr.':>8}{'unseen':>7}{'other':>6}{'two ids':>8}"
+    f"{'p99 ms':>8}{'worst ms':>9}{'drain s':>8}"
+)
+
+
+def table(results: Iterable[Result]) -> Iterator[str]:
+    yield HEAD
+    for result in results:
+        main = (
+            result.count(Kind.LOST),
+            result.count(Kind.DOUBLED),
+            result.count(Kind.ALTERED),
+            result.count(Kind.RESURRECTED, Kind.UNDELETED),
+            result.count(Kind.UNSEEN),
+        )
+        drain = "never" if result.drain_s is None else f"{result.drain_s:.1f}"
+        yield (
+            f"{result.fault:<28}{result.seed:>7}{result.operations:>11,}"
+            + "".join(f"{result.acknowledged[each]:>6,}" for each in DURABILITIES)
+            + f"{result.refused:>8,}{main[0]:>5}{main[1]:>8}{main[2]:>8}{main[3]:>8}{main[4]:>7}"
+            + f"{len(result.violations) - sum(main):>6}{result.two_ids:>8}"
+            + f"{result.p99_ms:>8,.0f}{result.worst_ms:>9,.0f}{drain:>8}"
+        )
+
+
+def explain(results: Iterable[Result], most: int = 5) -> Iterator[str]:
+    """The first violations of each kind, for every result that has any."""
+    for result in results:
+        kinds = Counter(violation.kind for violation in result.violations)
+        for kind, count in kinds.items():
+            yield f"{result.fault} (seed {result.seed}): {count} {kind}; {result.history}"
+            examples = [each.what for each in result.violations if each.kind is kind]
+            yield from (f"    {example}" for example in examples[:most])

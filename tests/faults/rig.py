@@ -1,0 +1,125 @@
+"""The stack under test: three real services, a proxy before each, `scripts/run full` on them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.acceptance.processes import Service
+from tests.acceptance.site import Site
+from tests.faults.proxy import Proxies
+from tests.faults.servers import NAMES, Servers
+
+PEOPLE = 4
+TOPIC, DEAD_LETTER_TOPIC, GROUP = "im-faults", "im-faults-dead-letter", "im-faults"
+SETTINGS = {
+    "IM_TOPIC": TOPIC,
+    "IM_DEAD_LETTER_TOPIC": DEAD_LETTER_TOPIC,
+    "IM_CONSUMER_GROUP": GROUP,
+    "IM_COMPENSATE_EVERY_S": "1",
+    "IM_COMPENSATE_AFTER_S": "2",
+    "IM_COMPENSATE_BUDGET_S": "1",
+    "IM_ACCESS_TOKEN_MINUTES": "1440",
+    "WEB_WORKERS": "2",
+    "CONSUMER_WORKERS": "2",
+}
+MAKE_CASTS = """\
+import json
+from messaging.bench.people import make_pairs
+from messaging.models import ChatGroup
+casts = []
+people = make_pairs({run!r}, {count} * {size})
+for start in range(0, len(people), {size}):
+    cast = people[start : start + {size}]
+    group = ChatGroup.objects.create(name={run!r})
+    group.members.set([person.user_id for person in cast])
+    casts.append(([(person.user_id, person.token) for person in cast], group.pk))
+print(json.dumps(casts))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Four people who have never written to anybody, and a group of them all."""
+
+    tokens: Mapping[int, str]  # by user id
+    group: int
+
+
+@dataclass(slots=True)
+class Rig:
+    """What a row breaks and mends, and what its load talks to."""
+
+    servers: Servers
+    proxies: Proxies
+    service: Service
+    directory: Path
+    _casts: list[Cast]
+
+    def take_cast(self) -> Cast:
+        if not self._casts:
+            self._casts = _make_casts(self.service, 20)
+        return self._casts.pop()
+
+    def workers(self, program: str) -> list[int]:
+        """The pids of the processes that do the work of `web` or `consumer`."""
+        try:
+            return [child.pid for child in psutil.Process(self.service.pid(program)).children()]
+        except psutil.Error:
+            return []
+
+    def signal_workers(self, program: str, number: int) -> None:
+        for pid in self.workers(program):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def restart(self, program: str) -> None:
+        """Stop it as supervisord does, and start it again."""
+        with self.service.supervisor() as supervisor:
+            supervisor.stopProcess(program)
+            supervisor.startProcess(program)
+
+    def mend(self) -> None:
+        """Everything that a row may have broken works again; nothing of the service is started."""
+        self.proxies.heal()
+        self.servers.mend()
+        for program in ("web", "consumer"):
+            self.signal_workers(program, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def running_rig(directory: Path) -> Iterator[Rig]:
+    """Started, with people; nothing is left running. Raises ServersFailed."""
+    servers = Servers(directory / "servers")
+    proxies = Proxies()
+    var_dir = directory / "service"
+    var_dir.mkdir()
+    (var_dir / "services").symlink_to(servers.home, target_is_directory=True)
+    service = Service(var_dir, "full", **SETTINGS, **servers.environment)
+    try:
+        for name in NAMES:
+            ports = servers.proxy_ports[name], servers.ports[name]
+            proxies.add(name, port=ports[0], upstream_port=ports[1])
+        servers.start()
+        service.start()
+        yield Rig(servers, proxies, service, directory, _make_casts(service, 60))
+    finally:
+        proxies.heal()
+        service.clear()
+        servers.stop()
+        proxies.close()
+
+
+def _make_casts(service: Service, count: int) -> list[Cast]:
+    run = secrets.token_hex(4)
+    script = MAKE_CASTS.format(run=run, count=count, size=PEOPLE)
+    made = json.loads(Site(service).manage("shell", "--verbosity", "0", "--command", script))
+    return [Cast(dict(people), group) for people, group in made]

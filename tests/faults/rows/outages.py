@@ -1,0 +1,96 @@
+"""Several of the three at once."""
+
+from __future__ import annotations
+
+import time
+from random import Random
+
+from tests.faults.proxy import Mode
+from tests.faults.rig import Rig
+from tests.faults.rows.fault import CACHE, LOG, NOTHING, STORE, Fault, cut_off, killed
+from tests.faults.servers import NAMES
+
+MODES = (Mode.RESET, Mode.BLACK_HOLE, Mode.MUTE)
+SHORTEST_S, LONGEST_S = 0.3, 1.5
+
+
+def swizzle(rig: Rig, hold_s: float, random: Random) -> None:
+    deadline_s = time.monotonic() + hold_s
+    while time.monotonic() < deadline_s:
+        name = random.choice(NAMES)
+        match random.choice(("cut off", "frozen", "killed", "mended", "mended")):
+            case "cut off":
+                rig.proxies.turn(name, random.choice(MODES))
+            case "frozen":
+                rig.servers.freeze(name)
+            case "killed":
+                rig.servers.kill(name)
+            case _:
+                rig.proxies.turn(name, Mode.PASS)
+                rig.servers.mend(name)
+        time.sleep(random.uniform(SHORTEST_S, LONGEST_S))
+
+
+FAULTS = (
+    Fault(
+        name="redis+kafka-killed",
+        about="Redis and Kafka: SIGKILL",
+        strike=killed("redis", "kafka"),
+        accepts=STORE,
+        forgets=True,
+    ),
+    Fault(
+        name="redis+mariadb-killed",
+        about="Redis and MariaDB: SIGKILL",
+        strike=killed("redis", "mariadb"),
+        accepts=LOG,
+        forgets=True,
+    ),
+    Fault(
+        name="kafka+mariadb-killed",
+        about="Kafka and MariaDB: SIGKILL",
+        strike=killed("kafka", "mariadb"),
+        accepts=CACHE,
+    ),
+    Fault(
+        name="all-killed",
+        about="all three: SIGKILL",
+        strike=killed("redis", "kafka", "mariadb"),
+        accepts=NOTHING,
+        forgets=True,
+    ),
+    Fault(
+        name="redis+kafka-black-hole",
+        about="Redis and Kafka: nothing gets there or back",
+        strike=cut_off("redis", "kafka"),
+        accepts=STORE,
+        forgets=True,
+    ),
+    Fault(
+        name="redis+mariadb-black-hole",
+        about="Redis and MariaDB: nothing gets there or back",
+        strike=cut_off("redis", "mariadb"),
+        accepts=LOG,
+        forgets=True,
+    ),
+    Fault(
+        name="kafka+mariadb-black-hole",
+        about="Kafka and MariaDB: nothing gets there or back",
+        strike=cut_off("kafka", "mariadb"),
+        accepts=CACHE,
+    ),
+    Fault(
+        name="all-black-hole",
+        about="all three: nothing gets there or back",
+        strike=cut_off("redis", "kafka", "mariadb"),
+        accepts=NOTHING,
+        forgets=True,
+    ),
+    Fault(
+        name="swizzle",
+        about="each of the three broken in one way or another, and mended, in random order",
+        strike=swizzle,
+        hold_s=8.0,
+        forgets=True,
+    ),
+)

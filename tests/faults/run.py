@@ -1,0 +1,105 @@
+"""One run of one fault: load, fault, heal, drain; the history it leaves is judged by `result`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from random import Random
+
+from tests.faults.aftermath import NotDrained, await_drained, read_all, stored
+from tests.faults.client import Client
+from tests.faults.history import Recorder, Row
+from tests.faults.load import Load, clients_of, places_of
+from tests.faults.result import Result, judge
+from tests.faults.rig import Cast, Rig
+from tests.faults.rows import Fault, Unmet
+
+WARM_S = 1.0
+AFTER_S = 1.0
+READ_LIMIT_S = 30.0
+READ_PAUSE_S = 0.5
+
+Tell = Callable[[str], None]
+
+
+def run(rig: Rig, fault: Fault, *, seed: int, hold_s: float, tell: Tell) -> Result:
+    """Run it once. The stack is whole afterwards; nothing is restarted to make it drain."""
+    path = rig.directory / f"{fault.name}-{seed}.jsonl"
+    with Recorder(path) as recorder:
+        asyncio.run(_Run(rig, fault, f"{fault.name} {seed}", hold_s, recorder, tell).run())
+    return judge(fault, seed, recorder.history, path)
+
+
+class _Run:
+    def __init__(
+        self, rig: Rig, fault: Fault, seed: str, hold_s: float, recorder: Recorder, tell: Tell
+    ) -> None:
+        self._rig = rig
+        self._fault = fault
+        self._seed = seed
+        self._hold_s = hold_s
+        self._recorder = recorder
+        self._tell = tell
+        self._cast: Cast = rig.take_cast()
+        self._conversations = sorted(
+            {
+                place.conversation
+                for user in self._cast.tokens
+                for place in places_of(self._cast, user)
+            }
+        )
+
+    async def run(self) -> None:
+        async with clients_of(self._cast, self._rig.service.base_url, self._recorder) as clients:
+            load = Load(self._cast, clients, self._seed)
+            load.begin()
+            await asyncio.sleep(WARM_S)
+            await self._break_and_mend()
+            await asyncio.sleep(AFTER_S)
+            await load.end()
+            self._tell("drains")
+            await asyncio.to_thread(self._await_drained)
+            self._tell("is read")
+            await self._read_to_the_end(clients)
+        for record in await asyncio.to_thread(stored, self._rig, self._conversations):
+            self._recorder.add(record)
+
+    async def _break_and_mend(self) -> None:
+        self._tell("is broken")
+        self._recorder.mark("fault")
+        try:
+            await asyncio.to_thread(self._fault.strike, self._rig, self._hold_s, Random(self._seed))
+        except Unmet as error:
+            self._recorder.mark(f"stuck: {error}")
+        finally:
+            self._recorder.mark("mending")
+            await asyncio.to_thread(self._rig.mend)
+        self._recorder.mark("healed")
+        self._tell("is whole again")
+
+    def _await_drained(self) -> None:
+        names = {
+            operation.client_msg_id
+            for operation in self._recorder.history.operations
+            if operation.kind == "send" and operation.outcome == "ok"
+        }
+
+        def are_stored() -> bool:
+            found = stored(self._rig, self._conversations)
+            return names <= {row.client_msg_id for row in found if isinstance(row, Row)}
+
+        try:
+            await_drained(self._rig, are_stored)
+        except NotDrained as error:
+            self._recorder.mark(f"stuck: {error}")
+        else:
+            self._recorder.mark("drained")
+
+    async def _read_to_the_end(self, clients: dict[int, list[Client]]) -> None:
+        deadline_s = time.monotonic() + READ_LIMIT_S
+        while not await read_all(self._cast, clients):
+            if time.monotonic() > deadline_s:
+                self._recorder.mark("stuck: history stays partial")
+                return
+            await asyncio.sleep(READ_PAUSE_S)

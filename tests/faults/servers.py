@@ -1,0 +1,166 @@
+"""MariaDB, Redis and Kafka of a rig's own, by scripts/services: killed, frozen, started again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import MySQLdb
+import psutil
+import redis
+from MySQLdb.connections import Connection
+from MySQLdb.cursors import Cursor
+
+from tests.acceptance.processes import clean_environment, processes_of
+from tests.real_services import ROOT, SERVICES_ENV, free_port
+
+NAMES = ("mariadb", "redis", "kafka")
+SCRIPT_LIMIT_S = 200.0
+CALL_S = 10
+
+# A killed broker may come back, and a dead consumer is missed, within seconds.
+KAFKA_PROPERTIES = """\
+advertised.listeners=PLAINTEXT://127.0.0.1:{proxy_port}
+broker.heartbeat.interval.ms=300
+broker.session.timeout.ms=1500
+group.min.session.timeout.ms=500
+"""
+
+
+class ServersFailed(Exception):
+    """scripts/services did not start what the rig needs; the text is the end of its output."""
+
+
+class Servers:
+    """The three real services, on free ports, each meant to be reached by its proxy's port."""
+
+    def __init__(self, var_dir: Path) -> None:
+        self.home = var_dir / "services"
+        self.ports = dict.fromkeys(NAMES, 0)
+        self.proxy_ports = dict.fromkeys(NAMES, 0)
+        taken: set[int] = set()
+        for ports in (self.ports, self.proxy_ports):
+            for name in ports:
+                ports[name] = _other_port(taken)
+        self.environment = {
+            **{f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
+            "KAFKA_PROPERTIES": KAFKA_PROPERTIES.format(proxy_port=self.proxy_ports["kafka"]),
+            "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1",  # a broker that starts sooner
+        }
+        self._var_dir = var_dir
+        (self.home / "kafka").mkdir(parents=True)
+        jars = SERVICES_ENV.parent / "kafka" / "libs"
+        if jars.exists():
+            (self.home / "kafka" / "libs").symlink_to(jars)
+
+    def start(self, *names: str) -> None:
+        """Start these, or all, unless they run. Raises ServersFailed."""
+        self._script("start", *names)
+        self._write_addresses()
+
+    def stop(self) -> None:
+        """Nothing of this rig runs afterwards."""
+        for name in NAMES:
+            self.thaw(name)
+        self._script("stop")
+        for pid in processes_of(self._var_dir):
+            os.kill(pid, signal.SIGKILL)
+
+    def pid(self, name: str) -> int | None:
+        """Of the server, while it runs."""
+        try:
+            process = psutil.Process(int((self.home / name / "pid").read_text()))
+            if str(self.home) in " ".join(process.cmdline()):
+                return process.pid
+        except (OSError, ValueError, psutil.Error):
+            pass
+        return None
+
+    def kill(self, *names: str) -> None:
+        """SIGKILL to all at once, and wait until they are gone."""
+        processes = [psutil.Process(pid) for name in names if (pid := self.pid(name)) is not None]
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait(CALL_S)
+
+    def freeze(self, name: str) -> None:
+        """It holds its connections and does nothing, until `thaw`."""
+        self._signal(name, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        self._signal(name, signal.SIGCONT)
+
+    def _signal(self, name: str, number: int) -> None:
+        if (pid := self.pid(name)) is not None:
+            os.kill(pid, number)
+
+    def mend(self, *names: str) -> None:
+        """These, or all, run and answer again."""
+        for name in names or NAMES:
+            self.thaw(name)
+        if dead := [name for name in names or NAMES if self.pid(name) is None]:
+            self.start(*dead)
+
+    def redis(self) -> redis.Redis:
+        """A client past the proxy."""
+        return redis.Redis(port=self.ports["redis"], socket_timeout=CALL_S)
+
+    def database(self) -> Connection:
+        """A connection past the proxy, as the service's user; reads what is committed now."""
+        password = (self.home / "mariadb" / "password").read_text().strip()
+        return MySQLdb.connect(
+            host="127.0.0.1",
+            port=self.ports["mariadb"],
+            user="im",
+            passwd=password,
+            db="im",
+            charset="utf8mb4",
+            autocommit=True,
+            connect_timeout=CALL_S,
+            read_timeout=CALL_S,
+        )
+
+    @contextlib.contextmanager
+    def administrator(self) -> Iterator[Cursor]:
+        """A cursor that may do what the service's user may not, over the server's socket."""
+        connection = MySQLdb.connect(
+            unix_socket=str(self.home / "mariadb" / "data" / "mariadb.sock"),
+            user="root",
+            connect_timeout=CALL_S,
+        )
+        with contextlib.closing(connection):
+            yield connection.cursor()
+
+    def _script(self, command: str, *names: str) -> None:
+        done = subprocess.run(
+            [ROOT / "scripts" / "services", command, *names],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SCRIPT_LIMIT_S,
+            env=clean_environment(VAR_DIR=str(self._var_dir), **self.environment),
+        )
+        if done.returncode:
+            raise ServersFailed(done.stdout[-2_000:])
+
+    def _write_addresses(self) -> None:
+        """What scripts/run will read: the proxies' ports in the place of the servers'."""
+        env = self.home / "env"
+        text = env.read_text()
+        for name in NAMES:
+            text = text.replace(f":{self.ports[name]}", f":{self.proxy_ports[name]}")
+        env.write_text(text)
+
+
+def _other_port(taken: set[int], choose: Callable[[], int] = free_port) -> int:
+    """A free port that is none of these nor beside one."""
+    while (port := choose()) in taken:
+        pass
+    taken |= {port - 1, port, port + 1}
+    return port

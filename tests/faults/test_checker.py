@@ -1,0 +1,298 @@
+"""The checker on histories written by hand: each kind of violation is caught, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.faults.checker import Kind, check
+from tests.faults.history import Conversation, History, Mark, Operation, Row, Seen
+from tests.faults.history import Kind as Call
+
+ALICE, BOB = 1, 2
+HOME = "1_2"
+
+
+class Story:
+    """A history, told one call after the other; every call takes a second."""
+
+    def __init__(self) -> None:
+        self.history = History()
+        self._now_s = 0.0
+
+    def call(self, kind: Call, user: int, **told: Any) -> None:
+        invoked_s, self._now_s = self._now_s, self._now_s + 1
+        told = {"outcome": "ok", "status": 200} | told
+        self.history.add(
+            Operation(
+                kind=kind,
+                user=user,
+                conversation=HOME,
+                invoked_s=invoked_s,
+                completed_s=self._now_s,
+                **told,
+            )
+        )
+        self._now_s += 1
+
+    def sent(self, message_id: int, name: str = "a", **told: Any) -> None:
+        self.call(
+            "send", ALICE, message_id=message_id, client_msg_id=name, content=f"hi {name}", **told
+        )
+
+    def not_sent(self, name: str = "a", *, outcome: str, **told: Any) -> None:
+        self.call("send", ALICE, client_msg_id=name, content=f"hi {name}", outcome=outcome, **told)
+
+    def stored(self, message_id: int, name: str = "a", *, seq: int = 1, **columns: Any) -> None:
+        columns = {"content": f"hi {name}", "url": None, "is_recalled": False} | columns
+        columns = {"conversation": HOME, "sender": ALICE} | columns
+        self.history.add(Row(id=message_id, seq=seq, client_msg_id=name, **columns))
+
+    def page(self, user: int, *seen: Seen, **told: Any) -> None:
+        self.call("history", user, seen=list(seen), **told)
+
+    @property
+    def verdict(self) -> set[Kind]:
+        return {violation.kind for violation in check(self.history)}
+
+
+def shown(message_id: int, name: str = "a", **fields: Any) -> Seen:
+    fields = {"content": f"hi {name}", "url": None, "is_recalled": False, "seq": None} | fields
+    return Seen(id=message_id, **fields)
+
+
+BLANK = {"content": "", "is_recalled": True}
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+def test_a_history_without_fault_passes(story: Story) -> None:
+    story.not_sent(outcome="unknown", status=503)
+    story.sent(7)
+    story.sent(8, "b")
+    story.page(BOB, shown(8, "b"), shown(7))
+    story.call("recall", ALICE, message_id=7)
+    story.call("delete", BOB, message_id=8)
+    story.page(BOB, shown(7, **BLANK))
+    story.page(ALICE, shown(8, "b", seq=2), shown(7, seq=1, **BLANK))
+    story.call("get", BOB, message_id=8, outcome="refused", status=404, code=3002)
+    story.stored(7, seq=1, **BLANK)
+    story.stored(8, "b", seq=2)
+    story.history.add(Conversation(id=HOME, last_seq=2))
+    story.history.add(Mark("healed", 1.0))
+    assert story.verdict == set()
+
+
+class TestWhatIsStored:
+    def test_an_acknowledged_message_without_a_row_is_lost(self, story: Story) -> None:
+        story.sent(7)
+        assert story.verdict == {Kind.LOST}
+
+    def test_so_is_one_under_an_id_that_nobody_gave(self, story: Story) -> None:
+        story.sent(7)
+        story.stored(9)
+        assert story.verdict == {Kind.LOST}
+
+    def test_a_repeat_may_have_been_folded_into_another_attempt(self, story: Story) -> None:
+        story.not_sent(outcome="unknown")
+        story.sent(7)
+        story.stored(5)
+        assert story.verdict == set()
+
+    def test_what_was_never_acknowledged_may_be_stored_or_not(self, story: Story) -> None:
+        story.not_sent("a", outcome="unknown")
+        story.not_sent("b", outcome="unknown")
+        story.stored(7)
+        assert story.verdict == set()
+
+    def test_two_rows_of_one_client_message_id(self, story: Story) -> None:
+        story.sent(7)
+        story.sent(7)
+        story.stored(7)
+        story.stored(9, seq=2)
+        assert story.verdict == {Kind.DOUBLED}
+
+    @pytest.mark.parametrize(
+        "columns", [{"content": "hi"}, {"url": "/x"}, {"conversation": "1_3"}, BLANK]
+    )
+    def test_a_row_that_is_not_what_was_sent(self, story: Story, columns: Any) -> None:
+        story.sent(7)
+        story.stored(7, **columns)
+        assert story.verdict == {Kind.ALTERED}
+
+    def test_a_row_that_nobody_sent(self, story: Story) -> None:
+        story.stored(7)
+        assert story.verdict == {Kind.UNSENT}
+
+    def test_a_row_of_a_send_that_was_refused(self, story: Story) -> None:
+        story.not_sent(outcome="refused", status=429)
+        story.stored(7)
+        assert story.verdict == {Kind.UNSENT}
+
+    def test_a_row_with_the_content_of_a_recalled_message(self, story: Story) -> None:
+        story.sent(7)
+        story.call("recall", ALICE, message_id=7)
+        story.stored(7)
+        assert story.verdict == {Kind.RESURRECTED}
+
+    def test_a_recall_without_a_clear_answer_may_be_stored_or_not(self, story: Story) -> None:
+        for message_id, name in ((7, "a"), (8, "b")):
+            story.sent(message_id, name)
+            story.call("recall", ALICE, message_id=message_id, outcome="unknown", status=0)
+        story.stored(7)
+        story.stored(8, "b", seq=2, **BLANK)
+        assert story.verdict == set()
+
+    @pytest.mark.parametrize("numbers", [(1, 3), (2, 3), (1, 1)])
+    def test_numbers_with_a_gap_or_a_repeat(self, story: Story, numbers: tuple[int, int]) -> None:
+        story.sent(7)
+        story.sent(8, "b")
+        story.stored(7, seq=numbers[0])
+        story.stored(8, "b", seq=numbers[1])
+        assert story.verdict == {Kind.MISNUMBERED}
+
+    def test_a_conversation_that_counts_more_than_it_has(self, story: Story) -> None:
+        story.sent(7)
+        story.stored(7)
+        story.history.add(Conversation(id=HOME, last_seq=2))
+        assert story.verdict == {Kind.MISNUMBERED}
+
+
+class TestWhatClientsAreTold:
+    def test_two_ids_for_one_client_message_id(self, story: Story) -> None:
+        story.sent(7)
+        story.sent(9)
+        story.stored(7)
+        assert story.verdict == {Kind.TWO_IDS}
+
+    def test_a_repeat_that_is_refused_as_another_message(self, story: Story) -> None:
+        story.sent(7)
+        story.not_sent(outcome="refused", status=422, code=3006)
+        story.stored(7)
+        assert story.verdict == {Kind.TWO_IDS}
+
+    def test_an_answer_that_nobody_anticipated(self, story: Story) -> None:
+        story.not_sent(outcome="unknown", status=500)
+        assert story.verdict == {Kind.FAILED}
+
+
+class TestWhatReadersSee:
+    def test_content_after_the_recall(self, story: Story) -> None:
+        story.sent(7)
+        story.call("recall", ALICE, message_id=7)
+        story.page(BOB, shown(7))
+        story.stored(7, **BLANK)
+        assert story.verdict == {Kind.RESURRECTED}
+
+    def test_content_after_being_told_that_it_was_recalled_already(self, story: Story) -> None:
+        story.sent(7)
+        story.call("recall", ALICE, message_id=7, outcome="refused", status=409, code=3003)
+        story.call("get", BOB, message_id=7, seen=[shown(7)])
+        story.stored(7, **BLANK)
+        assert story.verdict == {Kind.RESURRECTED}
+
+    def test_a_read_that_began_before_the_recall_was_done(self, story: Story) -> None:
+        story.sent(7)
+        story.call("recall", ALICE, message_id=7)
+        story.page(BOB, shown(7))
+        story.history.operations[-1].invoked_s = story.history.operations[-2].invoked_s
+        story.stored(7, **BLANK)
+        assert story.verdict == set()
+
+    def test_what_its_reader_has_deleted(self, story: Story) -> None:
+        story.sent(7)
+        story.call("delete", BOB, message_id=7)
+        story.page(BOB, shown(7))
+        story.stored(7)
+        assert story.verdict == {Kind.UNDELETED}
+
+    def test_what_another_has_deleted_must_be_there(self, story: Story) -> None:
+        story.sent(7)
+        story.call("delete", BOB, message_id=7)
+        story.page(ALICE)
+        story.stored(7)
+        assert story.verdict == {Kind.UNSEEN}
+
+    def test_an_own_message_is_not_on_the_first_page(self, story: Story) -> None:
+        story.sent(7)
+        story.page(ALICE)
+        story.stored(7)
+        assert story.verdict == {Kind.UNSEEN}
+
+    def test_a_partial_page_may_lack_it(self, story: Story) -> None:
+        story.sent(7)
+        story.page(ALICE, partial=True)
+        story.stored(7)
+        assert story.verdict == set()
+
+    def test_what_was_acknowledged_after_the_read_began_may_be_missing(self, story: Story) -> None:
+        story.page(ALICE)
+        story.sent(7)
+        story.stored(7)
+        assert story.verdict == set()
+
+    def test_a_hole_between_two_messages(self, story: Story) -> None:
+        for place, (message_id, name) in enumerate(((7, "a"), (8, "b"), (9, "c")), 1):
+            story.sent(message_id, name)
+            story.stored(message_id, name, seq=place)
+        story.page(BOB, shown(9, "c"), shown(7), has_more=True)
+        assert story.verdict == {Kind.UNSEEN}
+
+    def test_an_end_before_the_end(self, story: Story) -> None:
+        story.sent(7)
+        story.sent(8, "b")
+        story.stored(7)
+        story.stored(8, "b", seq=2)
+        story.page(BOB, shown(8, "b"))
+        assert story.verdict == {Kind.UNSEEN}
+
+    def test_what_lies_on_other_pages_is_not_missed(self, story: Story) -> None:
+        for place, (message_id, name) in enumerate(((7, "a"), (8, "b"), (9, "c")), 1):
+            story.sent(message_id, name)
+            story.stored(message_id, name, seq=place)
+        story.page(BOB, shown(8, "b"), before=9, has_more=True)
+        assert story.verdict == set()
+
+    @pytest.mark.parametrize("ids", [(7, 8), (8, 8, 7), (9, 8, 7)])
+    def test_a_page_out_of_order_or_past_its_bound(
+        self, story: Story, ids: tuple[int, ...]
+    ) -> None:
+        names = {7: "a", 8: "b", 9: "c"}
+        for place, (message_id, name) in enumerate(names.items(), 1):
+            story.sent(message_id, name)
+            story.stored(message_id, name, seq=place)
+        story.page(BOB, *(shown(id_, names[id_]) for id_ in ids), before=9)
+        assert Kind.DISORDERED in story.verdict
+
+    def test_another_content_than_was_sent(self, story: Story) -> None:
+        story.sent(7)
+        story.call("get", BOB, message_id=7, seen=[shown(7, content="ho")])
+        story.stored(7)
+        assert story.verdict == {Kind.ALTERED}
+
+    def test_a_message_that_nobody_sent(self, story: Story) -> None:
+        story.page(BOB, shown(7))
+        assert story.verdict == {Kind.ALTERED}
+
+    def test_one_message_under_two_ids(self, story: Story) -> None:
+        story.not_sent(outcome="unknown")
+        story.sent(8)
+        story.page(BOB, shown(8), shown(7))
+        story.stored(7)
+        assert story.verdict == {Kind.TWO_IDS}
+
+    def test_a_number_that_has_changed(self, story: Story) -> None:
+        story.sent(7)
+        story.page(BOB, shown(7, seq=2))
+        story.stored(7)
+        assert story.verdict == {Kind.MISNUMBERED}
+
+    def test_not_found_although_it_is_there(self, story: Story) -> None:
+        story.sent(7)
+        story.call("get", BOB, message_id=7, outcome="refused", status=404, code=3002)
+        story.stored(7)
+        assert story.verdict == {Kind.UNSEEN}

@@ -1,0 +1,24 @@
+"""Each fault once, in its short form: nothing lost, doubled, altered or shown again.
+
+`manage.py faults` runs the same for longer and with other seeds.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.result import Result, explain
+from tests.faults.rig import Rig
+from tests.faults.rows import FAULTS
+from tests.faults.run import run
+
+pytestmark = [pytest.mark.faults, pytest.mark.connected, pytest.mark.timeout(300)]
+SEED = 1
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_message_is_accounted_for(rig: Rig, results: list[Result], name: str) -> None:
+    fault = FAULTS[name]
+    result = run(rig, fault, seed=SEED, hold_s=fault.hold_s, tell=lambda _: None)
+    results.append(result)
+    assert not result.violations, "\n".join(explain([result]))

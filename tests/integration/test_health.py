@@ -1,0 +1,26 @@
+"""What the service says about its own parts."""
+
+from __future__ import annotations
+
+import time
+
+from tests.integration.service import Service, at_both_doors, with_settings
+
+pytestmark = at_both_doors()
+
+NOBODY_LISTENS = "redis://127.0.0.1:1/0"
+
+
+def test_all_is_well(service: Service) -> None:
+    answer = service.anybody.get("/api/health")
+    assert (answer.status, answer.data["cache"], answer.data["store"]) == (200, "closed", "closed")
+    assert set(answer.data) == {"cache", "log", "store"}
+
+
+@with_settings(redis_url=NOBODY_LISTENS)
+def test_what_is_away_is_told(service: Service) -> None:
+    deadline_s = time.monotonic() + 10
+    while (told := service.anybody.get("/api/health").data)["cache"] == "closed":
+        assert time.monotonic() < deadline_s
+    assert told["cache"] in ("open", "half-open")
+    assert told["store"] == "closed"

@@ -1,0 +1,270 @@
+"""What is done while the cache is away is known to it before anybody reads from it again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from messaging.errors import (
+    AlreadyRecalled,
+    MessageNotFound,
+    SendFailed,
+    StoreUnavailable,
+    TemporarilyUnavailable,
+)
+from messaging.events import Message, PersistStatus
+from messaging.pipeline import arrears as module
+from messaging.pipeline.accept import Durability
+from messaging.ports import ApplyResult
+from messaging.service.delete import delete
+from messaging.service.fetch import fetch
+from messaging.service.history import history
+from messaging.service.recall import recall
+from messaging.service.send import send
+from tests.unit.memory import ALICE, BOB, SETTINGS, Service, to_bob, with_bob
+
+
+@pytest.fixture
+async def service() -> Service:
+    """One in which a stored message of alice's is listed, with its content in the cache."""
+    service = Service()
+    await send(service.backends, to_bob("secret"), sender_id=ALICE)
+    await service.consume()
+    await listed(service)
+    return service
+
+
+async def listed(service: Service) -> list[str]:
+    page = await history(service.backends, with_bob(), reader_id=ALICE)
+    return [message.content for message in page.messages]
+
+
+async def newest(service: Service) -> int:
+    page = await history(service.backends, with_bob(), reader_id=ALICE)
+    return page.messages[0].id
+
+
+def lose(service: Service) -> None:
+    service.cache.down = True
+    service.arrears.breaker.trip()
+
+
+async def regain(service: Service) -> None:
+    service.cache.down = False
+    assert await service.arrears.breaker.try_now()
+
+
+class TestARecall:
+    async def test_is_told_before_the_cache_is_read_again(self, service: Service) -> None:
+        message_id = await newest(service)
+        lose(service)
+        await recall(service.backends, message_id, user_id=ALICE)
+        assert service.cache.details[message_id].content == "secret"
+        await regain(service)
+        assert service.cache.details[message_id].content == ""
+        assert await listed(service) == [""]
+
+    async def test_is_told_by_another_process(self, service: Service) -> None:
+        """The one that noted it has died."""
+        message_id = await newest(service)
+        lose(service)
+        await recall(service.backends, message_id, user_id=ALICE)
+        other = service.restarted_with()
+        lose(other)
+        await regain(other)
+        assert (await fetch(other.backends, message_id, reader_id=BOB)).content == ""
+
+    async def test_is_refused_when_the_log_alone_would_know(self, service: Service) -> None:
+        """Readers of the store would still see the content."""
+        message_id = await newest(service)
+        lose(service)
+        service.store.down = True
+        with pytest.raises(TemporarilyUnavailable):
+            await recall(service.backends, message_id, user_id=ALICE)
+
+    async def test_that_is_repeated_is_told_as_well(self, service: Service) -> None:
+        """The store took the first one, whose answer was lost, when its note was told already."""
+        message_id = await newest(service)
+        lose(service)
+        row = service.store.rows[message_id]
+        await service.store.apply([row.recalled(service.clock.now_ms)])
+        with pytest.raises(AlreadyRecalled):
+            await recall(service.backends, message_id, user_id=ALICE)
+        await regain(service)
+        assert await listed(service) == [""]
+
+    async def test_is_noted_before_the_store_has_answered(self, service: Service) -> None:
+        message_id = await newest(service)
+        lose(service)
+        apply = service.store.apply
+
+        async def lose_the_answer(messages: Sequence[Message]) -> ApplyResult:
+            await apply(messages)
+            raise StoreUnavailable
+
+        backends = replace(service.backends, store=_Other(service.store, apply=lose_the_answer))
+        with pytest.raises(TemporarilyUnavailable):
+            await recall(backends, message_id, user_id=ALICE)
+        await regain(service)
+        assert await listed(service) == [""]
+
+    async def test_is_told_directly_when_the_cache_comes_back_meanwhile(
+        self, service: Service
+    ) -> None:
+        message_id = await newest(service)
+        lose(service)
+        service.cache.down = False  # which nobody has noticed yet
+        await recall(service.backends, message_id, user_id=ALICE)
+        assert service.cache.details[message_id].content == ""
+
+
+class TestADelete:
+    async def test_is_told_before_the_cache_is_read_again(self, service: Service) -> None:
+        message_id = await newest(service)
+        await fetch(service.backends, message_id, reader_id=BOB)
+        lose(service)
+        await delete(service.backends, message_id, user_id=BOB)
+        await regain(service)
+        with pytest.raises(MessageNotFound):
+            await fetch(service.backends, message_id, reader_id=BOB)
+        assert await listed(service) == ["secret"]
+
+
+class TestASend:
+    async def test_is_listed_though_only_the_log_has_taken_it(self, service: Service) -> None:
+        lose(service)
+        receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
+        assert receipt.durability is Durability.LOG
+        await regain(service)
+        assert await listed(service) == ["second", "secret"]
+        assert await service.cache.pending_count() == 1
+        await service.consume()
+        assert await listed(service) == ["second", "secret"]
+        assert await service.cache.pending_count() == 0
+
+    async def test_is_not_pending_again_when_it_is_stored_by_then(self, service: Service) -> None:
+        lose(service)
+        receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
+        await service.consumer.step()
+        await regain(service)
+        assert await service.cache.pending_count() == 0
+        message = await fetch(service.backends, receipt.message_id, reader_id=ALICE)
+        assert message.persist_status is PersistStatus.PERSISTED
+
+    async def test_is_listed_though_only_the_store_has_taken_it(self, service: Service) -> None:
+        lose(service)
+        service.broker.down = True
+        receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
+        assert receipt.durability is Durability.STORE
+        await regain(service)
+        assert await listed(service) == ["second", "secret"]
+
+    async def test_that_is_repeated_meanwhile_gets_its_first_id_back(
+        self, service: Service
+    ) -> None:
+        lose(service)
+        repeated = to_bob("second", client_msg_id="c")
+        first = await send(service.backends, repeated, sender_id=ALICE)
+        again = await send(service.backends, repeated, sender_id=ALICE)
+        assert again.message_id == first.message_id
+        await regain(service)
+        once_more = await send(service.backends, repeated, sender_id=ALICE)
+        assert once_more.message_id == first.message_id
+
+    async def test_is_not_limited_by_its_senders_rate(self, service: Service) -> None:
+        service.cache.rates.take = lambda _: 1.0  # type: ignore[method-assign]
+        lose(service)
+        await send(service.backends, to_bob("second"), sender_id=ALICE)
+        await regain(service)
+        assert await listed(service) == ["second", "secret"]
+
+    async def test_takes_no_more_memory_than_is_allowed(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "MOST_LATE", 3)
+        lose(service)
+        for number in range(5):
+            await send(
+                service.backends, to_bob(str(number), client_msg_id=str(number)), sender_id=ALICE
+            )
+        await regain(service)
+        assert await listed(service) == ["4", "3", "2", "secret"]  # the log brings the others
+        await service.consume()
+        assert await listed(service) == ["4", "3", "2", "1", "0", "secret"]
+
+
+class TestTheReturn:
+    async def test_waits_for_what_the_store_was_told(self, service: Service) -> None:
+        message_id = await newest(service)
+        lose(service)
+        await recall(service.backends, message_id, user_id=ALICE)
+        service.store.down = True
+        service.cache.down = False
+        assert not await service.arrears.breaker.try_now()
+        with pytest.raises(TemporarilyUnavailable):
+            await listed(service)
+
+    async def test_does_not_when_the_store_was_away_all_the_time(self, service: Service) -> None:
+        service.arrears.nothing_noted = lambda: True
+        service.store.down = True
+        lose(service)
+        await regain(service)
+        assert await listed(service) == ["secret"]
+
+    async def test_is_told_to_readers_for_a_moment(self, service: Service) -> None:
+        lose(service)
+        await regain(service)
+        page = await history(service.backends, with_bob(), reader_id=ALICE)
+        assert page.partial
+
+
+class TestTheTime:
+    async def test_of_a_send_is_bounded_whatever_hangs(self, service: Service) -> None:
+        service = service.restarted_with(send_timeout_s=0.3)
+        loop = asyncio.get_running_loop()
+        service.acceptor.cache = _Other(service.cache, accept=hang)  # type: ignore[assignment]
+        service.store.delay_s = 10
+        service.broker.down = True
+        began_s = loop.time()
+        with pytest.raises(SendFailed):
+            await send(service.backends, to_bob("second"), sender_id=ALICE)
+        assert loop.time() - began_s < 5
+
+    async def test_of_a_send_is_not_that_of_the_group_before(self) -> None:
+        service = Service(replace(SETTINGS, send_timeout_s=0.6, accept_group=1))
+        accept = service.cache.accept
+        held = asyncio.Event()
+
+        async def hold_the_first(*args, **kwargs):  # type: ignore[no-untyped-def]
+            if not held.is_set():
+                held.set()
+                await asyncio.sleep(10)
+            return await accept(*args, **kwargs)
+
+        service.acceptor.cache = _Other(service.cache, accept=hold_the_first)  # type: ignore[assignment]
+        first = asyncio.create_task(send(service.backends, to_bob(), sender_id=ALICE))
+        await held.wait()
+        receipt = await send(service.backends, to_bob(), sender_id=ALICE)
+        assert receipt.durability is Durability.LOG
+        assert not first.done()
+        with pytest.raises(SendFailed):
+            await first
+
+
+class _Other:
+    """A port with other methods in place of some of its own."""
+
+    def __init__(self, port: object, **methods: object) -> None:
+        self._port = port
+        vars(self).update(methods)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+
+async def hang(*args: object, **kwargs: object) -> None:
+    await asyncio.sleep(10)

@@ -1,0 +1,114 @@
+"""The circuit breaker: refuses calls while the backend is away, and notices its return."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from messaging.breakers import Breaker, State
+from messaging.errors import CacheUnavailable
+
+
+class Backend:
+    """What the probe finds; `gate` holds a probe up while it is not set."""
+
+    def __init__(self) -> None:
+        self.well = True
+        self.probes = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def probe(self) -> None:
+        self.probes += 1
+        await self.gate.wait()
+        if not self.well:
+            raise CacheUnavailable
+
+
+async def until(met: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not met():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def backend() -> Backend:
+    return Backend()
+
+
+@pytest.fixture
+def breaker(backend: Backend) -> Breaker:
+    return Breaker("cache", backend.probe)
+
+
+async def test_opens_at_once_and_closes_by_itself(backend: Backend, breaker: Breaker) -> None:
+    backend.well = False
+    breaker.trip()
+    assert breaker.state is State.OPEN
+    await until(lambda: backend.probes > 1)
+    assert not breaker.is_closed
+    backend.well = True
+    await until(lambda: breaker.is_closed)
+    assert breaker.opened_s < breaker.closed_s
+
+
+async def test_is_half_open_while_it_probes(backend: Backend, breaker: Breaker) -> None:
+    backend.gate.clear()
+    breaker.trip()
+    await asyncio.sleep(0.01)
+    assert breaker.state is State.HALF_OPEN
+    breaker.trip()  # a call from before fails now: no news
+    assert breaker.state is State.HALF_OPEN
+    backend.gate.set()
+    assert await breaker.try_now()
+    assert breaker.is_closed
+
+
+async def test_probes_ever_more_seldom(backend: Backend, breaker: Breaker) -> None:
+    backend.well = False
+    breaker.trip()
+    await asyncio.sleep(0.5)
+    assert 2 <= backend.probes <= 5  # at 0, 50, 150, 350 ms
+    await breaker.close()
+
+
+async def test_those_who_ask_during_a_probe_share_the_next_one(
+    backend: Backend, breaker: Breaker
+) -> None:
+    backend.gate.clear()
+    first = asyncio.create_task(breaker.try_now())
+    await asyncio.sleep(0.01)
+    others = [asyncio.create_task(breaker.try_now()) for _ in range(5)]
+    await asyncio.sleep(0.01)
+    assert backend.probes == 1
+    backend.gate.set()
+    assert await asyncio.gather(first, *others) == [True] * 6
+    assert backend.probes == 2
+
+
+async def test_a_failed_try_opens_it(backend: Backend, breaker: Breaker) -> None:
+    backend.well = False
+    assert not await breaker.try_now()
+    assert breaker.state is State.OPEN
+    await breaker.close()
+
+
+async def test_looks_at_an_idle_backend(backend: Backend, breaker: Breaker) -> None:
+    looks = 0
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            backend.well = False
+            breaker.trip()
+            raise CacheUnavailable
+
+    breaker.watch(look, every_s=0.01)
+    await until(lambda: backend.probes > 1)
+    assert (looks, breaker.is_closed) == (3, False)  # it does not look while it probes
+    await breaker.close()
+    await asyncio.sleep(0.05)
+    assert looks == 3
