@@ -329,12 +329,14 @@ class ApplyResult:
     `rows` are the rows of the given messages, in order of id. `folded` maps the id of each message
     whose (sender, clientMsgId) belongs to an earlier one to that one's row; nothing new was stored
     for it, but a tombstone among them recalls that row, if the body is the same: it is one of
-    `rows` then. `conflicts` are messages whose id belongs to a row of another message (two
-    generators shared a worker id): nothing was stored and nothing overwritten.
+    `rows` then. `deletes` are pairs of a user who had deleted a folded message and that row, which
+    is deleted for the user now. `conflicts` are messages whose id belongs to a row of another
+    message (two generators shared a worker id): nothing was stored and nothing overwritten.
     """
 
     rows: tuple[Message, ...] = ()
     folded: Mapping[int, Message] = field(default_factory=dict)
+    deletes: tuple[tuple[int, int], ...] = ()
     conflicts: tuple[Message, ...] = ()
 
 
@@ -397,8 +399,10 @@ class DeadLetter:
 class MessageStore(Protocol):
     """The database. Raises StoreUnavailable when it cannot take a call now (repeat it at will)."""
 
-    async def apply(self, messages: Sequence[Message]) -> ApplyResult:
+    async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
         """Join these states into their rows, in one transaction, giving new rows their `seq`.
+
+        With `owed` that also notes the rows as arrears of the cache.
 
         Insert if absent, else join (`events.join`); `seq` numbers of a conversation grow by one in
         the order of ids within a call, never have a gap and are never given twice. Idempotent and

@@ -38,7 +38,6 @@ from messaging.ids import SnowflakeIdGenerator, node_of_id, time_of_id
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.persist import persist
 from messaging.ports import (
-    Arrear,
     Claim,
     EventLog,
     MessageCache,
@@ -131,10 +130,13 @@ class Acceptor:
     _watched: deque[_Waiting] = field(default_factory=deque)  # the oldest first, some of them done
     _watch: asyncio.TimerHandle | None = None
 
-    async def accept(self, message: Message, *, ack: Ack) -> Accepted:
+    async def accept(
+        self, message: Message, *, ack: Ack, deadline_s: float | None = None
+    ) -> Accepted:
         """Make a new message durable, as far as `ack` asks for and the log's budget allows.
 
-        The accepted message may have another id than the given one (its lease was lost). Raises
+        By `deadline_s`, of the event loop's time, it is answered; else within `send_timeout_s`. The
+        accepted message may have another id than the given one (its lease was lost). Raises
         TooManyRequests when too many wait or the sender is too fast, TemporarilyUnavailable when
         too much is pending, IdsUnavailable, and SendFailed when nothing confirmed it in time; a
         failed message may still appear, so a retry needs the same clientMsgId. Cancelling the call
@@ -144,7 +146,8 @@ class Acceptor:
             raise TooManyRequests
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Accepted] = loop.create_future()
-        deadline_s = loop.time() + self.settings.send_timeout_s
+        if deadline_s is None:
+            deadline_s = loop.time() + self.settings.send_timeout_s
         waiting = _Waiting(message, ack, answer, encode_message(message), deadline_s)
         self._queue.append(waiting)
         self._watched.append(waiting)
@@ -317,14 +320,10 @@ class Acceptor:
             await asyncio.wait(distinct, timeout=max(budget_s, 0.0))
 
     async def _to_store(self, rest: Sequence[_Waiting]) -> None:
-        """The last resort, when neither the cache nor the log confirmed.
-
-        The note comes first: what is stored by a call whose answer is lost has to be told, too.
-        """
+        """The last resort, when neither the cache nor the log confirmed."""
         try:
             async with asyncio.timeout_at(min(waiting.deadline_s for waiting in rest)):
-                await self.store.note_arrears([Arrear(w.message.id) for w in rest])
-                done = await persist(self.store, [w.message for w in rest])
+                done = await persist(self.store, [w.message for w in rest], owed=True)
         except (StoreUnavailable, TimeoutError) as error:
             raise SendFailed from error
         await self.arrears.bring([*done.rows, *done.folded.values()])

@@ -19,22 +19,25 @@ class Persisted:
 
     rows: list[Message] = field(default_factory=list)
     folded: dict[int, Message] = field(default_factory=dict)
+    deletes: list[tuple[int, int]] = field(default_factory=list)  # user, message
     refused: list[tuple[Message, str, str]] = field(default_factory=list)  # message, reason, error
 
 
-async def persist(store: MessageStore, messages: Sequence[Message]) -> Persisted:
+async def persist(
+    store: MessageStore, messages: Sequence[Message], *, owed: bool = False
+) -> Persisted:
     """Store every state that can be stored; a refused one never keeps its neighbours out.
 
     A batch with bad data is halved until the bad one is alone: n poison messages among m cost
-    about 2 n log2 m calls. Raises StoreUnavailable; what was stored by then stays, and a repeat
-    changes nothing about it.
+    about 2 n log2 m calls. With `owed` what is stored is noted as arrears of the cache. Raises
+    StoreUnavailable; what was stored by then stays, and a repeat changes nothing about it.
     """
     done = Persisted()
     parts = [list(messages)] if messages else []
     while parts:
         part = parts.pop()
         try:
-            result = await store.apply(part)
+            result = await store.apply(part, owed=owed)
         except BadData as error:
             if len(part) == 1:
                 done.refused.append((part[0], "bad_data", str(error)))
@@ -44,6 +47,7 @@ async def persist(store: MessageStore, messages: Sequence[Message]) -> Persisted
             continue
         done.rows += result.rows
         done.folded |= result.folded
+        done.deletes += result.deletes
         done.refused += [
             (message, "id_conflict", "this id belongs to another message")
             for message in result.conflicts
@@ -59,5 +63,7 @@ async def mark(cache: MessageCache, done: Persisted) -> None:
     rows = {row.id: row for row in (*done.folded.values(), *done.rows)}
     if rows:
         await cache.mark_stored([rows[message_id] for message_id in sorted(rows)])
+    for user_id, message_id in done.deletes:
+        await cache.add_deletes(user_id, [message_id])
     if done.folded:
         await cache.mark_folded(done.folded)

@@ -42,7 +42,12 @@ async def recall(backends: Backends, message_id: int, *, user_id: int) -> Messag
     """
     message = await access_message(backends, message_id, user_id=user_id)
     now_ms = backends.clock_ms()
-    _check(message, user_id=user_id, now_ms=now_ms, window_s=backends.settings.recall_window_s)
+    try:
+        _check(message, user_id=user_id, now_ms=now_ms, window_s=backends.settings.recall_window_s)
+    except AlreadyRecalled:
+        if not backends.arrears.breaker.is_closed:
+            await _note(backends, message)  # the store says so, and the cache may not know
+        raise
     try:
         tombstone = message.recalled(await backends.cache.claim_recall(message.id, now_ms))
     except CacheUnavailable:
@@ -81,10 +86,10 @@ async def _make_durable(backends: Backends, tombstone: Message) -> bool:
 
 
 async def _recall_past_cache(backends: Backends, tombstone: Message) -> Message:
-    row = await _store(backends, tombstone)
+    row = await _store(backends, tombstone, owed=True)
     if row is None:
         raise TemporarilyUnavailable
-    await _note(backends, tombstone)
+    await backends.arrears.tell()
     return row
 
 
@@ -95,11 +100,11 @@ async def _note(backends: Backends, tombstone: Message) -> None:
         raise TemporarilyUnavailable from error
 
 
-async def _store(backends: Backends, tombstone: Message) -> Message | None:
+async def _store(backends: Backends, tombstone: Message, *, owed: bool = False) -> Message | None:
     """The row, recalled; None where the store did not take it in a short time."""
     try:
         async with asyncio.timeout(STORE_S):
-            result = await backends.store.apply([tombstone])
+            result = await backends.store.apply([tombstone], owed=owed)
     except (StoreUnavailable, BadData, TimeoutError):
         return None
     try:

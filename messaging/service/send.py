@@ -48,20 +48,21 @@ async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> R
     SendFailed and IdsUnavailable. After SendFailed the message may still appear: retry with the
     same clientMsgId, which answers with the first id.
     """
+    deadline_s = asyncio.get_running_loop().time() + backends.settings.send_timeout_s
     await _check_target(backends, request, sender_id)
     message = _compose(backends, request, sender_id)
     if backends.settings.mode_of(request.chat_type) == "sync":
-        return await _send_sync(backends, request, message)
-    return await _send_async(backends, request, message)
+        return await _send_sync(backends, message, request.ack, deadline_s)
+    return await _send_async(backends, message, request.ack, deadline_s)
 
 
-async def _send_async(backends: Backends, request: SendRequest, message: Message) -> Receipt:
-    accepted = await backends.acceptor.accept(message, ack=request.ack)
+async def _send_async(backends: Backends, message: Message, ack: Ack, deadline_s: float) -> Receipt:
+    accepted = await backends.acceptor.accept(message, ack=ack, deadline_s=deadline_s)
     if accepted.repeats is not None:
         receipt = await _repeat(backends, message, accepted.repeats)
     else:
         receipt = _receipt(accepted.message, accepted.durability)
-    if request.ack is Ack.STORE and receipt.durability is not Durability.STORE:
+    if ack is Ack.STORE and receipt.durability is not Durability.STORE:
         return await _wait_stored(backends, receipt)
     return receipt
 
@@ -152,8 +153,8 @@ async def _is_stored(backends: Backends, message_id: int) -> bool:
         row = (await backends.store.get([message_id])).get(message_id)
     except StoreUnavailable:
         return False
-    if row is not None and reachable:
-        await _show(backends, row)
+    if row is not None:
+        await (_show(backends, row) if reachable else _owe(backends, row))
     return row is not None
 
 
@@ -172,7 +173,7 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
     return receipt
 
 
-async def _send_sync(backends: Backends, request: SendRequest, message: Message) -> Receipt:
+async def _send_sync(backends: Backends, message: Message, ack: Ack, deadline_s: float) -> Receipt:
     """Store before answering: the mode of group chat, and the baseline to measure against.
 
     A sender's rate is this process's own count here. When the store is away or too slow, the
@@ -184,10 +185,11 @@ async def _send_sync(backends: Backends, request: SendRequest, message: Message)
     if first := await _find_claim(backends, message):
         return await _repeat(backends, message, first)
     try:
-        async with asyncio.timeout(backends.settings.send_timeout_s / 2):
+        now_s = asyncio.get_running_loop().time()
+        async with asyncio.timeout_at((now_s + deadline_s) / 2):
             result = await backends.store.apply([message])
     except (StoreUnavailable, TimeoutError):
-        return await _send_async(backends, request, message)
+        return await _send_async(backends, message, ack, deadline_s)
     except BadData as error:
         raise SendFailed from error
     if result.conflicts:
@@ -226,8 +228,12 @@ async def _show(backends: Backends, row: Message) -> None:
         await backends.cache.mark_stored([row])
         await backends.cache.add_details([row])
     except CacheUnavailable:
-        try:
-            await backends.store.note_arrears([Arrear(row.id)])
-        except StoreUnavailable as error:
-            raise SendFailed from error
-        await backends.arrears.bring([row])
+        await _owe(backends, row)
+
+
+async def _owe(backends: Backends, row: Message) -> None:
+    try:
+        await backends.store.note_arrears([Arrear(row.id)])
+    except StoreUnavailable as error:
+        raise SendFailed from error
+    await backends.arrears.bring([row])

@@ -15,27 +15,33 @@ from msgspec.structs import replace
 
 from messaging.errors import BadData
 from messaging.events import Message, is_same, join
-from messaging.ports import ApplyResult, Claim
+from messaging.ports import ApplyResult, Arrear, Claim
 from messaging.store.tables import Key, Tables
 
 WriteKeys = Callable[[Tables, Mapping[Key, Claim]], Mapping[Key, Claim]]
 
 
-def apply_batch(connection: BaseDatabaseWrapper, messages: Sequence[Message]) -> ApplyResult:
+def apply_batch(
+    connection: BaseDatabaseWrapper, messages: Sequence[Message], *, owed: bool = False
+) -> ApplyResult:
     """What `MessageStore.apply` promises, with the driver's errors left as they are."""
     given = {message.id: _incoming(message) for message in sorted(messages, key=lambda m: m.id)}
     if len(given) != len(messages):
         raise ValueError("one state a message id expected")
     try:
-        return _apply(connection, given, Tables.take_keys)
+        return _apply(connection, given, Tables.take_keys, owed=owed)
     except IntegrityError:
         # A repeated send, most likely: only now ask whose each key is. In a transaction of its own,
         # since the failed insertion holds locks on what it met that two of them would die of.
-        return _apply(connection, given, Tables.reserve_keys)
+        return _apply(connection, given, Tables.reserve_keys, owed=owed)
 
 
 def _apply(
-    connection: BaseDatabaseWrapper, given: Mapping[int, Message], write_keys: WriteKeys
+    connection: BaseDatabaseWrapper,
+    given: Mapping[int, Message],
+    write_keys: WriteKeys,
+    *,
+    owed: bool,
 ) -> ApplyResult:
     tables = Tables(connection)
     with transaction.atomic(using=connection.alias):
@@ -48,10 +54,14 @@ def _apply(
         fresh = _number(tables, [m for i, m in states.items() if i not in stored])
         rows = {i: fresh.get(i) or states[i] for i in sorted(states)}
         tables.insert_messages(list(fresh.values()))
+        deletes = _hand_over_deletes(tables, given, owners)
         tables.raise_messages([m for i, m in rows.items() if i in stored and m != stored[i]])
+        if owed:
+            tables.insert_arrears([Arrear(i) for i in {*rows, *owners.values()}])
     return ApplyResult(
         rows=tuple(rows.values()),
         folded={i: rows.get(owner) or stored[owner] for i, owner in owners.items()},
+        deletes=tuple(deletes),
         conflicts=tuple(m for i, m in given.items() if i not in ours),
     )
 
@@ -83,6 +93,18 @@ def _rows_of_owners(
     if missing := wanted - rows.keys():
         raise BadData(f"a key belongs to message {min(missing)}, which is not stored")
     return rows
+
+
+def _hand_over_deletes(
+    tables: Tables, given: Mapping[int, Message], owners: Mapping[int, int]
+) -> list[tuple[int, int]]:
+    """Who has deleted a message that is folded has deleted what it is folded into."""
+    if not owners:
+        return []
+    found = tables.deletes_of_party([given[message_id] for message_id in owners])
+    deletes = [(user_id, owners[message_id]) for user_id, message_id in found]
+    tables.insert_deletes(deletes)
+    return deletes
 
 
 def _join_all(

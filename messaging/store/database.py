@@ -48,10 +48,12 @@ class DatabaseStore:
         """Open while the database is away."""
         return self._threads.breaker
 
-    async def apply(self, messages: Sequence[Message]) -> ApplyResult:
+    async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
         if not messages:
             return ApplyResult()
-        return await self._threads.run(lambda connection: apply_batch(connection, messages))
+        return await self._threads.run(
+            lambda connection: apply_batch(connection, messages, owed=owed)
+        )
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         return await self._with_tables(lambda tables: tables.messages(message_ids))
@@ -68,7 +70,7 @@ class DatabaseStore:
         return await self._with_tables(lambda tables: tables.claims(claims))
 
     async def delete_for_user(self, user_id: int, message_id: int) -> None:
-        await self._with_tables(lambda tables: tables.insert_delete(user_id, message_id))
+        await self._with_tables(lambda tables: tables.insert_deletes([(user_id, message_id)]))
 
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]:
         return await self._with_tables(lambda tables: tables.deleted_among(user_id, message_ids))

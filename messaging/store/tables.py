@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from messaging.events import Message, Status
+from messaging.events import ChatType, Message, Status
 from messaging.ports import Arrear, Claim, Tail
 from messaging.store.dialect import Dialect, dialect_of
 from messaging.store.rows import COLUMNS, NO_USERS, client_msg_id, from_row, size_bytes, to_row
@@ -140,9 +140,26 @@ class Tables:
 
     # deletes
 
-    def insert_delete(self, user_id: int, message_id: int) -> None:
+    def insert_deletes(self, deletes: Sequence[tuple[int, int]]) -> None:
+        """Pairs of a user and a message."""
         keep = self._dialect.or_keep("user_id, message_id")
-        self._insert("message_delete", ("user_id", "message_id"), [(user_id, message_id)], keep)
+        for part in chunks(sorted(deletes)):
+            self._insert("message_delete", ("user_id", "message_id"), part, keep)
+
+    def deletes_of_party(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
+        """Who of those that may see these messages has deleted which."""
+        found: list[tuple[int, int]] = []
+        for part in chunks(messages):
+            ids = [message.id for message in part]
+            users = {user_id for m in part for user_id in (m.from_user_id, m.to_id)}
+            groups = [m.to_id for m in part if m.chat_type is ChatType.GROUP] or [0]
+            query = (
+                f"SELECT user_id, message_id FROM message_delete WHERE message_id IN {listed(ids)}"
+                f" AND (user_id IN {listed(list(users))} OR user_id IN (SELECT user_id"
+                f" FROM chat_group_member WHERE group_id IN {listed(groups)}))"
+            )
+            found += [(row[0], row[1]) for row in self._read(query, [*ids, *users, *groups])]
+        return found
 
     def deleted_among(self, user_id: int, message_ids: Iterable[int]) -> set[int]:
         found: set[int] = set()

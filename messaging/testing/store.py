@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -55,7 +55,7 @@ class MemoryStore:
     leases: Leases = field(default_factory=dict)
     clock_s: Callable[[], float] = time.monotonic
 
-    async def apply(self, messages: Sequence[Message]) -> ApplyResult:
+    async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
         await self._answer()
         if any(self.refuses(message) for message in messages):
             raise BadData
@@ -76,9 +76,12 @@ class MemoryStore:
                 conflicts.append(message)
             else:
                 rows[state.id] = self.rows[state.id] = join(stored, state)
+        if owed:
+            self._note([Arrear(i) for i in {*rows, *owners.values()}])
         return ApplyResult(
             rows=tuple(rows[message_id] for message_id in sorted(rows)),
             folded={message_id: self.rows[owner] for message_id, owner in owners.items()},
+            deletes=tuple(self._copy_deletes(owners)),
             conflicts=tuple(conflicts),
         )
 
@@ -113,9 +116,7 @@ class MemoryStore:
 
     async def note_arrears(self, arrears: Sequence[Arrear]) -> None:
         await self._answer()
-        for arrear in arrears:
-            self.notes += 1
-            self.owed[self.notes] = dataclasses.replace(arrear, note_id=self.notes)
+        self._note(arrears)
 
     async def arrears(self, *, limit: int) -> list[Arrear]:
         await self._answer()
@@ -160,6 +161,11 @@ class MemoryStore:
         if self.down:
             raise StoreUnavailable
 
+    def _note(self, arrears: Sequence[Arrear]) -> None:
+        for arrear in arrears:
+            self.notes += 1
+            self.owed[self.notes] = dataclasses.replace(arrear, note_id=self.notes)
+
     def _owner(self, message: Message) -> int:
         if message.client_msg_id is None:
             return message.id
@@ -177,6 +183,11 @@ class MemoryStore:
         first = self.rows[owner]
         if repeat.recall_time is not None and repeat.body_hash == first.body_hash:
             rows[owner] = self.rows[owner] = join(first, first.recalled(repeat.recall_time))
+
+    def _copy_deletes(self, owners: Mapping[int, int]) -> list[tuple[int, int]]:
+        copied = [(user, owners[i]) for user, i in self.deletes if i in owners]
+        self.deletes.update(copied)
+        return copied
 
     def _newest(self, conversation_id: str, before: int | None) -> list[Message]:
         return sorted(

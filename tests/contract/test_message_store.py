@@ -484,6 +484,22 @@ async def test_writers_side_by_side_leave_no_gap_no_double_and_no_loss(
         assert tail.total == len(mine)
 
 
+class TestAFoldedMessage:
+    @pytest.mark.parametrize("reader", [1, 2])
+    async def test_hands_its_deletes_to_what_it_is_folded_into(
+        self, store: MessageStore, reader: int
+    ) -> None:
+        """The reader was shown both, and deleted the one that goes."""
+        first, repeat = (make_message(n, client_msg_id="k") for n in (1, 2))
+        await store.apply([first])
+        await store.delete_for_user(reader, repeat.id)
+        await store.delete_for_user(3, first.id + 9)
+
+        assert (await store.apply([repeat])).deletes == ((reader, first.id),)
+        assert await store.deleted_among(reader, [first.id]) == {first.id}
+        assert (await store.apply([repeat])).deletes == ((reader, first.id),)
+
+
 class TestArrears:
     async def test_are_told_until_they_are_dropped(self, store: MessageStore) -> None:
         await store.note_arrears([Arrear(3), Arrear(1, user_id=7)])
@@ -494,6 +510,15 @@ class TestArrears:
         await store.drop_arrears(noted)
         await store.drop_arrears(noted)
         assert [a.message_id for a in await store.arrears(limit=9)] == [2]
+
+    async def test_are_noted_with_the_rows(self, store: MessageStore) -> None:
+        first, repeat = (make_message(n, client_msg_id="k") for n in (1, 2))
+        await store.apply([first])
+        assert await store.arrears(limit=9) == []
+        await store.apply([repeat, make_message(3)], owed=True)
+
+        noted = {arrear.message_id for arrear in await store.arrears(limit=9)}
+        assert noted == {first.id, make_message(3).id}
 
     async def test_noted_again_meanwhile_stay(self, store: MessageStore) -> None:
         await store.note_arrears([Arrear(1)])

@@ -1,6 +1,6 @@
 """After the heal: waits until everything has drained by itself, and reads what there is.
 
-Every member reads every conversation to its end; those reads are part of the history.
+Every member reads every conversation to its end; those reads are part of the transcript.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from kafka import KafkaConsumer, TopicPartition
 
 from messaging.cache import keys
 from tests.faults.client import Client
-from tests.faults.history import Conversation, Row
 from tests.faults.load import Place, places_of
 from tests.faults.rig import GROUP, TOPIC, Cast, Rig
+from tests.faults.transcript import Conversation, Row
 
 DRAIN_LIMIT_S = 90.0
 LOOK_S = 0.25

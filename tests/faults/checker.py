@@ -1,4 +1,4 @@
-"""Holds a history and what was stored in the end against the promise. Pure.
+"""Holds a transcript and what was stored in the end against the promise. Pure.
 
 An operation without a clear answer may or may not have been done. Whatever a read shows is judged
 by what had been acknowledged when the read was invoked.
@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.faults.history import NOT_FOUND, REUSED, History, Operation, Row, Seen
 from tests.faults.sends import NEVER, Send, Sends
+from tests.faults.transcript import NOT_FOUND, REUSED, Operation, Row, Seen, Transcript
 
 
 class Kind(StrEnum):
@@ -37,20 +37,20 @@ class Violation:
     what: str
 
 
-def check(history: History) -> list[Violation]:
+def check(transcript: Transcript) -> list[Violation]:
     """Everything that breaks the promise, each once."""
-    sends = Sends(history)
+    sends = Sends(transcript)
     found = [
-        *_judge_answers(history, sends),
+        *_judge_answers(transcript, sends),
         *_judge_rows(sends),
-        *_judge_numbers(history),
-        *_judge_reads(history, sends),
+        *_judge_numbers(transcript),
+        *_judge_reads(transcript, sends),
     ]
     return list(dict.fromkeys(found))
 
 
-def _judge_answers(history: History, sends: Sends) -> Iterator[Violation]:
-    for operation in history.operations:
+def _judge_answers(transcript: Transcript, sends: Sends) -> Iterator[Violation]:
+    for operation in transcript.operations:
         if operation.status >= 500 and operation.status != 503:
             yield Violation(Kind.FAILED, f"{operation.kind} was answered {operation.status}")
         if operation.kind == "send" and operation.code == REUSED:
@@ -88,18 +88,18 @@ def _judge_row(send: Send, row: Row) -> Iterator[Violation]:
         yield Violation(Kind.ALTERED, f"{send.what}: its row has another content")
 
 
-def _judge_numbers(history: History) -> Iterator[Violation]:
+def _judge_numbers(transcript: Transcript) -> Iterator[Violation]:
     numbers: dict[str, list[int]] = defaultdict(list)
-    for row in history.rows:
+    for row in transcript.rows:
         numbers[row.conversation].append(row.seq)
     for conversation, found in numbers.items():
         if sorted(found) != [*range(1, len(found) + 1)]:
             yield Violation(Kind.MISNUMBERED, f"{conversation}: {sorted(found)}")
-    for stored in history.conversations:
+    for stored in transcript.conversations:
         if stored.last_seq != len(numbers[stored.id]):
             yield Violation(Kind.MISNUMBERED, f"{stored.id} ends with {stored.last_seq}")
-    final = {row.id: row.seq for row in history.rows}
-    for operation in history.operations:
+    final = {row.id: row.seq for row in transcript.rows}
+    for operation in transcript.operations:
         for seen in operation.seen:
             if seen.seq is not None and final.get(seen.id) != seen.seq:
                 yield Violation(
@@ -107,8 +107,8 @@ def _judge_numbers(history: History) -> Iterator[Violation]:
                 )
 
 
-def _judge_reads(history: History, sends: Sends) -> Iterator[Violation]:
-    for operation in history.operations:
+def _judge_reads(transcript: Transcript, sends: Sends) -> Iterator[Violation]:
+    for operation in transcript.operations:
         for seen in operation.seen:
             yield from _judge_seen(operation, seen, sends.find(seen.id, seen.content))
         if operation.kind == "history" and operation.outcome == "ok":

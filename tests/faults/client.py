@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.faults.history import Operation, Recorder, Seen
+from tests.faults.transcript import Operation, Recorder, Seen
 
 PATIENCE_S = 5.0
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from messaging.progress import Progress
-from tests.faults.history import read_history
 from tests.faults.result import Result, explain, judge, table
 from tests.faults.rig import running_rig
 from tests.faults.rows import FAULTS, Fault
 from tests.faults.run import run
+from tests.faults.transcript import read_transcript
 
 LARGEST_SEED = 99_999
 
@@ -28,9 +28,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, default=1, metavar="N", help="how often, each with its own seed (1)")
     add("--seed", type=int, metavar="S", help="the first seed; else one is drawn and printed")
     add("--hold", type=float, metavar="S", help="how long each fault lasts at least (as it says)")
-    add("--keep", action="store_true", help="keep the histories, logs and data, and say where")
+    add("--keep", action="store_true", help="keep the transcripts, logs and data, and say where")
     add("--json", type=Path, metavar="FILE", help="write the table and all violations")
-    add("--judge", type=Path, metavar="FILE", help="judge this history again; runs nothing")
+    add("--judge", type=Path, metavar="FILE", help="judge this transcript again; runs nothing")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -43,25 +43,35 @@ def main(options: argparse.Namespace) -> int:
         for fault in FAULTS.values():
             print(f"{fault.name:<28}{fault.about}")
         return 0
-    if options.judge:
-        results = [_judge_again(options.judge)]
-    else:
-        results = _run_all([FAULTS[name] for name in names], options)
-    for line in (*table(results), *explain(results)):
-        print(line)
-    if options.json:
-        documents = [result.document for result in results]
-        options.json.write_text(json.dumps(documents, ensure_ascii=False, indent=1))
-    broken = sum(len(result.violations) for result in results)
-    print(f"{'FAILED' if broken else 'PASSED'}: {len(results)} runs, {broken} violations")
+    results: list[Result] = []
+    try:
+        if options.judge:
+            results.append(_judge_again(options.judge))
+        else:
+            _run_all([FAULTS[name] for name in names], options, results)
+    finally:  # a run that breaks off tells what it has seen
+        broken = _report(results, options.json)
     return 1 if broken else 0
 
 
-def _run_all(faults: Sequence[Fault], options: argparse.Namespace) -> list[Result]:
+def _report(results: Sequence[Result], file: Path | None) -> int:
+    """Print everything; returns the number of violations."""
+    for line in (*table(results), *explain(results)):
+        print(line)
+    if file is not None:
+        documents = [result.document for result in results]
+        file.write_text(json.dumps(documents, ensure_ascii=False, indent=1))
+    broken = sum(len(result.violations) for result in results)
+    print(f"{'FAILED' if broken else 'PASSED'}: {len(results)} runs, {broken} violations")
+    return broken
+
+
+def _run_all(faults: Sequence[Fault], options: argparse.Namespace, results: list[Result]) -> None:
+    """Each fault with each seed; what comes of it is added to `results`."""
     first = options.seed if options.seed is not None else secrets.randbelow(LARGEST_SEED)
     directory = Path(tempfile.mkdtemp(prefix="im-faults-"))
     progress = Progress(sys.stderr)
-    total, results = len(faults) * options.seeds, []
+    total = len(faults) * options.seeds
     progress.begin(f"seed {first}: starts MariaDB, Redis, Kafka and the service")
     with running_rig(directory) as rig:
         for seed in range(first, first + options.seeds):
@@ -77,10 +87,9 @@ def _run_all(faults: Sequence[Fault], options: argparse.Namespace) -> list[Resul
                 results.append(result)
                 progress.end(_line(result))
     if options.keep:
-        print(f"histories, logs and data: {directory}")
+        print(f"transcripts, logs and data: {directory}")
     elif not any(result.violations for result in results):
         shutil.rmtree(directory)
-    return results
 
 
 def _line(result: Result) -> str:
@@ -90,4 +99,4 @@ def _line(result: Result) -> str:
 
 def _judge_again(path: Path) -> Result:
     name, _, seed = path.stem.rpartition("-")
-    return judge(FAULTS[name], int(seed), read_history(path), path)
+    return judge(FAULTS[name], int(seed), read_transcript(path), path)

@@ -17,8 +17,8 @@ import aiohttp
 
 from messaging.ids import group_conversation, private_conversation
 from tests.faults.client import PATIENCE_S, Client, Post
-from tests.faults.history import Operation, Recorder
 from tests.faults.rig import Cast
+from tests.faults.transcript import Operation, Recorder
 
 WORKERS_EACH = 2
 LONGEST_PAUSE_S = 0.2

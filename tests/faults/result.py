@@ -1,4 +1,4 @@
-"""The verdict over a history: figures and violations, and the table of them."""
+"""The verdict over a transcript: figures and violations, and the table of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.checker import Kind, Violation, check
-from tests.faults.history import History, Operation
 from tests.faults.rows import Fault
+from tests.faults.transcript import Operation, Transcript
 
 SETTLED_S = 1.5  # into a fault, after which nothing that was under way before is answered
 DURABILITIES = ("log", "cache", "store")
@@ -31,7 +31,7 @@ class Result:
     drain_s: float | None  # since the heal
     violations: list[Violation]
     two_ids: int  # though a fault that makes Redis forget may lead to it
-    history: Path
+    transcript: Path
 
     def count(self, *kinds: Kind) -> int:
         return sum(violation.kind in kinds for violation in self.violations)
@@ -52,24 +52,28 @@ class Result:
         }
 
 
-def judge(fault: Fault, seed: int, history: History, path: Path) -> Result:
+def judge(fault: Fault, seed: int, transcript: Transcript, path: Path) -> Result:
     sends = [
         operation
-        for operation in history.operations
-        if operation.kind == "send" and history.at("fault") <= operation.invoked_s
-        if operation.invoked_s < history.at("mending")
+        for operation in transcript.operations
+        if operation.kind == "send" and transcript.at("fault") <= operation.invoked_s
+        if operation.invoked_s < transcript.at("mending")
     ]
     acknowledged = Counter(each.durability for each in sends if each.durability)
-    found = [*check(history), *_judge_end(history), *_judge_availability(fault, history, sends)]
+    found = [
+        *check(transcript),
+        *_judge_end(transcript),
+        *_judge_availability(fault, transcript, sends),
+    ]
     two_ids = sum(violation.kind is Kind.TWO_IDS for violation in found)
-    if fault.forgets:
+    if fault.forgets or math.isfinite(transcript.at("redis lost")):
         found = [violation for violation in found if violation.kind is not Kind.TWO_IDS]
     latencies_ms = sorted(each.took_s * 1000 for each in sends)
-    drained_s = history.at("drained") - history.at("healed")
+    drained_s = transcript.at("drained") - transcript.at("healed")
     return Result(
         fault=fault.name,
         seed=seed,
-        operations=len(history.operations),
+        operations=len(transcript.operations),
         acknowledged=acknowledged,
         refused=len(sends) - acknowledged.total(),
         p99_ms=_percentile(latencies_ms, 0.99),
@@ -77,25 +81,25 @@ def judge(fault: Fault, seed: int, history: History, path: Path) -> Result:
         drain_s=drained_s if math.isfinite(drained_s) else None,
         violations=found,
         two_ids=two_ids,
-        history=path,
+        transcript=path,
     )
 
 
-def _judge_end(history: History) -> Iterator[Violation]:
-    for mark in history.marks:
+def _judge_end(transcript: Transcript) -> Iterator[Violation]:
+    for mark in transcript.marks:
         if mark.name.startswith("stuck"):
             yield Violation(Kind.STUCK, mark.name)
 
 
 def _judge_availability(
-    fault: Fault, history: History, sends: Sequence[Operation]
+    fault: Fault, transcript: Transcript, sends: Sequence[Operation]
 ) -> Iterator[Violation]:
     """Whether sends were taken as they should be while the fault lasted."""
     if fault.accepts is None:
         return
-    settled_s = history.at("fault") + SETTLED_S
+    settled_s = transcript.at("fault") + SETTLED_S
     late = [each for each in sends if each.invoked_s >= settled_s]
-    while_broken = {each.durability for each in late if each.completed_s < history.at("mending")}
+    while_broken = {each.durability for each in late if each.completed_s < transcript.at("mending")}
     if missing := fault.accepts - while_broken:
         yield Violation(Kind.UNAVAILABLE, f"no send was acknowledged by {', '.join(missing)}")
     if not fault.accepts and while_broken - {None}:
@@ -138,6 +142,6 @@ def explain(results: Iterable[Result], most: int = 5) -> Iterator[str]:
     for result in results:
         kinds = Counter(violation.kind for violation in result.violations)
         for kind, count in kinds.items():
-            yield f"{result.fault} (seed {result.seed}): {count} {kind}; {result.history}"
+            yield f"{result.fault} (seed {result.seed}): {count} {kind}; {result.transcript}"
             examples = [each.what for each in result.violations if each.kind is kind]
             yield from (f"    {example}" for example in examples[:most])

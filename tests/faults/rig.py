@@ -69,6 +69,12 @@ class Rig:
             self._casts = _make_casts(self.service, 20)
         return self._casts.pop()
 
+    def log_lines(self, action: str) -> list[str]:
+        """What the service's processes have logged about this so far."""
+        path = Path(self.service.environment["LOG_DIR"]) / "im-message.log"
+        with path.open(errors="replace") as lines:
+            return [line for line in lines if f" {action} " in line]
+
     def workers(self, program: str) -> list[int]:
         """The pids of the processes that do the work of `web` or `consumer`."""
         try:
@@ -121,5 +127,6 @@ def running_rig(directory: Path) -> Iterator[Rig]:
 def _make_casts(service: Service, count: int) -> list[Cast]:
     run = secrets.token_hex(4)
     script = MAKE_CASTS.format(run=run, count=count, size=PEOPLE)
-    made = json.loads(Site(service).manage("shell", "--verbosity", "0", "--command", script))
-    return [Cast(dict(people), group) for people, group in made]
+    printed = Site(service).manage("shell", "--verbosity", "0", "--command", script)
+    (made,) = (line for line in printed.splitlines() if line.startswith("[["))  # not what is logged
+    return [Cast(dict(people), group) for people, group in json.loads(made)]

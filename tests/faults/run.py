@@ -1,4 +1,4 @@
-"""One run of one fault: load, fault, heal, drain; the history it leaves is judged by `result`."""
+"""One run of one fault: load, fault, heal, drain. `result` judges the transcript that it leaves."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from random import Random
 
 from tests.faults.aftermath import NotDrained, await_drained, read_all, stored
 from tests.faults.client import Client
-from tests.faults.history import Recorder, Row
 from tests.faults.load import Load, clients_of, places_of
 from tests.faults.result import Result, judge
 from tests.faults.rig import Cast, Rig
 from tests.faults.rows import Fault, Unmet
+from tests.faults.transcript import Recorder, Row
 
 WARM_S = 1.0
 AFTER_S = 1.0
@@ -28,7 +28,7 @@ def run(rig: Rig, fault: Fault, *, seed: int, hold_s: float, tell: Tell) -> Resu
     path = rig.directory / f"{fault.name}-{seed}.jsonl"
     with Recorder(path) as recorder:
         asyncio.run(_Run(rig, fault, f"{fault.name} {seed}", hold_s, recorder, tell).run())
-    return judge(fault, seed, recorder.history, path)
+    return judge(fault, seed, recorder.transcript, path)
 
 
 class _Run:
@@ -51,6 +51,7 @@ class _Run:
         )
 
     async def run(self) -> None:
+        losses = self._losses_of_redis()
         async with clients_of(self._cast, self._rig.service.base_url, self._recorder) as clients:
             load = Load(self._cast, clients, self._seed)
             load.begin()
@@ -62,8 +63,14 @@ class _Run:
             await asyncio.to_thread(self._await_drained)
             self._tell("is read")
             await self._read_to_the_end(clients)
+        if self._losses_of_redis() != losses:
+            self._recorder.mark("redis lost")
         for record in await asyncio.to_thread(stored, self._rig, self._conversations):
             self._recorder.add(record)
+
+    def _losses_of_redis(self) -> int:
+        """How often a process has given Redis up; on a starved machine for no other reason."""
+        return sum("backend=cache" in line for line in self._rig.log_lines("breaker.opened"))
 
     async def _break_and_mend(self) -> None:
         self._tell("is broken")
@@ -81,7 +88,7 @@ class _Run:
     def _await_drained(self) -> None:
         names = {
             operation.client_msg_id
-            for operation in self._recorder.history.operations
+            for operation in self._recorder.transcript.operations
             if operation.kind == "send" and operation.outcome == "ok"
         }
 

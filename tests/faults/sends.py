@@ -1,11 +1,11 @@
-"""What the clients meant and were told, gathered by `clientMsgId` out of a history. Pure."""
+"""What the clients meant and were told, gathered by `clientMsgId` out of a transcript. Pure."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from tests.faults.history import ALREADY_RECALLED, History, Operation, Row
+from tests.faults.transcript import ALREADY_RECALLED, Operation, Row, Transcript
 
 NEVER = float("inf")
 
@@ -42,21 +42,21 @@ class Send:
 
 
 class Sends:
-    """All sends of a history, found by `clientMsgId`, by id or by content."""
+    """All sends of a transcript, found by `clientMsgId`, by id or by content."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, transcript: Transcript) -> None:
         self.all: dict[str, Send] = {}
         self.strangers: list[Row] = []  # rows that nobody sent
-        for operation in history.operations:
+        for operation in transcript.operations:
             if operation.kind == "send":
                 self._note_send(operation)
-        self._note_rows(history.rows)
+        self._note_rows(transcript.rows)
         self._by_id = {id_: send for send in self.all.values() for id_ in send.ids}
         self._by_content = {send.content: send for send in self.all.values()}
         self.of_conversation: dict[str, list[Send]] = defaultdict(list)
         for send in self.all.values():
             self.of_conversation[send.conversation].append(send)
-        for operation in history.operations:
+        for operation in transcript.operations:
             self._note_taken_back(operation)
 
     def find(self, message_id: int, content: str = "") -> Send | None:

@@ -1,4 +1,4 @@
-"""The checker on histories written by hand: each kind of violation is caught, and nothing else."""
+"""The checker on transcripts written by hand: each kind of violation is caught, nothing else."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 import pytest
 
 from tests.faults.checker import Kind, check
-from tests.faults.history import Conversation, History, Mark, Operation, Row, Seen
-from tests.faults.history import Kind as Call
+from tests.faults.transcript import Conversation, Mark, Operation, Row, Seen, Transcript
+from tests.faults.transcript import Kind as Call
 
 ALICE, BOB = 1, 2
 HOME = "1_2"
 
 
 class Story:
-    """A history, told one call after the other; every call takes a second."""
+    """A transcript, told one call after the other; every call takes a second."""
 
     def __init__(self) -> None:
-        self.history = History()
+        self.transcript = Transcript()
         self._now_s = 0.0
 
     def call(self, kind: Call, user: int, **told: Any) -> None:
         invoked_s, self._now_s = self._now_s, self._now_s + 1
         told = {"outcome": "ok", "status": 200} | told
-        self.history.add(
+        self.transcript.add(
             Operation(
                 kind=kind,
                 user=user,
@@ -47,14 +47,14 @@ class Story:
     def stored(self, message_id: int, name: str = "a", *, seq: int = 1, **columns: Any) -> None:
         columns = {"content": f"hi {name}", "url": None, "is_recalled": False} | columns
         columns = {"conversation": HOME, "sender": ALICE} | columns
-        self.history.add(Row(id=message_id, seq=seq, client_msg_id=name, **columns))
+        self.transcript.add(Row(id=message_id, seq=seq, client_msg_id=name, **columns))
 
     def page(self, user: int, *seen: Seen, **told: Any) -> None:
         self.call("history", user, seen=list(seen), **told)
 
     @property
     def verdict(self) -> set[Kind]:
-        return {violation.kind for violation in check(self.history)}
+        return {violation.kind for violation in check(self.transcript)}
 
 
 def shown(message_id: int, name: str = "a", **fields: Any) -> Seen:
@@ -70,7 +70,7 @@ def story() -> Story:
     return Story()
 
 
-def test_a_history_without_fault_passes(story: Story) -> None:
+def test_a_transcript_without_fault_passes(story: Story) -> None:
     story.not_sent(outcome="unknown", status=503)
     story.sent(7)
     story.sent(8, "b")
@@ -82,8 +82,8 @@ def test_a_history_without_fault_passes(story: Story) -> None:
     story.call("get", BOB, message_id=8, outcome="refused", status=404, code=3002)
     story.stored(7, seq=1, **BLANK)
     story.stored(8, "b", seq=2)
-    story.history.add(Conversation(id=HOME, last_seq=2))
-    story.history.add(Mark("healed", 1.0))
+    story.transcript.add(Conversation(id=HOME, last_seq=2))
+    story.transcript.add(Mark("healed", 1.0))
     assert story.verdict == set()
 
 
@@ -158,7 +158,7 @@ class TestWhatIsStored:
     def test_a_conversation_that_counts_more_than_it_has(self, story: Story) -> None:
         story.sent(7)
         story.stored(7)
-        story.history.add(Conversation(id=HOME, last_seq=2))
+        story.transcript.add(Conversation(id=HOME, last_seq=2))
         assert story.verdict == {Kind.MISNUMBERED}
 
 
@@ -199,7 +199,7 @@ class TestWhatReadersSee:
         story.sent(7)
         story.call("recall", ALICE, message_id=7)
         story.page(BOB, shown(7))
-        story.history.operations[-1].invoked_s = story.history.operations[-2].invoked_s
+        story.transcript.operations[-1].invoked_s = story.transcript.operations[-2].invoked_s
         story.stored(7, **BLANK)
         assert story.verdict == set()
 

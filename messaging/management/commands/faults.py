@@ -22,7 +22,7 @@ none lost, doubled, altered, shown after its recall or after its delete.
   manage.py faults --list
   manage.py faults                        each fault once: some minutes
   manage.py faults --rows redis-killed,mariadb-killed --seeds 3
-  manage.py faults --judge FILE           judges the history of an earlier run again
+  manage.py faults --judge FILE           judges the transcript of an earlier run again
 
 Ends with 1 when anything broke the promise. It touches nothing but what it has started itself. The
 rig is part of the tests, so this needs a checkout with tests/ and requirements-dev.txt.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from random import Random
 
+from messaging.cache import keys
+from messaging.conf import Settings
 from tests.faults.proxy import Mode
 from tests.faults.rig import Rig
 from tests.faults.rows.fault import CACHE, LOG, NOTHING, STORE, Fault, cut_off, killed
@@ -12,6 +14,20 @@ from tests.faults.servers import NAMES
 
 MODES = (Mode.RESET, Mode.BLACK_HOLE, Mode.MUTE)
 SHORTEST_S, LONGEST_S = 0.3, 1.5
+PENDING_BYTES: int = Settings.__dataclass_fields__["pending_bytes"].default
+ROOM_BYTES = 20_000
+
+
+def fill_up(rig: Rig, hold_s: float, random: Random) -> None:
+    """Redis alone is left, and counts almost as much as pending as may be."""
+    rig.servers.kill("kafka", "mariadb")
+    others = PENDING_BYTES - ROOM_BYTES
+    with rig.servers.redis() as redis:
+        redis.incrby(keys.PENDING_BYTES, others)
+        try:
+            time.sleep(hold_s)
+        finally:
+            redis.decrby(keys.PENDING_BYTES, others)
 
 
 def swizzle(rig: Rig, hold_s: float, random: Random) -> None:
@@ -51,6 +67,12 @@ FAULTS = (
         about="Kafka and MariaDB: SIGKILL",
         strike=killed("kafka", "mariadb"),
         accepts=CACHE,
+    ),
+    Fault(
+        name="kafka+mariadb-past-the-cap",
+        about="Kafka and MariaDB: SIGKILL, until no more may be pending",
+        strike=fill_up,
+        hold_s=6.0,
     ),
     Fault(
         name="all-killed",

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from messaging.errors import MessageNotFound, SendFailed, TemporarilyUnavailable
-from messaging.events import PersistStatus
+from messaging.errors import (
+    AlreadyRecalled,
+    MessageNotFound,
+    SendFailed,
+    StoreUnavailable,
+    TemporarilyUnavailable,
+)
+from messaging.events import Message, PersistStatus
 from messaging.pipeline import arrears as module
 from messaging.pipeline.accept import Durability
+from messaging.ports import ApplyResult
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import history
@@ -76,6 +85,32 @@ class TestARecall:
         service.store.down = True
         with pytest.raises(TemporarilyUnavailable):
             await recall(service.backends, message_id, user_id=ALICE)
+
+    async def test_that_is_repeated_is_told_as_well(self, service: Service) -> None:
+        """The store took the first one, whose answer was lost, when its note was told already."""
+        message_id = await newest(service)
+        lose(service)
+        row = service.store.rows[message_id]
+        await service.store.apply([row.recalled(service.clock.now_ms)])
+        with pytest.raises(AlreadyRecalled):
+            await recall(service.backends, message_id, user_id=ALICE)
+        await regain(service)
+        assert await listed(service) == [""]
+
+    async def test_is_noted_though_the_answer_of_the_store_is_lost(self, service: Service) -> None:
+        message_id = await newest(service)
+        lose(service)
+        apply = service.store.apply
+
+        async def lose_the_answer(messages: Sequence[Message], *, owed: bool) -> ApplyResult:
+            await apply(messages, owed=owed)
+            raise StoreUnavailable
+
+        backends = replace(service.backends, store=_Other(service.store, apply=lose_the_answer))
+        with pytest.raises(TemporarilyUnavailable):
+            await recall(backends, message_id, user_id=ALICE)
+        await regain(service)
+        assert await listed(service) == [""]
 
     async def test_is_told_directly_when_the_cache_comes_back_meanwhile(
         self, service: Service
@@ -191,7 +226,7 @@ class TestTheTime:
     async def test_of_a_send_is_bounded_whatever_hangs(self, service: Service) -> None:
         service = service.restarted_with(send_timeout_s=0.3)
         loop = asyncio.get_running_loop()
-        service.acceptor.cache = _Accepting(service.cache, hang)  # type: ignore[assignment]
+        service.acceptor.cache = _Other(service.cache, accept=hang)  # type: ignore[assignment]
         service.store.delay_s = 10
         service.broker.down = True
         began_s = loop.time()
@@ -210,7 +245,7 @@ class TestTheTime:
                 await asyncio.sleep(10)
             return await accept(*args, **kwargs)
 
-        service.acceptor.cache = _Accepting(service.cache, hold_the_first)  # type: ignore[assignment]
+        service.acceptor.cache = _Other(service.cache, accept=hold_the_first)  # type: ignore[assignment]
         first = asyncio.create_task(send(service.backends, to_bob(), sender_id=ALICE))
         await held.wait()
         receipt = await send(service.backends, to_bob(), sender_id=ALICE)
@@ -220,13 +255,15 @@ class TestTheTime:
             await first
 
 
-class _Accepting:
-    def __init__(self, cache: object, accept: object) -> None:
-        self._cache = cache
-        self.accept = accept
+class _Other:
+    """A port with other methods in place of some of its own."""
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._cache, name)
+    def __init__(self, port: object, **methods: object) -> None:
+        self._port = port
+        vars(self).update(methods)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
 
 
 async def hang(*args: object, **kwargs: object) -> None:

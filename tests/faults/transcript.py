@@ -88,7 +88,7 @@ class Conversation(msgspec.Struct, tag="conversation", frozen=True, kw_only=True
 Record = Operation | Mark | Row | Conversation
 
 
-class History(msgspec.Struct):
+class Transcript(msgspec.Struct):
     operations: list[Operation] = []
     marks: list[Mark] = []
     rows: list[Row] = []
@@ -111,15 +111,15 @@ class History(msgspec.Struct):
 
 
 class Recorder:
-    """Keeps a history in memory and writes it as it grows."""
+    """Keeps a transcript in memory and writes it as it grows."""
 
     def __init__(self, path: Path) -> None:
-        self.history = History()
+        self.transcript = Transcript()
         self._file: TextIO = path.open("w")
         self._encoder = msgspec.json.Encoder()
 
     def add(self, record: Record) -> None:
-        self.history.add(record)
+        self.transcript.add(record)
         self._file.write(self._encoder.encode(record).decode() + "\n")
 
     def mark(self, name: str) -> None:
@@ -137,10 +137,10 @@ class Recorder:
         self._file.close()
 
 
-def read_history(path: Path) -> History:
+def read_transcript(path: Path) -> Transcript:
     decoder = msgspec.json.Decoder(Record)
-    history = History()
+    transcript = Transcript()
     with path.open() as lines:
         for line in lines:
-            history.add(decoder.decode(line))
-    return history
+            transcript.add(decoder.decode(line))
+    return transcript
