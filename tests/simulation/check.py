@@ -83,6 +83,8 @@ class Check:
         for row in rows:
             if said.recalled is not None and not row.is_recalled:
                 self._record.violate("recall lost", f"{said}")
+            if any((user, row.id) not in self._store.deletes for user in said.deleted):
+                self._record.violate("delete lost", f"{said}")
             if row.is_recalled and not said.recall_begun:
                 self._record.violate("recalled by nobody", f"{said}")
             if row.content != ("" if row.is_recalled else said.content):
