@@ -38,10 +38,12 @@ def _parser() -> argparse.ArgumentParser:
 def _is_caught(mutation: Mutation) -> bool:
     with mutated(mutation) as copy:
         passed, said = passes(mutation.check, copy)
-    found = SAID.search(said)
-    by = (found[1] or found[2]) if found else "its exit status"
-    print(f"{mutation.name:58} {'NOT CAUGHT' if passed else f'caught by {by}'}", flush=True)
-    return not passed
+    found = None if passed else SAID.search(said)
+    told = f"caught by {found[1] or found[2]}" if found else "NOT CAUGHT"
+    print(f"{mutation.name:58} {told}", flush=True)
+    if not passed and not found:
+        print(said)  # the check itself is broken
+    return found is not None
 
 
 def _failing_checks(chosen: list[Mutation]) -> list[str]:

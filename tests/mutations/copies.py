@@ -37,13 +37,18 @@ def copy_of_checkout() -> Iterator[Path]:
 @contextmanager
 def mutated(mutation: Mutation) -> Iterator[Path]:
     """A copy with this mutation. Raises NotFound."""
+    text = mutated_text(mutation)
     with copy_of_checkout() as copy:
-        path = copy / mutation.path
-        text = path.read_text()
-        if text.count(mutation.old) != 1:
-            raise NotFound(f"{mutation.name}: {text.count(mutation.old)} times in {mutation.path}")
-        path.write_text(text.replace(mutation.old, mutation.new))
+        (copy / mutation.path).write_text(text)
         yield copy
+
+
+def mutated_text(mutation: Mutation) -> str:
+    """The mutated file. Raises NotFound."""
+    text = (ROOT / mutation.path).read_text()
+    if text.count(mutation.old) != 1:
+        raise NotFound(f"{mutation.name}: {text.count(mutation.old)} times in {mutation.path}")
+    return text.replace(mutation.old, mutation.new)
 
 
 def passes(check: Sequence[str], copy: Path) -> tuple[bool, str]:

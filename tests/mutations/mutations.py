@@ -21,10 +21,6 @@ class Mutation:
     new: str
     check: Sequence[str]
 
-    @property
-    def is_quick(self) -> bool:
-        return self.check[:1] != SIMULATOR[:1] or self.check[1] != SIMULATOR[1]
-
 
 def _simulator(schedules: int) -> Sequence[str]:
     return (*SIMULATOR, str(schedules))
