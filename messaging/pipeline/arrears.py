@@ -37,12 +37,14 @@ class Arrears:
     """`cache` is the cache itself, not the guarded one.
 
     `nothing_noted` says that the store cannot have been noted anything in since the cache was lost:
-    it was away itself.
+    it was away itself. `recalls_missing` says that the store was away, so that recalls which the
+    cache and the log have may not be in it yet: then its rows alone must not be shown.
     """
 
     cache: MessageCache
     store: MessageStore
     nothing_noted: Callable[[], bool] = lambda: False
+    recalls_missing: Callable[[], bool] = lambda: False
     breaker: Breaker = field(init=False)
     _in_reach: bool = True  # when it was looked at last, it took a write
     _late: dict[int, Message] = field(default_factory=dict)  # oldest first
