@@ -17,8 +17,8 @@ from messaging.ports import MessageCache, MessageStore
 class Persisted:
     """`rows` are stored; `folded` repeat an earlier send; `refused` belong in the dead letters.
 
-    One that repeats an earlier clientMsgId with another body is both: nobody could refuse it before,
-    with the cache's claims lost, and it must not vanish.
+    One that repeats an earlier clientMsgId with another body is both: with the cache's claims lost
+    nobody could refuse it before, and it must not vanish.
     """
 
     rows: list[Message] = field(default_factory=list)
