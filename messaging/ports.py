@@ -399,8 +399,10 @@ class DeadLetter:
 class MessageStore(Protocol):
     """The database. Raises StoreUnavailable when it cannot take a call now (repeat it at will)."""
 
-    async def apply(self, messages: Sequence[Message]) -> ApplyResult:
+    async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
         """Join these states into their rows, in one transaction, giving new rows their `seq`.
+
+        With `owed` that also notes the rows as arrears of the cache.
 
         Insert if absent, else join (`events.join`); `seq` numbers of a conversation grow by one in
         the order of ids within a call, never have a gap and are never given twice. Idempotent and

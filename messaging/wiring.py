@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from messaging.audit.check import Parts
@@ -46,6 +46,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CLOSE_TIMEOUT_S = 10.0
+AUDIT_PATIENCE_S = 30.0
 
 
 @dataclass(slots=True)
@@ -200,8 +201,14 @@ def compensate() -> Any:
     """One compensation sweep, from a synchronous thread."""
     runtime = _ensure()
     budget_s = runtime.backends.settings.compensate_budget_s
-    sweep = compensator(runtime.backends, cache=runtime.redis).sweep()
+    sweep = _sweep(runtime, compensator(runtime.backends, cache=runtime.redis))
     return _submit(runtime, sweep, budget_s + 15)
+
+
+async def _sweep(runtime: Runtime, compensator: Compensator) -> Any:
+    """With it, what the cache is owed of calls whose answers were lost."""
+    await runtime.backends.arrears.breaker.try_now()
+    return await compensator.sweep()
 
 
 def compensator(backends: Backends, *, cache: MessageCache | None = None) -> Compensator:
@@ -236,8 +243,12 @@ async def close_consumer(consumer: Consumer) -> None:
 
 
 def open_audit_parts() -> Parts:
-    """What an audit works with on the running loop; `close_audit_parts` ends it."""
-    current = settings()
+    """What an audit works with on the running loop; `close_audit_parts` ends it.
+
+    Nobody waits for its answers as for a send's: it is more patient with a busy Redis.
+    """
+    given = settings()
+    current = replace(given, redis_timeout_s=max(given.redis_timeout_s, AUDIT_PATIENCE_S))
     cache, store = RedisMessageCache(current), DatabaseStore(current)
     return Parts(
         cache=cache,

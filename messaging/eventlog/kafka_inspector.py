@@ -17,8 +17,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from messaging.errors import LogUnavailable
+from messaging.eventlog.kafka_quirks import UNREADABLE, step_over
 from messaging.eventlog.kafka_reader import API_VERSION, CALL_S, SLACK_S, record_of
-from messaging.eventlog.kafka_unreadable import UNREADABLE, step_over
 from messaging.inspection import Extent, Piece
 from messaging.ports import Record
 

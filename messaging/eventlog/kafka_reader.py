@@ -31,7 +31,7 @@ from kafka.structs import OffsetAndMetadata
 
 from messaging.errors import CommitRefused, LogUnavailable
 from messaging.eventlog.inbox import Inbox
-from messaging.eventlog.kafka_unreadable import UNREADABLE, step_over
+from messaging.eventlog.kafka_quirks import UNREADABLE, complete_join, step_over
 from messaging.ports import Position, Record
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ API_VERSION = (2, 8)  # the oldest broker; given, so that making a consumer wait
 CALL_S = 5.0  # one call that is not a poll
 SLACK_S = 5.0  # past its own timeout a call of the vendor's is given up
 PROOF_S = 1.0  # how long silence counts as an empty log before the broker has to answer
+METADATA_S = 5  # a topic that is made, or grows, after a reader has joined is found within
 FETCH_BYTES = 4 * 1024 * 1024
 FETCH_PARTITION_BYTES = 512 * 1024
 AT_ONCE = 500  # records that the vendor decodes in one go
@@ -80,6 +81,7 @@ class KafkaLogReader:
             "heartbeat_interval_ms": round(session_s * 1000 / 4),
             "request_timeout_ms": round(CALL_S * 1000),
             "reconnect_backoff_max_ms": 1_000,
+            "metadata_max_age_ms": METADATA_S * 1000,
             "fetch_max_bytes": FETCH_BYTES,
             "max_partition_fetch_bytes": FETCH_PARTITION_BYTES,
             "fetch_max_wait_ms": 250,
@@ -176,6 +178,7 @@ class KafkaLogReader:
         inbox = self._inbox  # lest a call that hangs finds the one of a later consumer
         wanted = max(1, min(max_records - len(inbox), AT_ONCE))
         batches: dict[TopicPartition, list[Any]] = {}
+        complete_join(consumer)
         try:
             batches = consumer.poll(timeout_ms=round(timeout_s * 1000), max_records=wanted)
         except UNREADABLE as exc:

@@ -38,7 +38,6 @@ from messaging.ids import SnowflakeIdGenerator, node_of_id, time_of_id
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.persist import persist
 from messaging.ports import (
-    Arrear,
     Claim,
     EventLog,
     MessageCache,
@@ -321,14 +320,10 @@ class Acceptor:
             await asyncio.wait(distinct, timeout=max(budget_s, 0.0))
 
     async def _to_store(self, rest: Sequence[_Waiting]) -> None:
-        """The last resort, when neither the cache nor the log confirmed.
-
-        The note comes first: what is stored by a call whose answer is lost has to be told, too.
-        """
+        """The last resort, when neither the cache nor the log confirmed."""
         try:
             async with asyncio.timeout_at(min(waiting.deadline_s for waiting in rest)):
-                await self.store.note_arrears([Arrear(w.message.id) for w in rest])
-                done = await persist(self.store, [w.message for w in rest])
+                done = await persist(self.store, [w.message for w in rest], owed=True)
         except (StoreUnavailable, TimeoutError) as error:
             raise SendFailed from error
         await self.arrears.bring([*done.rows, *done.folded.values()])

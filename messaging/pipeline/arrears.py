@@ -52,12 +52,15 @@ class Arrears:
         self.breaker = Breaker("cache", self.settle)
 
     async def note(self, arrears: Sequence[Arrear]) -> None:
-        """Return when the cache was told, or when nobody reads it after the store has noted these.
-
-        Whoever reaches it later reads the note first. Raises StoreUnavailable, with nothing
-        noted for sure.
-        """
+        """Note these and `tell`. Raises StoreUnavailable, with nothing noted for sure."""
         await self.store.note_arrears(arrears)
+        await self.tell()
+
+    async def tell(self) -> None:
+        """Return when the cache was told what is noted, or when nobody reads it.
+
+        Whoever reaches it later reads the notes first.
+        """
         if not await self.breaker.try_now():
             await asyncio.sleep(GRACE_S)
 

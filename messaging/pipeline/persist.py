@@ -23,19 +23,21 @@ class Persisted:
     refused: list[tuple[Message, str, str]] = field(default_factory=list)  # message, reason, error
 
 
-async def persist(store: MessageStore, messages: Sequence[Message]) -> Persisted:
+async def persist(
+    store: MessageStore, messages: Sequence[Message], *, owed: bool = False
+) -> Persisted:
     """Store every state that can be stored; a refused one never keeps its neighbours out.
 
     A batch with bad data is halved until the bad one is alone: n poison messages among m cost
-    about 2 n log2 m calls. Raises StoreUnavailable; what was stored by then stays, and a repeat
-    changes nothing about it.
+    about 2 n log2 m calls. With `owed` what is stored is noted as arrears of the cache. Raises
+    StoreUnavailable; what was stored by then stays, and a repeat changes nothing about it.
     """
     done = Persisted()
     parts = [list(messages)] if messages else []
     while parts:
         part = parts.pop()
         try:
-            result = await store.apply(part)
+            result = await store.apply(part, owed=owed)
         except BadData as error:
             if len(part) == 1:
                 done.refused.append((part[0], "bad_data", str(error)))

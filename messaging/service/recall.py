@@ -86,16 +86,10 @@ async def _make_durable(backends: Backends, tombstone: Message) -> bool:
 
 
 async def _recall_past_cache(backends: Backends, tombstone: Message) -> Message:
-    """Noted before as well: what is stored by a call whose answer is lost has to be told, too."""
-    try:
-        async with asyncio.timeout(STORE_S):
-            await backends.store.note_arrears([Arrear(tombstone.id)])
-    except (StoreUnavailable, TimeoutError) as error:
-        raise TemporarilyUnavailable from error
-    row = await _store(backends, tombstone)
+    row = await _store(backends, tombstone, owed=True)
     if row is None:
         raise TemporarilyUnavailable
-    await _note(backends, tombstone)
+    await backends.arrears.tell()
     return row
 
 
@@ -106,11 +100,11 @@ async def _note(backends: Backends, tombstone: Message) -> None:
         raise TemporarilyUnavailable from error
 
 
-async def _store(backends: Backends, tombstone: Message) -> Message | None:
+async def _store(backends: Backends, tombstone: Message, *, owed: bool = False) -> Message | None:
     """The row, recalled; None where the store did not take it in a short time."""
     try:
         async with asyncio.timeout(STORE_S):
-            result = await backends.store.apply([tombstone])
+            result = await backends.store.apply([tombstone], owed=owed)
     except (StoreUnavailable, BadData, TimeoutError):
         return None
     try:

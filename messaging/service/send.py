@@ -153,8 +153,8 @@ async def _is_stored(backends: Backends, message_id: int) -> bool:
         row = (await backends.store.get([message_id])).get(message_id)
     except StoreUnavailable:
         return False
-    if row is not None and reachable:
-        await _show(backends, row)
+    if row is not None:
+        await (_show(backends, row) if reachable else _owe(backends, row))
     return row is not None
 
 
@@ -228,8 +228,12 @@ async def _show(backends: Backends, row: Message) -> None:
         await backends.cache.mark_stored([row])
         await backends.cache.add_details([row])
     except CacheUnavailable:
-        try:
-            await backends.store.note_arrears([Arrear(row.id)])
-        except StoreUnavailable as error:
-            raise SendFailed from error
-        await backends.arrears.bring([row])
+        await _owe(backends, row)
+
+
+async def _owe(backends: Backends, row: Message) -> None:
+    try:
+        await backends.store.note_arrears([Arrear(row.id)])
+    except StoreUnavailable as error:
+        raise SendFailed from error
+    await backends.arrears.bring([row])

@@ -15,27 +15,33 @@ from msgspec.structs import replace
 
 from messaging.errors import BadData
 from messaging.events import Message, is_same, join
-from messaging.ports import ApplyResult, Claim
+from messaging.ports import ApplyResult, Arrear, Claim
 from messaging.store.tables import Key, Tables
 
 WriteKeys = Callable[[Tables, Mapping[Key, Claim]], Mapping[Key, Claim]]
 
 
-def apply_batch(connection: BaseDatabaseWrapper, messages: Sequence[Message]) -> ApplyResult:
+def apply_batch(
+    connection: BaseDatabaseWrapper, messages: Sequence[Message], *, owed: bool = False
+) -> ApplyResult:
     """What `MessageStore.apply` promises, with the driver's errors left as they are."""
     given = {message.id: _incoming(message) for message in sorted(messages, key=lambda m: m.id)}
     if len(given) != len(messages):
         raise ValueError("one state a message id expected")
     try:
-        return _apply(connection, given, Tables.take_keys)
+        return _apply(connection, given, Tables.take_keys, owed=owed)
     except IntegrityError:
         # A repeated send, most likely: only now ask whose each key is. In a transaction of its own,
         # since the failed insertion holds locks on what it met that two of them would die of.
-        return _apply(connection, given, Tables.reserve_keys)
+        return _apply(connection, given, Tables.reserve_keys, owed=owed)
 
 
 def _apply(
-    connection: BaseDatabaseWrapper, given: Mapping[int, Message], write_keys: WriteKeys
+    connection: BaseDatabaseWrapper,
+    given: Mapping[int, Message],
+    write_keys: WriteKeys,
+    *,
+    owed: bool,
 ) -> ApplyResult:
     tables = Tables(connection)
     with transaction.atomic(using=connection.alias):
@@ -50,6 +56,8 @@ def _apply(
         tables.insert_messages(list(fresh.values()))
         deletes = _hand_over_deletes(tables, given, owners)
         tables.raise_messages([m for i, m in rows.items() if i in stored and m != stored[i]])
+        if owed:
+            tables.insert_arrears([Arrear(i) for i in {*rows, *owners.values()}])
     return ApplyResult(
         rows=tuple(rows.values()),
         folded={i: rows.get(owner) or stored[owner] for i, owner in owners.items()},

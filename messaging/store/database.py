@@ -48,10 +48,12 @@ class DatabaseStore:
         """Open while the database is away."""
         return self._threads.breaker
 
-    async def apply(self, messages: Sequence[Message]) -> ApplyResult:
+    async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
         if not messages:
             return ApplyResult()
-        return await self._threads.run(lambda connection: apply_batch(connection, messages))
+        return await self._threads.run(
+            lambda connection: apply_batch(connection, messages, owed=owed)
+        )
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         return await self._with_tables(lambda tables: tables.messages(message_ids))

@@ -55,7 +55,7 @@ class MemoryStore:
     leases: Leases = field(default_factory=dict)
     clock_s: Callable[[], float] = time.monotonic
 
-    async def apply(self, messages: Sequence[Message]) -> ApplyResult:
+    async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
         await self._answer()
         if any(self.refuses(message) for message in messages):
             raise BadData
@@ -76,6 +76,8 @@ class MemoryStore:
                 conflicts.append(message)
             else:
                 rows[state.id] = self.rows[state.id] = join(stored, state)
+        if owed:
+            self._note([Arrear(i) for i in {*rows, *owners.values()}])
         return ApplyResult(
             rows=tuple(rows[message_id] for message_id in sorted(rows)),
             folded={message_id: self.rows[owner] for message_id, owner in owners.items()},
@@ -114,9 +116,7 @@ class MemoryStore:
 
     async def note_arrears(self, arrears: Sequence[Arrear]) -> None:
         await self._answer()
-        for arrear in arrears:
-            self.notes += 1
-            self.owed[self.notes] = dataclasses.replace(arrear, note_id=self.notes)
+        self._note(arrears)
 
     async def arrears(self, *, limit: int) -> list[Arrear]:
         await self._answer()
@@ -160,6 +160,11 @@ class MemoryStore:
         await asyncio.sleep(self.delay_s)
         if self.down:
             raise StoreUnavailable
+
+    def _note(self, arrears: Sequence[Arrear]) -> None:
+        for arrear in arrears:
+            self.notes += 1
+            self.owed[self.notes] = dataclasses.replace(arrear, note_id=self.notes)
 
     def _owner(self, message: Message) -> int:
         if message.client_msg_id is None:

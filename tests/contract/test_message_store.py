@@ -511,6 +511,15 @@ class TestArrears:
         await store.drop_arrears(noted)
         assert [a.message_id for a in await store.arrears(limit=9)] == [2]
 
+    async def test_are_noted_with_the_rows(self, store: MessageStore) -> None:
+        first, repeat = (make_message(n, client_msg_id="k") for n in (1, 2))
+        await store.apply([first])
+        assert await store.arrears(limit=9) == []
+        await store.apply([repeat, make_message(3)], owed=True)
+
+        noted = {arrear.message_id for arrear in await store.arrears(limit=9)}
+        assert noted == {first.id, make_message(3).id}
+
     async def test_noted_again_meanwhile_stay(self, store: MessageStore) -> None:
         await store.note_arrears([Arrear(1)])
         noted = await store.arrears(limit=9)

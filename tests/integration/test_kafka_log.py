@@ -158,6 +158,33 @@ class TestOwnership:
 
 
 class TestReader:
+    async def test_finds_a_topic_that_is_made_after_it_has_joined_however_short_it_polls(
+        self, rig: KafkaRig, admin: KafkaAdminClient
+    ) -> None:
+        """Each join of the group takes several polls then."""
+        topic = f"{rig.topic}-late"
+        arguments = rig.arguments() | {"topic": topic}
+        reader = kafka_reader.KafkaLogReader(rig.servers, **arguments)  # type: ignore[arg-type]
+
+        async def poll(timeout_s: float) -> list[Record]:
+            await asyncio.sleep(0.02)
+            with contextlib.suppress(LogUnavailable):
+                return await reader.poll(max_records=10, timeout_s=timeout_s)
+            return []
+
+        for _ in range(4):
+            await poll(0.5)
+        create_kafka_topics(rig.servers, topics=[topic], partitions=3)
+        try:
+            deadline = time.monotonic() + 20
+            while not await poll(0):
+                (future,) = await rig.log.append(topic, [OutgoingRecord(b"1_2", b"x")])
+                await asyncio.gather(future, return_exceptions=True)
+                assert time.monotonic() < deadline, "not found"
+        finally:
+            await reader.close()
+            admin.delete_topics([topic])
+
     async def test_a_client_that_hangs_is_left_behind(
         self, rig: KafkaRig, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -104,9 +104,9 @@ async def _audit(plan: Plan) -> Report:
 
 
 def _away(error: BackendError) -> str:
-    what = type(error).__name__
+    what = f"{type(error).__name__}: {error.__cause__ or error}"
     return (
-        f"{what}: {error} An audit needs Redis, the log and the database. "
+        f"{what}. An audit needs Redis, the log and the database. "
         "See that they are up (source var/env first?), then run it again."
     )
 

@@ -97,13 +97,13 @@ class TestARecall:
         await regain(service)
         assert await listed(service) == [""]
 
-    async def test_is_noted_before_the_store_has_answered(self, service: Service) -> None:
+    async def test_is_noted_though_the_answer_of_the_store_is_lost(self, service: Service) -> None:
         message_id = await newest(service)
         lose(service)
         apply = service.store.apply
 
-        async def lose_the_answer(messages: Sequence[Message]) -> ApplyResult:
-            await apply(messages)
+        async def lose_the_answer(messages: Sequence[Message], *, owed: bool) -> ApplyResult:
+            await apply(messages, owed=owed)
             raise StoreUnavailable
 
         backends = replace(service.backends, store=_Other(service.store, apply=lose_the_answer))

@@ -11,7 +11,8 @@ from messaging.events import PersistStatus, encode_event
 from messaging.pipeline.consumer import TooManyDeadLetters
 from messaging.ports import OutgoingRecord, Record
 from messaging.requests import Ack
-from tests.unit.memory import ALICE, NOW_MS, Service, message
+from messaging.service.history import history
+from tests.unit.memory import ALICE, NOW_MS, Service, message, with_bob
 
 
 @pytest.fixture
@@ -224,6 +225,21 @@ async def test_a_repeated_send_that_redis_forgot_is_folded_into_the_first(
     known = await service.store.find_claims([(ALICE, "k")])
     assert known[(ALICE, "k")].message_id == first.id
     assert service.store.dead_letters == []
+
+
+async def test_the_first_of_a_folded_send_is_listed_though_nobody_told_the_cache(
+    service: Service,
+) -> None:
+    first, repeat = message(client_msg_id="k"), message(client_msg_id="k")
+    await service.acceptor.accept(message(), ack=Ack.LOG)
+    await service.consume()
+    await history(service.backends, with_bob(), reader_id=ALICE)
+    await service.store.apply([first])
+    await service.acceptor.accept(repeat, ack=Ack.LOG)
+    await service.consume()
+    page = await history(service.backends, with_bob(), reader_id=ALICE)
+    assert page.total == 2
+    assert first.id in {one.id for one in page.messages}
 
 
 async def test_an_id_that_belongs_to_another_message_is_a_dead_letter(service: Service) -> None:

@@ -138,6 +138,17 @@ async def test_a_repeat_gets_the_first_id_back(service: Service, mode: str) -> N
     assert len(other.store.rows) == 1
 
 
+async def test_a_repeat_of_a_synchronous_send_that_died_unseen_is_seen(service: Service) -> None:
+    assert (await history(service.backends, with_group(), reader_id=BOB)).total == 0
+    died = make_message(
+        1, to_id=GROUP, chat_type=ChatType.GROUP, content="hello", client_msg_id="k"
+    )
+    await service.store.apply([died])
+    receipt = await send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE)
+    page = await history(service.backends, with_group(), reader_id=BOB)
+    assert [m.id for m in page.messages] == [receipt.message_id] == [died.id]
+
+
 @pytest.mark.parametrize("mode", ["async", "sync"])
 async def test_a_repeat_of_what_was_stored_without_an_answer_shows_it(
     service: Service, mode: str

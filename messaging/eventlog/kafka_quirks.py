@@ -1,7 +1,11 @@
-"""Stepping over records that kafka-python cannot read. Used by `kafka_reader` alone.
+"""What kafka-python 3.0.12 does wrong, and the ways around it. Used by `kafka_reader` alone.
 
-kafka-python 3.0.12 raises once for a batch with a wrong checksum or one that does not decode, and
-its next poll never returns: it goes on asking the decoder that has ended. A seek frees it.
+It raises once for a batch with a wrong checksum or one that does not decode, and its next poll
+never returns: it goes on asking the decoder that has ended. A seek frees it.
+
+It joins the group again when the topic's metadata change, and forgets why as soon as the group's
+leader has shared the partitions out. A poll that has ended by then leaves a join that nobody
+completes: the reader owns nothing, says so to nobody, and reads nothing ever after.
 """
 
 from __future__ import annotations
@@ -56,3 +60,10 @@ def step_over(consumer: KafkaConsumer, cause: Exception) -> tuple[int, Record]:
         },
     )
     return offset, Record(Position(partition.topic, partition.partition, str(offset)), None, None)
+
+
+def complete_join(consumer: KafkaConsumer) -> None:
+    """Before each poll: let it go on with a join that the last one has left in the middle."""
+    coordinator = consumer._coordinator
+    if coordinator._join_task is not None:
+        coordinator.request_rejoin()

@@ -1,0 +1,77 @@
+"""python -m tests.simulation: many schedules, or one of them told step by step."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from messaging.progress import Progress
+from tests.simulation.schedule import Failure, run, run_many
+
+MOST_TOLD = 20
+
+
+def main() -> int:
+    """0 when every schedule kept every promise."""
+    options = _parser().parse_args()
+    if options.replay is not None:
+        return _replay(options.replay)
+    seeds = range(options.seed, options.seed + options.schedules)
+    return _run(seeds, options.processes, first=options.first)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--schedules", type=int, default=2_000, metavar="N", help="how many")
+    parser.add_argument("--seed", type=int, default=0, help="the first one's; the others follow")
+    parser.add_argument("--processes", type=int, default=2, metavar="N")
+    parser.add_argument("--first", action="store_true", help="stop soon after the first failure")
+    parser.add_argument("--replay", type=int, metavar="SEED", help="tell this schedule's steps")
+    return parser
+
+
+def _run(seeds: range, processes: int, *, first: bool) -> int:
+    progress = Progress(sys.stderr)
+    progress.begin(f"{len(seeds):,} schedules")
+    began_s = time.monotonic()
+    done, failures, rate = 0, list[Failure](), 0.0
+    for done, failures in run_many(seeds, processes=processes):
+        rate = done / (time.monotonic() - began_s)
+        progress.update(done / len(seeds), f"{rate:,.0f} a second, {len(failures)} failed")
+        if first and failures:
+            break
+    progress.end(
+        f"{done:,} schedules (seeds {seeds[0]} to {seeds[0] + done - 1}) in "
+        f"{time.monotonic() - began_s:,.0f} s, {rate:,.0f} a second: {len(failures):,} failed"
+    )
+    _tell_failures(failures)
+    return 1 if failures else 0
+
+
+def _tell_failures(failures: Sequence[Failure]) -> None:
+    kinds = Counter(kind for f in failures for kind in {v.kind for v in f.violations})
+    for kind, count in kinds.most_common():
+        print(f"{count:7,}  {kind}")
+    for failure in failures[:MOST_TOLD]:
+        violation = failure.violations[0]
+        print(f"\nseed {failure.seed}: {violation.kind}: {violation.text}")
+        print(f"  python -m tests.simulation --replay {failure.seed}")
+    if len(failures) > MOST_TOLD:
+        print(f"\nand {len(failures) - MOST_TOLD:,} more")
+
+
+def _replay(seed: int) -> int:
+    steps: list[str] = []
+    violations = run(seed, tell=steps.append)
+    print("\n".join(steps))
+    for violation in violations:
+        print(f"VIOLATION {violation.kind}: {violation.text}")
+    print(f"seed {seed}: {len(violations)} violations")
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

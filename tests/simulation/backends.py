@@ -1,0 +1,92 @@
+"""What stands behind the ports for all processes, and how it is away."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from messaging.errors import BackendError
+from messaging.testing.cache import MemoryCache
+from messaging.testing.log import MemoryBroker
+from tests.simulation.faults import Outage
+
+KEPT = ("clock_s", "rates")  # what is no key of the cache
+
+
+@dataclass(slots=True, eq=False)
+class Backend:
+    """One backend as its callers meet it: what they get when it is away, and after how long."""
+
+    name: str
+    error: type[BackendError]  # it refuses
+    gone: Callable[[], BackendError]  # it gives no answer
+    timeout_s: float
+    outage: Outage | None = None
+    late: int = 0  # calls that are done after their callers gave up
+    _back: asyncio.Future[None] | None = None
+    _at_thaw: list[Callable[[], None]] = field(default_factory=list)
+
+    def leave(self, outage: Outage) -> None:
+        if self.outage is None:
+            self._back = asyncio.get_running_loop().create_future()
+        self.outage = outage
+
+    def come_back(self) -> None:
+        if self._back is not None:
+            self._back.set_result(None)
+        self.outage = self._back = None
+        for act in self._at_thaw:
+            act()
+        self._at_thaw.clear()
+
+    def at_thaw(self, act: Callable[[], None]) -> None:
+        """Do what was asked of a frozen backend as soon as it thaws, in the order of the calls."""
+        self._at_thaw.append(act)
+
+    async def wait_back(self, within_s: float) -> bool:
+        if self._back is not None:
+            await asyncio.wait([self._back], timeout=within_s)
+        return self.outage is None
+
+
+class Cache(MemoryCache):
+    """The cache, which can be wiped and can age."""
+
+    __slots__ = ()
+
+    def run_out(self) -> None:
+        """A list that holds a pending message stays: each sweep sees to that."""
+        pending = self.pending_set.times
+        kept = {name: t for name, t in self.tails.items() if any(i in pending for i in t.ids)}
+        super().run_out()
+        self.tails |= kept
+
+    def wipe(self) -> None:
+        """Everything is gone, as after a restart without its file."""
+        empty = MemoryCache()
+        for key in dataclasses.fields(MemoryCache):
+            if key.name not in KEPT:
+                setattr(self, key.name, getattr(empty, key.name))
+
+
+class Broker(MemoryBroker):
+    """The log's broker, which wakes those who wait for its records."""
+
+    __slots__ = ("arrival",)
+
+    def __init__(self, *, clock_s: Callable[[], float]) -> None:
+        super().__init__(partitions=3, max_poll_interval_s=3.0, clock_s=clock_s)
+        self.arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def announce(self) -> None:
+        self.arrival.set_result(None)
+        self.arrival = asyncio.get_running_loop().create_future()
+
+    def set_back(self) -> None:
+        """The groups' positions are at the start again, and every partition is given out anew."""
+        for place in self.committed:
+            self.committed[place] = 0
+        for group in self.groups.values():
+            group.owners.clear()

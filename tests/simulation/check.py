@@ -1,0 +1,183 @@
+"""Judges a schedule at its end: what was told to its clients against what they saw and what is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from messaging.events import Message
+from messaging.pipeline.accept import Durability
+from messaging.testing.store import MemoryStore
+from tests.simulation.record import Read, Record, Said
+from tests.simulation.watch import Watch
+
+
+class Check:
+    """Notes every broken promise in the record."""
+
+    def __init__(self, record: Record, watch: Watch, store: MemoryStore) -> None:
+        self._record, self._watch, self._store = record, watch, store
+        self._rows: dict[str, list[Message]] = {}
+        for row in sorted(store.rows.values(), key=lambda row: row.id):
+            self._rows.setdefault(row.conversation_id, []).append(row)
+        self._untold_recalls = {
+            row.id
+            for said in record.said
+            if said.recall_begun and said.recalled is None
+            for row in self._rows_of(said)
+        }
+        self._untold = {
+            row.id
+            for said in record.said
+            if said.acknowledged is None
+            for row in self._rows_of(said)
+        }
+
+    def everything(self) -> None:
+        for said in self._record.said:
+            self._check_said(said)
+        for read in self._record.reads:
+            self._check_read(read)
+        self._check_rows()
+        self._check_seqs()
+        self._check_marks()
+
+    def at_rest(self, read: Read, *, aged: bool) -> None:
+        """Once all is well again, a page is the rows, whole, without the reader's deletes.
+
+        Before the cache has aged it may lack a row or a delete that nobody was told of: the
+        process that stored it died before it told the cache.
+        """
+        rows = self._rows.get(read.conversation, [])
+        seen = {message.id for message in read.seen}
+        untold = set() if aged else {row.id for row in rows if row.id in self._untold} - seen
+        deleted = {i for user, i in self._store.deletes if user == read.reader}
+        if not aged:
+            deleted -= seen & self._untold_deletes(read.reader)
+        shown = [row for row in reversed(rows) if row.id not in untold | deleted]
+        where = f"{read.conversation} for user {read.reader}"
+        if read.partial:
+            self._record.violate("partial at rest", where)
+        if [self._told_of(m, aged) for m in read.seen] != [self._told_of(m, aged) for m in shown]:
+            told = f"{where}: {_brief(read.seen)}, not {_brief(shown)}"
+            self._record.violate("page at rest", told)
+        if not len(rows) - len(untold) <= read.total <= len(rows):
+            self._record.violate("total at rest", f"{where}: {read.total}, not {len(rows)}")
+
+    def _told_of(self, message: Message, aged: bool) -> Message:
+        """Without what the cache may not know: a recall nobody was told of, or its time."""
+        if not aged and message.id in self._untold_recalls:
+            message = message.recalled(0)
+        return replace(message, recall_time=None)
+
+    def _check_said(self, said: Said) -> None:
+        rows = self._rows_of(said)
+        if len(rows) > 1:
+            self._record.violate("duplicated", f"{said}: {_brief(rows)}")
+        if said.acknowledged is not None and not rows and not self._may_be_lost(said):
+            if not said.is_bad_data:
+                self._record.violate("lost", f"{said}")
+            elif not self._watch.set_aside.issuperset(said.ids):
+                self._record.violate("not set aside", f"{said}")
+        for row in rows:
+            if said.recalled is not None and not row.is_recalled:
+                self._record.violate("recall lost", f"{said}")
+            if row.is_recalled and not said.recall_begun:
+                self._record.violate("recalled by nobody", f"{said}")
+            if row.content != ("" if row.is_recalled else said.content):
+                self._record.violate("altered", f"{said}: {row}")
+
+    def _check_read(self, read: Read) -> None:
+        ids = [message.id for message in read.seen]
+        if sorted(ids, reverse=True) != ids or len(set(ids)) < len(ids):
+            self._record.violate("page out of order", f"{_told(read)}")
+        for message in read.seen:
+            row = self._store.rows.get(message.id)
+            if row is not None and message.seq not in (None, row.seq):
+                self._record.violate("seq changed", f"{message} for {row}")
+        for said in self._record.said:
+            if said.conversation == read.conversation:
+                self._check_seen(read, said)
+
+    def _check_seen(self, read: Read, said: Said) -> None:
+        ids = {*said.ids, *(row.id for row in self._rows_of(said))}
+        seen = [m for m in read.seen if m.id in ids or m.content == said.content]
+        shown = any(message.content for message in seen)
+        if shown and _before(said.recalled, read) and not self._may_be_shown(read, ids):
+            self._record.violate("resurrected", f"{said} in {_told(read)}")
+        if seen and _before(said.deleted.get(read.reader), read):
+            self._record.violate("seen after a delete", f"{said} in {_told(read)}")
+        if (
+            not seen
+            and not said.is_bad_data
+            and read.whole
+            and not read.partial
+            and _before(said.acknowledged, read)
+            and read.reader not in said.delete_begun
+            and not self._may_be_lost(said)
+            and not self._may_be_missed(read, ids)
+        ):
+            self._record.violate("not seen", f"{said} in {_told(read)}")
+
+    def _may_be_missed(self, read: Read, ids: set[int]) -> bool:
+        """Only the log had it: the cache was wiped, or its sender's process died untold."""
+        lost = self._watch.wiped | read.orphaned
+        return bool(lost & ids) and not read.stored.keys() & ids
+
+    def _may_be_shown(self, read: Read, ids: set[int]) -> bool:
+        """Only the log had the recall, and the reader had no cache that knew of it."""
+        without_cache = read.partial or not read.whole or self._watch.was_wiped
+        return without_cache and not any(read.stored.get(i) for i in ids)
+
+    def _check_rows(self) -> None:
+        known = {(s.sender, s.content) for s in self._record.said}
+        for row in self._store.rows.values():
+            if not row.is_recalled and (row.from_user_id, row.content) not in known:
+                self._record.violate("never said", f"{row}")
+
+    def _check_seqs(self) -> None:
+        for conversation, rows in self._rows.items():
+            seqs = sorted(row.seq or 0 for row in rows)
+            if seqs != list(range(1, len(rows) + 1)):
+                self._record.violate("seq gap", f"{conversation}: {seqs}")
+
+    def _untold_deletes(self, user: int) -> set[int]:
+        begun = [said for said in self._record.said if user in said.delete_begun]
+        return {row.id for s in begun if user not in s.deleted for row in self._rows_of(s)}
+
+    def _check_marks(self) -> None:
+        """A mark ends with its tombstone; one of a recall that nobody was told of may stay."""
+        for message_id in self._watch.cache.marks:
+            row = self._store.rows.get(message_id)
+            if row is None or row.is_recalled:
+                self._record.violate("mark left", f"{message_id}: {row}")
+
+    def _rows_of(self, said: Said) -> list[Message]:
+        return [
+            row
+            for row in self._rows.get(said.conversation, [])
+            if row.id in said.ids
+            or (row.from_user_id == said.sender and row.content == said.content)
+            or (said.client_msg_id is not None and row.client_msg_id == said.client_msg_id)
+        ]
+
+    def _may_be_lost(self, said: Said) -> bool:
+        """Every acknowledgement rested on the cache alone, and the cache was wiped."""
+        return self._watch.excused.issuperset(said.ids) and all(
+            durability is Durability.CACHE for durability in said.durabilities
+        )
+
+
+def _before(moment: int | None, read: Read) -> bool:
+    return moment is not None and moment < read.begun
+
+
+def _told(read: Read) -> str:
+    return (
+        f"the read {read.begun} of {read.conversation} by user {read.reader}: {_brief(read.seen)}"
+    )
+
+
+def _brief(messages: Iterable[Message]) -> Sequence[str]:
+    return [f"{m.id}:{m.content or 'recalled'}:{m.seq}" for m in messages]

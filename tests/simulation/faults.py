@@ -1,0 +1,79 @@
+"""What may go wrong in a schedule, and what does go wrong with each call of a port."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+CALM, ROUGH = 0.01, 0.12  # of the calls that have a fault, where any have
+UNTIL_S = 5.0  # when everything heals
+
+
+class Fault(StrEnum):
+    """What happens to one call; `TWICE` is for records of the log alone."""
+
+    SLOW = "slow"
+    REFUSED = "refused"  # at once, with nothing done
+    REQUEST_LOST = "request lost"  # the caller waits for its timeout, with nothing done
+    ANSWER_LOST = "answer lost"  # the same, with everything done
+    LATE = "late"  # the same, and done after the caller has given up
+    CRASH_BEFORE = "crash before"
+    CRASH_AFTER = "crash after"
+    PAUSE = "pause"  # the process stands still, longer than its leases and memberships may last
+    TWICE = "twice"
+
+
+class Event(StrEnum):
+    """What happens to a whole process or backend at some moment."""
+
+    OUTAGE = "outage"
+    WIPE = "wipe"  # an outage of the cache, after which it is empty
+    CRASH = "crash"
+    AGE = "age"  # half an hour passes for what the cache lets age
+    POISON = "poison"  # somebody appends what is no event
+    REPLAY = "replay"  # the consumers' positions are set back to the start
+
+
+class Outage(StrEnum):
+    """How a backend is away."""
+
+    REFUSES = "refuses"
+    SILENT = "silent"  # callers wait for their timeout
+    FROZEN = "frozen"  # the same, and what was asked is done when it thaws
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What happens to one call; times are seconds of the loop."""
+
+    fault: Fault | None
+    request_s: float
+    answer_s: float
+    late_s: float
+
+
+class Faults:
+    """Decides about every call; drawn from a seed: which faults there are, and how many."""
+
+    def __init__(self, random: Random, allowed: frozenset[Fault]) -> None:
+        self._random = random
+        self._rate = random.choice((0.0, CALM, CALM, ROUGH / 3, ROUGH)) if allowed else 0.0
+        kinds = sorted(allowed)
+        self._kinds = [kind for kind in kinds if random.random() < 0.5] or kinds
+        self.healed = False
+
+    def next(self) -> Fate:
+        draw = self._random.random
+        fault = None
+        if not self.healed and draw() < self._rate:
+            fault = self._random.choice(self._kinds)
+        slow = 0.3 if fault is Fault.SLOW or draw() < 0.03 else 0.003
+        late_s = 0.6 + 2.0 * draw() if fault is Fault.LATE else 0.0
+        return Fate(fault, slow * draw(), slow * draw(), late_s)
+
+    def pause_s(self) -> float:
+        return 0.0 if self.healed else self._random.choice((0.3, 1.0, 4.0))
+
+    def restart_s(self) -> float:
+        return 0.05 + 1.5 * self._random.random()

@@ -1,0 +1,79 @@
+"""What the clients of a schedule asked for and were told, in the order of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+
+from messaging.events import ChatType, Message
+from messaging.pipeline.accept import Durability
+from tests.simulation.lives import Life
+
+
+@dataclass(slots=True, eq=False)
+class Said:
+    """One thing said: a send with its retries, and what became of it as its clients know.
+
+    Moments are ticks, which count every beginning and every end of a request. `ids` are those that
+    were acknowledged; more than one where a retry was not known as such.
+    """
+
+    content: str
+    sender: int
+    target: int
+    chat_type: ChatType
+    conversation: str
+    client_msg_id: str | None
+    is_bad_data: bool  # the store refuses it
+    ids: list[int] = field(default_factory=list)
+    durabilities: list[Durability] = field(default_factory=list)
+    accepted_by: dict[int, Life] = field(default_factory=dict, repr=False)  # by id
+    acknowledged: int | None = None
+    recall_begun: bool = False
+    recalled: int | None = None
+    delete_begun: set[int] = field(default_factory=set)  # users
+    deleted: dict[int, int] = field(default_factory=dict)  # when each of them was told
+
+
+@dataclass(slots=True, eq=False)
+class Read:
+    """What one reader saw of one conversation, the `whole` of it or not.
+
+    `stored` are the messages that the store had when it began, and whether they were recalled;
+    `orphaned` those that only the log had then: who accepted them has died.
+    """
+
+    reader: int
+    conversation: str
+    begun: int
+    stored: Mapping[int, bool]
+    orphaned: Set[int]
+    seen: Sequence[Message] = ()
+    whole: bool = False
+    partial: bool = False
+    total: int = 0
+
+
+@dataclass(slots=True)
+class Violation:
+    """A promise that was broken."""
+
+    kind: str
+    text: str
+
+
+@dataclass(slots=True)
+class Record:
+    """Everything that a schedule's clients did."""
+
+    said: list[Said] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    now: int = 0
+
+    def tick(self) -> int:
+        self.now += 1
+        return self.now
+
+    def violate(self, kind: str, text: str) -> None:
+        self.violations.append(Violation(kind, text))

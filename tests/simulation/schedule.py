@@ -1,0 +1,91 @@
+"""Run the schedule of one seed, or of many."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests.simulation.loop import Stuck, VirtualLoop
+from tests.simulation.record import Record, Violation
+from tests.simulation.world import Mix, World
+
+AT_ONCE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A schedule that broke a promise."""
+
+    seed: int
+    violations: Sequence[Violation]
+
+
+def run(
+    seed: int, *, mix: Mix | None = None, tell: Callable[[str], None] | None = None
+) -> list[Violation]:
+    """The promises that this schedule breaks; `tell` is given every step of it."""
+    random.seed(seed)  # what the code under test draws, too
+    loop = VirtualLoop()
+    record = Record()
+    loop.set_exception_handler(lambda _, context: record.violate("unforeseen error", f"{context}"))
+
+    async def play() -> None:
+        await World(loop, random.Random(seed), mix or Mix(), record, tell).run()
+
+    with _errors_noted(record):
+        try:
+            loop.play(play())
+        except Stuck:
+            record.violate("never ended", "nothing can happen any more")
+    return record.violations
+
+
+def run_many(
+    seeds: range, *, processes: int, mix: Mix | None = None
+) -> Iterator[tuple[int, list[Failure]]]:
+    """How many are done and which failed, time and again, in the order of their seeds."""
+    parts = [seeds[at : at + AT_ONCE] for at in range(0, len(seeds), AT_ONCE)]
+    failures: list[Failure] = []
+    pool = ProcessPoolExecutor(processes)
+    try:
+        for part, found in zip(parts, pool.map(_run_part, parts, [mix] * len(parts)), strict=True):
+            failures += found
+            yield part[-1] - seeds[0] + 1, failures
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _run_part(seeds: range, mix: Mix | None) -> list[Failure]:
+    return [Failure(seed, found) for seed in seeds if (found := run(seed, mix=mix))]
+
+
+class _Errors(logging.Handler):
+    """What is caught and logged with its traceback was foreseen by nobody."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(logging.ERROR)
+        self._record = record
+
+    def emit(self, logged: logging.LogRecord) -> None:
+        if logged.exc_info:
+            self._record.violate(
+                "unforeseen error", f"{logged.getMessage()}: {logged.exc_info[1]!r}"
+            )
+
+
+@contextmanager
+def _errors_noted(record: Record) -> Iterator[None]:
+    """Logs nothing meanwhile: a schedule's trace says more."""
+    logger = logging.getLogger("messaging")
+    level, propagate, handlers = logger.level, logger.propagate, logger.handlers
+    logger.handlers, logger.propagate = [_Errors(record)], False
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)

@@ -1,0 +1,78 @@
+"""Watches what no client sees: what is committed, and what rested on the cache when it was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from messaging.errors import PoisonRecord
+from messaging.events import Message, decode_event
+from messaging.ports import Record
+from messaging.testing.cache import MemoryCache
+from messaging.testing.log import MemoryBroker
+from messaging.testing.store import MemoryStore
+
+
+@dataclass(slots=True)
+class Watch:
+    """`wiped` are the ids that were pending when the cache was, and `excused` those of them that
+    nothing else held.
+    """
+
+    broker: MemoryBroker
+    cache: MemoryCache
+    store: MemoryStore
+    topic: str
+    violate: Callable[[str, str], None]
+    wiped: set[int] = field(default_factory=set)
+    excused: set[int] = field(default_factory=set)
+    was_wiped: bool = False
+    _looked_at: dict[int, int] = field(default_factory=dict)
+
+    def committed(self) -> None:
+        """After a commit: every record up to it is stored or set aside."""
+        for (_, topic, partition), upto in self.broker.committed.items():
+            if topic != self.topic:
+                continue
+            records = self.broker.records[topic, partition]
+            for record in records[self._looked_at.get(partition, 0) : upto]:
+                if not self._is_done(record):
+                    self.violate("committed before it was stored", f"{record}")
+            self._looked_at[partition] = max(self._looked_at.get(partition, 0), upto)
+
+    @property
+    def set_aside(self) -> set[int]:
+        """The messages among the dead letters."""
+        return {d.message_id for d in self.store.dead_letters if d.message_id is not None}
+
+    def _is_done(self, record: Record) -> bool:
+        try:
+            state = decode_event(record.value)
+        except PoisonRecord:
+            return any(letter.source == record.position for letter in self.store.dead_letters)
+        return self._is_stored(state) or state.id in self.set_aside
+
+    def _is_stored(self, state: Message) -> bool:
+        """The store has this state, or what it repeats."""
+        row = self.store.rows.get(state.id)
+        if row is None and state.client_msg_id is not None:
+            claim = self.store.claims.get((state.from_user_id, state.client_msg_id))
+            row = None if claim is None else self.store.rows.get(claim.message_id)
+        return row is not None and row.status >= state.status
+
+    def before_wipe(self) -> None:
+        elsewhere = set(self.store.rows)
+        for records in self.broker.records.values():
+            for record in records:
+                try:
+                    elsewhere.add(decode_event(record.value).id)
+                except PoisonRecord:
+                    continue
+        self.was_wiped = True
+        self.wiped |= self.cache.pending_set.times.keys()
+        self.excused |= self.wiped - elsewhere
+
+    def is_drained(self) -> bool:
+        ends = {p: len(r) for (topic, p), r in self.broker.records.items() if topic == self.topic}
+        committed = {p: n for (_, topic, p), n in self.broker.committed.items()}
+        return not self.cache.pending_set.times and committed == committed | ends

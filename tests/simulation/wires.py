@@ -1,0 +1,195 @@
+"""The ports as one life of a process has them: every call goes through the schedule's faults."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from messaging.breakers import Breaker
+from messaging.errors import StoreUnavailable
+from messaging.ports import Record
+from messaging.testing.log import MemoryLogReader
+from messaging.testing.store import MemoryStore
+from tests.simulation.backends import Backend, Broker
+from tests.simulation.faults import Fate, Fault, Faults, Outage
+from tests.simulation.lives import Life
+from tests.simulation.trace import Trace
+
+UNANSWERED = (Fault.REFUSED, Fault.REQUEST_LOST, Fault.ANSWER_LOST, Fault.LATE)
+
+
+class Wire:
+    """A port of the cache or the store; other wires add what is theirs.
+
+    What a call does is done at one moment, between its request's way and its answer's.
+    """
+
+    def __init__(
+        self, life: Life, backend: Backend, port: object, *, faults: Faults, trace: Trace
+    ) -> None:
+        self._life, self._backend, self._port = life, backend, port
+        self._faults, self._trace = faults, trace
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        method = getattr(self._port, name)
+
+        async def call(*args: Any, **options: Any) -> Any:
+            return await self._call(name, lambda: method(*args, **options), (*args, options))
+
+        setattr(self, name, call)
+        return call
+
+    async def _call(self, name: str, do: Callable[[], Awaitable[Any]], args: object) -> Any:
+        what = f"{self._backend.name}.{name}"
+        fate = await self._set_out(what, args)
+        await self._reach(what, do)
+        await self._suffer(fate, what, do)
+        try:
+            result = await do()
+        except Exception as error:
+            self._trace(self._life.name, what, args, error)
+            raise
+        self._trace(self._life.name, what, args, result)
+        await self._return(fate)
+        return result
+
+    async def _set_out(self, what: str, args: object) -> Fate:
+        """The request's way to the backend, up to which nothing is done."""
+        await self._life.attend()
+        fate = self._faults.next()
+        if fate.fault is not None:
+            self._trace(self._life.name, what, args, f"FAULT {fate.fault}")
+        await asyncio.sleep(fate.request_s)
+        if fate.fault is Fault.CRASH_BEFORE:
+            self._life.crash()
+        elif fate.fault is Fault.PAUSE and fate.request_s < fate.answer_s:
+            self._life.pause(self._faults.pause_s())
+        await self._life.attend()
+        return fate
+
+    async def _reach(self, what: str, do: Callable[[], Awaitable[Any]]) -> None:
+        """Raises the backend's error while it is away."""
+        backend = self._backend
+        if backend.outage is None:
+            return
+        self._trace(self._life.name, what, (), f"AWAY {backend.outage}")
+        if backend.outage is Outage.SILENT:
+            await asyncio.sleep(backend.timeout_s)
+        elif backend.outage is Outage.FROZEN:
+            if await backend.wait_back(backend.timeout_s):
+                await self._life.attend()
+                return
+            backend.late += 1
+            backend.at_thaw(lambda: self._do_unseen(what, do))
+        await self._life.attend()
+        raise backend.gone()
+
+    async def _suffer(self, fate: Fate, what: str, do: Callable[[], Awaitable[Any]]) -> None:
+        """Raises the backend's error where the fault is one that keeps the call from its end."""
+        if fate.fault is Fault.REFUSED:
+            raise self._backend.error()
+        if fate.fault not in (Fault.REQUEST_LOST, Fault.LATE):
+            return
+        if fate.fault is Fault.LATE:
+            self._backend.late += 1
+            loop = asyncio.get_running_loop()
+            loop.call_later(fate.late_s, lambda: self._do_unseen(what, do))
+        await asyncio.sleep(self._backend.timeout_s)
+        await self._life.attend()
+        raise self._backend.gone()
+
+    async def _return(self, fate: Fate) -> None:
+        """The answer's way back, on which it may be lost."""
+        if fate.fault is Fault.CRASH_AFTER:
+            self._life.crash()
+        elif fate.fault is Fault.PAUSE and fate.request_s >= fate.answer_s:
+            self._life.pause(self._faults.pause_s())
+        elif fate.fault is Fault.ANSWER_LOST:
+            await asyncio.sleep(self._backend.timeout_s)
+            await self._life.attend()
+            raise self._backend.gone()
+        await asyncio.sleep(fate.answer_s)
+        await self._life.attend()
+
+    def _do_unseen(self, what: str, do: Callable[[], Awaitable[Any]]) -> None:
+        """Do what was asked when nobody waits for the answer any more."""
+        task = asyncio.ensure_future(do())
+
+        def look(_: object) -> None:
+            error = None if task.cancelled() else task.exception()
+            self._backend.late -= 1
+            self._trace(self._life.name, what, (), f"LATE {error or 'done'}")
+
+        task.add_done_callback(look)
+
+
+class StoreWire(Wire):
+    """A store with a circuit breaker, as the database's adapter has one."""
+
+    _port: MemoryStore
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.breaker = Breaker("store", self._probe)
+
+    async def _call(self, name: str, do: Callable[[], Awaitable[Any]], args: object) -> Any:
+        if not self.breaker.is_closed:
+            raise StoreUnavailable
+        try:
+            return await super()._call(name, do, args)
+        except StoreUnavailable as error:
+            if error.is_outage:
+                self.breaker.trip()
+            raise
+
+    async def _probe(self) -> None:
+        await super()._call("ping", self._port.ping, ())
+
+
+class ReaderWire(Wire):
+    """The reading end. What a poll has taken is never lost on its way: that is the port's word."""
+
+    _port: MemoryLogReader
+
+    def __init__(
+        self,
+        life: Life,
+        backend: Backend,
+        reader: MemoryLogReader,
+        broker: Broker,
+        on_commit: Callable[[], None],
+        **options: Any,
+    ) -> None:
+        super().__init__(life, backend, reader, **options)
+        self._broker, self._on_commit = broker, on_commit
+
+    async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        while True:
+            arrival = self._broker.arrival
+            fate = await self._set_out("reader.poll", ())
+            if self._backend.outage is not None or fate.fault in UNANSWERED:
+                raise self._backend.gone()
+            records = await self._port.poll(max_records=max_records, timeout_s=0.0)
+            if records:
+                self._trace(self._life.name, "reader.poll", (), records)
+                await self._return(fate)
+                return records
+            if loop.time() >= deadline_s:
+                return []
+            await asyncio.wait([arrival], timeout=deadline_s - loop.time())
+
+    async def commit(self, last: Mapping[int, Record]) -> None:
+        async def do() -> None:
+            try:
+                await self._port.commit(last)
+            finally:
+                self._on_commit()
+
+        await self._call("commit", do, list(last.values()))
+
+    def _do_unseen(self, what: str, do: Callable[[], Awaitable[Any]]) -> None:
+        """A reader is part of its process: what it gave up is not done by anybody."""
+        self._backend.late -= 1

@@ -1,0 +1,225 @@
+"""One schedule: the site, its backends, its users and what goes wrong, all drawn from a seed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from typing import Any
+
+from messaging.conf import Settings
+from messaging.errors import ApiError, CacheUnavailable, LogUnavailable, StoreUnavailable
+from messaging.events import ChatType
+from messaging.ids import time_of_id
+from messaging.ports import OutgoingRecord
+from messaging.testing.store import MemoryDirectory, MemoryStore
+from tests.messages import FIRST_ID
+from tests.simulation.backends import Backend, Broker, Cache
+from tests.simulation.check import Check
+from tests.simulation.clients import BAD, Client
+from tests.simulation.faults import UNTIL_S, Event, Fault, Faults, Outage
+from tests.simulation.hosts import ConsumerHost, Host, SweeperHost, WebHost
+from tests.simulation.lives import Life
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.record import Record
+from tests.simulation.trace import Trace
+from tests.simulation.watch import Watch
+
+USERS = (1, 2, 3)
+GROUP = 7
+BEGIN_MS = time_of_id(FIRST_ID)
+DRAINED_WITHIN_S = 90.0
+RECOVERED_S = 3.0  # by then no page is partial any more
+SETTLE_S = 4.0  # past what is late
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """The faults and events that a schedule may draw from."""
+
+    faults: frozenset[Fault] = frozenset(Fault)
+    events: frozenset[Event] = frozenset(Event)
+
+
+@dataclass(eq=False)
+class World:
+    loop: VirtualLoop
+    random: Random
+    mix: Mix
+    record: Record
+    tell: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        clock_s = self.loop.time
+        self.trace = Trace(clock_s, self.tell)
+        self.settings = _settings(self.random)
+        self.faults = Faults(self.random, self.mix.faults)
+        self.cache = Cache(clock_s=clock_s)
+        self.store = MemoryStore(
+            clock_s=clock_s, refuses=lambda message: message.content.startswith(BAD)
+        )
+        self.broker = Broker(clock_s=clock_s)
+        self.directory = MemoryDirectory(users=USERS, groups={GROUP: set(USERS)})
+        self.cache_end = Backend(
+            "cache", CacheUnavailable, CacheUnavailable, self.settings.redis_timeout_s
+        )
+        self.store_end = Backend(
+            "store",
+            StoreUnavailable,
+            partial(StoreUnavailable, is_outage=True),
+            self.settings.store_timeout_s,
+        )
+        self.log_end = Backend("log", LogUnavailable, LogUnavailable, self.settings.log_timeout_s)
+        self.watch = Watch(
+            self.broker, self.cache, self.store, self.settings.topic, self.record.violate
+        )
+
+    def clock_ms(self) -> int:
+        return BEGIN_MS + round(self.loop.time() * 1000)
+
+    def targets_of(self, user: int) -> Sequence[tuple[ChatType, int]]:
+        """Users 1 and 2 talk to each other and 3 to 1, and there is a group of all."""
+        other = {1: 2, 2: 1, 3: 1}[user]
+        return (ChatType.PRIVATE, other), (ChatType.PRIVATE, other), (ChatType.GROUP, GROUP)
+
+    def keep(self, task: asyncio.Future[Any], life: Life) -> None:
+        """Look at what a task of a process ends with: nothing may fail in an unforeseen way."""
+
+        def look(_: object) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, ApiError):
+                self.record.violate("unforeseen error", f"{life.name}: {error!r}")
+
+        task.add_done_callback(look)
+
+    async def run(self) -> None:
+        self.webs = [WebHost("web1", self), WebHost("web2", self)]
+        self.hosts: list[Host] = [
+            *self.webs,
+            ConsumerHost("consumer1", self),
+            ConsumerHost("consumer2", self),
+            SweeperHost("sweeper", self),
+        ]
+        self._plan_events()
+        self.loop.call_at(UNTIL_S, self._heal)
+        await asyncio.sleep(0.01)
+        operations = self.random.randint(4, 24)
+        clients = [Client(self, user) for user in USERS]
+        shares = [self.random.randint(1, operations) for _ in clients]
+        await asyncio.gather(
+            *(
+                c.run(round(operations * s / sum(shares)))
+                for c, s in zip(clients, shares, strict=True)
+            )
+        )
+        if await self._drain():
+            await self._look_at_rest(clients)
+
+    async def _drain(self) -> bool:
+        """Wait until nothing is under way any more."""
+        await asyncio.sleep(max(UNTIL_S - self.loop.time(), 0) + SETTLE_S)
+        deadline_s = self.loop.time() + DRAINED_WITHIN_S
+        while not self.watch.is_drained():
+            if self.loop.time() > deadline_s:
+                self.record.violate("not drained", f"pending: {[*self.cache.pending_set.times]}")
+                return False
+            await asyncio.sleep(1.0)
+        return True
+
+    async def _look_at_rest(self, clients: Sequence[Client]) -> None:
+        check = Check(self.record, self.watch, self.store)
+        for aged in (False, True):
+            if aged:
+                self.cache.run_out()
+            for client, user in zip(clients, USERS, strict=True):
+                for target in dict.fromkeys(self.targets_of(user)):
+                    read = await client.read(*target)
+                    if read is not None and read.partial:
+                        await asyncio.sleep(RECOVERED_S)
+                        read = await client.read(*target)
+                    if read is None:
+                        self.record.violate("no answer at rest", f"user {user}, {target}")
+                    else:
+                        check.at_rest(read, aged=aged)
+        check.everything()
+
+    def _plan_events(self) -> None:
+        draw = self.random
+        for event in sorted(self.mix.events):
+            many = draw.choice(
+                (0, 1, 2, 3) if event in (Event.OUTAGE, Event.CRASH) else (0, 0, 0, 1)
+            )
+            for _ in range(many):
+                self.loop.call_at(draw.uniform(0.05, UNTIL_S - 1.0), self._happen, event)
+
+    def _happen(self, event: Event) -> None:
+        if self.faults.healed:
+            return
+        if event is Event.OUTAGE:
+            ends = (self.cache_end, self.log_end, self.store_end)
+            for end in self.random.sample(ends, self.random.choice((1, 1, 2, 3))):
+                self._send_away(end)
+        elif event is Event.WIPE:
+            self._send_away(self.cache_end)
+            self.watch.before_wipe()
+            self.cache.wipe()
+            self.trace("", "WIPE")
+        elif event is Event.CRASH:
+            self.random.choice(self.hosts).life.crash()
+        elif event is Event.AGE:
+            self._age()
+        elif event is Event.POISON:
+            self.broker.write(self.settings.topic, OutgoingRecord(b"1_2", b"no event"))
+            self.trace("", "POISON")
+        else:
+            self.broker.set_back()
+            self.trace("", "REPLAY")
+
+    def _age(self) -> None:
+        """Nothing that was under way before half an hour is so after it."""
+        paused = any(host.life.is_paused for host in self.hosts)
+        if not paused and not self.cache_end.late and not self.cache_end.outage:
+            self.cache.run_out()
+            self.trace("", "AGE")
+
+    def _send_away(self, end: Backend) -> None:
+        outage = self.random.choice(tuple(Outage))
+        self.trace("", f"{end.name} is away: {outage}")
+        end.leave(outage)
+        if end is self.cache_end and outage is Outage.REFUSES:
+            for web in self.webs:
+                web.lose_cache()
+        self.loop.call_later(self.random.choice((0.1, 0.7, 2.5)), self._bring_back, end)
+
+    def _bring_back(self, end: Backend) -> None:
+        self.trace("", f"{end.name} is back")
+        end.come_back()
+
+    def _heal(self) -> None:
+        self.trace("", "HEAL")
+        self.faults.healed = True
+        for end in (self.cache_end, self.log_end, self.store_end):
+            end.come_back()
+        for host in self.hosts:
+            host.life.wake()
+
+
+def _settings(random: Random) -> Settings:
+    """Short times, so that much happens in a schedule, and sizes that differ."""
+    return Settings(
+        redis_url="redis://unused",
+        event_log_url="redis://unused",
+        group_mode=random.choice(("sync", "sync", "async")),
+        redis_timeout_s=0.4,
+        log_timeout_s=1.0,
+        store_timeout_s=2.0,
+        store_ack_timeout_s=0.5,
+        accept_group=random.choice((1, 3, 256)),
+        consumer_batch=random.choice((1, 3, 20)),
+        consumer_poll_s=1.0,
+        compensate_after_s=random.choice((0.5, 2.0)),
+        compensate_batch=random.choice((2, 500)),
+        compensate_budget_s=3.0,
+    )
