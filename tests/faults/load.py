@@ -20,8 +20,9 @@ from tests.faults.client import PATIENCE_S, Client, Post
 from tests.faults.rig import Cast
 from tests.faults.transcript import Operation, Recorder
 
-WORKERS_EACH = 2
-LONGEST_PAUSE_S = 0.2
+HANDS = ("mixed", "mixed", "private sends")  # of each person
+PRIVATE, GROUP = 1, 2  # chatType
+LONGEST_PAUSE_S = 0.3
 REPEATS = 3  # at once; what is still unknown is sent again when everything has healed
 REPEAT_PAUSE_S = 0.3
 PAGE, WALKED_PAGE, WALKED_PAGES = 50, 10, 5
@@ -60,8 +61,8 @@ def places_of(cast: Cast, user: int) -> list[Place]:
     people = sorted(cast.tokens)
     index = people.index(user)
     others = [people[index ^ 1], people[index ^ 2]]
-    private = [Place(private_conversation(user, each), each, 1) for each in others]
-    return [*private, Place(group_conversation(cast.group), cast.group, 2)]
+    private = [Place(private_conversation(user, each), each, PRIVATE) for each in others]
+    return [*private, Place(group_conversation(cast.group), cast.group, GROUP)]
 
 
 class Worker:
@@ -74,17 +75,21 @@ class Worker:
         places: Sequence[Place],
         known: Known,
         prefix: str,
+        *,
+        only_sends: bool,
     ) -> None:
         self._random = random
         self._clients = clients  # the same person on different connections
         self._places = places
         self._known = known
         self._prefix = prefix
+        self._only_sends = only_sends
+        self._weights = (1, 0, 0, 0, 0, 0) if only_sends else (50, 8, 8, 20, 6, 8)
 
     async def run(self, stop: asyncio.Event) -> None:
         deeds = (self._say, self._recall, self._delete, self._read, self._walk, self._look)
         while not stop.is_set():
-            (deed,) = self._random.choices(deeds, weights=(50, 8, 8, 20, 6, 8))
+            (deed,) = self._random.choices(deeds, self._weights)
             await deed()
             await asyncio.sleep(self._random.uniform(0, LONGEST_PAUSE_S))
 
@@ -103,7 +108,7 @@ class Worker:
         done = self._note(told, post) or await self._repeat(post)
         if done and self._random.random() < 0.10:
             await self._client.send(post)  # though it was acknowledged
-        if done and self._random.random() < 0.10:
+        if done and not self._only_sends and self._random.random() < 0.10:
             await asyncio.sleep(self._random.uniform(0, 0.05))
             await self._take_back("recall", done)
 
@@ -181,16 +186,29 @@ class Load:
 
     def __init__(self, cast: Cast, clients: dict[int, list[Client]], seed: str) -> None:
         self.known = Known()
+        self._cast = cast
         self._stop = asyncio.Event()
         self._workers = [
-            Worker(
-                Random(f"{seed} {user} {hand}"), hands, places_of(cast, user), self.known, prefix
-            )
-            for user, hands in clients.items()
-            for hand in range(WORKERS_EACH)
-            for prefix in [f"{user}-{hand}"]
+            self._new_worker(user, hand, clients[user], seed)
+            for user in cast.tokens
+            for hand in range(len(HANDS))
         ]
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _new_worker(self, user: int, hand: int, clients: Sequence[Client], seed: str) -> Worker:
+        """Hands that only send measure what sends get; the others may wait in something else."""
+        only_sends = HANDS[hand] != "mixed"
+        places = places_of(self._cast, user)
+        if only_sends:
+            places = [place for place in places if place.chat_type == PRIVATE]
+        return Worker(
+            Random(f"{seed} {user} {hand}"),
+            clients,
+            places,
+            self.known,
+            f"{user}-{hand}",
+            only_sends=only_sends,
+        )
 
     def begin(self) -> None:
         self._tasks = [asyncio.create_task(each.run(self._stop)) for each in self._workers]

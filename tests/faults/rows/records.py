@@ -16,7 +16,6 @@ from tests.faults.rig import GROUP, TOPIC, Rig
 from tests.faults.rows.fault import LOG, Fault, Unmet
 
 TIMES = 3
-FLOOD = 400  # IM_DEAD_LETTERS_IN_A_ROW is 100
 CALL_MS = 20_000
 POISON = (
     b"",
@@ -65,20 +64,12 @@ def repeat_records(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def poison(rig: Rig, hold_s: float, random: Random) -> None:
-    """Some in a second, among the others."""
+    """Among the others, never so many in a row that the consumer gives up."""
     deadline_s = time.monotonic() + hold_s
     with _dead_letters(rig) as send:
         while time.monotonic() < deadline_s:
             send(random.choice(POISON))
             time.sleep(random.uniform(0, 0.1))
-
-
-def flood_with_poison(rig: Rig, hold_s: float, random: Random) -> None:
-    """More in a row than a consumer sets aside before it stops: it is started again and goes on."""
-    with _dead_letters(rig) as send:
-        for _ in range(FLOOD):
-            send(random.choice(POISON))
-        time.sleep(hold_s)
 
 
 @contextlib.contextmanager
@@ -150,11 +141,5 @@ FAULTS = (
         about="log: records that nobody can read, among the others",
         strike=poison,
         accepts=LOG,
-    ),
-    Fault(
-        name="log-flooded",
-        about="log: far more records that nobody can read than a consumer sets aside in a row",
-        strike=flood_with_poison,
-        hold_s=2.0,
     ),
 )
