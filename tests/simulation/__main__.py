@@ -6,12 +6,9 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 
 from messaging.progress import Progress
 from tests.simulation.schedule import Failure, run, run_many
-
-MOST_TOLD = 20
 
 
 def main() -> int:
@@ -37,30 +34,29 @@ def _run(seeds: range, processes: int, *, first: bool) -> int:
     progress = Progress(sys.stderr)
     progress.begin(f"{len(seeds):,} schedules")
     began_s = time.monotonic()
-    done, failures, rate = 0, list[Failure](), 0.0
+    done, told, failures, rate = 0, 0, list[Failure](), 0.0
     for done, failures in run_many(seeds, processes=processes):
         rate = done / (time.monotonic() - began_s)
         progress.update(done / len(seeds), f"{rate:,.0f} a second, {len(failures)} failed")
+        for failure in failures[told:]:
+            _tell(failure)
+        told = len(failures)
         if first and failures:
             break
     progress.end(
         f"{done:,} schedules (seeds {seeds[0]} to {seeds[0] + done - 1}) in "
         f"{time.monotonic() - began_s:,.0f} s, {rate:,.0f} a second: {len(failures):,} failed"
     )
-    _tell_failures(failures)
-    return 1 if failures else 0
-
-
-def _tell_failures(failures: Sequence[Failure]) -> None:
     kinds = Counter(kind for f in failures for kind in {v.kind for v in f.violations})
     for kind, count in kinds.most_common():
         print(f"{count:7,}  {kind}")
-    for failure in failures[:MOST_TOLD]:
-        broken = ", ".join(dict.fromkeys(violation.kind for violation in failure.violations))
-        print(f"\nseed {failure.seed}: {broken}: {failure.violations[0].text}")
-        print(f"  python -m tests.simulation --replay {failure.seed}")
-    if len(failures) > MOST_TOLD:
-        print(f"\nand {len(failures) - MOST_TOLD:,} more")
+    return 1 if failures else 0
+
+
+def _tell(failure: Failure) -> None:
+    broken = ", ".join(dict.fromkeys(violation.kind for violation in failure.violations))
+    print(f"seed {failure.seed}: {broken}: {failure.violations[0].text}")
+    print(f"  python -m tests.simulation --replay {failure.seed}", flush=True)
 
 
 def _replay(seed: int) -> int:
