@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CLOSE_TIMEOUT_S = 10.0
+WATCH_STORE_S = 1.0
+CATCHES_UP_S = 300.0  # how long after an outage of the store the log may have what it lacks
 AUDIT_PATIENCE_S = 30.0
 
 
@@ -83,6 +85,7 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
     store = DatabaseStore(current)
     arrears = Arrears(redis, store)
     arrears.nothing_noted = lambda: _was_away_before(store.breaker, arrears.breaker)
+    arrears.recalls_missing = lambda: _was_away_lately(store.breaker)
     redis.on_lost = arrears.breaker.trip
     cache = guarded(redis, arrears.breaker)
     directory = DatabaseDirectory(current)
@@ -118,6 +121,11 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         redis=redis,
         breakers={"cache": arrears.breaker, "log": log.breaker, "store": store.breaker},
     )
+
+
+def _was_away_lately(store: Breaker) -> bool:
+    now_s = asyncio.get_running_loop().time()
+    return not store.is_closed or now_s - store.closed_s < CATCHES_UP_S
 
 
 def _was_away_before(store: Breaker, cache: Breaker) -> bool:
@@ -158,6 +166,7 @@ async def _begin(runtime: Runtime) -> None:
     except StoreUnavailable:
         logger.warning("arrears unknown", extra={"action": "wiring.no_arrears"})
     arrears.watch()
+    runtime.breakers["store"].watch(runtime.backends.store.ping, every_s=WATCH_STORE_S)
     await runtime.changes.start()
     try:
         await runtime.lease.ensure()

@@ -16,9 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-import msgspec
 from msgspec.structs import replace
 
 from messaging.conf import Settings
@@ -37,6 +35,7 @@ from messaging.events import Message, as_event, encode_message
 from messaging.ids import SnowflakeIdGenerator, node_of_id, time_of_id
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.persist import persist
+from messaging.pipeline.waiting import Accepted, Durability, Waiting, share_of_time
 from messaging.ports import (
     Claim,
     EventLog,
@@ -51,62 +50,14 @@ from messaging.ports import (
 from messaging.rates import SenderRates
 from messaging.requests import Ack
 
+__all__ = ["Accepted", "Acceptor", "Durability"]
+
 logger = logging.getLogger(__name__)
 
 LEASE_TRIES = 3
 TURN_S = 0.15  # past it the next group does not wait for the one before
 MOST_GROUPS = 8  # under way beside each other
 LOOKS_EVERY_S = 0.05
-
-
-class Durability(StrEnum):
-    """The strongest store that had confirmed a message when its send was answered."""
-
-    CACHE = "cache"
-    LOG = "log"
-    STORE = "store"
-
-
-class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The message as it was accepted, or the claim of the earlier send that it repeats."""
-
-    message: Message
-    durability: Durability
-    repeats: Claim | None = None
-
-
-@dataclass(slots=True)
-class _Waiting:
-    message: Message
-    ack: Ack
-    answer: asyncio.Future[Accepted]
-    text: bytes  # the message, encoded
-    deadline_s: float  # of the event loop's time
-    cached: bool = False
-    appended: asyncio.Future[Position] | None = None
-    repeats: list[_Waiting] = field(default_factory=list)  # of it, in its own group
-
-    def resolve(self, durability: Durability, first: Claim | None = None) -> None:
-        if not self.answer.done():
-            self.answer.set_result(Accepted(self.message, durability, first))
-        for repeat in self.repeats:
-            repeat.resolve(durability, first or Claim(self.message.id, self.message.body_hash))
-
-    def fail(self, error: ApiError) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-        for repeat in self.repeats:
-            repeat.fail(error)
-
-    @property
-    def key(self) -> tuple[int, str] | None:
-        text = self.message.client_msg_id
-        return None if text is None else (self.message.from_user_id, text)
-
-    @property
-    def in_log(self) -> bool:
-        future = self.appended
-        return bool(future and future.done() and not future.cancelled() and not future.exception())
 
 
 @dataclass(slots=True)
@@ -124,10 +75,10 @@ class Acceptor:
     settings: Settings
     rates: SenderRates
     arrears: Arrears
-    _queue: deque[_Waiting] = field(default_factory=deque)
+    _queue: deque[Waiting] = field(default_factory=deque)
     _turns: asyncio.Task[None] | None = None
     _groups: set[asyncio.Task[None]] = field(default_factory=set)  # under way
-    _watched: deque[_Waiting] = field(default_factory=deque)  # the oldest first, some of them done
+    _watched: deque[Waiting] = field(default_factory=deque)  # the oldest first, some of them done
     _watch: asyncio.TimerHandle | None = None
 
     async def accept(
@@ -148,7 +99,7 @@ class Acceptor:
         answer: asyncio.Future[Accepted] = loop.create_future()
         if deadline_s is None:
             deadline_s = loop.time() + self.settings.send_timeout_s
-        waiting = _Waiting(message, ack, answer, encode_message(message), deadline_s)
+        waiting = Waiting(message, ack, answer, encode_message(message), deadline_s)
         self._queue.append(waiting)
         self._watched.append(waiting)
         if self._watch is None:
@@ -185,7 +136,7 @@ class Acceptor:
             if len(self._groups) >= MOST_GROUPS:
                 await asyncio.wait(self._groups, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _run(self, group: list[_Waiting]) -> None:
+    async def _run(self, group: list[Waiting]) -> None:
         try:
             await self._commit(group)
         except ApiError as error:
@@ -198,7 +149,7 @@ class Acceptor:
                 if not waiting.answer.done():
                     waiting.fail(SendFailed())
 
-    async def _commit(self, group: list[_Waiting]) -> None:
+    async def _commit(self, group: list[Waiting]) -> None:
         fresh = await self._to_cache(group)
         for waiting in fresh:
             if waiting.cached and waiting.ack is Ack.CACHE:
@@ -214,7 +165,7 @@ class Acceptor:
         if rest := [w for w in fresh if not w.in_log and not w.cached and not w.answer.done()]:
             await self._to_store(rest)
 
-    async def _to_cache(self, group: Sequence[_Waiting]) -> list[_Waiting]:
+    async def _to_cache(self, group: Sequence[Waiting]) -> list[Waiting]:
         """Write the group to the cache and answer its repeats; returns the others."""
         verdicts: Sequence[Verdict]
         try:
@@ -237,7 +188,7 @@ class Acceptor:
                 waiting.resolve(Durability.CACHE, verdict)
         return fresh
 
-    async def _accept_under_lease(self, group: Sequence[_Waiting]) -> list[Verdict]:
+    async def _accept_under_lease(self, group: Sequence[Waiting]) -> list[Verdict]:
         """Accept under the lease that every id of the group was given by."""
         for _ in range(LEASE_TRIES):
             lease = self.ids.lease
@@ -253,7 +204,7 @@ class Acceptor:
             await self.renew_lease()
         raise IdsUnavailable("no worker id could be kept")
 
-    def _take_ids_of(self, node: int, group: Sequence[_Waiting]) -> None:
+    def _take_ids_of(self, node: int, group: Sequence[Waiting]) -> None:
         """New ids for messages that wait under a worker id which is not ours any more."""
         for waiting in group:
             if node_of_id(waiting.message.id) != node:
@@ -263,15 +214,13 @@ class Acceptor:
                 )
                 waiting.text = encode_message(waiting.message)
 
-    async def _without_cache(
-        self, group: Sequence[_Waiting]
-    ) -> tuple[list[_Waiting], list[Verdict]]:
+    async def _without_cache(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Verdict]]:
         """Who is left of the group, and the verdicts on them.
 
         By this process's own rates, and by the earlier sends that it or the store knows of. What
         repeats a send of the same group is told what becomes of that one.
         """
-        kept: dict[object, _Waiting] = {}
+        kept: dict[object, Waiting] = {}
         for waiting in group:
             first = kept.setdefault(waiting.key or waiting.message.id, waiting)
             if first is not waiting:
@@ -286,17 +235,17 @@ class Acceptor:
         return left, verdicts
 
     async def _find_claims(
-        self, keys: Sequence[tuple[int, str]], group: Sequence[_Waiting]
+        self, keys: Sequence[tuple[int, str]], group: Sequence[Waiting]
     ) -> dict[tuple[int, str], Claim]:
         claims = {key: claim for key in keys if (claim := self.arrears.claim_of(*key)) is not None}
         try:
-            async with asyncio.timeout_at(_share_of_time(group, 1 / 4)):
+            async with asyncio.timeout_at(share_of_time(group, 1 / 4)):
                 unknown = [key for key in keys if key not in claims]
                 return claims | await self.store.find_claims(unknown)
         except (StoreUnavailable, TimeoutError):
             return claims
 
-    async def _to_log(self, fresh: Sequence[_Waiting]) -> None:
+    async def _to_log(self, fresh: Sequence[Waiting]) -> None:
         """Append, and wait: the budget for those the cache holds, longer where only it is left.
 
         Then half of the time is kept for the store.
@@ -315,11 +264,11 @@ class Acceptor:
             future.add_done_callback(_observe)
         budget_s = self.settings.log_budget_s
         if not all(w.cached for w in fresh):
-            budget_s = _share_of_time(fresh, 1 / 2) - asyncio.get_running_loop().time()
+            budget_s = share_of_time(fresh, 1 / 2) - asyncio.get_running_loop().time()
         if any(not w.answer.done() for w in fresh):
             await asyncio.wait(distinct, timeout=max(budget_s, 0.0))
 
-    async def _to_store(self, rest: Sequence[_Waiting]) -> None:
+    async def _to_store(self, rest: Sequence[Waiting]) -> None:
         """The last resort, when neither the cache nor the log confirmed."""
         try:
             async with asyncio.timeout_at(min(waiting.deadline_s for waiting in rest)):
@@ -333,12 +282,6 @@ class Acceptor:
                 waiting.resolve(Durability.STORE)
             elif first := done.folded.get(waiting.message.id):
                 waiting.resolve(Durability.STORE, Claim(first.id, first.body_hash))
-
-
-def _share_of_time(group: Sequence[_Waiting], share: float) -> float:
-    """When this share of the time is over that is left for the group."""
-    now_s = asyncio.get_running_loop().time()
-    return now_s + max(min(waiting.deadline_s for waiting in group) - now_s, 0.0) * share
 
 
 def _observe(future: asyncio.Future[Position]) -> None:

@@ -29,6 +29,7 @@ MOST_LATE = 20_000  # messages, about 20 MB
 AT_ONCE = 500
 HEARTBEAT_S = 0.2
 STORE_S = 1.0  # for what is noted; what is not told by then is told by the next probe
+ROWS_S = 0.2  # for what is late: it may be told as pending, though it is stored
 GRACE_S = 0.3  # by then every process has found out
 
 
@@ -37,12 +38,14 @@ class Arrears:
     """`cache` is the cache itself, not the guarded one.
 
     `nothing_noted` says that the store cannot have been noted anything in since the cache was lost:
-    it was away itself.
+    it was away itself. `recalls_missing` says that the store was away, so that recalls which the
+    cache and the log have may not be in it yet: then its rows alone must not be shown.
     """
 
     cache: MessageCache
     store: MessageStore
     nothing_noted: Callable[[], bool] = lambda: False
+    recalls_missing: Callable[[], bool] = lambda: False
     breaker: Breaker = field(init=False)
     _in_reach: bool = True  # when it was looked at last, it took a write
     _late: dict[int, Message] = field(default_factory=dict)  # oldest first
@@ -115,8 +118,9 @@ class Arrears:
         """Those that are stored by now as rows, the others as they were accepted."""
         while late := list(self._late.values())[:AT_ONCE]:
             try:
-                rows = await self.store.get([message.id for message in late])
-            except StoreUnavailable:
+                async with asyncio.timeout(ROWS_S):
+                    rows = await self.store.get([message.id for message in late])
+            except (StoreUnavailable, TimeoutError):
                 rows = {}
             await self.cache.mark_stored(list(rows.values()))
             waiting = [message for message in late if message.id not in rows]

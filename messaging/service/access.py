@@ -63,7 +63,7 @@ async def find_message(backends: Backends, message_id: int) -> Message | None:
         row = (await backends.store.get([message_id])).get(message_id)
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
-    if row is None and not cache_answered:
+    if not cache_answered and (row is None or backends.arrears.recalls_missing()):
         raise TemporarilyUnavailable
     return row
 

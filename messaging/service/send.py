@@ -28,6 +28,7 @@ from messaging.service.backends import Backends
 
 FIRST_LOOK_S = 0.01
 LAST_LOOK_S = 0.2
+ROW_S = 0.3  # how long it is looked whether an earlier send is stored by now
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -52,7 +53,11 @@ async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> R
     await _check_target(backends, request, sender_id)
     message = _compose(backends, request, sender_id)
     if backends.settings.mode_of(request.chat_type) == "sync":
-        return await _send_sync(backends, message, request.ack, deadline_s)
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                return await _send_sync(backends, message, request.ack, deadline_s)
+        except TimeoutError as error:
+            raise SendFailed from error
     return await _send_async(backends, message, request.ack, deadline_s)
 
 
@@ -150,8 +155,9 @@ async def _is_stored(backends: Backends, message_id: int) -> bool:
     if cached is not None:
         return cached.persist_status is PersistStatus.PERSISTED
     try:
-        row = (await backends.store.get([message_id])).get(message_id)
-    except StoreUnavailable:
+        async with asyncio.timeout(ROW_S):
+            row = (await backends.store.get([message_id])).get(message_id)
+    except (StoreUnavailable, TimeoutError):
         return False
     if row is not None:
         await (_show(backends, row) if reachable else _owe(backends, row))

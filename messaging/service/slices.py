@@ -45,6 +45,8 @@ class SliceReader:
         Raises TemporarilyUnavailable when neither the cache nor the store can tell.
         """
         window = await self._window(before=before, limit=limit)
+        if (window is None or window.recovering) and self.backends.arrears.recalls_missing():
+            raise TemporarilyUnavailable
         try:
             if window is None:
                 return await self._from_store(before=before, limit=limit)

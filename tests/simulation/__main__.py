@@ -56,8 +56,8 @@ def _tell_failures(failures: Sequence[Failure]) -> None:
     for kind, count in kinds.most_common():
         print(f"{count:7,}  {kind}")
     for failure in failures[:MOST_TOLD]:
-        violation = failure.violations[0]
-        print(f"\nseed {failure.seed}: {violation.kind}: {violation.text}")
+        broken = ", ".join(dict.fromkeys(violation.kind for violation in failure.violations))
+        print(f"\nseed {failure.seed}: {broken}: {failure.violations[0].text}")
         print(f"  python -m tests.simulation --replay {failure.seed}")
     if len(failures) > MOST_TOLD:
         print(f"\nand {len(failures) - MOST_TOLD:,} more")

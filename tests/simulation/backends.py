@@ -12,6 +12,7 @@ from messaging.testing.cache import MemoryCache
 from messaging.testing.log import MemoryBroker
 from tests.simulation.faults import Outage
 
+NOTICED_S = 0.5  # an outage this long is noticed by every process, a shorter one by some
 KEPT = ("clock_s", "rates")  # what is no key of the cache
 
 
@@ -25,17 +26,23 @@ class Backend:
     timeout_s: float
     outage: Outage | None = None
     late: int = 0  # calls that are done after their callers gave up
+    noticed_s: float = float("-inf")  # the end of the last outage that every process noticed
+    _left_s: float = 0.0
     _back: asyncio.Future[None] | None = None
     _at_thaw: list[Callable[[], None]] = field(default_factory=list)
 
     def leave(self, outage: Outage) -> None:
+        loop = asyncio.get_running_loop()
         if self.outage is None:
-            self._back = asyncio.get_running_loop().create_future()
+            self._back, self._left_s = loop.create_future(), loop.time()
         self.outage = outage
 
     def come_back(self) -> None:
         if self._back is not None:
             self._back.set_result(None)
+            now_s = asyncio.get_running_loop().time()
+            if now_s - self._left_s >= NOTICED_S:
+                self.noticed_s = now_s
         self.outage = self._back = None
         for act in self._at_thaw:
             act()
@@ -69,6 +76,7 @@ class Cache(MemoryCache):
         for key in dataclasses.fields(MemoryCache):
             if key.name not in KEPT:
                 setattr(self, key.name, getattr(empty, key.name))
+        self.epoch_s = self.clock_s()
 
 
 class Broker(MemoryBroker):

@@ -83,6 +83,8 @@ class Check:
         for row in rows:
             if said.recalled is not None and not row.is_recalled:
                 self._record.violate("recall lost", f"{said}")
+            if any((user, row.id) not in self._store.deletes for user in said.deleted):
+                self._record.violate("delete lost", f"{said}")
             if row.is_recalled and not said.recall_begun:
                 self._record.violate("recalled by nobody", f"{said}")
             if row.content != ("" if row.is_recalled else said.content):
@@ -103,10 +105,11 @@ class Check:
     def _check_seen(self, read: Read, said: Said) -> None:
         ids = {*said.ids, *(row.id for row in self._rows_of(said))}
         seen = [m for m in read.seen if m.id in ids or m.content == said.content]
-        shown = any(message.content for message in seen)
+        shown = any(m.content for m in seen if m.id == said.recalled_id)
         if shown and _before(said.recalled, read) and not self._may_be_shown(read, ids):
             self._record.violate("resurrected", f"{said} in {_told(read)}")
-        if seen and _before(said.deleted.get(read.reader), read):
+        hidden = [m for m in seen if m.id == said.deleted_ids.get(read.reader)]
+        if hidden and _before(said.deleted.get(read.reader), read):
             self._record.violate("seen after a delete", f"{said} in {_told(read)}")
         if (
             not seen
@@ -121,7 +124,7 @@ class Check:
             self._record.violate("not seen", f"{said} in {_told(read)}")
 
     def _may_be_missed(self, read: Read, ids: set[int]) -> bool:
-        """Only the log had it: the cache was wiped, or its sender's process died untold."""
+        """Only the log had it: the cache was wiped, or one process could not tell it."""
         lost = self._watch.wiped | read.orphaned
         return bool(lost & ids) and not read.stored.keys() & ids
 

@@ -105,7 +105,8 @@ class Client:
         for _ in range(TRIES):
             said.recall_begun = True
             if await self._ask(self._recalls(message_id)):
-                said.recalled = said.recalled or self._record.tick()
+                if said.recalled is None:
+                    said.recalled, said.recalled_id = self._record.tick(), message_id
                 return
 
     def _recalls(self, message_id: int) -> Callable[[Backends], Awaitable[bool]]:
@@ -130,7 +131,9 @@ class Client:
         for _ in range(TRIES):
             said.delete_begun.add(self._user)
             if await self._ask(ask):
-                said.deleted.setdefault(self._user, self._record.tick())
+                if self._user not in said.deleted:
+                    said.deleted[self._user] = self._record.tick()
+                    said.deleted_ids[self._user] = message_id
                 return
 
     def _is_party(self, said: Said) -> bool:
@@ -181,7 +184,8 @@ class Client:
     def _orphaned(self) -> set[int]:
         known = self._world.store.rows.keys() | self._world.cache.details.keys()
         accepted = [pair for said in self._record.said for pair in said.accepted_by.items()]
-        return {i for i, life in accepted if life.is_dead and i not in known}
+        alone = not self._world.cache_is_known_to_recover
+        return {i for i, life in accepted if (alone or life.is_dead) and i not in known}
 
     async def _page(
         self, chat_type: ChatType, target: int, *, size: int, before: int | None

@@ -7,7 +7,7 @@ from enum import StrEnum
 from random import Random
 
 CALM, ROUGH = 0.01, 0.12  # of the calls that have a fault, where any have
-UNTIL_S = 5.0  # when everything heals
+UNTIL_S = 4.0  # when everything heals
 
 
 class Fault(StrEnum):
@@ -56,10 +56,10 @@ class Fate:
 class Faults:
     """Decides about every call; drawn from a seed: which faults there are, and how many."""
 
-    def __init__(self, random: Random, allowed: frozenset[Fault]) -> None:
+    def __init__(self, random: Random) -> None:
         self._random = random
-        self._rate = random.choice((0.0, CALM, CALM, ROUGH / 3, ROUGH)) if allowed else 0.0
-        kinds = sorted(allowed)
+        self._rate = random.choice((0.0, CALM, CALM, ROUGH / 3, ROUGH))
+        kinds = sorted(Fault)
         self._kinds = [kind for kind in kinds if random.random() < 0.5] or kinds
         self.healed = False
 

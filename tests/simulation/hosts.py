@@ -166,10 +166,12 @@ class SweeperHost(Host):
     def begin(self) -> None:
         world = self.world
         cache, log, store = self.cache(), self.log(), self.store()
+        arrears = Arrears(cache, store)
 
         async def sweep() -> None:
             while True:
                 await asyncio.sleep(SWEEP_EVERY_S)
+                await arrears.breaker.try_now()
                 compensator = Compensator(
                     cache=cache,
                     log=log,

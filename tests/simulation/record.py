@@ -15,7 +15,8 @@ class Said:
     """One thing said: a send with its retries, and what became of it as its clients know.
 
     Moments are ticks, which count every beginning and every end of a request. `ids` are those that
-    were acknowledged; more than one where a retry was not known as such.
+    were acknowledged; more than one where a retry was not known as such. Until the store has folded
+    these into one, a recall or a delete is that of the id it names.
     """
 
     content: str
@@ -31,8 +32,10 @@ class Said:
     acknowledged: int | None = None
     recall_begun: bool = False
     recalled: int | None = None
+    recalled_id: int | None = None
     delete_begun: set[int] = field(default_factory=set)  # users
     deleted: dict[int, int] = field(default_factory=dict)  # when each of them was told
+    deleted_ids: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +43,8 @@ class Read:
     """What one reader saw of one conversation, the `whole` of it or not.
 
     `stored` are the messages that the store had when it began, and whether they were recalled;
-    `orphaned` those that only the log had then: who accepted them has died.
+    `orphaned` those that only the log had then: who accepted them has died, or has lost the cache
+    alone.
     """
 
     reader: int

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.record import Record, Violation
-from tests.simulation.world import Mix, World
+from tests.simulation.world import World
 
 AT_ONCE = 20
 
@@ -24,9 +24,7 @@ class Failure:
     violations: Sequence[Violation]
 
 
-def run(
-    seed: int, *, mix: Mix | None = None, tell: Callable[[str], None] | None = None
-) -> list[Violation]:
+def run(seed: int, *, tell: Callable[[str], None] | None = None) -> list[Violation]:
     """The promises that this schedule breaks; `tell` is given every step of it."""
     random.seed(seed)  # what the code under test draws, too
     loop = VirtualLoop()
@@ -34,7 +32,7 @@ def run(
     loop.set_exception_handler(lambda _, context: record.violate("unforeseen error", f"{context}"))
 
     async def play() -> None:
-        await World(loop, random.Random(seed), mix or Mix(), record, tell).run()
+        await World(loop, random.Random(seed), record, tell).run()
 
     with _errors_noted(record):
         try:
@@ -44,23 +42,21 @@ def run(
     return record.violations
 
 
-def run_many(
-    seeds: range, *, processes: int, mix: Mix | None = None
-) -> Iterator[tuple[int, list[Failure]]]:
+def run_many(seeds: range, *, processes: int) -> Iterator[tuple[int, list[Failure]]]:
     """How many are done and which failed, time and again, in the order of their seeds."""
     parts = [seeds[at : at + AT_ONCE] for at in range(0, len(seeds), AT_ONCE)]
     failures: list[Failure] = []
     pool = ProcessPoolExecutor(processes)
     try:
-        for part, found in zip(parts, pool.map(_run_part, parts, [mix] * len(parts)), strict=True):
+        for part, found in zip(parts, pool.map(_run_part, parts), strict=True):
             failures += found
             yield part[-1] - seeds[0] + 1, failures
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _run_part(seeds: range, mix: Mix | None) -> list[Failure]:
-    return [Failure(seed, found) for seed in seeds if (found := run(seed, mix=mix))]
+def _run_part(seeds: range) -> list[Failure]:
+    return [Failure(seed, found) for seed in seeds if (found := run(seed))]
 
 
 class _Errors(logging.Handler):

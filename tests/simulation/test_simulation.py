@@ -9,22 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.faults import Event, Fault
 from tests.simulation.schedule import run, run_many
-from tests.simulation.world import Mix
 
 SCHEDULES = 2_000
 PROCESSES = 2
-MIX = Mix(
-    frozenset({Fault.SLOW, Fault.PAUSE, Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.TWICE}),
-    frozenset({Event.CRASH, Event.AGE, Event.REPLAY}),
-)
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.timeout(600)
 def test_every_schedule_keeps_every_promise() -> None:
-    *_, (done, failures) = run_many(range(SCHEDULES), processes=PROCESSES, mix=MIX)
+    *_, (done, failures) = run_many(range(SCHEDULES), processes=PROCESSES)
     assert done == SCHEDULES
     told = [f"--replay {f.seed}: {f.violations[0].kind}" for f in failures]
     assert told == []

@@ -19,7 +19,7 @@ from tests.messages import FIRST_ID
 from tests.simulation.backends import Backend, Broker, Cache
 from tests.simulation.check import Check
 from tests.simulation.clients import BAD, Client
-from tests.simulation.faults import UNTIL_S, Event, Fault, Faults, Outage
+from tests.simulation.faults import UNTIL_S, Event, Faults, Outage
 from tests.simulation.hosts import ConsumerHost, Host, SweeperHost, WebHost
 from tests.simulation.lives import Life
 from tests.simulation.loop import VirtualLoop
@@ -32,22 +32,13 @@ GROUP = 7
 BEGIN_MS = time_of_id(FIRST_ID)
 DRAINED_WITHIN_S = 90.0
 RECOVERED_S = 3.0  # by then no page is partial any more
-SETTLE_S = 4.0  # past what is late
-
-
-@dataclass(frozen=True, slots=True)
-class Mix:
-    """The faults and events that a schedule may draw from."""
-
-    faults: frozenset[Fault] = frozenset(Fault)
-    events: frozenset[Event] = frozenset(Event)
+SETTLE_S = 3.0  # past what is late
 
 
 @dataclass(eq=False)
 class World:
     loop: VirtualLoop
     random: Random
-    mix: Mix
     record: Record
     tell: Callable[[str], None] | None = None
 
@@ -55,7 +46,7 @@ class World:
         clock_s = self.loop.time
         self.trace = Trace(clock_s, self.tell)
         self.settings = _settings(self.random)
-        self.faults = Faults(self.random, self.mix.faults)
+        self.faults = Faults(self.random)
         self.cache = Cache(clock_s=clock_s)
         self.store = MemoryStore(
             clock_s=clock_s, refuses=lambda message: message.content.startswith(BAD)
@@ -78,6 +69,12 @@ class World:
 
     def clock_ms(self) -> int:
         return BEGIN_MS + round(self.loop.time() * 1000)
+
+    @property
+    def cache_is_known_to_recover(self) -> bool:
+        """Every process knows that it was away, since none slept, and pages are partial."""
+        slept = any(web.life.was_paused for web in self.webs)
+        return not slept and self.loop.time() - self.cache_end.noticed_s < RECOVERED_S
 
     def targets_of(self, user: int) -> Sequence[tuple[ChatType, int]]:
         """Users 1 and 2 talk to each other and 3 to 1, and there is a group of all."""
@@ -147,7 +144,7 @@ class World:
 
     def _plan_events(self) -> None:
         draw = self.random
-        for event in sorted(self.mix.events):
+        for event in sorted(Event):
             many = draw.choice(
                 (0, 1, 2, 3) if event in (Event.OUTAGE, Event.CRASH) else (0, 0, 0, 1)
             )

@@ -222,6 +222,23 @@ class TestTheReturn:
         assert page.partial
 
 
+class TestRecallsThatTheStoreLacks:
+    """They were acknowledged by the cache and the log while the store was away."""
+
+    async def test_are_not_undone_by_readers_without_the_cache(self, service: Service) -> None:
+        message_id = await newest(service)
+        service.store.down = True
+        await recall(service.backends, message_id, user_id=ALICE)
+        service.store.down = False
+        service.arrears.recalls_missing = lambda: True
+        assert await listed(service) == [""]
+        lose(service)
+        with pytest.raises(TemporarilyUnavailable):
+            await listed(service)
+        with pytest.raises(TemporarilyUnavailable):
+            await fetch(service.backends, message_id, reader_id=BOB)
+
+
 class TestTheTime:
     async def test_of_a_send_is_bounded_whatever_hangs(self, service: Service) -> None:
         service = service.restarted_with(send_timeout_s=0.3)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
+from msgspec import structs
 
 from messaging.events import PersistStatus, encode_event
 from messaging.pipeline.consumer import TooManyDeadLetters
@@ -275,3 +276,16 @@ async def test_it_waits_out_a_log_that_is_away(service: Service) -> None:
             await asyncio.sleep(0.05)
     service.consumer.stop.set()
     await run
+
+
+async def test_another_message_under_a_used_client_msg_id_is_set_aside(service: Service) -> None:
+    """It was acknowledged while the cache had lost the claim of the first."""
+    first = message(client_msg_id="c")
+    other = structs.replace(message("another", client_msg_id="c"), body_hash="another")
+    await append(service, encode_event(first))
+    await append(service, encode_event(other))
+    await service.consume()
+    assert list(service.store.rows) == [first.id]
+    (letter,) = service.store.dead_letters
+    assert (letter.message_id, letter.reason) == (other.id, "client_msg_id_reused")
+    assert await service.cache.pending_count() == 0

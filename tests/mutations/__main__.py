@@ -1,0 +1,62 @@
+"""python -m tests.mutations: break each promise in a copy, and see that it is noticed."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+
+from tests.mutations.copies import copy_of_checkout, mutated, passes
+from tests.mutations.mutations import MUTATIONS, Mutation
+
+SAID = re.compile(r"^(?:FAILED|ERROR) (\S+)|^(seed \d+: [^:]+):", re.MULTILINE)
+
+
+def main() -> int:
+    """0 when every mutation is caught, and the code as it is passes the same checks."""
+    options = _parser().parse_args()
+    chosen = [m for m in MUTATIONS if options.only in m.name]
+    missed = [m.name for m in chosen if not _is_caught(m)]
+    broken = [] if options.mutated_only else _failing_checks(chosen)
+    for name in missed:
+        print(f"NOT CAUGHT: {name}")
+    for check in broken:
+        print(f"FAILS ON THE CODE AS IT IS: python {check}")
+    print(f"{len(chosen) - len(missed)} of {len(chosen)} mutations caught")
+    return 1 if missed or broken else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
+    parser.add_argument("--only", default="", metavar="TEXT", help="those with this in their name")
+    parser.add_argument(
+        "--mutated-only", action="store_true", help="leave out the checks of the code as it is"
+    )
+    return parser
+
+
+def _is_caught(mutation: Mutation) -> bool:
+    with mutated(mutation) as copy:
+        passed, said = passes(mutation.check, copy)
+    found = None if passed else SAID.search(said)
+    told = f"caught by {found[1] or found[2]}" if found else "NOT CAUGHT"
+    print(f"{mutation.name:58} {told}", flush=True)
+    if not passed and not found:
+        print(said)  # the check itself is broken
+    return found is not None
+
+
+def _failing_checks(chosen: list[Mutation]) -> list[str]:
+    failing = []
+    with copy_of_checkout() as copy:
+        for check in dict.fromkeys(m.check for m in chosen):
+            passed, said = passes(check, copy)
+            print(f"{' '.join(check):58} {'passes' if passed else 'FAILS'} unmutated", flush=True)
+            if not passed:
+                print(said)
+                failing.append(" ".join(check))
+    return failing
+
+
+if __name__ == "__main__":
+    sys.exit(main())

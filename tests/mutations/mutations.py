@@ -1,0 +1,166 @@
+"""What is broken, where, and by what it has to be caught."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SIMULATOR = ("-m", "tests.simulation", "--first", "--schedules")
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """`old` is found exactly once in the file at `path`, and becomes `new`.
+
+    `check` are Python's arguments; it fails on the mutated copy, and passes on one that is not.
+    """
+
+    name: str
+    path: str
+    old: str
+    new: str
+    check: Sequence[str]
+
+
+def _simulator(schedules: int) -> Sequence[str]:
+    return (*SIMULATOR, str(schedules))
+
+
+def _pytest(*names: str) -> Sequence[str]:
+    return ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *names)
+
+
+MUTATIONS = (
+    Mutation(
+        "commit positions before the database has the records",
+        "messaging/pipeline/consumer.py",
+        "            oldest = self._in_hand[0]\n",
+        "            oldest = self._in_hand[0]\n            await self._commit(oldest.batch)\n",
+        _simulator(500),
+    ),
+    Mutation(
+        "drop the pending mark (Redis)",
+        "messaging/cache/scripts/accept.lua",
+        "redis.call('ZADD', pending, unpack(entries, first, math.min(first + 999, #entries)))",
+        "local _ = first",
+        _pytest("tests/contract/test_message_cache.py", "-k", "embedded"),
+    ),
+    Mutation(
+        "drop the pending mark (memory)",
+        "messaging/testing/cache.py",
+        "            self.pending_set.times[message.id] = message.send_time\n",
+        "",
+        _simulator(2_000),
+    ),
+    Mutation(
+        "PERSIST overwrites RECALL (join)",
+        "messaging/events.py",
+        "if one.status >= other.status else",
+        "if one.status <= other.status else",
+        _simulator(500),
+    ),
+    Mutation(
+        "PERSIST overwrites RECALL (SQL)",
+        "messaging/store/tables.py",
+        "status = f\"{greatest}(status, {given('status')})\"",
+        "status = given('status')",
+        _pytest("tests/integration/test_database_store.py", "-k", "never_take_a_recall_back"),
+    ),
+    Mutation(
+        "the consumer does not look at recall marks",
+        "messaging/pipeline/handling.py",
+        "            marks = await self.cache.recall_marks(unrecalled)\n",
+        "            marks = {}\n            await self.cache.recall_marks(unrecalled)\n",
+        _pytest("tests/unit/pipeline", "tests/unit/service"),
+    ),
+    Mutation(
+        "the recall mark has a short time to live",
+        "messaging/cache/scripts/claim_recall.lua",
+        "redis.call('SET', KEYS[2], ARGV[1], 'NX')",
+        "redis.call('SET', KEYS[2], ARGV[1], 'NX', 'EX', 600)",
+        _pytest("tests/contract/test_message_cache.py", "-k", "embedded"),
+    ),
+    Mutation(
+        "fill the shared cache with one reader's rows",
+        "messaging/service/slices.py",
+        "        if token is None:\n            return tail\n",
+        "        if token is None:\n            return tail\n"
+        "        hidden = await store.deleted_among(self.reader_id, [r.id for r in tail.rows])\n"
+        "        tail = Tail(tuple(r for r in tail.rows if r.id not in hidden), tail.total)\n",
+        _simulator(1_000),
+    ),
+    Mutation(
+        "give seq out of the cache",
+        "messaging/pipeline/persist.py",
+        "        await cache.mark_stored([rows[message_id] for message_id in sorted(rows)])\n",
+        "        from msgspec.structs import replace\n\n"
+        "        count = await cache.pending_count()\n"
+        "        told = [replace(rows[i], seq=count + at) for at, i in enumerate(sorted(rows))]\n"
+        "        await cache.mark_stored(told)\n",
+        _simulator(500),
+    ),
+    Mutation(
+        "acknowledge a delete that the cache was not told of",
+        "messaging/service/delete.py",
+        "            await backends.cache.add_deletes(user_id, [message_id])\n",
+        "            pass\n",
+        _simulator(1_000),
+    ),
+    Mutation(
+        "acknowledge a delete without a note for an absent cache",
+        "messaging/service/delete.py",
+        "            await backends.arrears.note([Arrear(message_id, user_id)])\n",
+        "            pass\n",
+        _simulator(4_000),
+    ),
+    Mutation(
+        "acknowledge a recall without a note for an absent cache",
+        "messaging/service/recall.py",
+        "        await backends.arrears.note([Arrear(tombstone.id)])\n",
+        "        pass\n",
+        _simulator(4_000),
+    ),
+    Mutation(
+        "acknowledge a recall that nothing has confirmed",
+        "messaging/service/recall.py",
+        "            await _release(backends, tombstone)\n"
+        "            raise TemporarilyUnavailable from error\n",
+        "            logger.info(error)\n",
+        _simulator(4_000),
+    ),
+    Mutation(
+        "acknowledge a message that nothing has confirmed",
+        "messaging/pipeline/accept.py",
+        "            elif waiting.cached:\n                waiting.resolve(Durability.CACHE)\n",
+        "            else:\n                waiting.resolve(Durability.CACHE)\n",
+        _simulator(1_000),
+    ),
+    Mutation(
+        "leave it to chance whether a failed commit is made again",
+        "messaging/pipeline/consumer.py",
+        "            self._behind = True  # no later batch may follow that commits for this one\n",
+        "",
+        _simulator(1_000),
+    ),
+    Mutation(
+        "do not tell the cache what a repeat was folded into",
+        "messaging/pipeline/persist.py",
+        "for row in (*done.folded.values(), *done.rows)}",
+        "for row in done.rows}",
+        _pytest("tests/unit/pipeline"),
+    ),
+    Mutation(
+        "call a page whole while the cache may lack messages",
+        "messaging/service/slices.py",
+        "            partial=window.recovering,\n",
+        "",
+        _simulator(2_000),
+    ),
+    Mutation(
+        "write under a worker id that is another's",
+        "messaging/cache/scripts/accept.lua",
+        "  if holder and holder ~= owner then return false end\n",
+        "",
+        _pytest("tests/contract/test_message_cache.py", "-k", "embedded"),
+    ),
+)
