@@ -30,6 +30,16 @@ def fill_up(rig: Rig, hold_s: float, random: Random) -> None:
             redis.decrby(keys.PENDING_BYTES, others)
 
 
+def move(rig: Rig, hold_s: float, random: Random) -> None:
+    """What only Redis and Kafka have taken, readers of MariaDB alone must not miss."""
+    rig.proxies.turn("mariadb", Mode.BLACK_HOLE)
+    time.sleep(hold_s / 2)
+    rig.proxies.turn("kafka", Mode.BLACK_HOLE)
+    rig.proxies.turn("redis", Mode.BLACK_HOLE)
+    rig.proxies.turn("mariadb", Mode.PASS)
+    time.sleep(hold_s / 2)
+
+
 def swizzle(rig: Rig, hold_s: float, random: Random) -> None:
     deadline_s = time.monotonic() + hold_s
     while time.monotonic() < deadline_s:
@@ -106,6 +116,13 @@ FAULTS = (
         about="all three: nothing gets there or back",
         strike=cut_off("redis", "kafka", "mariadb"),
         accepts=NOTHING,
+        forgets=True,
+    ),
+    Fault(
+        name="outage-moves",
+        about="MariaDB: nothing gets there or back; then Redis and Kafka instead of it",
+        strike=move,
+        hold_s=8.0,
         forgets=True,
     ),
     Fault(
