@@ -122,7 +122,7 @@ class Arrears:
                     rows = await self.store.get([message.id for message in late])
             except (StoreUnavailable, TimeoutError):
                 rows = {}
-            await self.cache.mark_stored(list(rows.values()))
+            await self._tell_rows(list(rows.values()))
             waiting = [message for message in late if message.id not in rows]
             await self.cache.accept(waiting, None, rated=False)
             for message in late:
@@ -139,11 +139,24 @@ class Arrears:
                 if arrear.user_id is not None:
                     deletes[arrear.user_id].append(arrear.message_id)
             ids = {arrear.message_id for arrear in noted if arrear.user_id is None}
-            await self.cache.mark_stored(list((await self.store.get(sorted(ids))).values()))
+            await self._tell_rows(list((await self.store.get(sorted(ids))).values()))
             for user_id, message_ids in deletes.items():
                 await self.cache.add_deletes(user_id, message_ids)
             await self.store.drop_arrears(noted)
             logger.info("told the cache", extra={"action": "arrears.told", "count": len(noted)})
+
+    async def _tell_rows(self, rows: Sequence[Message]) -> None:
+        """Show them, each in place of an attempt of its send that the cache has accepted."""
+        await self.cache.mark_stored(rows)
+        named = [row for row in rows if row.client_msg_id is not None]
+        claims = await asyncio.gather(*(self.cache.claim(row) for row in named))
+        await self.cache.mark_folded(
+            {
+                claim.message_id: row
+                for row, claim in zip(named, claims, strict=True)
+                if claim is not None and claim.body_hash == row.body_hash
+            }
+        )
 
     def _forget(self, message: Message) -> None:
         self._late.pop(message.id, None)

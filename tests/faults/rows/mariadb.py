@@ -85,6 +85,7 @@ FAULTS = (
         about="MariaDB: SIGKILL as soon as it answers again, in mid-batch and at COMMIT",
         strike=kill_often,
         hold_s=8.0,
+        forgets=True,
     ),
     Fault(
         name="mariadb-frozen",
@@ -92,6 +93,7 @@ FAULTS = (
         strike=frozen("mariadb"),
         accepts=LOG,
         hold_s=7.0,
+        forgets=True,
     ),
     Fault(
         name="mariadb-black-hole",
@@ -99,6 +101,7 @@ FAULTS = (
         strike=cut_off("mariadb"),
         accepts=LOG,
         hold_s=7.0,
+        forgets=True,
     ),
     Fault(
         name="mariadb-mute",
@@ -106,23 +109,27 @@ FAULTS = (
         strike=cut_off("mariadb", mode=Mode.MUTE),
         accepts=LOG,
         hold_s=7.0,
+        forgets=True,
     ),
     Fault(
         name="mariadb-reset",
         about="MariaDB: every connection is reset",
         strike=cut_off("mariadb", mode=Mode.RESET),
         accepts=LOG,
+        forgets=True,
     ),
     Fault(
         name="mariadb-cut",
         about="MariaDB: connections break in the middle of an answer",
         strike=cut_off("mariadb", mode=Mode.CUT, amount=3_000),
+        forgets=True,
     ),
     Fault(
         name="mariadb-slow",
         about="MariaDB: 100 ms later in each direction",
         strike=cut_off("mariadb", mode=Mode.DELAY, amount=0.1),
         accepts=LOG,
+        forgets=True,
     ),
     Fault(
         name="mariadb-read-only",
@@ -142,12 +149,14 @@ FAULTS = (
         strike=lock_conversations,
         accepts=LOG,
         hold_s=7.0,
+        forgets=True,
     ),
     Fault(
         name="mariadb-deadlocks",
         about="MariaDB: another writer locks conversations in the wrong order",
         strike=deadlock,
         accepts=LOG,
+        forgets=True,
     ),
     Fault(
         name="mariadb-away-at-start",

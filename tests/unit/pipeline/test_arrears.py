@@ -175,6 +175,22 @@ class TestASend:
         once_more = await send(service.backends, repeated, sender_id=ALICE)
         assert once_more.message_id == first.message_id
 
+    async def test_takes_the_place_of_an_attempt_that_the_cache_has_accepted(
+        self, service: Service
+    ) -> None:
+        """Two processes, of which one had the cache back before the other."""
+        repeated = to_bob("second", client_msg_id="c")
+        lose(service)
+        service.broker.down = True
+        stored = await send(service.backends, repeated, sender_id=ALICE)
+        other = service.restarted_with()
+        service.cache.down = False
+        accepted = await send(other.backends, repeated, sender_id=ALICE)
+        assert accepted.message_id != stored.message_id
+        await regain(service)
+        assert await listed(service) == ["second", "secret"]
+        assert await newest(service) == stored.message_id
+
     async def test_is_not_limited_by_its_senders_rate(self, service: Service) -> None:
         service.cache.rates.take = lambda _: 1.0  # type: ignore[method-assign]
         lose(service)
