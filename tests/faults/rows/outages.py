@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from random import Random
 
@@ -31,7 +32,11 @@ def fill_up(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def move(rig: Rig, hold_s: float, random: Random) -> None:
-    """What only Redis and Kafka have taken, readers of MariaDB alone must not miss."""
+    """What only Redis and Kafka have taken, readers of MariaDB alone must not miss.
+
+    The consumers are frozen, so that they do not bring it there as soon as they can.
+    """
+    rig.signal_workers("consumer", signal.SIGSTOP)
     rig.proxies.turn("mariadb", Mode.BLACK_HOLE)
     time.sleep(hold_s / 2)
     rig.proxies.turn("kafka", Mode.BLACK_HOLE)
@@ -120,7 +125,7 @@ FAULTS = (
     ),
     Fault(
         name="outage-moves",
-        about="MariaDB: nothing gets there or back; then Redis and Kafka instead of it",
+        about="consumers frozen; MariaDB cut off, then Redis and Kafka instead of it",
         strike=move,
         hold_s=8.0,
         forgets=True,
