@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CLOSE_TIMEOUT_S = 10.0
-WATCH_STORE_S = 1.0
+WATCH_STORE_S = 0.25  # a recall waits longer for the store before the log is enough
 CATCHES_UP_S = 300.0  # how long after an outage of the store the log may have what it lacks
 AUDIT_PATIENCE_S = 30.0
 
@@ -60,6 +60,7 @@ class Runtime:
     lease: WorkerLeaseKeeper
     changes: ChangeListener
     redis: MessageCache  # the cache past its breaker
+    store: DatabaseStore
     breakers: Mapping[str, Breaker]
     thread: threading.Thread | None = None
 
@@ -119,6 +120,7 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         lease=lease,
         changes=changes,
         redis=redis,
+        store=store,
         breakers={"cache": arrears.breaker, "log": log.breaker, "store": store.breaker},
     )
 
@@ -166,7 +168,7 @@ async def _begin(runtime: Runtime) -> None:
     except StoreUnavailable:
         logger.warning("arrears unknown", extra={"action": "wiring.no_arrears"})
     arrears.watch()
-    runtime.breakers["store"].watch(runtime.backends.store.ping, every_s=WATCH_STORE_S)
+    runtime.store.breaker.watch(runtime.store.look, every_s=WATCH_STORE_S)
     await runtime.changes.start()
     try:
         await runtime.lease.ensure()

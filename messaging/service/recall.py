@@ -31,7 +31,7 @@ from messaging.service.backends import Backends
 
 logger = logging.getLogger(__name__)
 
-STORE_S = 1.0  # a row may be locked, and the log is enough
+STORE_S = 1.5  # a row may be locked, and the log is enough
 
 
 async def recall(backends: Backends, message_id: int, *, user_id: int) -> Message:

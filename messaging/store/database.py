@@ -17,6 +17,7 @@ from messaging import models
 from messaging.breakers import Breaker
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
+from messaging.errors import StoreUnavailable
 from messaging.events import Message
 from messaging.ports import (
     ApplyResult,
@@ -32,6 +33,7 @@ from messaging.store.apply import apply_batch
 from messaging.store.tables import Tables, chunks
 
 THREADS = 8
+LOOK_S = 0.8
 Result = TypeVar("Result")
 
 
@@ -42,6 +44,7 @@ class DatabaseStore:
         self._threads = DatabaseThreads(
             name="store", threads=THREADS, timeout_s=settings.store_timeout_s
         )
+        self._watch = DatabaseThreads(name="store watch", threads=1, timeout_s=LOOK_S)
 
     @property
     def breaker(self) -> Breaker:
@@ -116,7 +119,16 @@ class DatabaseStore:
     async def ping(self) -> None:
         await self._with_tables(lambda tables: tables.ping())
 
+    async def look(self) -> None:
+        """Ping past the threads that may all be busy; without an answer soon the breaker opens."""
+        try:
+            await self._watch.run(lambda connection: Tables(connection).ping())
+        except StoreUnavailable:
+            self.breaker.trip()
+            raise
+
     async def close(self) -> None:
+        await self._watch.close()
         await self._threads.close()
 
     async def _with_tables(self, job: Callable[[Tables], Result]) -> Result:

@@ -31,8 +31,8 @@ class Fault:
     """A row of the table.
 
     `accepts`: by which durability sends must be acknowledged meanwhile; empty: by none at all;
-    None: no matter. `forgets`: Redis forgets what it knew or cannot be asked, or the database answers
-    one attempt of a group's send and not the other, so that a repeat may get an id of its own.
+    None: no matter. `forgets`: Redis forgets what it knew or cannot be asked, or the database
+    answers one attempt of a group's send and not the other, so that a repeat may get its own id.
     """
 
     name: str
