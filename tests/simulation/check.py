@@ -153,7 +153,7 @@ class Check:
         """A mark ends with its tombstone; one of a recall that nobody was told of may stay."""
         for message_id in self._watch.cache.marks:
             row = self._store.rows.get(message_id)
-            if row is None or row.is_recalled:
+            if row is not None and row.is_recalled:
                 self._record.violate("mark left", f"{message_id}: {row}")
 
     def _rows_of(self, said: Said) -> list[Message]:
