@@ -134,7 +134,7 @@ class World:
                 for target in dict.fromkeys(self.targets_of(user)):
                     read = await client.read(*target)
                     if read is not None and read.partial:
-                        await asyncio.sleep(2 * RECOVERED_S)
+                        await asyncio.sleep(RECOVERED_S)
                         read = await client.read(*target)
                     if read is None:
                         self.record.violate("no answer at rest", f"user {user}, {target}")
