@@ -55,7 +55,7 @@ async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> R
     if backends.settings.mode_of(request.chat_type) == "sync":
         try:
             async with asyncio.timeout_at(deadline_s):
-                return await _send_sync(backends, message, request.ack, deadline_s)
+                return await _send_sync(backends, message, deadline_s)
         except TimeoutError as error:
             raise SendFailed from error
     return await _send_async(backends, message, request.ack, deadline_s)
@@ -179,7 +179,7 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
     return receipt
 
 
-async def _send_sync(backends: Backends, message: Message, ack: Ack, deadline_s: float) -> Receipt:
+async def _send_sync(backends: Backends, message: Message, deadline_s: float) -> Receipt:
     """Store before answering: the mode of group chat, and the baseline to measure against.
 
     A sender's rate is this process's own count here. When the store is away or too slow, the
@@ -195,7 +195,7 @@ async def _send_sync(backends: Backends, message: Message, ack: Ack, deadline_s:
         async with asyncio.timeout_at((now_s + deadline_s) / 2):
             result = await backends.store.apply([message])
     except (StoreUnavailable, TimeoutError):
-        return await _send_async(backends, message, ack, deadline_s)
+        return await _send_async(backends, message, Ack.LOG, deadline_s)
     except BadData as error:
         raise SendFailed from error
     if result.conflicts:

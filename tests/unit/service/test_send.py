@@ -274,10 +274,11 @@ async def test_a_synchronous_send_is_accepted_as_the_others_when_the_store_is_aw
     assert receipt.message_id in await service.store.get([receipt.message_id])
 
 
-async def test_a_synchronous_send_does_not_wait_for_a_slow_store() -> None:
+@pytest.mark.parametrize("ack", list(Ack))
+async def test_a_synchronous_send_does_not_wait_for_a_slow_store(ack: Ack) -> None:
     service = Service(replace(SETTINGS, send_timeout_s=0.2))
     service.store.delay_s = 0.3
-    receipt = await send(service.backends, to_group(), sender_id=ALICE)
+    receipt = await send(service.backends, to_group(ack=ack), sender_id=ALICE)
     assert receipt.durability is Durability.LOG
 
 
