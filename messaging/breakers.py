@@ -83,7 +83,7 @@ class Breaker:
 
     async def _keep_probing(self) -> None:
         pause_s = FIRST_PAUSE_S
-        while not await self.try_now():
+        while not (await self.try_now() and self.is_closed):  # it may be tripped in between
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 

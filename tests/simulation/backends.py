@@ -26,6 +26,7 @@ class Backend:
     timeout_s: float
     outage: Outage | None = None
     late: int = 0  # calls that are done after their callers gave up
+    restarts: int = 0  # what was asked before one is not done after it
     noticed_s: float = float("-inf")  # the end of the last outage that every process noticed
     _left_s: float = 0.0
     _back: asyncio.Future[None] | None = None

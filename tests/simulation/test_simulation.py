@@ -22,6 +22,7 @@ SEEDS = {
     "a recall is noted for a cache that is away": 69,
     "a recall that neither log nor store took is not acknowledged": 887,
     "a page says for some seconds that the cache was away": 421,
+    "a breaker that is tripped in the moment of a good probe closes again": 1_002_796,
     "a hiccup that one process noticed, while the store hangs": 101_684,
 }
 ROOT = Path(__file__).parents[2]

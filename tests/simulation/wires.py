@@ -94,7 +94,8 @@ class Wire:
         if fate.fault is Fault.LATE:
             self._backend.late += 1
             loop = asyncio.get_running_loop()
-            loop.call_later(fate.late_s, lambda: self._do_unseen(what, do))
+            restarts = self._backend.restarts
+            loop.call_later(fate.late_s, lambda: self._do_late(what, do, restarts))
         await asyncio.sleep(self._backend.timeout_s)
         await self._life.attend()
         raise self._backend.gone()
@@ -111,6 +112,12 @@ class Wire:
             raise self._backend.gone()
         await asyncio.sleep(fate.answer_s)
         await self._life.attend()
+
+    def _do_late(self, what: str, do: Callable[[], Awaitable[Any]], restarts: int) -> None:
+        if restarts == self._backend.restarts:
+            self._do_unseen(what, do)
+        else:
+            self._backend.late -= 1
 
     def _do_unseen(self, what: str, do: Callable[[], Awaitable[Any]]) -> None:
         """Do what was asked when nobody waits for the answer any more."""

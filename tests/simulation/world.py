@@ -134,7 +134,7 @@ class World:
                 for target in dict.fromkeys(self.targets_of(user)):
                     read = await client.read(*target)
                     if read is not None and read.partial:
-                        await asyncio.sleep(2 * RECOVERED_S)
+                        await asyncio.sleep(RECOVERED_S + 1.0)
                         read = await client.read(*target)
                     if read is None:
                         self.record.violate("no answer at rest", f"user {user}, {target}")
@@ -162,6 +162,7 @@ class World:
             self._send_away(self.cache_end)
             self.watch.before_wipe()
             self.cache.wipe()
+            self.cache_end.restarts += 1
             self.trace("", "WIPE")
         elif event is Event.CRASH:
             self.random.choice(self.hosts).life.crash()

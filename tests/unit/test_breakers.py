@@ -112,3 +112,15 @@ async def test_looks_at_an_idle_backend(backend: Backend, breaker: Breaker) -> N
     await breaker.close()
     await asyncio.sleep(0.05)
     assert looks == 3
+
+
+async def test_closes_though_it_is_tripped_in_the_moment_of_a_good_probe(
+    backend: Backend, breaker: Breaker
+) -> None:
+    backend.gate.clear()
+    breaker.trip()
+    await asyncio.sleep(0.01)
+    assert breaker._current is not None
+    breaker._current.add_done_callback(lambda _: breaker.trip())  # before who waits for it resumes
+    backend.gate.set()
+    await until(lambda: backend.probes > 1 and breaker.is_closed)
