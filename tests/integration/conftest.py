@@ -12,6 +12,7 @@ from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
 from messaging import wiring
+from messaging.pipeline import arrears
 from tests.integration.http_client import Application, AsgiServer, Client
 from tests.integration.scene import Scene, make_pairs, running
 from tests.integration.service import Service, User
@@ -38,8 +39,14 @@ def configured(
     redis_url: str,
     settings: Settings,
     transactional_db: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
-    """This test's services and settings (`with_settings`); passwords are hashed fast."""
+    """This test's services and settings (`with_settings`); passwords are hashed fast.
+
+    Nobody looks at the backends but who calls them: what a test counts is its own.
+    """
+    monkeypatch.setattr(arrears, "HEARTBEAT_S", 3_600)
+    monkeypatch.setattr(wiring, "WATCH_STORE_S", 3_600)
     ours = {"redis_url": redis_url, "event_log_url": redis_url, "log_budget_s": 5.0}
     ours["gateway"] = door == "gateway"
     settings.IM = replace(settings.IM, **(ours | getattr(request, "param", {})))

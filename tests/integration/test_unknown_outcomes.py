@@ -11,6 +11,7 @@ import redis
 from pytest_django import Settings
 
 from messaging import wiring
+from messaging.cache import keys
 from messaging.errors import SendFailed
 from messaging.models import Conversation
 from messaging.pipeline.accept import Durability
@@ -38,13 +39,15 @@ def proxy(
 
 
 async def heal(proxy: CuttingProxy, scene: Scene) -> None:
-    """Redis is back, and this process has noticed."""
+    """Redis is back for some time, and this process has noticed."""
     proxy.cuts = Cuts.NOTHING
     async with asyncio.timeout(10):
         while not await scene.backends.arrears.breaker.try_now():
             await asyncio.sleep(0.05)
         while not scene.backends.log.breaker.is_closed:
             await asyncio.sleep(0.05)
+    with redis.Redis.from_url(proxy.url) as client:
+        client.set(keys.EPOCH, 0)
 
 
 async def check_one(scene: Scene, alice: int, bob: int, message_id: int) -> None:
