@@ -154,7 +154,7 @@ MUTATIONS = (
         "messaging/service/slices.py",
         "            partial=window.recovering,\n",
         "",
-        _simulator(2_000),
+        _pytest("tests/unit/service"),
     ),
     Mutation(
         "write under a worker id that is another's",

@@ -40,6 +40,7 @@ class Host:
 
     def start(self) -> None:
         self._lives += 1
+        self.started_s = self.world.loop.time()
         self.life = Life(f"{self.name}.{self._lives}", self.world.loop, self._start_again)
         self.world.trace(self.life.name, "starts")
         self.begin()

@@ -72,9 +72,10 @@ class World:
 
     @property
     def cache_is_known_to_recover(self) -> bool:
-        """Every process knows that it was away, since none slept, and pages are partial."""
-        slept = any(web.life.was_paused for web in self.webs)
-        return not slept and self.loop.time() - self.cache_end.noticed_s < RECOVERED_S
+        """Every process was there and awake, and knows that it was away: pages are partial."""
+        back_s = self.cache_end.noticed_s
+        saw_it = all(web.started_s < back_s and not web.life.was_paused for web in self.webs)
+        return saw_it and self.loop.time() - back_s < RECOVERED_S
 
     def targets_of(self, user: int) -> Sequence[tuple[ChatType, int]]:
         """Users 1 and 2 talk to each other and 3 to 1, and there is a group of all."""

@@ -15,7 +15,7 @@ from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
-from messaging.testing.cache import MemoryCache
+from messaging.testing.cache import RECOVERS_S, MemoryCache
 from tests.unit.memory import ALICE, BOB, GROUP, MALLORY, Service, to_bob, to_group, with_bob
 
 
@@ -217,6 +217,17 @@ async def test_without_store_and_cache_it_is_unavailable(service: Service) -> No
     service.store.down = service.cache.down = True
     with pytest.raises(TemporarilyUnavailable):
         await history(service.backends, with_bob(), reader_id=ALICE)
+
+
+async def test_for_some_seconds_after_the_cache_was_away_a_page_is_partial(
+    service: Service,
+) -> None:
+    await say(service, 3)
+    await service.cache.probe(returned=True)
+    for _ in ("cold", "warm"):
+        assert (await history(service.backends, with_bob(), reader_id=ALICE)).partial
+    service.cache.epoch_s -= RECOVERS_S
+    assert not (await history(service.backends, with_bob(), reader_id=ALICE)).partial
 
 
 async def test_without_the_cache_the_store_answers_and_says_partial(service: Service) -> None:
