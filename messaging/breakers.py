@@ -44,9 +44,16 @@ class Breaker:
         self._next: asyncio.Task[bool] | None = None
         self._probes: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._looked_s = float("-inf")
+        self._longest_s: float | None = None
 
     @property
     def is_closed(self) -> bool:
+        """Whether calls pass. Trips it when nobody has looked for too long: this process slept."""
+        if self.state is State.CLOSED and self._longest_s is not None:
+            now_s = asyncio.get_running_loop().time()
+            if now_s - max(self._looked_s, self.closed_s) > self._longest_s:
+                self.trip()
         return self.state is State.CLOSED
 
     def trip(self) -> None:
@@ -67,11 +74,19 @@ class Breaker:
             self._next = asyncio.create_task(self._probe_after(self._current))
         return await asyncio.shield(self._next)
 
-    def watch(self, look: Callable[[], Awaitable[None]], *, every_s: float) -> None:
+    def watch(
+        self,
+        look: Callable[[], Awaitable[None]],
+        *,
+        every_s: float,
+        longest_s: float | None = None,
+    ) -> None:
         """Look at the backend regularly while calls pass, so that no outage goes unnoticed.
 
-        `look` raises a BackendError, and sees to it that the breaker is tripped.
+        `look` raises a BackendError, and sees to it that the breaker is tripped. A process in which
+        it has not passed for `longest_s` may have slept through an outage: no call passes then.
         """
+        self._looked_s, self._longest_s = asyncio.get_running_loop().time(), longest_s
         self._watch = asyncio.create_task(self._keep_looking(look, every_s))
 
     async def close(self) -> None:
@@ -115,3 +130,4 @@ class Breaker:
                     await look()
                 except BackendError:
                     continue
+                self._looked_s = asyncio.get_running_loop().time()

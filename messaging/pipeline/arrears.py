@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 MOST_LATE = 20_000  # messages, about 20 MB
 AT_ONCE = 500
 HEARTBEAT_S = 0.2
+SLEPT_S = 1.5  # without a heartbeat: the process stood still, and knows nothing of the cache
 STORE_S = 1.0  # for what is noted; what is not told by then is told by the next probe
 ROWS_S = 0.2  # for what is late: it may be told as pending, though it is stored
 GRACE_S = 0.3  # by then every process has found out
@@ -99,7 +100,7 @@ class Arrears:
 
     def watch(self) -> None:
         """Look all the time, so that no process goes on with a cache that another has lost."""
-        self.breaker.watch(self.look, every_s=HEARTBEAT_S)
+        self.breaker.watch(self.look, every_s=HEARTBEAT_S, longest_s=HEARTBEAT_S + SLEPT_S)
 
     async def settle(self) -> None:
         """Tell the cache everything that is owed. Raises CacheUnavailable, StoreUnavailable."""
@@ -147,6 +148,8 @@ class Arrears:
 
     async def _tell_rows(self, rows: Sequence[Message]) -> None:
         """Show them, each in place of an attempt of its send that the cache has accepted."""
+        if not rows:
+            return
         await self.cache.mark_stored(rows)
         named = [row for row in rows if row.client_msg_id is not None]
         claims = await asyncio.gather(*(self.cache.claim(row) for row in named))

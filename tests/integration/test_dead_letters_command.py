@@ -151,8 +151,8 @@ def test_only_open_letters_are_discarded_and_a_discarded_one_may_be_replayed() -
     one, two = kept(LETTER, replace(LETTER, offset="2"))
     run("replay", one)
 
-    with pytest.raises(CommandError, match=f"not there, or not open: {one}, 999"):
-        run("discard", one, two, 999)
+    with pytest.raises(CommandError, match=f"not there, or not open: {one}, 999999999"):
+        run("discard", one, two, 999_999_999)
     assert states() == ["REPLAYED", "DISCARDED"]
 
     run("replay", two)

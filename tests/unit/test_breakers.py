@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
@@ -112,6 +113,22 @@ async def test_looks_at_an_idle_backend(backend: Backend, breaker: Breaker) -> N
     await breaker.close()
     await asyncio.sleep(0.05)
     assert looks == 3
+
+
+async def test_lets_no_call_pass_in_a_process_that_has_slept(
+    backend: Backend, breaker: Breaker
+) -> None:
+    async def look() -> None:
+        pass
+
+    breaker.watch(look, every_s=0.01, longest_s=0.2)
+    await asyncio.sleep(0.05)
+    assert breaker.is_closed
+    time.sleep(0.3)
+    assert not breaker.is_closed
+    await until(lambda: breaker.is_closed)
+    assert backend.probes == 1
+    await breaker.close()
 
 
 async def test_closes_though_it_is_tripped_in_the_moment_of_a_good_probe(
