@@ -35,7 +35,9 @@ def site(
         arguments, variables = ["full"], OWN_LOG
     var_dir = tmp_path_factory.mktemp(request.param) / "var"
     with running_service(var_dir, *arguments, **variables) as service:
-        yield Site(service)
+        site = Site(service)
+        site.await_whole()
+        yield site
 
 
 @pytest.fixture

@@ -74,6 +74,15 @@ class Site:
         data = self.anybody.post("/api/user/register", credentials).data
         return User(data["userId"], replace(self.anybody, token=data["token"]))
 
+    def await_whole(self) -> None:
+        """Return once pages are not partial: Redis was empty when it was started just now."""
+        somebody = self.register()
+        wait_until(
+            lambda: somebody.history(somebody).data["partial"] is False,
+            limit_s=20,
+            what="pages are whole",
+        )
+
     def make_group(self, *members: User) -> str:
         """A new group, made as an operator would."""
         ids = [int(member.id) for member in members]
