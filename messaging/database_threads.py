@@ -37,6 +37,7 @@ class DatabaseThreads:
 
     def __init__(self, *, name: str, threads: int, timeout_s: float) -> None:
         self.breaker = Breaker(name, self._probe)
+        self._outage = ""  # what the last one looked like
         self._timeout_s = timeout_s
         self._connections: list[BaseDatabaseWrapper] = []
         self._executor = ThreadPoolExecutor(
@@ -50,11 +51,12 @@ class DatabaseThreads:
         the timeout, when the outcome is unknown.
         """
         if not self.breaker.is_closed:
-            raise StoreUnavailable("the database was away a moment ago")
+            raise StoreUnavailable(f"away a moment ago: {self._outage}")
         try:
             return await self._run(job)
         except StoreUnavailable as error:
             if error.is_outage:
+                self._outage = str(error)
                 self.breaker.trip()
             raise
 
@@ -68,7 +70,11 @@ class DatabaseThreads:
             raise StoreUnavailable(text, is_outage=True) from error
 
     async def _probe(self) -> None:
-        await self._run(lambda connection: connection.cursor().execute("SELECT 1"))
+        try:
+            await self._run(lambda connection: connection.cursor().execute("SELECT 1"))
+        except StoreUnavailable as error:
+            self._outage = str(error)
+            raise
 
     async def close(self) -> None:
         """End the threads and close their connections, within the timeout. Idempotent."""
