@@ -18,7 +18,7 @@ from kafka.errors import KafkaError
 
 from messaging.errors import LogUnavailable
 from messaging.eventlog.kafka_quirks import UNREADABLE, step_over
-from messaging.eventlog.kafka_reader import API_VERSION, CALL_S, SLACK_S, record_of
+from messaging.eventlog.kafka_reader import CALL_S, SLACK_S, consumer_config, record_of
 from messaging.inspection import Extent, Piece
 from messaging.ports import Record
 
@@ -33,17 +33,8 @@ class KafkaLogInspector:
 
     def __init__(self, servers: Sequence[str], *, topic: str, group: str, partitions: int) -> None:
         self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
-        self._config = {
-            "bootstrap_servers": list(servers),
-            "group_id": group,
-            "api_version": API_VERSION,
-            "enable_auto_commit": False,
-            "auto_offset_reset": "earliest",
-            "allow_auto_create_topics": False,
-            "request_timeout_ms": round(CALL_S * 1000),
-            "reconnect_backoff_max_ms": 1_000,
-            "max_partition_fetch_bytes": FETCH_PARTITION_BYTES,
-            "metrics_enabled": False,
+        self._config = consumer_config(servers, group) | {
+            "max_partition_fetch_bytes": FETCH_PARTITION_BYTES
         }
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-inspector")
         self._consumer: KafkaConsumer | None = None

@@ -53,6 +53,21 @@ NOT_OURS = (
 )
 
 
+def consumer_config(servers: Sequence[str], group: str) -> dict[str, Any]:
+    """What every consumer of the log is made with: nothing is committed but what it says."""
+    return {
+        "bootstrap_servers": list(servers),
+        "group_id": group,
+        "api_version": API_VERSION,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "allow_auto_create_topics": False,
+        "request_timeout_ms": round(CALL_S * 1000),
+        "reconnect_backoff_max_ms": 1_000,
+        "metrics_enabled": False,
+    }
+
+
 class KafkaLogReader:
     """`max_poll_interval_s`: a reader silent for longer leaves the group. `session_s`: a dead one
     is missed after so long (a broker allows no less than 6 s unless told to).
@@ -68,24 +83,15 @@ class KafkaLogReader:
         session_s: float = 10.0,
     ) -> None:
         self._topic = topic
-        self._config = {
-            "bootstrap_servers": list(servers),
-            "group_id": group,
-            "api_version": API_VERSION,
-            "enable_auto_commit": False,
-            "auto_offset_reset": "earliest",
-            "allow_auto_create_topics": False,
+        self._config = consumer_config(servers, group) | {
             "partition_assignment_strategy": [RangePartitionAssignor],
             "max_poll_interval_ms": round(max_poll_interval_s * 1000),
             "session_timeout_ms": round(session_s * 1000),
             "heartbeat_interval_ms": round(session_s * 1000 / 4),
-            "request_timeout_ms": round(CALL_S * 1000),
-            "reconnect_backoff_max_ms": 1_000,
             "metadata_max_age_ms": METADATA_S * 1000,
             "fetch_max_bytes": FETCH_BYTES,
             "max_partition_fetch_bytes": FETCH_PARTITION_BYTES,
             "fetch_max_wait_ms": 250,
-            "metrics_enabled": False,
         }
         self._thread = _new_thread()
         self._consumer: KafkaConsumer | None = None
