@@ -56,8 +56,10 @@ class EventLog(Protocol):
     or RecordTooLarge (the record is not). A record that is refused fails alone. Every future ends
     within the adapter's delivery timeout, and the hand-over itself within its hand-over timeout:
     what could not be handed over is a future that failed. There is no fire-and-forget variant and
-    no flush.
+    no flush. `rests_on_cache`: it is kept by the server of the cache, and dies with it.
     """
+
+    rests_on_cache: bool
 
     async def append(
         self, topic: str, records: Sequence[OutgoingRecord]
@@ -176,6 +178,17 @@ class Look:
 class PendingEntry:
     message_id: int
     send_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRun:
+    """A start of the cache, perhaps without its last writes, or without anything.
+
+    `is_settled`: somebody has made good what it lacked then.
+    """
+
+    id: str
+    is_settled: bool
 
 
 class MessageCache(Protocol):
@@ -309,11 +322,21 @@ class MessageCache(Protocol):
 
     async def ping(self) -> None: ...
 
-    async def probe(self, *, returned: bool = False) -> None:
-        """Return when it takes a write.
+    async def probe(self) -> CacheRun:
+        """Return when it takes a write. Until its run is settled windows and looks `recover`."""
 
-        From when it was empty, or a caller has `returned` after it was away, windows and looks are
-        `recovering` for some seconds.
+    async def begin_epoch(self, run: str) -> None:
+        """The caller was away and is back: it has told everything that is lacking in this run.
+
+        That settles the run. For some seconds more windows and looks are `recovering`. Raises
+        CacheUnavailable when another run has begun meanwhile.
+        """
+
+    async def drop_copies(self) -> list[int]:
+        """Forget what the store has too: stored details, how far lists and deletes are complete.
+
+        Pending messages stay, the lists that show them, claims and recalls. Returns the messages
+        under a recall mark. Takes several steps.
         """
 
     async def close(self) -> None: ...

@@ -8,8 +8,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from messaging.cache import keys
-from tests.real_services import running_redis
+from tests.real_services import call_whole, running_redis
 
 # A fresh checkout builds Hypothesis' table of Unicode within its first example, and a busy machine
 # takes its time: neither is a failure of what is tested.
@@ -32,5 +31,5 @@ def redis_url(redis_server: str) -> Iterator[str]:
     """The same server, emptied a while ago."""
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
-        client.set(keys.EPOCH, 0)
+        call_whole(client)
     yield redis_server

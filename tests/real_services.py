@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from messaging.cache import keys
+
 ROOT = Path(__file__).resolve().parent.parent
 SERVICES_ENV = Path(os.environ.get("VAR_DIR", ROOT / "var")) / "services" / "env"
 
@@ -71,6 +73,12 @@ def running_redis(directory: Path, *options: str, port: int | None = None) -> It
     finally:
         process.terminate()
         process.wait(10)
+
+
+def call_whole(client: redis.Redis) -> None:
+    """As if a process had settled this run of the server a while ago."""
+    client.set(keys.EPOCH, 0)
+    client.set(keys.RUN, client.info("server")["run_id"])
 
 
 def connected(variable: str) -> str:

@@ -8,17 +8,18 @@ from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.conf import Settings
-from messaging.errors import LeaseLost
+from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message, encode_message
 from messaging.ids import WorkerLease
-from messaging.ports import Claim, PendingFull, RateLimited, Verdict
+from messaging.ports import CacheRun, Claim, PendingFull, RateLimited, Verdict
 from messaging.rates import step_us
 
 ACCEPT = load("accept", uses=("state", "tail"))
 CLAIM = load("claim")
 TAKE_LEASE = load("take_lease")
 DROP_LEASE = load("drop_lease")
-PROBE = load("probe")
+PROBE = load("probe", uses=("run",))
+BEGIN_EPOCH = load("begin_epoch", uses=("run",))
 
 
 class Accepting(RedisClient):
@@ -86,8 +87,13 @@ class Accepting(RedisClient):
         taken = await self._run(TAKE_LEASE, [keys.lease(name)], [owner, round(ttl_s * 1000)])
         return bool(taken)
 
-    async def probe(self, *, returned: bool = False) -> None:
-        await self._run(PROBE, [keys.EPOCH], [int(returned)])
+    async def probe(self) -> CacheRun:
+        run, is_settled = await self._run(PROBE, [keys.EPOCH, keys.RUN], [])
+        return CacheRun(run.decode(), bool(is_settled))
+
+    async def begin_epoch(self, run: str) -> None:
+        if not await self._run(BEGIN_EPOCH, [keys.EPOCH, keys.RUN], [run]):
+            raise CacheUnavailable("it was started again meanwhile")
 
     async def drop_lease(self, name: str, owner: str) -> None:
         await self._run(DROP_LEASE, [keys.lease(name)], [owner])

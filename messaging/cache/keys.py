@@ -15,6 +15,9 @@ DEDUPE = "msg:dedupe:"
 LOADED = "msg:conv:loaded:"
 DELETED = "msg:deleted:"
 
+COPIES = (DETAIL, LOADED, DELETED)
+"""How the keys begin whose content the store has as well, but for what is pending or recalled."""
+
 PENDING = "msg:pending"
 """Sorted set: the ids that are not in the store yet, by send time (ms). Lives until persisted."""
 
@@ -25,7 +28,11 @@ PENDING_BYTES = "msg:pending:bytes"
 """String: how many bytes the details of pending ids take. Goes when nothing is pending."""
 
 EPOCH = "msg:epoch"
-"""String: when (s) Redis was found empty, or a process came back to it. Lives for ever."""
+"""String: when (s) a process came back to Redis, or it was found empty; `?` until somebody has made
+good what a restart may have lost. Lives for ever."""
+
+RUN = "msg:run"
+"""String: the run id of the server for which that was done. Lives for ever."""
 
 CHANGES = "msg:changes"
 """Channel: what has changed about people, a list of `messaging.changes` in JSON. Not kept."""
@@ -41,6 +48,7 @@ RECOVERS_S = 3  # after which all processes have told Redis what they did withou
 MOST_LOOKED_AT = 2_000  # ids of a list for one page, however many of them its reader has deleted
 
 EMPTY_TAIL = "empty"
+UNSETTLED = "?"
 
 
 def detail(message_id: int) -> str:

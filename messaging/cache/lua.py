@@ -26,6 +26,8 @@ CONSTANTS = (
     "RECOVERS_S",
     "MOST_LOOKED_AT",
     "EMPTY_TAIL",
+    "UNSETTLED",
+    "DETAIL",
 )
 
 

@@ -17,6 +17,9 @@ LOOK = load("look", uses=("deletes", "epoch"))
 FILL = load("fill", uses=("state", "tail"))
 ADD_DETAILS = load("add_details", uses=("state",))
 ADD_DELETES = load("add_deletes", uses=("tail", "deletes"))
+DROP_COPIES = load("drop_copies", uses=("state",))
+
+SCANNED_AT_ONCE = 500
 
 
 class Reading(RedisClient):
@@ -97,3 +100,14 @@ class Reading(RedisClient):
         arguments = ["" if floor is None else floor, *message_ids]
         names = [keys.deleted(user_id), keys.deletes_floor(user_id)]
         await self._run(ADD_DELETES, names, arguments)
+
+    async def drop_copies(self) -> list[int]:
+        copies = tuple(each.encode() for each in keys.COPIES)
+        mark, marked = keys.CANCEL.encode(), set()
+        cursor, scan = b"", ("MATCH", f"{keys.PREFIX}*", "COUNT", SCANNED_AT_ONCE)
+        while cursor != b"0":
+            cursor, names = await self._command("SCAN", cursor or b"0", *scan)
+            if found := [name for name in names if name.startswith(copies)]:
+                await self._run(DROP_COPIES, [keys.PENDING, *found], [])
+            marked |= {int(name[len(mark) :]) for name in names if name.startswith(mark)}
+        return sorted(marked)

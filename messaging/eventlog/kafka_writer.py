@@ -50,6 +50,8 @@ def partition_of(key: bytes, partitions: int) -> int:
 class KafkaEventLog:
     """`topics` are fetched with the connection, so that the first append to them need not wait."""
 
+    rests_on_cache = False
+
     def __init__(self, servers: Sequence[str], *, topics: Sequence[str], timeout_s: float) -> None:
         self._servers = list(servers)
         self._topics = set(topics)

@@ -47,6 +47,8 @@ class _Waiting:
 class RedisStreamsEventLog:
     """`longest` bounds the streams of topics that nobody reads and commits, by topic."""
 
+    rests_on_cache = True
+
     def __init__(
         self,
         url: str,

@@ -157,6 +157,9 @@ class Acceptor:
         await self._to_log(fresh)
         if late := [w.message for w in fresh if w.in_log and not w.cached]:
             await self.arrears.bring(late)
+        elsewhere = not self.log.rests_on_cache
+        if alone := [w.message for w in fresh if w.cached and not (w.in_log and elsewhere)]:
+            self.arrears.remember(alone)
         for waiting in fresh:
             if waiting.in_log:
                 waiting.resolve(Durability.LOG)

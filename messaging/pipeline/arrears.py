@@ -7,6 +7,11 @@ that was done without it has been told to it: that is the probe of the cache's c
 Two kinds are owed. What the store knows (tombstones, deletes, messages that went to it directly) is
 noted there, so that every process can tell it. What the log alone has taken is kept in the memory
 of the process that accepted it; should that die, the consumer brings it a little later.
+
+A Redis that was started again may lack its last writes: what it had answered, but not yet written
+to its file, for seconds where the disk is busy. So it is believed in nothing but what nobody else
+has: copies of the store are dropped, the store is asked what became of the pending messages, and
+what a process has told Redis alone, just before, it tells once more.
 """
 
 from __future__ import annotations
@@ -14,14 +19,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
+import sys
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from messaging.breakers import Breaker
 from messaging.errors import CacheUnavailable, StoreUnavailable
-from messaging.events import Message
-from messaging.ports import Arrear, Claim, MessageCache, MessageStore
+from messaging.events import Message, join
+from messaging.ports import Arrear, CacheRun, Claim, MessageCache, MessageStore, PendingEntry
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +38,7 @@ SLEPT_S = 1.5  # without a heartbeat: the process stood still, and knows nothing
 STORE_S = 1.0  # for what is noted; what is not told by then is told by the next probe
 ROWS_S = 0.2  # for what is late: it may be told as pending, though it is stored
 GRACE_S = 0.3  # by then every process has found out
+UNWRITTEN_S = 5.0  # Redis waits two seconds for its disk before it stops answering
 
 
 @dataclass(slots=True)
@@ -48,9 +55,11 @@ class Arrears:
     nothing_noted: Callable[[], bool] = lambda: False
     recalls_missing: Callable[[], bool] = lambda: False
     breaker: Breaker = field(init=False)
+    _run: str | None = None  # of the cache, in which this process has told it what it owes
     _in_reach: bool = True  # when it was looked at last, it took a write
     _late: dict[int, Message] = field(default_factory=dict)  # oldest first
     _claims: dict[tuple[int, str], Claim] = field(default_factory=dict)  # of the late ones
+    _told: deque[tuple[float, Sequence[Message]]] = field(default_factory=deque)  # just now
 
     def __post_init__(self) -> None:
         self.breaker = Breaker("cache", self.settle)
@@ -73,30 +82,34 @@ class Arrears:
 
         It may be told of them before it is told the rest: they only add to what it shows.
         """
-        for message in messages:
-            self._late[message.id] = message
-            if message.client_msg_id is not None:
-                key = (message.from_user_id, message.client_msg_id)
-                self._claims[key] = Claim(message.id, message.body_hash)
-        while len(self._late) > MOST_LATE:
-            self._forget(next(iter(self._late.values())))
+        self._owe(messages)
         if self._in_reach:
             with contextlib.suppress(CacheUnavailable):
                 await self._tell_late()
+
+    def remember(self, messages: Sequence[Message]) -> None:
+        """Keep for some seconds what the cache was told, and nobody else has confirmed.
+
+        In the order in which it was told; a recall as its tombstone.
+        """
+        now_s = asyncio.get_running_loop().time()
+        self._told.append((now_s, messages))
+        while self._told[0][0] < now_s - UNWRITTEN_S:
+            self._told.popleft()
 
     def claim_of(self, user_id: int, client_msg_id: str) -> Claim | None:
         """The send of this process that the cache has not been told of yet."""
         return self._claims.get((user_id, client_msg_id))
 
     async def look(self) -> None:
-        """Raises CacheUnavailable unless the cache takes a write: one that does not is stale."""
-        try:
-            await self.cache.probe()
-        except CacheUnavailable:
-            self._in_reach = False
+        """Raises CacheUnavailable unless the cache takes a write: one that does not is stale.
+
+        And for one that was started again, as soon as the store can tell what it may lack.
+        """
+        run = await self._probe()
+        if not run.is_settled and not self.nothing_noted():
             self.breaker.trip()
-            raise
-        self._in_reach = True
+            raise CacheUnavailable("it was started again")
 
     def watch(self) -> None:
         """Look all the time, so that no process goes on with a cache that another has lost."""
@@ -104,16 +117,49 @@ class Arrears:
 
     async def settle(self) -> None:
         """Tell the cache everything that is owed. Raises CacheUnavailable, StoreUnavailable."""
-        await self.look()
+        run = await self._probe()
+        recalled = [] if run.is_settled else await self.cache.drop_copies()
+        if run.id != self._run:
+            self._owe_what_was_told()
         await self._tell_late()
+        self._run = run.id
         try:
             async with asyncio.timeout(STORE_S):
                 await self._tell_noted()
+            if not run.is_settled:
+                await self._tell_what_became_of(recalled)
         except (StoreUnavailable, TimeoutError) as error:
             if not self.nothing_noted():
                 raise StoreUnavailable from error
-        if not self.breaker.is_closed:
-            await self.cache.probe(returned=True)
+            if not run.is_settled:
+                return  # until the store is back it only takes messages: see `look`
+        if not (run.is_settled and self.breaker.is_closed):
+            await self.cache.begin_epoch(run.id)
+
+    async def _probe(self) -> CacheRun:
+        try:
+            run = await self.cache.probe()
+        except CacheUnavailable:
+            self._in_reach = False
+            self.breaker.trip()
+            raise
+        self._in_reach = True
+        return run
+
+    def _owe(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._late[message.id] = message
+            if message.client_msg_id is not None:
+                key = (message.from_user_id, message.client_msg_id)
+                self._claims[key] = Claim(message.id, message.body_hash)
+        while len(self._late) > MOST_LATE:
+            self._forget(next(iter(self._late.values())))
+
+    def _owe_what_was_told(self) -> None:
+        """What may not have been in the file of the run before."""
+        for told_s, messages in self._told:
+            if told_s > self.breaker.opened_s - UNWRITTEN_S:
+                self._owe(messages)
 
     async def _tell_late(self) -> None:
         """Those that are stored by now as rows, the others as they were accepted."""
@@ -127,11 +173,18 @@ class Arrears:
             waiting = [message for message in late if message.id not in rows]
             await self.cache.accept(waiting, None, rated=False)
             for message in late:
+                await self._tell_recall(message, rows.get(message.id))
                 self._forget(message)
             logger.info(
                 "told the cache late",
                 extra={"action": "arrears.brought", "count": len(late), "stored": len(rows)},
             )
+
+    async def _tell_recall(self, message: Message, row: Message | None) -> None:
+        """If it is one of which the store does not know yet."""
+        if message.recall_time is not None and not (row and row.is_recalled):
+            await self.cache.claim_recall(message.id, message.recall_time)
+            await self.cache.confirm_recall(join(message, row) if row else message)
 
     async def _tell_noted(self) -> None:
         while noted := await self.store.arrears(limit=AT_ONCE):
@@ -139,12 +192,26 @@ class Arrears:
             for arrear in noted:
                 if arrear.user_id is not None:
                     deletes[arrear.user_id].append(arrear.message_id)
-            ids = {arrear.message_id for arrear in noted if arrear.user_id is None}
-            await self._tell_rows(list((await self.store.get(sorted(ids))).values()))
+            await self._tell_ids(sorted({a.message_id for a in noted if a.user_id is None}))
             for user_id, message_ids in deletes.items():
                 await self.cache.add_deletes(user_id, message_ids)
             await self.store.drop_arrears(noted)
             logger.info("told the cache", extra={"action": "arrears.told", "count": len(noted)})
+
+    async def _tell_what_became_of(self, recalled: Sequence[int]) -> None:
+        """Of these, and of what the cache holds as pending: what the store has of them.
+
+        It may have been recalled there.
+        """
+        last: PendingEntry | None = None
+        while page := await self.cache.pending(before_ms=sys.maxsize, limit=AT_ONCE, after=last):
+            await self._tell_ids([entry.message_id for entry in page])
+            last = page[-1]
+        for first in range(0, len(recalled), AT_ONCE):
+            await self._tell_ids(recalled[first : first + AT_ONCE])
+
+    async def _tell_ids(self, message_ids: Sequence[int]) -> None:
+        await self._tell_rows(list((await self.store.get(message_ids)).values()))
 
     async def _tell_rows(self, rows: Sequence[Message]) -> None:
         """Show them, each in place of an attempt of its send that the cache has accepted."""

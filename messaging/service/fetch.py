@@ -17,6 +17,8 @@ async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Messa
     the cache knows all about is one round trip and no query.
     """
     seen = await _look(backends, message_id, reader_id)
+    if seen.recovering and backends.arrears.recalls_missing():
+        raise TemporarilyUnavailable
     message = seen.messages.get(message_id)
     if message is None:
         try:

@@ -59,6 +59,8 @@ async def recall(backends: Backends, message_id: int, *, user_id: int) -> Messag
         if not stored:
             raise TemporarilyUnavailable from error
         await _note(backends, tombstone)
+    if not stored:
+        backends.arrears.remember([tombstone])
     return tombstone
 
 

@@ -5,10 +5,13 @@ Faults are plain attributes. Nothing survives the process, so no running site ma
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -16,6 +19,7 @@ from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message, PersistStatus, encode_message, join
 from messaging.ids import WorkerLease
 from messaging.ports import (
+    CacheRun,
     Claim,
     Look,
     PendingEntry,
@@ -33,6 +37,7 @@ from messaging.testing.tail import FILL_S, Filling, MemoryTail
 TAIL_CAP = 1_000
 MOST_LOOKED_AT = 2_000
 RECOVERS_S = 3
+NOT_IN_FILE = ("down", "run", "clock_s", "rates", "worker_lease_s", "most_pending_bytes")
 
 
 @dataclass(eq=False, slots=True)
@@ -44,6 +49,8 @@ class MemoryCache:
 
     down: bool = False
     epoch_s: float = float("-inf")
+    run: int = 0
+    settled_run: int = 0
     worker_lease_s: float = 600.0
     most_pending_bytes: int = 2**30
     rates: SenderRates = field(default_factory=lambda: SenderRates(rate=0, burst=0))
@@ -267,14 +274,44 @@ class MemoryCache:
     async def ping(self) -> None:
         self._answer()
 
-    async def probe(self, *, returned: bool = False) -> None:
+    async def probe(self) -> CacheRun:
         self._answer()
-        if returned:
-            self.epoch_s = self.clock_s()
+        return CacheRun(str(self.run), self.run == self.settled_run)
+
+    async def begin_epoch(self, run: str) -> None:
+        self._answer()
+        if run != str(self.run):
+            raise CacheUnavailable
+        self.epoch_s, self.settled_run = self.clock_s(), self.run
+
+    async def drop_copies(self) -> list[int]:
+        self._answer()
+        kept = {
+            i: message
+            for i, message in self.details.items()
+            if i in self.lasting and (i in self.pending_set.times or message.is_recalled)
+        }
+        self.details = kept
+        self.deletes.clear()
+        self.deletes_floors.clear()
+        for tail in self.tails.values():
+            tail.forget()
+        return sorted(self.marks)
 
     @property
     def recovering(self) -> bool:
-        return self.clock_s() - self.epoch_s < RECOVERS_S
+        return self.run != self.settled_run or self.clock_s() - self.epoch_s < RECOVERS_S
+
+    def file(self) -> Mapping[str, Any]:
+        """What a restart would find, were it killed now."""
+        names = [each.name for each in dataclasses.fields(self) if each.name not in NOT_IN_FILE]
+        return copy.deepcopy({name: getattr(self, name) for name in names})
+
+    def restart(self, file: Mapping[str, Any]) -> None:
+        """Killed and started again, without what was written after it had this file."""
+        for name, value in copy.deepcopy(file).items():
+            setattr(self, name, value)
+        self.run += 1
 
     async def close(self) -> None:
         pass

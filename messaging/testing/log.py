@@ -84,6 +84,8 @@ class _Group:
 class MemoryEventLog:
     """The writing end; a record is in the log when `append` returns."""
 
+    rests_on_cache = False
+
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
         self._closed = False

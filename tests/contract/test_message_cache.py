@@ -28,7 +28,7 @@ from messaging.ports import (
 from messaging.rates import SenderRates
 from messaging.testing.cache import MemoryCache
 from tests.messages import FIRST_ID, make_message
-from tests.real_services import connected
+from tests.real_services import call_whole, connected
 
 READER = 1
 CONVERSATION = "1_2"
@@ -48,7 +48,7 @@ def url(request: pytest.FixtureRequest) -> str | None:
     address = f"{connected('IM_REDIS_URL').rpartition('/')[0]}/{DATABASE_OF_THE_TESTS}"
     with redis.Redis.from_url(address) as client:
         client.flushdb()
-        client.set(keys.EPOCH, 0)
+        call_whole(client)
     return address
 
 
@@ -1334,13 +1334,70 @@ class TestARoomThatIsFull:
 
 class TestAReturn:
     async def test_is_told_to_readers(self, cache: MessageCache) -> None:
-        await cache.probe()
+        run = await cache.probe()
+        assert run.is_settled
         assert not (await window(cache)).recovering
         assert not (await cache.look([1], reader_id=READER)).recovering
-        await cache.probe(returned=True)
+        await cache.begin_epoch(run.id)
 
         assert (await window(cache)).recovering
         assert (await cache.look([1], reader_id=READER)).recovering
+
+    async def test_to_another_run_is_refused(self, cache: MessageCache) -> None:
+        with pytest.raises(CacheUnavailable):
+            await cache.begin_epoch("99")
+
+
+class TestDropCopies:
+    """What the store has too is forgotten, and nothing else."""
+
+    async def test_drops_what_is_stored(self, cache: MessageCache) -> None:
+        message = make_message(1)
+        await cache.accept([message], None)
+        await load(cache)
+        await cache.mark_stored([stored(message, 1)])
+        assert await cache.drop_copies() == []
+        assert await one(cache, message) is None
+        assert (await window(cache)).floor is None
+
+    async def test_keeps_what_is_pending_and_shows_it(self, cache: MessageCache) -> None:
+        message = make_message(1, client_msg_id="k")
+        await load(cache)
+        await cache.accept([message], None)
+        await cache.drop_copies()
+        seen = await window(cache)
+        assert (seen.messages, seen.floor) == ((message,), None)
+        assert await is_pending(cache, message)
+        assert await cache.find_claim(message.from_user_id, "k") is not None
+
+    async def test_keeps_a_recall_that_the_store_may_lack(self, cache: MessageCache) -> None:
+        message = make_message(1)
+        await cache.accept([message], None)
+        await cache.claim_recall(message.id, 5)
+        await cache.confirm_recall(message.recalled(5))
+        await cache.mark_stored([stored(message, 1)])
+        assert await cache.drop_copies() == [message.id]
+        assert (await cache.get([message.id]))[message.id].is_recalled
+
+    async def test_drops_content_under_a_recall_mark(self, cache: MessageCache) -> None:
+        message = make_message(1)
+        await cache.accept([message], None)
+        await cache.mark_stored([stored(message, 1)])
+        await cache.claim_recall(message.id, 5)
+        assert await cache.drop_copies() == [message.id]
+        assert await one(cache, message) is None
+
+    async def test_knows_of_no_deletes_for_sure(self, cache: MessageCache) -> None:
+        await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
+        await cache.drop_copies()
+        look = await cache.look([FIRST_ID + 1], reader_id=READER)
+        assert (look.deleted, look.deletes_floor) == (frozenset(), None)
+
+    async def test_goes_through_very_many(self, cache: MessageCache) -> None:
+        await cache.accept([make_message(n) for n in range(1_500)], None)
+        await cache.mark_stored(rows(*range(1_500)))
+        await cache.drop_copies()
+        assert await cache.get([FIRST_ID + n for n in range(1_500)]) == {}
 
 
 class TestNothing:

@@ -54,7 +54,7 @@ def server(redis_url: str) -> Iterator[redis.Redis]:
 
 def names(server: redis.Redis) -> list[str]:
     """All keys but the one that is always there."""
-    return [name for name in server.scan_iter() if name != keys.EPOCH]
+    return [name for name in server.scan_iter() if name not in (keys.EPOCH, keys.RUN)]
 
 
 def row(number: int, seq: int = 1) -> Message:
@@ -598,10 +598,12 @@ class TestAnEmptiedRedis:
         assert not (await window(cache)).recovering
         server.flushall()
         assert (await window(cache)).recovering
-        await cache.probe()
+        run = await cache.probe()
+        assert not run.is_settled
+        await cache.begin_epoch(run.id)
         assert (await window(cache)).recovering
         server.set("msg:epoch", int(server.time()[0]) - 3)
-        await cache.probe()
+        assert (await cache.probe()).is_settled
         assert not (await window(cache)).recovering
 
 

@@ -11,7 +11,6 @@ import redis
 from pytest_django import Settings
 
 from messaging import wiring
-from messaging.cache import keys
 from messaging.errors import SendFailed
 from messaging.models import Conversation
 from messaging.pipeline.accept import Durability
@@ -21,6 +20,7 @@ from tests.integration.database import held_conversation
 from tests.integration.log_in_redis import positions
 from tests.integration.scene import Scene
 from tests.integration.service import with_settings
+from tests.real_services import call_whole
 
 log_too = pytest.mark.parametrize(
     "proxy", [["redis_url", "event_log_url"]], indirect=True, ids=["log too"]
@@ -47,7 +47,7 @@ async def heal(proxy: CuttingProxy, scene: Scene) -> None:
         while not scene.backends.log.breaker.is_closed:
             await asyncio.sleep(0.05)
     with redis.Redis.from_url(proxy.url) as client:
-        client.set(keys.EPOCH, 0)
+        call_whole(client)
 
 
 async def check_one(scene: Scene, alice: int, bob: int, message_id: int) -> None:

@@ -150,6 +150,20 @@ MUTATIONS = (
         _pytest("tests/unit/pipeline"),
     ),
     Mutation(
+        "believe what a cache has that was started again",
+        "messaging/pipeline/arrears.py",
+        "recalled = [] if run.is_settled else await self.cache.drop_copies()",
+        "recalled: list[int] = []",
+        _simulator(1_000),
+    ),
+    Mutation(
+        "tell a cache that was started again nothing that it alone was told",
+        "messaging/pipeline/arrears.py",
+        "            self._owe_what_was_told()\n",
+        "            pass\n",
+        _simulator(2_000),
+    ),
+    Mutation(
         "call a page whole while the cache may lack messages",
         "messaging/service/slices.py",
         "            partial=window.recovering,\n",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,7 +12,6 @@ from messaging.testing.log import MemoryBroker
 from tests.simulation.faults import Outage
 
 NOTICED_S = 0.5  # an outage this long is noticed by every process, a shorter one by some
-KEPT = ("clock_s", "rates")  # what is no key of the cache
 
 
 @dataclass(slots=True, eq=False)
@@ -73,11 +71,7 @@ class Cache(MemoryCache):
 
     def wipe(self) -> None:
         """Everything is gone, as after a restart without its file."""
-        empty = MemoryCache()
-        for key in dataclasses.fields(MemoryCache):
-            if key.name not in KEPT:
-                setattr(self, key.name, getattr(empty, key.name))
-        self.epoch_s = self.clock_s()
+        self.restart(MemoryCache().file())
 
 
 class Broker(MemoryBroker):

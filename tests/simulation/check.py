@@ -166,8 +166,13 @@ class Check:
         ]
 
     def _may_be_lost(self, said: Said) -> bool:
-        """Every acknowledgement rested on the cache alone, and the cache was wiped."""
-        return self._watch.excused.issuperset(said.ids) and all(
+        """Every acknowledgement rested on the cache alone, and the cache was wiped.
+
+        Or it was killed before it had written it, and who accepted it has died as well.
+        """
+        dead = {i for i, life in said.accepted_by.items() if life.is_dead}
+        gone = self._watch.excused | (self._watch.rewound & dead)
+        return gone.issuperset(said.ids) and all(
             durability is Durability.CACHE for durability in said.durabilities
         )
 

@@ -29,6 +29,7 @@ class Event(StrEnum):
 
     OUTAGE = "outage"
     WIPE = "wipe"  # an outage of the cache, after which it is empty
+    REWIND = "rewind"  # the cache is killed, and comes back without its last writes
     CRASH = "crash"
     AGE = "age"  # half an hour passes for what the cache lets age
     POISON = "poison"  # somebody appends what is no event

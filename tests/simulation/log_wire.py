@@ -18,6 +18,7 @@ class LogWire(Wire):
     """The writing end. A key's records of one call travel together; calls overtake each other."""
 
     _port: MemoryEventLog
+    rests_on_cache = False
 
     def __init__(self, life: Life, backend: Backend, broker: Broker, **options: Any) -> None:
         super().__init__(life, backend, MemoryEventLog(broker), **options)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from messaging.errors import PoisonRecord
 from messaging.events import Message, decode_event
@@ -15,8 +16,8 @@ from messaging.testing.store import MemoryStore
 
 @dataclass(slots=True)
 class Watch:
-    """`wiped` are the ids that were pending when the cache was, and `excused` those of them that
-    nothing else held.
+    """`wiped` are the ids that were pending when the cache lost them; of those that nothing else
+    held, `excused` were in a cache that was wiped, and `rewound` in one that was killed.
     """
 
     broker: MemoryBroker
@@ -26,6 +27,7 @@ class Watch:
     violate: Callable[[str, str], None]
     wiped: set[int] = field(default_factory=set)
     excused: set[int] = field(default_factory=set)
+    rewound: set[int] = field(default_factory=set)
     was_wiped: bool = False
     _looked_at: dict[int, int] = field(default_factory=dict)
 
@@ -61,6 +63,18 @@ class Watch:
         return row is not None and row.status >= state.status
 
     def before_wipe(self) -> None:
+        self.was_wiped = True
+        self.wiped |= self.cache.pending_set.times.keys()
+        self.excused |= self.wiped - self._elsewhere()
+
+    def before_rewind(self, file: Mapping[str, Any]) -> None:
+        """Who had accepted what is lost tells it once more, unless it dies before it can."""
+        lost = self.cache.pending_set.times.keys() - file["pending_set"].times.keys()
+        self.wiped |= lost
+        self.rewound |= lost - self._elsewhere()
+
+    def _elsewhere(self) -> set[int]:
+        """What the cache is not the only one to have."""
         elsewhere = set(self.store.rows)
         for records in self.broker.records.values():
             for record in records:
@@ -68,9 +82,7 @@ class Watch:
                     elsewhere.add(decode_event(record.value).id)
                 except PoisonRecord:
                     continue
-        self.was_wiped = True
-        self.wiped |= self.cache.pending_set.times.keys()
-        self.excused |= self.wiped - elsewhere
+        return elsewhere
 
     def is_drained(self) -> bool:
         ends = {p: len(r) for (topic, p), r in self.broker.records.items() if topic == self.topic}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -31,6 +31,7 @@ USERS = (1, 2, 3)
 GROUP = 7
 BEGIN_MS = time_of_id(FIRST_ID)
 DRAINED_WITHIN_S = 90.0
+LONGEST_UNWRITTEN_S = 2.0  # by the cache, of what it has answered
 RECOVERED_S = 3.0  # by then no page is partial any more
 SETTLE_S = 3.0  # past what is late
 
@@ -165,6 +166,9 @@ class World:
             self.cache.wipe()
             self.cache_end.restarts += 1
             self.trace("", "WIPE")
+        elif event is Event.REWIND:
+            unwritten_s = self.random.uniform(0.05, LONGEST_UNWRITTEN_S)
+            self.loop.call_later(unwritten_s, self._rewind, self.cache.file())
         elif event is Event.CRASH:
             self.random.choice(self.hosts).life.crash()
         elif event is Event.AGE:
@@ -176,6 +180,16 @@ class World:
             self.broker.set_back()
             self.trace("", "REPLAY")
 
+    def _rewind(self, file: Mapping[str, Any]) -> None:
+        """It was killed, so every process has lost its connection."""
+        if self.faults.healed:
+            return
+        self.trace("", "REWIND")
+        self._send_away(self.cache_end, Outage.REFUSES)
+        self.watch.before_rewind(file)
+        self.cache.restart(file)
+        self.cache_end.restarts += 1
+
     def _age(self) -> None:
         """Nothing that was under way before half an hour is so after it."""
         paused = any(host.life.is_paused for host in self.hosts)
@@ -183,8 +197,8 @@ class World:
             self.cache.run_out()
             self.trace("", "AGE")
 
-    def _send_away(self, end: Backend) -> None:
-        outage = self.random.choice(tuple(Outage))
+    def _send_away(self, end: Backend, outage: Outage | None = None) -> None:
+        outage = outage or self.random.choice(tuple(Outage))
         self.trace("", f"{end.name} is away: {outage}")
         end.leave(outage)
         if end is self.cache_end and outage is Outage.REFUSES:

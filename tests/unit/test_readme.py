@@ -56,6 +56,7 @@ def keys_in_use() -> dict[str, str]:
         "PENDING_BYTES": keys.PENDING_BYTES,
         "LEASE": keys.lease(LEASE),
         "EPOCH": keys.EPOCH,
+        "RUN": keys.RUN,
     }
     return made | constants
 

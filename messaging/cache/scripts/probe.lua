@@ -1,11 +1,12 @@
--- Write something, which Redis refuses when it is full or a replica; and note an epoch.
+-- Write something, which Redis refuses when it is full or a replica. Uses run.
 --
--- KEYS  epoch
--- ARGV  1 when a process has just come back to Redis: an epoch begins
+-- KEYS  epoch, run
+-- Reply the id of this run of the server, 1 if it is settled
 
-local now = redis.call('TIME')[1]
-if ARGV[1] == '1' then
-  redis.call('SET', KEYS[1], now)
-else
-  redis.call('SET', KEYS[1], now, 'NX')
+local run = current_run()
+if redis.call('GET', KEYS[2]) == run then
+  redis.call('SET', KEYS[1], redis.call('TIME')[1], 'NX')
+  return { run, 1 }
 end
+redis.call('SET', KEYS[1], UNSETTLED)
+return { run, 0 }

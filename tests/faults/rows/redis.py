@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from random import Random
@@ -10,6 +11,7 @@ from tests.faults.proxy import Mode
 from tests.faults.rig import Rig
 from tests.faults.rows.fault import LOG, Fault, away_at_start, cut_off, frozen, killed
 
+LONGEST_UNWRITTEN_S = 2.0  # then Redis stops answering
 FILLED_BYTES = 200_000
 BALLAST_KEY, BALLAST_TRIPS = "ballast", 200
 BALLAST = "for i = 1, 10000 do redis.call('RPUSH', KEYS[1], i) end"  # 2 million commands in all
@@ -28,6 +30,17 @@ def lose(rig: Rig, hold_s: float, random: Random) -> None:
     rig.servers.kill("redis")
     shutil.rmtree(rig.servers.home / "redis" / "data")
     time.sleep(hold_s)
+
+
+def rewind(rig: Rig, hold_s: float, random: Random) -> None:
+    """What a busy disk does: answered, and not yet written to the file."""
+    (file,) = (rig.servers.home / "redis" / "data").glob("**/appendonly.aof*.incr.aof")
+    time.sleep(hold_s / 2)
+    written = file.stat().st_size
+    time.sleep(random.uniform(0.5, LONGEST_UNWRITTEN_S))
+    rig.servers.kill("redis")
+    os.truncate(file, written)
+    time.sleep(hold_s / 2)
 
 
 def evict(rig: Rig, hold_s: float, random: Random) -> None:
@@ -126,6 +139,12 @@ FAULTS = (
         name="redis-loading",
         about="Redis: SIGKILL; it reads a long AOF before it answers",
         strike=load_slowly,
+        forgets=True,
+    ),
+    Fault(
+        name="redis-rewound",
+        about="Redis: SIGKILL; up to two seconds of what it had answered are not in its AOF",
+        strike=rewind,
         forgets=True,
     ),
     Fault(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from messaging.errors import (
     AlreadyRecalled,
+    CacheUnavailable,
     MessageNotFound,
     SendFailed,
     StoreUnavailable,
@@ -301,3 +302,132 @@ class _Other:
 
 async def hang(*args: object, **kwargs: object) -> None:
     await asyncio.sleep(10)
+
+
+class TestARestart:
+    """The cache is killed, and its file lacks what it was told last."""
+
+    @pytest.fixture
+    def file(self, service: Service) -> Mapping[str, Any]:
+        return service.cache.file()
+
+    async def test_forgets_no_delete(self, service: Service, file: Mapping[str, Any]) -> None:
+        message_id = await newest(service)
+        await fetch(service.backends, message_id, reader_id=BOB)
+        file = service.cache.file()  # in which bob's deletes are known to be none
+        await delete(service.backends, message_id, user_id=BOB)
+        await restart(service, file)
+        with pytest.raises(MessageNotFound):
+            await fetch(service.backends, message_id, reader_id=BOB)
+
+    async def test_forgets_no_recall(self, service: Service, file: Mapping[str, Any]) -> None:
+        message_id = await newest(service)
+        await recall(service.backends, message_id, user_id=ALICE)
+        await restart(service, file)
+        assert (await fetch(service.backends, message_id, reader_id=BOB)).content == ""
+        assert await listed(service) == [""]
+
+    async def test_forgets_no_recall_of_what_is_pending(self, service: Service) -> None:
+        receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
+        file = service.cache.file()
+        await recall(service.backends, receipt.message_id, user_id=ALICE)
+        await restart(service, file)
+        assert (await fetch(service.backends, receipt.message_id, reader_id=BOB)).content == ""
+
+    async def test_forgets_no_recall_that_only_the_log_has(
+        self, service: Service, file: Mapping[str, Any]
+    ) -> None:
+        message_id = await newest(service)
+        service.store.down = True
+        await recall(service.backends, message_id, user_id=ALICE)
+        service.store.down = False
+        await restart(service, file)
+        assert (await fetch(service.backends, message_id, reader_id=BOB)).content == ""
+        await service.consume()
+        assert service.cache.marks == {}
+
+    async def test_keeps_no_mark_of_a_recall_that_is_stored(self, service: Service) -> None:
+        message_id = await newest(service)
+        service.store.down = True
+        await recall(service.backends, message_id, user_id=ALICE)
+        service.store.down = False
+        file = service.cache.file()
+        await service.consume()
+        other = service.restarted_with()  # which knows of no recall
+        await restart(other, file)
+        assert service.cache.marks == {}
+
+    async def test_shows_what_was_stored_just_before(
+        self, service: Service, file: Mapping[str, Any]
+    ) -> None:
+        await send(service.backends, to_bob("second"), sender_id=ALICE)
+        await service.consume()
+        await restart(service, file)
+        assert await listed(service) == ["second", "secret"]
+
+    async def test_loses_nothing_that_only_the_cache_had(
+        self, service: Service, file: Mapping[str, Any]
+    ) -> None:
+        service.broker.down = True
+        receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
+        assert receipt.durability is Durability.CACHE
+        await restart(service, file)
+        assert await listed(service) == ["second", "secret"]
+        assert await service.cache.pending_count() == 1
+
+    async def test_loses_nothing_that_a_log_beside_the_cache_had(
+        self, service: Service, file: Mapping[str, Any]
+    ) -> None:
+        service.log.rests_on_cache = True
+        receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
+        assert receipt.durability is Durability.LOG
+        service.broker.records.clear()
+        await restart(service, file)
+        assert await service.cache.pending_count() == 1
+
+    async def test_is_noticed_by_each_process_though_another_has_settled_it(
+        self, service: Service, file: Mapping[str, Any]
+    ) -> None:
+        service.broker.down = True
+        await send(service.backends, to_bob("second"), sender_id=ALICE)
+        other = service.restarted_with()
+        await restart(other, file)
+        assert await listed(other) == ["secret"]
+        lose(service)
+        await regain(service)
+        assert await listed(other) == ["second", "secret"]
+
+    async def test_is_believed_in_nothing_before_the_store_is_back(
+        self, service: Service, file: Mapping[str, Any]
+    ) -> None:
+        message_id = await newest(service)
+        await recall(service.backends, message_id, user_id=ALICE)
+        service.store.down = True
+        service.arrears.nothing_noted = service.arrears.recalls_missing = lambda: True
+        await restart(service, file)
+        receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
+        assert receipt.message_id in service.cache.details
+        with pytest.raises(TemporarilyUnavailable):
+            await fetch(service.backends, message_id, reader_id=BOB)
+        with pytest.raises(TemporarilyUnavailable):
+            await listed(service)
+
+        service.store.down = False
+        service.arrears.nothing_noted = service.arrears.recalls_missing = lambda: False
+        with pytest.raises(CacheUnavailable):
+            await service.arrears.look()
+        assert await service.arrears.breaker.try_now()
+        assert await listed(service) == ["second", ""]
+
+    async def test_is_told_to_readers_for_a_while(
+        self, service: Service, file: Mapping[str, Any]
+    ) -> None:
+        await restart(service, file)
+        page = await history(service.backends, with_bob(), reader_id=ALICE)
+        assert page.partial
+
+
+async def restart(service: Service, file: Mapping[str, Any]) -> None:
+    lose(service)
+    service.cache.restart(file)
+    await regain(service)
