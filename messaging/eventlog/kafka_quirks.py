@@ -62,8 +62,13 @@ def step_over(consumer: KafkaConsumer, cause: Exception) -> tuple[int, Record]:
     return offset, Record(Position(partition.topic, partition.partition, str(offset)), None, None)
 
 
-def complete_join(consumer: KafkaConsumer) -> None:
-    """Before each poll: let it go on with a join that the last one has left in the middle."""
+def complete_join(consumer: KafkaConsumer) -> bool:
+    """Before each poll: whether the last one has left a join in the middle, which goes on in this.
+
+    The poll has to last, for it begins anew with a join that was answered between two polls.
+    """
     coordinator = consumer._coordinator
-    if coordinator._join_task is not None:
-        coordinator.request_rejoin()
+    if coordinator._join_task is None:
+        return False
+    coordinator.request_rejoin()
+    return True

@@ -41,6 +41,7 @@ API_VERSION = (2, 8)  # the oldest broker; given, so that making a consumer wait
 CALL_S = 5.0  # one call that is not a poll
 SLACK_S = 5.0  # past its own timeout a call of the vendor's is given up
 PROOF_S = 1.0  # how long silence counts as an empty log before the broker has to answer
+JOIN_S = 0.5  # the least that a poll lasts in which a join is to be completed
 METADATA_S = 5  # a topic that is made, or grows, after a reader has joined is found within
 FETCH_BYTES = 4 * 1024 * 1024
 FETCH_PARTITION_BYTES = 512 * 1024
@@ -184,7 +185,8 @@ class KafkaLogReader:
         inbox = self._inbox  # lest a call that hangs finds the one of a later consumer
         wanted = max(1, min(max_records - len(inbox), AT_ONCE))
         batches: dict[TopicPartition, list[Any]] = {}
-        complete_join(consumer)
+        if complete_join(consumer):
+            timeout_s = max(timeout_s, JOIN_S)
         try:
             batches = consumer.poll(timeout_ms=round(timeout_s * 1000), max_records=wanted)
         except UNREADABLE as exc:
