@@ -18,6 +18,9 @@ DELETED = "msg:deleted:"
 COPIES = (DETAIL, LOADED, DELETED)
 """How the keys begin whose content the store has as well, but for what is pending or recalled."""
 
+COPIES_AND_MARKS = "msg:[cd][aeo][lnt]*"
+"""A pattern for these and the recall marks, and not for the claims, of which there are far more."""
+
 PENDING = "msg:pending"
 """Sorted set: the ids that are not in the store yet, by send time (ms). Lives until persisted."""
 

@@ -19,7 +19,7 @@ ADD_DETAILS = load("add_details", uses=("state",))
 ADD_DELETES = load("add_deletes", uses=("tail", "deletes"))
 DROP_COPIES = load("drop_copies", uses=("state",))
 
-SCANNED_AT_ONCE = 500
+SCANNED_AT_ONCE = 1_000
 
 
 class Reading(RedisClient):
@@ -104,7 +104,7 @@ class Reading(RedisClient):
     async def drop_copies(self) -> list[int]:
         copies = tuple(each.encode() for each in keys.COPIES)
         mark, marked = keys.CANCEL.encode(), set()
-        cursor, scan = b"", ("MATCH", f"{keys.PREFIX}*", "COUNT", SCANNED_AT_ONCE)
+        cursor, scan = b"", ("MATCH", keys.COPIES_AND_MARKS, "COUNT", SCANNED_AT_ONCE)
         while cursor != b"0":
             cursor, names = await self._command("SCAN", cursor or b"0", *scan)
             if found := [name for name in names if name.startswith(copies)]:
