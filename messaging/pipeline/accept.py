@@ -129,6 +129,8 @@ class Acceptor:
         while self._queue:
             size = min(len(self._queue), self.settings.accept_group)
             group = [w for _ in range(size) if not (w := self._queue.popleft()).answer.done()]
+            if not group:
+                continue
             task = asyncio.create_task(self._run(group))
             self._groups.add(task)
             task.add_done_callback(self._groups.discard)
@@ -189,6 +191,8 @@ class Acceptor:
                 waiting.fail(TemporarilyUnavailable())
             else:
                 waiting.resolve(Durability.CACHE, verdict)
+                if waiting.cached and verdict.body_hash == waiting.message.body_hash:
+                    self.arrears.remember([_first(waiting.message, verdict)])
         return fresh
 
     async def _accept_under_lease(self, group: Sequence[Waiting]) -> list[Verdict]:
@@ -285,6 +289,11 @@ class Acceptor:
                 waiting.resolve(Durability.STORE)
             elif first := done.folded.get(waiting.message.id):
                 waiting.resolve(Durability.STORE, Claim(first.id, first.body_hash))
+
+
+def _first(repeat: Message, claim: Claim) -> Message:
+    """The message that this one repeats; its time is in its id."""
+    return replace(repeat, id=claim.message_id, send_time=time_of_id(claim.message_id))
 
 
 def _observe(future: asyncio.Future[Position]) -> None:

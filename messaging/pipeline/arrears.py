@@ -17,16 +17,16 @@ what a process has told Redis alone, just before, it tells once more.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import sys
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from messaging.breakers import Breaker
 from messaging.errors import CacheUnavailable, StoreUnavailable
 from messaging.events import Message, join
+from messaging.pipeline.persist import mark, persist
 from messaging.ports import Arrear, CacheRun, Claim, MessageCache, MessageStore, PendingEntry
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class Arrears:
     _late: dict[int, Message] = field(default_factory=dict)  # oldest first
     _claims: dict[tuple[int, str], Claim] = field(default_factory=dict)  # of the late ones
     _told: deque[tuple[float, Sequence[Message]]] = field(default_factory=deque)  # just now
+    _lost: dict[int, Message] = field(default_factory=dict)  # of these, with the run before
 
     def __post_init__(self) -> None:
         self.breaker = Breaker("cache", self.settle)
@@ -82,10 +83,18 @@ class Arrears:
 
         It may be told of them before it is told the rest: they only add to what it shows.
         """
-        self._owe(messages)
+        for message in messages:
+            self._late[message.id] = message
+            if message.client_msg_id is not None:
+                key = (message.from_user_id, message.client_msg_id)
+                self._claims[key] = Claim(message.id, message.body_hash)
+        while len(self._late) > MOST_LATE:
+            self._forget(next(iter(self._late.values())))
         if self._in_reach:
-            with contextlib.suppress(CacheUnavailable):
+            try:
                 await self._tell_late()
+            except (CacheUnavailable, StoreUnavailable):
+                self.breaker.trip()
 
     def remember(self, messages: Sequence[Message]) -> None:
         """Keep for some seconds what the cache was told, and nobody else has confirmed.
@@ -120,12 +129,13 @@ class Arrears:
         run = await self._probe()
         recalled = [] if run.is_settled else await self.cache.drop_copies()
         if run.id != self._run:
-            self._owe_what_was_told()
+            self._lost |= self._told_before(self.breaker.opened_s)
+            self._run = run.id
         await self._tell_late()
-        self._run = run.id
         try:
             async with asyncio.timeout(STORE_S):
                 await self._tell_noted()
+            await self._tell_again()
             if not run.is_settled:
                 await self._tell_what_became_of(recalled)
         except (StoreUnavailable, TimeoutError) as error:
@@ -146,20 +156,10 @@ class Arrears:
         self._in_reach = True
         return run
 
-    def _owe(self, messages: Sequence[Message]) -> None:
-        for message in messages:
-            self._late[message.id] = message
-            if message.client_msg_id is not None:
-                key = (message.from_user_id, message.client_msg_id)
-                self._claims[key] = Claim(message.id, message.body_hash)
-        while len(self._late) > MOST_LATE:
-            self._forget(next(iter(self._late.values())))
-
-    def _owe_what_was_told(self) -> None:
-        """What may not have been in the file of the run before."""
-        for told_s, messages in self._told:
-            if told_s > self.breaker.opened_s - UNWRITTEN_S:
-                self._owe(messages)
+    def _told_before(self, moment_s: float) -> dict[int, Message]:
+        """What may not have been in the file of the run that ended then."""
+        recent = [messages for told_s, messages in self._told if told_s > moment_s - UNWRITTEN_S]
+        return {message.id: message for messages in recent for message in messages}
 
     async def _tell_late(self) -> None:
         """Those that are stored by now as rows, the others as they were accepted."""
@@ -169,16 +169,33 @@ class Arrears:
                     rows = await self.store.get([message.id for message in late])
             except (StoreUnavailable, TimeoutError):
                 rows = {}
-            await self._tell_rows(list(rows.values()))
-            waiting = [message for message in late if message.id not in rows]
-            await self.cache.accept(waiting, None, rated=False)
+            await self._tell_messages(late, rows)
             for message in late:
-                await self._tell_recall(message, rows.get(message.id))
                 self._forget(message)
             logger.info(
                 "told the cache late",
                 extra={"action": "arrears.brought", "count": len(late), "stored": len(rows)},
             )
+
+    async def _tell_again(self) -> None:
+        """By the store's word: what was accepted with this content may have been recalled since."""
+        while lost := list(self._lost.values())[:AT_ONCE]:
+            rows = await self.store.get([message.id for message in lost])
+            await self._tell_messages(lost, rows)
+            for message in lost:
+                del self._lost[message.id]
+            logger.info(
+                "told the cache again", extra={"action": "arrears.again", "count": len(lost)}
+            )
+
+    async def _tell_messages(
+        self, messages: Sequence[Message], rows: Mapping[int, Message]
+    ) -> None:
+        await self._tell_rows(list(rows.values()))
+        waiting = [message for message in messages if message.id not in rows]
+        await self.cache.accept(waiting, None, rated=False)
+        for message in messages:
+            await self._tell_recall(message, rows.get(message.id))
 
     async def _tell_recall(self, message: Message, row: Message | None) -> None:
         """If it is one of which the store does not know yet."""
@@ -214,19 +231,24 @@ class Arrears:
         await self._tell_rows(list((await self.store.get(message_ids)).values()))
 
     async def _tell_rows(self, rows: Sequence[Message]) -> None:
-        """Show them, each in place of an attempt of its send that the cache has accepted."""
+        """Show them, each in place of an attempt of its send that the cache has accepted.
+
+        The store folds that attempt into the row, with whatever was done to it meanwhile.
+        """
         if not rows:
             return
         await self.cache.mark_stored(rows)
         named = [row for row in rows if row.client_msg_id is not None]
         claims = await asyncio.gather(*(self.cache.claim(row) for row in named))
-        await self.cache.mark_folded(
-            {
-                claim.message_id: row
-                for row, claim in zip(named, claims, strict=True)
-                if claim is not None and claim.body_hash == row.body_hash
-            }
-        )
+        attempts = {
+            claim.message_id: row
+            for row, claim in zip(named, claims, strict=True)
+            if claim is not None and claim.body_hash == row.body_hash
+        }
+        if attempts:
+            held = await self.cache.get(list(attempts))
+            await mark(self.cache, await persist(self.store, list(held.values())))
+            await self.cache.mark_folded(attempts)
 
     def _forget(self, message: Message) -> None:
         self._late.pop(message.id, None)

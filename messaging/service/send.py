@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import msgspec
 from msgspec.structs import replace
@@ -146,7 +147,10 @@ async def _repeat(backends: Backends, repeat: Message, first: Claim) -> Receipt:
 
 
 async def _is_stored(backends: Backends, message_id: int) -> bool:
-    """Whether it has a row. A row that the cache lacks is brought there first."""
+    """Whether it has a row. A row that the cache lacks is brought there first.
+
+    Raises SendFailed when that cannot be done now: who has stored it may not have come to it.
+    """
     reachable, cached = True, None
     try:
         cached = (await backends.cache.get([message_id])).get(message_id)
@@ -157,7 +161,9 @@ async def _is_stored(backends: Backends, message_id: int) -> bool:
     try:
         async with asyncio.timeout(ROW_S):
             row = (await backends.store.get([message_id])).get(message_id)
-    except (StoreUnavailable, TimeoutError):
+    except (StoreUnavailable, TimeoutError) as error:
+        if reachable:
+            raise SendFailed from error
         return False
     if row is not None:
         await (_show(backends, row) if reachable else _owe(backends, row))
@@ -171,10 +177,11 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
     deadline = loop.time() + backends.settings.store_ack_timeout_s
     while loop.time() < deadline:
         await asyncio.sleep(wait_s)
-        if await _is_stored(backends, receipt.message_id):
-            return replace(
-                receipt, persist_status=PersistStatus.PERSISTED, durability=Durability.STORE
-            )
+        with contextlib.suppress(SendFailed):  # it was accepted before
+            if await _is_stored(backends, receipt.message_id):
+                return replace(
+                    receipt, persist_status=PersistStatus.PERSISTED, durability=Durability.STORE
+                )
         wait_s = min(wait_s * 2, LAST_LOOK_S)
     return receipt
 

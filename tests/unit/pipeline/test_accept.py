@@ -53,6 +53,19 @@ async def test_without_both_the_store_is_written(service: Service) -> None:
     assert accepted.message.id in await service.store.get([accepted.message.id])
 
 
+async def test_callers_who_all_went_away_make_no_group(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    service.cache.down = True
+    calls = [asyncio.create_task(service.acceptor.accept(message(), ack=Ack.LOG)) for _ in "ab"]
+    await asyncio.sleep(0)
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await service.acceptor.close()
+    assert "a group failed" not in caplog.messages
+
+
 async def test_without_any_the_send_fails(service: Service) -> None:
     service.cache.down = service.broker.down = service.store.down = True
     with pytest.raises(SendFailed):

@@ -192,6 +192,23 @@ class TestASend:
         assert await listed(service) == ["second", "secret"]
         assert await newest(service) == stored.message_id
 
+    async def test_takes_over_who_has_deleted_that_attempt(self, service: Service) -> None:
+        service.clock.now_ms += 1_000  # for ids of its own
+        repeated = to_bob("second", client_msg_id="c")
+        service.broker.down = True
+        accepted = await send(service.restarted_with().backends, repeated, sender_id=ALICE)
+        await delete(service.backends, accepted.message_id, user_id=BOB)
+        service.broker.down = False
+        lose(service)
+        service.clock.now_ms += 1_000
+        stored = await send(service.backends, repeated, sender_id=ALICE)
+        assert stored.message_id != accepted.message_id
+        await service.consumer.step()
+        await regain(service)
+        with pytest.raises(MessageNotFound):
+            await fetch(service.backends, stored.message_id, reader_id=BOB)
+        assert await listed(service) == ["second", "secret"]
+
     async def test_is_not_limited_by_its_senders_rate(self, service: Service) -> None:
         service.cache.rates.take = lambda _: 1.0  # type: ignore[method-assign]
         lose(service)
@@ -384,6 +401,36 @@ class TestARestart:
         service.broker.records.clear()
         await restart(service, file)
         assert await service.cache.pending_count() == 1
+
+    async def test_loses_nothing_that_a_repeat_was_answered_with(
+        self, service: Service, file: Mapping[str, Any]
+    ) -> None:
+        """Whose sender has died; a repeat got its id from the cache, where it was alone."""
+        service.broker.down = True
+        service.clock.now_ms += 1_000  # for ids of its own
+        repeated = to_bob("second", client_msg_id="c")
+        first = await send(service.restarted_with().backends, repeated, sender_id=ALICE)
+        service.clock.now_ms += 1_000
+        await send(service.backends, repeated, sender_id=ALICE)
+        await restart(service, file)
+        assert await newest(service) == first.message_id
+        assert await listed(service) == ["second", "secret"]
+
+    async def test_is_not_told_content_again_without_the_stores_word(
+        self, service: Service, file: Mapping[str, Any]
+    ) -> None:
+        """Another process has recalled it, and settled the run."""
+        service.broker.down = True
+        receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
+        other = service.restarted_with()
+        await recall(other.backends, receipt.message_id, user_id=ALICE)
+        await restart(other, file)
+        lose(service)
+        service.cache.down, service.store.down = False, True
+        assert not await service.arrears.breaker.try_now()
+        service.store.down = False
+        assert await service.arrears.breaker.try_now()
+        assert (await fetch(other.backends, receipt.message_id, reader_id=BOB)).content == ""
 
     async def test_is_noticed_by_each_process_though_another_has_settled_it(
         self, service: Service, file: Mapping[str, Any]

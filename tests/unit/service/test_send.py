@@ -178,6 +178,18 @@ async def test_a_repeat_of_what_is_claimed_and_not_shown_yet_shows_it(service: S
     assert first.id in await listed(service, with_group())
 
 
+async def test_a_repeat_of_what_cannot_be_shown_now_is_refused(service: Service) -> None:
+    """Who has stored it may have died before it told the cache, where no reader would find it."""
+    first = make_message(
+        100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
+    )
+    await service.store.apply([first])
+    await service.cache.claim(first)
+    service.store.delay_s = 1.0
+    with pytest.raises(SendFailed):
+        await send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE)
+
+
 async def test_what_a_store_that_is_away_made_pending_is_not_stored_under_another_id(
     service: Service,
 ) -> None:
