@@ -116,7 +116,7 @@ class Arrears:
         And for one that was started again, as soon as the store can tell what it may lack.
         """
         run = await self._probe()
-        if not run.is_settled and not self.nothing_noted():
+        if (self._lost or not run.is_settled) and not self.nothing_noted():
             self.breaker.trip()
             raise CacheUnavailable("it was started again")
 

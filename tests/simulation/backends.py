@@ -47,6 +47,12 @@ class Backend:
             act()
         self._at_thaw.clear()
 
+    def restart(self) -> None:
+        """What it was asked before it does not do any more."""
+        self.restarts += 1
+        self.late -= len(self._at_thaw)
+        self._at_thaw.clear()
+
     def at_thaw(self, act: Callable[[], None]) -> None:
         """Do what was asked of a frozen backend as soon as it thaws, in the order of the calls."""
         self._at_thaw.append(act)

@@ -42,8 +42,11 @@ class Wire:
 
     async def _call(self, name: str, do: Callable[[], Awaitable[Any]], args: object) -> Any:
         what = f"{self._backend.name}.{name}"
+        restarts = self._backend.restarts
         fate = await self._set_out(what, args)
         await self._reach(what, do)
+        if restarts != self._backend.restarts:
+            raise self._backend.error()  # its connection was one to the server before
         await self._suffer(fate, what, do)
         try:
             result = await do()

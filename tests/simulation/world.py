@@ -164,7 +164,7 @@ class World:
             self._send_away(self.cache_end)
             self.watch.before_wipe()
             self.cache.wipe()
-            self.cache_end.restarts += 1
+            self.cache_end.restart()
             self.trace("", "WIPE")
         elif event is Event.REWIND:
             unwritten_s = self.random.uniform(0.05, LONGEST_UNWRITTEN_S)
@@ -188,7 +188,7 @@ class World:
         self._send_away(self.cache_end, Outage.REFUSES)
         self.watch.before_rewind(file)
         self.cache.restart(file)
-        self.cache_end.restarts += 1
+        self.cache_end.restart()
 
     def _age(self) -> None:
         """Nothing that was under way before half an hour is so after it."""

@@ -432,6 +432,24 @@ class TestARestart:
         assert await service.arrears.breaker.try_now()
         assert (await fetch(other.backends, receipt.message_id, reader_id=BOB)).content == ""
 
+    async def test_is_told_again_though_another_has_settled_it_before_the_store_was_back(
+        self, service: Service, file: Mapping[str, Any]
+    ) -> None:
+        service.broker.down = service.store.down = True
+        await send(service.backends, to_bob("second"), sender_id=ALICE)
+        service.arrears.nothing_noted = lambda: True
+        await restart(service, file)
+        service.store.down = False
+        service.arrears.nothing_noted = lambda: False
+        other = service.restarted_with()
+        lose(other)
+        await regain(other)
+        assert await listed(other) == ["secret"]
+        with pytest.raises(CacheUnavailable):
+            await service.arrears.look()
+        assert await service.arrears.breaker.try_now()
+        assert await listed(other) == ["second", "secret"]
+
     async def test_is_noticed_by_each_process_though_another_has_settled_it(
         self, service: Service, file: Mapping[str, Any]
     ) -> None:
