@@ -25,22 +25,22 @@ class Backend:
     outage: Outage | None = None
     late: int = 0  # calls that are done after their callers gave up
     restarts: int = 0  # what was asked before one is not done after it
+    left_s: float = 0.0  # the beginning of the last outage
     noticed_s: float = float("-inf")  # the end of the last outage that every process noticed
-    _left_s: float = 0.0
     _back: asyncio.Future[None] | None = None
     _at_thaw: list[Callable[[], None]] = field(default_factory=list)
 
     def leave(self, outage: Outage) -> None:
         loop = asyncio.get_running_loop()
         if self.outage is None:
-            self._back, self._left_s = loop.create_future(), loop.time()
+            self._back, self.left_s = loop.create_future(), loop.time()
         self.outage = outage
 
     def come_back(self) -> None:
         if self._back is not None:
             self._back.set_result(None)
             now_s = asyncio.get_running_loop().time()
-            if now_s - self._left_s >= NOTICED_S:
+            if now_s - self.left_s >= NOTICED_S:
                 self.noticed_s = now_s
         self.outage = self._back = None
         for act in self._at_thaw:

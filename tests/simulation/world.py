@@ -9,6 +9,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from messaging.breakers import State
 from messaging.conf import Settings
 from messaging.errors import ApiError, CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.events import ChatType
@@ -75,8 +76,16 @@ class World:
     def cache_is_known_to_recover(self) -> bool:
         """Every process was there and awake, and knows that it was away: pages are partial."""
         back_s = self.cache_end.noticed_s
-        saw_it = all(web.started_s < back_s and not web.life.was_paused for web in self.webs)
+        saw_it = all(self._saw_outage(web) and not web.life.was_paused for web in self.webs)
         return saw_it and self.loop.time() - back_s < RECOVERED_S
+
+    def _saw_outage(self, web: WebHost) -> bool:
+        """One that has started in it may have met the cache only when it was back."""
+        back_s, breaker = self.cache_end.noticed_s, web.arrears.breaker
+        if web.started_s < self.cache_end.left_s:
+            return True
+        met_it = breaker.state is not State.CLOSED or breaker.closed_s >= back_s
+        return web.started_s < back_s and met_it
 
     def targets_of(self, user: int) -> Sequence[tuple[ChatType, int]]:
         """Users 1 and 2 talk to each other and 3 to 1, and there is a group of all."""
