@@ -325,11 +325,12 @@ class MessageCache(Protocol):
     async def probe(self) -> CacheRun:
         """Return when it takes a write. Until its run is settled windows and looks `recover`."""
 
-    async def begin_epoch(self, run: str) -> None:
-        """The caller was away and is back: it has told everything that is lacking in this run.
+    async def begin_epoch(self, run: str, *, returned: bool) -> None:
+        """The caller has told everything that is lacking in this run, which is settled by that.
 
-        That settles the run. For some seconds more windows and looks are `recovering`. Raises
-        CacheUnavailable when another run has begun meanwhile.
+        For some seconds more windows and looks are `recovering`, unless another caller has settled
+        it before and this one was not away and `returned`. Raises CacheUnavailable when another
+        run has begun meanwhile.
         """
 
     async def drop_copies(self) -> list[int]:

@@ -91,8 +91,8 @@ class Accepting(RedisClient):
         run, is_settled = await self._run(PROBE, [keys.EPOCH, keys.RUN], [])
         return CacheRun(run.decode(), bool(is_settled))
 
-    async def begin_epoch(self, run: str) -> None:
-        if not await self._run(BEGIN_EPOCH, [keys.EPOCH, keys.RUN], [run]):
+    async def begin_epoch(self, run: str, *, returned: bool) -> None:
+        if not await self._run(BEGIN_EPOCH, [keys.EPOCH, keys.RUN], [run, int(returned)]):
             raise CacheUnavailable("it was started again meanwhile")
 
     async def drop_lease(self, name: str, owner: str) -> None:

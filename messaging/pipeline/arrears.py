@@ -143,8 +143,9 @@ class Arrears:
                 raise StoreUnavailable from error
             if not run.is_settled:
                 return  # until the store is back it only takes messages: see `look`
-        if not (run.is_settled and self.breaker.is_closed):
-            await self.cache.begin_epoch(run.id)
+        was_away = not self.breaker.is_closed
+        if was_away or not run.is_settled:
+            await self.cache.begin_epoch(run.id, returned=was_away)
 
     async def _probe(self) -> CacheRun:
         try:

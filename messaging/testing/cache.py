@@ -278,11 +278,12 @@ class MemoryCache:
         self._answer()
         return CacheRun(str(self.run), self.run == self.settled_run)
 
-    async def begin_epoch(self, run: str) -> None:
+    async def begin_epoch(self, run: str, *, returned: bool) -> None:
         self._answer()
         if run != str(self.run):
             raise CacheUnavailable
-        self.epoch_s, self.settled_run = self.clock_s(), self.run
+        if returned or self.settled_run != self.run:
+            self.epoch_s, self.settled_run = self.clock_s(), self.run
 
     async def drop_copies(self) -> list[int]:
         self._answer()

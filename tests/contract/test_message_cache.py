@@ -1338,14 +1338,16 @@ class TestAReturn:
         assert run.is_settled
         assert not (await window(cache)).recovering
         assert not (await cache.look([1], reader_id=READER)).recovering
-        await cache.begin_epoch(run.id)
+        await cache.begin_epoch(run.id, returned=False)
+        assert not (await window(cache)).recovering
+        await cache.begin_epoch(run.id, returned=True)
 
         assert (await window(cache)).recovering
         assert (await cache.look([1], reader_id=READER)).recovering
 
     async def test_to_another_run_is_refused(self, cache: MessageCache) -> None:
         with pytest.raises(CacheUnavailable):
-            await cache.begin_epoch("99")
+            await cache.begin_epoch("99", returned=True)
 
 
 class TestDropCopies:

@@ -600,7 +600,7 @@ class TestAnEmptiedRedis:
         assert (await window(cache)).recovering
         run = await cache.probe()
         assert not run.is_settled
-        await cache.begin_epoch(run.id)
+        await cache.begin_epoch(run.id, returned=False)
         assert (await window(cache)).recovering
         server.set("msg:epoch", int(server.time()[0]) - 3)
         assert (await cache.probe()).is_settled

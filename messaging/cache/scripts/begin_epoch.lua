@@ -1,10 +1,12 @@
--- A process has come back to Redis and told it everything, in this run. Uses run.
+-- A process has told Redis everything that it lacked in this run. Uses run.
 --
 -- KEYS  epoch, run
--- ARGV  the run
+-- ARGV  the run, 1 when the process was away: then an epoch begins though the run was settled before
 -- Reply nil when the server was started again meanwhile
 
 if current_run() ~= ARGV[1] then return false end
-redis.call('SET', KEYS[1], redis.call('TIME')[1])
-redis.call('SET', KEYS[2], ARGV[1])
+if ARGV[2] == '1' or redis.call('GET', KEYS[2]) ~= ARGV[1] then
+  redis.call('SET', KEYS[1], redis.call('TIME')[1])
+  redis.call('SET', KEYS[2], ARGV[1])
+end
 return 1

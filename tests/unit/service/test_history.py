@@ -223,7 +223,7 @@ async def test_for_some_seconds_after_the_cache_was_away_a_page_is_partial(
     service: Service,
 ) -> None:
     await say(service, 3)
-    await service.cache.begin_epoch((await service.cache.probe()).id)
+    await service.cache.begin_epoch((await service.cache.probe()).id, returned=True)
     for _ in ("cold", "warm"):
         assert (await history(service.backends, with_bob(), reader_id=ALICE)).partial
     service.cache.epoch_s -= RECOVERS_S
