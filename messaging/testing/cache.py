@@ -121,7 +121,10 @@ class MemoryCache:
             self.marks.pop(message_id, None)
             self.lasting.discard(message_id)
             if (repeat := self.details.pop(message_id, None)) is not None:
-                self._tail(repeat.conversation_id).remove(message_id)
+                tail = self._tail(repeat.conversation_id)
+                if message_id in tail.ids:  # counted, perhaps in the place of one that is missing
+                    tail.remove(message_id)
+                    tail.forget()
             assert first.client_msg_id is not None
             claim = Claim(first.id, first.body_hash)
             self.claims[first.from_user_id, first.client_msg_id] = claim

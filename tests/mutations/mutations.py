@@ -159,8 +159,8 @@ MUTATIONS = (
     Mutation(
         "tell a cache that was started again nothing that it alone was told",
         "messaging/pipeline/arrears.py",
-        "            self._owe_what_was_told()\n",
-        "            pass\n",
+        "            self._lost |= self._told_before(self.breaker.opened_s)\n",
+        "",
         _simulator(2_000),
     ),
     Mutation(

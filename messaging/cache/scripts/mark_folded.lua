@@ -12,7 +12,10 @@ for n = 1, count do
   local at = details + 3 * n - 3
   if redis.call('ZREM', KEYS[1], id) == 1 then freed = freed + redis.call('STRLEN', KEYS[at]) end
   redis.call('HDEL', KEYS[2], id)
-  if list ~= '0' then redis.call('LREM', KEYS[tonumber(list)], 1, id) end
+  list = tonumber(list)
+  if list > 0 and redis.call('LREM', KEYS[list], 1, id) == 1 then
+    redis.call('DEL', KEYS[list + 1]) -- it was counted, perhaps in the place of one that is missing
+  end
   redis.call('DEL', KEYS[at], KEYS[at + 1])
   redis.call('SET', KEYS[at + 2], claim, 'EX', CLAIM_TTL_S)
 end
