@@ -323,7 +323,10 @@ class MessageCache(Protocol):
     async def ping(self) -> None: ...
 
     async def probe(self) -> CacheRun:
-        """Return when it takes a write. Until its run is settled windows and looks `recover`."""
+        """Return when it takes a write.
+
+        Until its run is settled windows and looks are `recovering`.
+        """
 
     async def begin_epoch(self, run: str, *, returned: bool) -> None:
         """The caller has told everything that is lacking in this run, which is settled by that.

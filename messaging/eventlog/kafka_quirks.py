@@ -5,7 +5,8 @@ never returns: it goes on asking the decoder that has ended. A seek frees it.
 
 It joins the group again when the topic's metadata change, and forgets why as soon as the group's
 leader has shared the partitions out. A poll that has ended by then leaves a join that nobody
-completes: the reader owns nothing, says so to nobody, and reads nothing ever after.
+completes: the reader owns nothing, says so to nobody, and reads nothing ever after. A join that is
+answered between two polls is thrown away by the second, which begins another.
 """
 
 from __future__ import annotations

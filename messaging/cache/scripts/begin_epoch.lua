@@ -1,7 +1,7 @@
 -- A process has told Redis everything that it lacked in this run. Uses run.
 --
 -- KEYS  epoch, run
--- ARGV  the run, 1 when the process was away: then an epoch begins though the run was settled before
+-- ARGV  the run, 1 when the process was away: then an epoch begins though the run was settled
 -- Reply nil when the server was started again meanwhile
 
 if current_run() ~= ARGV[1] then return false end
