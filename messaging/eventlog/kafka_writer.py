@@ -59,7 +59,7 @@ class KafkaEventLog:
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._producer: AIOKafkaProducer | None = None
-        self._stale: AIOKafkaProducer | None = None
+        self._ending: set[asyncio.Task[None]] = set()  # stops of earlier producers
         self.breaker = Breaker("log", self._reconnect, state=State.OPEN)
         self._tried = asyncio.Event()
         self._lanes: dict[tuple[str, int], Lane] = {}
@@ -106,7 +106,8 @@ class KafkaEventLog:
         await self.breaker.close()
         producer, self._producer = self._producer, None
         if producer is not None:
-            await self._stop(producer)
+            self._end(producer)
+        await self._ended()
         for batch in self._batches:
             batch.fail(LogUnavailable(), None)
         if self._watch is not None:
@@ -130,9 +131,7 @@ class KafkaEventLog:
 
     async def _reconnect(self) -> None:
         """Replace the producer. The old one is given its end first, lest it overtake the new."""
-        if (stale := self._stale) is not None:
-            await self._stop(stale)
-            self._stale = None
+        await self._ended()
         producer = await self._start()
         self._tried.set()
         if producer is None:
@@ -150,29 +149,42 @@ class KafkaEventLog:
             retry_backoff_ms=100,
             metadata_max_age_ms=30_000,
         )
+        start = asyncio.create_task(producer.start())
         try:
             async with asyncio.timeout(self._timeout_s):
-                await producer.start()
+                await asyncio.shield(start)
                 await producer.client.set_topics(self._topics)
         except (KafkaError, OSError, TimeoutError) as exc:
             logger.warning(
                 "no connection to kafka",
                 extra={"action": "log.unavailable", "error": type(exc).__name__},
             )
-            await self._stop(producer)
+            await self._abandon(producer, start)
             return None
         except asyncio.CancelledError:
-            await self._stop(producer)
+            await self._abandon(producer, start)
             raise
         return producer
 
-    async def _stop(self, producer: AIOKafkaProducer) -> None:
-        """Let what is under way end: its batches expire within the time of two attempts."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await producer.stop()
-        except (KafkaError, OSError, TimeoutError):
-            logger.warning("kafka producer not stopped", extra={"action": "log.not_stopped"})
+    # aiokafka leaves its connections open where a start or a stop is cancelled: none ever is. Each
+    # ends by itself, for what it waits for expires within the time of two attempts.
+
+    async def _abandon(self, producer: AIOKafkaProducer, start: asyncio.Task[None]) -> None:
+        await asyncio.wait([start], timeout=self._timeout_s)
+        self._end(producer)
+        await self._ended()
+
+    def _end(self, producer: AIOKafkaProducer) -> None:
+        stop = asyncio.create_task(_stop(producer))
+        self._ending.add(stop)
+        stop.add_done_callback(self._ending.discard)
+
+    async def _ended(self) -> None:
+        """Let what is under way in the producers that were given up come to its end."""
+        if stops := list(self._ending):
+            _, late = await asyncio.wait(stops, timeout=self._timeout_s)
+            if late:
+                logger.warning("kafka producer not stopped", extra={"action": "log.not_stopped"})
 
     def _settled(self, batch: Batch, error: BackendError | None) -> None:
         """A batch failed and none was confirmed since it was made: take a new connection."""
@@ -184,7 +196,8 @@ class KafkaEventLog:
             and self._confirmed_s < batch.made_s
         ):
             logger.warning("kafka does not confirm", extra={"action": "log.unavailable"})
-            self._stale, self._producer = self._producer, None
+            self._end(self._producer)
+            self._producer = None
             self.breaker.trip()
 
     # --- the partitions ---------------------------------------------------------------------
@@ -249,6 +262,16 @@ class KafkaEventLog:
         self._watch = None
         if self._batches:
             self._watch = loop.call_later(self._timeout_s / LOOKS_A_TIMEOUT, self._look)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    try:
+        await producer.stop()
+    except (KafkaError, OSError) as exc:
+        logger.warning(
+            "kafka producer failed at its end",
+            extra={"action": "log.not_stopped", "error": type(exc).__name__},
+        )
 
 
 def _size(record: OutgoingRecord) -> int:

@@ -22,7 +22,7 @@ from messaging.conf import Settings
 from messaging.errors import LogUnavailable, RecordTooLarge, TopicMismatch
 from messaging.eventlog import kafka_reader
 from messaging.eventlog.kafka_topics import create_kafka_topics
-from messaging.eventlog.kafka_writer import MAX_RECORD_BYTES, partition_of
+from messaging.eventlog.kafka_writer import MAX_RECORD_BYTES, KafkaEventLog, partition_of
 from messaging.ports import OutgoingRecord, Position, Record
 from tests.contract.logs import KafkaRig
 from tests.real_services import connected
@@ -263,3 +263,31 @@ class TestTopics:
         with override_settings(IM=streams):
             call_command("create_topics")
         assert "nothing needs to be made" in capsys.readouterr().out
+
+
+async def test_a_log_that_is_closed_while_it_connects_leaves_no_connection() -> None:
+    """To a broker that answers one question, and is silent from then on."""
+    host, port = connected("IM_EVENT_LOG_URL").removeprefix("kafka://").split(":")
+    unanswered, left = asyncio.Event(), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_broker, to_broker = await asyncio.open_connection(host, port)
+        for source, sink in ((reader, to_broker), (from_broker, writer)):
+            size = await source.readexactly(4)
+            sink.write(size + await source.readexactly(int.from_bytes(size)))
+        to_broker.close()
+        while await reader.read(1_000):
+            unanswered.set()
+        writer.close()
+        left.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    address = "127.0.0.1:{1}".format(*server.sockets[0].getsockname())
+    log = KafkaEventLog([address], topics=["any"], timeout_s=1.0)
+    waiting = asyncio.create_task(log.ping())
+    await unanswered.wait()
+    await log.close()
+    with pytest.raises(LogUnavailable):
+        await waiting
+    async with server, asyncio.timeout(1):
+        await left.wait()
