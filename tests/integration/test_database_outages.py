@@ -313,7 +313,7 @@ async def test_a_consumer_frozen_in_mid_transaction_holds_up_the_next_one_for_se
             await pipe.append(recalled)
             await pipe.accept(sent[50:])
             while not server.ask(WAITING)[0][0]:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.3)
             zombie.send_signal(signal.SIGSTOP)
         successor = consumer_process(pipe, server, redis_url, tmp_path / "successor")
         await pipe.await_drained()
@@ -330,6 +330,7 @@ async def test_a_consumer_frozen_in_mid_transaction_holds_up_the_next_one_for_se
     assert server.ask("SELECT COUNT(*) FROM im.dead_letter") == [(0,)]
 
 
+# The server looks anew only when nobody has asked for a tenth of a second.
 WAITING = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
 
 
