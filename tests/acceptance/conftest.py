@@ -36,7 +36,6 @@ def site(
     var_dir = tmp_path_factory.mktemp(request.param) / "var"
     with running_service(var_dir, *arguments, **variables) as service:
         site = Site(service)
-        site.await_whole()
         yield site
 
 

@@ -31,7 +31,6 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An embedded one in which a sweep begins within seconds, not minutes."""
     with running_service(tmp_path_factory.mktemp("swept") / "var", **SWEPT) as service:
         site = Site(service)
-        site.await_whole()
         yield site
 
 
