@@ -451,6 +451,12 @@ class MessageStore(Protocol):
     async def delete_for_user(self, user_id: int, message_id: int) -> None:
         """Hide a message, stored or not yet, from one user. Idempotent."""
 
+    async def delete_owner(self, user_id: int, message: Message) -> int | None:
+        """Hide what this message was folded into, if it was; returns that row's id. Idempotent.
+
+        After `delete_for_user`: a message that is folded from then on hands its delete over.
+        """
+
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]: ...
 
     async def deletes_of(self, user_id: int, *, limit: int) -> Deletes: ...

@@ -15,12 +15,16 @@ async def delete(backends: Backends, message_id: int, *, user_id: int) -> None:
     nobody can read it: a cached set of deletes that lacks one would show the message again. The
     retry completes it.
     """
-    await access_message(backends, message_id, user_id=user_id)
+    message = await access_message(backends, message_id, user_id=user_id)
     try:
+        hidden = [message_id]
         await backends.store.delete_for_user(user_id, message_id)
+        if message.seq is None:  # it may be a repeat that was folded since it was read
+            owner = await backends.store.delete_owner(user_id, message)
+            hidden += [owner] if owner is not None else []
         try:
-            await backends.cache.add_deletes(user_id, [message_id])
+            await backends.cache.add_deletes(user_id, hidden)
         except CacheUnavailable:
-            await backends.arrears.note([Arrear(message_id, user_id)])
+            await backends.arrears.note([Arrear(each, user_id) for each in hidden])
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error

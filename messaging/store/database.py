@@ -75,6 +75,14 @@ class DatabaseStore:
     async def delete_for_user(self, user_id: int, message_id: int) -> None:
         await self._with_tables(lambda tables: tables.insert_deletes([(user_id, message_id)]))
 
+    async def delete_owner(self, user_id: int, message: Message) -> int | None:
+        def delete(tables: Tables) -> int | None:
+            if (owner := tables.owner(message)) is not None:
+                tables.insert_deletes([(user_id, owner)])
+            return owner
+
+        return await self._with_tables(delete)
+
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]:
         return await self._with_tables(lambda tables: tables.deleted_among(user_id, message_ids))
 

@@ -20,6 +20,10 @@ class Dialect(Protocol):
     def LEAST(self) -> str: ...
 
     @property
+    def SHARED(self) -> str:
+        """After a SELECT: wait for those who are writing these rows."""
+
+    @property
     def NOW_MS(self) -> str:
         """Milliseconds since 1970 by the database's clock."""
 

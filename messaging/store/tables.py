@@ -126,12 +126,14 @@ class Tables:
             rows = [(*key, claims[key].message_id, claims[key].body_hash) for key in part]
             self._insert("message_key", columns, rows, suffix)
 
-    def claims(self, keys: Iterable[Key]) -> dict[Key, Claim]:
+    def claims(self, keys: Iterable[Key], *, as_written: bool = False) -> dict[Key, Claim]:
+        """`as_written`: wait for a transaction that is writing one of them."""
         found = {}
+        shared = self._dialect.SHARED if as_written else ""
         for part in chunks(sorted(keys)):
             query = (
                 "SELECT from_user_id, client_msg_id, message_id, body_hash FROM message_key"
-                f" WHERE {' OR '.join([f'({CLAIM})'] * len(part))}"
+                f" WHERE {' OR '.join([f'({CLAIM})'] * len(part))}{shared}"
             )
             values = [value for key in part for value in key]
             for user_id, text, message_id, body_hash in self._read(query, values):
@@ -145,6 +147,14 @@ class Tables:
         keep = self._dialect.or_keep("user_id, message_id")
         for part in chunks(sorted(deletes)):
             self._insert("message_delete", ("user_id", "message_id"), part, keep)
+
+    def owner(self, message: Message) -> int | None:
+        """The message that this one was folded into, by whoever is writing it just now, too."""
+        if message.client_msg_id is None:
+            return None
+        key = (message.from_user_id, message.client_msg_id)
+        claim = self.claims([key], as_written=True).get(key)
+        return claim.message_id if claim and claim.message_id != message.id else None
 
     def deletes_of_party(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         """Who of those that may see these messages has deleted which."""

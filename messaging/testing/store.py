@@ -105,6 +105,16 @@ class MemoryStore:
         await self._answer()
         self.deletes.add((user_id, message_id))
 
+    async def delete_owner(self, user_id: int, message: Message) -> int | None:
+        await self._answer()
+        if message.client_msg_id is None:
+            return None
+        claim = self.claims.get((message.from_user_id, message.client_msg_id))
+        if claim is None or claim.message_id == message.id:
+            return None
+        self.deletes.add((user_id, claim.message_id))
+        return claim.message_id
+
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]:
         await self._answer()
         return {i for i in message_ids if (user_id, i) in self.deletes}

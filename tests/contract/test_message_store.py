@@ -499,6 +499,21 @@ class TestAFoldedMessage:
         assert await store.deleted_among(reader, [first.id]) == {first.id}
         assert (await store.apply([repeat])).deletes == ((reader, first.id),)
 
+    async def test_that_is_deleted_later_is_deleted_where_it_went(
+        self, store: MessageStore
+    ) -> None:
+        first, repeat = (make_message(n, client_msg_id="k") for n in (1, 2))
+        assert await store.delete_owner(2, repeat) is None
+        await store.apply([first])
+        await store.apply([repeat])
+        for _ in range(2):
+            assert await store.delete_owner(2, repeat) == first.id
+
+        assert await store.deleted_among(2, [first.id, repeat.id]) == {first.id}
+        assert await store.delete_owner(2, first) is None
+        assert await store.delete_owner(2, make_message(3)) is None
+        assert await store.deletes_of(1, limit=9) == Deletes((), floor=0)
+
 
 class TestArrears:
     async def test_are_told_until_they_are_dropped(self, store: MessageStore) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test.utils import CaptureQueriesContext
 from msgspec import structs
@@ -146,6 +148,28 @@ class TestWriters:
 
         tails = [await store.tail(f"1_{2 + n}", limit=1) for n in range(4)]
         assert sum(tail.total for tail in tails) == 25 * len(keys)
+
+    async def test_a_delete_waits_for_the_one_who_is_folding_the_message(
+        self, store: DatabaseStore, other: DatabaseThreads
+    ) -> None:
+        """Who has not seen the delete yet, since it began before."""
+        first, repeat = (make_message(n, client_msg_id="k") for n in (1, 2))
+        has_folded = threading.Event()
+
+        def fold(connection: BaseDatabaseWrapper) -> None:
+            with transaction.atomic(using=connection.alias):
+                apply_batch(connection, [first, repeat])
+                has_folded.set()
+                time.sleep(0.5)
+
+        folding = asyncio.create_task(other.run(fold))
+        await asyncio.to_thread(has_folded.wait)
+        await store.delete_for_user(2, repeat.id)
+        if connection.vendor == "mysql":  # a writer of SQLite is alone: this waited already
+            assert await store.deleted_among(2, [first.id]) == set()
+        assert await store.delete_owner(2, repeat) == first.id
+        await folding
+        assert await store.deleted_among(2, [first.id]) == {first.id}
 
 
 class TestBadData:
