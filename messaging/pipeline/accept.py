@@ -12,6 +12,7 @@ whatever becomes of the log. What the log or the store took without the cache is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -158,7 +159,7 @@ class Acceptor:
                 waiting.resolve(Durability.CACHE)
         await self._to_log(fresh)
         if late := [w.message for w in fresh if w.in_log and not w.cached]:
-            await self.arrears.bring(late)
+            await self._bring(late, fresh)
         elsewhere = not self.log.rests_on_cache
         if alone := [w.message for w in fresh if w.cached and not (w.in_log and elsewhere)]:
             self.arrears.remember(alone)
@@ -275,6 +276,11 @@ class Acceptor:
         if any(not w.answer.done() for w in fresh):
             await asyncio.wait(distinct, timeout=max(budget_s, 0.0))
 
+    async def _bring(self, messages: Sequence[Message], group: Sequence[Waiting]) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(share_of_time(group, 3 / 4)):
+                await self.arrears.bring(messages)
+
     async def _to_store(self, rest: Sequence[Waiting]) -> None:
         """The last resort, when neither the cache nor the log confirmed."""
         try:
@@ -282,7 +288,7 @@ class Acceptor:
                 done = await persist(self.store, [w.message for w in rest], owed=True)
         except (StoreUnavailable, TimeoutError) as error:
             raise SendFailed from error
-        await self.arrears.bring([*done.rows, *done.folded.values()])
+        await self._bring([*done.rows, *done.folded.values()], rest)
         stored = {row.id for row in done.rows}
         for waiting in rest:
             if waiting.message.id in stored:

@@ -17,6 +17,7 @@ what a process has told Redis alone, just before, it tells once more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sys
 from collections import defaultdict, deque
@@ -70,19 +71,36 @@ class Arrears:
         await self.store.note_arrears(arrears)
         await self.tell()
 
-    async def tell(self) -> None:
+    async def tell(self, *recalled: Message) -> None:
         """Return when the cache was told what is noted, or when nobody reads it.
 
-        Whoever reaches it later reads the notes first.
+        Whoever reaches it later reads the notes first. That takes the store, which may be lost as
+        well by now, while others still read the cache: so it is told of these, which are noted,
+        without it.
         """
+        self._owe(recalled)
         if not await self.breaker.try_now():
             await asyncio.sleep(GRACE_S)
 
     async def bring(self, messages: Sequence[Message]) -> None:
         """Have accepted messages told to the cache: now if it answers, else once it does.
 
-        It may be told of them before it is told the rest: they only add to what it shows.
+        It may be told of them before it is told the rest: they only add to what it shows. Where it
+        was lost just now, return when it is told, or when every process has found out.
         """
+        self._owe(messages)
+        if self._in_reach:
+            try:
+                await self._tell_late()
+            except (CacheUnavailable, StoreUnavailable):
+                self.breaker.trip()
+        left_s = self.breaker.opened_s + GRACE_S - asyncio.get_running_loop().time()
+        if left_s > 0 and not self.breaker.is_closed:  # others may still read the cache
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await self.breaker.try_now()
+
+    def _owe(self, messages: Sequence[Message]) -> None:
         for message in messages:
             self._late[message.id] = message
             if message.client_msg_id is not None:
@@ -90,11 +108,6 @@ class Arrears:
                 self._claims[key] = Claim(message.id, message.body_hash)
         while len(self._late) > MOST_LATE:
             self._forget(next(iter(self._late.values())))
-        if self._in_reach:
-            try:
-                await self._tell_late()
-            except (CacheUnavailable, StoreUnavailable):
-                self.breaker.trip()
 
     def remember(self, messages: Sequence[Message]) -> None:
         """Keep for some seconds what the cache was told, and nobody else has confirmed.

@@ -91,7 +91,7 @@ async def _recall_past_cache(backends: Backends, tombstone: Message) -> Message:
     row = await _store(backends, tombstone, owed=True)
     if row is None:
         raise TemporarilyUnavailable
-    await backends.arrears.tell()
+    await backends.arrears.tell(row)
     return row
 
 

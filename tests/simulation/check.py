@@ -78,7 +78,7 @@ class Check:
         if said.acknowledged is not None and not rows and not self._may_be_lost(said):
             if not said.is_bad_data:
                 self._record.violate("lost", f"{said}")
-            elif not self._watch.set_aside.issuperset(said.ids):
+            elif self._watch.set_aside.isdisjoint(said.ids):  # one stands for its repeats
                 self._record.violate("not set aside", f"{said}")
         for row in rows:
             if said.recalled is not None and not row.is_recalled:

@@ -21,6 +21,9 @@ SEEDS = {
     "a row whose sender died unseen is shown before its repeat is answered": 1_017_919,
     "an attempt that only the cache held is folded by the store": 1_004_129,
     "a repeat is remembered that a cache alone has answered": 1_014_142,
+    "a delete of what was folded since it was read hides what it went into": 1_053_559,
+    "a recall is told to the cache though the store is lost as well": 1_056_502,
+    "a send waits for a cache that its process alone has lost": 1_061_397,
     "callers who have all gone away make no group": 1_000_392,
 }
 ROOT = Path(__file__).parents[2]

@@ -122,6 +122,24 @@ class TestARecall:
         await recall(service.backends, message_id, user_id=ALICE)
         assert service.cache.details[message_id].content == ""
 
+    async def test_is_told_though_the_store_is_lost_as_well(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As soon as it has taken it; the others still read the cache."""
+        message_id = await newest(service)
+        lose(service)
+        service.cache.down = False
+        apply = service.store.apply
+
+        async def be_lost_after_it(messages: Sequence[Message], *, owed: bool) -> ApplyResult:
+            result = await apply(messages, owed=owed)
+            service.store.down = True
+            return result
+
+        backends = replace(service.backends, store=_Other(service.store, apply=be_lost_after_it))
+        await recall(backends, message_id, user_id=ALICE)
+        assert service.cache.details[message_id].content == ""
+
 
 class TestADelete:
     async def test_is_told_before_the_cache_is_read_again(self, service: Service) -> None:
@@ -146,6 +164,17 @@ class TestASend:
         await service.consume()
         assert await listed(service) == ["second", "secret"]
         assert await service.cache.pending_count() == 0
+
+    async def test_is_acknowledged_once_the_cache_knows_of_it_where_it_can(
+        self, service: Service
+    ) -> None:
+        """One process alone has lost it for a moment: the others go on reading it."""
+        lose(service)
+        assert not await service.arrears.breaker.try_now()
+        service.cache.down = False
+        receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
+        assert receipt.durability is Durability.LOG
+        assert receipt.message_id in service.cache.details
 
     async def test_is_not_pending_again_when_it_is_stored_by_then(self, service: Service) -> None:
         lose(service)
