@@ -322,11 +322,16 @@ class MessageCache(Protocol):
 
     async def ping(self) -> None: ...
 
-    async def probe(self) -> CacheRun:
+    async def probe(self, present: str | None = None) -> CacheRun:
         """Return when it takes a write.
 
-        Until its run is settled windows and looks are `recovering`.
+        Until its run is settled windows and looks are `recovering`. They are for some seconds, too,
+        when a process is missed that was `present`, which it says about every 0.2 s: it has died or
+        lost the cache, and may have accepted what the cache was never told.
         """
+
+    async def leave(self, present: str) -> None:
+        """This process owes nothing and is not to be missed. Idempotent."""
 
     async def begin_epoch(self, run: str, *, returned: bool) -> None:
         """The caller has told everything that is lacking in this run, which is settled by that.

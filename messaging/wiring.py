@@ -12,6 +12,7 @@ import concurrent.futures
 import contextlib
 import logging
 import os
+import secrets
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -70,6 +71,7 @@ class Runtime:
             await self.backends.acceptor.close()
             await self.changes.close()
             await self.lease.close()
+            await self.backends.arrears.leave()
             await self.backends.log.close()
             await self.backends.cache.close()
             await self.backends.store.close()
@@ -140,7 +142,7 @@ async def start() -> None:
     if _runtime is not None:
         raise RuntimeError("this process has a runtime already")
     _runtime = _build(asyncio.get_running_loop(), settings())
-    await _begin(_runtime)
+    await _begin(_runtime, name=secrets.token_hex(8))
 
 
 def backends() -> Backends:
@@ -158,8 +160,11 @@ async def stop() -> None:
         await runtime.close()
 
 
-async def _begin(runtime: Runtime) -> None:
-    """Learn what the cache is owed, watch it, listen to changes, and lease a worker id."""
+async def _begin(runtime: Runtime, *, name: str | None = None) -> None:
+    """Learn what the cache is owed, watch it, listen to changes, and lease a worker id.
+
+    With a name it is a process that clients send messages to.
+    """
     arrears = runtime.backends.arrears
     try:
         await arrears.settle()
@@ -167,7 +172,7 @@ async def _begin(runtime: Runtime) -> None:
         logger.warning("no cache yet", extra={"action": "wiring.no_cache"})
     except StoreUnavailable:
         logger.warning("arrears unknown", extra={"action": "wiring.no_arrears"})
-    arrears.watch()
+    arrears.watch(name=name)
     runtime.store.breaker.watch(runtime.store.look, every_s=WATCH_STORE_S)
     await runtime.changes.start()
     try:

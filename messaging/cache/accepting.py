@@ -87,9 +87,13 @@ class Accepting(RedisClient):
         taken = await self._run(TAKE_LEASE, [keys.lease(name)], [owner, round(ttl_s * 1000)])
         return bool(taken)
 
-    async def probe(self) -> CacheRun:
-        run, is_settled = await self._run(PROBE, [keys.EPOCH, keys.RUN], [])
+    async def probe(self, present: str | None = None) -> CacheRun:
+        names = [keys.EPOCH, keys.RUN, keys.PRESENT]
+        run, is_settled = await self._run(PROBE, names, [] if present is None else [present])
         return CacheRun(run.decode(), bool(is_settled))
+
+    async def leave(self, present: str) -> None:
+        await self._command("ZREM", keys.PRESENT, present)
 
     async def begin_epoch(self, run: str, *, returned: bool) -> None:
         if not await self._run(BEGIN_EPOCH, [keys.EPOCH, keys.RUN], [run, int(returned)]):

@@ -37,6 +37,10 @@ good what a restart may have lost. Lives for ever."""
 RUN = "msg:run"
 """String: the run id of the server for which that was done. Lives for ever."""
 
+PRESENT = "msg:present"
+"""Sorted set: the processes that accept messages, by when (s) each has reached Redis. Until all
+have ended."""
+
 CHANGES = "msg:changes"
 """Channel: what has changed about people, a list of `messaging.changes` in JSON. Not kept."""
 
@@ -48,6 +52,7 @@ FILL_TTL_S = 10
 TAIL_REFRESH_S = 60
 TAIL_CAP = 1_000
 RECOVERS_S = 3  # after which all processes have told Redis what they did without it
+SILENT_S = 1  # after which such a process is missed: it has died, or has lost Redis
 MOST_LOOKED_AT = 2_000  # ids of a list for one page, however many of them its reader has deleted
 
 EMPTY_TAIL = "empty"

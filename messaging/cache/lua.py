@@ -24,6 +24,7 @@ CONSTANTS = (
     "TAIL_REFRESH_S",
     "TAIL_CAP",
     "RECOVERS_S",
+    "SILENT_S",
     "MOST_LOOKED_AT",
     "EMPTY_TAIL",
     "UNSETTLED",

@@ -56,6 +56,7 @@ class Arrears:
     nothing_noted: Callable[[], bool] = lambda: False
     recalls_missing: Callable[[], bool] = lambda: False
     breaker: Breaker = field(init=False)
+    _name: str | None = None
     _run: str | None = None  # of the cache, in which this process has told it what it owes
     _in_reach: bool = True  # when it was looked at last, it took a write
     _late: dict[int, Message] = field(default_factory=dict)  # oldest first
@@ -128,14 +129,25 @@ class Arrears:
 
         And for one that was started again, as soon as the store can tell what it may lack.
         """
-        run = await self._probe()
+        run = await self._probe(self._name)
         if (self._lost or not run.is_settled) and not self.nothing_noted():
             self.breaker.trip()
             raise CacheUnavailable("it was started again")
 
-    def watch(self) -> None:
-        """Look all the time, so that no process goes on with a cache that another has lost."""
+    def watch(self, *, name: str | None = None) -> None:
+        """Look all the time, so that no process goes on with a cache that another has lost.
+
+        A process with a name is missed by the others when it does not: see `MessageCache.probe`.
+        """
+        self._name = name
         self.breaker.watch(self.look, every_s=HEARTBEAT_S, longest_s=HEARTBEAT_S + SLEPT_S)
+
+    async def leave(self) -> None:
+        """Look no more. Not missed by anybody unless something is owed."""
+        await self.breaker.close()
+        if self._name is not None and not self._late and not self._lost:
+            with contextlib.suppress(CacheUnavailable):
+                await self.cache.leave(self._name)
 
     async def settle(self) -> None:
         """Tell the cache everything that is owed. Raises CacheUnavailable, StoreUnavailable."""
@@ -160,9 +172,9 @@ class Arrears:
         if was_away or not run.is_settled:
             await self.cache.begin_epoch(run.id, returned=was_away)
 
-    async def _probe(self) -> CacheRun:
+    async def _probe(self, present: str | None = None) -> CacheRun:
         try:
-            run = await self.cache.probe()
+            run = await self.cache.probe(present)
         except CacheUnavailable:
             self._in_reach = False
             self.breaker.trip()

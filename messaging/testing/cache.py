@@ -37,6 +37,7 @@ from messaging.testing.tail import FILL_S, Filling, MemoryTail
 TAIL_CAP = 1_000
 MOST_LOOKED_AT = 2_000
 RECOVERS_S = 3
+SILENT_S = 1
 NOT_IN_FILE = ("down", "run", "clock_s", "rates", "worker_lease_s", "most_pending_bytes")
 
 
@@ -64,6 +65,7 @@ class MemoryCache:
     deletes: dict[int, set[int]] = field(default_factory=dict)
     deletes_floors: dict[int, int] = field(default_factory=dict)
     leases: Leases = field(default_factory=dict)
+    present: dict[str, float] = field(default_factory=dict)
 
     async def accept(
         self,
@@ -277,9 +279,21 @@ class MemoryCache:
     async def ping(self) -> None:
         self._answer()
 
-    async def probe(self) -> CacheRun:
+    async def probe(self, present: str | None = None) -> CacheRun:
         self._answer()
-        return CacheRun(str(self.run), self.run == self.settled_run)
+        now_s, is_settled = self.clock_s(), self.run == self.settled_run
+        if present is not None:
+            self.present[present] = now_s
+        missed = [name for name, seen_s in self.present.items() if seen_s <= now_s - SILENT_S]
+        for name in missed:
+            del self.present[name]
+        if missed and is_settled:
+            self.epoch_s = now_s
+        return CacheRun(str(self.run), is_settled)
+
+    async def leave(self, present: str) -> None:
+        self._answer()
+        self.present.pop(present, None)
 
     async def begin_epoch(self, run: str, *, returned: bool) -> None:
         self._answer()

@@ -1360,6 +1360,28 @@ class TestAReturn:
             await cache.begin_epoch("99", returned=True)
 
 
+class TestAProcessThatAccepts:
+    async def test_is_missed_when_it_says_nothing_for_a_second(self, cache: MessageCache) -> None:
+        for _ in range(3):
+            await cache.probe("a")
+            await cache.probe("b")
+            await asyncio.sleep(0.5)
+        assert not (await window(cache)).recovering
+        await asyncio.sleep(0.1)
+        await cache.probe("a")
+        await asyncio.sleep(0.5)
+        await cache.probe("a")
+        assert (await window(cache)).recovering
+
+    async def test_is_not_missed_when_it_has_left(self, cache: MessageCache) -> None:
+        await cache.probe("a")
+        for _ in range(2):
+            await cache.leave("a")
+        await asyncio.sleep(1.1)
+        await cache.probe()
+        assert not (await window(cache)).recovering
+
+
 class TestDropCopies:
     """What the store has too is forgotten, and nothing else."""
 

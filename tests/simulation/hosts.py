@@ -116,7 +116,7 @@ class WebHost(Host):
         async def start() -> None:
             with contextlib.suppress(CacheUnavailable, StoreUnavailable):
                 await arrears.settle()
-            arrears.watch()
+            arrears.watch(name=self.life.name)
             with contextlib.suppress(IdsUnavailable):
                 await keeper.ensure()
 

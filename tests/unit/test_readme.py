@@ -57,6 +57,7 @@ def keys_in_use() -> dict[str, str]:
         "LEASE": keys.lease(LEASE),
         "EPOCH": keys.EPOCH,
         "RUN": keys.RUN,
+        "PRESENT": keys.PRESENT,
     }
     return made | constants
 

@@ -1,12 +1,22 @@
 -- Write something, which Redis refuses when it is full or a replica. Uses run.
 --
--- KEYS  epoch, run
+-- A process that is missed may have accepted what Redis was not told: an epoch begins.
+--
+-- KEYS  epoch, run, present
+-- ARGV  the name of the process that asks, if it is to be missed
 -- Reply the id of this run of the server, 1 if it is settled
 
-local run = current_run()
-if redis.call('GET', KEYS[2]) == run then
-  redis.call('SET', KEYS[1], redis.call('TIME')[1], 'NX')
-  return { run, 1 }
+local run, time = current_run(), redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+if ARGV[1] then redis.call('ZADD', KEYS[3], now, ARGV[1]) end
+local missed = redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - SILENT_S)
+if redis.call('GET', KEYS[2]) ~= run then
+  redis.call('SET', KEYS[1], UNSETTLED)
+  return { run, 0 }
 end
-redis.call('SET', KEYS[1], UNSETTLED)
-return { run, 0 }
+if missed > 0 then
+  redis.call('SET', KEYS[1], time[1])
+else
+  redis.call('SET', KEYS[1], time[1], 'NX')
+end
+return { run, 1 }

@@ -302,6 +302,40 @@ class TestRecallsThatTheStoreLacks:
             await fetch(service.backends, message_id, reader_id=BOB)
 
 
+class TestAProcess:
+    async def test_that_has_died_may_have_owed_something(self, service: Service) -> None:
+        """What the log alone has taken is shown once the consumer has come to it."""
+        service.arrears.watch(name="a")
+        await service.arrears.look()
+        lose(service)
+        await send(service.backends, to_bob("second"), sender_id=ALICE)
+        other = service.restarted_with()
+        service.cache.down = False
+        service.cache.present["a"] -= 1
+        await other.arrears.look()
+        page = await history(other.backends, with_bob(), reader_id=ALICE)
+        assert [message.content for message in page.messages] == ["secret"]
+        assert page.partial
+
+    async def test_that_has_lost_the_cache_is_not_there(self, service: Service) -> None:
+        service.arrears.watch(name="a")
+        await service.arrears.breaker.try_now()
+        assert service.cache.present == {}
+
+    @pytest.mark.parametrize("owes", [False, True])
+    async def test_that_ends_is_missed_only_if_it_owes_something(
+        self, service: Service, owes: bool
+    ) -> None:
+        service.arrears.watch(name="a")
+        await service.arrears.look()
+        if owes:
+            lose(service)
+            await send(service.backends, to_bob("second"), sender_id=ALICE)
+            service.cache.down = False
+        await service.arrears.leave()
+        assert bool(service.cache.present) == owes
+
+
 class TestTheTime:
     async def test_of_a_send_is_bounded_whatever_hangs(self, service: Service) -> None:
         service = service.restarted_with(send_timeout_s=0.3)
