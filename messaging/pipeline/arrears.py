@@ -19,21 +19,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sys
-from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from messaging.breakers import Breaker
 from messaging.errors import CacheUnavailable, StoreUnavailable
-from messaging.events import Message, join
-from messaging.pipeline.persist import mark, persist
-from messaging.ports import Arrear, CacheRun, Claim, MessageCache, MessageStore, PendingEntry
+from messaging.events import Message
+from messaging.pipeline.teller import AT_ONCE, Teller
+from messaging.ports import Arrear, CacheRun, Claim, MessageCache, MessageStore
 
 logger = logging.getLogger(__name__)
 
 MOST_LATE = 20_000  # messages, about 20 MB
-AT_ONCE = 500
 HEARTBEAT_S = 0.2
 SLEPT_S = 1.5  # without a heartbeat: the process stood still, and knows nothing of the cache
 STORE_S = 1.0  # for what is noted; what is not told by then is told by the next probe
@@ -56,6 +54,7 @@ class Arrears:
     nothing_noted: Callable[[], bool] = lambda: False
     recalls_missing: Callable[[], bool] = lambda: False
     breaker: Breaker = field(init=False)
+    _teller: Teller = field(init=False)
     _name: str | None = None
     _run: str | None = None  # of the cache, in which this process has told it what it owes
     _in_reach: bool = True  # when it was looked at last, it took a write
@@ -66,11 +65,12 @@ class Arrears:
 
     def __post_init__(self) -> None:
         self.breaker = Breaker("cache", self.settle)
+        self._teller = Teller(self.cache, self.store)
 
-    async def note(self, arrears: Sequence[Arrear]) -> None:
+    async def note(self, arrears: Sequence[Arrear], *recalled: Message) -> None:
         """Note these and `tell`. Raises StoreUnavailable, with nothing noted for sure."""
         await self.store.note_arrears(arrears)
-        await self.tell()
+        await self.tell(*recalled)
 
     async def tell(self, *recalled: Message) -> None:
         """Return when the cache was told what is noted, or when nobody reads it.
@@ -159,10 +159,10 @@ class Arrears:
         await self._tell_late()
         try:
             async with asyncio.timeout(STORE_S):
-                await self._tell_noted()
+                await self._teller.tell_noted()
             await self._tell_again()
             if not run.is_settled:
-                await self._tell_what_became_of(recalled)
+                await self._teller.tell_what_became_of(recalled)
         except (StoreUnavailable, TimeoutError) as error:
             if not self.nothing_noted():
                 raise StoreUnavailable from error
@@ -195,7 +195,7 @@ class Arrears:
                     rows = await self.store.get([message.id for message in late])
             except (StoreUnavailable, TimeoutError):
                 rows = {}
-            await self._tell_messages(late, rows)
+            await self._teller.tell_messages(late, rows)
             for message in late:
                 self._forget(message)
             logger.info(
@@ -207,74 +207,12 @@ class Arrears:
         """By the store's word: what was accepted with this content may have been recalled since."""
         while lost := list(self._lost.values())[:AT_ONCE]:
             rows = await self.store.get([message.id for message in lost])
-            await self._tell_messages(lost, rows)
+            await self._teller.tell_messages(lost, rows)
             for message in lost:
                 del self._lost[message.id]
             logger.info(
                 "told the cache again", extra={"action": "arrears.again", "count": len(lost)}
             )
-
-    async def _tell_messages(
-        self, messages: Sequence[Message], rows: Mapping[int, Message]
-    ) -> None:
-        await self._tell_rows(list(rows.values()))
-        waiting = [message for message in messages if message.id not in rows]
-        await self.cache.accept(waiting, None, rated=False)
-        for message in messages:
-            await self._tell_recall(message, rows.get(message.id))
-
-    async def _tell_recall(self, message: Message, row: Message | None) -> None:
-        """If it is one of which the store does not know yet."""
-        if message.recall_time is not None and not (row and row.is_recalled):
-            await self.cache.claim_recall(message.id, message.recall_time)
-            await self.cache.confirm_recall(join(message, row) if row else message)
-
-    async def _tell_noted(self) -> None:
-        while noted := await self.store.arrears(limit=AT_ONCE):
-            deletes: dict[int, list[int]] = defaultdict(list)
-            for arrear in noted:
-                if arrear.user_id is not None:
-                    deletes[arrear.user_id].append(arrear.message_id)
-            await self._tell_ids(sorted({a.message_id for a in noted if a.user_id is None}))
-            for user_id, message_ids in deletes.items():
-                await self.cache.add_deletes(user_id, message_ids)
-            await self.store.drop_arrears(noted)
-            logger.info("told the cache", extra={"action": "arrears.told", "count": len(noted)})
-
-    async def _tell_what_became_of(self, recalled: Sequence[int]) -> None:
-        """Of these, and of what the cache holds as pending: what the store has of them.
-
-        It may have been recalled there.
-        """
-        last: PendingEntry | None = None
-        while page := await self.cache.pending(before_ms=sys.maxsize, limit=AT_ONCE, after=last):
-            await self._tell_ids([entry.message_id for entry in page])
-            last = page[-1]
-        for first in range(0, len(recalled), AT_ONCE):
-            await self._tell_ids(recalled[first : first + AT_ONCE])
-
-    async def _tell_ids(self, message_ids: Sequence[int]) -> None:
-        await self._tell_rows(list((await self.store.get(message_ids)).values()))
-
-    async def _tell_rows(self, rows: Sequence[Message]) -> None:
-        """Show them, each in place of an attempt of its send that the cache has accepted.
-
-        The store folds that attempt into the row, with whatever was done to it meanwhile.
-        """
-        if not rows:
-            return
-        await self.cache.mark_stored(rows)
-        named = [row for row in rows if row.client_msg_id is not None]
-        claims = await asyncio.gather(*(self.cache.claim(row) for row in named))
-        attempts = {
-            claim.message_id: row
-            for row, claim in zip(named, claims, strict=True)
-            if claim is not None and claim.body_hash == row.body_hash
-        }
-        if attempts:
-            held = await self.cache.get(list(attempts))
-            await mark(self.cache, await persist(self.store, list(held.values())))
-            await self.cache.mark_folded(attempts)
 
     def _forget(self, message: Message) -> None:
         self._late.pop(message.id, None)

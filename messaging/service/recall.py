@@ -97,7 +97,7 @@ async def _recall_past_cache(backends: Backends, tombstone: Message) -> Message:
 
 async def _note(backends: Backends, tombstone: Message) -> None:
     try:
-        await backends.arrears.note([Arrear(tombstone.id)])
+        await backends.arrears.note([Arrear(tombstone.id)], tombstone)
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
 

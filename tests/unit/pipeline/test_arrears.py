@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from messaging.errors import (
     AlreadyRecalled,
@@ -122,6 +123,21 @@ class TestARecall:
         await recall(service.backends, message_id, user_id=ALICE)
         assert service.cache.details[message_id].content == ""
 
+    async def test_is_noted_when_the_cache_is_lost_in_the_midst_of_it(
+        self, service: Service
+    ) -> None:
+        message_id = await newest(service)
+        backends = replace(
+            service.backends, cache=_Other(service.cache, mark_stored=fail, confirm_recall=fail)
+        )
+        service.arrears.cache = _Other(service.cache, probe=fail)  # type: ignore[assignment]
+        await recall(backends, message_id, user_id=ALICE)
+        other = service.restarted_with()
+        lose(other)
+        await regain(other)
+        assert (await fetch(other.backends, message_id, reader_id=BOB)).content == ""
+        assert service.cache.marks == {}
+
     async def test_is_told_though_the_store_is_lost_as_well(
         self, service: Service, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -151,6 +167,18 @@ class TestADelete:
         with pytest.raises(MessageNotFound):
             await fetch(service.backends, message_id, reader_id=BOB)
         assert await listed(service) == ["secret"]
+
+    async def test_of_a_repeat_that_was_folded_since_hides_the_first(
+        self, service: Service
+    ) -> None:
+        receipt = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+        repeat = service.cache.details[receipt.message_id]
+        first = structs.replace(repeat, id=repeat.id + 1)
+        await service.store.apply([first])
+        await service.store.apply([repeat])
+        await delete(service.backends, repeat.id, user_id=BOB)
+        assert await service.store.deleted_among(BOB, [first.id]) == {first.id}
+        assert first.id in service.cache.deletes[BOB]
 
 
 class TestASend:
@@ -378,6 +406,10 @@ class _Other:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._port, name)
+
+
+async def fail(*args: object) -> None:
+    raise CacheUnavailable
 
 
 async def hang(*args: object, **kwargs: object) -> None:

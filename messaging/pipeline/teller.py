@@ -1,0 +1,91 @@
+"""How the cache is told what others know better. Called by `arrears` alone.
+
+Everything here may be done again, by several processes at once: the cache joins states.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from messaging.events import Message, join
+from messaging.pipeline.persist import mark, persist
+from messaging.ports import MessageCache, MessageStore, PendingEntry
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Raises CacheUnavailable and StoreUnavailable, with a part told."""
+
+    cache: MessageCache
+    store: MessageStore
+
+    async def tell_messages(self, messages: Sequence[Message], rows: Mapping[int, Message]) -> None:
+        """What was accepted or recalled, with the rows that the store has of it."""
+        await self._tell_rows(list(rows.values()))
+        waiting = [message for message in messages if message.id not in rows]
+        await self.cache.accept(waiting, None, rated=False)
+        for message in messages:
+            await self._tell_recall(message, rows.get(message.id))
+
+    async def _tell_recall(self, message: Message, row: Message | None) -> None:
+        """If it is one of which the store does not know yet."""
+        if message.recall_time is not None and not (row and row.is_recalled):
+            await self.cache.claim_recall(message.id, message.recall_time)
+            await self.cache.confirm_recall(join(message, row) if row else message)
+
+    async def tell_noted(self) -> None:
+        """What is noted in the store, which forgets it then."""
+        while noted := await self.store.arrears(limit=AT_ONCE):
+            deletes: dict[int, list[int]] = defaultdict(list)
+            for arrear in noted:
+                if arrear.user_id is not None:
+                    deletes[arrear.user_id].append(arrear.message_id)
+            await self._tell_ids(sorted({a.message_id for a in noted if a.user_id is None}))
+            for user_id, message_ids in deletes.items():
+                await self.cache.add_deletes(user_id, message_ids)
+            await self.store.drop_arrears(noted)
+            logger.info("told the cache", extra={"action": "arrears.told", "count": len(noted)})
+
+    async def tell_what_became_of(self, recalled: Sequence[int]) -> None:
+        """Of these, and of what the cache holds as pending: what the store has of them.
+
+        It may have been recalled there.
+        """
+        last: PendingEntry | None = None
+        while page := await self.cache.pending(before_ms=sys.maxsize, limit=AT_ONCE, after=last):
+            await self._tell_ids([entry.message_id for entry in page])
+            last = page[-1]
+        for first in range(0, len(recalled), AT_ONCE):
+            await self._tell_ids(recalled[first : first + AT_ONCE])
+
+    async def _tell_ids(self, message_ids: Sequence[int]) -> None:
+        await self._tell_rows(list((await self.store.get(message_ids)).values()))
+
+    async def _tell_rows(self, rows: Sequence[Message]) -> None:
+        """Show them, each in place of an attempt of its send that the cache has accepted.
+
+        The store folds that attempt into the row, with whatever was done to it meanwhile.
+        """
+        if not rows:
+            return
+        await self.cache.mark_stored(rows)
+        named = [row for row in rows if row.client_msg_id is not None]
+        claims = await asyncio.gather(*(self.cache.claim(row) for row in named))
+        attempts = {
+            claim.message_id: row
+            for row, claim in zip(named, claims, strict=True)
+            if claim is not None and claim.body_hash == row.body_hash
+        }
+        if attempts:
+            held = await self.cache.get(list(attempts))
+            await mark(self.cache, await persist(self.store, list(held.values())))
+            await self.cache.mark_folded(attempts)
