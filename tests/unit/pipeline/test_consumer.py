@@ -228,15 +228,19 @@ async def test_a_repeated_send_that_redis_forgot_is_folded_into_the_first(
     assert service.store.dead_letters == []
 
 
+@pytest.mark.parametrize("by_cache", [True, False])
 async def test_the_first_of_a_folded_send_is_listed_though_nobody_told_the_cache(
-    service: Service,
+    service: Service, by_cache: bool
 ) -> None:
     first, repeat = message(client_msg_id="k"), message(client_msg_id="k")
     await service.acceptor.accept(message(), ack=Ack.LOG)
     await service.consume()
     await history(service.backends, with_bob(), reader_id=ALICE)
     await service.store.apply([first])
-    await service.acceptor.accept(repeat, ack=Ack.LOG)
+    if by_cache:
+        await service.acceptor.accept(repeat, ack=Ack.LOG)
+    else:
+        await append(service, encode_event(repeat))
     await service.consume()
     page = await history(service.backends, with_bob(), reader_id=ALICE)
     assert page.total == 2
