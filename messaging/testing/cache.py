@@ -360,11 +360,9 @@ class MemoryCache:
             claim = self.claims.setdefault(key, Claim(message.id, message.body_hash))
             if claim.message_id != message.id:
                 return claim
-        if message.id not in self.details:
-            self.details[message.id] = message
+        if self.details.setdefault(message.id, message).persist_status is PersistStatus.PENDING:
             self.lasting.add(message.id)
-            self.pending_set.sizes[message.id] = size_bytes
-        if self.details[message.id].persist_status is PersistStatus.PENDING:
+            self.pending_set.sizes.setdefault(message.id, size_bytes)
             self.pending_set.times[message.id] = message.send_time
             self._list(message)
         return None

@@ -610,6 +610,22 @@ class TestPark:
         run_out()
         assert await one(cache, bad) is None
 
+    async def test_does_not_let_it_age_that_is_pending_again(
+        self, small_cache: MessageCache, run_out: RunOut
+    ) -> None:
+        """It was accepted twice, and the second time came late."""
+        bad, others = make_message(1), [make_message(n) for n in range(2, 6)]
+        for _ in range(3):
+            await small_cache.accept([bad], None)
+            await small_cache.park([bad])
+        await small_cache.accept([bad], None)
+
+        run_out()
+        assert await is_pending(small_cache, bad)
+        assert await one(small_cache, bad) == bad
+        full = PendingFull.FULL
+        assert await small_cache.accept(others, None) == [None, None, full, full]
+
 
 class TestRecall:
     async def test_the_first_recall_time_counts(self, cache: MessageCache) -> None:

@@ -95,7 +95,12 @@ for n = 1, count do
     local id, detail = ARGV[at], KEYS[details + n - 1]
     -- The log may have been quicker: what is known of this message by now is never overwritten.
     local known = not redis.call('SET', detail, text, 'NX') and redis.call('GET', detail)
-    if not known then bytes = bytes + #text end
+    if not known then
+      bytes = bytes + #text
+    elseif holds(known, PENDING) and not redis.call('ZSCORE', pending, id) then
+      bytes = bytes + #known -- it was set aside, and ages
+      redis.call('PERSIST', detail)
+    end
     if not known or holds(known, PENDING) then
       entries[#entries + 1] = ARGV[at + 2]
       entries[#entries + 1] = id
