@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from messaging.errors import AlreadyRecalled, ApiError, MessageNotFound
@@ -43,6 +44,7 @@ class Client:
     def __init__(self, world: World, user: int) -> None:
         self._world, self._user = world, user
         self._random, self._record = world.random, world.record
+        self._was_early = False  # asked a process whose front door was not open yet
 
     async def run(self, operations: int) -> None:
         kinds = (self._send, self._read, self._walk, self._fetch, self._recall, self._delete)
@@ -193,7 +195,9 @@ class Client:
         request = HistoryRequest(
             chat_type=chat_type, target_id=target, size=size, page=None, before_id=before
         )
-        return await self._ask(lambda b: history(b, request, reader_id=self._user))
+        self._was_early = False
+        page = await self._ask(lambda b: history(b, request, reader_id=self._user))
+        return page and replace(page, partial=page.partial or self._was_early)
 
     async def _fetch(self) -> None:
         known = [s for s in self._record.said if s.ids and self._is_party(s)]
@@ -225,6 +229,7 @@ class Client:
         life = host.life
         if life.is_dead:
             raise NoAnswer
+        self._was_early |= not host.serves
         call = asyncio.ensure_future(use_case(host.backends))
         self._world.keep(call, life)
         await asyncio.wait(

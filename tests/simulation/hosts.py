@@ -75,8 +75,10 @@ class WebHost(Host):
     """Runs use cases, under a worker id of its own."""
 
     backends: Backends
+    serves: bool  # the front door is open when the start is done
 
     def begin(self) -> None:
+        self.serves = False
         world, settings = self.world, self.world.settings
         redis, store, log = self.cache(), self.store(), self.log()
         self.arrears = arrears = Arrears(redis, store)
@@ -119,6 +121,7 @@ class WebHost(Host):
             arrears.watch(name=self.life.name)
             with contextlib.suppress(IdsUnavailable):
                 await keeper.ensure()
+            self.serves = True
 
         self.run(start)
 
