@@ -278,7 +278,7 @@ class Acceptor:
 
     async def _bring(self, messages: Sequence[Message], group: Sequence[Waiting]) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(share_of_time(group, 3 / 4)):
+            async with asyncio.timeout_at(share_of_time(group, 1 / 2)):
                 await self.arrears.bring(messages)
 
     async def _to_store(self, rest: Sequence[Waiting]) -> None:
