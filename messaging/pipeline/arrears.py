@@ -192,7 +192,7 @@ class Arrears:
         while late := list(self._late.values())[:AT_ONCE]:
             try:
                 async with asyncio.timeout(ROWS_S):
-                    rows = await self.store.get([message.id for message in late])
+                    rows = await self._teller.rows_of(late)
             except (StoreUnavailable, TimeoutError):
                 rows = {}
             await self._teller.tell_messages(late, rows)
@@ -206,7 +206,7 @@ class Arrears:
     async def _tell_again(self) -> None:
         """By the store's word: what was accepted with this content may have been recalled since."""
         while lost := list(self._lost.values())[:AT_ONCE]:
-            rows = await self.store.get([message.id for message in lost])
+            rows = await self._teller.rows_of(lost)
             await self._teller.tell_messages(lost, rows)
             for message in lost:
                 del self._lost[message.id]

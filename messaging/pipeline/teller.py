@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from messaging.events import Message, join
+from messaging.events import Message
 from messaging.pipeline.persist import mark, persist
 from messaging.ports import MessageCache, MessageStore, PendingEntry
 
@@ -28,9 +28,30 @@ class Teller:
     cache: MessageCache
     store: MessageStore
 
+    async def rows_of(self, messages: Sequence[Message]) -> dict[int, Message]:
+        """What the store has of each: its row, or the one that its send was folded into."""
+        rows = await self.store.get([message.id for message in messages])
+        keys = {
+            message.id: (message.from_user_id, message.client_msg_id)
+            for message in messages
+            if message.id not in rows and message.client_msg_id is not None
+        }
+        if not keys:
+            return rows
+        claims = await self.store.find_claims(list(dict.fromkeys(keys.values())))
+        owners = {
+            message.id: claims[keys[message.id]].message_id
+            for message in messages
+            if message.id in keys
+            and keys[message.id] in claims
+            and claims[keys[message.id]].body_hash == message.body_hash
+        }
+        found = await self.store.get(list(dict.fromkeys(owners.values()))) if owners else {}
+        return rows | {i: found[owner] for i, owner in owners.items() if owner in found}
+
     async def tell_messages(self, messages: Sequence[Message], rows: Mapping[int, Message]) -> None:
-        """What was accepted or recalled, with the rows that the store has of it."""
-        await self._tell_rows(list(rows.values()))
+        """What was accepted or recalled; where `rows_of` has a row, that alone is shown."""
+        await self._tell_rows(list({row.id: row for row in rows.values()}.values()))
         waiting = [message for message in messages if message.id not in rows]
         await self.cache.accept(waiting, None, rated=False)
         for message in messages:
@@ -39,8 +60,9 @@ class Teller:
     async def _tell_recall(self, message: Message, row: Message | None) -> None:
         """If it is one of which the store does not know yet."""
         if message.recall_time is not None and not (row and row.is_recalled):
-            await self.cache.claim_recall(message.id, message.recall_time)
-            await self.cache.confirm_recall(join(message, row) if row else message)
+            tombstone = row.recalled(message.recall_time) if row else message
+            await self.cache.claim_recall(tombstone.id, message.recall_time)
+            await self.cache.confirm_recall(tombstone)
 
     async def tell_noted(self) -> None:
         """What is noted in the store, which forgets it then."""

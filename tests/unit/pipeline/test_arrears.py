@@ -213,6 +213,21 @@ class TestASend:
         message = await fetch(service.backends, receipt.message_id, reader_id=ALICE)
         assert message.persist_status is PersistStatus.PERSISTED
 
+    async def test_is_not_told_when_it_was_folded_into_another_by_then(
+        self, service: Service
+    ) -> None:
+        """Who has deleted that one would see it again."""
+        lose(service)
+        receipt = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+        repeat = service.arrears._late[receipt.message_id]
+        first = structs.replace(repeat, id=repeat.id + 1)
+        await service.store.apply([first])
+        await service.store.apply([repeat])
+        await delete(service.backends, first.id, user_id=ALICE)
+        await regain(service)
+        assert repeat.id not in service.cache.details
+        assert await listed(service) == ["secret"]
+
     async def test_is_listed_though_only_the_store_has_taken_it(self, service: Service) -> None:
         lose(service)
         service.broker.down = True
