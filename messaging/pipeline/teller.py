@@ -52,7 +52,13 @@ class Teller:
     async def tell_messages(self, messages: Sequence[Message], rows: Mapping[int, Message]) -> None:
         """What was accepted or recalled; where `rows_of` has a row, that alone is shown."""
         await self._tell_rows(list({row.id: row for row in rows.values()}.values()))
-        waiting = [message for message in messages if message.id not in rows]
+        waiting = [
+            message
+            for message in messages
+            if message.id not in rows
+            # A row is noted: until the store is asked, it may have been recalled there.
+            and (message.seq is None or message.is_recalled)
+        ]
         await self.cache.accept(waiting, None, rated=False)
         for message in messages:
             await self._tell_recall(message, rows.get(message.id))

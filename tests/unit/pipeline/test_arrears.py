@@ -213,6 +213,18 @@ class TestASend:
         message = await fetch(service.backends, receipt.message_id, reader_id=ALICE)
         assert message.persist_status is PersistStatus.PERSISTED
 
+    async def test_is_not_told_from_memory_when_it_is_a_row_that_may_be_recalled_by_now(
+        self, service: Service
+    ) -> None:
+        lose(service)
+        service.broker.down = True
+        receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
+        row = service.store.rows[receipt.message_id]
+        await service.store.apply([row.recalled(service.clock.now_ms)])
+        service.cache.down, service.store.down = False, True
+        await service.arrears._tell_late()
+        assert row.id not in service.cache.details
+
     async def test_is_not_told_when_it_was_folded_into_another_by_then(
         self, service: Service
     ) -> None:
