@@ -32,7 +32,7 @@ class Teller:
         """What the store has of each: its row, or the one that its send was folded into."""
         rows = await self.store.get([message.id for message in messages])
         keys = {
-            message.id: (message.from_user_id, message.client_msg_id)
+            message: (message.from_user_id, message.client_msg_id)
             for message in messages
             if message.id not in rows and message.client_msg_id is not None
         }
@@ -40,11 +40,9 @@ class Teller:
             return rows
         claims = await self.store.find_claims(list(dict.fromkeys(keys.values())))
         owners = {
-            message.id: claims[keys[message.id]].message_id
-            for message in messages
-            if message.id in keys
-            and keys[message.id] in claims
-            and claims[keys[message.id]].body_hash == message.body_hash
+            message.id: claim.message_id
+            for message, key in keys.items()
+            if (claim := claims.get(key)) and claim.body_hash == message.body_hash
         }
         found = await self.store.get(list(dict.fromkeys(owners.values()))) if owners else {}
         return rows | {i: found[owner] for i, owner in owners.items() if owner in found}

@@ -35,8 +35,7 @@ def site(
         arguments, variables = ["full"], OWN_LOG
     var_dir = tmp_path_factory.mktemp(request.param) / "var"
     with running_service(var_dir, *arguments, **variables) as service:
-        site = Site(service)
-        yield site
+        yield Site(service)
 
 
 @pytest.fixture

@@ -30,8 +30,7 @@ SWEPT = {
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An embedded one in which a sweep begins within seconds, not minutes."""
     with running_service(tmp_path_factory.mktemp("swept") / "var", **SWEPT) as service:
-        site = Site(service)
-        yield site
+        yield Site(service)
 
 
 def batches_of(site: Site, pid: int) -> int:

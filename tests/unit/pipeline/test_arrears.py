@@ -55,6 +55,14 @@ def lose(service: Service) -> None:
     service.arrears.breaker.trip()
 
 
+async def folded(service: Service, repeat: Message) -> Message:
+    """What the store has of this send: it took it under another id before."""
+    first = structs.replace(repeat, id=repeat.id + 1)
+    await service.store.apply([first])
+    await service.store.apply([repeat])
+    return first
+
+
 async def regain(service: Service) -> None:
     service.cache.down = False
     assert await service.arrears.breaker.try_now()
@@ -138,9 +146,7 @@ class TestARecall:
         assert (await fetch(other.backends, message_id, reader_id=BOB)).content == ""
         assert service.cache.marks == {}
 
-    async def test_is_told_though_the_store_is_lost_as_well(
-        self, service: Service, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_is_told_though_the_store_is_lost_as_well(self, service: Service) -> None:
         """As soon as it has taken it; the others still read the cache."""
         message_id = await newest(service)
         lose(service)
@@ -173,9 +179,7 @@ class TestADelete:
     ) -> None:
         receipt = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
         repeat = service.cache.details[receipt.message_id]
-        first = structs.replace(repeat, id=repeat.id + 1)
-        await service.store.apply([first])
-        await service.store.apply([repeat])
+        first = await folded(service, repeat)
         await delete(service.backends, repeat.id, user_id=BOB)
         assert await service.store.deleted_among(BOB, [first.id]) == {first.id}
         assert first.id in service.cache.deletes[BOB]
@@ -232,9 +236,7 @@ class TestASend:
         lose(service)
         receipt = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
         repeat = service.arrears._late[receipt.message_id]
-        first = structs.replace(repeat, id=repeat.id + 1)
-        await service.store.apply([first])
-        await service.store.apply([repeat])
+        first = await folded(service, repeat)
         await delete(service.backends, first.id, user_id=ALICE)
         await regain(service)
         assert repeat.id not in service.cache.details
