@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What the three scripts share: where things are, how they speak, what they may install.
-# Sourced by scripts/run, scripts/services and scripts/test; does nothing by itself.
+# What the scripts share: where things are, how they speak, what they may install.
+# Sourced by the others in scripts/; does nothing by itself.
 
 set -euo pipefail
 
@@ -70,32 +70,65 @@ find_python() {
 
 # install_requirements SET: the packages of embedded, full or dev into .venv, unless they are there.
 install_requirements() {
-  local file=$ROOT/requirements-$1.txt stamp=$VENV/installed-$1 wanted
-  [[ $1 != full ]] || file=$ROOT/requirements.txt
+  local name=requirements-$1 stamp=$VENV/installed-$1 wanted
+  [[ $1 != full ]] || name=requirements
   exec 7>"$ROOT/.venv.lock"
   ! have flock || flock 7
   make_venv
-  wanted=$(cat "$ROOT"/requirements*.txt | cksum)
+  wanted=$(cat "$ROOT/requirements-build.lock" "$ROOT/$name.lock" | cksum)
   if [[ $(cat "$stamp" 2>/dev/null) != "$wanted" ]]; then
-    [[ $1 == embedded ]] || install_mysqlclient_headers
-    say "installing $(basename "$file") into .venv (a minute or two the first time) …"
-    "$VENV/bin/python" -m pip install --disable-pip-version-check --progress-bar off -r "$file" |
-      sed -n 's/^Collecting \([^ ]*\).*/  \1/p' >&2 ||
-      die "pip could not install $(basename "$file"); its last lines above say why"
+    say "installing $name.lock into .venv (a minute or two the first time) …"
+    if [[ $1 == full ]]; then
+      install_mysqlclient_headers
+      install_locked "$VENV" requirements-build.lock
+      install_locked "$VENV" "$name.lock" --no-build-isolation # it would bring unlocked packages
+    else
+      install_locked "$VENV" "$name.lock"
+    fi
     echo "$wanted" >"$stamp"
   fi
   exec 7>&-
 }
 
+# install_tools: those of scripts/lock and scripts/audit-packages, apart from the project's packages.
+install_tools() {
+  TOOLS=$VAR_DIR/tools
+  venv_works "$TOOLS" || create_venv "$TOOLS"
+  install_locked "$TOOLS" requirements-tools.lock
+}
+
+# install_locked VENV LOCK OPTION…: no package whose file does not have the hash in the lock.
+install_locked() {
+  "$1/bin/python" -m pip install --disable-pip-version-check --progress-bar off \
+    --require-hashes "${@:3}" -r "$ROOT/$2" |
+    sed -n 's/^Collecting \([^ ]*\).*/  \1/p' >&2 ||
+    die "pip could not install $2; its last lines above say why"
+}
+
 make_venv() {
-  [[ ! -x $VENV/bin/pip ]] || return 0
+  ! venv_works "$VENV" || return 0
+  [[ ! -e $VENV && ! -L $VENV ]] ||
+    say "the .venv there is does not work: its Python is gone or has changed, or it was moved here"
+  create_venv "$VENV"
+}
+
+# venv_works VENV: its Python runs, finds its packages (a newer one would not), and it is not a copy
+# of another place's, whose programs it would run.
+venv_works() {
+  "$1/bin/python" -c 'import importlib.util, sys
+sys.exit(sys.version_info < (3, 11) or importlib.util.find_spec("pip") is None)' 2>/dev/null &&
+    grep -qF -e "$1/bin/" -e "$(cd "$1" && pwd -P)/bin/" "$1/bin/pip" 2>/dev/null
+}
+
+create_venv() {
   local python
   python=$(find_python)
-  say "creating .venv with $("$python" --version) …"
-  "$python" -m venv --clear "$VENV" >/dev/null 2>&1 && return
+  [[ $1 != *:* ]] || die "Python makes no environment in a path with a colon: $1"
+  say "creating $(basename "$1") with $("$python" --version) …"
+  "$python" -m venv --clear "$1" >/dev/null 2>&1 && return
   # Debian keeps venv in a package of its own.
   apt_install python3-venv
-  "$python" -m venv --clear "$VENV" || die "$python -m venv $VENV failed"
+  "$python" -m venv --clear "$1" || die "$python -m venv $1 failed"
 }
 
 # mysqlclient has no wheel for Linux: it is compiled here.
