@@ -1,13 +1,17 @@
 """Reads environment variables for `imsite.settings`, and names the one that cannot be read.
 
 A value that is not understood stops the start: a wrong default would take its place unnoticed.
+A value is taken as it is: no character of it names another variable or is an escape.
 """
 
 from __future__ import annotations
 
+import builtins
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote, unquote
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -24,6 +28,13 @@ def _number(text: str) -> float:
 KINDS = {int: "a whole number", _number: "a number", bool: "on or off"}
 OFF = ("", "0", "false", "off", "no", "n")
 
+# A password may hold what ends it in other addresses; the shortest reading comes first.
+_DATABASE = re.compile(
+    r"(?P<scheme>[a-z]+)://(?:(?P<user>[^:@/]*)(?::(?P<password>.*?))?@)?"
+    r"(?P<host>[^/@?#]*)/(?P<name>[^?]*)(?P<options>\?.*)?",
+    re.DOTALL,
+)
+
 
 class Environment(environ.Env):  # type: ignore[misc]
     """django-environ; everything raises ImproperlyConfigured with the variable's name."""
@@ -35,10 +46,17 @@ class Environment(environ.Env):  # type: ignore[misc]
             raise ImproperlyConfigured(f"{var} is {given!r}, which is not {KINDS[bool]}.")
         cast = _number if cast is float else cast
         try:
+            if given is not None:  # django-environ takes `$abc` for the value of `abc`
+                return self.parse_value(given, cast)
             return super().get_value(var, cast=cast, **options)
         except ValueError as error:
             kind = KINDS.get(cast, "a value that can be read")
             raise ImproperlyConfigured(f"{var} is {given!r}, which is not {kind}.") from error
+
+    def list(self, var: str, *, default: Sequence[str]) -> builtins.list[str]:
+        """What stands between commas, without the blanks around it."""
+        given = self.get_value(var, cast=builtins.list, default=default)
+        return [each.strip() for each in given if each.strip()]
 
     def choice(self, var: str, choices: Sequence[str], *, default: str) -> str:
         """One of the choices, however its letters are cased."""
@@ -53,5 +71,24 @@ class Environment(environ.Env):  # type: ignore[misc]
         if self.str(var, default=default).partition("://")[0] not in schemes:
             known = " or ".join(f"{scheme}://" for scheme in schemes)
             raise ImproperlyConfigured(f"{var} has to begin with {known}.")  # it holds a password
-        parsed: dict[str, Any] = self.db_url(var, default=default)
+        address = _DATABASE.fullmatch(self.str(var, default=default))
+        try:
+            parsed: dict[str, Any] = self.db_url_config(_quoted(address)) if address else {}
+        except ValueError:  # the host or the port
+            parsed = {}
+        if not parsed:
+            raise ImproperlyConfigured(
+                f"{var} has to look like mysql://user:password@host:3306/name or sqlite:////path."
+            )
         return parsed
+
+
+def _quoted(address: re.Match[str]) -> str:
+    """The address with each part quoted, so that nothing in a part ends the part."""
+    user, password, name = (
+        quote(unquote(address[part] or ""), safe=safe)
+        for part, safe in (("user", ""), ("password", ""), ("name", "/"))
+    )
+    credentials = f"{user}:{password}@" if user or password else ""
+    options = address["options"] or ""
+    return f"{address['scheme']}://{credentials}{address['host']}/{name}{options}"

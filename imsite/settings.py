@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 from imsite.development_key import development_key
 from imsite.environment import Environment
@@ -101,7 +102,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STORE_TIMEOUT_S = env.float("IM_STORE_TIMEOUT_S", default=5.0)
 DATABASES = {
     "default": env.database(
-        "IM_DATABASE_URL", ("mysql", "sqlite"), default=f"sqlite:///{VAR_DIR / 'im.sqlite3'}"
+        "IM_DATABASE_URL",
+        ("mysql", "sqlite"),
+        default=f"sqlite:///{quote(str(VAR_DIR / 'im.sqlite3'))}",
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -72,3 +73,59 @@ def test_a_known_database_is_taken_apart() -> None:
         "db",
         3306,
     )
+
+
+AWKWARD = [
+    "$PATH",
+    "$$",
+    r"\$a",
+    r"a\nb",
+    "'quoted'",
+    '"quoted"',
+    "(a,b)",
+    "[1]",
+    "#a",
+    "a b",
+    "%41",
+    "é",
+]
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_a_value_is_taken_as_it_is(text: str) -> None:
+    env = environment(A=text, PATH="/bin", a="another")
+    assert env.str("A", default="") == text
+    assert env.str("A") == text
+
+
+def test_a_list_is_what_stands_between_commas() -> None:
+    assert environment(A=" a.example, $b,,(c) ").list("A", default=[]) == ["a.example", "$b", "(c)"]
+    assert environment().list("A", default=["*"]) == ["*"]
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+@pytest.mark.parametrize(
+    "password", ["p@ss", "a:b", "a/b", "a?b=c", "a#b", "a+b", "a b", "$a", "[", "é"]
+)
+def test_a_password_may_have_any_character(password: str, quoted: bool) -> None:
+    written = quote(password, safe="") if quoted else password
+    address = f"mysql://im:{written}@db:3306/im?ssl_ca=/etc/a@b/c"
+    parsed = environment(A=address).database("A", SCHEMES, default="")
+    told = {name: parsed[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")}
+    assert told == {"USER": "im", "PASSWORD": password, "HOST": "db", "PORT": 3306, "NAME": "im"}
+    assert parsed["OPTIONS"] == {"ssl_ca": "/etc/a@b/c"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/a b/im", "/a%41/im", "/a+b/im", "/a#b/im", "/a@b:1/im", "/a'\"é$;/im"]
+)
+def test_a_path_may_have_any_character(path: str) -> None:
+    parsed = environment().database("A", SCHEMES, default=f"sqlite:///{quote(path)}")
+    assert parsed["NAME"] == path
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1", "127.0.0.1:33o6/im", "[::1/im"])
+def test_a_place_that_cannot_be_read_is_refused_without_its_password(place: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"^IM_A has to look like ") as refused:
+        environment(IM_A=f"mysql://im:{PASSWORD}@{place}").database("IM_A", SCHEMES, default="")
+    assert PASSWORD not in str(refused.value)
