@@ -10,6 +10,7 @@ import builtins
 import math
 import re
 from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -65,6 +66,16 @@ class Environment(environ.Env):  # type: ignore[misc]
             if given.lower() == choice.lower():
                 return choice
         raise ImproperlyConfigured(f"{var} is {given!r}; it can be {', '.join(choices)}.")
+
+    def networks(self, var: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        """Read addresses and networks, separated by commas; none by default."""
+        given = [each.strip() for each in self.list(var, default=[])]
+        try:
+            return tuple(map(ip_network, given))
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{var} has to name addresses or networks, for example 10.0.0.0/8: {error}."
+            ) from error
 
     def database(self, var: str, schemes: Sequence[str], *, default: str) -> dict[str, Any]:
         """Django's settings of the database at an address that begins with one of `schemes`."""

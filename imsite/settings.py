@@ -190,6 +190,7 @@ IM = Settings(
     partitions=_int("partitions"),
     consumer_group=_str("consumer_group"),
     gateway=env.bool("IM_GATEWAY", default=_defaults.gateway),
+    trusted_proxies=env.networks("IM_TRUSTED_PROXIES"),
     private_mode=_str("private_mode"),  # type: ignore[arg-type]  # `messaging.checks` judges it
     group_mode=_str("group_mode"),  # type: ignore[arg-type]
     datacenter_id=env.int("IM_DATACENTER_ID", default=-1)

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
 from django.conf import settings as django_settings
 
 Mode = Literal["async", "sync"]
+Network = IPv4Network | IPv6Network
 
 MAX_CONTENT_CODE_POINTS = 5_000
 MAX_CONTENT_BYTES = 16 * 1024
@@ -34,6 +36,7 @@ class Settings:
     partitions: int = 10
     consumer_group: str = "im-message-consumer"
     gateway: bool = True  # the hot calls are answered past Django
+    trusted_proxies: tuple[Network, ...] = ()  # whose X-Forwarded-For is believed
     private_mode: Mode = "async"
     group_mode: Mode = "sync"
     datacenter_id: int | None = None  # None: lease out of all 1,024 (datacenter, worker) pairs

@@ -129,3 +129,12 @@ def test_a_place_that_cannot_be_read_is_refused_without_its_password(place: str)
     with pytest.raises(ImproperlyConfigured, match=r"^IM_A has to look like ") as refused:
         environment(IM_A=f"mysql://im:{PASSWORD}@{place}").database("IM_A", SCHEMES, default="")
     assert PASSWORD not in str(refused.value)
+
+
+def test_networks_are_read_and_what_is_none_is_refused_by_its_name() -> None:
+    env = environment(IM_A="10.0.0.0/8, fd00::1", IM_B="10.0.0.1/8", IM_C="balancer")
+    assert list(map(str, env.networks("IM_A"))) == ["10.0.0.0/8", "fd00::1/128"]
+    assert env.networks("IM_NONE") == ()
+    for name in ("IM_B", "IM_C"):
+        with pytest.raises(ImproperlyConfigured, match=rf"^{name} has to name addresses"):
+            env.networks(name)
