@@ -53,6 +53,12 @@ class Settings:
     pending_bytes: int = 512 * 1024 * 1024  # of messages that are not stored yet; past it 503
     send_rate: float = 100.0  # messages a second that one sender may go on sending; 0: any number
     send_burst: int = 200  # messages that one sender may send at once
+    read_rate: float = 100.0  # pages and messages a second that a user may go on reading; 0: any
+    read_burst: int = 200  # at once
+    change_rate: float = 20.0  # recalls, deletes, blocks and unblocks a second of a user; 0: any
+    change_burst: int = 100
+    lookup_rate: float = 10.0  # questions a second about whom a process does not know; 0: any
+    lookup_burst: int = 100
     recall_window_s: int = 300
     identity_ttl_s: float = 30.0
     consumer_batch: int = 2_000  # records of one transaction

@@ -39,7 +39,7 @@ from messaging.pipeline.consumer import Consumer
 from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.ports import MessageCache
-from messaging.rates import SenderRates
+from messaging.rates import Rates, UserRates
 from messaging.service.backends import Backends
 from messaging.store import DatabaseInspector, DatabaseStore
 
@@ -102,7 +102,7 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         ids=ids,
         renew_lease=lease.ensure,
         settings=current,
-        rates=SenderRates(rate=current.send_rate, burst=current.send_burst),
+        rates=Rates(rate=current.send_rate, burst=current.send_burst),
         arrears=arrears,
     )
     backends = Backends(
@@ -113,6 +113,7 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         ids=ids,
         acceptor=acceptor,
         arrears=arrears,
+        rates=UserRates.of(current),
         settings=current,
         clock_ms=wall_clock_ms,
     )

@@ -48,7 +48,7 @@ from messaging.ports import (
     RateLimited,
     Verdict,
 )
-from messaging.rates import SenderRates
+from messaging.rates import Rates
 from messaging.requests import Ack
 
 __all__ = ["Accepted", "Acceptor", "Durability"]
@@ -74,7 +74,7 @@ class Acceptor:
     ids: SnowflakeIdGenerator
     renew_lease: Callable[[], Awaitable[None]]
     settings: Settings
-    rates: SenderRates
+    rates: Rates
     arrears: Arrears
     _queue: deque[Waiting] = field(default_factory=deque)
     _turns: asyncio.Task[None] | None = None

@@ -15,10 +15,11 @@ from messaging.service.backends import Backends
 
 
 async def check_member(backends: Backends, *, group_id: int, user_id: int) -> None:
-    """Raises GroupNotFound, NotAMember, and TemporarilyUnavailable when it cannot be known."""
-    member = backends.directory.known_member(group_id, user_id)
-    if member is None:
-        member = await _look_up_member(backends, group_id=group_id, user_id=user_id)
+    """Raises GroupNotFound, NotAMember, TooManyRequests for one who asks about too many groups.
+
+    Raises TemporarilyUnavailable when it cannot be known.
+    """
+    member = await _find_member(backends, group_id=group_id, user_id=user_id)
     if member is None:
         raise GroupNotFound
     if not member:
@@ -43,7 +44,7 @@ async def check_party(backends: Backends, message: Message, *, user_id: int) -> 
     if message.chat_type is ChatType.PRIVATE:
         is_party = user_id in (message.from_user_id, message.to_id)
     else:
-        is_party = bool(await _look_up_member(backends, group_id=message.to_id, user_id=user_id))
+        is_party = bool(await _find_member(backends, group_id=message.to_id, user_id=user_id))
     if not is_party:
         raise MessageNotFound
 
@@ -68,7 +69,12 @@ async def find_message(backends: Backends, message_id: int) -> Message | None:
     return row
 
 
-async def _look_up_member(backends: Backends, *, group_id: int, user_id: int) -> bool | None:
+async def _find_member(backends: Backends, *, group_id: int, user_id: int) -> bool | None:
+    """Tell membership out of what is known, else by a look-up, which the user's rate counts."""
+    known = backends.directory.known_member(group_id, user_id)
+    if known is not None:
+        return known
+    backends.rates.lookups.spend(user_id)
     try:
         return await backends.directory.is_member(group_id, user_id)
     except StoreUnavailable as error:

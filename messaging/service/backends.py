@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from messaging.conf import Settings
 from messaging.ids import SnowflakeIdGenerator
 from messaging.ports import Directory, EventLog, MessageCache, MessageStore
+from messaging.rates import UserRates
 
 if TYPE_CHECKING:
     from messaging.pipeline.accept import Acceptor
@@ -24,5 +25,6 @@ class Backends:
     ids: SnowflakeIdGenerator
     acceptor: Acceptor
     arrears: Arrears
+    rates: UserRates
     settings: Settings
     clock_ms: Callable[[], int]

@@ -13,8 +13,9 @@ async def delete(backends: Backends, message_id: int, *, user_id: int) -> None:
 
     Raises MessageNotFound, and TemporarilyUnavailable unless the store knows, and the cache too or
     nobody can read it: a cached set of deletes that lacks one would show the message again. The
-    retry completes it.
+    retry completes it. Raises TooManyRequests at once for one who changes too much.
     """
+    backends.rates.changes.spend(user_id)
     message = await access_message(backends, message_id, user_id=user_id)
     try:
         hidden = [message_id]

@@ -14,8 +14,10 @@ async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Messa
     """The message at its latest state, as this reader may see it.
 
     Raises MessageNotFound, also for what the reader has deleted, and TemporarilyUnavailable. What
-    the cache knows all about is one round trip and no query.
+    the cache knows all about is one round trip and no query. Raises TooManyRequests at once for one
+    who reads too fast.
     """
+    backends.rates.reads.spend(reader_id)
     seen = await _look(backends, message_id, reader_id)
     if seen.recovering and backends.arrears.recalls_missing():
         raise TemporarilyUnavailable

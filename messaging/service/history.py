@@ -29,8 +29,9 @@ async def history(backends: Backends, request: HistoryRequest, *, reader_id: int
     """The page that was asked for; `has_more` and `total` are exact unless it is partial.
 
     Raises GroupNotFound, NotAMember, and TemporarilyUnavailable when what is asked for is not
-    cached and the store is away.
+    cached and the store is away. Raises TooManyRequests at once for one who reads too fast.
     """
+    backends.rates.reads.spend(reader_id)
     if request.chat_type is ChatType.GROUP:
         await check_member(backends, group_id=request.target_id, user_id=reader_id)
     conversation = conversation_id(

@@ -38,8 +38,10 @@ async def recall(backends: Backends, message_id: int, *, user_id: int) -> Messag
     """Recall one's own message within the window; returns the tombstone.
 
     Raises MessageNotFound, NotTheSender, AlreadyRecalled, RecallWindowPassed, and
-    TemporarilyUnavailable, after which the message may or may not be recalled: ask again.
+    TemporarilyUnavailable, after which the message may or may not be recalled: ask again. Raises
+    TooManyRequests at once for one who changes too much.
     """
+    backends.rates.changes.spend(user_id)
     message = await access_message(backends, message_id, user_id=user_id)
     now_ms = backends.clock_ms()
     try:

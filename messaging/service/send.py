@@ -80,6 +80,7 @@ async def _check_target(backends: Backends, request: SendRequest, sender_id: int
     directory, receiver_id = backends.directory, request.target_id
     blocked = directory.known_blocked(receiver_id, sender_id)
     if blocked is None:
+        backends.rates.lookups.spend(sender_id)
         if not await directory.user_exists(receiver_id):
             raise UserNotFound
         blocked = await directory.is_blocked(receiver_id, sender_id)

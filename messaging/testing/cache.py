@@ -28,7 +28,7 @@ from messaging.ports import (
     Verdict,
     Window,
 )
-from messaging.rates import SenderRates
+from messaging.rates import Rates
 from messaging.testing import leases
 from messaging.testing.leases import Leases
 from messaging.testing.pending import PendingSet
@@ -54,7 +54,7 @@ class MemoryCache:
     settled_run: int = 0
     worker_lease_s: float = 600.0
     most_pending_bytes: int = 2**30
-    rates: SenderRates = field(default_factory=lambda: SenderRates(rate=0, burst=0))
+    rates: Rates = field(default_factory=lambda: Rates(rate=0, burst=0))
     clock_s: Callable[[], float] = time.monotonic
     details: dict[int, Message] = field(default_factory=dict)
     lasting: set[int] = field(default_factory=set)  # details that do not age

@@ -25,7 +25,7 @@ from messaging.ports import (
     RateLimited,
     Window,
 )
-from messaging.rates import SenderRates
+from messaging.rates import Rates
 from messaging.testing.cache import MemoryCache
 from tests.messages import FIRST_ID, make_message
 from tests.real_services import call_whole, connected
@@ -84,7 +84,7 @@ def run_out(cache: MessageCache, url: str | None) -> Callable[[], None]:
 async def limiting_cache(url: str | None) -> AsyncIterator[MessageCache]:
     """Lets a sender send three messages at once, and ten a second."""
     if url is None:
-        yield MemoryCache(rates=SenderRates(rate=10, burst=3))
+        yield MemoryCache(rates=Rates(rate=10, burst=3))
         return
     settings = Settings(redis_url=url, event_log_url=url, send_rate=10, send_burst=3)
     opened = RedisMessageCache(settings)

@@ -16,7 +16,7 @@ from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
 from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
-from messaging.rates import SenderRates
+from messaging.rates import Rates, UserRates
 from messaging.service.backends import Backends
 from messaging.testing.log import MemoryLogReader
 from tests.simulation.lives import Life
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SWEEP_EVERY_S = 3.0
+NO_RATE = Rates(rate=0, burst=0)
 
 
 class Host:
@@ -100,7 +101,7 @@ class WebHost(Host):
             ids=ids,
             renew_lease=keeper.ensure,
             settings=settings,
-            rates=SenderRates(rate=0, burst=0),
+            rates=NO_RATE,
             arrears=arrears,
         )
         self.backends = Backends(
@@ -111,6 +112,7 @@ class WebHost(Host):
             ids=ids,
             acceptor=acceptor,
             arrears=arrears,
+            rates=UserRates(reads=NO_RATE, changes=NO_RATE, lookups=NO_RATE),
             settings=settings,
             clock_ms=world.clock_ms,
         )

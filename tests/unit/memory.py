@@ -15,7 +15,7 @@ from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
 from messaging.pipeline.guarded_cache import guarded
-from messaging.rates import SenderRates
+from messaging.rates import Rates, UserRates
 from messaging.requests import Ack, HistoryRequest, SendRequest
 from messaging.service.backends import Backends
 from messaging.testing.cache import MemoryCache
@@ -31,6 +31,9 @@ SETTINGS = Settings(
     event_log_url="redis://unused",
     log_timeout_s=0.5,
     store_ack_timeout_s=0.3,
+    read_rate=0,
+    change_rate=0,
+    lookup_rate=0,
     consumer_interval_s=0.0,
     consumer_poll_s=0.01,
     dead_letters_in_a_row=3,
@@ -73,7 +76,7 @@ class Service:
             ids=self.ids,
             renew_lease=self._take_lease,
             settings=self.settings,
-            rates=SenderRates(rate=self.settings.send_rate, burst=self.settings.send_burst),
+            rates=Rates(rate=self.settings.send_rate, burst=self.settings.send_burst),
             arrears=self.arrears,
         )
         self.backends = Backends(
@@ -84,6 +87,7 @@ class Service:
             ids=self.ids,
             acceptor=self.acceptor,
             arrears=self.arrears,
+            rates=UserRates.of(self.settings),
             settings=self.settings,
             clock_ms=self.clock,
         )
