@@ -215,6 +215,14 @@ IM = Settings(
     change_burst=_int("change_burst"),
     lookup_rate=_float("lookup_rate"),
     lookup_burst=_int("lookup_burst"),
+    login_address_per_minute=_float("login_address_per_minute"),
+    login_address_burst=_int("login_address_burst"),
+    login_name_per_minute=_float("login_name_per_minute"),
+    login_name_burst=_int("login_name_burst"),
+    login_pair_per_minute=_float("login_pair_per_minute"),
+    login_pair_burst=_int("login_pair_burst"),
+    register_per_hour=_float("register_per_hour"),
+    register_burst=_int("register_burst"),
     recall_window_s=_int("recall_window_s"),
     identity_ttl_s=_float("identity_ttl_s"),
     consumer_batch=_int("consumer_batch"),
@@ -238,6 +246,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTHENTICATION_BACKENDS = ["messaging.api.passwords.RatedBackend"]
 SIMPLE_JWT = {
     "ALGORITHM": "HS256",
     "SIGNING_KEY": JWT_KEY,

@@ -191,11 +191,21 @@ class CacheRun:
     is_settled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SharedRate:
+    """A rate that all processes count together, of what shares `key`; a rate of 0 lets all pass."""
+
+    kind: str
+    key: str  # without a colon, and short
+    rate: float  # a second
+    burst: int
+
+
 class MessageCache(Protocol):
     """The hot copy. State changes on one message are atomic and only move up (`events.join`).
 
     Every method raises CacheUnavailable when Redis does not confirm in time; the outcome of a write
-    is unknown then. Every write is idempotent.
+    is unknown then. Every write is idempotent but for `take_rates`.
     """
 
     async def accept(
@@ -311,6 +321,14 @@ class MessageCache(Protocol):
 
     async def attempts(self, message_ids: Sequence[int]) -> dict[int, int]:
         """For the admin: the attempts to persist each of these; 0 for none and for not pending."""
+
+    # rates
+
+    async def take_rates(self, rates: Sequence[SharedRate]) -> float:
+        """Count one request against each of these; returns 0.0.
+
+        Where one of them is used up nothing is counted: returns the seconds to wait.
+        """
 
     # leases
 

@@ -1,14 +1,15 @@
 """How fast one client may ask. Pure.
 
 The generic cell rate algorithm: each request moves a point in time on by a step (1 / rate), and a
-request is refused that would move it more than `burst` steps past now. `accept.lua` does the same
-with times that all processes share; this one serves a process by itself.
+request is refused that would move it more than `burst` steps past now. `accept.lua` and
+`take_rates.lua` do the same with times that all processes share; this one serves a process by
+itself.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from messaging.conf import Settings
@@ -32,6 +33,7 @@ class Rates:
     def __init__(
         self, *, rate: float, burst: int, clock_us: Callable[[], int] = monotonic_us
     ) -> None:
+        self.rate, self.burst = rate, burst
         self._step_us = step_us(rate)
         self._burst_us = burst * self._step_us
         self._clock_us = clock_us
@@ -43,7 +45,7 @@ class Rates:
             return 0.0
         now_us = self._clock_us()
         reached_us = max(self._moved_to_us.pop(key, now_us), now_us)
-        wait_us = reached_us + self._step_us - now_us - self._burst_us
+        wait_us = self._wait_us(reached_us, now_us)
         if wait_us <= 0:
             reached_us += self._step_us
         self._moved_to_us[key] = reached_us  # who was seen last is last in the dictionary
@@ -51,10 +53,30 @@ class Rates:
             del self._moved_to_us[next(iter(self._moved_to_us))]
         return max(wait_us, 0) / 1e6
 
+    def wait_s(self, key: Hashable) -> float:
+        """Return what `take` would, and count nothing."""
+        if not self._step_us:
+            return 0.0
+        now_us = self._clock_us()
+        reached_us = max(self._moved_to_us.get(key, now_us), now_us)
+        return max(self._wait_us(reached_us, now_us), 0) / 1e6
+
+    def _wait_us(self, reached_us: int, now_us: int) -> int:
+        return reached_us + self._step_us - now_us - self._burst_us
+
     def spend(self, key: Hashable) -> None:
         """Count one request, or count nothing and raise TooManyRequests."""
         if wait_s := self.take(key):
             raise TooManyRequests(wait_s)
+
+
+def take_all(shares: Sequence[tuple[Rates, Hashable]]) -> float:
+    """Count one request against each rate and return 0.0, or against none and return the wait."""
+    wait_s = max(rates.wait_s(key) for rates, key in shares)
+    if not wait_s:
+        for rates, key in shares:
+            rates.take(key)
+    return wait_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,4 +98,31 @@ class UserRates:
             reads=Rates(rate=settings.read_rate, burst=settings.read_burst),
             changes=Rates(rate=settings.change_rate, burst=settings.change_burst),
             lookups=Rates(rate=settings.lookup_rate, burst=settings.lookup_burst),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRates:
+    """How often passwords may be tried and users registered; counted in Redis for all processes.
+
+    The counts in here serve while Redis is away. `names` is wider than `pairs`, so that one address
+    alone cannot use up what a name has.
+    """
+
+    addresses: Rates
+    names: Rates
+    pairs: Rates  # of a name and an address
+    registrations: Rates  # by address
+
+    @classmethod
+    def of(cls, settings: Settings) -> AttemptRates:
+        return cls(
+            addresses=Rates(
+                rate=settings.login_address_per_minute / 60, burst=settings.login_address_burst
+            ),
+            names=Rates(rate=settings.login_name_per_minute / 60, burst=settings.login_name_burst),
+            pairs=Rates(rate=settings.login_pair_per_minute / 60, burst=settings.login_pair_burst),
+            registrations=Rates(
+                rate=settings.register_per_hour / 3_600, burst=settings.register_burst
+            ),
         )

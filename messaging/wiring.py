@@ -39,7 +39,7 @@ from messaging.pipeline.consumer import Consumer
 from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.ports import MessageCache
-from messaging.rates import Rates, UserRates
+from messaging.rates import AttemptRates, Rates, UserRates
 from messaging.service.backends import Backends
 from messaging.store import DatabaseInspector, DatabaseStore
 
@@ -114,6 +114,7 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         acceptor=acceptor,
         arrears=arrears,
         rates=UserRates.of(current),
+        attempts=AttemptRates.of(current),
         settings=current,
         clock_ms=wall_clock_ms,
     )

@@ -22,9 +22,12 @@ from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, Toke
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from messaging.api.authentication import open_token, user_id_of
+from messaging.api.passwords import address_of
 from messaging.errors import InvalidInput, TokenExpired, UserNameTaken, WrongCredentials
 from messaging.inputs import Refusal
 from messaging.requests import Credentials, parse_credentials
+from messaging.service.attempts import count_registration
+from messaging.wiring import run
 
 USERNAME_CHARACTERS = range(3, 33)
 
@@ -34,7 +37,8 @@ class RegisterView(APIView):
     permission_classes = ()
 
     def post(self, request: Request) -> Response:
-        return Response(_tokens(register(parse_credentials(request.data))))
+        credentials = parse_credentials(request.data)
+        return Response(_tokens(register(credentials, address=address_of(request._request))))
 
 
 class LoginView(APIView):
@@ -70,9 +74,13 @@ class RefreshSerializer(TokenRefreshSerializer):
             raise TokenExpired from error
 
 
-def register(credentials: Credentials) -> AbstractUser:
-    """A new user. Raises InvalidInput, and UserNameTaken also where two ask at once."""
+def register(credentials: Credentials, *, address: str) -> AbstractUser:
+    """A new user. Raises InvalidInput, TooManyRequests for an address that registers too many.
+
+    Raises UserNameTaken also where two ask at once.
+    """
     _check(credentials)
+    run(lambda backends: count_registration(backends, address=address))
     try:
         return get_user_model().objects.create_user(
             username=credentials.username, password=credentials.password

@@ -107,6 +107,11 @@ def rate(user_id: int) -> str:
     return f"msg:rate:{user_id}"
 
 
+def shared_rate(kind: str, digest: str) -> str:
+    """String: the same of tried passwords or registrations, by a digest of what they share."""
+    return f"msg:rate:{kind}:{digest}"
+
+
 def worker(node: int) -> str:
     """String: the owner's token of a leased worker id (`datacenter * 32 + worker`)."""
     return lease(f"worker:{node}")

@@ -25,10 +25,11 @@ from messaging.ports import (
     PendingEntry,
     PendingFull,
     RateLimited,
+    SharedRate,
     Verdict,
     Window,
 )
-from messaging.rates import Rates
+from messaging.rates import Rates, take_all
 from messaging.testing import leases
 from messaging.testing.leases import Leases
 from messaging.testing.pending import PendingSet
@@ -38,7 +39,15 @@ TAIL_CAP = 1_000
 MOST_LOOKED_AT = 2_000
 RECOVERS_S = 3
 SILENT_S = 1
-NOT_IN_FILE = ("down", "run", "clock_s", "rates", "worker_lease_s", "most_pending_bytes")
+NOT_IN_FILE = (
+    "down",
+    "run",
+    "clock_s",
+    "rates",
+    "shared_rates",
+    "worker_lease_s",
+    "most_pending_bytes",
+)
 
 
 @dataclass(eq=False, slots=True)
@@ -65,6 +74,7 @@ class MemoryCache:
     deletes: dict[int, set[int]] = field(default_factory=dict)
     deletes_floors: dict[int, int] = field(default_factory=dict)
     leases: Leases = field(default_factory=dict)
+    shared_rates: dict[tuple[str, str], Rates] = field(default_factory=dict)
     present: dict[str, float] = field(default_factory=dict)
 
     async def accept(
@@ -268,6 +278,14 @@ class MemoryCache:
         self._answer()
         return {i: self.pending_set.attempts.get(i, 0) for i in message_ids}
 
+    async def take_rates(self, rates: Sequence[SharedRate]) -> float:
+        self._answer()
+        counted = [
+            (self.shared_rates.setdefault((each.kind, each.key), self._counter(each)), each.key)
+            for each in rates
+        ]
+        return take_all(counted)
+
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         self._answer()
         return leases.take(self.leases, name, owner, now_s=self.clock_s(), ttl_s=ttl_s)
@@ -344,6 +362,12 @@ class MemoryCache:
     def _answer(self) -> None:
         if self.down:
             raise CacheUnavailable
+
+    def _counter(self, shared: SharedRate) -> Rates:
+        def clock_us() -> int:
+            return int(self.clock_s() * 1e6)
+
+        return Rates(rate=shared.rate, burst=shared.burst, clock_us=clock_us)
 
     def _judge(self, message: Message, *, rated: bool) -> Verdict:
         wait_s = self.rates.take(message.from_user_id) if rated else 0

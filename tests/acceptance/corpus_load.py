@@ -75,12 +75,16 @@ class Client:
         self._keep_trying = keep_trying
 
     async def register(self) -> tuple[str, str]:
-        """A new user's id and token."""
+        """A new user's id and token; waits while too many register at once."""
         body = {"username": f"load-{secrets.token_hex(8)}", "password": secrets.token_urlsafe(18)}
-        async with self._session.post(f"{self._base_url}/api/user/register", json=body) as answer:
-            answer.raise_for_status()
-            data = (await answer.json())["data"]
-        return data["userId"], data["token"]
+        url = f"{self._base_url}/api/user/register"
+        while True:
+            async with self._session.post(url, json=body) as answer:
+                if answer.status != 429:
+                    answer.raise_for_status()
+                    data = (await answer.json())["data"]
+                    return data["userId"], data["token"]
+            await asyncio.sleep(int(answer.headers["Retry-After"]))
 
     async def send(self, token: str, to_user_id: str, content: str) -> None:
         body = {"toUserId": to_user_id, "chatType": 1, "msgType": 1, "content": content,

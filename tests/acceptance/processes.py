@@ -76,7 +76,7 @@ class Service:
         self.port = port or free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._arguments = arguments
-        self._variables = variables
+        self._variables = {"IM_REGISTER_PER_HOUR": "0"} | variables  # users for many tests
         self._output = var_dir.with_name(f"output-{self.port}")
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -23,6 +23,7 @@ from messaging.ports import (
     PendingEntry,
     PendingFull,
     RateLimited,
+    SharedRate,
     Window,
 )
 from messaging.rates import Rates
@@ -377,6 +378,36 @@ class TestRates:
         calls = [limiting_cache.accept([make_message(n)], None) for n in range(20)]
         verdicts = [verdict for (verdict,) in await asyncio.gather(*calls)]
         assert 3 <= verdicts.count(None) <= 8  # on a busy machine half a second may pass
+
+
+class TestSharedRates:
+    ADDRESS = SharedRate("address", "a", 2, 3)
+    NAME = SharedRate("name", "n", 2, 5)
+
+    async def test_a_burst_passes_and_then_the_rate(self, cache: MessageCache) -> None:
+        assert [await cache.take_rates([self.ADDRESS]) for _ in range(3)] == [0.0] * 3
+        assert 0 < await cache.take_rates([self.ADDRESS]) <= 0.5
+        await asyncio.sleep(0.52)
+        assert await cache.take_rates([self.ADDRESS]) == 0.0
+
+    async def test_nothing_is_counted_where_one_of_them_is_used_up(
+        self, cache: MessageCache
+    ) -> None:
+        slow = [replace(each, rate=0.01) for each in (self.ADDRESS, self.NAME)]
+        waits = [await cache.take_rates(slow) for _ in range(9)]
+        assert waits[:3] == [0.0] * 3
+        assert all(99 < wait_s <= 100 for wait_s in waits[3:])
+        other = replace(slow[0], key="b")
+        assert [bool(await cache.take_rates([other, slow[1]])) for _ in range(3)] == [
+            False,
+            False,
+            True,
+        ]
+
+    async def test_a_rate_of_zero_lets_all_pass(self, cache: MessageCache) -> None:
+        free = replace(self.ADDRESS, rate=0, burst=0)
+        assert [await cache.take_rates([free]) for _ in range(20)] == [0.0] * 20
+        assert await cache.take_rates([free, self.NAME]) == 0.0
 
 
 class TestMarkStored:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
+import pytest
+
 from tests.integration.http_client import Answer
-from tests.integration.service import Service, User, at_both_doors, with_settings
+from tests.integration.service import PASSWORD, Service, User, at_both_doors, with_settings
 
 SLOW = 0.1  # a second: nothing comes back within a test
+SLOW_PER_MINUTE, SLOW_PER_HOUR = 60 * SLOW, 3_600 * SLOW
+LOGINS = ["/api/user/login", "/api/token/"]
+behind_a_proxy = {"trusted_proxies": (ip_network("127.0.0.1"),)}
 
 
 def statuses(answers: list[Answer]) -> list[int]:
@@ -52,3 +59,64 @@ def test_lookups(service: Service, alice: User, bob: User) -> None:
     assert statuses(nobody) == [404, 404, 429, 429]
     assert statuses([alice.send_to_group("99")]) == [429]
     assert alice.send(bob).status == 200
+
+
+def log_in(
+    service: Service,
+    name: str,
+    *,
+    address: str = "192.0.2.1",
+    password: str = PASSWORD,
+    path: str = LOGINS[0],
+) -> Answer:
+    body = {"username": name, "password": password}
+    return service.anybody.post(path, body, headers={"X-Forwarded-For": address})
+
+
+@with_settings(login_pair_per_minute=SLOW_PER_MINUTE, login_pair_burst=3, **behind_a_proxy)
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_passwords_of_a_name_from_an_address(service: Service, alice: User, name: str) -> None:
+    """A name that exists and one that does not are answered alike, right password or wrong."""
+    wrong = [log_in(service, name, path=LOGINS[n % 2], password="wrong") for n in range(4)]
+    assert statuses(wrong) == [401, 401, 401, 429]
+    assert statuses([log_in(service, spelling) for spelling in (name, "ａlice")])[0] == 429
+    assert log_in(service, "alice", address="192.0.2.2").status == 200
+
+
+@with_settings(login_name_per_minute=SLOW_PER_MINUTE, login_name_burst=3, **behind_a_proxy)
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_passwords_of_a_name_from_everywhere(service: Service, alice: User, name: str) -> None:
+    many = [log_in(service, name, address=f"192.0.2.{n}", password="wrong") for n in range(4)]
+    assert statuses(many) == [401, 401, 401, 429]
+    assert log_in(service, "somebody else").status == 401
+
+
+@with_settings(login_address_per_minute=SLOW_PER_MINUTE, login_address_burst=3, **behind_a_proxy)
+def test_passwords_from_an_address(service: Service, alice: User) -> None:
+    many = [log_in(service, f"name{n}", path=LOGINS[n % 2]) for n in range(4)]
+    assert statuses(many) == [401, 401, 401, 429]
+    assert statuses([log_in(service, "alice")]) == [429]
+    assert log_in(service, "alice", address="192.0.2.2").status == 200
+
+
+@with_settings(register_per_hour=SLOW_PER_HOUR, register_burst=3, **behind_a_proxy)
+def test_registrations_from_an_address(service: Service) -> None:
+    def register(name: str, address: str = "192.0.2.1", password: str = PASSWORD) -> Answer:
+        body = {"username": name, "password": password}
+        headers = {"X-Forwarded-For": address}
+        return service.anybody.post("/api/user/register", body, headers=headers)
+
+    assert register("dave", password="short").status == 400  # and counts nothing
+    many = [register(name) for name in ("dave", "dave", "erin", "frank")]
+    assert statuses(many) == [200, 409, 200, 429]
+    assert register("frank", "192.0.2.2").status == 200
+
+
+@with_settings(
+    login_pair_per_minute=SLOW_PER_MINUTE, login_pair_burst=3, redis_url="redis://127.0.0.1:1/0"
+)
+def test_passwords_are_counted_by_the_process_while_redis_is_away(
+    service: Service, alice: User
+) -> None:
+    many = [log_in(service, "alice", password="wrong") for _ in range(4)]
+    assert statuses(many) == [401, 401, 401, 429]

@@ -1,0 +1,44 @@
+"""Where every password is checked: how often, from where, and in which turn.
+
+`RatedBackend` is Django's only authentication backend here. Login, the token endpoint and the
+admin's login come through it, and whatever calls `authenticate` later.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.backends import BaseBackend, ModelBackend
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+
+from messaging.addresses import client_address
+from messaging.service.attempts import count_login
+from messaging.wiring import run
+
+
+class RatedBackend(ModelBackend):
+    """Django's own check of a name and a password, behind the rates of both and of the address."""
+
+    # By `authenticate`; Django's own would pass it by.
+    aauthenticate = BaseBackend.aauthenticate  # type: ignore[assignment]
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **other: Any,
+    ) -> User | None:
+        """Return the user of this name and password. Raises TooManyRequests before any hashing."""
+        if username is None or password is None:
+            return None
+        address = None if request is None else address_of(request)
+        run(lambda backends: count_login(backends, name=username, address=address))
+        return super().authenticate(request, username=username, password=password, **other)
+
+
+def address_of(request: HttpRequest) -> str:
+    """Return the address of the client behind one of Django's requests."""
+    scope = request.META.get("asgi.scope")
+    return str(request.META.get("REMOTE_ADDR", "")) if scope is None else client_address(scope)

@@ -1,0 +1,26 @@
+"""Rates that all processes count together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from messaging.cache import keys
+from messaging.cache.client import RedisClient
+from messaging.cache.lua import load
+from messaging.ports import SharedRate
+from messaging.rates import step_us
+
+TAKE_RATES = load("take_rates")
+
+
+class Rating(RedisClient):
+    """Part of `RedisMessageCache`; `ports.MessageCache` has the contract of each method."""
+
+    async def take_rates(self, rates: Sequence[SharedRate]) -> float:
+        counted = [each for each in rates if each.rate]
+        if not counted:
+            return 0.0
+        names = [keys.shared_rate(each.kind, each.key) for each in counted]
+        arguments = [value for each in counted for value in (step_us(each.rate), each.burst)]
+        wait_us = await self._run(TAKE_RATES, names, arguments)
+        return int(wait_us) / 1e6

@@ -1,0 +1,21 @@
+-- Count one request against each of some rates, or against none of them.
+--
+-- KEYS  the rates
+-- ARGV  for each: what a request takes of it (µs), burst
+-- Reply 0, or the longest time to wait (µs)
+--
+-- The generic cell rate algorithm, as in `messaging.rates`.
+
+local time = redis.call('TIME')
+local now, longest, reached = time[1] * 1e6 + time[2], 0, {}
+for n, key in ipairs(KEYS) do
+  local step, burst = tonumber(ARGV[2 * n - 1]), tonumber(ARGV[2 * n])
+  reached[n] = math.max(tonumber(redis.call('GET', key) or 0), now) + step
+  longest = math.max(longest, reached[n] - now - burst * step)
+end
+if longest > 0 then return math.ceil(longest) end
+for n, key in ipairs(KEYS) do
+  local life = math.ceil((reached[n] - now) / 1000)
+  redis.call('SET', key, string.format('%.0f', reached[n]), 'PX', life)
+end
+return 0
