@@ -13,7 +13,8 @@ from urllib.parse import quote
 from imsite.development_key import development_key
 from imsite.environment import Environment
 from imsite.logs import logging_config
-from messaging.conf import MAX_BODY_BYTES, Settings
+from messaging.conf import Settings
+from messaging.limits import MAX_BODY_BYTES
 
 env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -77,7 +78,7 @@ TEMPLATES = [
     }
 ]
 APPEND_SLASH = False
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES  # the front door hands no more than a byte over it
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [BASE_DIR / "messaging" / "locale"]

@@ -1,7 +1,7 @@
 """The values that a client may send, one reader a kind: a value comes out typed, or is refused.
 
 `requests` composes them. Nothing here knows a request, a framework or a field's name. Text is
-never trimmed or normalised: it is judged as it was sent.
+never trimmed, and but for a name never normalised: it is judged as it was sent.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ from messaging.conf import (
     MAX_URL_CHARACTERS,
 )
 from messaging.events import ID_MAX, ChatType, MsgType
+from messaging.limits import (
+    MAX_LOGIN_NAME_CHARACTERS,
+    MAX_NAME_CHARACTERS,
+    MAX_PASSWORD_BYTES,
+    MIN_NAME_CHARACTERS,
+)
 
 CLIENT_MSG_ID_CHARACTERS = 64
 
@@ -53,9 +59,12 @@ class Refusal(StrEnum):
     BODY_NOT_JSON = "The body must be valid JSON in UTF-8."
     BODY_NOT_OBJECT = "The body must be a JSON object."
     BODY_TOO_DEEP = "The body is nested too deeply."
+    BODY_TOO_MANY = "The body has too many values."
     REQUEST = "The address or the headers of this request cannot be read."
     ONESELF = "You cannot block yourself."
-    USERNAME_LENGTH = "A user name has 3 to 32 characters."
+    USERNAME_LENGTH = f"A user name has {MIN_NAME_CHARACTERS} to {MAX_NAME_CHARACTERS} characters."
+    PASSWORD_TOO_LARGE = f"This must have at most {MAX_PASSWORD_BYTES:,} bytes of UTF-8."
+    NAME_TOO_LONG = f"This must have at most {MAX_LOGIN_NAME_CHARACTERS} characters."
 
 
 class Refused(ValueError):
@@ -125,10 +134,15 @@ def read_msg_type(value: object) -> MsgType:
     return msg_type
 
 
-def read_text(value: object) -> str:
-    """Any text that every part of the service can hold: no NUL, no half of a surrogate pair."""
+def read_text(value: object, *, most: int, too_long: Refusal) -> str:
+    """Any text that every part of the service can hold: no NUL, no half of a surrogate pair.
+
+    Nothing is done with a text of more than `most` characters.
+    """
     if not isinstance(value, str):
         raise Refused(Refusal.NOT_TEXT)
+    if len(value) > most:
+        raise Refused(too_long)
     if "\0" in value:
         raise Refused(Refusal.NUL)
     try:
@@ -140,9 +154,7 @@ def read_text(value: object) -> str:
 
 def read_caption(value: object) -> str:
     """Text within the limits of a message; it may be blank."""
-    text = read_text(value)
-    if len(text) > MAX_CONTENT_CODE_POINTS:
-        raise Refused(Refusal.CONTENT_TOO_LONG)
+    text = read_text(value, most=MAX_CONTENT_CODE_POINTS, too_long=Refusal.CONTENT_TOO_LONG)
     if len(text.encode()) > MAX_CONTENT_BYTES:
         raise Refused(Refusal.CONTENT_TOO_LARGE)
     return text
@@ -158,9 +170,7 @@ def read_content(value: object) -> str:
 
 def read_url(value: object) -> str:
     """An address with scheme http or https and a host, or a path of this site."""
-    url = read_text(value)
-    if len(url) > MAX_URL_CHARACTERS:
-        raise Refused(Refusal.URL_TOO_LONG)
+    url = read_text(value, most=MAX_URL_CHARACTERS, too_long=Refusal.URL_TOO_LONG)
     if "\\" in url or any(map(is_invisible, url)):
         raise Refused(Refusal.URL)
     if url.startswith("/"):
@@ -187,9 +197,29 @@ def read_ids(value: object) -> tuple[int, ...]:
 
 
 def read_client_msg_id(value: object) -> str:
-    printable = isinstance(value, str) and value.isascii() and value.isprintable()
-    if not isinstance(value, str) or not printable:
+    if not isinstance(value, str) or not 1 <= len(value) <= CLIENT_MSG_ID_CHARACTERS:
         raise Refused(Refusal.CLIENT_MSG_ID)
-    if not 1 <= len(value) <= CLIENT_MSG_ID_CHARACTERS:
+    if not (value.isascii() and value.isprintable()):
         raise Refused(Refusal.CLIENT_MSG_ID)
     return value
+
+
+def read_name(value: object) -> str:
+    """The name of a user in Unicode's NFKC form, as Django keeps it.
+
+    The form may take quadratic time to find, and 18 times the characters.
+    """
+    most, too_long = MAX_LOGIN_NAME_CHARACTERS, Refusal.NAME_TOO_LONG
+    name = unicodedata.normalize("NFKC", read_text(value, most=most, too_long=too_long))
+    if len(name) > most:
+        raise Refused(too_long)
+    return name
+
+
+def read_password(value: object) -> str:
+    """A password as it was sent."""
+    too_large = Refusal.PASSWORD_TOO_LARGE
+    password = read_text(value, most=MAX_PASSWORD_BYTES, too_long=too_large)
+    if len(password.encode()) > MAX_PASSWORD_BYTES:
+        raise Refused(too_large)
+    return password

@@ -7,7 +7,6 @@ means absent.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TypeVar
@@ -170,10 +169,10 @@ def parse_history(query: Mapping[str, str]) -> HistoryRequest:
 
 def parse_credentials(body: object) -> Credentials:
     form = _Form(body)
-    username = form.need("username", inputs.read_text, stand_in="")
-    password = form.need("password", inputs.read_text, stand_in="")
+    username = form.need("username", inputs.read_name, stand_in="")
+    password = form.need("password", inputs.read_password, stand_in="")
     form.close()
-    return Credentials(username=unicodedata.normalize("NFKC", username), password=password)
+    return Credentials(username=username, password=password)
 
 
 def _take_receiver(form: _Form, chat_type: ChatType | None) -> int:

@@ -25,11 +25,12 @@ from messaging.api.authentication import open_token, user_id_of
 from messaging.api.passwords import address_of
 from messaging.errors import InvalidInput, TokenExpired, UserNameTaken, WrongCredentials
 from messaging.inputs import Refusal
+from messaging.limits import MAX_NAME_CHARACTERS, MIN_NAME_CHARACTERS
 from messaging.requests import Credentials, parse_credentials
 from messaging.service.attempts import count_registration
 from messaging.wiring import run
 
-USERNAME_CHARACTERS = range(3, 33)
+USERNAME_CHARACTERS = range(MIN_NAME_CHARACTERS, MAX_NAME_CHARACTERS + 1)
 
 
 class RegisterView(APIView):
@@ -98,8 +99,8 @@ def _check(credentials: Credentials) -> None:
         UnicodeUsernameValidator()(credentials.username)
     except ValidationError as error:
         errors.setdefault("username", []).extend(error.messages)
-    try:
-        validate_password(credentials.password, user)
+    try:  # only a name that is one is compared with the password
+        validate_password(credentials.password, None if errors else user)
     except ValidationError as error:
         errors["password"] = error.messages
     if errors:

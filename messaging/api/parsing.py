@@ -13,9 +13,9 @@ from typing import IO, Any, NoReturn
 import msgspec
 from rest_framework.parsers import BaseParser
 
-from messaging.conf import MAX_BODY_BYTES, MAX_JSON_DEPTH
 from messaging.errors import BodyTooLarge, InvalidInput
 from messaging.inputs import Refusal
+from messaging.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH
 
 _decode_quickly = msgspec.json.Decoder().decode
 _INTEGER_CHARACTERS = 20  # "-9223372036854775808"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from messaging.conf import MAX_BODY_BYTES
+from messaging.limits import MAX_BODY_BYTES
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 

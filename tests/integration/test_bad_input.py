@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from messaging.conf import MAX_BODY_BYTES
+from messaging.limits import MAX_BODY_BYTES
 from tests.integration.service import PASSWORD, Service, User, at_both_doors
 
 pytestmark = at_both_doors()

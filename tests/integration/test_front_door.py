@@ -12,7 +12,7 @@ import pytest
 from pytest_django import Settings
 
 from messaging import wiring
-from messaging.conf import MAX_BODY_BYTES
+from messaging.limits import MAX_BODY_BYTES
 from tests.integration.http_client import Answer, Application, AsgiServer, check_envelope
 from tests.integration.service import Service, User, at_both_doors, with_settings
 

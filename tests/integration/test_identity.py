@@ -93,6 +93,11 @@ class TestRegistration:
         answer = service.anybody.post("/api/user/register", body)
         assert answer.wrong == {"username", "password"}
 
+    def test_compares_no_password_with_what_is_no_name(self, service: Service) -> None:
+        name = "correct.horse.battery.staple.all.over"
+        body = {"username": name, "password": name}
+        assert service.anybody.post("/api/user/register", body).wrong == {"username"}
+
     def test_tells_in_the_clients_language(self, service: Service) -> None:
         body = {"username": "ab", "password": "1"}
         headers = {"Accept-Language": "zh-CN"}
@@ -147,6 +152,10 @@ class TestCredentials:
     @pytest.mark.parametrize("value", [5, None, ["alice"], {"a": 1}, "a\0b", "a\ud800b", True])
     def test_are_text(self, service: Service, path: str, value: object) -> None:
         body = {"username": value, "password": value}
+        assert service.anybody.post(path, body).wrong == {"username", "password"}
+
+    def test_are_refused_by_their_length(self, service: Service, path: str) -> None:
+        body = {"username": "a" + "\u0316\u0301" * 75, "password": "\u00e9" * 513}
         assert service.anybody.post(path, body).wrong == {"username", "password"}
 
 

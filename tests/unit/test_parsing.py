@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from messaging.api import parsing
 from messaging.api.parsing import decode_object
-from messaging.conf import MAX_BODY_BYTES, MAX_JSON_DEPTH
 from messaging.errors import BodyTooLarge, InvalidInput
 from messaging.inputs import Refusal
+from messaging.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH
 
 
 def refusal_of(body: bytes) -> str:

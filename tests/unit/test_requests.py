@@ -12,6 +12,7 @@ from messaging.conf import MAX_PAGED_MESSAGES
 from messaging.errors import InvalidInput
 from messaging.events import ChatType, MsgType
 from messaging.inputs import Refusal
+from messaging.limits import MAX_LOGIN_NAME_CHARACTERS, MAX_PASSWORD_BYTES
 from messaging.requests import (
     Ack,
     Credentials,
@@ -419,6 +420,29 @@ class TestCredentials:
             "username": [Refusal.NOT_TEXT],
             "password": [Refusal.NUL],
         }
+
+    def test_within_their_limits_are_taken(self) -> None:
+        name, password = "\u00e9" * MAX_LOGIN_NAME_CHARACTERS, "\u00e9" * (MAX_PASSWORD_BYTES // 2)
+        taken = parse_credentials({"username": name, "password": password})
+        assert taken == Credentials(username=name, password=password)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "a" * (MAX_LOGIN_NAME_CHARACTERS + 1),
+            "a" + "\u0301" * 32_000 + "\u0316" * 32_000,  # takes 12 s to normalise
+            "\ufdfa" * (MAX_LOGIN_NAME_CHARACTERS // 18 + 1),  # 18 letters each, normalised
+            "\ud800" * (MAX_LOGIN_NAME_CHARACTERS + 1),
+        ],
+        ids=brief,
+    )
+    def test_past_their_limits_are_refused_by_their_length(self, name: str) -> None:
+        too_large = ["a" * (MAX_PASSWORD_BYTES + 1), "\u00e9" * (MAX_PASSWORD_BYTES // 2 + 1)]
+        for password in too_large:
+            assert errors_of(parse_credentials, {"username": name, "password": password}) == {
+                "username": [Refusal.NAME_TOO_LONG],
+                "password": [Refusal.PASSWORD_TOO_LARGE],
+            }
 
 
 JSON = st.recursive(

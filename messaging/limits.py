@@ -1,0 +1,55 @@
+"""Name the limits of a request and of its answer, each with its unit.
+
+Past a limit comes a refusal before any work on the text. The limits of a message and of a page are
+in `messaging.conf`, those that an operator sets are settings.
+"""
+
+from __future__ import annotations
+
+# --- the address and the headers ------------------------------------------------------------
+
+MAX_TARGET_BYTES = 8 * 1024  # path and query together; past it 400
+MAX_HEADER_BYTES = 16 * 1024  # all names and values together; past it 400
+MAX_HOST_BYTES = 253 + len(":65535")  # a longer one is no name of any host
+MAX_LANGUAGE_BYTES = 256  # of Accept-Language; the rest is not read
+MAX_COOKIE_BYTES = 4 * 1024  # a longer Cookie is dropped
+MAX_TOKEN_BYTES = 1_024  # a token of ours has about 350; a longer one is not opened
+
+# Django and its libraries take more than linear time over these; longer ones are dropped.
+MAX_PARSED_HEADER_BYTES = {
+    b"content-type": 256,
+    b"referer": 2_048,
+    b"origin": 300,
+    b"range": 256,
+    b"if-none-match": 256,
+    b"if-match": 256,
+    b"if-modified-since": 64,
+    b"if-unmodified-since": 64,
+}
+
+# --- the body -------------------------------------------------------------------------------
+
+# Of a sender without a good token. A name of 32 characters and a password of 1,024 bytes, every
+# character of both written as an escape (`\u0061`), have 6,600 bytes.
+MAX_UNKNOWN_BODY_BYTES = 8 * 1024
+# Of a form of the admin, from a browser with a session.
+MAX_FORM_BODY_BYTES = 64 * 1024
+# Of a sender with a good token. The largest send (16 KiB of content, an address, 100 ids), every
+# character of it written as an escape, has 77,000 bytes.
+MAX_BODY_BYTES = 256 * 1024
+MAX_JSON_DEPTH = 32
+MAX_JSON_PARTS = 2_000  # quotes, and commas and opening brackets outside of strings; a send has 350
+
+# --- the fields of users --------------------------------------------------------------------
+
+MIN_NAME_CHARACTERS = 3  # of a name to register
+MAX_NAME_CHARACTERS = 32
+MAX_LOGIN_NAME_CHARACTERS = 150  # the admin may give such names; as it is sent and in NFKC form
+MAX_PASSWORD_BYTES = 1_024  # in UTF-8
+
+# --- the answer -----------------------------------------------------------------------------
+
+ANSWER_PIECE_BYTES = 64 * 1024  # a longer answer goes out piece by piece, as its client takes them
+UNTAKEN_S = 30.0  # a client that takes nothing for so long is given up
+MAX_UNTAKEN_BYTES = 64 * 1024 * 1024  # of answers in pieces, in one process; past it 429
+MAX_UNTAKEN_ADDRESS_BYTES = 16 * 1024 * 1024  # the same, for one client address
