@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from django.db import DataError, Error, IntegrityError
 
-from messaging.errors import BackendError, BadData, StoreUnavailable
+from messaging.errors import BackendError, BadData, StoreBusy, StoreUnavailable
 
 MYSQL_BAD_DATA = {
     1048: "not null",
@@ -31,10 +31,13 @@ MYSQL_BAD_DATA = {
     4025: "check",  # MariaDB
 }
 MYSQL_DUPLICATE = 1062
-MYSQL_AWAY = {
+MYSQL_BUSY = {
     1040,  # too many connections
-    1053,  # shutdown in progress
     1203,  # too many connections of this user
+    1226,  # too much of something in an hour, or too many connections of this account
+}
+MYSQL_AWAY = {
+    1053,  # shutdown in progress
     1927,  # the connection was killed
     2002,  # nobody listens at the socket
     2003,  # nor at the port
@@ -56,6 +59,8 @@ def translate(error: Exception, *, vendor: str) -> BackendError:
         if code == MYSQL_DUPLICATE:
             # Another process inserted this id just now: a repeat reads the row and compares it.
             return StoreUnavailable(f"{name} {code}: a race")
+        if code in MYSQL_BUSY:
+            return StoreBusy(f"{name} {code}: busy")
         if code in MYSQL_AWAY:
             return StoreUnavailable(f"{name} {code}: away", is_outage=True)
         name = f"{name} {code}"

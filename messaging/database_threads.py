@@ -18,63 +18,74 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from messaging.breakers import Breaker
 from messaging.database_errors import translate
-from messaging.errors import StoreUnavailable
+from messaging.errors import StoreBusy, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 ALIAS = "default"
+LOOK_S = 0.8  # so long may the server be silent to a mere sign of life
+MOST_WAITING = 1_000  # calls for one of the threads; with a message each at most 20 MB
 Result = TypeVar("Result")
 Job = Callable[[BaseDatabaseWrapper], Result]
 
 
 class DatabaseThreads:
-    """At most `threads` jobs at a time; each call ends within `timeout_s`.
+    """At most `threads` jobs at a time; each call ends within `timeout_s` and two looks.
 
     A job whose caller has given up is dropped if it waits; if it runs, it ends by the driver's own
     timeouts (`connect_timeout`, `read_timeout`) and its result is lost. While the breaker is open,
     calls fail at once.
+
+    A call that fails or comes late opens no breaker by itself: all threads may be busy, a row may
+    be locked, a job may be large. It has the server looked at, in a thread and on a connection that
+    serve nothing else, and this look decides.
     """
 
     def __init__(self, *, name: str, threads: int, timeout_s: float) -> None:
         self.breaker = Breaker(name, self._probe)
         self._outage = ""  # what the last one looked like
         self._timeout_s = timeout_s
+        self._waiting = 0
         self._connections: list[BaseDatabaseWrapper] = []
-        self._executor = ThreadPoolExecutor(
-            threads, thread_name_prefix=name, initializer=self._remember_connection
-        )
+        self._executor = self._open(name, threads)
+        self._looker = self._open(f"{name} look", 1)
 
     async def run(self, job: Job[Result]) -> Result:
-        """What `job` returns when it is given a connection, in one of the threads.
+        """Return what `job` returns when it is given a connection, in one of the threads.
 
-        Raises StoreUnavailable or BadData in place of the driver's errors, and StoreUnavailable at
-        the timeout, when the outcome is unknown.
+        Raises: BadData and StoreUnavailable in place of the driver's errors, and StoreUnavailable
+        at the timeout, when the outcome is unknown; StoreBusy where the server answers a look.
         """
         if not self.breaker.is_closed:
-            raise StoreUnavailable(f"away a moment ago: {self._outage}")
+            raise StoreUnavailable(f"away a moment ago: {self._outage}", is_outage=True)
+        if self._waiting >= MOST_WAITING:
+            raise StoreBusy("too many calls wait")
+        self._waiting += 1
         try:
-            return await self._run(job)
+            return await _call(self._executor, self._guarded, job, timeout_s=self._timeout_s)
+        except StoreUnavailable as error:
+            if not error.is_outage or not await self.breaker.try_now():
+                raise
+            raise StoreBusy(str(error)) from error
+        finally:
+            self._waiting -= 1
+
+    async def look(self) -> None:
+        """Ask the server for a sign of life, past the threads that may all be busy.
+
+        Raises: StoreUnavailable without one soon; the breaker is open then.
+        """
+        if not await self.breaker.try_now():
+            raise StoreUnavailable(self._outage, is_outage=True)
+
+    async def _probe(self) -> None:
+        """Raises StoreUnavailable for an outage alone: a server that refuses is there."""
+        try:
+            await _call(self._looker, self._guarded, _ask_for_one, timeout_s=LOOK_S)
         except StoreUnavailable as error:
             if error.is_outage:
                 self._outage = str(error)
-                self.breaker.trip()
-            raise
-
-    async def _run(self, job: Job[Result]) -> Result:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await loop.run_in_executor(self._executor, self._guarded, job)
-        except TimeoutError as error:
-            text = f"no answer within {self._timeout_s} s"
-            raise StoreUnavailable(text, is_outage=True) from error
-
-    async def _probe(self) -> None:
-        try:
-            await self._run(lambda connection: connection.cursor().execute("SELECT 1"))
-        except StoreUnavailable as error:
-            self._outage = str(error)
-            raise
+                raise
 
     async def close(self) -> None:
         """End the threads and close their connections, within the timeout. Idempotent."""
@@ -85,8 +96,14 @@ class DatabaseThreads:
         except TimeoutError:
             logger.warning("database call still runs", extra={"action": "database.close_timeout"})
 
+    def _open(self, name: str, threads: int) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(
+            threads, thread_name_prefix=name, initializer=self._remember_connection
+        )
+
     def _end(self) -> None:
-        self._executor.shutdown(cancel_futures=True)
+        for executor in (self._looker, self._executor):
+            executor.shutdown(cancel_futures=True)
         while self._connections:
             connection = self._connections.pop()
             connection.inc_thread_sharing()  # the thread that owned it has ended
@@ -105,6 +122,34 @@ class DatabaseThreads:
             if isinstance(told, StoreUnavailable):
                 _discard(connection)
             raise told from error
+
+
+async def _call(
+    executor: ThreadPoolExecutor,
+    guarded: Callable[[Job[Result]], Result],
+    job: Job[Result],
+    *,
+    timeout_s: float,
+) -> Result:
+    """Return what the job returns. Raises StoreUnavailable at the timeout; a job that waits still
+    is dropped then."""
+    loop = asyncio.get_running_loop()
+    future = loop.run_in_executor(executor, guarded, job)
+    try:
+        due_s = loop.time() + timeout_s
+        await asyncio.wait([future], timeout=timeout_s)
+        if loop.time() - due_s > timeout_s:  # this process did not run: the server may have
+            await asyncio.wait([future], timeout=timeout_s)
+        if future.done():
+            return future.result()
+    finally:
+        future.cancel()
+    raise StoreUnavailable(f"no answer within {timeout_s} s", is_outage=True)
+
+
+def _ask_for_one(connection: BaseDatabaseWrapper) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
 
 
 def _discard(connection: BaseDatabaseWrapper) -> None:

@@ -62,6 +62,10 @@ class StoreUnavailable(BackendError):
         self.is_outage = is_outage
 
 
+class StoreBusy(StoreUnavailable):
+    """The database answers, and has no place or no time for this now: no outage."""
+
+
 class BadData(BackendError):
     """The database refuses a value: nothing was stored, a retry of the same batch cannot help."""
 

@@ -17,7 +17,6 @@ from messaging import models
 from messaging.breakers import Breaker
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
-from messaging.errors import StoreUnavailable
 from messaging.events import Message
 from messaging.ports import (
     ApplyResult,
@@ -33,18 +32,17 @@ from messaging.store.apply import apply_batch
 from messaging.store.tables import Tables, chunks
 
 THREADS = 8
-LOOK_S = 0.8
 Result = TypeVar("Result")
 
 
 class DatabaseStore:
-    """`ports.MessageStore`; each call ends within `store_timeout_s` (StoreUnavailable)."""
+    """`ports.MessageStore`; each call ends within `store_timeout_s`, or a look later (StoreBusy,
+    StoreUnavailable)."""
 
     def __init__(self, settings: Settings) -> None:
         self._threads = DatabaseThreads(
             name="store", threads=THREADS, timeout_s=settings.store_timeout_s
         )
-        self._watch = DatabaseThreads(name="store watch", threads=1, timeout_s=LOOK_S)
 
     @property
     def breaker(self) -> Breaker:
@@ -129,14 +127,9 @@ class DatabaseStore:
 
     async def look(self) -> None:
         """Ping past the threads that may all be busy; without an answer soon the breaker opens."""
-        try:
-            await self._watch.run(lambda connection: Tables(connection).ping())
-        except StoreUnavailable:
-            self.breaker.trip()
-            raise
+        await self._threads.look()
 
     async def close(self) -> None:
-        await self._watch.close()
         await self._threads.close()
 
     async def _with_tables(self, job: Callable[[Tables], Result]) -> Result:

@@ -273,7 +273,7 @@ class TestOutages:
         )
         assert any(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
         assert not any(
-            type(o) is not StoreUnavailable for o in outcomes if isinstance(o, Exception)
+            not isinstance(o, StoreUnavailable) for o in outcomes if isinstance(o, Exception)
         )
 
         for n in range(8):
