@@ -1,7 +1,10 @@
 """What may have changed about people, as one process tells the others. Pure.
 
 `signals` notes a change when it is committed, the cache's package carries it, and the directory of
-each process forgets what it knew of it.
+each process looks again for what it knew of it.
+
+Processes of two versions may hear each other during an upgrade: a field that is added has a
+default, and stands last.
 """
 
 from __future__ import annotations
@@ -12,9 +15,13 @@ from messaging.errors import PoisonRecord
 
 
 class UserChanged(msgspec.Struct, frozen=True, array_like=True, tag="user"):
-    """There is a new user, or one is gone, locked out or let in again."""
+    """There is a new user, or one is gone, locked out or let in again.
+
+    `is_locked_out` (or gone) is told where it is so; False leaves it to a look.
+    """
 
     user_id: int
+    is_locked_out: bool = False
 
 
 class MemberChanged(msgspec.Struct, frozen=True, array_like=True, tag="member"):
@@ -23,8 +30,11 @@ class MemberChanged(msgspec.Struct, frozen=True, array_like=True, tag="member"):
 
 
 class BlockChanged(msgspec.Struct, frozen=True, array_like=True, tag="block"):
+    """`is_blocked` is told where it is so; False leaves it to a look."""
+
     blocker_id: int
     blocked_id: int
+    is_blocked: bool = False
 
 
 class AnythingChanged(msgspec.Struct, frozen=True, array_like=True, tag="anything"):

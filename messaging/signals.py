@@ -14,7 +14,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models.signals import m2m_changed, post_delete, post_save
+from django.db.models.signals import ModelSignal, m2m_changed, post_delete, post_save
 
 from messaging import wiring
 from messaging.changes import AnythingChanged, BlockChanged, Change, MemberChanged, UserChanged
@@ -27,7 +27,10 @@ TOLD_ONE_BY_ONE = 1_000  # of one transaction
 
 
 class _Noted(threading.local):
-    """This thread's changes by database; those of a rollback stay, which costs a look or two."""
+    """This thread's changes by database; those of a rollback stay, which costs a look or two.
+
+    A refusal among those holds until that look, and no longer.
+    """
 
     def __init__(self) -> None:
         self.changes: defaultdict[str, set[Change]] = defaultdict(set)
@@ -45,10 +48,16 @@ def connect() -> None:
 
 
 def note_user(
-    *, instance: Any, using: str, update_fields: frozenset[str] | None = None, **_: Any
+    *,
+    instance: Any,
+    using: str,
+    signal: ModelSignal,
+    update_fields: frozenset[str] | None = None,
+    **_: Any,
 ) -> None:
     if update_fields is None or "is_active" in update_fields:  # a login writes another field
-        _note(UserChanged(instance.pk), using)
+        is_locked_out = signal is post_delete or not instance.is_active
+        _note(UserChanged(instance.pk, is_locked_out), using)
 
 
 def note_member(*, instance: ChatGroupMember, using: str, **_: Any) -> None:
@@ -65,8 +74,9 @@ def note_members(
             _note(MemberChanged(group_id, user_id), using)
 
 
-def note_block(*, instance: UserBlock, using: str, **_: Any) -> None:
-    _note(BlockChanged(instance.blocker_id, instance.blocked_id), using)
+def note_block(*, instance: UserBlock, using: str, signal: ModelSignal, **_: Any) -> None:
+    is_blocked = signal is post_save
+    _note(BlockChanged(instance.blocker_id, instance.blocked_id, is_blocked), using)
 
 
 def _note(change: Change, using: str) -> None:

@@ -18,6 +18,7 @@ from rest_framework_simplejwt.tokens import AccessToken, Token
 from messaging import wiring
 from messaging.errors import TokenExpired
 from messaging.inputs import Refused, read_id
+from messaging.service.access import may_act
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,13 @@ class Principal:
 
 class BearerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Principal, None] | None:
-        """None without a bearer token; raises TokenExpired for one that is not good any more."""
+        """None without a bearer token; raises TokenExpired for one that is not good any more, and
+        TemporarilyUnavailable when that cannot be known."""
         token = bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))
         if token is None:
             return None
         user_id = user_id_of(open_token(AccessToken, token))
-        if not wiring.run(lambda backends: backends.directory.user_is_active(user_id)):
+        if not wiring.run(lambda backends: may_act(backends.directory, user_id)):
             raise TokenExpired
         return Principal(user_id), None
 

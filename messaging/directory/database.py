@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -16,12 +17,19 @@ from messaging.changes import BlockChanged, Change, MemberChanged, UserChanged
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
 from messaging.directory.known import Known
-from messaging.directory.queries import Person, find_block, find_member, find_person
+from messaging.directory.queries import (
+    BLOCKS_HELD,
+    Person,
+    find_block,
+    find_member,
+    find_person,
+)
 from messaging.errors import StoreUnavailable
 
 MEMBERSHIP_TTL_S = 5.0  # so long may somebody write to a group who was just removed from it
 NEGATIVE_TTL_S = 1.0  # so long may somebody be unknown who was just added
-LOOKUP_TIMEOUT_S = 0.4  # past it the database counts as away
+LOOKUP_TIMEOUT_S = 0.4
+BLOCK_BYTES = 120  # of each user blocked, in a set
 THREADS = 2
 ANYBODY = Person(is_active=True, blocked=frozenset())
 
@@ -29,19 +37,23 @@ Value = TypeVar("Value")
 
 
 class DatabaseDirectory:
-    """`ports.Directory`. With the database away, the last known answer serves until it is back."""
+    """`ports.Directory`. With the database away, the last known answer serves until it is back.
+
+    While it only has no time, nothing serves in place of its answer but a refusal that was known.
+    """
 
     def __init__(
         self, settings: Settings, *, monotonic_s: Callable[[], float] = time.monotonic
     ) -> None:
         self._identity_ttl_s = settings.identity_ttl_s
-        self._monotonic_s = monotonic_s
         self._threads = DatabaseThreads(
             name="directory",
             threads=THREADS,
             timeout_s=min(LOOKUP_TIMEOUT_S, settings.store_timeout_s),
         )
-        self._people: Known[int, Person | None] = Known(self._person_ttl_s, monotonic_s=monotonic_s)
+        self._people: Known[int, Person | None] = Known(
+            self._person_ttl_s, monotonic_s=monotonic_s, size_of=_size_of
+        )
         self._members: Known[tuple[int, int], bool | None] = Known(
             lambda member: MEMBERSHIP_TTL_S if member else NEGATIVE_TTL_S, monotonic_s=monotonic_s
         )
@@ -74,51 +86,72 @@ class DatabaseDirectory:
         return await self._person(user_id) is not None
 
     async def user_is_active(self, user_id: int) -> bool:
-        person = await self._person(user_id)
+        try:
+            person = await self._person(user_id)
+        except StoreUnavailable:
+            if self._last_person(user_id).is_active:
+                raise
+            return False
         return person is not None and person.is_active
 
     async def is_blocked(self, blocker_id: int, blocked_id: int) -> bool:
-        person = await self._person(blocker_id)
-        if person is None:
-            return False
-        if person.blocked is not None:
-            return blocked_id in person.blocked
-
         async def look() -> bool:
             return await self._ask(
                 lambda connection: find_block(connection, blocker_id, blocked_id)
             )
 
         try:
+            person = await self._person(blocker_id)
+            if person is None:
+                return False
+            if person.blocked is not None:
+                return blocked_id in person.blocked
             return await self._blocks.find((blocker_id, blocked_id), look)
-        except StoreUnavailable:
-            return False
+        except StoreUnavailable as error:
+            was_blocked = self._was_blocked(blocker_id, blocked_id)
+            if not was_blocked and not error.is_outage:
+                raise
+            return was_blocked
 
     async def is_member(self, group_id: int, user_id: int) -> bool | None:
         async def look() -> bool | None:
             return await self._ask(lambda connection: find_member(connection, group_id, user_id))
 
-        return await self._members.find((group_id, user_id), look)
+        try:
+            return await self._members.find((group_id, user_id), look)
+        except StoreUnavailable as error:
+            last = self._members.last((group_id, user_id))
+            if last is None or not error.is_outage:
+                raise
+            return last.value
 
     # what becomes of it
 
     def forget(self, change: Change) -> None:
-        """Look again, at the next question, for what this change is about."""
+        """Look again, at the next question, for what this change is about.
+
+        Leaves: a refusal that it tells of, for as long as nobody can look.
+        """
         match change:
-            case UserChanged(user_id):
-                self._people.forget(user_id)
+            case UserChanged(user_id, is_locked_out):
+                self._people.doubt(user_id)
+                if is_locked_out:
+                    person = replace(self._last_person(user_id), is_active=False)
+                    self._people.note(user_id, person)
             case MemberChanged(group_id, user_id):
                 self._members.forget((group_id, user_id))
-            case BlockChanged(blocker_id, blocked_id):
-                self._people.forget(blocker_id)
-                self._blocks.forget((blocker_id, blocked_id))
+            case BlockChanged(blocker_id, blocked_id, is_blocked):
+                self._people.doubt(blocker_id)
+                self._blocks.doubt((blocker_id, blocked_id))
+                if is_blocked:
+                    self._note_block(blocker_id, blocked_id)
             case _:
                 self.doubt()
 
     def doubt(self) -> None:
         """Changes may have been missed: look again for everything."""
         for known in (self._people, self._members, self._blocks):
-            known.doubt()
+            known.doubt_all()
 
     async def close(self) -> None:
         for known in (self._people, self._members, self._blocks):
@@ -126,15 +159,39 @@ class DatabaseDirectory:
         await self._threads.close()
 
     async def _person(self, user_id: int) -> Person | None:
-        """None: no such user."""
+        """None: no such user. Raises StoreUnavailable while the database answers others alone."""
 
         async def look() -> Person | None:
             return await self._ask(lambda connection: find_person(connection, user_id))
 
         try:
             return await self._people.find(user_id, look)
-        except StoreUnavailable:
-            return ANYBODY
+        except StoreUnavailable as error:
+            if not error.is_outage:
+                raise
+            last = self._people.last(user_id)
+            return ANYBODY if last is None else last.value
+
+    def _last_person(self, user_id: int) -> Person:
+        last = self._people.last(user_id)
+        return ANYBODY if last is None or last.value is None else last.value
+
+    def _was_blocked(self, blocker_id: int, blocked_id: int) -> bool:
+        blocked = self._last_person(blocker_id).blocked
+        if blocked is not None:
+            return blocked_id in blocked
+        last = self._blocks.last((blocker_id, blocked_id))
+        return last is not None and last.value
+
+    def _note_block(self, blocker_id: int, blocked_id: int) -> None:
+        person = self._last_person(blocker_id)
+        blocked = (person.blocked or frozenset()) | {blocked_id}
+        if person.blocked is None or len(blocked) > BLOCKS_HELD:
+            for each in blocked:
+                self._blocks.note((blocker_id, each), True)
+            self._people.note(blocker_id, replace(person, blocked=None))
+        else:
+            self._people.note(blocker_id, replace(person, blocked=blocked))
 
     def _person_ttl_s(self, person: Person | None) -> float:
         is_active = person is not None and person.is_active
@@ -142,3 +199,7 @@ class DatabaseDirectory:
 
     async def _ask(self, look: Callable[[BaseDatabaseWrapper], Value]) -> Value:
         return await self._threads.run(look)
+
+
+def _size_of(person: Person | None) -> int:
+    return 0 if person is None or person.blocked is None else BLOCK_BYTES * len(person.blocked)

@@ -11,6 +11,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 from messaging.api.authentication import bearer_token, open_token, user_id_of
 from messaging.errors import AuthenticationRequired, TokenExpired
 from messaging.ports import Directory
+from messaging.service.access import may_act
 
 MOST_TOKENS = 50_000  # about 20 MB
 
@@ -30,7 +31,7 @@ class TokenCache:
         """The user of an `Authorization` header.
 
         Raises AuthenticationRequired without a bearer token, TokenExpired for one that is not good
-        any more.
+        any more, TemporarilyUnavailable when that cannot be known.
         """
         user_id, expires_s = self._known.get(authorization) or self._open(authorization)
         if self.now_s() >= expires_s:
@@ -38,7 +39,7 @@ class TokenCache:
             raise TokenExpired
         is_active = directory.known_active(user_id)
         if is_active is None:
-            is_active = await directory.user_is_active(user_id)
+            is_active = await may_act(directory, user_id)
         if not is_active:
             raise TokenExpired
         return user_id

@@ -11,7 +11,16 @@ from messaging.errors import (
     TemporarilyUnavailable,
 )
 from messaging.events import ChatType, Message
+from messaging.ports import Directory
 from messaging.service.backends import Backends
+
+
+async def may_act(directory: Directory, user_id: int) -> bool:
+    """Return whether this user is active. Raises TemporarilyUnavailable when it cannot be known."""
+    try:
+        return await directory.user_is_active(user_id)
+    except StoreUnavailable as error:
+        raise TemporarilyUnavailable from error
 
 
 async def check_member(backends: Backends, *, group_id: int, user_id: int) -> None:

@@ -16,6 +16,7 @@ from messaging.errors import (
     IdsUnavailable,
     SendFailed,
     StoreUnavailable,
+    TemporarilyUnavailable,
     TooManyRequests,
     UserNotFound,
 )
@@ -47,8 +48,8 @@ async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> R
     """Accept a message, or find the earlier send that it repeats.
 
     Raises UserNotFound, Blocked, GroupNotFound, NotAMember, ClientMsgIdReused, TooManyRequests,
-    SendFailed and IdsUnavailable. After SendFailed the message may still appear: retry with the
-    same clientMsgId, which answers with the first id.
+    SendFailed, IdsUnavailable and TemporarilyUnavailable. After SendFailed the message may still
+    appear: retry with the same clientMsgId, which answers with the first id.
     """
     deadline_s = asyncio.get_running_loop().time() + backends.settings.send_timeout_s
     await _check_target(backends, request, sender_id)
@@ -81,9 +82,12 @@ async def _check_target(backends: Backends, request: SendRequest, sender_id: int
     blocked = directory.known_blocked(receiver_id, sender_id)
     if blocked is None:
         backends.rates.lookups.spend(sender_id)
-        if not await directory.user_exists(receiver_id):
-            raise UserNotFound
-        blocked = await directory.is_blocked(receiver_id, sender_id)
+        try:
+            blocked = await directory.is_blocked(receiver_id, sender_id)
+            if not blocked and not await directory.user_exists(receiver_id):
+                raise UserNotFound
+        except StoreUnavailable as error:
+            raise TemporarilyUnavailable from error
     if blocked:
         raise Blocked
 

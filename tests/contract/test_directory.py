@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -17,9 +18,9 @@ from messaging.changes import AnythingChanged, BlockChanged, Change, MemberChang
 from messaging.conf import settings
 from messaging.database_threads import DatabaseThreads
 from messaging.directory import DatabaseDirectory, known, queries
-from messaging.directory.database import MEMBERSHIP_TTL_S, NEGATIVE_TTL_S
+from messaging.directory.database import MEMBERSHIP_TTL_S, NEGATIVE_TTL_S, THREADS
 from messaging.directory.queries import BLOCKS_HELD
-from messaging.errors import StoreUnavailable
+from messaging.errors import StoreBusy, StoreUnavailable
 from messaging.events import ID_MAX
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock
 from messaging.ports import Directory
@@ -31,6 +32,7 @@ ON_DATABASE = pytest.mark.django_db(transaction=True)
 IDENTITY_TTL_S = settings().identity_ttl_s
 Write = Callable[[Callable[[], object]], Awaitable[None]]
 Begin = Callable[[], None]
+Start = Callable[[], Awaitable[None]]
 Stall = Callable[[], contextlib.AbstractContextManager[threading.Event]]
 
 
@@ -94,6 +96,36 @@ def outage(monkeypatch: pytest.MonkeyPatch) -> Begin:
         monkeypatch.setitem(database, "PORT", "1")
 
     return begin
+
+
+@pytest.fixture
+async def busy(directory: DatabaseDirectory) -> AsyncIterator[Start]:
+    """The directory's threads have other work, from the moment this is called."""
+    may_end, begun = threading.Event(), threading.Semaphore(0)
+    works: list[asyncio.Task[object]] = []
+
+    def work(_: object) -> bool:
+        begun.release()
+        return may_end.wait(30)
+
+    async def start() -> None:
+        for _ in range(THREADS):
+            works.append(asyncio.create_task(directory._threads.run(work)))
+            assert await asyncio.to_thread(begun.acquire, timeout=5)
+
+    yield start
+    may_end.set()
+    await asyncio.gather(*works, return_exceptions=True)
+
+
+@pytest.fixture(params=["busy", "away"])
+def unanswered(request: pytest.FixtureRequest, busy: Start, outage: Begin) -> Start:
+    """Nothing can be looked up, from the moment this is called."""
+
+    async def start() -> None:
+        await busy() if request.param == "busy" else outage()
+
+    return start
 
 
 @pytest.fixture
@@ -353,15 +385,72 @@ class TestTheDatabasesDirectory:
                 await asyncio.sleep(0.02)
 
     async def test_forgets_the_oldest_answers_when_there_are_too_many(
-        self, directory: DatabaseDirectory, outage: Begin, monkeypatch: pytest.MonkeyPatch
+        self, outage: Begin, people: object, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(known, "MAX_ENTRIES", 2)
-        for user_id in (LOCKED_OUT, NOBODY, MEMBER):
+        monkeypatch.setattr(known, "MOST_BYTES", 2 * known.ENTRY_BYTES + 200)
+        directory = DatabaseDirectory(settings())
+        for user_id in (LOCKED_OUT, STRANGER, MEMBER):
             await directory.user_is_active(user_id)
-        outage()
 
-        assert await directory.user_is_active(LOCKED_OUT)  # forgotten
-        assert not await directory.user_is_active(NOBODY)
+        assert directory.known_active(LOCKED_OUT) is None
+        assert directory.known_active(MEMBER)  # whose block makes it larger
+        await directory.close()
+
+    async def test_keeps_who_exists_however_many_are_asked_for_who_do_not(
+        self, outage: Begin, people: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(known, "ABSENT_BYTES", 3 * known.ENTRY_BYTES)
+        directory = DatabaseDirectory(settings())
+        await directory.user_is_active(LOCKED_OUT)
+        for user_id in range(1_000, 1_030):
+            assert not await directory.user_exists(user_id)
+
+        assert directory.known_active(LOCKED_OUT) is False
+        assert [directory.known_active(n) for n in (1_000, 1_029)] == [None, False]
+        await directory.close()
+
+
+@ON_DATABASE
+class TestADatabaseThatHasNoTime:
+    async def test_is_not_away_for_five_hundred_strangers_at_once(
+        self, directory: DatabaseDirectory, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def slow(connection: Any, user_id: int) -> Any:
+            time.sleep(0.01)
+            return queries.find_person(connection, user_id)
+
+        assert await directory.is_blocked(MEMBER, STRANGER)
+        assert not await directory.user_is_active(LOCKED_OUT)
+        clock.now_s += 10 * IDENTITY_TTL_S
+        monkeypatch.setattr("messaging.directory.database.find_person", slow)
+        strangers = [directory.user_exists(1_000 + n) for n in range(500)]
+        asked = asyncio.gather(*strangers, return_exceptions=True)
+        await asyncio.sleep(0)
+
+        assert await directory.is_blocked(MEMBER, STRANGER)
+        assert not await directory.user_is_active(LOCKED_OUT)
+        outcomes = await asked
+        assert {type(outcome) for outcome in outcomes} == {bool, StoreBusy}
+        assert True not in outcomes
+        assert directory._threads.breaker.is_closed
+
+    async def test_lets_nobody_pass(
+        self, directory: DatabaseDirectory, clock: Clock, busy: Start
+    ) -> None:
+        assert await directory.user_is_active(MEMBER)
+        assert not await directory.is_blocked(STRANGER, MEMBER)
+        assert await directory.is_member(GROUP, MEMBER)
+        clock.now_s += 10 * IDENTITY_TTL_S
+        await busy()
+        questions = [
+            directory.user_exists(NOBODY),
+            directory.user_is_active(MEMBER),
+            directory.is_blocked(STRANGER, MEMBER),
+            directory.is_member(GROUP, MEMBER),
+        ]
+
+        outcomes = await asyncio.gather(*questions, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {StoreBusy}
 
 
 async def is_member_now(directory: DatabaseDirectory) -> bool:
@@ -437,6 +526,53 @@ class TestAChange:
 
         assert await asked  # as it was when this was asked
         assert directory.known_active(MEMBER) is False
+
+    @pytest.mark.parametrize("knows", [True, False])
+    async def test_that_shuts_somebody_out_holds_though_nobody_can_look(
+        self, directory: DatabaseDirectory, knows: bool, unanswered: Start
+    ) -> None:
+        if knows:
+            assert await directory.user_is_active(MEMBER)
+            assert not await directory.is_blocked(STRANGER, MEMBER)
+        directory.forget(UserChanged(MEMBER, is_locked_out=True))
+        directory.forget(BlockChanged(STRANGER, MEMBER, is_blocked=True))
+        await unanswered()
+
+        assert not await directory.user_is_active(MEMBER)
+        assert await directory.is_blocked(STRANGER, MEMBER)
+
+    async def test_leaves_a_refusal_until_somebody_can_look(
+        self, directory: DatabaseDirectory, unanswered: Start
+    ) -> None:
+        assert not await directory.user_is_active(LOCKED_OUT)
+        assert await directory.is_blocked(MEMBER, STRANGER)
+        directory.forget(UserChanged(LOCKED_OUT))
+        directory.forget(BlockChanged(MEMBER, STRANGER))
+        directory.forget(AnythingChanged())
+        await unanswered()
+
+        assert not await directory.user_is_active(LOCKED_OUT)
+        assert await directory.is_blocked(MEMBER, STRANGER)
+
+    async def test_of_very_many_blocks_holds_for_each(
+        self, directory: DatabaseDirectory, outage: Begin
+    ) -> None:
+        others = range(100, 103 + BLOCKS_HELD)
+        for other in others:
+            directory.forget(BlockChanged(MEMBER, other, is_blocked=True))
+        outage()
+
+        assert all([await directory.is_blocked(MEMBER, other) for other in others])
+        assert not await directory.is_blocked(MEMBER, LOCKED_OUT)
+
+    async def test_is_not_believed_past_the_next_look(
+        self, directory: DatabaseDirectory, people: object
+    ) -> None:
+        directory.forget(UserChanged(MEMBER, is_locked_out=True))
+        directory.forget(BlockChanged(STRANGER, MEMBER, is_blocked=True))
+
+        assert await directory.user_is_active(MEMBER)
+        assert not await directory.is_blocked(STRANGER, MEMBER)
 
     async def test_notes_an_outage_once_for_all_who_ask(
         self, directory: DatabaseDirectory, outage: Begin, caplog: pytest.LogCaptureFixture

@@ -247,7 +247,7 @@ class TestAChange:
 
         await write(job)
 
-        assert told() == [[UserChanged(ALICE)]]
+        assert told() == [[UserChanged(ALICE, is_locked_out=True)]]
 
     async def test_is_told_though_a_part_before_it_was_rolled_back(
         self, write: Write, told: Told
@@ -262,14 +262,14 @@ class TestAChange:
         await write(job)
 
         (changes,) = told()
-        assert BlockChanged(ALICE, BOB) in changes
+        assert BlockChanged(ALICE, BOB, is_blocked=True) in changes
 
     async def test_is_told_together_with_all_others_of_its_transaction(
         self, write: Write, told: Told
     ) -> None:
         await write(lambda: user(BOB).delete())  # with his block of carol
 
-        assert told() == [[BlockChanged(BOB, CAROL), UserChanged(BOB)]]
+        assert told() == [[BlockChanged(BOB, CAROL), UserChanged(BOB, is_locked_out=True)]]
 
     async def test_among_very_many_is_told_as_anything(
         self, write: Write, told: Told, monkeypatch: pytest.MonkeyPatch

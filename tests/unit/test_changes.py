@@ -18,13 +18,24 @@ from messaging.events import ID_MAX
 
 
 def test_every_change_comes_back_as_it_was() -> None:
-    changes = (UserChanged(1), MemberChanged(2, ID_MAX), BlockChanged(3, 1), AnythingChanged())
+    changes = (
+        *(UserChanged(1), UserChanged(2, is_locked_out=True), MemberChanged(2, ID_MAX)),
+        *(BlockChanged(3, 1), BlockChanged(3, 2, is_blocked=True), AnythingChanged()),
+    )
     notice = Notice("f00", changes)
     assert decode_notice(encode_notice(notice)) == notice
 
 
 def test_the_form_is_short() -> None:
-    assert encode_notice(Notice("f00", (BlockChanged(3, 1),))) == b'["f00",[["block",3,1]]]'
+    told = encode_notice(Notice("f00", (BlockChanged(3, 1),)))
+    assert told == b'["f00",[["block",3,1,false]]]'
+
+
+def test_a_version_that_tells_less_or_more_is_understood() -> None:
+    before = b'["f00",[["user",1],["member",2,1],["block",3,1]]]'
+    later = b'["f00",[["user",1,false,7],["member",2,1,true],["block",3,1,false,[]]],"new"]'
+    expected = Notice("f00", (UserChanged(1), MemberChanged(2, 1), BlockChanged(3, 1)))
+    assert decode_notice(before) == decode_notice(later) == expected
 
 
 @pytest.mark.parametrize(
