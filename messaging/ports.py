@@ -214,14 +214,15 @@ class MessageCache(Protocol):
         lease: WorkerLease | None,
         *,
         texts: Sequence[bytes] = (),
-        rated: bool = True,
+        limited: bool = True,
     ) -> list[Verdict]:
         """Hold new PENDING messages: detail, place in the conversation's list, pending mark, claim.
 
         For each message None, or the Claim of an earlier send with its (sender, clientMsgId), or
-        RateLimited (`send_rate`, `send_burst`, unless `rated` is False), or PendingFull
-        (`pending_bytes`); nothing of the message is written in these cases. All in one atomic step;
-        a claim made by an earlier message of the same call counts.
+        RateLimited (`send_rate`, `send_burst`), or PendingFull (`pending_bytes`); nothing of the
+        message is written in these cases. With `limited` False there are no limits: the messages
+        are acknowledged already, and neither RateLimited nor PendingFull is returned. All in one
+        atomic step; a claim made by an earlier message of the same call counts.
         `texts` are the messages as `encode_message` gives them, where the caller has them at hand.
         Raises LeaseLost, with nothing written, when `lease` is fenced and its worker id is held by
         another owner.

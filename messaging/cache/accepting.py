@@ -21,6 +21,8 @@ DROP_LEASE = load("drop_lease")
 PROBE = load("probe", uses=("run",))
 BEGIN_EPOCH = load("begin_epoch", uses=("run",))
 
+UNLIMITED = 2**53  # bytes that may be pending; Lua's numbers are exact up to it
+
 
 class Accepting(RedisClient):
     """Part of `RedisMessageCache`; `ports.MessageCache` has the contract of each method."""
@@ -38,14 +40,14 @@ class Accepting(RedisClient):
         lease: WorkerLease | None,
         *,
         texts: Sequence[bytes] = (),
-        rated: bool = True,
+        limited: bool = True,
     ) -> list[Verdict]:
         if not messages:
             return []
         texts = texts or [encode_message(message) for message in messages]
         names = [keys.PENDING, keys.PENDING_BYTES]
         owner = ""
-        step_us = self._step_us if rated else 0
+        step_us = self._step_us if limited else 0
         if lease is not None and lease.fenced:
             names.append(keys.worker(lease.node))
             owner = lease.owner
@@ -59,7 +61,8 @@ class Accepting(RedisClient):
         names += [keys.detail(m.id) for m in messages]
         claims = len(names) + 1
         arguments: list[str | bytes | int] = [owner, self._worker_lease_ms, len(messages)]
-        arguments += (details, claims, step_us, self._burst, self._pending_bytes)
+        most = self._pending_bytes if limited else UNLIMITED
+        arguments += (details, claims, step_us, self._burst, most)
         for message, text in zip(messages, texts, strict=True):
             claim = ""
             if message.client_msg_id is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from messaging.events import Message
 from messaging.pipeline.persist import mark, persist
-from messaging.ports import MessageCache, MessageStore, PendingEntry
+from messaging.ports import Claim, MessageCache, MessageStore, PendingEntry
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +57,26 @@ class Teller:
             # A row is noted: until the store is asked, it may have been recalled there.
             and (message.seq is None or message.is_recalled)
         ]
-        await self.cache.accept(waiting, None, rated=False)
+        await self._hold(waiting)
         for message in messages:
             await self._tell_recall(message, rows.get(message.id))
+
+    async def _hold(self, waiting: Sequence[Message]) -> None:
+        """Hold these pending messages, whatever is pending already: each is acknowledged.
+
+        One whose name another send has is not held. That send is shown in its place.
+        """
+        verdicts = await self.cache.accept(waiting, None, limited=False)
+        for message, verdict in zip(waiting, verdicts, strict=True):
+            if verdict is None:
+                continue
+            if not isinstance(verdict, Claim):
+                raise AssertionError(f"a limit on what is acknowledged: {verdict}")
+            if verdict.body_hash != message.body_hash:
+                logger.error(
+                    "an acknowledged send reuses a clientMsgId; the consumer sets it aside",
+                    extra={"action": "arrears.reused", "message_id": message.id},
+                )
 
     async def _tell_recall(self, message: Message, row: Message | None) -> None:
         """If it is one of which the store does not know yet."""

@@ -83,7 +83,7 @@ class MemoryCache:
         lease: WorkerLease | None,
         *,
         texts: Sequence[bytes] = (),
-        rated: bool = True,
+        limited: bool = True,
     ) -> list[Verdict]:
         self._answer()
         if lease is not None and lease.fenced:
@@ -92,7 +92,7 @@ class MemoryCache:
                 self.leases, name, lease.owner, now_s=now_s, ttl_s=self.worker_lease_s
             ):
                 raise LeaseLost
-        return [self._judge(message, rated=rated) for message in messages]
+        return [self._judge(message, limited=limited) for message in messages]
 
     async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
         self._answer()
@@ -369,13 +369,13 @@ class MemoryCache:
 
         return Rates(rate=shared.rate, burst=shared.burst, clock_us=clock_us)
 
-    def _judge(self, message: Message, *, rated: bool) -> Verdict:
-        wait_s = self.rates.take(message.from_user_id) if rated else 0
-        return RateLimited(wait_s) if wait_s else self._accept(message)
+    def _judge(self, message: Message, *, limited: bool) -> Verdict:
+        wait_s = self.rates.take(message.from_user_id) if limited else 0
+        return RateLimited(wait_s) if wait_s else self._accept(message, limited=limited)
 
-    def _accept(self, message: Message) -> Claim | PendingFull | None:
+    def _accept(self, message: Message, *, limited: bool) -> Claim | PendingFull | None:
         size_bytes = len(encode_message(message))
-        if sum(self.pending_set.sizes.values()) + size_bytes > self.most_pending_bytes:
+        if limited and sum(self.pending_set.sizes.values()) + size_bytes > self.most_pending_bytes:
             key = (message.from_user_id, message.client_msg_id or "")
             first = self.claims.get(key)
             return PendingFull.FULL if first is None or first.message_id == message.id else first

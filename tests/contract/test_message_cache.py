@@ -1379,6 +1379,17 @@ class TestARoomThatIsFull:
         repeat = structs.replace(first, id=first.id + 9)
         assert await small_cache.accept([repeat], LEASE) == [Claim(first.id, first.body_hash)]
 
+    async def test_takes_what_is_acknowledged_all_the_same(self, small_cache: MessageCache) -> None:
+        messages = [make_message(n) for n in range(1, 6)]
+        await small_cache.accept(messages[:3], LEASE)
+
+        assert await small_cache.accept(messages[3:], None, limited=False) == [None, None]
+        assert await listed(small_cache) == [5, 4, 3, 2, 1]
+        assert await small_cache.accept([make_message(6)], LEASE) == [PendingFull.FULL]
+
+        await small_cache.mark_stored(rows(1, 2, 3))
+        assert await small_cache.accept([make_message(6)], LEASE) == [None]
+
     async def test_claims_nothing_for_what_it_refuses(self, small_cache: MessageCache) -> None:
         await small_cache.accept([make_message(n) for n in range(3)], LEASE)
         refused = structs.replace(make_message(4), client_msg_id="k")

@@ -302,6 +302,17 @@ class TestASend:
         await regain(service)
         assert await listed(service) == ["second", "secret"]
 
+    async def test_is_told_though_too_much_is_pending(self, service: Service) -> None:
+        await send(service.backends, to_bob("before"), sender_id=ALICE)
+        service.cache.most_pending_bytes = 1
+        lose(service)
+        await send(service.backends, to_bob("meanwhile"), sender_id=ALICE)
+        await regain(service)
+        service.cache.clock_s = lambda: float("inf")  # the page is whole again
+        page = await history(service.backends, with_bob(), reader_id=ALICE)
+        assert [message.content for message in page.messages] == ["meanwhile", "before", "secret"]
+        assert (page.total, page.partial) == (3, False)
+
     async def test_takes_no_more_memory_than_is_allowed(
         self, service: Service, monkeypatch: pytest.MonkeyPatch
     ) -> None:
