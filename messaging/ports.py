@@ -276,6 +276,9 @@ class MessageCache(Protocol):
         Fewer where the reader has deleted very many in between.
         """
 
+    async def waiting(self, conversation_id: str, *, limit: int) -> list[int]:
+        """The ids of the conversation's list that are pending, newest first, `limit` at most."""
+
     async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
         """The cached states among these ids and the reader's deletes, in one round trip."""
 

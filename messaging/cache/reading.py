@@ -14,6 +14,7 @@ from messaging.ports import Look, Window
 
 WINDOW = load("window", uses=("tail", "deletes", "epoch"))
 LOOK = load("look", uses=("deletes", "epoch"))
+WAITING = load("waiting")
 FILL = load("fill", uses=("state", "tail"))
 ADD_DETAILS = load("add_details", uses=("state",))
 ADD_DELETES = load("add_deletes", uses=("tail", "deletes"))
@@ -54,6 +55,10 @@ class Reading(RedisClient):
             deletes_floor=None if known_above is None else int(known_above),
             recovering=bool(recovering),
         )
+
+    async def waiting(self, conversation_id: str, *, limit: int) -> list[int]:
+        names = [keys.tail(conversation_id), keys.PENDING]
+        return [int(each) for each in await self._run(WAITING, names, [limit])]
 
     async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
         names = [keys.deleted(reader_id), keys.deletes_floor(reader_id), keys.EPOCH]

@@ -5,16 +5,18 @@ Used by the history use case. The cache is filled with whole rows, never with on
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from messaging.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
 from messaging.events import Message, join
-from messaging.ports import Look, Tail, Window
+from messaging.ports import Look, Window
 from messaging.service.backends import Backends
 from messaging.service.deletes import find_deleted
 
 FILL_ROWS = 100
+MOST_COUNTED = 2_000  # pending messages of a conversation that is not loaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,20 +47,31 @@ class SliceReader:
         Raises TemporarilyUnavailable when neither the cache nor the store can tell.
         """
         window = await self._window(before=before, limit=limit)
-        if (window is None or window.recovering) and self.backends.arrears.recalls_missing():
-            raise TemporarilyUnavailable
+        self._check_sure(window)
         try:
-            if window is None:
-                return await self._from_store(before=before, limit=limit)
-            if window.floor is None:
-                return await self._listed_and_stored(window, before=before, limit=limit)
-            if window.floor == 0 or window.end is not None:
-                return await self._covered(window)
-            return await self._below_floor(window, before=before, limit=limit)
+            if window is not None and window.floor is None and await self._fill():
+                window = await self._window(before=before, limit=limit)
+                self._check_sure(window)
+            return await self._read(window, before=before, limit=limit)
         except StoreUnavailable as error:
             if window is None or not window.messages or window.missing:
                 raise TemporarilyUnavailable from error
             return await self._of_window(window, window.messages, partial=True)
+
+    def _check_sure(self, window: Window | None) -> None:
+        """Raise TemporarilyUnavailable where the store's rows alone must not be shown."""
+        unsure = window is None or window.recovering
+        if unsure and self.backends.arrears.recalls_missing():
+            raise TemporarilyUnavailable
+
+    async def _read(self, window: Window | None, *, before: int | None, limit: int) -> Slice:
+        if window is None:
+            return await self._from_store(before=before, limit=limit)
+        if window.floor is None:
+            return await self._not_loaded(window, before=before, limit=limit)
+        if window.floor == 0 or window.end is not None:
+            return await self._covered(window)
+        return await self._below_floor(window, before=before, limit=limit)
 
     async def _window(self, *, before: int | None, limit: int) -> Window | None:
         try:
@@ -107,58 +120,67 @@ class SliceReader:
         start = min(before or window.floor + 1, window.floor + 1)
         wanted = max(limit - len(above), 1)
         rows = await self.backends.store.page(self.conversation, before=start, limit=wanted)
-        return await self._joined(rows, wanted, window)
+        return await self._joined(rows, wanted, window, window.total)
 
-    async def _listed_and_stored(self, window: Window, *, before: int | None, limit: int) -> Slice:
-        """Nothing is known to be complete; at the top, that is changed for the next reader."""
-        if before is not None:
-            rows = await self.backends.store.page(self.conversation, before=before, limit=limit)
-            stored = await self.backends.store.tail(self.conversation, limit=1)
-            return await self._joined(rows, limit, window, stored)
-        tail = await self._fill()
-        filled = await self._window(before=None, limit=1)
-        total = filled.total if filled is not None else None
-        return await self._joined(tail.rows, FILL_ROWS, window, tail, total)
+    async def _not_loaded(self, window: Window, *, before: int | None, limit: int) -> Slice:
+        """Nothing is known to be complete, and another reader fills, or a fill cannot be exact."""
+        total = await self._count()
+        rows = await self.backends.store.page(self.conversation, before=before, limit=limit)
+        return await self._joined(rows, limit, window, total)
 
-    async def _fill(self) -> Tail:
-        """Read the store's tail and load the cache with it, unless another reader does."""
+    async def _count(self) -> int | None:
+        """Count the rows, and the pending messages that were no rows then.
+
+        Order: the pending ids, the number of rows, which of the ids are rows. A row has a larger
+        `seq` than that number exactly if it was stored after it was read. None: so many are pending
+        that nobody can count them in time.
+        """
+        cache, store = self.backends.cache, self.backends.store
+        try:
+            waiting = await cache.waiting(self.conversation, limit=MOST_COUNTED + 1)
+        except CacheUnavailable:
+            return None
+        if len(waiting) > MOST_COUNTED:
+            return None
+        stored = (await store.tail(self.conversation, limit=1)).total
+        rows = await store.get(waiting) if waiting else {}
+        counted = {i for i, row in rows.items() if row.seq is not None and row.seq <= stored}
+        return stored + len(waiting) - len(counted)
+
+    async def _fill(self) -> bool:
+        """Load the cache with the store's tail; False where another reader does."""
         cache, store = self.backends.cache, self.backends.store
         try:
             token = await cache.begin_fill(self.conversation)
         except CacheUnavailable:
             token = None
-        tail = await store.tail(self.conversation, limit=FILL_ROWS)
         if token is None:
-            return tail
+            return False
+        tail = await store.tail(self.conversation, limit=FILL_ROWS)
         complete = len(tail.rows) < FILL_ROWS
         floor = 0 if complete else tail.rows[-1].id - 1
         base = 0 if complete else tail.total - len(tail.rows)
-        try:
+        with contextlib.suppress(CacheUnavailable):
             await cache.fill(self.conversation, token, tail.rows, floor=floor, base=base)
-        except CacheUnavailable:
-            return tail
-        return tail
+        return True
 
     async def _joined(
         self,
         rows: Sequence[Message],
         asked: int,
         window: Window,
-        stored: Tail | None = None,
-        total: int | None = None,
+        total: int | None,
     ) -> Slice:
         """The store's rows with what is listed, down to the lowest id where nothing can be missing.
 
-        A row may be older than a recall that only the cache and the log know of.
+        A row may be older than a recall that only the cache and the log know of. A `total` that is
+        not known makes the page partial.
         """
         listed = set(_listed(window))
         look = await self._look([row.id for row in rows if row.id not in listed], window)
         states = _join(rows, window, look)
         if absent := [message_id for message_id in window.missing if message_id not in states]:
             states |= await self.backends.store.get(absent)
-        if total is None:
-            waiting = sum(1 for message in states.values() if message.seq is None)
-            total = window.total if stored is None else stored.total + waiting
         end = max(window.end or 0, rows[-1].id if len(rows) >= asked else 0)
         shown = {i: m for i, m in states.items() if i >= end and i not in look.deleted}
         return await self._slice(
@@ -166,7 +188,7 @@ class SliceReader:
             floor=look.deletes_floor,
             next_before=end or None,
             total=total,
-            partial=window.recovering,
+            partial=window.recovering or total is None,
         )
 
     async def _look(self, message_ids: Sequence[int], window: Window) -> Look:

@@ -206,6 +206,11 @@ class MemoryCache:
             recovering=self.recovering,
         )
 
+    async def waiting(self, conversation_id: str, *, limit: int) -> list[int]:
+        self._answer()
+        ids = self._tail(conversation_id).ids
+        return [i for i in ids if i in self.pending_set.times][:limit]
+
     async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
         self._answer()
         return Look(

@@ -1343,6 +1343,16 @@ class TestLeases:
                 await asyncio.sleep(0.01)
 
 
+class TestWaiting:
+    async def test_is_what_is_listed_and_pending(self, cache: MessageCache) -> None:
+        await cache.accept([make_message(n) for n in range(1, 1_203)], None)
+        await cache.mark_stored(rows(*range(2, 1_202)))
+
+        assert await cache.waiting(CONVERSATION, limit=9) == [FIRST_ID + 1_202, FIRST_ID + 1]
+        assert await cache.waiting(CONVERSATION, limit=1) == [FIRST_ID + 1_202]
+        assert await cache.waiting("3_4", limit=9) == []
+
+
 class TestARoomThatIsFull:
     async def test_takes_no_more_until_something_is_stored(self, small_cache: MessageCache) -> None:
         cache, full = small_cache, PendingFull.FULL

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from messaging.events import Message
 from messaging.pipeline.accept import Durability
 from messaging.testing.store import MemoryStore
-from tests.simulation.record import Read, Record, Said
+from tests.simulation.record import Read, Record, Said, Total
 from tests.simulation.watch import Watch
 
 
@@ -62,8 +62,9 @@ class Check:
         if [self._told_of(m, aged) for m in read.seen] != [self._told_of(m, aged) for m in shown]:
             told = f"{where}: {_brief(read.seen)}, not {_brief(shown)}"
             self._record.violate("page at rest", told)
-        if not len(rows) - len(untold) <= read.total <= len(rows):
-            self._record.violate("total at rest", f"{where}: {read.total}, not {len(rows)}")
+        for total in read.totals:
+            if not len(rows) - len(untold) <= total.count <= len(rows):
+                self._record.violate("total at rest", f"{where}: {total.count}, not {len(rows)}")
 
     def _told_of(self, message: Message, aged: bool) -> Message:
         """Without what the cache may not know: a recall nobody was told of, or its time."""
@@ -101,9 +102,28 @@ class Check:
         for said in self._record.said:
             if said.conversation == read.conversation:
                 self._check_seen(read, said)
+        for total in read.totals:
+            self._check_total(read, total)
+
+    def _check_total(self, read: Read, total: Total) -> None:
+        """Under load: no less than was acknowledged before, no more than was tried by its end."""
+        here = [said for said in self._record.said if said.conversation == read.conversation]
+        least = sum(
+            1
+            for said in here
+            if said.acknowledged is not None
+            and said.acknowledged < total.begun
+            and not said.is_bad_data
+            and not self._may_be_lost(said)
+            and not self._may_be_missed(read, self._ids_of(said))
+        )
+        most = sum(1 for said in here for begun in said.attempts if begun < total.ended)
+        if not least <= total.count <= most:
+            told = f"{total.count}, not {least} to {most}, in {_told(read)}"
+            self._record.violate("total under load", told)
 
     def _check_seen(self, read: Read, said: Said) -> None:
-        ids = {*said.ids, *(row.id for row in self._rows_of(said))}
+        ids = self._ids_of(said)
         seen = [m for m in read.seen if m.id in ids or m.content == said.content]
         shown = any(m.content for m in seen if m.id == said.recalled_id)
         if shown and _before(said.recalled, read) and not self._may_be_shown(read, ids):
@@ -155,6 +175,9 @@ class Check:
             row = self._store.rows.get(message_id)
             if row is not None and row.is_recalled:
                 self._record.violate("mark left", f"{message_id}: {row}")
+
+    def _ids_of(self, said: Said) -> set[int]:
+        return {*said.ids, *(row.id for row in self._rows_of(said))}
 
     def _rows_of(self, said: Said) -> list[Message]:
         return [

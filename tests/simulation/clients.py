@@ -18,7 +18,7 @@ from messaging.service.fetch import fetch
 from messaging.service.history import HistoryPage, history
 from messaging.service.recall import recall
 from messaging.service.send import Receipt, send
-from tests.simulation.record import Read, Said
+from tests.simulation.record import Read, Said, Total
 
 if TYPE_CHECKING:
     from tests.simulation.hosts import WebHost
@@ -68,6 +68,7 @@ class Client:
         for _ in range(TRIES if said.client_msg_id else 1):
             host = self._random.choice(self._world.webs)
             life = host.life
+            said.attempts.append(self._record.tick())
             receipt = await self._ask(lambda b: send(b, request, sender_id=self._user), host)
             if receipt is not None:
                 self._note_ack(said, receipt)
@@ -151,12 +152,17 @@ class Client:
     async def read(self, chat_type: ChatType, target: int) -> Read | None:
         """The whole history with this target, on one page."""
         read = self._begin_read(self._conversation(chat_type, target))
-        page = await self._page(chat_type, target, size=WHOLE, before=None)
+        page = await self._page(read, (chat_type, target), size=WHOLE, before=None)
         if page is None:
             return None
-        read.seen, read.partial, read.total = page.messages, page.partial, page.total
+        read.seen, read.partial = page.messages, page.partial
         read.whole = True
         return read
+
+    async def read_below(self, read: Read, chat_type: ChatType, target: int) -> None:
+        """A page by cursor, from the middle of what was read."""
+        before = read.seen[len(read.seen) // 2].id
+        await self._page(read, (chat_type, target), size=1, before=before)
 
     async def _walk(self) -> None:
         """The whole history, a few messages a page."""
@@ -164,7 +170,7 @@ class Client:
         read = self._begin_read(self._conversation(chat_type, target))
         size = self._random.choice((1, 2, 3))
         before = None
-        while page := await self._page(chat_type, target, size=size, before=before):
+        while page := await self._page(read, (chat_type, target), size=size, before=before):
             read.seen = [*read.seen, *page.messages]
             read.partial |= page.partial
             before = page.next_before_id
@@ -190,14 +196,18 @@ class Client:
         return {i for i, life in accepted if (alone or life.is_dead) and i not in known}
 
     async def _page(
-        self, chat_type: ChatType, target: int, *, size: int, before: int | None
+        self, read: Read, target: tuple[ChatType, int], *, size: int, before: int | None
     ) -> HistoryPage | None:
         request = HistoryRequest(
-            chat_type=chat_type, target_id=target, size=size, page=None, before_id=before
+            chat_type=target[0], target_id=target[1], size=size, page=None, before_id=before
         )
-        self._was_early = False
+        self._was_early, begun = False, self._record.tick()
         page = await self._ask(lambda b: history(b, request, reader_id=self._user))
-        return page and replace(page, partial=page.partial or self._was_early)
+        if page is None:
+            return None
+        if not page.partial and not self._was_early:
+            read.totals.append(Total(begun, self._record.tick(), page.total))
+        return replace(page, partial=page.partial or self._was_early)
 
     async def _fetch(self) -> None:
         known = [s for s in self._record.said if s.ids and self._is_party(s)]

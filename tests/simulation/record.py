@@ -29,6 +29,7 @@ class Said:
     ids: list[int] = field(default_factory=list)
     durabilities: list[Durability] = field(default_factory=list)
     accepted_by: dict[int, Life] = field(default_factory=dict, repr=False)  # by id
+    attempts: list[int] = field(default_factory=list)  # when each began
     acknowledged: int | None = None
     recall_begun: bool = False
     recalled: int | None = None
@@ -36,6 +37,15 @@ class Said:
     delete_begun: set[int] = field(default_factory=set)  # users
     deleted: dict[int, int] = field(default_factory=dict)  # when each of them was told
     deleted_ids: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True, frozen=True)
+class Total:
+    """How many messages a page that is not partial said there are, and when it was asked for."""
+
+    begun: int
+    ended: int
+    count: int
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +65,7 @@ class Read:
     seen: Sequence[Message] = ()
     whole: bool = False
     partial: bool = False
-    total: int = 0
+    totals: list[Total] = field(default_factory=list)  # of its pages
 
 
 @dataclass(slots=True)

@@ -149,8 +149,10 @@ class World:
                         read = await client.read(*target)
                     if read is None:
                         self.record.violate("no answer at rest", f"user {user}, {target}")
-                    else:
-                        check.at_rest(read, aged=aged)
+                        continue
+                    if read.seen:
+                        await client.read_below(read, *target)
+                    check.at_rest(read, aged=aged)
         check.everything()
 
     def _plan_events(self) -> None:
