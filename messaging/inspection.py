@@ -170,9 +170,13 @@ class StoreInspector(Protocol):
         """Those among these of which there is a dead letter."""
 
     async def conversations_after(
-        self, conversation_id: str, *, since_id: int, limit: int
-    ) -> list[tuple[str, int]]:
-        """Ids and last numbers, in order of id, of conversations whose last message is so new."""
+        self, conversation_id: str, *, limit: int
+    ) -> list[tuple[str, int, int]]:
+        """The next conversations in order of id: each id, last number and last message.
+
+        All of them, new messages or not: to look for those in one statement could read the whole
+        table in it.
+        """
 
     async def numberings(self, conversation_ids: Sequence[str]) -> dict[str, Numbering]:
         """Takes a while for long conversations: ask for few of those at once."""

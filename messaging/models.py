@@ -123,6 +123,7 @@ class MessageDelete(models.Model):
 
     class Meta:
         db_table = "message_delete"
+        indexes = (models.Index(fields=["message_id"], name="message_delete_message_id"),)
 
     def __str__(self) -> str:
         return f"message {self.message_id} deleted by user {self.user_id}"

@@ -96,11 +96,10 @@ class Numbers(Check[str]):
 
     async def walk(self) -> AsyncIterator[Step[str]]:
         after = ""
-        while found := await self._parts.stored.conversations_after(
-            after, since_id=self._since_id, limit=AT_ONCE
-        ):
+        while found := await self._parts.stored.conversations_after(after, limit=AT_ONCE):
             after = found[-1][0]
-            for names in _runs(found):
+            new = [(name, seq) for name, seq, last_id in found if last_id >= self._since_id]
+            for names in _runs(new):
                 yield Step(0.0, len(names), await self.judge(names))
 
     async def judge(self, subjects: Sequence[str]) -> list[Suspect[str]]:

@@ -54,7 +54,7 @@ def _apply(
         fresh = _number(tables, [m for i, m in states.items() if i not in stored])
         rows = {i: fresh.get(i) or states[i] for i in sorted(states)}
         tables.insert_messages(list(fresh.values()))
-        deletes = _hand_over_deletes(tables, given, owners)
+        deletes = _hand_over_deletes(tables, owners)
         tables.raise_messages([m for i, m in rows.items() if i in stored and m != stored[i]])
         if owed:
             tables.insert_arrears([Arrear(i) for i in {*rows, *owners.values()}])
@@ -95,14 +95,11 @@ def _rows_of_owners(
     return rows
 
 
-def _hand_over_deletes(
-    tables: Tables, given: Mapping[int, Message], owners: Mapping[int, int]
-) -> list[tuple[int, int]]:
+def _hand_over_deletes(tables: Tables, owners: Mapping[int, int]) -> list[tuple[int, int]]:
     """Who has deleted a message that is folded has deleted what it is folded into."""
     if not owners:
         return []
-    found = tables.deletes_of_party([given[message_id] for message_id in owners])
-    deletes = [(user_id, owners[message_id]) for user_id, message_id in found]
+    deletes = [(user_id, owners[each]) for user_id, each in tables.deletes_of(owners)]
     tables.insert_deletes(deletes)
     return deletes
 

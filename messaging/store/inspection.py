@@ -68,14 +68,14 @@ class InspectedTables(Tables):
         return found
 
     def conversations_after(
-        self, conversation_id: str, *, since_id: int, limit: int
-    ) -> list[tuple[str, int]]:
+        self, conversation_id: str, *, limit: int
+    ) -> list[tuple[str, int, int]]:
         rows = self._read(
-            "SELECT id, last_seq FROM conversation WHERE id > %s AND last_message_id >= %s"
+            "SELECT id, last_seq, last_message_id FROM conversation WHERE id > %s"
             " ORDER BY id LIMIT %s",
-            [conversation_id, since_id, limit],
+            [conversation_id, limit],
         )
-        return [(row[0], row[1]) for row in rows]
+        return [(row[0], row[1], row[2]) for row in rows]
 
     def numberings(self, conversation_ids: Iterable[str]) -> dict[str, Numbering]:
         found: dict[str, Numbering] = {}
@@ -132,12 +132,10 @@ class DatabaseInspector:
         return await self._with_tables(lambda tables: tables.kept(sources))
 
     async def conversations_after(
-        self, conversation_id: str, *, since_id: int, limit: int
-    ) -> list[tuple[str, int]]:
+        self, conversation_id: str, *, limit: int
+    ) -> list[tuple[str, int, int]]:
         return await self._with_tables(
-            lambda tables: tables.conversations_after(
-                conversation_id, since_id=since_id, limit=limit
-            )
+            lambda tables: tables.conversations_after(conversation_id, limit=limit)
         )
 
     async def numberings(self, conversation_ids: Sequence[str]) -> dict[str, Numbering]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from messaging.events import ChatType, Message, Status
+from messaging.events import Message, Status
 from messaging.ports import Arrear, Claim, Tail
 from messaging.store.dialect import Dialect, dialect_of
 from messaging.store.rows import COLUMNS, NO_USERS, client_msg_id, from_row, size_bytes, to_row
@@ -20,6 +20,7 @@ from messaging.store.rows import COLUMNS, NO_USERS, client_msg_id, from_row, siz
 ROWS_PER_STATEMENT = 500  # 8,000 values; SQLite takes 32,766
 BYTES_PER_STATEMENT = 4 * 1024 * 1024  # max_allowed_packet is 16 MiB or more
 MESSAGE = ", ".join(COLUMNS)
+DELETES_BY_MESSAGE = "message_delete_message_id"  # the index
 CLAIM = "from_user_id = %s AND client_msg_id = %s"
 
 Item = TypeVar("Item")
@@ -156,19 +157,13 @@ class Tables:
         claim = self.claims([key], as_written=True).get(key)
         return claim.message_id if claim and claim.message_id != message.id else None
 
-    def deletes_of_party(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
-        """Who of those that may see these messages has deleted which."""
+    def deletes_of(self, message_ids: Iterable[int]) -> list[tuple[int, int]]:
+        """Pairs of a user and a message: who has deleted which of these messages."""
+        table = f"message_delete{self._dialect.by_index('message_delete', DELETES_BY_MESSAGE)}"
         found: list[tuple[int, int]] = []
-        for part in chunks(messages):
-            ids = [message.id for message in part]
-            users = {user_id for m in part for user_id in (m.from_user_id, m.to_id)}
-            groups = [m.to_id for m in part if m.chat_type is ChatType.GROUP] or [0]
-            query = (
-                f"SELECT user_id, message_id FROM message_delete WHERE message_id IN {listed(ids)}"
-                f" AND (user_id IN {listed(list(users))} OR user_id IN (SELECT user_id"
-                f" FROM chat_group_member WHERE group_id IN {listed(groups)}))"
-            )
-            found += [(row[0], row[1]) for row in self._read(query, [*ids, *users, *groups])]
+        for part in chunks(sorted(message_ids)):
+            query = f"SELECT user_id, message_id FROM {table} WHERE message_id IN {listed(part)}"
+            found += [(row[0], row[1]) for row in self._read(query, part)]
         return found
 
     def deleted_among(self, user_id: int, message_ids: Iterable[int]) -> set[int]:

@@ -186,15 +186,14 @@ class MemoryStoreInspector:
         return {letter.source for letter in self.store.dead_letters}.intersection(sources)
 
     async def conversations_after(
-        self, conversation_id: str, *, since_id: int, limit: int
-    ) -> list[tuple[str, int]]:
+        self, conversation_id: str, *, limit: int
+    ) -> list[tuple[str, int, int]]:
         await self.store.ping()
         newest: dict[str, int] = {}
         for row in self.store.rows.values():
             newest[row.conversation_id] = max(row.id, newest.get(row.conversation_id, 0))
         names = sorted(n for n in self.store.last_seqs if n > conversation_id)
-        later = [name for name in names if newest.get(name, 0) >= since_id]
-        return [(name, self.store.last_seqs[name]) for name in later[:limit]]
+        return [(name, self.store.last_seqs[name], newest.get(name, 0)) for name in names[:limit]]
 
     async def numberings(self, conversation_ids: Sequence[str]) -> dict[str, Numbering]:
         await self.store.ping()

@@ -1,0 +1,177 @@
+"""Every statement of the store reads as many rows as it is asked about, beside a million others.
+
+On MariaDB alone, whose sequence engine makes the million within seconds. Nothing here depends on
+statistics that the server happens to have: none were gathered.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from django.db import connection, connections
+from msgspec.structs import replace
+from pytest_django import DjangoDbBlocker
+
+from messaging.events import Message
+from messaging.ports import Arrear, Claim, DeadLetter, DeadLetterState, Position
+from messaging.store import database
+from messaging.store.inspection import InspectedTables
+from messaging.store.tables import Tables
+from tests.integration.database_work import work
+from tests.messages import FIRST_ID, make_message
+
+ROWS = 1_000_000
+FEWER = {"cache_arrear": 100_000, "dead_letter": 100_000, "lease": 50_000}
+PIECE = 50_000
+AT_ONCE = 500  # as much as one statement takes
+BUSY = "1_2"  # has every second message
+READS_OF_EACH = 4  # a key, its row, and a neighbour looked at
+
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.skipif(connections["default"].vendor != "mysql", reason="MariaDB alone"),
+]
+
+IDS = [FIRST_ID + 1_999 * n for n in range(1, AT_ONCE + 1)]
+KEYS = [(1, f"k{1_999 * n:07}") for n in range(1, AT_ONCE + 1)]
+PLACES = [Position("t", n // 10_000, f"{n:07}") for n in range(1, 199 * AT_ONCE, 199)]
+FILL = {
+    "message": (
+        "(id, conversation_id, seq, from_user_id, to_id, chat_type, msg_type, content, at_user_ids,"
+        " client_msg_id, body_hash, status, send_time, persist_status)"
+        f" SELECT {FIRST_ID} + seq, IF(seq % 2, '{BUSY}', CONCAT(seq DIV 1000 + 10, '_5000')), seq,"
+        " 1, 2, 1, 1, 'x', '[]', CONCAT('k', LPAD(seq, 7, '0')), 'h', 0, seq, 'PERSISTED'"
+    ),
+    "message_key": (
+        "(from_user_id, client_msg_id, message_id, body_hash)"
+        f" SELECT 1, CONCAT('k', LPAD(seq, 7, '0')), {FIRST_ID} + seq, 'h'"
+    ),
+    "conversation": (
+        "(id, last_seq, last_message_id)"
+        f" SELECT CONCAT(LPAD(seq, 7, '0'), '_9'), 1, {FIRST_ID} + seq"
+    ),
+    "message_delete": f"(user_id, message_id) SELECT seq DIV 1000, {FIRST_ID} + seq",
+    "cache_arrear": f"(message_id) SELECT {FIRST_ID} + seq",
+    "dead_letter": (
+        "(topic, `partition`, `offset`, `key`, value, reason, error, attempts, message_id, state,"
+        " created_at, updated_at)"
+        " SELECT 't', seq DIV 10000, LPAD(seq, 7, '0'), '', '', '', '', 1,"
+        f" {FIRST_ID} + seq, 'OPEN', NOW(6), NOW(6)"
+    ),
+    "lease": "(name, owner, expires_at) SELECT CONCAT('worker:', seq), 'o', 0",
+}
+
+
+@pytest.fixture(scope="module")
+def tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[InspectedTables]:
+    """The tables with a million rows each, emptied in the end."""
+    with django_db_blocker.unblock():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT VERSION()")
+            if "MariaDB" not in cursor.fetchone()[0]:
+                pytest.skip("MySQL has no sequence engine")
+            cursor.execute("SET SESSION unique_checks = 0")
+            for table, rows in FILL.items():
+                for first in range(
+                    1, FEWER.get(table, ROWS), PIECE
+                ):  # each within the driver's patience
+                    last = first + PIECE - 1
+                    cursor.execute(f"INSERT INTO {table} {rows} FROM seq_{first}_to_{last}")
+        try:
+            yield InspectedTables(connection)
+        finally:
+            with connection.cursor() as cursor:
+                for table in FILL:
+                    cursor.execute(f"TRUNCATE TABLE {table}")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """`asked` rows are what it is about; it may read a few for each of them."""
+
+    call: Callable[[InspectedTables], object]
+    asked: int = AT_ONCE
+
+
+def _new(count: int) -> list[Message]:
+    return [make_message(2 * ROWS + n, to_id=3, client_msg_id=f"n{n}") for n in range(count)]
+
+
+_STATEMENTS: dict[str, Statement] = {
+    "messages": Statement(lambda t: t.messages(IDS)),
+    "page": Statement(lambda t: t.page(BUSY, before=IDS[250], limit=AT_ONCE)),
+    "page of the newest": Statement(lambda t: t.page(BUSY, before=None, limit=20), 20),
+    "tail": Statement(lambda t: t.tail(BUSY, limit=AT_ONCE)),
+    "insert_messages": Statement(
+        lambda t: t.insert_messages([replace(m, seq=1) for m in _new(AT_ONCE)])
+    ),
+    "raise_messages": Statement(
+        lambda t: t.raise_messages([m.recalled(1) for m in t.messages(IDS).values()]), 2 * AT_ONCE
+    ),
+    "extend_conversations": Statement(
+        lambda t: t.extend_conversations({f"{1_999 * n:07}_9": (1, 1) for n in range(1, 501)}),
+        2 * AT_ONCE,
+    ),
+    "take_keys": Statement(
+        lambda t: t.take_keys({(2, f"t{n}"): Claim(1, "h") for n in range(AT_ONCE)})
+    ),
+    "reserve_keys": Statement(
+        lambda t: t.reserve_keys(dict.fromkeys(KEYS, Claim(1, "h"))), 2 * AT_ONCE
+    ),
+    "claims": Statement(lambda t: t.claims(KEYS)),
+    "claims as written": Statement(lambda t: t.claims(KEYS[:1], as_written=True), 1),
+    "insert_deletes": Statement(lambda t: t.insert_deletes([(5, each) for each in IDS])),
+    "owner": Statement(lambda t: t.owner(make_message(7, client_msg_id="k0000007")), 1),
+    "deletes_of": Statement(lambda t: t.deletes_of(IDS)),
+    "deletes_of one": Statement(lambda t: t.deletes_of(IDS[:1]), 1),
+    "deleted_among": Statement(lambda t: t.deleted_among(5, IDS)),
+    "newest_deletes": Statement(lambda t: t.newest_deletes(5, limit=AT_ONCE)),
+    "insert_arrears": Statement(lambda t: t.insert_arrears([Arrear(each) for each in IDS])),
+    "arrears": Statement(lambda t: t.arrears(limit=AT_ONCE)),
+    "delete_arrears": Statement(lambda t: t.delete_arrears([199 * n for n in range(1, 501)])),
+    "take_lease": Statement(lambda t: t.take_lease("worker:77", "me", 1_000), 3),
+    "drop_lease": Statement(lambda t: t.drop_lease("worker:77", "me"), 1),
+    "ping": Statement(lambda t: t.ping(), 0),
+    "newest_id": Statement(lambda t: t.newest_id(), 1),
+    "rows": Statement(lambda t: t.rows("> %s", [IDS[100]], limit=AT_ONCE), 2 * AT_ONCE),
+    "letters": Statement(lambda t: t.letters(IDS)),
+    "kept": Statement(lambda t: t.kept(PLACES)),
+    "conversations_after": Statement(lambda t: t.conversations_after("05", limit=AT_ONCE)),
+    "numberings": Statement(lambda t: t.numberings([f"{n + 10}_5000" for n in range(100)]), 50_100),
+    "change_rows": Statement(lambda t: t.change_rows("content = ''", "status = 1", IDS)),
+    "save dead letters": Statement(lambda t: database._save_dead_letters(connection, _letters())),
+    "settle dead letters": Statement(
+        lambda t: database._settle_dead_letters(connection, PLACES, DeadLetterState.REPLAYED),
+        2 * AT_ONCE,
+    ),
+}
+
+
+def _letters() -> list[DeadLetter]:
+    """Some that are kept already, and new ones."""
+    places = [*PLACES[: AT_ONCE // 2], *(Position("u", 0, str(n)) for n in range(AT_ONCE // 2))]
+    return [
+        DeadLetter(p.topic, p.partition, p.offset, b"", b"", reason="r", error="e") for p in places
+    ]
+
+
+@pytest.mark.parametrize("name", _STATEMENTS)
+def test_reads_what_it_is_asked_about(tables: InspectedTables, name: str) -> None:
+    statement = _STATEMENTS[name]
+    with work() as read:
+        statement.call(tables)
+
+    assert read[0] <= READS_OF_EACH * statement.asked + 20
+
+
+def test_every_statement_is_here() -> None:
+    methods = {
+        name
+        for kind in (Tables, InspectedTables)
+        for name, each in vars(kind).items()
+        if inspect.isfunction(each) and not name.startswith("_")
+    }
+    assert methods == {name.partition(" ")[0] for name in _STATEMENTS} - {"save", "settle"}
