@@ -100,6 +100,23 @@ class MessageKey(models.Model):
         return f"key {self.client_msg_id} of sender {self.from_user_id}"
 
 
+class MessageAlias(models.Model):
+    """The id of a repeated send, which clients may have been told, and the message it stands for.
+
+    Written with the fold, in its transaction. A fold of an older version has left no alias.
+    """
+
+    message_id = models.BigIntegerField("alias", primary_key=True)
+    owner_id = models.BigIntegerField("message")
+
+    class Meta:
+        db_table = "message_alias"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"alias {self.message_id} of message {self.owner_id}"
+
+
 class Conversation(models.Model):
     """Where a conversation stands; its row is the lock under which `seq` numbers are given."""
 

@@ -234,6 +234,15 @@ class MessageCache(Protocol):
     async def claim(self, message: Message) -> Claim | None:
         """Claim the name of a message that is stored; returns the claim of another that has it."""
 
+    async def add_alias(self, message_id: int, owner_id: int) -> None:
+        """Remember for half an hour that this id, of a repeated send, leads to that message.
+
+        Until the store has folded the one into the other: its word counts then.
+        """
+
+    async def find_alias(self, message_id: int) -> int | None:
+        """Return the message that this id leads to, if it was added."""
+
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         """The cached states among these ids."""
 
@@ -381,11 +390,12 @@ class ApplyResult:
     """What the database holds after `MessageStore.apply`.
 
     `rows` are the rows of the given messages, in order of id. `folded` maps the id of each message
-    whose (sender, clientMsgId) belongs to an earlier one to that one's row; nothing new was stored
-    for it, but a tombstone among them recalls that row, if the body is the same: it is one of
-    `rows` then. `deletes` are pairs of a user who had deleted a folded message and that row, which
-    is deleted for the user now. `conflicts` are messages whose id belongs to a row of another
-    message (two generators shared a worker id): nothing was stored and nothing overwritten.
+    whose (sender, clientMsgId) belongs to an earlier one to that one's row; of it nothing was
+    stored but its id as an alias (`MessageStore.find`), if the body is the same. Then a tombstone
+    among them recalls that row as well: it is one of `rows`. `deletes` are pairs of a user who had
+    deleted a folded message and that row, which is deleted for the user now. `conflicts` are
+    messages whose id belongs to a row of another message (two generators shared a worker id):
+    nothing was stored and nothing overwritten.
     """
 
     rows: tuple[Message, ...] = ()
@@ -465,7 +475,14 @@ class MessageStore(Protocol):
         stored, or everything is and the answer was lost; repeat).
         """
 
-    async def get(self, message_ids: Sequence[int]) -> dict[int, Message]: ...
+    async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
+        """Return the rows of these ids themselves."""
+
+    async def find(self, message_ids: Sequence[int]) -> dict[int, Message]:
+        """Return under each of these ids its row, or the row that it was folded into.
+
+        An id that a client was told leads to its message for ever by this, and not by `get`.
+        """
 
     async def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
         """Rows with an id below `before`, newest first."""

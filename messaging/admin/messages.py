@@ -28,7 +28,7 @@ from messaging.admin.message_list import (
 from messaging.admin.unavailable import unavailable
 from messaging.errors import TemporarilyUnavailable
 from messaging.events import ChatType, MsgType, Status
-from messaging.models import Message
+from messaging.models import Message, MessageAlias
 from messaging.service.access import find_message
 
 
@@ -97,7 +97,12 @@ class MessageAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         search = read_search(search_term)
-        return queryset.none() if search is None else queryset.filter(**search.lookup), False
+        if search is None:
+            return queryset.none(), False
+        lookup = search.lookup
+        if "id" in lookup:
+            lookup = {"id": _owner_of(lookup["id"])}
+        return queryset.filter(**lookup), False
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -107,6 +112,8 @@ class MessageAdmin(ReadOnlyAdmin):
         Raises TemporarilyUnavailable when that cannot be known.
         """
         row: Message | None = super().get_object(request, object_id, from_field)
+        if row is None and object_id.isascii() and object_id.isdigit() and len(object_id) < 20:
+            row = super().get_object(request, str(_owner_of(int(object_id))), from_field)
         if row is None or row.status == Status.RECALLED:
             return row
         latest = wiring.run(lambda backends: find_message(backends, row.pk))
@@ -170,6 +177,12 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.display(description="client message id")
     def client_message_id(self, row: Message) -> str | SafeString:
         return visible(row.client_msg_id) if row.client_msg_id else NOTHING
+
+
+def _owner_of(message_id: int) -> int:
+    """The message that an id leads to: of a repeated send that was folded, another one."""
+    owner = MessageAlias.objects.filter(message_id=message_id).values_list("owner_id", flat=True)
+    return owner.first() or message_id
 
 
 def _search_link(term: str, text: str) -> SafeString:

@@ -27,7 +27,7 @@ from messaging.errors import InvalidInput, TokenExpired, UserNameTaken, WrongCre
 from messaging.inputs import Refusal
 from messaging.limits import MAX_NAME_CHARACTERS, MIN_NAME_CHARACTERS
 from messaging.requests import Credentials, parse_credentials
-from messaging.service.attempts import count_registration
+from messaging.service.password_attempts import count_registration
 from messaging.wiring import run
 
 USERNAME_CHARACTERS = range(MIN_NAME_CHARACTERS, MAX_NAME_CHARACTERS + 1)

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 
 from messaging.addresses import client_address
-from messaging.service.attempts import count_login
+from messaging.service.password_attempts import count_login
 from messaging.wiring import run
 
 

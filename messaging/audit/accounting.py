@@ -18,8 +18,9 @@ from messaging.ports import Claim, DeadLetterState
 class Accepted:
     """A message that is said to be accepted, with what its source knows beside the id.
 
-    `key` is its (sender, clientMsgId); a repeat can only be known by that, and only one with the
-    same `body_hash`, where it is known, is accounted for by the first send. `message` is what the
+    `key` is its (sender, clientMsgId); a repeat that the store keeps no alias of can only be known
+    by that, and only one with the same `body_hash`, where it is known, is accounted for by the
+    first send. `message` is what the
     log has of it; `in_tail`: the consumer has not committed that yet. `is_claim`: a client that
     repeats its send would be told this id.
     """
@@ -71,8 +72,10 @@ class Accounting(Check[Accepted]):
         """Counts the fate of each that is as it should be."""
         ids = list(dict.fromkeys(each.id for each in subjects))
         pending = await self._parts.cached.pending_among(ids)
-        rows = await self._parts.store.get(ids)
-        fates = await self._fates([each for each in subjects if each.id not in rows], pending)
+        found = await self._parts.store.find(ids)
+        rows = {i: row for i, row in found.items() if row.id == i}
+        fates = await self._fates([each for each in subjects if each.id not in found], pending)
+        fates |= {i: Fate.FOLDED for i in found if i not in rows}
         misleading = await self._misleading(subjects, fates)
         strangers = await self._strangers(subjects, rows)
         suspects = []
@@ -92,7 +95,7 @@ class Accounting(Check[Accepted]):
     async def _fates(
         self, accepted: Sequence[Accepted], pending: Mapping[int, int]
     ) -> dict[int, Fate]:
-        """Of messages that have no row."""
+        """Of messages that have no row and are no alias of one."""
         ids = [each.id for each in accepted]
         if not ids:
             return {}

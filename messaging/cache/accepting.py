@@ -86,6 +86,13 @@ class Accepting(RedisClient):
         first = await self._run(CLAIM, [name], [_claim_of(message)])
         return None if first is None else _read_claim(first)
 
+    async def add_alias(self, message_id: int, owner_id: int) -> None:
+        await self._command("SET", keys.alias(message_id), owner_id, "EX", keys.DETAIL_TTL_S)
+
+    async def find_alias(self, message_id: int) -> int | None:
+        owner_id = await self._command("GET", keys.alias(message_id))
+        return None if owner_id is None else int(owner_id)
+
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         taken = await self._run(TAKE_LEASE, [keys.lease(name)], [owner, round(ttl_s * 1000)])
         return bool(taken)

@@ -102,6 +102,11 @@ def dedupe(user_id: int, client_msg_id: str) -> str:
     return f"{DEDUPE}{user_id}:{client_msg_id}"
 
 
+def alias(message_id: int) -> str:
+    """String: the message that this id of a repeated send leads to, until it is folded. 30 min."""
+    return f"msg:alias:{message_id}"
+
+
 def rate(user_id: int) -> str:
     """String: the time (µs) up to which a sender has used its rate. Lives until that is past."""
     return f"msg:rate:{user_id}"

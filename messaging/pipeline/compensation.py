@@ -17,7 +17,7 @@ from messaging.conf import Settings
 from messaging.errors import BackendError, StoreUnavailable
 from messaging.events import Message, encode_event, join
 from messaging.pipeline.dead_letters import set_aside
-from messaging.pipeline.persist import mark, persist
+from messaging.pipeline.persist import Persisted, mark, persist
 from messaging.ports import (
     DeadLetter,
     EventLog,
@@ -104,13 +104,15 @@ class Compensator:
     async def _repair(self, ids: Sequence[int], done: Sweep) -> None:
         cached = await self.cache.get(ids)
         try:
-            rows = await self.store.get(ids)
+            rows = await self.store.find(ids)
         except StoreUnavailable:
             rows = {}
-        stored = [row for i, row in rows.items() if not _ahead(cached.get(i), row)]
-        if stored:
-            await self.cache.mark_stored(stored)
-            done.confirmed += len(stored)
+        own = {i: row for i, row in rows.items() if row.id == i}
+        stored = [row for i, row in own.items() if not _ahead(cached.get(i), row)]
+        folded = {i: row for i, row in rows.items() if i not in own and i not in cached}
+        if stored or folded:
+            await mark(self.cache, Persisted(rows=stored, folded=folded))
+            done.confirmed += len(stored) + len(folded)
         known = {row.id for row in stored}
         stuck = [cached[i] for i in ids if i in cached and i not in known]
         for message_id in ids:

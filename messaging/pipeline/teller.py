@@ -30,7 +30,7 @@ class Teller:
 
     async def rows_of(self, messages: Sequence[Message]) -> dict[int, Message]:
         """What the store has of each: its row, or the one that its send was folded into."""
-        rows = await self.store.get([message.id for message in messages])
+        rows = await self.store.find([message.id for message in messages])
         keys = {
             message: (message.from_user_id, message.client_msg_id)
             for message in messages
@@ -77,6 +77,9 @@ class Teller:
                     "an acknowledged send reuses a clientMsgId; the consumer sets it aside",
                     extra={"action": "arrears.reused", "message_id": message.id},
                 )
+                continue
+            # The id was told to a client, who may ask for it before the store has folded it.
+            await self.cache.add_alias(message.id, verdict.message_id)
 
     async def _tell_recall(self, message: Message, row: Message | None) -> None:
         """If it is one of which the store does not know yet."""
@@ -111,19 +114,26 @@ class Teller:
             await self._tell_ids(recalled[first : first + AT_ONCE])
 
     async def _tell_ids(self, message_ids: Sequence[int]) -> None:
-        await self._tell_rows(list((await self.store.get(message_ids)).values()))
+        found = await self.store.find(message_ids)
+        await self._tell_rows(
+            list({row.id: row for row in found.values()}.values()),
+            {i: row for i, row in found.items() if row.id != i},
+        )
 
-    async def _tell_rows(self, rows: Sequence[Message]) -> None:
+    async def _tell_rows(
+        self, rows: Sequence[Message], folded: Mapping[int, Message] | None = None
+    ) -> None:
         """Show them, each in place of an attempt of its send that the cache has accepted.
 
-        The store folds that attempt into the row, with whatever was done to it meanwhile.
+        The store folds that attempt into the row, with whatever was done to it meanwhile. `folded`
+        are attempts of which it is known before that they go there.
         """
         if not rows:
             return
         await self.cache.mark_stored(rows)
         named = [row for row in rows if row.client_msg_id is not None]
         claims = await asyncio.gather(*(self.cache.claim(row) for row in named))
-        attempts = {
+        attempts = dict(folded or {}) | {
             claim.message_id: row
             for row, claim in zip(named, claims, strict=True)
             if claim is not None and claim.body_hash == row.body_hash

@@ -10,7 +10,7 @@ from messaging.errors import (
     StoreUnavailable,
     TemporarilyUnavailable,
 )
-from messaging.events import ChatType, Message
+from messaging.events import ChatType, Message, join
 from messaging.ports import Directory
 from messaging.service.backends import Backends
 
@@ -61,21 +61,35 @@ async def check_party(backends: Backends, message: Message, *, user_id: int) -> 
 async def find_message(backends: Backends, message_id: int) -> Message | None:
     """The message at its latest state, whoever asks; None when there is none.
 
-    Raises TemporarilyUnavailable when a part that might know it is away.
+    It has another id where this one was folded into it. Raises TemporarilyUnavailable when a part
+    that might know it is away.
     """
-    cache_answered = True
+    cached, cache_answered = await _cached(backends, message_id)
+    if cached is not None:
+        return cached
     try:
-        if cached := (await backends.cache.get([message_id])).get(message_id):
-            return cached
-    except CacheUnavailable:
-        cache_answered = False
-    try:
-        row = (await backends.store.get([message_id])).get(message_id)
+        row = (await backends.store.find([message_id])).get(message_id)
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
+    if row is not None and row.id != message_id and cache_answered:
+        cached, cache_answered = await _cached(backends, row.id)  # it may be recalled there
+        row = row if cached is None or cached.id != row.id else join(row, cached)
     if not cache_answered and (row is None or backends.arrears.recalls_missing()):
         raise TemporarilyUnavailable
     return row
+
+
+async def _cached(backends: Backends, message_id: int) -> tuple[Message | None, bool]:
+    """The cached state of the message that this id leads to, and whether the cache has answered."""
+    cache = backends.cache
+    try:
+        if (cached := (await cache.get([message_id])).get(message_id)) is not None:
+            return cached, True
+        if (owner := await cache.find_alias(message_id)) is None:
+            return None, True
+        return (await cache.get([owner])).get(owner), True
+    except CacheUnavailable:
+        return None, False
 
 
 async def _find_member(backends: Backends, *, group_id: int, user_id: int) -> bool | None:

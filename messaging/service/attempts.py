@@ -1,63 +1,84 @@
-"""Count who tries passwords and who registers, before a password is hashed.
+"""The attempts of one send: until the store has folded them, readers may be shown each of them.
 
-Counted in Redis for all processes, and by this process alone while Redis is away. A name that
-exists is counted like any other, so that a count tells nothing about names.
+Two attempts are accepted where the claim of the first one was gone. Used by recall and delete,
+which must hide all of them.
 """
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
-from collections.abc import Sequence
+import asyncio
+import contextlib
 
-from messaging.errors import CacheUnavailable, TooManyRequests
-from messaging.ports import SharedRate
-from messaging.rates import Rates, take_all
+from msgspec.structs import replace
+
+from messaging.errors import CacheUnavailable, StoreUnavailable
+from messaging.events import Message
+from messaging.ids import time_of_id
+from messaging.ports import Claim
 from messaging.service.backends import Backends
 
-LONGEST_NORMALISED = 150  # characters of a name; no user has a longer one
-DIGEST_BYTES = 12
+STORE_S = 0.3
+LISTED = 100  # of the conversation's newest messages, among which a pending attempt is looked for
+NOBODY = 0  # a reader who has deleted nothing
 
-Share = tuple[str, Rates, str]  # the kind of a rate, the rate, and what is counted
 
+async def other_attempts(backends: Backends, message: Message) -> list[Message]:
+    """Return the other attempts of this message's send that the cache or the store knows.
 
-async def count_login(backends: Backends, *, name: str, address: str | None) -> None:
-    """Count a password that is tried under a name; `address` is None where nobody is connected.
-
-    Raises TooManyRequests, with nothing counted, past the rate of the address, of the name, or of
-    the name from this address.
+    Each has the id and the time of its own, and nothing of what the message said. A part that is
+    away tells nothing: what only that part knows is folded later, with what was done to this one.
     """
-    rates, person = backends.attempts, _normalised(name)
-    shares: list[Share] = [("login-name", rates.names, _digest(person))]
-    if address is not None:
-        pair = _digest(f"{address} {person}")
-        shares.append(("login-pair", rates.pairs, pair))
-        shares.append(("login-address", rates.addresses, _digest(address)))
-    await _count(backends, shares)
+    if message.client_msg_id is None:
+        return []
+    ids = await _cached_attempts(backends, message)
+    if message.seq is None:  # a row has the store's claim itself
+        claims = [
+            backends.arrears.claim_of(message.from_user_id, message.client_msg_id),
+            await _stored_claim(backends, message),
+        ]
+        ids |= {c.message_id for c in claims if c and c.body_hash == message.body_hash}
+    return [
+        replace(
+            message,
+            id=message_id,
+            send_time=time_of_id(message_id),
+            seq=None,
+            content="",
+            url=None,
+            at_user_ids=(),
+        )
+        for message_id in sorted(ids - {message.id})
+    ]
 
 
-async def count_registration(backends: Backends, *, address: str) -> None:
-    """Count a user who is registered from an address. Raises TooManyRequests past its rate."""
-    await _count(backends, [("register", backends.attempts.registrations, _digest(address))])
+async def _cached_attempts(backends: Backends, message: Message) -> set[int]:
+    """Those of the claim and, beside a pending message, the pending ones of its conversation."""
+    assert message.client_msg_id is not None
+    cache, ids = backends.cache, set()
+    with contextlib.suppress(CacheUnavailable):
+        claim = await cache.find_claim(message.from_user_id, message.client_msg_id)
+        if claim is not None and claim.body_hash == message.body_hash:
+            ids.add(claim.message_id)
+        if message.seq is None:
+            window = await cache.window(
+                message.conversation_id, reader_id=NOBODY, before=None, limit=LISTED
+            )
+            ids |= {each.id for each in window.messages if _is_attempt(each, message)}
+    return ids
 
 
-async def _count(backends: Backends, shares: Sequence[Share]) -> None:
-    shared = [SharedRate(kind, key, rates.rate, rates.burst) for kind, rates, key in shares]
-    try:
-        wait_s = await backends.cache.take_rates(shared)
-    except CacheUnavailable:
-        wait_s = take_all([(rates, key) for _, rates, key in shares])
-    if wait_s:
-        raise TooManyRequests(wait_s)
+def _is_attempt(one: Message, other: Message) -> bool:
+    return (
+        one.from_user_id == other.from_user_id
+        and one.client_msg_id == other.client_msg_id
+        and one.body_hash == other.body_hash
+    )
 
 
-def _normalised(name: str) -> str:
-    """Return what all spellings of a name have in common; a name that nobody has stays as it is."""
-    if len(name) > LONGEST_NORMALISED:
-        return name
-    return unicodedata.normalize("NFKC", name).casefold()
-
-
-def _digest(text: str) -> str:
-    encoded = text.encode(errors="surrogatepass")
-    return hashlib.blake2s(encoded, digest_size=DIGEST_BYTES).hexdigest()
+async def _stored_claim(backends: Backends, message: Message) -> Claim | None:
+    assert message.client_msg_id is not None
+    key = (message.from_user_id, message.client_msg_id)
+    with contextlib.suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout(STORE_S):
+            return (await backends.store.find_claims([key])).get(key)
+    return None

@@ -13,9 +13,10 @@ from messaging.service.deletes import find_deleted
 async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Message:
     """The message at its latest state, as this reader may see it.
 
-    Raises MessageNotFound, also for what the reader has deleted, and TemporarilyUnavailable. What
-    the cache knows all about is one round trip and no query. Raises TooManyRequests at once for one
-    who reads too fast.
+    It has another id where this one was folded into it, and is deleted where that one is. Raises
+    MessageNotFound, also for what the reader has deleted, and TemporarilyUnavailable. What the
+    cache knows all about is one round trip and no query. Raises TooManyRequests at once for one who
+    reads too fast.
     """
     backends.rates.reads.spend(reader_id)
     seen = await _look(backends, message_id, reader_id)
@@ -29,6 +30,8 @@ async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Messa
             if seen.recovering:
                 raise TemporarilyUnavailable from error
             raise
+        if message.id != message_id:
+            return await fetch(backends, message.id, reader_id=reader_id)
     else:
         await check_party(backends, message, user_id=reader_id)
     if message_id in seen.deleted or await find_deleted(

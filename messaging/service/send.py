@@ -139,21 +139,22 @@ async def _repeat(backends: Backends, repeat: Message, first: Claim) -> Receipt:
     """
     if first.body_hash != repeat.body_hash:
         raise ClientMsgIdReused
-    first_id = first.message_id
-    stored = await _is_stored(backends, first_id)
+    stored = await _stored_id(backends, first.message_id)
+    first_id = first.message_id if stored is None else stored
     return Receipt(
         message_id=first_id,
         conversation_id=repeat.conversation_id,
         send_time=time_of_id(first_id),
-        persist_status=PersistStatus.PERSISTED if stored else PersistStatus.PENDING,
-        durability=Durability.STORE if stored else Durability.CACHE,
+        persist_status=PersistStatus.PENDING if stored is None else PersistStatus.PERSISTED,
+        durability=Durability.CACHE if stored is None else Durability.STORE,
         client_msg_id=repeat.client_msg_id,
     )
 
 
-async def _is_stored(backends: Backends, message_id: int) -> bool:
-    """Whether it has a row. A row that the cache lacks is brought there first.
+async def _stored_id(backends: Backends, message_id: int) -> int | None:
+    """The id of its row: its own, or of what it was folded into; None where it has none.
 
+    A row that the cache lacks is brought there first.
     Raises SendFailed when that cannot be done now: who has stored it may not have come to it.
     """
     reachable, cached = True, None
@@ -162,17 +163,18 @@ async def _is_stored(backends: Backends, message_id: int) -> bool:
     except CacheUnavailable:
         reachable = False
     if cached is not None:
-        return cached.persist_status is PersistStatus.PERSISTED
+        return message_id if cached.persist_status is PersistStatus.PERSISTED else None
     try:
         async with asyncio.timeout(ROW_S):
-            row = (await backends.store.get([message_id])).get(message_id)
+            row = (await backends.store.find([message_id])).get(message_id)
     except (StoreUnavailable, TimeoutError) as error:
         if reachable:
             raise SendFailed from error
-        return False
-    if row is not None:
-        await (_show(backends, row) if reachable else _owe(backends, row))
-    return row is not None
+        return None
+    if row is None:
+        return None
+    await (_show(backends, row) if reachable else _owe(backends, row))
+    return row.id
 
 
 async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
@@ -183,9 +185,14 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
     while loop.time() < deadline:
         await asyncio.sleep(wait_s)
         with contextlib.suppress(SendFailed):  # it was accepted before
-            if await _is_stored(backends, receipt.message_id):
+            stored = await _stored_id(backends, receipt.message_id)
+            if stored is not None:
                 return replace(
-                    receipt, persist_status=PersistStatus.PERSISTED, durability=Durability.STORE
+                    receipt,
+                    message_id=stored,
+                    send_time=time_of_id(stored),
+                    persist_status=PersistStatus.PERSISTED,
+                    durability=Durability.STORE,
                 )
         wait_s = min(wait_s * 2, LAST_LOOK_S)
     return receipt

@@ -55,6 +55,7 @@ def _apply(
         rows = {i: fresh.get(i) or states[i] for i in sorted(states)}
         tables.insert_messages(list(fresh.values()))
         deletes = _hand_over_deletes(tables, owners)
+        tables.insert_aliases(_aliases(given, states, stored, owners))
         tables.raise_messages([m for i, m in rows.items() if i in stored and m != stored[i]])
         if owed:
             tables.insert_arrears([Arrear(i) for i in {*rows, *owners.values()}])
@@ -102,6 +103,17 @@ def _hand_over_deletes(tables: Tables, owners: Mapping[int, int]) -> list[tuple[
     deletes = [(user_id, owners[each]) for user_id, each in tables.deletes_of(owners)]
     tables.insert_deletes(deletes)
     return deletes
+
+
+def _aliases(
+    given: Mapping[int, Message],
+    states: Mapping[int, Message],
+    stored: Mapping[int, Message],
+    owners: Mapping[int, int],
+) -> dict[int, int]:
+    """The ids that lead to another message from now on: those of repeats with the same body."""
+    firsts = {i: states.get(owner) or stored[owner] for i, owner in owners.items()}
+    return {i: o for i, o in owners.items() if firsts[i].body_hash == given[i].body_hash}
 
 
 def _join_all(

@@ -59,6 +59,9 @@ class DatabaseStore:
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         return await self._with_tables(lambda tables: tables.messages(message_ids))
 
+    async def find(self, message_ids: Sequence[int]) -> dict[int, Message]:
+        return await self._with_tables(lambda tables: tables.find(message_ids))
+
     async def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
         return await self._with_tables(
             lambda tables: tables.page(conversation_id, before=before, limit=limit)

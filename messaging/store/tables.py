@@ -44,6 +44,13 @@ class Tables:
             found |= {row[0]: from_row(row) for row in self._read(query, [])}
         return found
 
+    def find(self, ids: Iterable[int]) -> dict[int, Message]:
+        """The rows of these ids, and under an alias the row that it stands for."""
+        rows = self.messages(ids)
+        aliases = self.aliases(set(ids).difference(rows))
+        owners = rows | self.messages(set(aliases.values()).difference(rows))
+        return rows | {i: owners[owner] for i, owner in aliases.items() if owner in owners}
+
     def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
         rows = self._read(*self._page(MESSAGE, conversation_id, before, limit))
         return [from_row(row) for row in rows]
@@ -140,6 +147,22 @@ class Tables:
             for user_id, text, message_id, body_hash in self._read(query, values):
                 found[user_id, client_msg_id(text)] = Claim(message_id, body_hash)
         return found
+
+    # aliases
+
+    def aliases(self, ids: Iterable[int]) -> dict[int, int]:
+        found: dict[int, int] = {}
+        for part in chunks(sorted(ids)):
+            query = (
+                f"SELECT message_id, owner_id FROM message_alias WHERE message_id IN {listed(part)}"
+            )
+            found.update(self._read(query, part))
+        return found
+
+    def insert_aliases(self, aliases: Mapping[int, int]) -> None:
+        keep = self._dialect.or_keep("message_id")
+        for part in chunks(sorted(aliases.items())):
+            self._insert("message_alias", ("message_id", "owner_id"), part, keep)
 
     # deletes
 

@@ -71,6 +71,7 @@ class MemoryCache:
     pending_set: PendingSet = field(default_factory=PendingSet)
     marks: dict[int, int] = field(default_factory=dict)  # recall times
     claims: dict[tuple[int, str], Claim] = field(default_factory=dict)
+    aliases: dict[int, int] = field(default_factory=dict)
     deletes: dict[int, set[int]] = field(default_factory=dict)
     deletes_floors: dict[int, int] = field(default_factory=dict)
     leases: Leases = field(default_factory=dict)
@@ -104,6 +105,14 @@ class MemoryCache:
         own = Claim(message.id, message.body_hash)
         first = self.claims.setdefault((message.from_user_id, message.client_msg_id), own)
         return None if first == own else first
+
+    async def add_alias(self, message_id: int, owner_id: int) -> None:
+        self._answer()
+        self.aliases[message_id] = owner_id
+
+    async def find_alias(self, message_id: int) -> int | None:
+        self._answer()
+        return self.aliases.get(message_id)
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         self._answer()
@@ -361,6 +370,7 @@ class MemoryCache:
         """Forget what ages, as after half an hour in which nobody came."""
         self.details = {i: m for i, m in self.details.items() if i in self.lasting}
         self.tails = {name: tail for name, tail in self.tails.items() if not tail.ages}
+        self.aliases.clear()
         self.deletes.clear()
         self.deletes_floors.clear()
 

@@ -46,6 +46,7 @@ class MemoryStore:
     )
     rows: dict[int, Message] = field(default_factory=dict)
     claims: dict[tuple[int, str], Claim] = field(default_factory=dict)
+    aliases: dict[int, int] = field(default_factory=dict)
     last_seqs: dict[str, int] = field(default_factory=dict)
     deletes: set[tuple[int, int]] = field(default_factory=set)
     owed: dict[int, Arrear] = field(default_factory=dict)  # to the cache, by note
@@ -70,6 +71,8 @@ class MemoryStore:
                 if owner != state.id:
                     owners[state.id] = owner
                     self._recall_first(state, owner, rows)
+                    if state.body_hash == self.rows[owner].body_hash:
+                        self.aliases[state.id] = owner
                     continue
                 rows[state.id] = self._insert(state)
             elif _identity(stored) != _identity(state):
@@ -88,6 +91,11 @@ class MemoryStore:
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         await self._answer()
         return {i: self.rows[i] for i in message_ids if i in self.rows}
+
+    async def find(self, message_ids: Sequence[int]) -> dict[int, Message]:
+        await self._answer()
+        rows = {i: self.rows.get(i) or self.rows.get(self.aliases.get(i, 0)) for i in message_ids}
+        return {i: row for i, row in rows.items() if row is not None}
 
     async def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
         await self._answer()

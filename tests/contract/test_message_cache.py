@@ -196,6 +196,14 @@ class TestAccept:
         assert await cache.find_claim(first.from_user_id, "k") == claim
         assert await cache.accept([other], None) == [claim]
 
+    async def test_an_id_of_a_repeat_leads_to_the_first_send(self, cache: MessageCache) -> None:
+        first, repeat = (make_message(number).id for number in (1, 2))
+        assert await cache.find_alias(repeat) is None
+        for _ in range(2):
+            await cache.add_alias(repeat, first)
+        assert await cache.find_alias(repeat) == first
+        assert await cache.find_alias(first) is None
+
     async def test_a_claim_is_its_senders_alone(self, cache: MessageCache) -> None:
         await cache.accept([make_message(1, client_msg_id="k")], None)
 

@@ -514,6 +514,22 @@ class TestAFoldedMessage:
         assert await store.delete_owner(2, make_message(3)) is None
         assert await store.deletes_of(1, limit=9) == Deletes((), floor=0)
 
+    async def test_leads_by_its_id_to_what_it_is_folded_into(self, store: MessageStore) -> None:
+        first, *repeats = [make_message(n, content="x", client_msg_id="k") for n in (1, 2, 3)]
+        other = make_message(4, content="y", client_msg_id="l")
+        assert await store.find([first.id, repeats[0].id]) == {}
+        await store.apply([first, repeats[0], other])
+        (row,) = (await store.apply([repeats[1].recalled(7)])).rows
+        for _ in range(2):
+            await store.apply(repeats)
+
+        ids = [each.id for each in (first, *repeats)]
+        assert await store.find([*ids, make_message(9).id]) == dict.fromkeys(ids, row)
+        assert await store.find([repeats[1].id]) == {repeats[1].id: row}
+        assert set(await store.find([other.id, repeats[0].id])) == {other.id, repeats[0].id}
+        assert await store.get(ids) == {first.id: row}
+        assert await store.find([]) == {}
+
 
 class TestArrears:
     async def test_are_told_until_they_are_dropped(self, store: MessageStore) -> None:

@@ -73,7 +73,7 @@ class TestStatements:
         assert self.count(batch) == 5  # look, keys, conversations and their numbers, messages
         assert self.count(batch) == 1  # known already
         assert self.count([m.recalled(9) for m in batch]) == 2
-        assert self.count([structs.replace(m, id=m.id + 1_000) for m in batch]) == 7  # repeats
+        assert self.count([structs.replace(m, id=m.id + 1_000) for m in batch]) == 8  # repeats
 
     def test_stay_below_the_packet_limit(self) -> None:
         batch = [make_message(n, content="\\" * 5_000, url="/" + "𝒳" * 2_047) for n in range(500)]

@@ -130,16 +130,16 @@ MUTATIONS = (
     Mutation(
         "acknowledge a recall without a note for an absent cache",
         "messaging/service/recall.py",
-        "        await backends.arrears.note([Arrear(tombstone.id)], tombstone)\n",
+        "        await backends.arrears.note([Arrear(m.id) for m in tombstones], *tombstones)\n",
         "        pass\n",
         _pytest("tests/unit/pipeline"),
     ),
     Mutation(
         "acknowledge a recall that nothing has confirmed",
         "messaging/service/recall.py",
-        "            await _release(backends, tombstone)\n"
-        "            raise TemporarilyUnavailable from error\n",
-        "            logger.info(error)\n",
+        "            await _release(backends, tombstones)\n"
+        "            raise TemporarilyUnavailable from failed[0]\n",
+        "            logger.info(failed[0])\n",
         _simulator(4_000),
     ),
     Mutation(

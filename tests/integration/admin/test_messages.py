@@ -81,6 +81,16 @@ def test_a_search_is_an_exact_lookup(desk: Client, term: str, found: list[int]) 
     assert said(response) == []
 
 
+def test_an_id_of_a_repeat_that_was_folded_leads_to_its_message(desk: Client) -> None:
+    first, repeat = (make_message(n, content="said", client_msg_id="k") for n in (1, 2))
+    store(first)
+    store(repeat)
+
+    assert numbers(listed(desk.get(MESSAGES, {"q": str(repeat.id)}))) == [1]
+    shown = desk.get(f"{MESSAGES}{repeat.id}/change/")
+    assert (shown.status_code, shown.context["original"].pk) == (200, first.id)
+
+
 @pytest.mark.parametrize("term", ["hello", "from:bob", "1_", "g", str(2**63), "1 2", "١", "from:"])
 def test_a_search_that_would_scan_is_refused_with_a_hint(desk: Client, term: str) -> None:
     store(make_message(1, content="hello"))

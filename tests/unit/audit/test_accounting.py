@@ -112,6 +112,21 @@ async def test_what_was_folded_into_an_earlier_send_is_accounted_for(
     assert fates(report, "receipts") == {Fate.PERSISTED: 1, Fate.FOLDED: 1}
 
 
+async def test_a_receipt_of_what_was_folded_needs_neither_its_key_nor_the_log(
+    audited: Audited, tmp_path: Path
+) -> None:
+    first = await audited.persisted(client_msg_id="a")
+    repeat = message(client_msg_id="a")
+    await audited.service.store.apply([repeat])
+    receipts = tmp_path / "receipts"
+    receipts.write_text(f"{first.id}\n{repeat.id}\n")
+
+    report = await audited.audit(receipts=receipts)
+
+    assert report.is_clean
+    assert fates(report, "receipts") == {Fate.PERSISTED: 1, Fate.FOLDED: 1}
+
+
 async def test_a_claim_of_a_message_that_was_folded_would_mislead_a_client(
     audited: Audited,
 ) -> None:

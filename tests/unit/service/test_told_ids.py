@@ -1,0 +1,146 @@
+"""An id that was told leads to the one message for ever, whichever attempt of its send it is of."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from messaging.errors import MessageNotFound
+from messaging.ids import WorkerLease
+from messaging.requests import Ack
+from messaging.service.delete import delete
+from messaging.service.fetch import fetch
+from messaging.service.history import history
+from messaging.service.recall import recall
+from messaging.service.send import send
+from tests.unit.memory import ALICE, BOB, Service, to_bob, with_bob
+
+OTHER = WorkerLease(node=1, owner="other", valid_until_s=float("inf"), fenced=True)
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+def beside(service: Service) -> Service:
+    """A second process over the same parts."""
+    other = Service(service.settings, service.clock, service.broker, service.cache, service.store)
+    other.ids.use(OTHER)
+    return other
+
+
+async def told_twice(service: Service) -> list[int]:
+    """A send and its retry, whose claim was evicted in between: two ids, both pending."""
+    first = await send(service.backends, to_bob("secret", client_msg_id="k"), sender_id=ALICE)
+    service.cache.claims.clear()
+    again = await send(service.backends, to_bob("secret", client_msg_id="k"), sender_id=ALICE)
+    assert first.message_id != again.message_id
+    return [first.message_id, again.message_id]
+
+
+async def contents(service: Service, reader: int) -> list[str]:
+    page = await history(
+        service.backends, with_bob(target_id=ALICE + BOB - reader), reader_id=reader
+    )
+    return [m.content for m in page.messages if m.content]
+
+
+@pytest.mark.parametrize("aged", [False, True])
+async def test_ids_told_past_the_cache_lead_to_one_message(service: Service, aged: bool) -> None:
+    """Redis is away and so is the store, so that nobody knows of the first attempt."""
+    other = beside(service)
+    service.cache.down = service.store.down = True
+    first = await send(service.backends, to_bob("secret", client_msg_id="k"), sender_id=ALICE)
+    again = await send(other.backends, to_bob("secret", client_msg_id="k"), sender_id=ALICE)
+    assert first.message_id != again.message_id
+    service.cache.down = service.store.down = False
+    await asyncio.sleep(1.5)
+    for told in (first, again):
+        assert (await fetch(service.backends, told.message_id, reader_id=BOB)).content == "secret"
+    await service.consume()
+    if aged:
+        service.cache.run_out()
+    seen = [await fetch(service.backends, t.message_id, reader_id=BOB) for t in (first, again)]
+    assert {m.id for m in seen} == set(service.store.rows)
+    await recall(service.backends, again.message_id, user_id=ALICE)
+    for told in (first, again):
+        assert (await fetch(service.backends, told.message_id, reader_id=BOB)).content == ""
+    assert await contents(service, BOB) == []
+
+
+@pytest.mark.parametrize("stored", [0, 1, 2])
+@pytest.mark.parametrize("by", [0, 1])
+async def test_a_recall_by_either_id_hides_both(service: Service, by: int, stored: int) -> None:
+    ids = await told_twice(service)
+    await store_some(service, stored)
+    tombstone = await recall(service.backends, ids[by], user_id=ALICE)
+    for message_id in ids:
+        seen = await fetch(service.backends, message_id, reader_id=BOB)
+        assert (seen.content, seen.recall_time) == ("", tombstone.recall_time)
+    assert await contents(service, BOB) == []
+    await service.consume()
+    assert await contents(service, BOB) == []
+    (row,) = service.store.rows.values()
+    assert row.recall_time == tombstone.recall_time
+    assert not service.cache.marks
+    assert not service.cache.pending_set.times
+
+
+@pytest.mark.parametrize("by", [0, 1])
+async def test_a_recall_that_only_the_log_has_hides_both(service: Service, by: int) -> None:
+    ids = await told_twice(service)
+    await contents(service, BOB)  # his deletes are cached from now on
+    service.store.down = True
+    await recall(service.backends, ids[by], user_id=ALICE)
+    for message_id in ids:
+        assert (await fetch(service.backends, message_id, reader_id=BOB)).content == ""
+    service.store.down = False
+    await service.consume()
+    assert await contents(service, BOB) == []
+
+
+@pytest.mark.parametrize("stored", [0, 1, 2])
+@pytest.mark.parametrize("by", [0, 1])
+async def test_a_delete_by_either_id_hides_both(service: Service, by: int, stored: int) -> None:
+    ids = await told_twice(service)
+    await store_some(service, stored)
+    await delete(service.backends, ids[by], user_id=BOB)
+    for _ in range(2):
+        assert await contents(service, BOB) == []
+        assert "secret" in await contents(service, ALICE)
+        for message_id in ids:
+            with pytest.raises(MessageNotFound):
+                await fetch(service.backends, message_id, reader_id=BOB)
+        await service.consume()
+
+
+async def store_some(service: Service, count: int) -> None:
+    """Store the first `count` attempts, as a consumer that is behind."""
+    states = sorted(service.cache.details.values(), key=lambda m: m.id)[:count]
+    if count == 2:
+        await service.consume()
+    elif states:
+        await service.cache.mark_stored((await service.store.apply(states)).rows)
+
+
+async def test_waiting_for_the_store_ends_with_the_id_that_stays(service: Service) -> None:
+    first = await send(service.backends, to_bob("x", client_msg_id="k"), sender_id=ALICE)
+    await service.consume()
+    service.cache.claims.clear()
+    again = to_bob("x", client_msg_id="k", ack=Ack.STORE)
+    waiting = asyncio.create_task(send(service.backends, again, sender_id=ALICE))
+    await asyncio.sleep(0.05)
+    await service.consume()
+    receipt = await waiting
+    assert (receipt.message_id, receipt.durability) == (first.message_id, "store")
+    assert receipt.send_time == first.send_time
+
+
+async def test_a_pending_mark_of_what_was_folded_is_dropped(service: Service) -> None:
+    ids = await told_twice(service)
+    await service.consume()
+    service.cache.pending_set.times[ids[1]] = service.clock.now_ms - 60_000
+    assert (await service.compensator().sweep()).confirmed == 1
+    assert not service.cache.pending_set.times
