@@ -15,7 +15,7 @@ from messaging.errors import PoisonRecord
 
 
 class UserChanged(msgspec.Struct, frozen=True, array_like=True, tag="user"):
-    """There is a new user, or one is gone, locked out or let in again.
+    """There is a new user, or one is gone, locked out or let in again, or has ended tokens.
 
     `is_locked_out` (or gone) is told where it is so; False leaves it to a look.
     """

@@ -23,6 +23,7 @@ from messaging.limits import (
     MAX_LOGIN_NAME_CHARACTERS,
     MAX_NAME_CHARACTERS,
     MAX_PASSWORD_BYTES,
+    MAX_TOKEN_BYTES,
     MIN_NAME_CHARACTERS,
 )
 
@@ -65,6 +66,7 @@ class Refusal(StrEnum):
     USERNAME_LENGTH = f"A user name has {MIN_NAME_CHARACTERS} to {MAX_NAME_CHARACTERS} characters."
     PASSWORD_TOO_LARGE = f"This must have at most {MAX_PASSWORD_BYTES:,} bytes of UTF-8."
     NAME_TOO_LONG = f"This must have at most {MAX_LOGIN_NAME_CHARACTERS} characters."
+    TOKEN_TOO_LONG = f"This must have at most {MAX_TOKEN_BYTES:,} characters."
 
 
 class Refused(ValueError):
@@ -214,6 +216,11 @@ def read_name(value: object) -> str:
     if len(name) > most:
         raise Refused(too_long)
     return name
+
+
+def read_token(value: object) -> str:
+    """Return a token as it was sent. Nothing is done with one that is too long to be ours."""
+    return read_text(value, most=MAX_TOKEN_BYTES, too_long=Refusal.TOKEN_TOO_LONG)
 
 
 def read_password(value: object) -> str:

@@ -21,6 +21,7 @@ CLIENT_MSG_ID_LENGTH = 64
 BODY_HASH_LENGTH = 32
 AT_USER_IDS_LENGTH = 2_048  # 100 ids of 19 digits, as JSON
 DEAD_LETTER_REASON_LENGTH = 64
+SESSION_ID_LENGTH = 64
 DEAD_LETTER_ERROR_LENGTH = 2_000
 
 
@@ -251,6 +252,49 @@ class ChatGroupMember(models.Model):
 
     def __str__(self) -> str:
         return f"user {self.user_id} in group {self.group_id}"
+
+
+class UserTokens(models.Model):
+    """Which of a user's tokens are good no more; without a row none was ever ended.
+
+    `ended` maps sessions to when their last access token has expired, in seconds since 1970.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="tokens",
+    )
+    generation = models.IntegerField(default=0, help_text="Older tokens have ended.")
+    ended = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "user_tokens"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"tokens of user {self.user_id}"
+
+
+class UserSession(models.Model):
+    """A login that can be renewed, and which refresh token renews it. Times are milliseconds."""
+
+    id = AsciiText("session", max_length=SESSION_ID_LENGTH, primary_key=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="sessions"
+    )
+    token_id = AsciiText("refresh token", max_length=SESSION_ID_LENGTH)
+    renewed_at = models.BigIntegerField(help_text="Milliseconds since 1970.")
+    expires_at = models.BigIntegerField(help_text="Milliseconds since 1970.")
+
+    class Meta:
+        db_table = "user_session"
+        default_permissions = ()
+        indexes = (models.Index(fields=["expires_at"], name="user_session_expires_at"),)
+
+    def __str__(self) -> str:
+        return f"session of user {self.user_id}"
 
 
 class UserBlock(models.Model):

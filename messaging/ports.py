@@ -535,6 +535,17 @@ class MessageStore(Protocol):
 # --- people ---------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class TokenMark:
+    """The state of a user's tokens that one token was made in: its generation, and its session.
+
+    All tokens of one login belong to one session. A token without a session is one by itself.
+    """
+
+    generation: int
+    session: str
+
+
 class Directory(Protocol):
     """Who exists, who belongs where and who has blocked whom, out of a local cache at best.
 
@@ -548,7 +559,7 @@ class Directory(Protocol):
     change, stays so until the database says otherwise.
     """
 
-    def known_active(self, user_id: int) -> bool | None: ...
+    def known_active(self, user_id: int, mark: TokenMark | None = None) -> bool | None: ...
 
     def known_member(self, group_id: int, user_id: int) -> bool | None:
         """Also None where it is known that there is no such group."""
@@ -559,8 +570,11 @@ class Directory(Protocol):
     async def user_exists(self, user_id: int) -> bool:
         """In an outage, when nothing is known: True, for a send must not need MySQL."""
 
-    async def user_is_active(self, user_id: int) -> bool:
-        """At most `identity_ttl_s` old; in an outage the last known answer, or True."""
+    async def user_is_active(self, user_id: int, mark: TokenMark | None = None) -> bool:
+        """Whether this user may act; with a mark, by a token that bears it and was not ended.
+
+        At most `identity_ttl_s` old; in an outage the last known answer, or True.
+        """
 
     async def is_member(self, group_id: int, user_id: int) -> bool | None:
         """None: no such group. Raises StoreUnavailable when nothing is known: fail closed."""

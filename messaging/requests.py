@@ -59,6 +59,11 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     password: str
 
 
+class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    old_password: str
+    new_password: str
+
+
 class _Form:
     """Reads fields one by one and remembers what is wrong with each.
 
@@ -173,6 +178,22 @@ def parse_credentials(body: object) -> Credentials:
     password = form.need("password", inputs.read_password, stand_in="")
     form.close()
     return Credentials(username=username, password=password)
+
+
+def parse_password_change(body: object) -> PasswordChange:
+    form = _Form(body)
+    old_password = form.need("oldPassword", inputs.read_password, stand_in="")
+    new_password = form.need("newPassword", inputs.read_password, stand_in="")
+    form.close()
+    return PasswordChange(old_password=old_password, new_password=new_password)
+
+
+def parse_logout(body: object) -> str | None:
+    """The refresh token that ends with the access token, if the body names one."""
+    form = _Form(body)
+    refresh = form.take("refresh", inputs.read_token, default=None)
+    form.close()
+    return refresh
 
 
 def _take_receiver(form: _Form, chat_type: ChatType | None) -> int:

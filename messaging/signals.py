@@ -1,4 +1,5 @@
 """Notes what changes about people in Django's tables, and tells every process once it is committed.
+A new password, and a lock-out, also end the user's tokens.
 
 Receivers of Django's signals, connected by `apps`. What is written past the models (`update`,
 `bulk_create`, SQL) is noted by nobody: the lifetimes of the directories are for that.
@@ -14,15 +15,16 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models.signals import ModelSignal, m2m_changed, post_delete, post_save
+from django.db.models.signals import ModelSignal, m2m_changed, post_delete, post_save, pre_save
 
-from messaging import wiring
+from messaging import sessions, wiring
 from messaging.changes import AnythingChanged, BlockChanged, Change, MemberChanged, UserChanged
 from messaging.errors import CacheUnavailable
-from messaging.models import ChatGroup, ChatGroupMember, UserBlock
+from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
 
 logger = logging.getLogger(__name__)
 
+ENDING_FIELDS = frozenset({"password", "is_active"})
 TOLD_ONE_BY_ONE = 1_000  # of one transaction
 
 
@@ -40,11 +42,40 @@ _noted = _Noted()
 
 
 def connect() -> None:
+    pre_save.connect(compare_user, sender=get_user_model())
+    post_save.connect(end_tokens, sender=get_user_model())
+    post_save.connect(note_tokens, sender=UserTokens)
     for signal in (post_save, post_delete):
         signal.connect(note_user, sender=get_user_model())
         signal.connect(note_member, sender=ChatGroupMember)
         signal.connect(note_block, sender=UserBlock)
     m2m_changed.connect(note_members, sender=ChatGroup.members.through)
+
+
+def compare_user(
+    *, instance: Any, using: str, update_fields: frozenset[str] | None = None, **_: Any
+) -> None:
+    """Remember on the user about to be saved whether the save ends all older tokens."""
+    saved = ENDING_FIELDS if update_fields is None else ENDING_FIELDS & update_fields
+    instance.ends_tokens = False
+    if saved and instance.pk is not None:
+        users = get_user_model().objects.using(using)
+        stored = users.filter(pk=instance.pk).values("password", "is_active").first()
+        instance.ends_tokens = stored is not None and (
+            ("password" in saved and stored["password"] != instance.password)
+            or ("is_active" in saved and stored["is_active"] and not instance.is_active)
+        )
+
+
+def end_tokens(*, instance: Any, using: str, **_: Any) -> None:
+    """End all tokens of a user whose password has changed or who was locked out."""
+    if instance.ends_tokens:
+        instance.ends_tokens = False
+        sessions.end_all(instance.pk, using=using)
+
+
+def note_tokens(*, instance: UserTokens, using: str, **_: Any) -> None:
+    _note(UserChanged(instance.user_id), using)
 
 
 def note_user(

@@ -10,11 +10,15 @@ from messaging.api.fallback import path_not_found
 from messaging.api.health import HealthView
 from messaging.api.identity import LoginView, RegisterView
 from messaging.api.messages import DeleteView, HistoryView, MessageView, RecallView, SendView
+from messaging.api.sessions import LogoutAllView, LogoutView, PasswordView
 
 urlpatterns = [
     path("health", HealthView.as_view()),
     path("user/register", RegisterView.as_view()),
     path("user/login", LoginView.as_view()),
+    path("user/logout", LogoutView.as_view()),
+    path("user/logout-all", LogoutAllView.as_view()),
+    path("user/password", PasswordView.as_view()),
     path("user/block", BlockView.as_view()),
     path("user/unblock", UnblockView.as_view()),
     path("user/blocks", BlocksView.as_view()),

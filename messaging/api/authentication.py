@@ -1,13 +1,13 @@
 """Who asks: the user of a bearer token, without a query per request.
 
-Tokens are simplejwt's, and its classes are the only ones that open them. That the user is still
-active is known from the directory, at most `identity_ttl_s` late.
+Tokens are simplejwt's, and its classes are the only ones that open them. The directory knows, at
+most `identity_ttl_s` late, whether the user is still active and the token was not ended.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -18,7 +18,12 @@ from rest_framework_simplejwt.tokens import AccessToken, Token
 from messaging import wiring
 from messaging.errors import TokenExpired
 from messaging.inputs import Refused, read_id
+from messaging.models import SESSION_ID_LENGTH
+from messaging.ports import TokenMark
 from messaging.service.access import may_act
+from messaging.sessions import GENERATION_CLAIM, SESSION_CLAIM
+
+T = TypeVar("T", bound=Token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class Principal:
     """The user who asks, as DRF expects one."""
 
     id: int
+    mark: TokenMark
     is_authenticated: ClassVar[bool] = True
 
 
@@ -36,20 +42,26 @@ class BearerAuthentication(BaseAuthentication):
         token = bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))
         if token is None:
             return None
-        user_id = user_id_of(open_token(AccessToken, token))
-        if not wiring.run(lambda backends: may_act(backends.directory, user_id)):
+        opened = open_token(AccessToken, token)
+        user_id, mark = user_id_of(opened), mark_of(opened)
+        if not wiring.run(lambda backends: may_act(backends.directory, user_id, mark)):
             raise TokenExpired
-        return Principal(user_id), None
+        return Principal(user_id, mark), None
 
 
 def asking_user(request: Request) -> int:
     """The id of the user whom `BearerAuthentication` has let in."""
+    return asking(request).id
+
+
+def asking(request: Request) -> Principal:
+    """Return the user whom `BearerAuthentication` has let in, with the token's mark."""
     user: object = request.user
     assert isinstance(user, Principal)
-    return user.id
+    return user
 
 
-def open_token(kind: type[Token], encoded: str) -> Token:
+def open_token(kind: type[T], encoded: str) -> T:
     """Check signature, kind and times; raises TokenExpired."""
     try:
         return kind(encoded)  # type: ignore[arg-type]
@@ -63,6 +75,20 @@ def user_id_of(token: Token) -> int:
         return read_id(token.get(api_settings.USER_ID_CLAIM))
     except Refused as error:
         raise TokenExpired from error
+
+
+def mark_of(token: Token) -> TokenMark:
+    """Return the state that a token was made in; raises TokenExpired where its claims are none.
+
+    A token without these claims, made before there were any, is of the first generation.
+    """
+    generation = token.get(GENERATION_CLAIM, 0)
+    session = token.get(SESSION_CLAIM, token.get(api_settings.JTI_CLAIM))
+    if type(generation) is not int or not isinstance(session, str):
+        raise TokenExpired
+    if len(session) > SESSION_ID_LENGTH:
+        raise TokenExpired
+    return TokenMark(generation, session)
 
 
 def bearer_token(header: str) -> str | None:

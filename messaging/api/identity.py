@@ -9,25 +9,26 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.validators import UnicodeUsernameValidator
-from django.core.exceptions import ObjectDoesNotExist, ValidationError
-from django.db import IntegrityError
-from rest_framework.exceptions import AuthenticationFailed
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from messaging.api.authentication import open_token, user_id_of
+from messaging.api.authentication import mark_of, open_token, user_id_of
 from messaging.api.passwords import address_of
-from messaging.errors import InvalidInput, TokenExpired, UserNameTaken, WrongCredentials
+from messaging.errors import InvalidInput, UserNameTaken, WrongCredentials
 from messaging.inputs import Refusal
 from messaging.limits import MAX_NAME_CHARACTERS, MIN_NAME_CHARACTERS
 from messaging.requests import Credentials, parse_credentials
 from messaging.service.password_attempts import count_registration
+from messaging.sessions import open_session, renew
 from messaging.wiring import run
 
 USERNAME_CHARACTERS = range(MIN_NAME_CHARACTERS, MAX_NAME_CHARACTERS + 1)
@@ -39,7 +40,8 @@ class RegisterView(APIView):
 
     def post(self, request: Request) -> Response:
         credentials = parse_credentials(request.data)
-        return Response(_tokens(register(credentials, address=address_of(request._request))))
+        user, token = register(credentials, address=address_of(request._request))
+        return Response(present_tokens(user, token))
 
 
 class LoginView(APIView):
@@ -53,7 +55,7 @@ class LoginView(APIView):
         )
         if user is None:
             raise WrongCredentials
-        return Response(_tokens(user))
+        return Response(present_tokens(user, open_session(user)))
 
 
 class ObtainSerializer(TokenObtainPairSerializer):
@@ -63,29 +65,35 @@ class ObtainSerializer(TokenObtainPairSerializer):
         credentials = parse_credentials(data)
         return {self.username_field: credentials.username, "password": credentials.password}
 
+    @classmethod
+    def get_token(cls, user: Any) -> RefreshToken:
+        return open_session(user)
+
 
 class RefreshSerializer(TokenRefreshSerializer):
-    """simplejwt's, refusing alike whatever cannot be refreshed: also for a user who is gone."""
+    """simplejwt's, with a new refresh token for the used one, refusing alike whatever is none."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
-        user_id_of(open_token(RefreshToken, attrs["refresh"]))
-        try:
-            return super().validate(attrs)
-        except (ObjectDoesNotExist, AuthenticationFailed) as error:
-            raise TokenExpired from error
+        used = open_token(RefreshToken, attrs["refresh"])
+        token = renew(used, user_id=user_id_of(used), session=mark_of(used).session)
+        return {"access": str(token.access_token), "refresh": str(token)}
 
 
-def register(credentials: Credentials, *, address: str) -> AbstractUser:
-    """A new user. Raises InvalidInput, TooManyRequests for an address that registers too many.
+def register(credentials: Credentials, *, address: str) -> tuple[AbstractUser, RefreshToken]:
+    """Make a user with a session.
 
-    Raises UserNameTaken also where two ask at once.
+    Raises: InvalidInput; TooManyRequests for an address that registers too many; UserNameTaken also
+    where two ask at once.
     """
     _check(credentials)
     run(lambda backends: count_registration(backends, address=address))
+    # Hashed before the transaction: SQLite lets nobody else write during one.
+    password = make_password(credentials.password)
+    user = get_user_model()(username=credentials.username, password=password)
     try:
-        return get_user_model().objects.create_user(
-            username=credentials.username, password=credentials.password
-        )
+        with transaction.atomic():
+            user.save()
+            return user, open_session(user)
     except IntegrityError as error:
         raise UserNameTaken from error
 
@@ -107,8 +115,7 @@ def _check(credentials: Credentials) -> None:
         raise InvalidInput(errors)
 
 
-def _tokens(user: AbstractUser) -> dict[str, str]:
-    refresh = RefreshToken.for_user(user)
+def present_tokens(user: AbstractUser, refresh: RefreshToken) -> dict[str, str]:
     return {
         "token": str(refresh.access_token),
         "refresh": str(refresh),

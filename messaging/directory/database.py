@@ -25,6 +25,7 @@ from messaging.directory.queries import (
     find_person,
 )
 from messaging.errors import StoreUnavailable
+from messaging.ports import TokenMark
 
 MEMBERSHIP_TTL_S = 5.0  # so long may somebody write to a group who was just removed from it
 NEGATIVE_TTL_S = 1.0  # so long may somebody be unknown who was just added
@@ -63,9 +64,9 @@ class DatabaseDirectory:
 
     # what is known at once
 
-    def known_active(self, user_id: int) -> bool | None:
+    def known_active(self, user_id: int, mark: TokenMark | None = None) -> bool | None:
         answer = self._people.fresh(user_id)
-        return None if answer is None else answer.value is not None and answer.value.is_active
+        return None if answer is None else answer.value is not None and answer.value.may_act(mark)
 
     def known_member(self, group_id: int, user_id: int) -> bool | None:
         answer = self._members.fresh((group_id, user_id))
@@ -85,14 +86,14 @@ class DatabaseDirectory:
     async def user_exists(self, user_id: int) -> bool:
         return await self._person(user_id) is not None
 
-    async def user_is_active(self, user_id: int) -> bool:
+    async def user_is_active(self, user_id: int, mark: TokenMark | None = None) -> bool:
         try:
             person = await self._person(user_id)
         except StoreUnavailable:
-            if self._last_person(user_id).is_active:
+            if self._last_person(user_id).may_act(mark):
                 raise
             return False
-        return person is not None and person.is_active
+        return person is not None and person.may_act(mark)
 
     async def is_blocked(self, blocker_id: int, blocked_id: int) -> bool:
         async def look() -> bool:

@@ -9,25 +9,44 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Exists, OuterRef
 
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock
+from messaging.ports import TokenMark
 
 BLOCKS_HELD = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user, and whom they have blocked; None: more than `BLOCKS_HELD`, so ask for each pair."""
+    """A user, and whom they have blocked; None: more than `BLOCKS_HELD`, so ask for each pair.
+
+    Tokens of an older `generation` and those of the `ended` sessions are good no more.
+    """
 
     is_active: bool
     blocked: frozenset[int] | None
+    generation: int = 0
+    ended: frozenset[str] = frozenset()
+
+    def may_act(self, mark: TokenMark | None) -> bool:
+        """Tell whether the user may act, by a token that bears this mark if there is one."""
+        return self.is_active and (
+            mark is None or (mark.generation >= self.generation and mark.session not in self.ended)
+        )
 
 
 def find_person(connection: BaseDatabaseWrapper, user_id: int) -> Person | None:
     users = get_user_model().objects.using(connection.alias).filter(pk=user_id)
-    rows = list(users.values_list("is_active", "blocks__blocked_id")[: BLOCKS_HELD + 1])
+    fields = ("blocks__blocked_id", "is_active", "tokens__generation", "tokens__ended")
+    rows = list(users.values_list(*fields)[: BLOCKS_HELD + 1])
     if not rows:
         return None
-    blocked = frozenset(blocked_id for _, blocked_id in rows if blocked_id is not None)
-    return Person(is_active=rows[0][0], blocked=blocked if len(rows) <= BLOCKS_HELD else None)
+    blocked = frozenset(blocked_id for blocked_id, *_ in rows if blocked_id is not None)
+    _, is_active, generation, ended = rows[0]
+    return Person(
+        is_active=is_active,
+        blocked=blocked if len(rows) <= BLOCKS_HELD else None,
+        generation=generation or 0,
+        ended=frozenset(ended or ()),
+    )
 
 
 def find_member(connection: BaseDatabaseWrapper, group_id: int, user_id: int) -> bool | None:

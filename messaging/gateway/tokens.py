@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from rest_framework_simplejwt.tokens import AccessToken
 
-from messaging.api.authentication import bearer_token, open_token, user_id_of
+from messaging.api.authentication import bearer_token, mark_of, open_token, user_id_of
 from messaging.errors import AuthenticationRequired, TokenExpired
-from messaging.ports import Directory
+from messaging.ports import Directory, TokenMark
 from messaging.service.access import may_act
 
 MOST_TOKENS = 50_000  # about 20 MB
@@ -20,12 +20,12 @@ MOST_TOKENS = 50_000  # about 20 MB
 class TokenCache:
     """Opens a token once and remembers whose it is until it expires.
 
-    That its user is still active is asked of the directory at every call, as it is at the other
+    The directory is asked at every call whether its user may still act by it, as it is at the other
     door. The signing key is read when a token is opened: a changed key needs a new process.
     """
 
     now_s: Callable[[], float] = time.time
-    _known: dict[bytes, tuple[int, float]] = field(default_factory=dict)
+    _known: dict[bytes, tuple[int, TokenMark, float]] = field(default_factory=dict)
 
     async def user_of(self, authorization: bytes, directory: Directory) -> int:
         """The user of an `Authorization` header.
@@ -33,23 +33,23 @@ class TokenCache:
         Raises AuthenticationRequired without a bearer token, TokenExpired for one that is not good
         any more, TemporarilyUnavailable when that cannot be known.
         """
-        user_id, expires_s = self._known.get(authorization) or self._open(authorization)
+        user_id, mark, expires_s = self._known.get(authorization) or self._open(authorization)
         if self.now_s() >= expires_s:
             self._known.pop(authorization, None)
             raise TokenExpired
-        is_active = directory.known_active(user_id)
+        is_active = directory.known_active(user_id, mark)
         if is_active is None:
-            is_active = await may_act(directory, user_id)
+            is_active = await may_act(directory, user_id, mark)
         if not is_active:
             raise TokenExpired
         return user_id
 
-    def _open(self, authorization: bytes) -> tuple[int, float]:
+    def _open(self, authorization: bytes) -> tuple[int, TokenMark, float]:
         encoded = bearer_token(authorization.decode("latin-1"))
         if encoded is None:
             raise AuthenticationRequired
         token = open_token(AccessToken, encoded)
-        opened = (user_id_of(token), float(token["exp"]))
+        opened = (user_id_of(token), mark_of(token), float(token["exp"]))
         if len(self._known) >= MOST_TOKENS:
             del self._known[next(iter(self._known))]
         self._known[authorization] = opened

@@ -11,14 +11,17 @@ from messaging.errors import (
     TemporarilyUnavailable,
 )
 from messaging.events import ChatType, Message, join
-from messaging.ports import Directory
+from messaging.ports import Directory, TokenMark
 from messaging.service.backends import Backends
 
 
-async def may_act(directory: Directory, user_id: int) -> bool:
-    """Return whether this user is active. Raises TemporarilyUnavailable when it cannot be known."""
+async def may_act(directory: Directory, user_id: int, mark: TokenMark | None = None) -> bool:
+    """Return whether this user may act, with a mark by a token that bears it and was not ended.
+
+    Raises: TemporarilyUnavailable when it cannot be known.
+    """
     try:
-        return await directory.user_is_active(user_id)
+        return await directory.user_is_active(user_id, mark)
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
 

@@ -24,6 +24,7 @@ from messaging.ports import (
     Deletes,
     Position,
     Tail,
+    TokenMark,
 )
 from messaging.testing import leases
 from messaging.testing.leases import Leases
@@ -238,8 +239,8 @@ def _identity(message: Message) -> tuple[object, ...]:
 class MemoryDirectory:
     """`ports.Directory`: everybody in `users` is known, those in `inactive` are locked out.
 
-    `blocks` are pairs of who blocks and who is blocked. It keeps no answers, so nothing is known at
-    once.
+    `blocks` are pairs of who blocks and who is blocked, `ended` pairs of a user and a session. It
+    keeps no answers, so nothing is known at once.
     """
 
     def __init__(
@@ -250,8 +251,10 @@ class MemoryDirectory:
         self.inactive: set[int] = set()
         self.groups = groups if groups is not None else {}
         self.blocks: set[tuple[int, int]] = set()
+        self.generations: dict[int, int] = {}
+        self.ended: set[tuple[int, str]] = set()
 
-    def known_active(self, user_id: int) -> bool | None:
+    def known_active(self, user_id: int, mark: TokenMark | None = None) -> bool | None:
         return None
 
     def known_member(self, group_id: int, user_id: int) -> bool | None:
@@ -263,8 +266,9 @@ class MemoryDirectory:
     async def user_exists(self, user_id: int) -> bool:
         return self.down or user_id in self.users
 
-    async def user_is_active(self, user_id: int) -> bool:
-        return self.down or (user_id in self.users and user_id not in self.inactive)
+    async def user_is_active(self, user_id: int, mark: TokenMark | None = None) -> bool:
+        is_active = user_id in self.users and user_id not in self.inactive
+        return self.down or (is_active and not self._has_ended(user_id, mark))
 
     async def is_member(self, group_id: int, user_id: int) -> bool | None:
         if self.down:
@@ -277,3 +281,9 @@ class MemoryDirectory:
 
     async def close(self) -> None:
         pass
+
+    def _has_ended(self, user_id: int, mark: TokenMark | None) -> bool:
+        return mark is not None and (
+            mark.generation < self.generations.get(user_id, 0)
+            or (user_id, mark.session) in self.ended
+        )

@@ -22,12 +22,13 @@ from messaging.directory.database import MEMBERSHIP_TTL_S, NEGATIVE_TTL_S, THREA
 from messaging.directory.queries import BLOCKS_HELD
 from messaging.errors import StoreBusy, StoreUnavailable
 from messaging.events import ID_MAX
-from messaging.models import ChatGroup, ChatGroupMember, UserBlock
-from messaging.ports import Directory
+from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
+from messaging.ports import Directory, TokenMark
 from messaging.testing.store import MemoryDirectory
 
 MEMBER, STRANGER, LOCKED_OUT, NOBODY = 1, 2, 3, 4
 GROUP, NO_GROUP = 7, 8
+GENERATION = 3
 ON_DATABASE = pytest.mark.django_db(transaction=True)
 IDENTITY_TTL_S = settings().identity_ttl_s
 Write = Callable[[Callable[[], object]], Awaitable[None]]
@@ -58,6 +59,7 @@ def populate() -> None:
     group = ChatGroup.objects.create(pk=GROUP, name="a group")
     ChatGroupMember.objects.create(group=group, user_id=MEMBER)
     block(MEMBER, STRANGER)
+    UserTokens.objects.create(user_id=STRANGER, generation=GENERATION, ended={"ended": 1})
 
 
 @contextlib.asynccontextmanager
@@ -181,6 +183,8 @@ async def any_directory(request: pytest.FixtureRequest) -> AsyncIterator[Directo
         memory = MemoryDirectory(users=[MEMBER, STRANGER, LOCKED_OUT], groups={GROUP: {MEMBER}})
         memory.inactive.add(LOCKED_OUT)
         memory.blocks.add((MEMBER, STRANGER))
+        memory.generations[STRANGER] = GENERATION
+        memory.ended.add((STRANGER, "ended"))
         yield memory
         return
     async with writing():
@@ -200,6 +204,19 @@ class TestEveryDirectory:
         assert await any_directory.user_is_active(MEMBER)
         assert not await any_directory.user_is_active(LOCKED_OUT)
         assert not await any_directory.user_is_active(NOBODY)
+
+    async def test_knows_by_which_tokens_a_user_may_act(self, any_directory: Directory) -> None:
+        for mark, is_good in (
+            (TokenMark(GENERATION, "open"), True),
+            (TokenMark(GENERATION + 1, "open"), True),  # newer than what is known here
+            (TokenMark(GENERATION - 1, "open"), False),
+            (TokenMark(GENERATION, "ended"), False),
+        ):
+            assert await any_directory.user_is_active(STRANGER, mark) is is_good
+            assert any_directory.known_active(STRANGER, mark) in (None, is_good)
+        assert await any_directory.user_is_active(MEMBER, TokenMark(0, "ended"))
+        for user_id in (LOCKED_OUT, NOBODY):
+            assert not await any_directory.user_is_active(user_id, TokenMark(GENERATION, "open"))
 
     async def test_knows_who_belongs_to_a_group(self, any_directory: Directory) -> None:
         assert await any_directory.is_member(GROUP, MEMBER) is True

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from rest_framework_simplejwt.tokens import AccessToken
 
 from messaging.models import ChatGroup
+from messaging.sessions import access_token
 
 FIXTURE = settings.BASE_DIR / "fixtures" / "demo.json"
 NAMES = ("alice", "bob")
@@ -31,4 +31,4 @@ class Command(BaseCommand):
         for user in users.order_by("id"):
             name = user.username.upper()
             self.stdout.write(f"{name}_ID={user.pk}")
-            self.stdout.write(f"{name}={AccessToken.for_user(user)}")
+            self.stdout.write(f"{name}={access_token(user)}")

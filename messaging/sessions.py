@@ -1,0 +1,146 @@
+"""Open, renew and end sessions: one for each login, with the tokens that come from it. Blocking.
+
+A refresh token is good while its session has a row that names it. An access token is good until it
+expires, unless its session was ended or its generation is past; the directories know both.
+Order: a user's row is locked first, then the user's tokens, then the sessions.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from typing import TypeVar
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractUser
+from django.db import DEFAULT_DB_ALIAS, transaction
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
+
+from messaging.errors import TokenExpired, WrongCredentials
+from messaging.ids import wall_clock_ms
+from messaging.models import UserSession, UserTokens
+
+T = TypeVar("T", bound=Token)
+
+GENERATION_CLAIM = "gen"
+SESSION_CLAIM = "sid"
+SESSIONS_HELD = 100  # of one user; the one that expires first makes room
+ENDED_HELD = 50  # of one user, until their access tokens have expired; past it all are ended
+PURGED_AT_ONCE = 20
+CLOCKS_DIFFER_S = 60
+# So long after a renewal the token that was used for it is refused and no more: a client that lost
+# the answer, or two of its windows at once, send it again. Later it counts as stolen.
+REUSE_GRACE_MS = 10_000
+
+
+def open_session(user: AbstractUser) -> RefreshToken:
+    """Return the first refresh token of a new session of a user whose password was just checked.
+
+    Raises: WrongCredentials where the password is another one by now, or the user is locked out.
+    """
+    with transaction.atomic():
+        current = _lock(user.pk)
+        if current is None or not current.is_active or current.password != user.password:
+            raise WrongCredentials
+        session = secrets.token_hex(16)
+        token = _mark(RefreshToken.for_user(user), session)
+        _make_room(user.pk)
+        UserSession.objects.create(
+            id=session,
+            user_id=user.pk,
+            token_id=token[api_settings.JTI_CLAIM],
+            renewed_at=wall_clock_ms(),
+            expires_at=token["exp"] * 1_000,
+        )
+    _purge()
+    return token
+
+
+def access_token(user: AbstractUser) -> AccessToken:
+    """Return an access token that belongs to no session, for scripts."""
+    return _mark(AccessToken.for_user(user))
+
+
+def renew(used: RefreshToken, *, user_id: int, session: str) -> RefreshToken:
+    """Return the refresh token that follows a checked one, which is good no more.
+
+    Raises: TokenExpired where it was used before, or its session or its user is no more. A token
+    used again ends its session, unless it was used just now.
+    """
+    with transaction.atomic():
+        sessions = UserSession.objects.filter(pk=session, user_id=user_id)
+        token = RefreshToken()
+        taken = sessions.filter(token_id=used[api_settings.JTI_CLAIM]).update(
+            token_id=token[api_settings.JTI_CLAIM],
+            renewed_at=wall_clock_ms(),
+            expires_at=token["exp"] * 1_000,
+        )
+        if taken:
+            if not get_user_model().objects.filter(pk=user_id, is_active=True).exists():
+                raise TokenExpired
+            token[api_settings.USER_ID_CLAIM] = str(user_id)
+            return _mark(token, session)
+    renewed_at = sessions.values_list("renewed_at", flat=True).first()
+    if renewed_at is not None and wall_clock_ms() - renewed_at > REUSE_GRACE_MS:
+        end_session(user_id, session)
+    raise TokenExpired
+
+
+def end_session(user_id: int, session: str) -> None:
+    """End the tokens of one session. Safe to repeat."""
+    with transaction.atomic():
+        if _lock(user_id) is None:
+            return
+        now_s = wall_clock_ms() // 1_000
+        lifetime: timedelta = api_settings.ACCESS_TOKEN_LIFETIME
+        tokens, _ = UserTokens.objects.get_or_create(user_id=user_id)
+        ended = {each: until for each, until in tokens.ended.items() if until > now_s}
+        ended[session] = now_s + CLOCKS_DIFFER_S + round(lifetime.total_seconds())
+        if len(ended) > ENDED_HELD:
+            end_all(user_id)
+            return
+        tokens.ended = ended
+        tokens.save(update_fields=["ended"])
+        UserSession.objects.filter(pk=session, user_id=user_id).delete()
+
+
+def end_all(user_id: int, *, using: str = DEFAULT_DB_ALIAS) -> None:
+    """End every token that a user has."""
+    with transaction.atomic(using):
+        if _lock(user_id, using=using) is None:
+            return
+        tokens, _ = UserTokens.objects.using(using).get_or_create(user_id=user_id)
+        tokens.generation += 1
+        tokens.ended = {}
+        tokens.save(using=using, update_fields=["generation", "ended"])
+        UserSession.objects.using(using).filter(user_id=user_id).delete()
+
+
+def _lock(user_id: int, *, using: str = DEFAULT_DB_ALIAS) -> AbstractUser | None:
+    users = get_user_model().objects.using(using)
+    return users.select_for_update().filter(pk=user_id).first()
+
+
+def _mark(token: T, session: str | None = None) -> T:
+    """Write the user's generation of now and the session into a token."""
+    user_id = int(token[api_settings.USER_ID_CLAIM])
+    generations = UserTokens.objects.filter(pk=user_id).values_list("generation", flat=True)
+    token[GENERATION_CLAIM] = generations.first() or 0
+    if session is not None:
+        token[SESSION_CLAIM] = session
+    return token
+
+
+def _make_room(user_id: int) -> None:
+    held = UserSession.objects.filter(user_id=user_id).order_by("-expires_at", "id")
+    past = list(held.values_list("pk", flat=True)[SESSIONS_HELD - 1 : SESSIONS_HELD + 99])
+    if past:
+        UserSession.objects.filter(pk__in=past).delete()
+
+
+def _purge() -> None:
+    """Delete a few sessions that have expired: as many go as come."""
+    expired = UserSession.objects.filter(expires_at__lt=wall_clock_ms()).order_by("expires_at")
+    if past := sorted(expired.values_list("pk", flat=True)[:PURGED_AT_ONCE]):
+        UserSession.objects.filter(pk__in=past).delete()
