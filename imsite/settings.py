@@ -184,6 +184,7 @@ def _str(name: str) -> str:
 
 
 IM = Settings(
+    site_url=_str("site_url"),
     redis_url=REDIS_URL,
     event_log_url=EVENT_LOG_URL,
     topic=_str("topic"),

@@ -27,6 +27,7 @@ MAX_PAGED_MESSAGES = 10_000  # page * size; further back by `beforeId`
 class Settings:
     """Every knob of the messaging application; `imsite.settings` documents each variable."""
 
+    site_url: str = "http://127.0.0.1:8082"  # where commands ask the web
     redis_url: str
     event_log_url: str  # redis://…, or kafka://host:port[,host:port]
     topic: str = "im-message-private"

@@ -10,6 +10,9 @@ VAR_DIR=${VAR_DIR:-$ROOT/var}
 export VAR_DIR
 export VENV=$ROOT/.venv
 PATH=$PATH:/usr/sbin:/sbin
+# Whatever is asked on this machine is asked past a proxy.
+no_proxy=127.0.0.1,localhost,::1,[::1]${no_proxy:+,$no_proxy}
+export no_proxy NO_PROXY=$no_proxy
 
 say() { printf '%s\n' "$*" >&2; }
 

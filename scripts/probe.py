@@ -12,12 +12,13 @@ import urllib.error
 import urllib.request
 
 LIMIT_S = 5
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine
 
 
 def answers(url: str) -> bool:
     """A refusal (401, 404 …) is an answer."""
     try:
-        with urllib.request.urlopen(url, timeout=LIMIT_S):
+        with _direct.open(url, timeout=LIMIT_S):
             return True
     except urllib.error.HTTPError as error:
         return error.code < 500

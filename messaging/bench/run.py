@@ -23,6 +23,7 @@ from messaging.bench.load_child import LoadFailed
 from messaging.bench.measurement import Run
 from messaging.bench.noop_server import NoopFailed
 from messaging.bench.scenarios import SCENARIOS
+from messaging.bench.traffic import authority
 from messaging.conf import settings
 from messaging.ids import wall_clock_ms
 from messaging.progress import Progress
@@ -99,20 +100,20 @@ def _refuse_strangers(bench: Bench) -> None:
             status = client.getresponse().status
         except (OSError, http.client.HTTPException) as error:
             raise Refused(
-                f"nothing answers on {options.host}:{options.port} ({error}); is scripts/run "
-                "running? --url names another address"
+                f"nothing answers on {authority(options.host, options.port)} ({error}); "
+                "is scripts/run running? --url names another address"
             ) from error
     if status != 200:
         raise Refused(
-            f"{options.host}:{options.port} answers {status} to a new user: it has another "
-            f"database or key than this command. {ADVICE}"
+            f"{authority(options.host, options.port)} answers {status} to a new user: "
+            f"it has another database or key than this command. {ADVICE}"
         )
 
 
 def _service(options: Options) -> dict[str, object]:
     log = settings().event_log_url.partition(":")[0]
     return {
-        "address": f"{options.host}:{options.port}",
+        "address": authority(options.host, options.port),
         "database": connection.vendor,
         "log": "Kafka" if log == "kafka" else "Redis Streams",
         "web processes": len(processes.find(options.port)["web"]),

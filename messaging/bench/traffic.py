@@ -47,6 +47,11 @@ class Site:
     text_bytes: int
 
 
+def authority(host: str, port: int) -> str:
+    """The host and port as a URL and the header Host name them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Sender:
     """A person at work: has one request under way at a time, so that its order is known."""
 
@@ -70,7 +75,7 @@ class Sender:
         self.last_id = 0
         self.operation = SEND
         self._headers = (
-            f"Host: {site.host}:{site.port}\r\nAuthorization: Bearer {person.token}\r\n"
+            f"Host: {authority(site.host, site.port)}\r\nAuthorization: Bearer {person.token}\r\n"
             "Content-Type: application/json\r\n"
         )
         body = send_body(

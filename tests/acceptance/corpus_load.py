@@ -161,7 +161,8 @@ async def _show_progress(load: Load, messages: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--base-url", default="http://127.0.0.1:8082")
+    address = os.environ.get("IM_SITE_URL", "http://127.0.0.1:8082")
+    parser.add_argument("--base-url", default=address)
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--users", type=int, default=USERS)
     parser.add_argument("--keep-trying", action="store_true")

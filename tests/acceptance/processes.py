@@ -70,9 +70,15 @@ class Service:
     """One `scripts/run` with these settings; `base_url`, `users` and `pid` are there once ready."""
 
     def __init__(
-        self, var_dir: Path, *arguments: str, port: int | None = None, **variables: str
+        self,
+        var_dir: Path,
+        *arguments: str,
+        port: int | None = None,
+        root: Path = ROOT,
+        **variables: str,
     ) -> None:
         self.var_dir = var_dir
+        self._root = root
         self.port = port or free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._arguments = arguments
@@ -92,7 +98,7 @@ class Service:
         self._output.parent.mkdir(parents=True, exist_ok=True)
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [ROOT / "scripts" / "run", *self._arguments],
+                [self._root / "scripts" / "run", *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -124,8 +130,16 @@ class Service:
     @property
     def environment(self) -> dict[str, str]:
         """The addresses that it runs with, for `manage.py` and for clients of the tests."""
-        lines = (self.var_dir / "env").read_text().splitlines()
-        written = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        sourced = subprocess.run(
+            ["bash", "-c", 'source "$1" && env -0', "bash", self.var_dir / "env"],
+            env={},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        written = dict(each.split("=", 1) for each in sourced.split("\0") if each)
+        for name in ("PWD", "SHLVL", "_"):  # of bash itself
+            written.pop(name, None)
         return written | self._variables
 
     @contextlib.contextmanager

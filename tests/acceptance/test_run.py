@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
+import shutil
 import signal
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,12 +21,14 @@ import redis
 from tests.acceptance.processes import (
     EMBEDDED,
     Service,
+    clean_environment,
     processes_of,
     running_service,
     wait_until,
 )
-from tests.real_services import connected
+from tests.real_services import ROOT, connected, free_port
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 
@@ -45,7 +51,7 @@ def status_of(service: Service, path: str, token: str = "") -> int:
         service.base_url + path, headers={"Authorization": f"Bearer {token}"} if token else {}
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with DIRECT.open(request, timeout=10) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -129,6 +135,44 @@ def test_a_taken_port_is_said_plainly(stopped: Service) -> None:
         assert stopped.await_end() == 1
     assert f"port {stopped.port}" in stopped.output
     assert f"PORT={stopped.port + 1} scripts/run" in stopped.output
+
+
+def test_runs_at_any_path_on_ipv6_and_past_a_proxy(tmp_path: Path) -> None:
+    root = tmp_path / "o dd%(here)s" / "%s ü&'\"$(a);#\\"
+    for part in ("imsite", "messaging", "scripts", "compose", "fixtures"):
+        shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (ROOT / "manage.py", *ROOT.glob("requirements*")):
+        shutil.copy(path, root)
+    (root / ".venv").symlink_to(Path(sys.prefix).resolve())
+    nobody = f"http://127.0.0.1:{free_port()}"
+    service = Service(root / "v ar%", root=root, HOST="::1", http_proxy=nobody, HTTP_PROXY=nobody)
+    try:
+        service.start()
+        site = service.environment["IM_SITE_URL"]
+        assert site == f"http://[::1]:{service.port}"
+        client = http.client.HTTPConnection("::1", service.port, timeout=10)
+        client.request("GET", "/api/health", headers={"Connection": "close"})
+        assert client.getresponse().status == 200
+        asked = subprocess.run(
+            [sys.executable, root / "manage.py", "bench", "--help"],
+            env=clean_environment(**service.environment),
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=60,
+        ).stdout
+        assert site in asked, "the command asks the site whose env was sourced"
+        assert service.stop() == 0
+    finally:
+        service.clear()
+
+
+@pytest.mark.parametrize("host", ["nobody.invalid", "192.0.2.1", "fe80::1%lo"])
+def test_a_host_that_is_not_of_this_machine_is_refused_at_once(tmp_path: Path, host: str) -> None:
+    service = Service(tmp_path / "var", HOST=host)
+    service.launch()
+    assert service.await_end() == 1
+    assert f"HOST={host} is no name and no address of this machine" in service.output
 
 
 def test_sigterm_stops_everything_and_a_second_start_finds_its_data(stopped: Service) -> None:

@@ -19,6 +19,7 @@ from messaging.bench.load_child import LoadFailed
 from messaging.bench.noop_server import NoopFailed
 from messaging.bench.run import run
 from messaging.bench.scenarios import SCENARIOS, STANDARD
+from messaging.conf import settings
 from messaging.progress import Progress
 
 USAGE = """
@@ -79,7 +80,7 @@ class Command(BaseCommand):
 
 def _add_load(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("--url", default="http://127.0.0.1:8082", help="the running service (%(default)s)")
+    add("--url", default=settings().site_url, help="the running service (%(default)s)")
     add(
         "--connections",
         type=_counts(4_096),
