@@ -40,7 +40,7 @@ def logging_config(*, directory: Path, level: str, style: str) -> dict[str, Any]
     asked = logging.getLevelNamesMapping()[level]
     quieter = logging.WARNING if asked == logging.INFO else max(logging.INFO, asked)
     handlers: dict[str, dict[str, Any]] = {
-        "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"},
+        "stdout": {"class": "imsite.unread.StdoutHandler"},
         "file": {
             "class": "concurrent_log_handler.ConcurrentRotatingFileHandler",
             "filename": str(directory / "im-message.log"),

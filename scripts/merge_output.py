@@ -1,14 +1,16 @@
 """Merges what several programs print into one stream, each line after its program's name.
 
-usage: merge_output.py FIFO…        (each named after its program)
+usage: merge_output.py FILE FIFO…        (each FIFO is named after its program)
 
-Run by scripts/run, which lets supervisord write each program's output into a FIFO of its own.
+Run by scripts/run, which lets supervisord write each program's output into a FIFO of its own. The
+FIFOs are always read: lines for which the reader of the stream leaves no room go to the file.
 SIGUSR1 ends it after everything written so far has been passed on. The signals that stop the
 service do not, for its last lines are still to come.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -16,16 +18,49 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from imsite.unread import UnreadOutput
+
 CHUNK_BYTES = 65_536
 LINE_BYTES = 1_000_000  # a longer line goes out in pieces
+FILE_BYTES = 20_000_000  # one older file is kept
 LOOK_UP_S = 0.2
 STOP_LIMIT_S = 60
+
+
+class Stream:
+    """Standard output, and the file for the lines that nobody reads there."""
+
+    def __init__(self, file: Path, width: int) -> None:
+        self._file = file
+        self._prefix = f"{'output':<{width}} | "
+        self._output = UnreadOutput(1, self._note, on_gone=_stop_the_service)
+        self.end = self._output.end
+
+    def _note(self, count: int) -> bytes:
+        return f"{self._prefix}{count} lines were not read; they are in {self._file}\n".encode()
+
+    def put(self, line: bytes) -> None:
+        if self._output.put(line):
+            return
+        with contextlib.suppress(OSError):  # a full disk, and nobody to tell
+            with self._file.open("ab") as file:
+                file.write(line)
+                is_full = file.tell() > FILE_BYTES
+            if is_full:
+                self._file.replace(self._file.with_name(f"{self._file.name}.1"))
+
+
+def _stop_the_service() -> None:
+    """Nobody can read any more: the terminal was closed, or the program behind the pipe ended."""
+    os.kill(os.getppid(), signal.SIGTERM)
 
 
 class Program:
     """The output of one program and what of it is not yet a whole line."""
 
-    def __init__(self, fifo: Path, width: int) -> None:
+    def __init__(self, fifo: Path, width: int, stream: Stream) -> None:
+        self._stream = stream
         # Open for writing as well, so that it never ends while the program is started again.
         self.fd = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
         self.prefix = f"{fifo.name:<{width}} | ".encode()
@@ -50,11 +85,11 @@ class Program:
             self._write([self.rest])
 
     def _write(self, lines: list[bytes]) -> None:
-        sys.stdout.buffer.write(b"".join(self.prefix + line + b"\n" for line in lines))
-        sys.stdout.buffer.flush()
+        for line in lines:
+            self._stream.put(self.prefix + line + b"\n")
 
 
-def main(fifos: list[Path]) -> None:
+def main(file: Path, fifos: list[Path]) -> None:
     told_to_end = False
 
     def end(*_: object) -> None:
@@ -66,7 +101,8 @@ def main(fifos: list[Path]) -> None:
         signal.signal(number, signal.SIG_IGN)
     width = max(len(fifo.name) for fifo in fifos)
     selector = selectors.DefaultSelector()
-    programs = [Program(fifo, width) for fifo in fifos]
+    stream = Stream(file, width)
+    programs = [Program(fifo, width, stream) for fifo in fifos]
     for program in programs:
         selector.register(program.fd, selectors.EVENT_READ, program)
     parent, alone_since = os.getppid(), None
@@ -78,11 +114,9 @@ def main(fifos: list[Path]) -> None:
             told_to_end = time.monotonic() > alone_since + STOP_LIMIT_S
     for program in programs:
         program.end()
+    stream.end()
 
 
 if __name__ == "__main__":
-    try:
-        main([Path(argument) for argument in sys.argv[1:]])
-    except BrokenPipeError:  # nobody reads any more
-        os.kill(os.getppid(), signal.SIGTERM)
-        os._exit(1)
+    main(Path(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]])
+    os._exit(0)  # the thread may stand in a write for ever

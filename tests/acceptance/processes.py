@@ -91,7 +91,8 @@ class Service:
         self.launch()
         wait_until(self._is_ready, limit_s=START_LIMIT_S, what="the service answers")
 
-    def launch(self) -> None:
+    def launch(self, stdout: int | None = None) -> None:
+        """Start it, with its output into the file that `output` reads or into this descriptor."""
         environment = clean_environment(
             VAR_DIR=str(self.var_dir), PORT=str(self.port), **self._variables
         )
@@ -100,7 +101,7 @@ class Service:
             self._process = subprocess.Popen(
                 [self._root / "scripts" / "run", *self._arguments],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=output if stdout is None else stdout,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env=environment,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
 import re
@@ -192,6 +193,20 @@ def test_sigterm_stops_everything_and_a_second_start_finds_its_data(stopped: Ser
     assert history_status(stopped, token) == 200, "the key and the user are the same"
     stopped.press_ctrl_c()
     assert stopped.await_end() == 0
+
+
+def test_a_terminal_that_is_not_read_holds_up_neither_the_service_nor_its_end(
+    stopped: Service,
+) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4_096)
+    try:
+        stopped.launch(writer)
+        wait_until(lambda: status_of(stopped, "/api/health") == 200, limit_s=120, what="it answers")
+        assert stopped.stop() == 0
+    finally:
+        os.close(writer)
+        os.close(reader)
 
 
 @pytest.mark.connected

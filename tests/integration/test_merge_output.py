@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,11 +18,12 @@ class Merger:
     """merge_output.py over FIFOs of these names."""
 
     def __init__(self, directory: Path, *names: str) -> None:
+        self.file = directory / "unread"
         fifos = [directory / name for name in names]
         for fifo in fifos:
             os.mkfifo(fifo)
         self.process = subprocess.Popen(
-            [sys.executable, ROOT / "scripts" / "merge_output.py", *fifos],
+            [sys.executable, ROOT / "scripts" / "merge_output.py", self.file, *fifos],
             stdout=subprocess.PIPE,
         )
         self.programs = {fifo.name: fifo.open("wb", buffering=0) for fifo in fifos}
@@ -72,6 +74,28 @@ def test_a_program_that_is_started_again_goes_on_in_the_same_stream(merger: Merg
     merger.start_again("web")
     merger.programs["web"].write(b"after\n")
     assert merger.lines() == ["web      | before", "web      | after"]
+
+
+def test_a_reader_who_reads_nothing_holds_nobody_up(merger: Merger) -> None:
+    """As after Ctrl-S: the programs go on, and what was not read is in the file."""
+    text = b"x" * 1_000 + b"\n"
+    for _ in range(5_000):
+        merger.programs["web"].write(text)  # stands still where the FIFO is not read
+    lines = merger.lines()
+    note = re.compile(rf"output   \| (\d+) lines were not read; they are in {merger.file}")
+    told = [int(found[1]) for line in lines if (found := note.fullmatch(line))]
+    kept = merger.file.read_bytes().splitlines()
+    assert sum(told) == len(kept) > 1_000
+    assert len(lines) - len(told) + len(kept) == 5_000
+    assert set(kept) == {b"web      | " + text.rstrip()}
+
+
+def test_the_end_does_not_wait_for_a_reader_who_reads_nothing(merger: Merger) -> None:
+    for _ in range(500):
+        merger.programs["web"].write(b"x" * 1_000 + b"\n")
+    merger.process.send_signal(signal.SIGUSR1)
+    assert merger.process.wait(30) == 0
+    merger.lines()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
