@@ -161,6 +161,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 10, "socket_connect_timeout
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = TIME_ZONE
 COMPENSATE_EVERY_S = env.float("IM_COMPENSATE_EVERY_S", default=60.0)
+# The schedule is the one entry below, so no file has to say what was done before. Celery's own
+# scheduler keeps one, and beat never starts again once a power cut has emptied it.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "compensate": {
         "task": "messaging.compensate",
@@ -231,6 +234,7 @@ IM = Settings(
     consumer_interval_s=_float("consumer_interval_s"),
     consumer_poll_s=_float("consumer_poll_s"),
     dead_letters_in_a_row=_int("dead_letters_in_a_row"),
+    compensate_every_s=COMPENSATE_EVERY_S,
     compensate_after_s=_float("compensate_after_s"),
     compensate_batch=_int("compensate_batch"),
     compensate_attempts=_int("compensate_attempts"),

@@ -72,6 +72,7 @@ class Settings:
     consumer_interval_s: float = 0.05  # a batch that is not full is followed no sooner
     consumer_poll_s: float = 0.2
     dead_letters_in_a_row: int = 100
+    compensate_every_s: float = 60.0
     compensate_after_s: float = 30.0
     compensate_batch: int = 500
     compensate_attempts: int = 2

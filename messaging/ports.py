@@ -348,6 +348,9 @@ class MessageCache(Protocol):
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         """Take a named lease or renew one's own; False when another owner holds it."""
 
+    async def is_leased(self, name: str) -> bool:
+        """Tell whether anybody holds this lease."""
+
     async def drop_lease(self, name: str, owner: str) -> None:
         """Give one's own lease back."""
 

@@ -37,6 +37,7 @@ from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
 from messaging.pipeline.guarded_cache import guarded
+from messaging.pipeline.sweep_watch import Sweeps, SweepWatch, mark_swept
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.ports import MessageCache
 from messaging.rates import AttemptRates, Rates, UserRates
@@ -63,12 +64,14 @@ class Runtime:
     redis: MessageCache  # the cache past its breaker
     store: DatabaseStore
     breakers: Mapping[str, Breaker]
+    sweeps: SweepWatch
     thread: threading.Thread | None = None
 
     async def close(self) -> None:
         """Let what is under way end, then let go of everything. Bounded."""
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await self.backends.acceptor.close()
+            await self.sweeps.close()
             await self.changes.close()
             await self.lease.close()
             await self.backends.arrears.leave()
@@ -126,6 +129,7 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         redis=redis,
         store=store,
         breakers={"cache": arrears.breaker, "log": log.breaker, "store": store.breaker},
+        sweeps=SweepWatch(cache, current),
     )
 
 
@@ -176,6 +180,8 @@ async def _begin(runtime: Runtime, *, name: str | None = None) -> None:
         logger.warning("arrears unknown", extra={"action": "wiring.no_arrears"})
     arrears.watch(name=name)
     runtime.store.breaker.watch(runtime.store.look, every_s=WATCH_STORE_S)
+    if name is not None:
+        runtime.sweeps.start()
     await runtime.changes.start()
     try:
         await runtime.lease.ensure()
@@ -210,9 +216,11 @@ def tell(changes: Sequence[Change]) -> None:
     publish(settings(), Notice(origin, tuple(changes)))
 
 
-def states() -> dict[str, State]:
-    """Of the circuit breakers of this process, by the name of what is behind them."""
-    return {name: breaker.state for name, breaker in _ensure().breakers.items()}
+def states() -> dict[str, State | Sweeps]:
+    """Of the breakers of this process, by the name of what is behind them, and of the sweeps."""
+    runtime = _ensure()
+    breakers = {name: breaker.state for name, breaker in runtime.breakers.items()}
+    return {**breakers, "compensation": runtime.sweeps.state}
 
 
 def compensate() -> Any:
@@ -226,7 +234,9 @@ def compensate() -> Any:
 async def _sweep(runtime: Runtime, compensator: Compensator) -> Any:
     """With it, what the cache is owed of calls whose answers were lost."""
     await runtime.backends.arrears.breaker.try_now()
-    return await compensator.sweep()
+    done = await compensator.sweep()
+    await mark_swept(runtime.redis, runtime.backends.settings)
+    return done
 
 
 def compensator(backends: Backends, *, cache: MessageCache | None = None) -> Compensator:

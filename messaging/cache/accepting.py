@@ -97,6 +97,9 @@ class Accepting(RedisClient):
         taken = await self._run(TAKE_LEASE, [keys.lease(name)], [owner, round(ttl_s * 1000)])
         return bool(taken)
 
+    async def is_leased(self, name: str) -> bool:
+        return bool(await self._command("EXISTS", keys.lease(name)))
+
     async def probe(self, present: str | None = None) -> CacheRun:
         names = [keys.EPOCH, keys.RUN, keys.PRESENT]
         run, is_settled = await self._run(PROBE, names, [] if present is None else [present])

@@ -304,6 +304,10 @@ class MemoryCache:
         self._answer()
         return leases.take(self.leases, name, owner, now_s=self.clock_s(), ttl_s=ttl_s)
 
+    async def is_leased(self, name: str) -> bool:
+        self._answer()
+        return leases.is_held(self.leases, name, now_s=self.clock_s())
+
     async def drop_lease(self, name: str, owner: str) -> None:
         self._answer()
         leases.drop(self.leases, name, owner)

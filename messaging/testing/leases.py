@@ -10,6 +10,10 @@ def holds(leases: Leases, name: str, owner: str, *, now_s: float) -> bool:
     return holder == owner and now_s < end_s
 
 
+def is_held(leases: Leases, name: str, *, now_s: float) -> bool:
+    return now_s < leases.get(name, ("", 0.0))[1]
+
+
 def take(leases: Leases, name: str, owner: str, *, now_s: float, ttl_s: float) -> bool:
     """Take a free one or renew one's own; False when another owner holds it."""
     holder, end_s = leases.get(name, (owner, 0.0))

@@ -1342,6 +1342,16 @@ class TestLeases:
         await cache.drop_lease("worker:1", "a")
         assert await cache.take_lease("worker:1", "b", 60)
 
+    async def test_anybody_may_ask_whether_it_is_held(self, cache: MessageCache) -> None:
+        assert not await cache.is_leased("swept")
+        await cache.take_lease("swept", "a", 0.05)
+        assert not await cache.is_leased("worker:1")
+        async with asyncio.timeout(5):
+            while await cache.is_leased("swept"):
+                await asyncio.sleep(0.01)
+        await cache.take_lease("swept", "a", 60)
+        assert await cache.is_leased("swept")
+
     async def test_is_free_when_its_time_is_over(self, cache: MessageCache) -> None:
         await cache.take_lease("worker:1", "a", 0.05)
         assert not await cache.take_lease("worker:1", "b", 60)
@@ -1552,6 +1562,7 @@ class TestNothing:
             lambda: cache.newest_pending(offset=0, limit=1),
             lambda: cache.retry([message]),
             lambda: cache.take_lease("x", "a", 1),
+            lambda: cache.is_leased("x"),
             lambda: cache.drop_lease("x", "a"),
             lambda: cache.ping(),
         ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+from messaging import wiring
+from messaging.pipeline.sweep_watch import MARK
+from messaging.tasks import compensate
 from tests.integration.service import Service, at_both_doors, with_settings
 
 pytestmark = at_both_doors()
@@ -14,7 +17,15 @@ NOBODY_LISTENS = "redis://127.0.0.1:1/0"
 def test_all_is_well(service: Service) -> None:
     answer = service.anybody.get("/api/health")
     assert (answer.status, answer.data["cache"], answer.data["store"]) == (200, "closed", "closed")
-    assert set(answer.data) == {"cache", "log", "store"}
+    assert set(answer.data) == {"cache", "log", "store", "compensation"}
+    assert answer.data["compensation"] == "closed"
+
+
+def test_a_sweep_leaves_its_mark(service: Service) -> None:
+    """`SweepWatch` looks for it."""
+    assert not wiring.run(lambda backends: backends.cache.is_leased(MARK))
+    compensate()
+    assert wiring.run(lambda backends: backends.cache.is_leased(MARK))
 
 
 @with_settings(redis_url=NOBODY_LISTENS)

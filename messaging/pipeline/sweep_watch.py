@@ -1,0 +1,93 @@
+"""Notices when nobody sweeps: beat, the worker or both have ended, and what is pending may stay so.
+
+Whoever sweeps leaves a mark in the cache that lives for a few sweeps. A process that finds no mark
+for as long says so in its log and by `GET /api/health`. No clocks are compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+from messaging.conf import Settings
+from messaging.errors import BackendError
+from messaging.ports import MessageCache
+
+logger = logging.getLogger(__name__)
+
+MARK = "swept"
+SWEEPERS = "sweepers"  # all of them together own the mark
+MISSED = 5  # sweeps, before it counts
+LEAST_S = 300.0
+LOOK_EVERY_S = 15.0
+
+
+class Sweeps(StrEnum):
+    ON_TIME = "closed"  # what the other parts of health say when they are well
+    LATE = "late"
+
+
+def late_after_s(settings: Settings) -> float:
+    """Return after how long without a sweep it is late."""
+    return max(MISSED * settings.compensate_every_s, LEAST_S)
+
+
+async def mark_swept(cache: MessageCache, settings: Settings) -> None:
+    """Note that a sweep was done. Raises CacheUnavailable. Safe to repeat."""
+    await cache.take_lease(MARK, SWEEPERS, late_after_s(settings))
+
+
+class SweepWatch:
+    """Looks for the mark from time to time. Belongs to one event loop.
+
+    While the cache is away nothing is known, and the last state stays.
+    """
+
+    def __init__(
+        self,
+        cache: MessageCache,
+        settings: Settings,
+        *,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cache = cache
+        self._late_after_s = late_after_s(settings)
+        self._monotonic_s = monotonic_s
+        self._seen_s = monotonic_s()
+        self._task: asyncio.Task[None] | None = None
+        self.state = Sweeps.ON_TIME
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._keep_looking())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def look(self) -> None:
+        """Judge by the mark. The mark may have ended before this process began to look."""
+        try:
+            is_marked = await self._cache.is_leased(MARK)
+        except BackendError:
+            return
+        now_s = self._monotonic_s()
+        if is_marked:
+            self._seen_s = now_s
+        is_late = now_s - self._seen_s > self._late_after_s
+        before, self.state = self.state, Sweeps.LATE if is_late else Sweeps.ON_TIME
+        if before is not self.state and is_late:
+            logger.error(
+                "nobody sweeps: are Celery's beat and worker running?",
+                extra={"action": "compensation.late"},
+            )
+        elif before is not self.state:
+            logger.info("sweeps again", extra={"action": "compensation.again"})
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_EVERY_S)
