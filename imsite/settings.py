@@ -111,6 +111,7 @@ DATABASES = {
 if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
     DATABASES["default"] |= {
         "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,  # a ping a request; `database_threads` does without
         "OPTIONS": {
             "charset": "utf8mb4",
             # A lock is given up before `read_timeout`: a server that nobody listens to any more

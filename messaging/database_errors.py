@@ -45,8 +45,15 @@ MYSQL_AWAY = {
     2006,  # gone away
     2013,  # lost, or silent for longer than the driver waits
     2055,  # lost
+    4031,  # ended by the server, which heard nothing for too long
 }
+MYSQL_LOST = {1053, 1927, 2006, 2013, 2055, 4031}  # with this connection; there may be others
 SQLITE_AWAY = ("unable to open database file", "disk I/O error")
+
+
+def is_lost(error: Exception, *, vendor: str) -> bool:
+    """Return whether the connection has ended, which says nothing about the server."""
+    return vendor == "mysql" and bool(error.args) and error.args[0] in MYSQL_LOST
 
 
 def translate(error: Exception, *, vendor: str) -> BackendError:

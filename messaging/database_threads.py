@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -17,13 +18,14 @@ from django.db import Error, close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from messaging.breakers import Breaker
-from messaging.database_errors import translate
+from messaging.database_errors import is_lost, translate
 from messaging.errors import StoreBusy, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 ALIAS = "default"
 LOOK_S = 0.8  # so long may the server be silent to a mere sign of life
+DEAD_S = 0.8  # so soon does a connection fail that has ended; a silent server takes longer
 MOST_WAITING = 1_000  # calls for one of the threads; with a message each at most 20 MB
 Result = TypeVar("Result")
 Job = Callable[[BaseDatabaseWrapper], Result]
@@ -39,6 +41,9 @@ class DatabaseThreads:
     A call that fails or comes late opens no breaker by itself: all threads may be busy, a row may
     be locked, a job may be large. It has the server looked at, in a thread and on a connection that
     serve nothing else, and this look decides.
+
+    A connection that the server has ended (it was idle for too long, or killed) is replaced, and
+    the job done once more. So each job is safe to repeat, as its caller may repeat it as well.
     """
 
     def __init__(self, *, name: str, threads: int, timeout_s: float) -> None:
@@ -113,15 +118,24 @@ class DatabaseThreads:
         self._connections.append(connections[ALIAS])
 
     def _guarded(self, job: Job[Result]) -> Result:
+        """Do the job, and do it again where the connection had ended before it was used."""
         close_old_connections()
         connection = connections[ALIAS]
+        # Django would ping before each job.
+        connection.health_check_done = True  # type: ignore[attr-defined]
+        is_kept, began_s = connection.connection is not None, time.monotonic()
         try:
-            return job(connection)
-        except (Error, OverflowError, UnicodeError) as error:
-            told = translate(error, vendor=connection.vendor)
-            if isinstance(told, StoreUnavailable):
-                _discard(connection)
-            raise told from error
+            return _attempt(job, connection)
+        except StoreUnavailable as error:
+            cause = error.__cause__
+            if (
+                not is_kept
+                or not isinstance(cause, Error)
+                or not is_lost(cause, vendor=connection.vendor)
+                or time.monotonic() - began_s > DEAD_S
+            ):
+                raise
+        return _attempt(job, connection)
 
 
 async def _call(
@@ -145,6 +159,16 @@ async def _call(
     finally:
         future.cancel()
     raise StoreUnavailable(f"no answer within {timeout_s} s", is_outage=True)
+
+
+def _attempt(job: Job[Result], connection: BaseDatabaseWrapper) -> Result:
+    try:
+        return job(connection)
+    except (Error, OverflowError, UnicodeError) as error:
+        told = translate(error, vendor=connection.vendor)
+        if isinstance(told, StoreUnavailable):
+            _discard(connection)
+        raise told from error
 
 
 def _ask_for_one(connection: BaseDatabaseWrapper) -> None:

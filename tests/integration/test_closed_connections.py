@@ -1,0 +1,145 @@
+"""Database connections that the server has ended are replaced before anybody notices.
+
+It ends them when they have been idle for `wait_timeout`, when an operator kills them, and when it
+is started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import OperationalError, connection, connections
+from django.test import Client as Visitor
+from rest_framework_simplejwt.tokens import RefreshToken
+
+from imsite.asgi import DJANGO_THREADS
+from messaging import wiring
+from messaging.directory.database import DatabaseDirectory
+from messaging.service.backends import Backends
+from messaging.store import DatabaseStore
+from tests.integration.service import PASSWORD, Service, User
+
+pytestmark = pytest.mark.skipif(connection.vendor != "mysql", reason="MySQL and MariaDB alone")
+WAIT_TIMEOUT_S = 1
+
+
+def end_connections() -> int:
+    """Kill all but this thread's, and return how many there were."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM information_schema.processlist"
+            " WHERE id <> CONNECTION_ID() AND user = SUBSTRING_INDEX(USER(), '@', 1)"
+        )
+        ids = [row[0] for row in cursor.fetchall()]
+        for each in ids:
+            with contextlib.suppress(OperationalError):  # it has ended by itself
+                cursor.execute(f"KILL {each}")
+    return len(ids)
+
+
+class Calls:
+    """Each kind of call, and each pool of connections, once or more often."""
+
+    def __init__(self, service: Service, alice: User, bob: User) -> None:
+        self.service, self.alice, self.bob = service, alice, bob
+        self.number = 0
+        self.group = service.make_group(alice, bob)
+        operator = get_user_model().objects.create_superuser("operator", password=PASSWORD)
+        visitor = Visitor()
+        visitor.force_login(operator)
+        self.cookie = f"sessionid={visitor.cookies['sessionid'].value}"
+        self.refresh = str(RefreshToken.for_user(operator))
+
+    def of_django(self) -> list[int]:
+        self.number += 1
+        anybody, alice = self.service.anybody, self.alice.client
+        name = f"newcomer{self.number}"
+        cookie = {"Cookie": self.cookie}
+        return [
+            anybody.post("/api/user/login", {"username": "alice", "password": PASSWORD}).status,
+            anybody.post("/api/user/register", {"username": name, "password": PASSWORD}).status,
+            anybody.post("/api/token/refresh/", {"refresh": self.refresh}).status,
+            alice.post("/api/user/block", {"userId": self.service.register(f"a{name}").id}).status,
+            alice.get("/api/user/blocks").status,
+            anybody.exchange("GET", "/admin/messaging/chatgroup/", cookie, [b""]).status,
+        ]
+
+    def of_the_store(self) -> list[int]:
+        first = self.alice.send_to_group(self.group)  # synchronous
+        return [
+            first.status,
+            self.alice.send(self.bob).status,
+            self.alice.group_history(self.group, beforeId=2**63 - 1).status,
+            self.alice.delete(first.data["messageId"]).status,
+        ]
+
+    def beside(self) -> None:
+        """All threads of the store and the directory at once, and the looks."""
+
+        async def ask(backends: Backends) -> None:
+            store, directory = backends.store, backends.directory
+            assert isinstance(store, DatabaseStore)
+            assert isinstance(directory, DatabaseDirectory)
+            directory.doubt()
+            asked: list[Awaitable[Any]] = [store.ping() for _ in range(16)]
+            asked += [directory.user_exists(n) for n in range(1_000, 1_016)]
+            await asyncio.gather(*asked, store.look(), directory._threads.look())
+
+        wiring.run(ask)
+
+
+def test_nobody_notices(
+    service: Service,
+    alice: User,
+    bob: User,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    options = connections.databases["default"]["OPTIONS"]
+    init_command = f"{options['init_command']}, wait_timeout={WAIT_TIMEOUT_S}"
+    monkeypatch.setitem(options, "init_command", init_command)
+    calls = Calls(service, alice, bob)
+
+    def all_pass() -> None:
+        with ThreadPoolExecutor(DJANGO_THREADS) as people:  # more than one thread of Django's
+            logins = list(people.map(lambda _: login(service), range(2 * DJANGO_THREADS)))
+        assert set(logins) == {200}
+        calls.beside()
+        assert set(calls.of_django()) == {200}
+        assert set(calls.of_the_store()) == {200}
+        assert "breaker.opened" not in {getattr(r, "action", "") for r in caplog.records}
+
+    all_pass()
+    assert end_connections() > 10
+    calls.beside()
+    assert set(calls.of_the_store()) == {200}
+    end_connections()
+    all_pass()
+    time.sleep(2.5 * WAIT_TIMEOUT_S)
+    all_pass()
+
+
+def login(service: Service) -> int:
+    credentials = {"username": "bob", "password": PASSWORD}
+    return service.anybody.post("/api/user/login", credentials).status
+
+
+async def test_the_store_pays_no_ping_for_it(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pings: list[object] = []
+    wrapper = type(connections["default"])
+    monkeypatch.setattr(wrapper, "is_usable", lambda self: pings.append(self) or True)
+    store = DatabaseStore(wiring.settings())
+    for _ in range(20):
+        await store.ping()
+    await store.close()
+
+    assert pings == []
