@@ -18,14 +18,14 @@ from a2wsgi import WSGIMiddleware
 from django.core.management.base import BaseCommand, SystemCheckError
 
 from imsite import wsgi  # sets Django up, which the models behind `wiring` need
-from messaging import wiring
+from imsite.settings import DJANGO_THREADS
+from messaging import database_connections, wiring
 from messaging.conf import settings
 from messaging.errors import RequestTimeout
 from messaging.gateway.answering import send_error
 from messaging.gateway.application import Gateway
 from messaging.gateway.bodies import read_body
 
-DJANGO_THREADS = 16  # each with a database connection of its own
 COLLECT_EVERY = 20_000  # objects made and not yet gone; Python's own number is 700
 _django: Any = WSGIMiddleware(wsgi.application, workers=DJANGO_THREADS)
 _gateway: Gateway | None = None
@@ -62,6 +62,10 @@ async def _live(receive: Receive, send: Send) -> None:
         logger.exception("the service cannot start", extra={"action": "front_door.start_failed"})
         await send({"type": "lifespan.startup.failed", "message": "see the log"})
         return
+    logger.info(
+        "database connections at most",
+        extra={"action": "front_door.connections", "sum": database_connections.account()},
+    )
     await send({"type": "lifespan.startup.complete"})
     _spare_the_collector()
     await receive()

@@ -138,6 +138,15 @@ else:
         "TEST": {"NAME": VAR_DIR / "test.sqlite3"},
     }
 
+# How many there are of each, and of a web's threads that run Django: all have connections of their
+# own, and `messaging.database_connections` adds them up.
+DJANGO_THREADS = 16
+PROCESSES = {
+    "web": env.int("IM_WEB_PROCESSES", default=env.int("WEB_WORKERS", default=2)),
+    "consumer": env.int("IM_CONSUMER_PROCESSES", default=env.int("CONSUMER_WORKERS", default=1)),
+    "worker": env.int("IM_WORKER_PROCESSES", default=1),
+}
+
 # --- Redis, the log, Celery -----------------------------------------------------------------
 
 REDIS_URL = env.str("IM_REDIS_URL", default="redis://127.0.0.1:6390/0")

@@ -15,10 +15,11 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from messaging import signals  # needs the models, as the next one does
+        from messaging import database_connections, signals  # need the models, as the next one
         from messaging.store import checks as store_checks
 
         signals.connect()
         register_checks()
         store_checks.register_checks()
+        database_connections.register_checks()
         post_migrate.connect(create_operators, sender=self)

@@ -24,6 +24,7 @@ from messaging.errors import StoreBusy, StoreUnavailable
 logger = logging.getLogger(__name__)
 
 ALIAS = "default"
+LOOKERS = 1  # threads beside those for jobs
 LOOK_S = 0.8  # so long may the server be silent to a mere sign of life
 DEAD_S = 0.8  # so soon does a connection fail that has ended; a silent server takes longer
 MOST_WAITING = 1_000  # calls for one of the threads; with a message each at most 20 MB
@@ -53,7 +54,7 @@ class DatabaseThreads:
         self._waiting = 0
         self._connections: list[BaseDatabaseWrapper] = []
         self._executor = self._open(name, threads)
-        self._looker = self._open(f"{name} look", 1)
+        self._looker = self._open(f"{name} look", LOOKERS)
 
     async def run(self, job: Job[Result]) -> Result:
         """Return what `job` returns when it is given a connection, in one of the threads.

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from django.core import checks
 from django.db import connection
+from pytest_django import Settings
 
+from messaging.database_connections import account, check_connections, shares
 from messaging.store.checks import check_database
+from tests.real_services import ROOT
 
 pytestmark = pytest.mark.django_db
 on_mysql = pytest.mark.skipif(connection.vendor != "mysql", reason="MySQL and MariaDB alone")
@@ -48,3 +51,28 @@ def test_what_alters_text_is_found(statement: str, expected: str) -> None:
         assert expected in found()
     finally:
         connection.close()
+
+
+@on_mysql
+def test_more_connections_than_the_server_has_are_warned_of(settings: Settings) -> None:
+    assert check_connections(databases=["default"]) == []
+
+    settings.PROCESSES = settings.PROCESSES | {"web": 10_000}
+    (warning,) = check_connections(databases=["default"])
+    assert warning.id == "messaging.W022"
+    assert account() in warning.msg and warning.hint
+
+
+def test_no_server_is_asked_for_its_connections_unless_databases_are_checked() -> None:
+    assert check_connections(databases=None) == []
+    assert check_connections in checks.registry.registry.get_checks()
+
+
+def test_the_connections_are_those_that_the_readmes_tell(settings: Settings) -> None:
+    settings.PROCESSES = {"web": 2, "consumer": 2, "worker": 1}
+    each = {share.process: share.each for share in shares()}
+    assert each == {"web": 28, "consumer": 9, "worker": 12}
+    assert account() == "86 = 2 web × 28 + 2 consumer × 9 + 1 worker × 12"
+    for readme in ("README.md", "README.zh-CN.md"):
+        text = " ".join((ROOT / readme).read_text().split())
+        assert "2 × 28 + 2 × 9 + 12 = 86" in text

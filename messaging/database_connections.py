@@ -1,0 +1,84 @@
+"""Count the database connections that all processes may hold, and compare it with the server's.
+
+The front door tells the sum when it starts; `check --database default` and `migrate` warn. Each
+pool of threads is counted as full: a flood fills it, and that is when a connection is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Tags, Warning, register
+from django.db import connections
+
+from messaging.database_threads import LOOKERS
+from messaging.directory.database import THREADS as DIRECTORY_THREADS
+from messaging.store.database import THREADS as STORE_THREADS
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The connections of one kind of process: each at most, and how many of them run."""
+
+    process: str
+    each: int
+    count: int
+
+    @property
+    def total(self) -> int:
+        return self.each * self.count
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.process} × {self.each}"
+
+
+def shares() -> list[Share]:
+    """Return what each kind of process takes. Beat takes none."""
+    store, directory = STORE_THREADS + LOOKERS, DIRECTORY_THREADS + LOOKERS
+    each = {
+        "web": django_settings.DJANGO_THREADS + store + directory,
+        "consumer": store,
+        "worker": store + directory,
+    }
+    return [Share(name, most, django_settings.PROCESSES[name]) for name, most in each.items()]
+
+
+def account() -> str:
+    """Return the sum and what it is made of, for people."""
+    parts = shares()
+    return f"{sum(part.total for part in parts)} = {' + '.join(map(str, parts))}"
+
+
+def register_checks() -> None:
+    """Called once, when Django's registry of applications is ready."""
+    register(check_connections, Tags.database)
+
+
+def check_connections(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
+    """Warn about each MySQL or MariaDB among these that has fewer connections than are needed."""
+    return [
+        message
+        for alias in databases or ()
+        if connections[alias].vendor == "mysql"
+        for message in _check_sum(_most_connections(alias))
+    ]
+
+
+def _most_connections(alias: str) -> int:
+    """Return what this account may have: `max_user_connections` is 0 where it has no limit."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT @@max_connections, @@max_user_connections")
+        of_all, of_this = map(int, cursor.fetchone())
+    return min(of_all, of_this or of_all)
+
+
+def _check_sum(most: int) -> Iterator[CheckMessage]:
+    if sum(part.total for part in shares()) > most:
+        yield Warning(
+            f"The server has {most} database connections, and the processes may hold {account()}.",
+            hint="Raise max_connections, or run fewer processes; IM_WEB_PROCESSES, "
+            "IM_CONSUMER_PROCESSES and IM_WORKER_PROCESSES say how many run on all machines.",
+            id="messaging.W022",
+        )
