@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "messaging.admin.refusals.RefusalPages",
 ]
 TEMPLATES = [
     {
@@ -238,6 +239,9 @@ IM = Settings(
     login_pair_burst=_int("login_pair_burst"),
     register_per_hour=_float("register_per_hour"),
     register_burst=_int("register_burst"),
+    hash_places=_int("hash_places"),
+    hash_queue=_int("hash_queue"),
+    hash_wait_s=_float("hash_wait_s"),
     recall_window_s=_int("recall_window_s"),
     identity_ttl_s=_float("identity_ttl_s"),
     consumer_batch=_int("consumer_batch"),
@@ -263,6 +267,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 AUTHENTICATION_BACKENDS = ["messaging.api.passwords.RatedBackend"]
+PASSWORD_HASHERS = ["messaging.hashing.PlacedHasher"]  # no other: it would hash past the queue
 SIMPLE_JWT = {
     "ALGORITHM": "HS256",
     "SIGNING_KEY": JWT_KEY,

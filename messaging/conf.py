@@ -21,6 +21,7 @@ MAX_AT_USERS = 100
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGED_MESSAGES = 10_000  # page * size; further back by `beforeId`
+HASHES_A_CLIENT = 2  # that an address may have in a process, running and waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,9 @@ class Settings:
     login_pair_burst: int = 20
     register_per_hour: float = 60.0  # users that may be registered from an address; 0: any
     register_burst: int = 60
+    hash_places: int = 1  # passwords that a process hashes at a time
+    hash_queue: int = 4  # that may wait for it; past it 429
+    hash_wait_s: float = 1.2  # how long each waits; past it 429
     recall_window_s: int = 300
     identity_ttl_s: float = 30.0
     consumer_batch: int = 2_000  # records of one transaction

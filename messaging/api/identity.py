@@ -24,6 +24,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 from messaging.api.authentication import mark_of, open_token, user_id_of
 from messaging.api.passwords import address_of
 from messaging.errors import InvalidInput, UserNameTaken, WrongCredentials
+from messaging.hashing import asked_by
 from messaging.inputs import Refusal
 from messaging.limits import MAX_NAME_CHARACTERS, MIN_NAME_CHARACTERS
 from messaging.requests import Credentials, parse_credentials
@@ -88,7 +89,8 @@ def register(credentials: Credentials, *, address: str) -> tuple[AbstractUser, R
     _check(credentials)
     run(lambda backends: count_registration(backends, address=address))
     # Hashed before the transaction: SQLite lets nobody else write during one.
-    password = make_password(credentials.password)
+    with asked_by(address):
+        password = make_password(credentials.password)
     user = get_user_model()(username=credentials.username, password=password)
     try:
         with transaction.atomic():

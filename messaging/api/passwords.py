@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 
 from messaging.addresses import client_address
+from messaging.hashing import asked_by
 from messaging.service.password_attempts import count_login
 from messaging.wiring import run
 
@@ -35,7 +36,8 @@ class RatedBackend(ModelBackend):
             return None
         address = None if request is None else address_of(request)
         run(lambda backends: count_login(backends, name=username, address=address))
-        return super().authenticate(request, username=username, password=password, **other)
+        with asked_by(address):
+            return super().authenticate(request, username=username, password=password, **other)
 
 
 def address_of(request: HttpRequest) -> str:

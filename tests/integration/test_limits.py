@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client as Browser
+from pytest_django import Settings
 
 from tests.integration.http_client import Answer
 from tests.integration.service import PASSWORD, Service, User, at_both_doors, with_settings
@@ -120,3 +126,43 @@ def test_passwords_are_counted_by_the_process_while_redis_is_away(
 ) -> None:
     many = [log_in(service, "alice", password="wrong") for _ in range(4)]
     assert statuses(many) == [401, 401, 401, 429]
+
+
+@with_settings(hash_queue=2, **behind_a_proxy)
+def test_a_storm_of_guesses_is_refused_and_an_honest_login_gets_through(
+    service: Service, settings: Settings
+) -> None:
+    """64 guesses at once, under as many names, from one address."""
+    settings.PASSWORD_HASHERS = ["messaging.hashing.PlacedHasher"]
+    service.register("alice")
+    with ThreadPoolExecutor(66) as many:
+        guesses = [many.submit(log_in, service, f"nobody{n}") for n in range(64)]
+        honest = many.submit(log_in_until_it_works, service)
+        seen = Counter(guess.result().status for guess in guesses)
+    assert honest.result()
+    assert set(seen) == {401, 429}
+    assert seen[401] <= 8  # 64 hashes would take half a minute
+
+
+def log_in_until_it_works(service: Service) -> bool:
+    """A client that tries again when it is told to; a few times."""
+    for _ in range(5):
+        answer = log_in(service, "alice", address="192.0.2.2")
+        if answer.status == 200:
+            return True
+        assert answer.status == 429
+        time.sleep(int(answer.headers["retry-after"]))
+    return False
+
+
+@with_settings(login_name_per_minute=SLOW_PER_MINUTE, login_name_burst=1)
+def test_the_admins_login_is_refused_with_a_page(configured: None) -> None:
+    get_user_model().objects.create_superuser("root", password=PASSWORD)
+    browser = Browser()
+    asked = {"username": "root", "password": "wrong"}
+    assert browser.post("/admin/login/", asked).status_code == 200  # the form again
+    page = browser.post("/admin/login/", asked | {"password": PASSWORD})
+    assert page.status_code == 429
+    assert 5 <= int(page["Retry-After"]) <= 10
+    assert "Too many requests" in page.content.decode()
+    assert browser.get("/admin/").status_code == 302  # not let in

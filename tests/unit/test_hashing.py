@@ -1,0 +1,135 @@
+"""Passwords are hashed in a few places, behind a short queue with a deadline."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from django.contrib.auth.hashers import check_password, make_password
+
+from messaging import hashing
+from messaging.conf import HASHES_A_CLIENT
+from messaging.errors import TooManyRequests
+from messaging.hashing import Places
+
+PATIENCE_S = 30.0
+
+
+class Crowd:
+    """People who hash, each on a thread; a job ends when it is let."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.may_end = threading.Event()
+        self.begun = threading.Semaphore(0)
+        self._threads = ThreadPoolExecutor(20)
+
+    def ask(self, client: str | None = None) -> Future[str]:
+        return self._threads.submit(self.places.run, self._job, client=client)
+
+    def _job(self) -> str:
+        self.begun.release()
+        self.may_end.wait(PATIENCE_S)
+        return "hash"
+
+    def fill(self, count: int) -> list[Future[str]]:
+        """Ask this many times; the place is taken, and the others wait, when it returns."""
+        asked = [self.ask() for _ in range(count)]
+        assert self.begun.acquire(timeout=PATIENCE_S)
+        while self.places._jobs < count:
+            pass
+        return asked
+
+    def close(self) -> None:
+        self.may_end.set()
+        self._threads.shutdown()
+
+
+@pytest.fixture
+def crowd() -> Iterator[Crowd]:
+    crowd = Crowd(Places(places=1, queue=2, wait_s=PATIENCE_S))
+    yield crowd
+    crowd.close()
+
+
+def test_one_is_hashed_and_the_queue_waits_and_the_next_is_refused_at_once(crowd: Crowd) -> None:
+    asked = crowd.fill(3)
+    with pytest.raises(TooManyRequests) as refused:
+        crowd.ask().result(PATIENCE_S)
+    assert refused.value.retry_after_s == 1
+    assert not crowd.begun.acquire(blocking=False)  # one place
+    crowd.may_end.set()
+    assert [future.result(PATIENCE_S) for future in asked] == ["hash"] * 3
+    assert crowd.ask().result(PATIENCE_S) == "hash"
+
+
+def test_who_waits_too_long_is_refused_and_leaves_the_queue() -> None:
+    crowd = Crowd(Places(places=1, queue=1, wait_s=0.05))
+    running, waiting = crowd.fill(2)
+    try:
+        with pytest.raises(TooManyRequests):
+            waiting.result(PATIENCE_S)
+        assert crowd.places._jobs == 1
+    finally:
+        crowd.close()
+    assert running.result(PATIENCE_S) == "hash"  # it had begun
+
+
+def test_one_client_leaves_room_for_others() -> None:
+    crowd = Crowd(Places(places=1, queue=9, wait_s=PATIENCE_S))
+    own = [crowd.ask("192.0.2.1") for _ in range(HASHES_A_CLIENT)]
+    try:
+        while crowd.places._jobs < HASHES_A_CLIENT:
+            pass
+        with pytest.raises(TooManyRequests):
+            crowd.ask("192.0.2.1").result(PATIENCE_S)
+        other = crowd.ask("192.0.2.2")
+        crowd.may_end.set()
+        assert [future.result(PATIENCE_S) for future in (*own, other)] == ["hash"] * 3
+        assert not crowd.places._of_client
+    finally:
+        crowd.close()
+
+
+def test_a_failed_job_leaves_its_place() -> None:
+    places = Places(places=1, queue=0, wait_s=PATIENCE_S)
+
+    def fail() -> str:
+        raise ValueError
+
+    for _ in range(3):
+        with pytest.raises(ValueError):
+            places.run(fail, client="192.0.2.1")
+
+
+def test_every_way_to_a_hash_goes_through_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = make_password("right")
+    assert check_password("right", encoded)
+    assert not check_password("wrong", encoded)
+
+    def refuse(*_: object) -> Places:
+        return Places(places=1, queue=-1, wait_s=0)
+
+    monkeypatch.setattr(hashing, "_places", refuse)
+    for call in (
+        lambda: make_password("right"),
+        lambda: check_password("right", encoded),
+        lambda: check_password("right", "!unusable"),
+    ):
+        with pytest.raises(TooManyRequests):
+            call()
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_forked_child_has_places_of_its_own() -> None:
+    make_password("parent")
+    if (child := os.fork()) == 0:
+        try:
+            make_password("child")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
