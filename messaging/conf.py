@@ -21,7 +21,6 @@ MAX_AT_USERS = 100
 MAX_PAGE_SIZE = 100
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGED_MESSAGES = 10_000  # page * size; further back by `beforeId`
-HASHES_A_CLIENT = 2  # that an address may have in a process, running and waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,9 @@ from functools import lru_cache
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
-from messaging.conf import HASHES_A_CLIENT, settings
+from messaging.conf import settings
 from messaging.errors import TooManyRequests
+from messaging.limits import HASHES_A_CLIENT
 
 NICENESS = 10  # a send is worth more than a hash
 

@@ -282,7 +282,8 @@ class MessageCache(Protocol):
     ) -> Window:
         """The newest `limit` listed messages below `before`, in one round trip.
 
-        Fewer where the reader has deleted very many in between.
+        Fewer where the reader has deleted very many in between, and where so many reach
+        MAX_WINDOW_BYTES.
         """
 
     async def waiting(self, conversation_id: str, *, limit: int) -> list[int]:
@@ -290,6 +291,11 @@ class MessageCache(Protocol):
 
     async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
         """The cached states among these ids and the reader's deletes, in one round trip."""
+
+    async def listed(
+        self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
+    ) -> Window:
+        """As `window`, but with ids alone: all that are listed are `missing`."""
 
     async def begin_fill(self, conversation_id: str) -> str | None:
         """A token for `fill`, to be taken before the store is read; None if somebody else fills."""
@@ -489,6 +495,14 @@ class MessageStore(Protocol):
 
     async def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
         """Rows with an id below `before`, newest first."""
+
+    async def nth_visible(
+        self, conversation_id: str, *, reader_id: int, before: int, count: int
+    ) -> int | None:
+        """The id of the `count`-th row below `before`, newest first, without the reader's deletes.
+
+        None: there are fewer. No row is read for it but its id.
+        """
 
     async def tail(self, conversation_id: str, *, limit: int) -> Tail: ...
 

@@ -10,6 +10,7 @@ from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
 from messaging.events import Message, encode_message
+from messaging.limits import MAX_WINDOW_BYTES
 from messaging.ports import Look, Window
 
 WINDOW = load("window", uses=("tail", "deletes", "epoch"))
@@ -35,6 +36,16 @@ class Reading(RedisClient):
     async def window(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
     ) -> Window:
+        return await self._window(conversation_id, reader_id, before, limit, keys.DETAIL)
+
+    async def listed(
+        self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
+    ) -> Window:
+        return await self._window(conversation_id, reader_id, before, limit, "")
+
+    async def _window(
+        self, conversation_id: str, reader_id: int, before: int | None, limit: int, prefix: str
+    ) -> Window:
         names = [
             keys.tail(conversation_id),
             keys.loaded(conversation_id),
@@ -42,10 +53,11 @@ class Reading(RedisClient):
             keys.deletes_floor(reader_id),
             keys.EPOCH,
         ]
-        arguments = ["" if before is None else before, limit, keys.DETAIL]
+        arguments = ["" if before is None else before, limit, prefix, MAX_WINDOW_BYTES]
         reply = await self._run(WINDOW, names, arguments)
         listed, texts, end, floor, total, known_above, recovering = reply
-        states, missing = read_details(map(int, listed), texts)
+        ids = [int(each) for each in listed]
+        states, missing = read_details(ids, texts) if prefix else ({}, ids)
         return Window(
             messages=tuple(states.values()),
             missing=tuple(missing),

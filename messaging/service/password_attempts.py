@@ -11,11 +11,11 @@ import unicodedata
 from collections.abc import Sequence
 
 from messaging.errors import CacheUnavailable, TooManyRequests
+from messaging.limits import MAX_LOGIN_NAME_CHARACTERS
 from messaging.ports import SharedRate
 from messaging.rates import Rates, take_all
 from messaging.service.backends import Backends
 
-LONGEST_NORMALISED = 150  # characters of a name; no user has a longer one
 DIGEST_BYTES = 12
 
 Share = tuple[str, Rates, str]  # the kind of a rate, the rate, and what is counted
@@ -53,7 +53,7 @@ async def _count(backends: Backends, shares: Sequence[Share]) -> None:
 
 def _normalised(name: str) -> str:
     """Return what all spellings of a name have in common; a name that nobody has stays as it is."""
-    if len(name) > LONGEST_NORMALISED:
+    if len(name) > MAX_LOGIN_NAME_CHARACTERS:
         return name
     return unicodedata.normalize("NFKC", name).casefold()
 

@@ -67,6 +67,15 @@ class DatabaseStore:
             lambda tables: tables.page(conversation_id, before=before, limit=limit)
         )
 
+    async def nth_visible(
+        self, conversation_id: str, *, reader_id: int, before: int, count: int
+    ) -> int | None:
+        return await self._with_tables(
+            lambda tables: tables.nth_visible(
+                conversation_id, reader_id=reader_id, before=before, count=count
+            )
+        )
+
     async def tail(self, conversation_id: str, *, limit: int) -> Tail:
         return await self._with_tables(lambda tables: tables.tail(conversation_id, limit=limit))
 

@@ -55,6 +55,20 @@ class Tables:
         rows = self._read(*self._page(MESSAGE, conversation_id, before, limit))
         return [from_row(row) for row in rows]
 
+    def nth_visible(
+        self, conversation_id: str, *, reader_id: int, before: int, count: int
+    ) -> int | None:
+        """Out of the index alone, with a look into the reader's deletes for each id."""
+        hint = self._dialect.by_index("message", "message_conversation_id")
+        query = (
+            f"SELECT message.id FROM message{hint} LEFT JOIN message_delete AS hidden"
+            " ON hidden.user_id = %s AND hidden.message_id = message.id"
+            " WHERE message.conversation_id = %s AND message.id < %s"
+            " AND hidden.message_id IS NULL ORDER BY message.id DESC LIMIT 1 OFFSET %s"
+        )
+        rows = self._read(query, [reader_id, conversation_id, before, count - 1])
+        return rows[0][0] if rows else None
+
     def tail(self, conversation_id: str, *, limit: int) -> Tail:
         """One statement, so that rows and total are of one moment."""
         last_seq = "(SELECT last_seq FROM conversation WHERE id = %s)"

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message, PersistStatus, encode_message, join
 from messaging.ids import WorkerLease
+from messaging.limits import MAX_WINDOW_BYTES
 from messaging.ports import (
     CacheRun,
     Claim,
@@ -191,6 +192,24 @@ class MemoryCache:
     async def window(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
     ) -> Window:
+        seen = await self.listed(conversation_id, reader_id=reader_id, before=before, limit=limit)
+        ids, taken_bytes = list(seen.missing), 0
+        for place, message_id in enumerate(ids):
+            if taken_bytes >= MAX_WINDOW_BYTES:
+                seen = dataclasses.replace(seen, end=ids[place - 1])
+                del ids[place:]
+                break
+            if (message := self.details.get(message_id)) is not None:
+                taken_bytes += len(encode_message(message))
+        return dataclasses.replace(
+            seen,
+            messages=tuple(self.details[i] for i in ids if i in self.details),
+            missing=tuple(i for i in ids if i not in self.details),
+        )
+
+    async def listed(
+        self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
+    ) -> Window:
         self._answer()
         tail = self._tail(conversation_id)
         if not tail.ids and not tail.empty and tail.filling is None:
@@ -206,8 +225,7 @@ class MemoryCache:
             if message_id not in deleted:
                 ids.append(message_id)
         return Window(
-            messages=tuple(self.details[i] for i in ids if i in self.details),
-            missing=tuple(i for i in ids if i not in self.details),
+            missing=tuple(ids),
             end=end,
             floor=tail.floor,
             total=None if tail.floor is None else tail.base + len(tail.ids),

@@ -102,6 +102,14 @@ class MemoryStore:
         await self._answer()
         return self._newest(conversation_id, before)[:limit]
 
+    async def nth_visible(
+        self, conversation_id: str, *, reader_id: int, before: int, count: int
+    ) -> int | None:
+        await self._answer()
+        ids = [message.id for message in self._newest(conversation_id, before)]
+        visible = [i for i in ids if (reader_id, i) not in self.deletes]
+        return visible[count - 1] if len(visible) >= count else None
+
     async def tail(self, conversation_id: str, *, limit: int) -> Tail:
         rows = await self.page(conversation_id, before=None, limit=limit)
         return Tail(tuple(rows), self.last_seqs.get(conversation_id, 0))

@@ -16,6 +16,7 @@ from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message, PersistStatus, encode_message
 from messaging.ids import WorkerLease
+from messaging.limits import MAX_WINDOW_BYTES
 from messaging.ports import (
     Claim,
     Look,
@@ -883,6 +884,45 @@ class TestWindow:
 
         assert (seen.messages, seen.end) == ((), FIRST_ID + 6)
         assert ([m.id for m in below.messages], below.end) == ([FIRST_ID + 1], None)
+
+
+class TestLargeWindows:
+    LARGE = "\U0001f600" * 4_096
+
+    async def accepted(self, cache: MessageCache, count: int) -> list[int]:
+        messages = [make_message(n, content=self.LARGE) for n in range(count)]
+        await cache.accept(messages, None)
+        return [message.id for message in messages[::-1]]
+
+    async def test_a_window_ends_where_its_texts_have_so_many_bytes(
+        self, cache: MessageCache
+    ) -> None:
+        ids = await self.accepted(cache, 70)
+        first = await window(cache)
+        shown = [m.id for m in first.messages]
+        assert shown == ids[: len(shown)]
+        taken = [len(encode_message(m)) for m in first.messages]
+        assert sum(taken[:-1]) < MAX_WINDOW_BYTES <= sum(taken)
+        assert first.end == shown[-1]
+        assert first.missing == ()
+        while first.end is not None:
+            first = await window(cache, before=first.end)
+            shown += [m.id for m in first.messages]
+        assert shown == ids
+
+    async def test_one_that_is_not_reached_by_its_end_has_no_end(self, cache: MessageCache) -> None:
+        ids = await self.accepted(cache, 31)
+        seen = await window(cache)
+        assert ([m.id for m in seen.messages], seen.end) == (ids, None)
+
+    async def test_ids_alone_are_listed_whatever_they_say(self, cache: MessageCache) -> None:
+        ids = await self.accepted(cache, 70)
+        await cache.add_deletes(READER, [ids[1]], floor=0)
+        seen = await cache.listed(CONVERSATION, reader_id=READER, before=None, limit=60)
+        assert (seen.messages, list(seen.missing)) == ((), [ids[0], *ids[2:61]])
+        assert (seen.end, seen.deletes_floor) == (ids[60], 0)
+        rest = await cache.listed(CONVERSATION, reader_id=READER, before=ids[60], limit=60)
+        assert (list(rest.missing), rest.end) == (ids[61:], None)
 
 
 class TestLook:

@@ -296,6 +296,26 @@ class TestReading:
         assert await store.deleted_among(1, []) == set()
 
 
+class TestPassing:
+    async def test_the_nth_visible_row_below_an_id(self, store: MessageStore) -> None:
+        await store.apply([make_message(n) for n in range(10)])
+        await store.apply([make_message(n, to_id=3) for n in range(20, 25)])
+        for number in (7, 5):
+            await store.delete_for_user(1, FIRST_ID + number)
+        await store.delete_for_user(2, FIRST_ID + 8)
+
+        async def nth(count: int, *, reader_id: int = 1, before: int = 9) -> int | None:
+            found = await store.nth_visible(
+                "1_2", reader_id=reader_id, before=FIRST_ID + before, count=count
+            )
+            return None if found is None else found - FIRST_ID
+
+        assert [await nth(count) for count in range(1, 9)] == [8, 6, 4, 3, 2, 1, 0, None]
+        assert [await nth(count, reader_id=2) for count in (1, 2, 8, 9)] == [7, 6, 0, None]
+        assert await nth(1, before=0) is None
+        assert await nth(1, before=100) == 9
+
+
 class TestDeletes:
     async def test_hide_a_message_that_is_not_stored_yet(self, store: MessageStore) -> None:
         for _ in range(2):

@@ -43,3 +43,23 @@ def test_the_tail_costs_the_same_in_a_long_conversation(tables: Tables) -> None:
         tables.tail("1_2", limit=PAGE)
 
     assert long[0] <= short[0] * 1.5 + 20
+
+
+def test_skipping_reads_an_id_and_a_delete_for_each_message_and_no_text(tables: Tables) -> None:
+    reader_id, count, before = 1, 1_000, FIRST_ID + LENGTH // 2
+    elsewhere = [(reader_id, FIRST_ID + 100_000 + n) for n in range(2_000)]
+    here = [(reader_id, before - n) for n in range(1, 11)]
+    tables.insert_deletes([*elsewhere, *here])
+    gather_statistics("message_delete")
+
+    with work() as skipping:
+        last = tables.nth_visible("1_2", reader_id=reader_id, before=before, count=count)
+    with work() as reading:
+        tables.page("1_2", before=before, limit=PAGE)
+
+    assert last == before - count - 10
+    per_row = reading[0] / PAGE
+    assert skipping[0] <= 2 * max(per_row, 1) * count * 1.2
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM message_delete")  # and not one a row of all deletes
+        assert cursor.fetchone()[0] == 2_010

@@ -12,8 +12,16 @@ from django.contrib.auth import get_user_model
 from django.test import Client as Browser
 from pytest_django import Settings
 
+from messaging.limits import MAX_PAGE_BYTES
 from tests.integration.http_client import Answer
-from tests.integration.service import PASSWORD, Service, User, at_both_doors, with_settings
+from tests.integration.service import (
+    PASSWORD,
+    Service,
+    User,
+    at_both_doors,
+    listed,
+    with_settings,
+)
 
 SLOW = 0.1  # a second: nothing comes back within a test
 SLOW_PER_MINUTE, SLOW_PER_HOUR = 60 * SLOW, 3_600 * SLOW
@@ -166,3 +174,19 @@ def test_the_admins_login_is_refused_with_a_page(configured: None) -> None:
     assert 5 <= int(page["Retry-After"]) <= 10
     assert "Too many requests" in page.content.decode()
     assert browser.get("/admin/").status_code == 302  # not let in
+
+
+@at_both_doors()
+def test_the_bytes_of_a_page(service: Service, alice: User, bob: User) -> None:
+    """A page of the largest messages ends early and goes on by the cursor; small ones never."""
+    large = "\U0001f600" * 4_096
+    ids = [alice.sent(bob, large) for _ in range(34)][::-1]
+    first = alice.history(bob, size=34)
+    assert listed(first) == ids[:31]
+    assert first.data["hasMore"]
+    assert first.data["nextBeforeId"] == ids[30]
+    assert len(first.content) <= MAX_PAGE_BYTES + 1_024
+    second = alice.history(bob, size=34, beforeId=ids[30])
+    assert listed(second) == ids[31:]
+    assert not second.data["hasMore"]
+    assert listed(alice.history(bob, size=30, page=2)) == ids[30:]

@@ -11,9 +11,9 @@ import pytest
 from django.contrib.auth.hashers import check_password, make_password
 
 from messaging import hashing
-from messaging.conf import HASHES_A_CLIENT
 from messaging.errors import TooManyRequests
 from messaging.hashing import Places
+from messaging.limits import HASHES_A_CLIENT
 
 PATIENCE_S = 30.0
 

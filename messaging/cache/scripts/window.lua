@@ -2,7 +2,8 @@
 -- epoch.
 --
 -- KEYS  list, loaded mark, the reader's deletes, their floor, the epoch
--- ARGV  before ('' for the newest), limit, the prefix of the details' keys
+-- ARGV  before ('' for the newest), limit, the prefix of the details' keys ('' for ids alone), how
+--       many bytes of texts are enough
 -- Reply ids without the deleted ones, their texts (nil where not cached), the lowest id looked at
 --       (nil when that was the list's last), floor and total (nil when not loaded), the deletes'
 --       floor (nil when not known), 1 while Redis recovers
@@ -11,7 +12,7 @@
 -- another state. Redis asks for declared keys only to find the right node of a cluster.
 
 local list, loaded, deleted = KEYS[1], KEYS[2], KEYS[3]
-local before, limit, prefix = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local before, limit, prefix, most = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
 local length = redis.call('LLEN', list)
 local mark = redis.call('GET', loaded)
@@ -48,10 +49,19 @@ while #ids < limit and looked < stop do
   wanted = math.min(2 * wanted, 500) -- there may be very many deletes in a row
 end
 
-local texts = {}
-for from = 1, #names, 500 do
-  local part = redis.call('MGET', unpack(names, from, math.min(from + 499, #names)))
-  for n, text in ipairs(part) do texts[from + n - 1] = text end
+local texts, bytes, goes_on = {}, 0, looked < length
+for from = 1, prefix ~= '' and #names or 0, 50 do
+  for _, text in ipairs(redis.call('MGET', unpack(names, from, math.min(from + 49, #names)))) do
+    if bytes < most then
+      texts[#texts + 1] = text
+      bytes = bytes + (text and #text or 0)
+    end
+  end
+  if bytes >= most then break end
+end
+if prefix ~= '' and #texts < #ids then
+  lowest, goes_on = ids[#texts], true
+  ids = { unpack(ids, 1, #texts) }
 end
 
 -- Once a minute is enough, for each time goes into the append-only file.
@@ -63,7 +73,7 @@ end
 return {
   ids,
   texts,
-  looked < length and lowest or false,
+  goes_on and lowest or false,
   floor or false,
   floor and base + length or false,
   known_above or false,
