@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 
 from messaging.api import parsing
 from messaging.api.parsing import decode_object
+from messaging.conf import (
+    MAX_AT_USERS,
+    MAX_CONTENT_BYTES,
+    MAX_CONTENT_CODE_POINTS,
+    MAX_URL_CHARACTERS,
+)
 from messaging.errors import BodyTooLarge, InvalidInput
+from messaging.events import ID_MAX
 from messaging.inputs import Refusal
-from messaging.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH
+from messaging.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH, MAX_JSON_PARTS
 
 
 def refusal_of(body: bytes) -> str:
@@ -68,12 +75,72 @@ def test_depth_is_bounded() -> None:
         b'{"a": ' + b"[" * (MAX_JSON_DEPTH - 1) + b"]" * (MAX_JSON_DEPTH - 1) + b"}"
     )
     assert refusal_of(nested(MAX_JSON_DEPTH + 1)) == Refusal.BODY_TOO_DEEP
-    assert refusal_of(nested(900)) == Refusal.BODY_TOO_DEEP
+    assert refusal_of(nested(600)) == Refusal.BODY_TOO_DEEP
+    assert refusal_of(b'{"a":' + b"[" * 1_900 + b"]" * 1_900 + b"}") == Refusal.BODY_TOO_DEEP
 
 
-def test_depth_that_would_exhaust_the_stack_is_refused() -> None:
-    assert refusal_of(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}") == Refusal.BODY_TOO_DEEP
-    assert refusal_of(nested(30_000)) == Refusal.BODY_TOO_DEEP
+TOO_MANY = {
+    "numbers": b'{"a":[' + b",".join([b"1e308"] * MAX_JSON_PARTS) + b"]}",
+    "keys": b"{" + b",".join(b'"%d":1' % number for number in range(MAX_JSON_PARTS)) + b"}",
+    "strings": b'{"a":[' + b",".join([b'""'] * MAX_JSON_PARTS) + b"]}",
+    "strings beside each other": b'{"a":[' + b'""' * MAX_JSON_PARTS + b"]}",
+    "lists": b'{"a":' + b"[" * 60_000 + b"]" * 60_000 + b"}",
+    "objects": nested(20_000),
+    "objects after escapes": b'{"b": "\\\\", "a":' + nested(20_000) + b"}",
+    "half a pair and numbers": b'{"b":"\\ud83d","a":[' + b",".join([b"1"] * MAX_JSON_PARTS) + b"]}",
+}
+
+
+@pytest.mark.parametrize("body", TOO_MANY.values(), ids=TOO_MANY)
+def test_too_many_values_are_refused_before_they_are_built(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(_body: bytes) -> object:
+        raise AssertionError
+
+    monkeypatch.setattr(parsing, "_decode_quickly", build)
+    monkeypatch.setattr(parsing, "_decode_strictly", build)
+    assert len(body) <= MAX_BODY_BYTES
+    assert refusal_of(body) == Refusal.BODY_TOO_MANY
+
+
+def test_values_are_counted_to_the_last() -> None:
+    most = b'{"a":[' + b",".join([b"1"] * (MAX_JSON_PARTS - 3)) + b"]}"
+    assert decode_object(most)
+    assert refusal_of(most.replace(b"]}", b",1]}")) == Refusal.BODY_TOO_MANY
+
+
+@pytest.mark.parametrize("text", [",[{" * 1_600, '"' * 5_000, "\\" * 5_000, '\\",' * 1_600])
+def test_what_stands_in_a_text_parts_nothing(text: str) -> None:
+    assert decode_object(json.dumps({"content": text, "a": [1]}).encode())["content"] == text
+
+
+@pytest.mark.parametrize("character", ["a", "\u00e9", "\u56fe", "\U0001f600", '"', "\\", "\x01"])
+def test_the_largest_send_is_taken_however_it_is_escaped(character: str) -> None:
+    longest = min(MAX_CONTENT_CODE_POINTS, MAX_CONTENT_BYTES // len(character.encode()))
+    body = {
+        "toUserId": str(ID_MAX),
+        "chatType": 1,
+        "msgType": 2,
+        "content": character * longest,
+        "url": "/" + character * (MAX_URL_CHARACTERS - 1),
+        "atUserIds": [str(ID_MAX - number) for number in range(MAX_AT_USERS)],
+        "clientMsgId": "x" * 64,
+        "ack": "store",
+    }
+    plain = json.dumps(body)
+    escaped = "".join(
+        f"\\u{ord(each):04x}" if each.isalnum() and each.isascii() else each
+        for each in character * 2
+    )
+    assert decode_object(plain.encode()) == body
+    assert decode_object(plain.replace(character * 2, escaped).encode()) == body
+
+
+@pytest.mark.parametrize("number", [b"1.0", b"0.5", b"1e3", b"1e-308", b"1e999", b"-0.0"])
+def test_a_fraction_is_read_as_no_number_of_use(number: bytes) -> None:
+    for rest in (b"", b', "b": "\\ud800"'):  # the strict decoder reads the second
+        assert decode_object(b'{"a": ' + number + rest + b"}")["a"] == float("inf")
 
 
 def test_size_is_bounded_to_the_byte() -> None:
