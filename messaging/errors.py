@@ -74,6 +74,10 @@ class PoisonRecord(BackendError):
     """A record of the log that cannot be read as an event; it belongs in the dead letters."""
 
 
+class NewerEvent(PoisonRecord):
+    """An event that only a newer release can read; it waits in the log for that release."""
+
+
 class LeaseLost(BackendError):
     """Another process holds this worker id: nothing was written, take new ids and try again."""
 

@@ -14,9 +14,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec.structs import replace
 
-from messaging.errors import PoisonRecord
+from messaging.errors import NewerEvent, PoisonRecord
 
 VERSION = 1
+"""Of the events in the log; raise it when the version before would misread or refuse one.
+
+Every version, whatever else it changes, is a JSON object with an integer `v`: by that alone the
+version before knows a newer event, and leaves it in the log.
+"""
+
+LATEST_VERSION = 999  # what says more is garbage
 ID_MAX = 2**63 - 1
 
 
@@ -164,9 +171,14 @@ class _Event(_Record, rename="camel", kw_only=True, gc=False):
     action: Literal["PERSIST", "RECALL"]
 
 
+class _Versioned(msgspec.Struct, gc=False):
+    v: Annotated[int, msgspec.Meta(gt=VERSION, le=LATEST_VERSION)]
+
+
 _encode = msgspec.json.Encoder().encode
 _decode_record = msgspec.json.Decoder(_Record).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
+_decode_newer = msgspec.json.Decoder(_Versioned).decode
 
 
 def _to_record(message: Message, seq: int | None) -> _Record:
@@ -219,19 +231,34 @@ def decode_message(text: str | bytes) -> Message:
 
 
 def decode_event(value: bytes | None) -> Message:
-    """Read the log's value; raises PoisonRecord with the reason, whatever the bytes are."""
+    """Read the log's value.
+
+    Raises: NewerEvent for an event of a later version, else PoisonRecord with the reason, whatever
+    the bytes are.
+    """
     if not value:
         raise PoisonRecord("empty value")
     try:
         event = _decode_event(value)
         message = _from_record(event)
     except (ValueError, RecursionError) as error:
+        _check_version(value)
         raise PoisonRecord(f"{error!s:.120}") from error
     if event.v != VERSION:
+        _check_version(value)
         raise PoisonRecord(f"unknown version {event.v}")
     if (event.action == "RECALL") != message.is_recalled:
         raise PoisonRecord(f"action {event.action} does not fit the status")
     return message
+
+
+def _check_version(value: bytes) -> None:
+    """Raise NewerEvent for an event of a later version, whose other fields nobody here knows."""
+    try:
+        newer = _decode_newer(value)
+    except (ValueError, RecursionError):
+        return
+    raise NewerEvent(f"version {newer.v}; this release reads up to {VERSION}")
 
 
 def _from_record(record: _Record) -> Message:

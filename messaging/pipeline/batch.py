@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
-from messaging.errors import PoisonRecord
+from messaging.errors import NewerEvent, PoisonRecord
 from messaging.events import Message, decode_event, is_same, join
 from messaging.ports import DeadLetter, Record
 
@@ -15,25 +15,37 @@ class Batch:
     """What a run of records asks for.
 
     `messages` has one state a message id. `last` is the last record of each partition, which is
-    what gets committed when all of the batch is done.
+    what gets committed when all of the batch is done. `newer` is the first record of a partition
+    that only a newer release can read: neither it nor what follows it there is in the batch.
     """
 
     messages: dict[int, Message] = field(default_factory=dict)
     sources: dict[int, Record] = field(default_factory=dict)
     poison: list[DeadLetter] = field(default_factory=list)
     last: dict[int, Record] = field(default_factory=dict)
+    newer: dict[int, Record] = field(default_factory=dict)
 
 
-def read_batch(records: Sequence[Record]) -> Batch:
-    """Fold records into a batch; never fails, whatever their bytes are."""
+def read_batch(records: Sequence[Record], *, held: Container[int] = ()) -> Batch:
+    """Fold records into a batch, without those of `held` partitions.
+
+    Never fails, whatever the records' bytes are.
+    """
     batch = Batch()
     for record in records:
-        batch.last[record.position.partition] = record
+        partition = record.position.partition
+        if partition in held or partition in batch.newer:
+            continue
         try:
             message = decode_event(record.value)
+        except NewerEvent:
+            batch.newer[partition] = record
+            continue
         except PoisonRecord as error:
+            batch.last[partition] = record
             batch.poison.append(dead_letter(record, reason="unreadable", error=str(error)))
             continue
+        batch.last[partition] = record
         known = batch.messages.get(message.id)
         if known is not None and not is_same(known, message):
             found = "this id belongs to another message of the same batch"

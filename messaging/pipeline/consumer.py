@@ -7,6 +7,10 @@ knows. The steps of neighbouring batches overlap, each step in the order of the 
 While the cache is away the consumer goes on storing without committing, and reads on from the
 committed position when the cache is back; so it does after a commit that the log did not take.
 Replaying what is stored changes nothing.
+
+An event of a newer release holds its partition: nothing from it on is stored or committed there,
+and the other partitions go on. The consumer looks again from time to time, until it is replaced by
+one of that release or the partition is another's.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -29,7 +33,7 @@ from messaging.pipeline.handling import (
     TooManyDeadLetters,
     pause,
 )
-from messaging.ports import EventLog, LogReader, MessageCache, MessageStore
+from messaging.ports import EventLog, LogReader, MessageCache, MessageStore, Record
 
 __all__ = ["Consumer", "TooManyDeadLetters"]
 
@@ -38,6 +42,8 @@ T = TypeVar("T")
 
 IN_HAND = 3  # batches: one read ahead, one being stored, one being marked
 KEEP_ALIVE_S = 1.0
+HELD_S = 30.0  # until held partitions are read again
+SKIPPED_S = 0.1  # from one poll to the next when the first brought nothing but what is held
 
 
 @dataclass(slots=True)
@@ -57,6 +63,8 @@ class Consumer:
     _handler: Handler = field(init=False)
     _in_hand: deque[_InHand] = field(default_factory=deque, init=False)  # oldest first
     _next_read_s: float = field(default=0.0, init=False)
+    _held: set[int] = field(default_factory=set, init=False)  # partitions, by a newer event
+    _look_again_s: float = field(default=0.0, init=False)
     _behind: bool = field(default=False, init=False)  # not committing until what is not is replayed
 
     def __post_init__(self) -> None:
@@ -87,16 +95,14 @@ class Consumer:
 
     async def step(self) -> int:
         """One batch from the poll to the commit; returns the number of records."""
-        if self._behind:
-            await self._catch_up()
+        await self._read_anew()
         count = await self._read()
         await self._settle(leave=0)
         return count
 
     async def _read_ahead(self) -> None:
         """Read one batch more when its time has come, and make room for the next one."""
-        if self._behind:
-            await self._catch_up()
+        await self._read_anew()
         left_s = self._next_read_s - asyncio.get_running_loop().time()
         if left_s > 0 and await pause(left_s, until=self.stop):
             return
@@ -108,13 +114,31 @@ class Consumer:
         records = await self.reader.poll(
             max_records=self.settings.consumer_batch, timeout_s=self.settings.consumer_poll_s
         )
-        if records:
-            batch = read_batch(records)
+        batch = read_batch(records, held=self._held)
+        if batch.newer:
+            self._hold(batch.newer.values())
+        if batch.last:
             handling = asyncio.create_task(self._handler.handle(batch))
             self._in_hand.append(_InHand(batch, handling))
-        if 0 < len(records) < self.settings.consumer_batch:
+        if records and not batch.last:
+            self._next_read_s = began_s + max(self.settings.consumer_interval_s, SKIPPED_S)
+        elif 0 < len(records) < self.settings.consumer_batch:
             self._next_read_s = began_s + self.settings.consumer_interval_s
         return len(records)
+
+    def _hold(self, newer: Iterable[Record]) -> None:
+        """Store and commit nothing of these records' partitions from them on."""
+        self._look_again_s = asyncio.get_running_loop().time() + HELD_S
+        for record in newer:
+            self._held.add(record.position.partition)
+            logger.error(
+                "an event of a newer release holds its partition: roll the consumers forward",
+                extra={
+                    "action": "consumer.newer_event",
+                    "partition": record.position.partition,
+                    "position": record.position.offset,
+                },
+            )
 
     async def _settle(self, *, leave: int) -> None:
         """Commit what is done, the oldest first, until no more than `leave` batches are in hand."""
@@ -135,15 +159,20 @@ class Consumer:
             logger.warning("not committed", extra={"action": "consumer.log_unavailable"})
             self._behind = True  # no later batch may follow that commits for this one
 
-    async def _catch_up(self) -> None:
-        """Once the cache answers again, read on from what is committed."""
-        try:
-            await self.cache.ping()
-        except CacheUnavailable:
+    async def _read_anew(self) -> None:
+        """Read on from what is committed, if the cache has missed something or it is time again."""
+        is_time = self._held and asyncio.get_running_loop().time() >= self._look_again_s
+        if not self._behind and not is_time:
             return
+        if self._behind:
+            try:
+                await self.cache.ping()
+            except CacheUnavailable:
+                return
         await self._settle(leave=0)
         await self.reader.rewind()
         self._behind = False
+        self._held.clear()
 
     async def _drop(self) -> None:
         for dropped in self._in_hand:

@@ -24,7 +24,7 @@ POISON = (
     b"[]",
     b"NaN",
     json.dumps({"v": 1, "action": "PERSIST"}).encode(),
-    json.dumps({"v": 99, "action": "PERSIST", "messageId": "1"}).encode(),
+    json.dumps({"v": 0, "action": "PERSIST", "messageId": "1"}).encode(),
     b'{"a":' * 5_000,
 )
 DEAD_LETTERS = "SELECT COUNT(*) FROM dead_letter WHERE topic = %s AND id > %s"

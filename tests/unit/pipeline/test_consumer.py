@@ -127,6 +127,58 @@ async def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_stored(
     assert dict(dead[0].headers)["reason"] == b"unreadable"
 
 
+class TestAnEventOfANewerRelease:
+    """The web was rolled forward before the consumers."""
+
+    NEWER = b'{"v":2,"what":"nobody here knows"}'
+
+    async def test_holds_its_partition_and_no_other(self, service: Service) -> None:
+        before, after, elsewhere = message(), message(), message()
+        await append(service, encode_event(before), self.NEWER, encode_event(after))
+        await append(service, encode_event(elsewhere), key=b"g7")
+        await service.consume()
+        await append(service, encode_event(message()))
+        await service.consume()
+        assert set(service.store.rows) == {before.id, elsewhere.id}
+        assert committed(service) == 2
+        assert service.store.dead_letters == []
+
+    async def test_waits_for_a_consumer_of_that_release(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        later = message()
+        newer = encode_event(later).replace(b'{"v":1,', b'{"v":2,')
+        await append(service, newer)
+        await service.consume()
+        await service.consumer.reader.close()
+        monkeypatch.setattr("messaging.events.VERSION", 2)
+        service.consumer = service.new_consumer()
+        await service.consume()
+        assert set(service.store.rows) == {later.id}
+        assert committed(service) == 1
+
+    async def test_is_looked_at_again_after_a_while(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As if another consumer had taken the partition and given it back."""
+        later = message()
+        await append(service, self.NEWER, encode_event(later))
+        await service.consume()
+        ((topic, partition),) = service.broker.records
+        service.broker.committed[service.settings.consumer_group, topic, partition] = 1
+        monkeypatch.setattr(service.consumer, "_look_again_s", 0.0)
+        await service.consume()
+        assert set(service.store.rows) == {later.id}
+
+    async def test_is_garbage_when_it_only_looks_like_one(self, service: Service) -> None:
+        good = message()
+        garbage = [b'{"v":0}', b'{"v":"2"}', b'{"v":1}', b'[{"v":2}]', b'{"v":2', b'{"v":1000}']
+        await append(service, *garbage, encode_event(good))
+        await service.consume()
+        assert set(service.store.rows) == {good.id}
+        assert [letter.value for letter in service.store.dead_letters] == garbage
+
+
 async def test_refused_data_is_bisected_until_it_is_alone(service: Service) -> None:
     sent = [message(f"{n}") for n in range(16)]
     service.store.refuses = lambda m: m.content in ("3", "11")
