@@ -13,6 +13,7 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from messaging.errors import IdsUnavailable
 from messaging.events import ChatType
@@ -25,6 +26,9 @@ TIME_SHIFT = SEQUENCE_BITS + 2 * WORKER_BITS
 SEQUENCE_MASK = (1 << SEQUENCE_BITS) - 1
 WORKERS = 1 << WORKER_BITS
 NODES = WORKERS * WORKERS
+AHEAD_MS = 5_000  # of the wall clock: past it another worker id is wanted
+FULL_MS = 20  # by so little ids may be ahead because milliseconds were full
+TOLD_S = 60.0
 
 
 def wall_clock_ms() -> int:
@@ -62,6 +66,13 @@ def conversation_id(*, chat_type: ChatType, user_id: int, target_id: int) -> str
     return private_conversation(user_id, target_id)
 
 
+class Clock(StrEnum):
+    """What the ids of a process tell of its wall clock."""
+
+    RIGHT = "right"
+    SET_BACK = "set-back"  # a moment ago: ids run ahead of it, or had to change their worker id
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerLease:
     """The right to give ids as one (datacenter, worker) pair until `valid_until_s`.
@@ -69,21 +80,27 @@ class WorkerLease:
     `node` is datacenter * 32 + worker. `owner` is a random token, never two processes' at once.
     `valid_until_s` is on the clock of `time.monotonic`; the holder stops by itself when it passes.
     `fenced` says that Redis holds the lease, so that an accept can check it in the same round trip.
+    The ids of the pair bear times after `after_ms`, the last that a holder before may have used,
+    and up to `until_ms`, which is noted with the lease: the next holder begins after that.
     """
 
     node: int
     owner: str
     valid_until_s: float
     fenced: bool
+    after_ms: int = 0
+    until_ms: int = EPOCH_MS + 2**41 - 1
 
 
 class SnowflakeIdGenerator:
     """Gives 64-bit ids that grow, from one leased worker id; safe to call from any thread.
 
-    Raises IdsUnavailable when it holds no valid lease, and when the wall clock is behind the last
-    id by more than `max_wait_ms` (it waits that long for the clock to catch up, then refuses; a
-    refused call leaves no trace, so no id is ever given twice). A full millisecond (4,096 ids) is
-    waited out. A forked child refuses until it has a lease of its own.
+    The time in an id is the wall clock's while that moves on. Where it was set back, or a
+    millisecond is full (4,096 ids), a logical clock goes on from the last id: it counts, and takes
+    the next millisecond when one is used up. Nobody waits. Past `AHEAD_MS` of that, or where the
+    clock has left the times of the lease, `wants_lease` is set and `on_step` called once: under
+    another worker id the real time is free. Raises IdsUnavailable when it holds no valid lease. A
+    forked child refuses until it has a lease of its own.
     """
 
     def __init__(
@@ -91,51 +108,81 @@ class SnowflakeIdGenerator:
         *,
         clock_ms: Callable[[], int] = wall_clock_ms,
         monotonic_s: Callable[[], float] = time.monotonic,
-        sleep_s: Callable[[float], None] = time.sleep,
-        max_wait_ms: int = 20,
     ) -> None:
+        self.on_step: Callable[[], None] | None = None  # in the thread that asks for an id
+        self.wants_lease = False
         self._clock_ms = clock_ms
         self._monotonic_s = monotonic_s
-        self._sleep_s = sleep_s
-        self._max_wait_ms = max_wait_ms
         self._lock = threading.Lock()
         self._lease: WorkerLease | None = None
+        self._node = -1
         self._last_ms = 0
         self._sequence = 0
+        self._behind_s = float("-inf")  # when the clock was last seen behind an id, monotonic
         _generators.add(self)
 
     @property
     def lease(self) -> WorkerLease | None:
         return self._lease
 
+    @property
+    def clock(self) -> Clock:
+        """SET_BACK for a minute from when the clock was last seen far behind an id."""
+        is_back = self._monotonic_s() - self._behind_s < TOLD_S
+        return Clock.SET_BACK if is_back else Clock.RIGHT
+
+    def behind_ms(self) -> int:
+        """How far the wall clock is behind the last id; 0 where it is not."""
+        return max(self._last_ms - self._clock_ms(), 0)
+
+    def now_ms(self) -> int:
+        """The wall clock's time."""
+        return self._clock_ms()
+
     def use(self, lease: WorkerLease | None) -> None:
         """Give ids under this lease from now on; None: give no more."""
         with self._lock:
             self._lease = lease
+            self.wants_lease = False
+            if lease is None or lease.node == self._node:
+                return
+            self._node = lease.node
+            # Growing on is better than the real time, but not for ever.
+            keeps_growing = self._last_ms - self._clock_ms() <= AHEAD_MS
+            self._last_ms = max(self._last_ms, lease.after_ms) if keeps_growing else lease.after_ms
+            self._sequence = SEQUENCE_MASK  # the ids of another node in this time may be larger
 
     def next_id(self) -> int:
         with self._lock:
             lease = self._lease
             if lease is None or self._monotonic_s() >= lease.valid_until_s:
                 raise IdsUnavailable("no worker id is leased")
-            now_ms = self._reach(self._last_ms)
-            if now_ms == self._last_ms and self._sequence == SEQUENCE_MASK:
-                now_ms = self._reach(self._last_ms + 1)
-            self._sequence = self._sequence + 1 if now_ms == self._last_ms else 0
-            self._last_ms = now_ms
-            return (now_ms - EPOCH_MS) << TIME_SHIFT | lease.node << NODE_SHIFT | self._sequence
+            now_ms, last_ms = self._clock_ms(), self._last_ms
+            if last_ms < now_ms <= lease.until_ms:
+                self._last_ms, self._sequence = now_ms, 0
+            elif now_ms != last_ms or self._sequence == SEQUENCE_MASK:
+                self._count_on(lease, now_ms)
+            else:
+                self._sequence += 1
+            used_ms, sequence = self._last_ms, self._sequence
+        return (used_ms - EPOCH_MS) << TIME_SHIFT | lease.node << NODE_SHIFT | sequence
 
-    def _reach(self, wanted_ms: int) -> int:
-        """The clock's millisecond, at least `wanted_ms`; waits a little for it."""
-        now_ms = self._clock_ms()
-        if now_ms >= wanted_ms:
-            return now_ms
-        if wanted_ms - now_ms > self._max_wait_ms:
-            raise IdsUnavailable(f"the clock moved back by {wanted_ms - now_ms} ms")
-        self._sleep_s((wanted_ms - now_ms) / 1000)
-        if (now_ms := self._clock_ms()) < wanted_ms:
-            raise IdsUnavailable("the clock does not move on")
-        return now_ms
+    def _count_on(self, lease: WorkerLease, now_ms: int) -> None:
+        """Take the next id of the logical clock; the wall clock's time is not to be had."""
+        if self._last_ms - now_ms > FULL_MS:  # a full millisecond is no step of the clock
+            self._behind_s = self._monotonic_s()
+        if not self.wants_lease and (self._last_ms - now_ms > AHEAD_MS or now_ms > lease.until_ms):
+            self.wants_lease = True
+            if self.on_step is not None:
+                self.on_step()
+        if self._last_ms == 0:  # a first id, by a clock that has left the lease behind
+            self._last_ms, self._sequence = lease.until_ms, 0
+        elif self._sequence < SEQUENCE_MASK:
+            self._sequence += 1
+        elif self._last_ms < lease.until_ms:
+            self._last_ms, self._sequence = self._last_ms + 1, 0
+        else:
+            raise IdsUnavailable("the times of the worker id are used up")
 
     def _leave_to_parent(self) -> None:
         """In a forked child: the lease is the parent's, and so may the lock be, held for ever."""

@@ -360,6 +360,16 @@ class MessageCache(Protocol):
     async def drop_lease(self, name: str, owner: str) -> None:
         """Give one's own lease back."""
 
+    async def take_worker(
+        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
+    ) -> int | None:
+        """Lease a worker id as `take_lease` does, and note that its ids bear times to `until_ms`.
+
+        Returns the last time that another owner may have used, 0 where none is known. None when
+        another owner holds it, or when another's ids are of a time after `now_ms`, which the caller
+        could give again.
+        """
+
     async def ping(self) -> None: ...
 
     async def probe(self, present: str | None = None) -> CacheRun:
@@ -543,6 +553,11 @@ class MessageStore(Protocol):
         """As MessageCache.take_lease, for when Redis is away."""
 
     async def drop_lease(self, name: str, owner: str) -> None: ...
+
+    async def take_worker(
+        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
+    ) -> int | None:
+        """As MessageCache.take_worker."""
 
     async def ping(self) -> None: ...
 

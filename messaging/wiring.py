@@ -31,7 +31,7 @@ from messaging.errors import (
     TemporarilyUnavailable,
 )
 from messaging.eventlog import open_inspector, open_log, open_reader
-from messaging.ids import SnowflakeIdGenerator, wall_clock_ms
+from messaging.ids import Clock, SnowflakeIdGenerator, wall_clock_ms
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.compensation import Compensator
@@ -216,11 +216,12 @@ def tell(changes: Sequence[Change]) -> None:
     publish(settings(), Notice(origin, tuple(changes)))
 
 
-def states() -> dict[str, State | Sweeps]:
-    """Of the breakers of this process, by the name of what is behind them, and of the sweeps."""
+def states() -> dict[str, State | Sweeps | Clock]:
+    """Return the states of this process's breakers by name, of the sweeps and of the clock."""
     runtime = _ensure()
     breakers = {name: breaker.state for name, breaker in runtime.breakers.items()}
-    return {**breakers, "compensation": runtime.sweeps.state}
+    clock = runtime.backends.ids.clock
+    return {**breakers, "compensation": runtime.sweeps.state, "clock": clock}
 
 
 def compensate() -> Any:

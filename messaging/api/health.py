@@ -1,7 +1,7 @@
 """How the process that answers finds the parts that it depends on. Anybody may ask.
 
-It says nothing but the states of the circuit breakers and whether somebody sweeps: a monitor learns
-what is away, and nobody learns a number.
+It says nothing but the states of the circuit breakers, of the clock, and whether somebody sweeps: a
+monitor learns what is away, and nobody learns a number.
 """
 
 from __future__ import annotations

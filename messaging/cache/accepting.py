@@ -18,6 +18,7 @@ ACCEPT = load("accept", uses=("state", "tail"))
 CLAIM = load("claim")
 TAKE_LEASE = load("take_lease")
 DROP_LEASE = load("drop_lease")
+TAKE_WORKER = load("take_worker")
 PROBE = load("probe", uses=("run",))
 BEGIN_EPOCH = load("begin_epoch", uses=("run",))
 
@@ -111,6 +112,14 @@ class Accepting(RedisClient):
     async def begin_epoch(self, run: str, *, returned: bool) -> None:
         if not await self._run(BEGIN_EPOCH, [keys.EPOCH, keys.RUN], [run, int(returned)]):
             raise CacheUnavailable("it was started again meanwhile")
+
+    async def take_worker(
+        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
+    ) -> int | None:
+        names = [keys.worker(node), keys.USED]
+        arguments = [owner, round(ttl_s * 1000), node, now_ms, until_ms]
+        used_ms = await self._run(TAKE_WORKER, names, arguments)
+        return None if used_ms is None else int(used_ms)
 
     async def drop_lease(self, name: str, owner: str) -> None:
         await self._run(DROP_LEASE, [keys.lease(name)], [owner])

@@ -41,6 +41,9 @@ PRESENT = "msg:present"
 """Sorted set: the processes that accept messages, by when (s) each has reached Redis. Until all
 have ended."""
 
+USED = "msg:workers"
+"""Hash by node: `{time (ms)} {owner}`, up to which the worker id's ids may be. Lives for ever."""
+
 CHANGES = "msg:changes"
 """Channel: what has changed about people, a list of `messaging.changes` in JSON. Not kept."""
 

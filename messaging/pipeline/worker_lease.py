@@ -8,16 +8,17 @@ gives those, for as long as the lease that it was handed is valid.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from messaging.conf import Settings
 from messaging.errors import BackendError, IdsUnavailable
-from messaging.ids import WORKERS, SnowflakeIdGenerator, WorkerLease
+from messaging.ids import AHEAD_MS, WORKERS, SnowflakeIdGenerator, WorkerLease
 from messaging.ports import MessageCache, MessageStore
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ RENEWALS = 20  # in the life of a lease
 SHORTEST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
 DRIFT = 0.05  # of the life of a lease, given up in case that the clocks run unalike
+LAST_MS = 2**53 - 1  # a time after all others, exact in Lua
 REST_S = 60.0  # how far behind another clock may be before it could repeat an id of ours
 
 
@@ -36,7 +38,10 @@ class WorkerLeaseKeeper:
 
     A lease is valid by this process's own clock, counted from before it was asked for: a process
     that was paused stops by itself. A renewal that fails changes nothing before the lease runs out.
-    Belongs to one event loop; a forked child that uses it starts over with nothing.
+    With the lease it is noted up to which time its ids may be, so that whoever takes the worker id
+    next gives later ones, whatever the clocks have done. Where the wall clock was set back far,
+    another worker id is taken at once, under which the real time is free. Belongs to one event
+    loop; a forked child that uses it starts over with nothing.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class WorkerLeaseKeeper:
         self._held: WorkerLease | None = None
         self._renewals: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
+        self._stepped = asyncio.Event()  # the clock, so that a renewal cannot wait
 
     async def ensure(self) -> None:
         """Return when the generator has a valid lease; call it at the start, and after LeaseLost.
@@ -75,6 +81,8 @@ class WorkerLeaseKeeper:
         if self._pid != os.getpid():
             self._start_over()
         if self._renewals is None:
+            loop, stepped = asyncio.get_running_loop(), self._stepped
+            self._ids.on_step = lambda: _set_from_any_thread(loop, stepped)
             self._renewals = asyncio.create_task(self._keep_renewing())
         async with self._lock:
             if not self._is_valid(self._ids.lease):
@@ -91,18 +99,26 @@ class WorkerLeaseKeeper:
             await asyncio.wait([self._renewals])
         held = self._held if self._pid == os.getpid() else None
         self._start_over()
+        self._ids.on_step = None
+        used_ms = self._used_ms()
         self._ids.use(None)
-        if held is None:
-            return
+        if held is not None:
+            await self._give_back(held, used_ms=used_ms)
+
+    async def _give_back(self, held: WorkerLease, *, used_ms: int) -> None:
+        port = self._port(held.fenced)
         try:
-            await self._port(held.fenced).take_lease(_name(held.node), held.owner, REST_S)
+            await port.take_worker(held.node, held.owner, REST_S, now_ms=used_ms, until_ms=used_ms)
         except BackendError:
             logger.warning("worker id not given back", extra=_extra("worker.not_returned", held))
 
     async def _keep_renewing(self) -> None:
         while True:
-            valid = self._is_valid(self._ids.lease)
-            await asyncio.sleep(self._pause_s if valid else SHORTEST_PAUSE_S)
+            is_well = self._is_valid(self._ids.lease) and not self._ids.wants_lease
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_s if is_well else SHORTEST_PAUSE_S):
+                    await self._stepped.wait()
+            self._stepped.clear()
             try:
                 async with self._lock:
                     await self._renew()
@@ -114,9 +130,11 @@ class WorkerLeaseKeeper:
     async def _renew(self) -> None:
         """Renew the lease that is held, else take another one. Raises IdsUnavailable."""
         held = self._held
+        if held is not None and self._ids.behind_ms() > AHEAD_MS and await self._move(held):
+            return
         if held is not None:
             try:
-                lease = await self._take(held.node, held.owner, fenced=held.fenced)
+                lease = await self._take(held.node, held.owner, held.fenced)
             except BackendError:
                 if self._lasts(held):
                     return
@@ -129,6 +147,27 @@ class WorkerLeaseKeeper:
                 self._ids.use(None)
         await self._take_any()
 
+    async def _move(self, held: WorkerLease) -> bool:
+        """Take another worker id, by which ids need not run ahead of the clock.
+
+        Leaves the one that is held where there is no other: its ids stay ahead, and differ.
+        """
+        behind_ms, used_ms = self._ids.behind_ms(), self._used_ms()
+        logger.error(
+            "the clock was set back: taking another worker id",
+            extra=_extra("worker.clock_set_back", held) | {"behind_ms": behind_ms},
+        )
+        try:
+            await self._take_any(but=held.node, late=False)
+        except IdsUnavailable:
+            return False
+        await self._give_back(held, used_ms=used_ms)
+        return True
+
+    def _used_ms(self) -> int:
+        """Up to when the ids of this process may be."""
+        return self._ids.now_ms() + self._ids.behind_ms()
+
     def _lasts(self, held: WorkerLease) -> bool:
         """The generator uses it, and it is valid until the next renewal at least."""
         return self._ids.lease == held and self._monotonic_s() + self._pause_s < held.valid_until_s
@@ -136,30 +175,61 @@ class WorkerLeaseKeeper:
     def _is_valid(self, lease: WorkerLease | None) -> bool:
         return lease is not None and self._monotonic_s() < lease.valid_until_s
 
-    async def _take_any(self) -> None:
-        """Lease any free worker id: of the cache, or of the store where the cache gives none."""
+    async def _take_any(self, *, but: int | None = None, late: bool = True) -> None:
+        """Lease any free worker id: of the cache, or of the store where the cache gives none.
+
+        `late`: at worst one whose ids are ahead of the clock. It goes on from there.
+        """
         owner = secrets.token_hex(8)
-        for fenced, workers in ((True, CACHE_WORKERS), (False, STORE_WORKERS)):
-            nodes = [dc * WORKERS + worker for dc in self._datacenters for worker in workers]
-            first = random.randrange(len(nodes))
-            try:
-                for node in nodes[first:] + nodes[:first]:
-                    if lease := await self._take(node, owner, fenced=fenced):
-                        logger.info("worker id leased", extra=_extra("worker.leased", lease))
-                        self._use(lease)
-                        return
-            except BackendError:
-                logger.warning(
-                    "worker ids out of reach",
-                    extra={"action": "worker.out_of_reach", "in_cache": fenced},
-                )
+        for is_late in (False, True) if late else (False,):
+            for fenced, workers in ((True, CACHE_WORKERS), (False, STORE_WORKERS)):
+                nodes = [dc * WORKERS + worker for dc in self._datacenters for worker in workers]
+                lease = await self._take_one_of(nodes, owner, fenced=fenced, but=but, late=is_late)
+                if lease is not None:
+                    logger.info("worker id leased", extra=_extra("worker.leased", lease))
+                    self._use(lease)
+                    return
         raise IdsUnavailable("no worker id can be leased")
 
-    async def _take(self, node: int, owner: str, *, fenced: bool) -> WorkerLease | None:
-        asked_s = self._monotonic_s()
-        if not await self._port(fenced).take_lease(_name(node), owner, self._lease_s):
+    async def _take_one_of(
+        self, nodes: Sequence[int], owner: str, *, fenced: bool, but: int | None, late: bool
+    ) -> WorkerLease | None:
+        first = random.randrange(len(nodes))
+        try:
+            for node in [*nodes[first:], *nodes[:first]]:
+                if node != but and (lease := await self._take(node, owner, fenced, late=late)):
+                    return lease
+        except BackendError:
+            logger.warning(
+                "worker ids out of reach",
+                extra={"action": "worker.out_of_reach", "in_cache": fenced},
+            )
+        return None
+
+    async def _take(
+        self, node: int, owner: str, fenced: bool, *, late: bool = False
+    ) -> WorkerLease | None:
+        """Take or renew the lease of this worker id; None where it is another's, or used ahead."""
+        asked_s, life_s = self._monotonic_s(), self._lease_s * (1 - DRIFT)
+        now_ms, behind_ms = self._ids.now_ms(), self._ids.behind_ms()
+        is_ours = self._held is not None and self._held.node == node
+        begin_ms = now_ms + (behind_ms if is_ours or behind_ms <= AHEAD_MS else 0)
+        until_ms = begin_ms + round(life_s * 1000)
+        if late:
+            now_ms = LAST_MS
+        used_ms = await self._take_until(node, owner, fenced, now_ms=now_ms, until_ms=until_ms)
+        if used_ms is not None and used_ms > begin_ms:
+            until_ms += used_ms - begin_ms
+            await self._take_until(node, owner, fenced, now_ms=now_ms, until_ms=until_ms)
+        if used_ms is None:
             return None
-        return WorkerLease(node, owner, asked_s + self._lease_s * (1 - DRIFT), fenced)
+        return WorkerLease(node, owner, asked_s + life_s, fenced, used_ms, until_ms)
+
+    async def _take_until(
+        self, node: int, owner: str, fenced: bool, *, now_ms: int, until_ms: int
+    ) -> int | None:
+        port = self._port(fenced)
+        return await port.take_worker(node, owner, self._lease_s, now_ms=now_ms, until_ms=until_ms)
 
     def _port(self, fenced: bool) -> MessageCache | MessageStore:
         return self._cache if fenced else self._store
@@ -169,8 +239,9 @@ class WorkerLeaseKeeper:
         self._ids.use(lease)
 
 
-def _name(node: int) -> str:
-    return f"worker:{node}"
+def _set_from_any_thread(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(event.set)
 
 
 def _extra(action: str, lease: WorkerLease) -> dict[str, object]:

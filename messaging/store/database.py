@@ -131,6 +131,17 @@ class DatabaseStore:
 
         return await self._threads.run(take)
 
+    async def take_worker(
+        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
+    ) -> int | None:
+        def take(connection: BaseDatabaseWrapper) -> int | None:
+            with transaction.atomic(using=connection.alias):
+                return Tables(connection).take_worker(
+                    node, owner, round(ttl_s * 1000), now_ms=now_ms, until_ms=until_ms
+                )
+
+        return await self._threads.run(take)
+
     async def drop_lease(self, name: str, owner: str) -> None:
         await self._with_tables(lambda tables: tables.drop_lease(name, owner))
 

@@ -252,6 +252,21 @@ class Tables:
         query = "SELECT 1 FROM lease WHERE name = %s AND owner = %s"
         return bool(self._read(query, [name, owner]))
 
+    def take_worker(
+        self, node: int, owner: str, ttl_ms: int, *, now_ms: int, until_ms: int
+    ) -> int | None:
+        """Beside the lease there is a row for the times that the worker id is used for."""
+        name = f"worker:{node}:used"
+        query = "SELECT expires_at FROM lease WHERE name = %s AND owner <> %s"
+        used_ms = max((row[0] for row in self._read(query, [name, owner])), default=0)
+        if used_ms > now_ms or not self.take_lease(f"worker:{node}", owner, ttl_ms):
+            return None
+        given = self._dialect.given
+        assignments = {"owner": given("owner"), "expires_at": given("expires_at")}
+        suffix = self._dialect.or_update("name", _assignments(assignments))
+        self._insert("lease", ("name", "owner", "expires_at"), [(name, owner, until_ms)], suffix)
+        return int(used_ms)
+
     def drop_lease(self, name: str, owner: str) -> None:
         self._execute("DELETE FROM lease WHERE name = %s AND owner = %s", [name, owner])
 

@@ -32,7 +32,7 @@ from messaging.ports import (
 )
 from messaging.rates import Rates, take_all
 from messaging.testing import leases
-from messaging.testing.leases import Leases
+from messaging.testing.leases import Leases, Used
 from messaging.testing.pending import PendingSet
 from messaging.testing.tail import FILL_S, Filling, MemoryTail
 
@@ -77,6 +77,7 @@ class MemoryCache:
     deletes_floors: dict[int, int] = field(default_factory=dict)
     leases: Leases = field(default_factory=dict)
     shared_rates: dict[tuple[str, str], Rates] = field(default_factory=dict)
+    used: Used = field(default_factory=dict)
     present: dict[str, float] = field(default_factory=dict)
 
     async def accept(
@@ -325,6 +326,21 @@ class MemoryCache:
     async def is_leased(self, name: str) -> bool:
         self._answer()
         return leases.is_held(self.leases, name, now_s=self.clock_s())
+
+    async def take_worker(
+        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
+    ) -> int | None:
+        self._answer()
+        return leases.take_worker(
+            self.leases,
+            self.used,
+            node,
+            owner,
+            now_s=self.clock_s(),
+            ttl_s=ttl_s,
+            now_ms=now_ms,
+            until_ms=until_ms,
+        )
 
     async def drop_lease(self, name: str, owner: str) -> None:
         self._answer()

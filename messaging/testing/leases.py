@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 Leases = dict[str, tuple[str, float]]
+Used = dict[int, tuple[int, str]]  # by node: until when (ms) its ids may be, and whose
 
 
 def holds(leases: Leases, name: str, owner: str, *, now_s: float) -> bool:
@@ -26,3 +27,23 @@ def take(leases: Leases, name: str, owner: str, *, now_s: float, ttl_s: float) -
 def drop(leases: Leases, name: str, owner: str) -> None:
     if leases.get(name, ("", 0.0))[0] == owner:
         del leases[name]
+
+
+def take_worker(
+    leases: Leases,
+    used: Used,
+    node: int,
+    owner: str,
+    *,
+    now_s: float,
+    ttl_s: float,
+    now_ms: int,
+    until_ms: int,
+) -> int | None:
+    """As `MessageCache.take_worker`."""
+    used_ms, by = used.get(node, (0, owner))
+    used_ms = 0 if by == owner else used_ms
+    if used_ms > now_ms or not take(leases, f"worker:{node}", owner, now_s=now_s, ttl_s=ttl_s):
+        return None
+    used[node] = (until_ms, owner)
+    return used_ms

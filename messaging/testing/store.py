@@ -27,7 +27,7 @@ from messaging.ports import (
     TokenMark,
 )
 from messaging.testing import leases
-from messaging.testing.leases import Leases
+from messaging.testing.leases import Leases, Used
 
 MAX_CONTENT_CODE_POINTS = 5_000
 
@@ -55,6 +55,7 @@ class MemoryStore:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     settled: dict[Position, DeadLetterState] = field(default_factory=dict)
     leases: Leases = field(default_factory=dict)
+    used: Used = field(default_factory=dict)
     clock_s: Callable[[], float] = time.monotonic
 
     async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
@@ -172,6 +173,21 @@ class MemoryStore:
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         await self._answer()
         return leases.take(self.leases, name, owner, now_s=self.clock_s(), ttl_s=ttl_s)
+
+    async def take_worker(
+        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
+    ) -> int | None:
+        await self._answer()
+        return leases.take_worker(
+            self.leases,
+            self.used,
+            node,
+            owner,
+            now_s=self.clock_s(),
+            ttl_s=ttl_s,
+            now_ms=now_ms,
+            until_ms=until_ms,
+        )
 
     async def drop_lease(self, name: str, owner: str) -> None:
         await self._answer()

@@ -1401,6 +1401,37 @@ class TestLeases:
                 await asyncio.sleep(0.01)
 
 
+class TestWorkerIds:
+    NOW, UNTIL = 1_800_000_000_000, 1_800_000_600_000
+
+    async def take(self, port: MessageCache, node: int, owner: str, now_ms: int) -> int | None:
+        return await port.take_worker(
+            node, owner, 60, now_ms=now_ms, until_ms=now_ms + self.UNTIL - self.NOW
+        )
+
+    async def test_are_leased_to_one_owner_at_a_time(self, cache: MessageCache) -> None:
+        assert await self.take(cache, 5, "a", self.NOW) == 0
+        assert await self.take(cache, 5, "a", self.NOW - 9) == 0
+        assert await self.take(cache, 5, "b", self.UNTIL) is None
+        assert await self.take(cache, 6, "b", self.NOW) == 0
+        other = replace(LEASE, owner="c")
+        with pytest.raises(LeaseLost):
+            await cache.accept([make_message(1)], other)
+
+    async def test_are_not_used_again_for_the_same_times(self, cache: MessageCache) -> None:
+        await cache.take_worker(5, "a", 0.05, now_ms=self.NOW, until_ms=self.UNTIL)
+        async with asyncio.timeout(5):
+            while not await cache.take_lease("worker:5", "nobody", 0.05):
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+
+        assert await self.take(cache, 5, "b", self.UNTIL - 1) is None
+        assert await cache.take_lease("worker:5", "nobody", 0.001)  # it was not taken either
+        await asyncio.sleep(0.05)
+        assert await self.take(cache, 5, "b", self.UNTIL) == self.UNTIL
+        assert await self.take(cache, 5, "b", self.UNTIL) == 0
+
+
 class TestWaiting:
     async def test_is_what_is_listed_and_pending(self, cache: MessageCache) -> None:
         await cache.accept([make_message(n) for n in range(1, 1_203)], None)

@@ -357,6 +357,20 @@ class TestLeases:
         await store.drop_lease("worker-1", "one")
         assert await store.take_lease("worker-1", "other", 30)
 
+    async def test_of_worker_ids_are_not_used_again_for_the_same_times(
+        self, store: MessageStore
+    ) -> None:
+        now_ms, until_ms = 1_800_000_000_000, 1_800_000_600_000
+        for _ in range(2):
+            assert await store.take_worker(30, "a", 0.05, now_ms=now_ms, until_ms=until_ms) == 0
+        assert await store.take_worker(30, "b", 9, now_ms=until_ms, until_ms=until_ms) is None
+        await asyncio.sleep(0.1)
+
+        assert await store.take_worker(30, "b", 9, now_ms=until_ms - 1, until_ms=until_ms) is None
+        taken = await store.take_worker(30, "b", 9, now_ms=until_ms, until_ms=until_ms + 1)
+        assert taken == until_ms
+        assert await store.take_worker(30, "b", 9, now_ms=0, until_ms=until_ms + 2) == 0
+
     async def test_are_won_by_one_of_many(self, store: MessageStore) -> None:
         taken = await asyncio.gather(*(store.take_lease("w", f"o{n}", 30) for n in range(8)))
         assert sum(taken) == 1

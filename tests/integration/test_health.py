@@ -17,8 +17,8 @@ NOBODY_LISTENS = "redis://127.0.0.1:1/0"
 def test_all_is_well(service: Service) -> None:
     answer = service.anybody.get("/api/health")
     assert (answer.status, answer.data["cache"], answer.data["store"]) == (200, "closed", "closed")
-    assert set(answer.data) == {"cache", "log", "store", "compensation"}
-    assert answer.data["compensation"] == "closed"
+    assert set(answer.data) == {"cache", "log", "store", "compensation", "clock"}
+    assert (answer.data["compensation"], answer.data["clock"]) == ("closed", "right")
 
 
 def test_a_sweep_leaves_its_mark(service: Service) -> None:

@@ -89,7 +89,6 @@ class WebHost(Host):
         ids = SnowflakeIdGenerator(
             clock_ms=lambda: world.clock_ms() + skew_ms,
             monotonic_s=world.loop.time,
-            sleep_s=world.loop.pass_time,
         )
         keeper = WorkerLeaseKeeper(
             ids=ids, cache=cache, store=store, settings=settings, monotonic_s=world.loop.time

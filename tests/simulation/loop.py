@@ -30,10 +30,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         return self._now_s
 
-    def pass_time(self, seconds: float) -> None:
-        """Let the clock go on while everything stands still, as a blocking call does."""
-        self._now_s += seconds
-
     def create_future(self) -> asyncio.Future[Any]:
         """Kept to the end of the run, and with it whoever waits for it in vain."""
         self._futures.append(super().create_future())

@@ -64,7 +64,7 @@ class Service:
     def __post_init__(self) -> None:
         self.log = MemoryEventLog(self.broker)
         self.directory = MemoryDirectory(users={ALICE, BOB, MALLORY}, groups={GROUP: {ALICE, BOB}})
-        self.ids = SnowflakeIdGenerator(clock_ms=self.clock, sleep_s=lambda _: None)
+        self.ids = SnowflakeIdGenerator(clock_ms=self.clock)
         self.ids.use(WorkerLease(node=0, owner="me", valid_until_s=float("inf"), fenced=True))
         self.leases_taken = 0
         self.arrears = Arrears(self.cache, self.store)

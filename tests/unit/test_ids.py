@@ -8,13 +8,14 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
 from messaging import ids
 from messaging.errors import IdsUnavailable
 from messaging.events import ChatType
+from messaging.ids import Clock as IdClock
 from messaging.ids import SnowflakeIdGenerator, WorkerLease
 
 NOW_MS = 1_800_000_000_000
@@ -23,17 +24,12 @@ FOR_EVER = float("inf")
 
 @dataclass
 class Clock:
-    """A wall clock that moves when it is told, or when somebody sleeps."""
+    """A wall clock that moves when it is told."""
 
     now_ms: float = NOW_MS
-    slept_s: float = 0.0
 
     def __call__(self) -> int:
         return int(self.now_ms)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept_s += seconds
-        self.now_ms += seconds * 1000
 
 
 def lease(node: int = 37, valid_until_s: float = FOR_EVER) -> WorkerLease:
@@ -41,7 +37,7 @@ def lease(node: int = 37, valid_until_s: float = FOR_EVER) -> WorkerLease:
 
 
 def generator(clock: Clock, node: int = 37) -> SnowflakeIdGenerator:
-    made = SnowflakeIdGenerator(clock_ms=clock, sleep_s=clock.sleep)
+    made = SnowflakeIdGenerator(clock_ms=clock)
     made.use(lease(node))
     return made
 
@@ -98,19 +94,16 @@ class TestGenerator:
 
         assert made == sorted(set(made))
 
-    def test_waits_for_the_next_millisecond_when_one_is_full(self) -> None:
-        clock = Clock()
-        given = generator(clock)
+    def test_takes_the_next_millisecond_when_one_is_full(self) -> None:
+        given = generator(Clock())
 
-        made = [given.next_id() for _ in range(4_096)]
-        assert clock.slept_s == 0
-        made.append(given.next_id())
+        made = [given.next_id() for _ in range(4_097)]
 
-        assert clock.slept_s == pytest.approx(0.001)
         assert ids.time_of_id(made[-2]) == NOW_MS
         assert ids.time_of_id(made[-1]) == NOW_MS + 1
         assert made[-1] & 0xFFF == 0
         assert made == sorted(set(made))
+        assert given.clock is IdClock.RIGHT
 
     def test_gives_each_id_once_to_many_threads(self) -> None:
         given = SnowflakeIdGenerator()
@@ -129,40 +122,64 @@ class TestGenerator:
 
         assert len(set(made)) == len(made)
 
-    def test_waits_when_the_clock_moves_back_a_little(self) -> None:
-        clock = Clock()
-        given = generator(clock)
-        before = given.next_id()
-
-        clock.now_ms -= 5
-        after = given.next_id()
-
-        assert clock.slept_s == pytest.approx(0.005)
-        assert after > before
-
-    def test_refuses_when_the_clock_moves_far_back_and_never_repeats(self) -> None:
+    def test_gives_growing_ids_while_the_clock_catches_up(self) -> None:
         clock = Clock()
         given = generator(clock)
         made = [given.next_id() for _ in range(3)]
 
-        clock.now_ms -= 10_000
-        for _ in range(3):
-            with pytest.raises(IdsUnavailable):
-                given.next_id()
-        assert clock.slept_s == 0
+        clock.now_ms -= 3_000
+        made += [given.next_id() for _ in range(10_000)]
+        assert ids.time_of_id(made[-1]) == NOW_MS + 2
+        assert not given.wants_lease
+        assert (given.clock, given.behind_ms()) == (IdClock.SET_BACK, 3_002)
 
-        clock.now_ms = NOW_MS
+        clock.now_ms += 3_500
         made += [given.next_id() for _ in range(3)]
+        assert ids.time_of_id(made[-1]) == NOW_MS + 500
         assert made == sorted(set(made))
 
-    def test_refuses_when_the_clock_stands_still_in_a_full_millisecond(self) -> None:
-        given = SnowflakeIdGenerator(clock_ms=lambda: NOW_MS, sleep_s=lambda _: None)
-        given.use(lease())
-        for _ in range(4_096):
-            given.next_id()
+    def test_goes_on_after_a_far_step_back_and_asks_for_another_worker_id_once(self) -> None:
+        clock, steps = Clock(), []
+        given = generator(clock)
+        given.on_step = lambda: steps.append(clock())
+        made = [given.next_id() for _ in range(3)]
 
-        with pytest.raises(IdsUnavailable):
-            given.next_id()
+        clock.now_ms -= 600_000
+        made += [given.next_id() for _ in range(3)]
+        assert made == sorted(set(made))
+        assert (given.wants_lease, len(steps)) == (True, 1)
+
+        given.use(lease(node=38))
+        assert ids.time_of_id(given.next_id()) == NOW_MS - 600_000
+        assert not given.wants_lease
+
+    def test_grows_on_under_another_node_after_a_small_step_back(self) -> None:
+        clock = Clock()
+        given = generator(clock)
+        before = given.next_id()
+
+        clock.now_ms -= 3_000
+        given.use(lease(node=1))
+
+        assert given.next_id() > before
+
+    def test_never_leaves_the_times_of_its_lease(self) -> None:
+        """The next holder begins after them."""
+        clock = Clock()
+        given = SnowflakeIdGenerator(clock_ms=clock)
+        given.use(replace(lease(), after_ms=NOW_MS + 5, until_ms=NOW_MS + 600_000))
+        made = [given.next_id() for _ in range(3)]
+        assert ids.time_of_id(made[0]) == NOW_MS + 6
+
+        clock.now_ms += 700_000
+        made += [given.next_id() for _ in range(3)]
+        assert ids.time_of_id(made[-1]) == NOW_MS + 6
+        assert given.wants_lease
+
+        given.use(replace(lease(), until_ms=NOW_MS + 1_300_000))
+        made.append(given.next_id())
+        assert ids.time_of_id(made[-1]) == NOW_MS + 700_000
+        assert made == sorted(set(made))
 
 
 class TestLease:
@@ -242,21 +259,14 @@ class TestForkedChild:
     def test_is_not_stopped_by_a_thread_of_its_parent_that_was_taking_an_id(self) -> None:
         asked, leave = threading.Event(), threading.Event()
 
-        def wait(_: float) -> None:
+        def slow_clock() -> int:
             asked.set()
             leave.wait(10)
+            return NOW_MS
 
-        clock = Clock()
-        given = SnowflakeIdGenerator(clock_ms=clock, sleep_s=wait)
-        given.use(lease())
-        given.next_id()
-        clock.now_ms -= 5
-
-        def hold() -> None:
-            with pytest.raises(IdsUnavailable):
-                given.next_id()
-
-        holder = threading.Thread(target=hold)
+        given = SnowflakeIdGenerator(clock_ms=slow_clock)
+        given._lease = lease()
+        holder = threading.Thread(target=given.next_id)
         holder.start()
         asked.wait(10)
 

@@ -58,6 +58,7 @@ def keys_in_use() -> dict[str, str]:
         "EPOCH": keys.EPOCH,
         "RUN": keys.RUN,
         "PRESENT": keys.PRESENT,
+        "USED": keys.USED,
     }
     return made | constants
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from messaging.conf import Settings
 from messaging.errors import IdsUnavailable
-from messaging.ids import SnowflakeIdGenerator, WorkerLease
+from messaging.ids import Clock, SnowflakeIdGenerator, WorkerLease, time_of_id
 from messaging.pipeline import worker_lease
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.testing.cache import MemoryCache
@@ -18,6 +19,8 @@ from messaging.testing.store import MemoryStore
 
 LEASE_S = 600.0
 START_S = 1_000.0
+NOW_MS = 1_800_000_000_000
+TEN_MINUTES_MS = 600_000
 
 
 @dataclass
@@ -36,7 +39,8 @@ class Site:
         return self.now_s
 
     def process(self, *, datacenter_id: int | None = 3) -> Process:
-        ids = SnowflakeIdGenerator(monotonic_s=self.clock_s)
+        wall = WallClock(self)
+        ids = SnowflakeIdGenerator(clock_ms=wall, monotonic_s=self.clock_s)
         keeper = WorkerLeaseKeeper(
             ids=ids,
             cache=self.cache,
@@ -49,15 +53,27 @@ class Site:
             ),
             monotonic_s=self.clock_s,
         )
-        made = Process(ids, keeper)
+        made = Process(ids, keeper, wall)
         self.processes.append(made)
         return made
+
+
+@dataclass
+class WallClock:
+    """Of one machine: `ahead_ms` of the right time."""
+
+    site: Site
+    ahead_ms: int = 0
+
+    def __call__(self) -> int:
+        return NOW_MS + round((self.site.now_s - START_S) * 1000) + self.ahead_ms
 
 
 @dataclass
 class Process:
     ids: SnowflakeIdGenerator
     keeper: WorkerLeaseKeeper
+    wall: WallClock
 
     async def started(self) -> Process:
         await self.keeper.ensure()
@@ -160,14 +176,14 @@ async def test_renews_while_the_process_runs(site: Site) -> None:
 async def test_a_lease_is_valid_from_before_it_was_asked_for(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = site.cache.take_lease
+    take = site.cache.take_worker
 
-    async def slow_answer(name: str, owner: str, ttl_s: float) -> bool:
-        taken = await take(name, owner, ttl_s)
+    async def slow_answer(*given: Any, **times: int) -> int | None:
+        taken = await take(*given, **times)
         site.now_s += 100
         return taken
 
-    monkeypatch.setattr(MemoryCache, "take_lease", lambda _, *given: slow_answer(*given))
+    monkeypatch.setattr(MemoryCache, "take_worker", lambda _, *given, **t: slow_answer(*given, **t))
     process = await site.process().started()
 
     (_, end_s) = site.cache.leases[f"worker:{process.lease.node}"]
@@ -321,17 +337,99 @@ async def test_an_unexpected_failure_does_not_end_the_renewals(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = await site.process().started()
-    take = site.cache.take_lease
+    take = site.cache.take_worker
     failures = 0
 
-    async def fails_first(name: str, owner: str, ttl_s: float) -> bool:
+    async def fails_first(*given: Any, **times: int) -> int | None:
         nonlocal failures
         failures += 1
         if failures < 3:
             raise RuntimeError("a bug")
-        return await take(name, owner, ttl_s)
+        return await take(*given, **times)
 
-    monkeypatch.setattr(MemoryCache, "take_lease", lambda _, *given: fails_first(*given))
+    monkeypatch.setattr(MemoryCache, "take_worker", lambda _, *given, **t: fails_first(*given, **t))
     site.now_s += 100
 
     await eventually(lambda: process.lease.valid_until_s > site.now_s + 500)
+
+
+class TestAClockThatWasAhead:
+    """And is set right: ids bear times that are still to come."""
+
+    @pytest.fixture
+    async def ahead(self, site: Site) -> Process:
+        process = site.process()
+        process.wall.ahead_ms = TEN_MINUTES_MS
+        await process.started()
+        process.ids.next_id()
+        return process
+
+    async def test_takes_another_worker_id_at_once_and_goes_on_at_the_real_time(
+        self, ahead: Process, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ahead.keeper, "_pause_s", 60.0)
+        await some_renewals()
+        first, last = ahead.lease, ahead.ids.next_id()
+        ahead.wall.ahead_ms = 0
+        given = [ahead.ids.next_id()]
+        await eventually(lambda: ahead.lease.node != first.node)
+        given.append(ahead.ids.next_id())
+
+        assert time_of_id(given[0]) == NOW_MS + TEN_MINUTES_MS
+        assert time_of_id(given[1]) == NOW_MS
+        assert len({last, *given}) == 3
+        assert ahead.ids.clock is Clock.SET_BACK
+
+    async def test_keeps_its_worker_id_after_a_small_step(self, ahead: Process) -> None:
+        first, last = ahead.lease, ahead.ids.next_id()
+        ahead.wall.ahead_ms -= 3_000
+        assert ahead.ids.next_id() > last
+        await some_renewals()
+        assert ahead.lease.node == first.node
+
+    async def test_goes_on_where_nobody_can_lease_it_another(
+        self, site: Site, ahead: Process
+    ) -> None:
+        site.cache.down = site.store.down = True
+        ahead.wall.ahead_ms = 0
+        given = [ahead.ids.next_id() for _ in range(10_000)]
+        await some_renewals()
+        given += [ahead.ids.next_id() for _ in range(10_000)]
+        assert given == sorted(set(given))
+
+        site.cache.down = False
+        await eventually(lambda: time_of_id(ahead.ids.next_id()) == NOW_MS)
+
+    @pytest.mark.parametrize("is_closed", [False, True])
+    async def test_leaves_its_worker_id_to_nobody_who_could_repeat_an_id(
+        self, site: Site, ahead: Process, is_closed: bool
+    ) -> None:
+        """It ends, is killed even, and its lease runs out before its times are past."""
+        node, last = ahead.lease.node, ahead.ids.next_id()
+        ahead.wall.ahead_ms = 2 * TEN_MINUTES_MS
+        if is_closed:
+            await ahead.keeper.close()
+        else:
+            assert ahead.keeper._renewals is not None
+            ahead.keeper._renewals.cancel()
+        site.now_s += LEASE_S / 2
+        site.cache.leases.clear()
+
+        others = [await site.process().started() for _ in range(32)]
+        (late,) = [other for other in others if other.lease.node == node]
+        assert late is others[-1]
+        assert late.ids.next_id() > last
+
+    async def test_of_the_store_leaves_its_worker_id_as_carefully(self, site: Site) -> None:
+        site.cache.down = True
+        process = site.process()
+        process.wall.ahead_ms = TEN_MINUTES_MS
+        await process.started()
+        node, last = process.lease.node, process.ids.next_id()
+        await process.keeper.close()
+        site.now_s += 61
+
+        others = [await site.process().started() for _ in range(8)]
+        (late,) = [other for other in others if other.lease.node == node]
+        assert late is others[-1]
+        assert late.ids.next_id() > last
