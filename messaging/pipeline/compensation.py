@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from messaging.conf import Settings
 from messaging.errors import BackendError, StoreUnavailable
-from messaging.events import Message, encode_event, join
+from messaging.events import ID_MAX, Message, encode_event, join
 from messaging.pipeline.dead_letters import set_aside
 from messaging.pipeline.persist import Persisted, mark, persist
 from messaging.ports import (
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 LEASE = "lease:compensation"
 LEASE_MARGIN_S = 10.0
+LAST_MS = 2**53 - 1  # the largest score that a sorted set keeps exactly
 
 
 @dataclass(slots=True)
@@ -92,8 +93,12 @@ class Compensator:
         return done
 
     async def _sweep_all(self, done: Sweep) -> None:
-        before_ms = self.clock_ms() - round(self.settings.compensate_after_s * 1000)
-        after: PendingEntry | None = None
+        now_ms, after_ms = self.clock_ms(), round(self.settings.compensate_after_s * 1000)
+        await self._sweep_from(None, now_ms - after_ms, done)
+        # Sent before the clock was set back: nobody can tell for how long it has been pending.
+        await self._sweep_from(PendingEntry(ID_MAX, now_ms + after_ms), LAST_MS, done)
+
+    async def _sweep_from(self, after: PendingEntry | None, before_ms: int, done: Sweep) -> None:
         while entries := await self.cache.pending(
             before_ms=before_ms, limit=self.settings.compensate_batch, after=after
         ):

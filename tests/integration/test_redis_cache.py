@@ -22,7 +22,7 @@ from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message
 from messaging.ids import SnowflakeIdGenerator
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
-from messaging.ports import Window
+from messaging.ports import RateLimited, Window
 from messaging.testing.store import MemoryStore
 from tests.messages import FIRST_ID, make_message
 from tests.real_services import free_port, running_redis
@@ -605,6 +605,56 @@ class TestAnEmptiedRedis:
         server.set("msg:epoch", int(server.time()[0]) - 3)
         assert (await cache.probe()).is_settled
         assert not (await window(cache)).recovering
+
+
+class TestAServerClockThatIsSetBack:
+    """By ten minutes: what was written before is of a time to come."""
+
+    STEP_S = 600
+
+    async def test_limits_no_sender_for_what_was_sent_before(
+        self, redis_url: str, server: redis.Redis
+    ) -> None:
+        settings = Settings(redis_url=redis_url, event_log_url="", send_rate=2, send_burst=3)
+        cache = RedisMessageCache(settings)
+        server.set("msg:rate:1", (int(server.time()[0]) + self.STEP_S) * 1_000_000)
+        assert await cache.accept([make_message(n) for n in range(3)], None) == [None] * 3
+        (verdict,) = await cache.accept([make_message(4)], None)
+        assert isinstance(verdict, RateLimited)
+        assert verdict.wait_s <= 0.5
+        await cache.close()
+
+    async def test_does_not_keep_pages_partial(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.begin_epoch((await cache.probe()).id, returned=False)
+        server.set("msg:epoch", int(server.time()[0]) + self.STEP_S)
+        await cache.probe()
+        assert int(server.get("msg:epoch") or 0) <= int(server.time()[0])
+        assert (await window(cache)).recovering  # for some seconds: nobody can tell since when
+
+    async def test_does_not_hide_that_a_process_is_missed(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.begin_epoch((await cache.probe("alive")).id, returned=False)
+        now_s = int(server.time()[0])
+        server.set("msg:epoch", now_s - 60)
+        server.zadd("msg:present", {"dead": now_s + self.STEP_S, "alive": now_s + self.STEP_S})
+        async with asyncio.timeout(5):
+            while server.zscore("msg:present", "dead") is not None:
+                await cache.probe("alive")
+                await asyncio.sleep(0.1)
+        assert (await window(cache)).recovering
+        assert server.zscore("msg:present", "alive") is not None
+
+    async def test_keeps_no_lease_for_longer_than_its_life(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.take_lease("lease:compensation", "dead", self.STEP_S)
+        assert not await cache.take_lease("lease:compensation", "me", 0.2)
+        async with asyncio.timeout(5):
+            while not await cache.take_lease("lease:compensation", "me", 0.2):
+                await asyncio.sleep(0.05)
 
 
 class TestWorkerLease:

@@ -97,6 +97,18 @@ class TestTrimming:
             assert newest[b"v"] == b"2999"
 
 
+class TestAServerClockThatIsSetBack:
+    async def test_leaves_no_partition_to_a_reader_that_is_dead(self, rig: StreamsRig) -> None:
+        await append(rig, 10)
+        keys = Keys(rig.topic)
+        with redis.Redis.from_url(rig.url) as client:
+            later_ms = (int(client.time()[0]) + 600) * 1_000
+            client.zadd(keys.readers(GROUP), {"dead": later_ms})
+            for partition in range(PARTITIONS):
+                client.hset(keys.leases(GROUP), str(partition), f"{later_ms} dead")
+        await read(rig.reader(), 10)
+
+
 class TestFences:
     async def test_redis_refuses_a_commit_without_the_lease(self, rig: StreamsRig) -> None:
         """As of a process that was asleep and has not noticed anything yet."""

@@ -66,7 +66,8 @@ local function list_all(list, loaded, ids)
   if length > TAIL_CAP then trim(list, loaded, pending, length) end
 end
 
--- The generic cell rate algorithm, as in `messaging.rates`.
+-- The generic cell rate algorithm, as in `messaging.rates`. A time that lies further ahead than a
+-- whole burst was written before the server's clock was set back: it says nothing any more.
 local now, used = 0, {}
 if step > 0 then
   local time = redis.call('TIME')
@@ -74,7 +75,8 @@ if step > 0 then
 end
 local function wait_of(place)
   local key = KEYS[tonumber(place)]
-  local at = math.max(used[key] or tonumber(redis.call('GET', key) or 0), now) + step
+  local at = used[key] or tonumber(redis.call('GET', key) or 0)
+  at = (at > now + burst * step and now or math.max(at, now)) + step
   local wait = at - now - burst * step
   if wait > 0 then return math.ceil(wait) end
   used[key] = at

@@ -1,6 +1,7 @@
 -- Write something, which Redis refuses when it is full or a replica. Uses run.
 --
--- A process that is missed may have accepted what Redis was not told: an epoch begins.
+-- A process that is missed may have accepted what Redis was not told: an epoch begins. What is of a
+-- time to come was written before the server's clock was set back: it counts as of now.
 --
 -- KEYS  epoch, run, present
 -- ARGV  the name of the process that asks, if it is to be missed
@@ -9,12 +10,16 @@
 local run, time = current_run(), redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 if ARGV[1] then redis.call('ZADD', KEYS[3], now, ARGV[1]) end
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], now + SILENT_S, '+inf')) do
+  redis.call('ZADD', KEYS[3], now, name)
+end
 local missed = redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - SILENT_S)
 if redis.call('GET', KEYS[2]) ~= run then
   redis.call('SET', KEYS[1], UNSETTLED)
   return { run, 0 }
 end
-if missed > 0 then
+local since = tonumber(redis.call('GET', KEYS[1]))
+if missed > 0 or since and since > now + 1 then
   redis.call('SET', KEYS[1], time[1])
 else
   redis.call('SET', KEYS[1], time[1], 'NX')

@@ -10,6 +10,10 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local lease = string.format('%.0f %s', now + lease_ms, token)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('ZADD', KEYS[1], now + lease_ms, token)
+-- What ends later than a lease that begins now is of before the server's clock was set back.
+for _, reader in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now + lease_ms, '+inf')) do
+  redis.call('ZADD', KEYS[1], now + lease_ms, reader)
+end
 
 local share = #ARGV - 3
 if take then
@@ -25,6 +29,8 @@ for i = 4, #ARGV do
     mine[#mine + 1] = {tonumber(ARGV[i]), 0}
   elseif owner == token then
     redis.call('HDEL', KEYS[2], ARGV[i])
+  elseif tonumber(until_ms) > now + lease_ms then
+    redis.call('HSET', KEYS[2], ARGV[i], string.format('%.0f %s', now + lease_ms, owner))
   end
 end
 for _, partition in ipairs(free) do

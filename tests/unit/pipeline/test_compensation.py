@@ -46,6 +46,15 @@ async def test_a_young_message_is_left_alone(service: Service) -> None:
     assert await service.compensator().sweep() == Sweep()
 
 
+async def test_what_was_sent_before_the_clock_was_set_back_is_repaired(service: Service) -> None:
+    ids = await stuck(service, 3)
+    service.clock.now_ms -= 600_000
+    swept = await service.compensator().sweep()
+    assert swept.examined == 3
+    await service.consume()
+    assert set(await service.store.get(ids)) == set(ids)
+
+
 async def test_without_the_log_it_is_applied_to_the_store(service: Service) -> None:
     ids = await stuck(service, 3)
     service.broker.down = True
