@@ -70,6 +70,10 @@ class BadData(BackendError):
     """The database refuses a value: nothing was stored, a retry of the same batch cannot help."""
 
 
+class ValueRefused(BadData):
+    """The driver or the server refuses a value; whose fault that is, the store has to judge."""
+
+
 class PoisonRecord(BackendError):
     """A record of the log that cannot be read as an event; it belongs in the dead letters."""
 

@@ -17,6 +17,7 @@ from messaging import models
 from messaging.breakers import Breaker
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
+from messaging.errors import StoreUnavailable, ValueRefused
 from messaging.events import Message
 from messaging.ports import (
     ApplyResult,
@@ -29,6 +30,7 @@ from messaging.ports import (
     Tail,
 )
 from messaging.store.apply import apply_batch
+from messaging.store.limits import fits
 from messaging.store.tables import Tables, chunks
 
 THREADS = 8
@@ -52,9 +54,15 @@ class DatabaseStore:
     async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
         if not messages:
             return ApplyResult()
-        return await self._threads.run(
-            lambda connection: apply_batch(connection, messages, owed=owed)
-        )
+        try:
+            return await self._threads.run(
+                lambda connection: apply_batch(connection, messages, owed=owed)
+            )
+        except ValueRefused as error:
+            if len(messages) == 1 and fits(messages[0]):
+                text = f"{error}: the tables refuse what fits them; are they migrated?"
+                raise StoreUnavailable(text) from error
+            raise
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         return await self._with_tables(lambda tables: tables.messages(message_ids))

@@ -42,7 +42,7 @@ def to_row(message: Message) -> tuple[Any, ...]:
         int(message.msg_type),
         message.content,
         message.url,
-        _ids_text(message.at_user_ids),
+        ids_text(message.at_user_ids),
         message.client_msg_id,
         message.body_hash,
         int(message.status),
@@ -73,7 +73,7 @@ def from_row(row: Sequence[Any]) -> Message:
     )
 
 
-def _ids_text(ids: tuple[int, ...]) -> str:
+def ids_text(ids: tuple[int, ...]) -> str:
     return json.dumps(ids, separators=(",", ":")) if ids else NO_USERS
 
 

@@ -24,12 +24,13 @@ from messaging.events import ID_MAX, Message
 from messaging.models import Conversation
 from messaging.models import DeadLetter as DeadLetterRow
 from messaging.models import Message as MessageRow
+from messaging.pipeline.persist import persist
 from messaging.ports import DeadLetter
 from messaging.store import DatabaseStore
 from messaging.store.apply import apply_batch
 from messaging.store.tables import BYTES_PER_STATEMENT, Tables
 from tests.integration.database import held_conversation
-from tests.messages import make_message
+from tests.messages import FIRST_ID, make_message
 
 T = TypeVar("T")
 
@@ -204,6 +205,46 @@ class TestBadData:
             assert await store.get([lookalike.id]) == {}
 
         assert (await store.tail("1_2", limit=9)).total == 1
+
+
+class TestATableThatIsBehind:
+    """What it refuses is good, and waits for it."""
+
+    TEXT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+    CONTENT = f"MODIFY content varchar(5000) {TEXT} NOT NULL"
+    ALTERED = (
+        (f"MODIFY content varchar(5) {TEXT} NOT NULL", CONTENT),
+        ("MODIFY content varchar(5000) CHARACTER SET ascii NOT NULL", CONTENT),
+        (f"MODIFY url varchar(2048) {TEXT} NOT NULL", f"MODIFY url varchar(2048) {TEXT} NULL"),
+        (
+            f"PARTITION BY RANGE (id) (PARTITION p VALUES LESS THAN ({FIRST_ID}))",
+            "REMOVE PARTITIONING",
+        ),
+        ("ADD COLUMN more int NOT NULL", "DROP COLUMN more"),
+        ("ADD CONSTRAINT one CHECK (from_user_id <> 1)", "DROP CONSTRAINT one"),
+    )
+
+    @on_mysql
+    @pytest.mark.parametrize(("change", "back"), ALTERED)
+    async def test_holds_the_batch(self, store: DatabaseStore, change: str, back: str) -> None:
+        good = make_message(1, content="\u4f60\u597d, world")
+        await _alter(change)
+        try:
+            for batch in ([good], [good, make_message(2)]):
+                with pytest.raises(StoreUnavailable):
+                    await persist(store, batch)
+        finally:
+            await _alter(back)
+        assert (await persist(store, [good])).rows != []
+
+
+async def _alter(change: str) -> None:
+    def alter() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE message {change}")
+        connection.close()
+
+    await asyncio.to_thread(alter)
 
 
 class TestDeadLetters:

@@ -13,14 +13,25 @@ from django.db import (
     ProgrammingError,
 )
 
-from messaging.database_errors import translate
+from messaging.database_errors import MYSQL_BAD_DATA, translate
 from messaging.errors import BadData, StoreUnavailable
 
 HOLD_THE_BATCH = [
     *(1020, 1021, 1030, 1037, 1040, 1041, 1053, 1114, 1146, 1180, 1203, 1205, 1206, 1213, 1226),
     *(1290, 1317, 1836, 1927, 1969, 2002, 2003, 2006, 2013, 2055, 3024, 4031, 9_999),
 ]
-GIVE_THE_VALUE_UP = [1048, 1153, 1264, 1265, 1292, 1300, 1364, 1366, 1406, 1526, 1690, 3819, 4025]
+THE_SCHEMA = [1048, 1054, 1364, 1451, 1452, 1526, 3819, 4025]
+GIVE_THE_VALUE_UP = [1153, 1264, 1265, 1267, 1292, 1300, 1366, 1406, 1690, 3988]
+
+
+@pytest.mark.parametrize("error", [DataError, IntegrityError, OperationalError])
+@pytest.mark.parametrize("code", THE_SCHEMA)
+def test_what_the_schema_lacks_holds_the_batch(code: int, error: type[Exception]) -> None:
+    assert isinstance(translate(error(code, "text"), vendor="mysql"), StoreUnavailable)
+
+
+def test_every_number_is_decided() -> None:
+    assert set(MYSQL_BAD_DATA) == set(GIVE_THE_VALUE_UP)
 
 
 @pytest.mark.parametrize("code", HOLD_THE_BATCH)
@@ -52,6 +63,9 @@ def test_an_id_that_another_process_inserted_just_now_is_tried_again() -> None:
         InterfaceError("connection already closed"),
         InternalError("?"),
         ProgrammingError("Cannot operate on a closed database."),
+        IntegrityError("NOT NULL constraint failed: message.more"),
+        IntegrityError("FOREIGN KEY constraint failed"),
+        IntegrityError("UNIQUE constraint failed: message.id"),
     ],
 )
 def test_what_sqlite_suffers_holds_the_batch(error: Exception) -> None:
