@@ -29,7 +29,9 @@ class Breaker:
     """Belongs to one event loop.
 
     `probe` returns when the backend is well, and raises a BackendError in bounded time when it is
-    not. While the breaker is open, probes follow each other with pauses that grow to a second.
+    not. While the breaker is open, probes follow each other with pauses that grow to a second. A
+    probe or a look that raises anything else has a fault of its own: it is logged, the backend
+    counts as away, and the next one is made all the same.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Breaker:
         self._watch: asyncio.Task[None] | None = None
         self._looked_s = float("-inf")
         self._longest_s: float | None = None
+        self._faults: set[str] = set()  # that were logged since the last probe or look without one
 
     @property
     def is_closed(self) -> bool:
@@ -108,9 +111,7 @@ class Breaker:
         self._current, self._next = self._next, None
         if self.state is State.OPEN:
             self.state = State.HALF_OPEN
-        try:
-            await self._probe()
-        except BackendError:
+        if not await self._passes(self._probe, "probe"):
             if self.state is State.HALF_OPEN:
                 self.state = State.OPEN
             else:
@@ -125,9 +126,19 @@ class Breaker:
     async def _keep_looking(self, look: Callable[[], Awaitable[None]], every_s: float) -> None:
         while True:
             await asyncio.sleep(every_s)
-            if self.is_closed:
-                try:
-                    await look()
-                except BackendError:
-                    continue
+            if self.is_closed and await self._passes(look, "look"):
                 self._looked_s = asyncio.get_running_loop().time()
+
+    async def _passes(self, call: Callable[[], Awaitable[None]], name: str) -> bool:
+        try:
+            await call()
+        except BackendError:
+            return False
+        except Exception:  # without probes nothing would pass ever again
+            if name not in self._faults:
+                self._faults.add(name)
+                extra = {"action": "breaker.fault", "backend": self.name}
+                logger.exception("a %s failed by a fault of its own", name, extra=extra)
+            return False
+        self._faults.discard(name)
+        return True

@@ -105,6 +105,8 @@ class ChangeListener:
                         "not listening to changes",
                         extra={"action": "changes.lost", "error": type(error).__name__},
                     )
+            except Exception:  # a process that listens no more would know blocked users for ever
+                logger.exception("the listener failed", extra={"action": "changes.fault"})
             self._tried.set()
             await asyncio.sleep(self._wait_s)
             self._wait_s = min(self._wait_s * 2, LAST_WAIT_S)

@@ -8,6 +8,7 @@ answers handed out in their order.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
+
+logger = logging.getLogger(__name__)
 
 MOST_WAITING = 10_000
 
@@ -132,6 +135,9 @@ class _Line:
                 await self._connection.send_packed_command(packed, check_health=False)
         except (RedisError, OSError) as error:
             self._lose(error)
+        except Exception:  # the next call makes another connection
+            logger.exception("a write failed", extra={"action": "cache.line_fault"})
+            self._lose(ConnectionError("a fault"))
 
     async def _read(self) -> None:
         try:
@@ -144,6 +150,9 @@ class _Line:
                     self._give(answer)
         except (RedisError, OSError) as error:
             self._lose(error)
+        except Exception:  # the next call makes another connection
+            logger.exception("a read failed", extra={"action": "cache.line_fault"})
+            self._lose(ConnectionError("a fault"))
         finally:
             await self._connection.disconnect(nowait=True)
 

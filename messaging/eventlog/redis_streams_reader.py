@@ -161,6 +161,8 @@ class RedisStreamsLogReader:
                     await self._share("keep")
                 except (RedisError, OSError):
                     logger.warning("lease not renewed", extra={"action": "reader.not_renewed"})
+                except Exception:  # the next renewal may go through
+                    logger.exception("a renewal failed", extra={"action": "reader.fault"})
 
     async def _share(self, mode: str) -> None:
         """Renew the leases, and with `take` come to a fair share; forget what was lost."""

@@ -100,11 +100,12 @@ class RedisStreamsEventLog:
             self._queued_bytes -= sum(waiting.size_bytes for waiting in trip)
             try:
                 await self._make(trip)
-            except (RedisError, OSError, TimeoutError) as exc:
-                logger.warning(
-                    "redis did not confirm",
-                    extra={"action": "log.unavailable", "error": type(exc).__name__},
-                )
+            except Exception as exc:  # whatever it is, nobody may wait for these in vain
+                if isinstance(exc, (RedisError, OSError, TimeoutError)):
+                    extra = {"action": "log.unavailable", "error": type(exc).__name__}
+                    logger.warning("redis did not confirm", extra=extra)
+                else:
+                    logger.exception("a trip failed", extra={"action": "log.fault"})
                 # Those that wait would only find the same, each after a timeout of its own.
                 self.breaker.trip()
                 self._fail([*trip, *self._queue], exc)

@@ -395,3 +395,26 @@ class TestTheListener:
         async with process(nowhere) as alone:
             await alone.listener.close()
         assert asyncio.all_tasks() == tasks
+
+
+async def test_a_listener_that_fails_by_a_fault_of_its_own_listens_again(current: Settings) -> None:
+    heard: list[Change] = []
+
+    def hear(change: Change) -> None:
+        heard.append(change)
+        if len(heard) == 1:
+            raise RuntimeError("a bug")
+
+    gaps: list[int] = []
+    listener = ChangeListener(current, on_change=hear, on_gap=lambda: gaps.append(len(heard)))
+    await listener.start()
+    notice = Notice("another", (UserChanged(ALICE),))
+    await asyncio.to_thread(publish, current, notice)
+    async with asyncio.timeout(10):
+        while len(gaps) < 2:
+            await asyncio.sleep(0.01)
+    await asyncio.to_thread(publish, current, notice)
+    async with asyncio.timeout(10):
+        while len(heard) < 2:
+            await asyncio.sleep(0.01)
+    await listener.close()

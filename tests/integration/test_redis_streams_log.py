@@ -97,6 +97,26 @@ class TestTrimming:
             assert newest[b"v"] == b"2999"
 
 
+class TestAFault:
+    async def test_ends_the_appends_that_met_it_and_no_others(
+        self, rig: StreamsRig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def fail(**_: object) -> None:
+            raise RuntimeError("a bug")
+
+        log = rig.log
+        assert isinstance(log, RedisStreamsEventLog)
+        with monkeypatch.context() as patch:
+            patch.setattr(log, "_append", fail)
+            with pytest.raises(LogUnavailable):
+                await asyncio.wait_for(append(rig, 1), 5)
+        async with asyncio.timeout(5):
+            while not log.breaker.is_closed:
+                await asyncio.sleep(0.01)
+        await append(rig, 2)
+        await read(rig.reader(), 2)
+
+
 class TestAServerClockThatIsSetBack:
     async def test_leaves_no_partition_to_a_reader_that_is_dead(self, rig: StreamsRig) -> None:
         await append(rig, 10)

@@ -115,6 +115,41 @@ async def test_looks_at_an_idle_backend(backend: Backend, breaker: Breaker) -> N
     assert looks == 3
 
 
+async def test_a_probe_that_fails_by_a_fault_of_its_own_is_made_again(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def probe() -> None:
+        await backend.probe()
+        if backend.probes < 4:
+            raise RuntimeError("a bug")
+
+    breaker = Breaker("cache", probe)
+    breaker.trip()
+    assert not await breaker.try_now()
+    await until(lambda: breaker.is_closed)
+    assert backend.probes == 4
+    assert [r.message for r in caplog.records if r.exc_info] == [
+        "a probe failed by a fault of its own"
+    ]
+
+
+async def test_a_look_that_fails_by_a_fault_of_its_own_is_made_again(
+    backend: Backend, breaker: Breaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks = 0
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks != 4:
+            raise RuntimeError("a bug")
+
+    breaker.watch(look, every_s=0.01)
+    await until(lambda: looks > 8)
+    assert len([r for r in caplog.records if r.exc_info]) == 2  # once each time it begins
+    await breaker.close()
+
+
 async def test_lets_no_call_pass_in_a_process_that_has_slept(
     backend: Backend, breaker: Breaker
 ) -> None:
