@@ -57,6 +57,9 @@ class Action(StrEnum):
     RECALL = "RECALL"
 
 
+SendKey = tuple[int, str, str]  # sender, clientMsgId, hash of the body
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message as every layer knows it; times are milliseconds since 1970 (UTC)."""
 
@@ -80,6 +83,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def persist_status(self) -> PersistStatus:
         """PERSISTED exactly when the store has given a `seq`."""
         return PersistStatus.PENDING if self.seq is None else PersistStatus.PERSISTED
+
+    @property
+    def send_key(self) -> SendKey | None:
+        """By it a repeat of the send is known; None: the client has not named it."""
+        if self.client_msg_id is None:
+            return None
+        return self.from_user_id, self.client_msg_id, self.body_hash
 
     @property
     def is_recalled(self) -> bool:

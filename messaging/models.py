@@ -86,9 +86,13 @@ class PendingMessage(Message):
 
 
 class MessageKey(models.Model):
-    """The last word on idempotency: which message a sender's clientMsgId stands for."""
+    """The last word on idempotency: which message a sender's clientMsgId and body stand for.
 
-    pk = models.CompositePrimaryKey("from_user_id", "client_msg_id")
+    The body is in the key, for two bodies under one clientMsgId may have been acknowledged, and
+    each of them is kept.
+    """
+
+    pk = models.CompositePrimaryKey("from_user_id", "client_msg_id", "body_hash")
     from_user_id = models.BigIntegerField("sender")
     client_msg_id = ExactText("client message id", max_length=CLIENT_MSG_ID_LENGTH)
     message_id = models.BigIntegerField()

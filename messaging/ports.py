@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from messaging.breakers import Breaker
-from messaging.events import Message
+from messaging.events import Message, SendKey
 from messaging.ids import WorkerLease
 
 # --- the log --------------------------------------------------------------------------------
@@ -409,9 +409,10 @@ class ApplyResult:
     """What the database holds after `MessageStore.apply`.
 
     `rows` are the rows of the given messages, in order of id. `folded` maps the id of each message
-    whose (sender, clientMsgId) belongs to an earlier one to that one's row; of it nothing was
-    stored but its id as an alias (`MessageStore.find`), if the body is the same. Then a tombstone
-    among them recalls that row as well: it is one of `rows`. `deletes` are pairs of a user who had
+    whose sender, clientMsgId and body are those of an earlier one to that one's row; of it nothing
+    was stored but its id as an alias (`MessageStore.find`). A tombstone among them recalls that row
+    as well: it is one of `rows` then. With another body a message is stored under its own id,
+    whatever else has its clientMsgId. `deletes` are pairs of a user who had
     deleted a folded message and that row, which is deleted for the user now. `conflicts` are
     messages whose id belongs to a row of another message (two generators shared a worker id):
     nothing was stored and nothing overwritten.
@@ -516,8 +517,12 @@ class MessageStore(Protocol):
 
     async def tail(self, conversation_id: str, *, limit: int) -> Tail: ...
 
-    async def find_claims(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Claim]:
-        """What is known of these (sender, clientMsgId) pairs."""
+    async def find_claims(self, sends: Sequence[SendKey]) -> dict[SendKey, Claim]:
+        """Return what the sender's clientMsgId of each of these sends stands for.
+
+        The message with the same body, where there is one: the send repeats it. Else the first one
+        with another body.
+        """
 
     async def delete_for_user(self, user_id: int, message_id: int) -> None:
         """Hide a message, stored or not yet, from one user. Idempotent."""

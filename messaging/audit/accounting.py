@@ -101,8 +101,7 @@ class Accounting(Check[Accepted]):
             return {}
         details = await self._parts.cache.get(ids)
         letters = await self._parts.stored.letters(ids)
-        keys = [each.key for each in accepted if each.key is not None]
-        claims = await self._parts.store.find_claims(keys)
+        claims = await self._claims(accepted)
         fates = {}
         for each in accepted:
             states = letters.get(each.id, frozenset())
@@ -114,12 +113,18 @@ class Accounting(Check[Accepted]):
                 fate = Fate.PENDING
             elif each.in_tail:
                 fate = Fate.UNDER_WAY
-            elif each.key is not None and _is_repeat(each, claims.get(each.key)):
+            elif _is_repeat(each, claims.get(each.id)):
                 fate = Fate.FOLDED
             else:
                 fate = Fate.UNACCOUNTED
             fates[each.id] = fate
         return fates
+
+    async def _claims(self, accepted: Sequence[Accepted]) -> dict[int, Claim]:
+        """What the store has under the keys of these, by their ids."""
+        sends = {each.id: (*each.key, each.body_hash or "") for each in accepted if each.key}
+        found = await self._parts.store.find_claims(list(sends.values()))
+        return {i: found[send] for i, send in sends.items() if send in found}
 
     async def _misleading(
         self, subjects: Sequence[Accepted], fates: Mapping[int, Fate]
@@ -199,13 +204,10 @@ class Accounting(Check[Accepted]):
         await mark(self._parts.cache, await persist(self._parts.store, states))
 
     async def _correct_claims(self, claims: Sequence[Accepted]) -> None:
-        keys = {each.id: each.key for each in claims if each.key is not None}
-        owners = await self._parts.store.find_claims(list(keys.values()))
+        owners = await self._claims(claims)
         rows = await self._parts.store.get([owner.message_id for owner in owners.values()])
         folded = {
-            i: rows[owners[key].message_id]
-            for i, key in keys.items()
-            if key in owners and owners[key].message_id in rows
+            i: rows[owner.message_id] for i, owner in owners.items() if owner.message_id in rows
         }
         if folded:
             await self._parts.cache.mark_folded(folded)

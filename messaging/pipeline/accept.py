@@ -32,7 +32,7 @@ from messaging.errors import (
     TemporarilyUnavailable,
     TooManyRequests,
 )
-from messaging.events import Message, as_event, encode_message
+from messaging.events import Message, SendKey, as_event, encode_message
 from messaging.ids import SnowflakeIdGenerator, node_of_id, time_of_id
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.persist import persist
@@ -234,24 +234,29 @@ class Acceptor:
             if first is not waiting:
                 first.repeats.append(waiting)
         left = list(kept.values())
-        claims = await self._find_claims([w.key for w in left if w.key is not None], left)
+        claims = await self._find_claims(left)
         verdicts: list[Verdict] = []
         for waiting in left:
             wait_s = self.rates.take(waiting.message.from_user_id)
-            claim = claims.get(waiting.key) if waiting.key is not None else None
+            claim = claims.get(waiting.message.id)
             verdicts.append(RateLimited(wait_s) if wait_s else claim)
         return left, verdicts
 
-    async def _find_claims(
-        self, keys: Sequence[tuple[int, str]], group: Sequence[Waiting]
-    ) -> dict[tuple[int, str], Claim]:
-        claims = {key: claim for key in keys if (claim := self.arrears.claim_of(*key)) is not None}
-        try:
+    async def _find_claims(self, group: Sequence[Waiting]) -> dict[int, Claim]:
+        """The earlier sends that this process or the store knows of, by the ids of the repeats."""
+        claims: dict[int, Claim] = {}
+        unknown: dict[int, SendKey] = {}
+        for waiting in group:
+            if (key := waiting.message.send_key) is not None:
+                if claim := self.arrears.claim_of(key[0], key[1]):
+                    claims[waiting.message.id] = claim
+                else:
+                    unknown[waiting.message.id] = key
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout_at(share_of_time(group, 1 / 4)):
-                unknown = [key for key in keys if key not in claims]
-                return claims | await self.store.find_claims(unknown)
-        except (StoreUnavailable, TimeoutError):
-            return claims
+                known = await self.store.find_claims(list(dict.fromkeys(unknown.values())))
+                claims |= {i: known[key] for i, key in unknown.items() if key in known}
+        return claims
 
     async def _to_log(self, fresh: Sequence[Waiting]) -> None:
         """Append, and wait: the budget for those the cache holds, longer where only it is left.

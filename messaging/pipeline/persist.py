@@ -15,11 +15,7 @@ from messaging.ports import MessageCache, MessageStore
 
 @dataclass(slots=True)
 class Persisted:
-    """`rows` are stored; `folded` repeat an earlier send; `refused` belong in the dead letters.
-
-    One that repeats an earlier clientMsgId with another body is both: with the cache's claims lost
-    nobody could refuse it before, and it must not vanish.
-    """
+    """`rows` are stored; `folded` repeat an earlier send; `refused` belong in the dead letters."""
 
     rows: list[Message] = field(default_factory=list)
     folded: dict[int, Message] = field(default_factory=dict)
@@ -52,11 +48,6 @@ async def persist(
         done.rows += result.rows
         done.folded |= result.folded
         done.deletes += result.deletes
-        done.refused += [
-            (message, "client_msg_id_reused", "the earlier message has another body")
-            for message in part
-            if (first := result.folded.get(message.id)) and first.body_hash != message.body_hash
-        ]
         done.refused += [
             (message, "id_conflict", "this id belongs to another message")
             for message in result.conflicts

@@ -32,9 +32,9 @@ class Teller:
         """What the store has of each: its row, or the one that its send was folded into."""
         rows = await self.store.find([message.id for message in messages])
         keys = {
-            message: (message.from_user_id, message.client_msg_id)
+            message: key
             for message in messages
-            if message.id not in rows and message.client_msg_id is not None
+            if message.id not in rows and (key := message.send_key) is not None
         }
         if not keys:
             return rows
@@ -73,8 +73,8 @@ class Teller:
             if not isinstance(verdict, Claim):
                 raise AssertionError(f"a limit on what is acknowledged: {verdict}")
             if verdict.body_hash != message.body_hash:
-                logger.error(
-                    "an acknowledged send reuses a clientMsgId; the consumer sets it aside",
+                logger.warning(
+                    "an acknowledged send reuses a clientMsgId; readers see it once it is stored",
                     extra={"action": "arrears.reused", "message_id": message.id},
                 )
                 continue

@@ -76,8 +76,8 @@ def _is_attempt(one: Message, other: Message) -> bool:
 
 
 async def _stored_claim(backends: Backends, message: Message) -> Claim | None:
-    assert message.client_msg_id is not None
-    key = (message.from_user_id, message.client_msg_id)
+    key = message.send_key
+    assert key is not None
     with contextlib.suppress(StoreUnavailable, TimeoutError):
         async with asyncio.timeout(STORE_S):
             return (await backends.store.find_claims([key])).get(key)

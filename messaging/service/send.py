@@ -220,21 +220,24 @@ async def _send_sync(backends: Backends, message: Message, deadline_s: float) ->
     if result.conflicts:
         raise IdsUnavailable("this message id belongs to another message")
     row = result.folded.get(message.id) or result.rows[0]
-    if row.body_hash != message.body_hash:
-        raise ClientMsgIdReused
-    if (first := await _claim(backends, row)) is not None:
+    first = await _claim(backends, row)
+    if first is not None and first.body_hash == row.body_hash:
         return await _repeat(backends, message, first)
     await _show(backends, row)  # whoever stored a first one may not have come to that
     return _receipt(row, Durability.STORE)
 
 
 async def _find_claim(backends: Backends, message: Message) -> Claim | None:
-    if message.client_msg_id is None:
+    if (key := message.send_key) is None:
         return None
     try:
-        return await backends.cache.find_claim(message.from_user_id, message.client_msg_id)
+        return await backends.cache.find_claim(key[0], key[1])
     except CacheUnavailable:
-        return None
+        pass
+    with contextlib.suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout(ROW_S):
+            return (await backends.store.find_claims([key])).get(key)
+    return None
 
 
 async def _claim(backends: Backends, row: Message) -> Claim | None:

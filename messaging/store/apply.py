@@ -14,11 +14,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from msgspec.structs import replace
 
 from messaging.errors import BadData
-from messaging.events import Message, is_same, join
+from messaging.events import Message, SendKey, is_same, join
 from messaging.ports import ApplyResult, Arrear, Claim
-from messaging.store.tables import Key, Tables
+from messaging.store.tables import Tables
 
-WriteKeys = Callable[[Tables, Mapping[Key, Claim]], Mapping[Key, Claim]]
+WriteKeys = Callable[[Tables, Mapping[SendKey, Claim]], Mapping[SendKey, Claim]]
 
 
 def apply_batch(
@@ -55,7 +55,7 @@ def _apply(
         rows = {i: fresh.get(i) or states[i] for i in sorted(states)}
         tables.insert_messages(list(fresh.values()))
         deletes = _hand_over_deletes(tables, owners)
-        tables.insert_aliases(_aliases(given, states, stored, owners))
+        tables.insert_aliases(owners)
         tables.raise_messages([m for i, m in rows.items() if i in stored and m != stored[i]])
         if owed:
             tables.insert_arrears([Arrear(i) for i in {*rows, *owners.values()}])
@@ -76,11 +76,11 @@ def _incoming(message: Message) -> Message:
 
 def _write_keys(tables: Tables, new: Iterable[Message], write_keys: WriteKeys) -> dict[int, int]:
     """Write the keys of new messages, in order of id; returns the owners of those that fold."""
-    keys: dict[int, Key] = {}
-    claims: dict[Key, Claim] = {}
+    keys: dict[int, SendKey] = {}
+    claims: dict[SendKey, Claim] = {}
     for message in new:
-        if message.client_msg_id is not None:
-            keys[message.id] = key = (message.from_user_id, message.client_msg_id)
+        if (key := message.send_key) is not None:
+            keys[message.id] = key
             claims.setdefault(key, Claim(message.id, message.body_hash))
     known = write_keys(tables, claims)
     return {i: known[key].message_id for i, key in keys.items() if known[key].message_id != i}
@@ -105,17 +105,6 @@ def _hand_over_deletes(tables: Tables, owners: Mapping[int, int]) -> list[tuple[
     return deletes
 
 
-def _aliases(
-    given: Mapping[int, Message],
-    states: Mapping[int, Message],
-    stored: Mapping[int, Message],
-    owners: Mapping[int, int],
-) -> dict[int, int]:
-    """The ids that lead to another message from now on: those of repeats with the same body."""
-    firsts = {i: states.get(owner) or stored[owner] for i, owner in owners.items()}
-    return {i: o for i, o in owners.items() if firsts[i].body_hash == given[i].body_hash}
-
-
 def _join_all(
     given: Mapping[int, Message], stored: Mapping[int, Message], owners: Mapping[int, int]
 ) -> dict[int, Message]:
@@ -127,7 +116,7 @@ def _join_all(
             states[message.id] = message if row is None else join(row, message)
     for message_id, owner in owners.items():
         repeat, first = given[message_id], states.get(owner) or stored[owner]
-        if repeat.recall_time is not None and repeat.body_hash == first.body_hash:
+        if repeat.recall_time is not None:
             states[owner] = join(first, first.recalled(repeat.recall_time))
     return states
 

@@ -18,7 +18,7 @@ from messaging.breakers import Breaker
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
 from messaging.errors import StoreUnavailable, ValueRefused
-from messaging.events import Message
+from messaging.events import Message, SendKey
 from messaging.ports import (
     ApplyResult,
     Arrear,
@@ -87,8 +87,8 @@ class DatabaseStore:
     async def tail(self, conversation_id: str, *, limit: int) -> Tail:
         return await self._with_tables(lambda tables: tables.tail(conversation_id, limit=limit))
 
-    async def find_claims(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Claim]:
-        return await self._with_tables(lambda tables: tables.claims(claims))
+    async def find_claims(self, sends: Sequence[SendKey]) -> dict[SendKey, Claim]:
+        return await self._with_tables(lambda tables: tables.claims_of_names(sends))
 
     async def delete_for_user(self, user_id: int, message_id: int) -> None:
         await self._with_tables(lambda tables: tables.insert_deletes([(user_id, message_id)]))

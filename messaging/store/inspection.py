@@ -34,6 +34,7 @@ class InspectedTables(Tables):
             f"SELECT {ROW}, k.message_id, k.body_hash FROM message m"
             f"{self._dialect.by_index('message', 'PRIMARY')} LEFT JOIN message_key k"
             " ON k.from_user_id = m.from_user_id AND k.client_msg_id = m.client_msg_id"
+            " AND k.body_hash = m.body_hash"
             f" WHERE m.id {condition} ORDER BY m.id LIMIT {limit}",
             values,
         )
@@ -160,9 +161,7 @@ class DatabaseInspector:
 
     async def restore_keys(self, messages: Sequence[Message]) -> None:
         claims = {
-            (m.from_user_id, m.client_msg_id): Claim(m.id, m.body_hash)
-            for m in messages
-            if m.client_msg_id is not None
+            key: Claim(m.id, m.body_hash) for m in messages if (key := m.send_key) is not None
         }
         await self._with_tables(lambda tables: tables.reserve_keys(claims))
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from messaging.events import Message, Status
+from messaging.events import Message, SendKey, Status
 from messaging.ports import Arrear, Claim, Tail
 from messaging.store.dialect import Dialect, dialect_of
 from messaging.store.rows import COLUMNS, NO_USERS, client_msg_id, from_row, size_bytes, to_row
@@ -21,10 +21,10 @@ ROWS_PER_STATEMENT = 500  # 8,000 values; SQLite takes 32,766
 BYTES_PER_STATEMENT = 4 * 1024 * 1024  # max_allowed_packet is 16 MiB or more
 MESSAGE = ", ".join(COLUMNS)
 DELETES_BY_MESSAGE = "message_delete_message_id"  # the index
-CLAIM = "from_user_id = %s AND client_msg_id = %s"
+NAME = "from_user_id = %s AND client_msg_id = %s"
+KEY = "from_user_id, client_msg_id, body_hash"
 
 Item = TypeVar("Item")
-Key = tuple[int, str]  # (sender, clientMsgId)
 
 
 class Tables:
@@ -132,35 +132,56 @@ class Tables:
 
     # keys
 
-    def take_keys(self, claims: Mapping[Key, Claim]) -> dict[Key, Claim]:
+    def take_keys(self, claims: Mapping[SendKey, Claim]) -> dict[SendKey, Claim]:
         """Write the keys; one that is taken is an error."""
         self._insert_keys(claims)
         return dict(claims)
 
-    def reserve_keys(self, claims: Mapping[Key, Claim]) -> dict[Key, Claim]:
+    def reserve_keys(self, claims: Mapping[SendKey, Claim]) -> dict[SendKey, Claim]:
         """Write the keys that are free; returns whose each of them is now."""
-        self._insert_keys(claims, self._dialect.or_keep("from_user_id, client_msg_id"))
+        self._insert_keys(claims, self._dialect.or_keep(KEY))
         return self.claims(claims)
 
-    def _insert_keys(self, claims: Mapping[Key, Claim], suffix: str = "") -> None:
-        columns = ("from_user_id", "client_msg_id", "message_id", "body_hash")
+    def _insert_keys(self, claims: Mapping[SendKey, Claim], suffix: str = "") -> None:
+        columns = ("from_user_id", "client_msg_id", "body_hash", "message_id")
         for part in chunks(sorted(claims)):
-            rows = [(*key, claims[key].message_id, claims[key].body_hash) for key in part]
+            rows = [(*key, claims[key].message_id) for key in part]
             self._insert("message_key", columns, rows, suffix)
 
-    def claims(self, keys: Iterable[Key], *, as_written: bool = False) -> dict[Key, Claim]:
-        """`as_written`: wait for a transaction that is writing one of them."""
-        found = {}
+    def claims(self, keys: Iterable[SendKey], *, as_written: bool = False) -> dict[SendKey, Claim]:
+        """Those of the same body alone. `as_written`: wait for who is writing one of them."""
         shared = self._dialect.SHARED if as_written else ""
+        found: dict[SendKey, Claim] = {}
         for part in chunks(sorted(keys)):
-            query = (
-                "SELECT from_user_id, client_msg_id, message_id, body_hash FROM message_key"
-                f" WHERE {' OR '.join([f'({CLAIM})'] * len(part))}{shared}"
-            )
             values = [value for key in part for value in key]
-            for user_id, text, message_id, body_hash in self._read(query, values):
-                found[user_id, client_msg_id(text)] = Claim(message_id, body_hash)
+            found |= self._read_claims(f"{NAME} AND body_hash = %s", len(part), values, shared)
         return found
+
+    def claims_of_names(self, keys: Iterable[SendKey]) -> dict[SendKey, Claim]:
+        """Of the same body, or else the first of another under the same clientMsgId."""
+        found: dict[SendKey, Claim] = {}
+        for part in chunks(sorted(keys)):
+            names = sorted({key[:2] for key in part})
+            values = [value for name in names for value in name]
+            known = self._read_claims(NAME, len(names), values)
+            firsts: dict[tuple[int, str], Claim] = {}
+            for key, claim in sorted(known.items(), key=lambda item: item[1].message_id):
+                firsts.setdefault(key[:2], claim)
+            found |= {key: known.get(key) or firsts[key[:2]] for key in part if key[:2] in firsts}
+        return found
+
+    def _read_claims(
+        self, condition: str, count: int, values: Sequence[Any], suffix: str = ""
+    ) -> dict[SendKey, Claim]:
+        rows = self._read(
+            f"SELECT {KEY}, message_id FROM message_key"
+            f" WHERE {' OR '.join([f'({condition})'] * count)}{suffix}",
+            values,
+        )
+        return {
+            (user_id, client_msg_id(text), body_hash): Claim(message_id, body_hash)
+            for user_id, text, body_hash, message_id in rows
+        }
 
     # aliases
 
@@ -188,9 +209,8 @@ class Tables:
 
     def owner(self, message: Message) -> int | None:
         """The message that this one was folded into, by whoever is writing it just now, too."""
-        if message.client_msg_id is None:
+        if (key := message.send_key) is None:
             return None
-        key = (message.from_user_id, message.client_msg_id)
         claim = self.claims([key], as_written=True).get(key)
         return claim.message_id if claim and claim.message_id != message.id else None
 

@@ -168,9 +168,7 @@ class MemoryStoreInspector:
         return (PersistStatus.PENDING if wrong else PersistStatus.PERSISTED).value
 
     def _key(self, row: Message) -> Claim | None:
-        if row.client_msg_id is None:
-            return None
-        return self.store.claims.get((row.from_user_id, row.client_msg_id))
+        return None if row.send_key is None else self.store.claims.get(row.send_key)
 
     async def letters(self, message_ids: Sequence[int]) -> dict[int, frozenset[DeadLetterState]]:
         await self.store.ping()
@@ -219,8 +217,7 @@ class MemoryStoreInspector:
     async def restore_keys(self, messages: Sequence[Message]) -> None:
         await self.store.ping()
         for message in messages:
-            if message.client_msg_id is not None:
-                key = (message.from_user_id, message.client_msg_id)
+            if (key := message.send_key) is not None:
                 self.store.claims.setdefault(key, Claim(message.id, message.body_hash))
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from messaging.errors import BadData, StoreUnavailable
-from messaging.events import Message, join
+from messaging.events import Message, SendKey, join
 from messaging.ports import (
     ApplyResult,
     Arrear,
@@ -46,7 +46,7 @@ class MemoryStore:
         len(message.content) > MAX_CONTENT_CODE_POINTS
     )
     rows: dict[int, Message] = field(default_factory=dict)
-    claims: dict[tuple[int, str], Claim] = field(default_factory=dict)
+    claims: dict[SendKey, Claim] = field(default_factory=dict)
     aliases: dict[int, int] = field(default_factory=dict)
     last_seqs: dict[str, int] = field(default_factory=dict)
     deletes: set[tuple[int, int]] = field(default_factory=set)
@@ -73,8 +73,7 @@ class MemoryStore:
                 if owner != state.id:
                     owners[state.id] = owner
                     self._recall_first(state, owner, rows)
-                    if state.body_hash == self.rows[owner].body_hash:
-                        self.aliases[state.id] = owner
+                    self.aliases[state.id] = owner
                     continue
                 rows[state.id] = self._insert(state)
             elif _identity(stored) != _identity(state):
@@ -115,9 +114,15 @@ class MemoryStore:
         rows = await self.page(conversation_id, before=None, limit=limit)
         return Tail(tuple(rows), self.last_seqs.get(conversation_id, 0))
 
-    async def find_claims(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Claim]:
+    async def find_claims(self, sends: Sequence[SendKey]) -> dict[SendKey, Claim]:
         await self._answer()
-        return {key: self.claims[key] for key in claims if key in self.claims}
+        found = {}
+        for send in sends:
+            named = {key: claim for key, claim in self.claims.items() if key[:2] == send[:2]}
+            if named:
+                first = min(named.values(), key=lambda claim: claim.message_id)
+                found[send] = named.get(send, first)
+        return found
 
     async def delete_for_user(self, user_id: int, message_id: int) -> None:
         await self._answer()
@@ -125,9 +130,7 @@ class MemoryStore:
 
     async def delete_owner(self, user_id: int, message: Message) -> int | None:
         await self._answer()
-        if message.client_msg_id is None:
-            return None
-        claim = self.claims.get((message.from_user_id, message.client_msg_id))
+        claim = None if message.send_key is None else self.claims.get(message.send_key)
         if claim is None or claim.message_id == message.id:
             return None
         self.deletes.add((user_id, claim.message_id))
@@ -210,10 +213,9 @@ class MemoryStore:
             self.owed[self.notes] = dataclasses.replace(arrear, note_id=self.notes)
 
     def _owner(self, message: Message) -> int:
-        if message.client_msg_id is None:
+        if (key := message.send_key) is None:
             return message.id
         claim = Claim(message.id, message.body_hash)
-        key = (message.from_user_id, message.client_msg_id)
         return self.claims.setdefault(key, claim).message_id
 
     def _insert(self, message: Message) -> Message:
@@ -224,7 +226,7 @@ class MemoryStore:
 
     def _recall_first(self, repeat: Message, owner: int, rows: dict[int, Message]) -> None:
         first = self.rows[owner]
-        if repeat.recall_time is not None and repeat.body_hash == first.body_hash:
+        if repeat.recall_time is not None:
             rows[owner] = self.rows[owner] = join(first, first.recalled(repeat.recall_time))
 
     def _copy_deletes(self, owners: Mapping[int, int]) -> list[tuple[int, int]]:

@@ -129,7 +129,7 @@ class TestApply:
             await store.apply([good, bad])
 
         assert await store.get([good.id, bad.id]) == {}
-        assert await store.find_claims([(1, "k")]) == {}
+        assert await store.find_claims([(1, "k", good.body_hash)]) == {}
         (row,) = (await store.apply([good])).rows
         assert row.seq == 1
 
@@ -153,7 +153,7 @@ class TestApply:
             assert [row.id for row in result.rows] == [make_message(7).id]
 
         assert (await store.get([first.id]))[first.id] == stored[0]
-        assert await store.find_claims([(8, "k"), (1, "l")]) == {}
+        assert await store.find_claims([(8, "k", first.body_hash), (1, "l", first.body_hash)]) == {}
         assert (await store.tail("1_2", limit=9)).total == 2
         assert await store.tail("8_9", limit=9) == Tail((), 0)
 
@@ -177,9 +177,8 @@ class TestRecall:
         (row,) = (await store.apply([message])).rows
 
         assert tombstone == row == structs.replace(message.recalled(77), seq=1)
-        assert await store.find_claims([(1, "k")]) == {
-            (1, "k"): Claim(message.id, message.body_hash)
-        }
+        key = (1, "k", message.body_hash)
+        assert await store.find_claims([key]) == {key: Claim(message.id, message.body_hash)}
 
     async def test_said_twice_keeps_the_earlier_time(self, store: MessageStore) -> None:
         message = make_message(1)
@@ -204,7 +203,7 @@ class TestRecall:
 
 class TestKeys:
     async def test_fold_a_repeat_into_the_first_send(self, store: MessageStore) -> None:
-        first, repeat = make_message(1, client_msg_id="k"), make_message(2, client_msg_id="k")
+        first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
         (row,) = (await store.apply([first])).rows
 
         for _ in range(2):
@@ -216,21 +215,35 @@ class TestKeys:
         assert (await store.tail("1_2", limit=9)).total == 2
 
     async def test_fold_within_a_batch_into_the_smallest_id(self, store: MessageStore) -> None:
-        first, *repeats = [make_message(n, client_msg_id="k") for n in (1, 2, 3)]
+        first, *repeats = [make_message(n, content="x", client_msg_id="k") for n in (1, 2, 3)]
 
         result = await store.apply([*repeats, first])
 
         assert result.rows == (structs.replace(first, seq=1),)
         assert result.folded == {repeat.id: structs.replace(first, seq=1) for repeat in repeats}
 
-    async def test_fold_another_body_too(self, store: MessageStore) -> None:
-        first = make_message(1, client_msg_id="k")
+    async def test_of_another_body_are_of_another_message(self, store: MessageStore) -> None:
+        first = make_message(1, content="one", client_msg_id="k")
         other = make_message(2, to_id=3, content="another", client_msg_id="k")
+        third = make_message(3, content="third", client_msg_id="k")
+        repeats = [structs.replace(m, id=m.id + 9) for m in (first, other, third)]
 
-        result = await store.apply([first, other])
-
-        assert result.folded == {other.id: structs.replace(first, seq=1)}
-        assert (await store.tail("1_3", limit=9)).total == 0
+        rows = [row for m in (other, first) for row in (await store.apply([m])).rows]
+        assert [row.id for row in rows] == [other.id, first.id]
+        for _ in range(2):
+            result = await store.apply([*repeats, third])
+            assert {i: row.id for i, row in result.folded.items()} == {
+                repeat.id: m.id for repeat, m in zip(repeats, (first, other, third), strict=True)
+            }
+        assert (await store.tail("1_3", limit=9)).total == 1
+        assert (await store.tail("1_2", limit=9)).total == 2
+        keys = [(1, "k", m.body_hash) for m in (first, other)]
+        unknown = (1, "k", "f" * 32)
+        assert await store.find_claims([*keys, unknown]) == {
+            keys[0]: Claim(first.id, first.body_hash),
+            keys[1]: Claim(other.id, other.body_hash),
+            unknown: Claim(first.id, first.body_hash),
+        }
 
     async def test_are_a_senders_own_and_compared_byte_for_byte(self, store: MessageStore) -> None:
         keys = ["abc", "ABC", "abc ", "abc  ", " abc", "abc\x7f", "a" * 64]
@@ -241,10 +254,12 @@ class TestKeys:
 
         assert not result.folded
         assert len(result.rows) == len(messages)
-        assert await store.find_claims([(1, key) for key in keys]) == {
-            (1, key): Claim(m.id, m.body_hash) for key, m in zip(keys, messages, strict=False)
+        sends = [m.send_key for m in messages if m.send_key is not None]
+        assert await store.find_claims(sends) == {
+            m.send_key: Claim(m.id, m.body_hash) for m in messages
         }
-        assert await store.find_claims([(1, "àbc"), (3, "abc"), (1, "")]) == {}
+        strange = [(1, "àbc"), (3, "abc"), (1, "")]
+        assert await store.find_claims([(*name, sends[0][2]) for name in strange]) == {}
 
     async def test_recall_of_a_repeat_recalls_the_first_send(self, store: MessageStore) -> None:
         first, repeat = [make_message(n, content="x", client_msg_id="k") for n in (1, 2)]
@@ -265,7 +280,10 @@ class TestKeys:
 
         result = await store.apply([first, other.recalled(7)])
 
-        assert result.rows == (structs.replace(first, seq=1),)
+        assert result.rows == (
+            structs.replace(first, seq=1),
+            structs.replace(other.recalled(7), seq=2),
+        )
 
 
 class TestReading:
@@ -524,7 +542,7 @@ class TestAFoldedMessage:
         self, store: MessageStore, reader: int
     ) -> None:
         """The reader was shown both, and deleted the one that goes."""
-        first, repeat = (make_message(n, client_msg_id="k") for n in (1, 2))
+        first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
         await store.apply([first])
         await store.delete_for_user(reader, repeat.id)
         await store.delete_for_user(3, first.id + 9)
@@ -536,7 +554,7 @@ class TestAFoldedMessage:
     async def test_that_is_deleted_later_is_deleted_where_it_went(
         self, store: MessageStore
     ) -> None:
-        first, repeat = (make_message(n, client_msg_id="k") for n in (1, 2))
+        first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
         assert await store.delete_owner(2, repeat) is None
         await store.apply([first])
         await store.apply([repeat])
@@ -577,7 +595,7 @@ class TestArrears:
         assert [a.message_id for a in await store.arrears(limit=9)] == [2]
 
     async def test_are_noted_with_the_rows(self, store: MessageStore) -> None:
-        first, repeat = (make_message(n, client_msg_id="k") for n in (1, 2))
+        first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
         await store.apply([first])
         assert await store.arrears(limit=9) == []
         await store.apply([repeat, make_message(3)], owed=True)

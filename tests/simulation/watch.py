@@ -57,8 +57,8 @@ class Watch:
     def _is_stored(self, state: Message) -> bool:
         """The store has this state, or what it repeats."""
         row = self.store.rows.get(state.id)
-        if row is None and state.client_msg_id is not None:
-            claim = self.store.claims.get((state.from_user_id, state.client_msg_id))
+        if row is None and state.send_key is not None:
+            claim = self.store.claims.get(state.send_key)
             row = None if claim is None else self.store.rows.get(claim.message_id)
         return row is not None and row.status >= state.status
 

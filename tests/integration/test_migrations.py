@@ -1,0 +1,61 @@
+"""Migrations that say their own SQL, on the database of the settings in force, with rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import IntegrityError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+APP = "messaging"
+BEFORE, AFTER = "0009_user_sessions", "0010_message_key_body"
+
+
+def migrate(name: str) -> None:
+    executor = MigrationExecutor(connection)
+    executor.migrate([(APP, name)])
+
+
+@pytest.fixture
+def before() -> Iterator[None]:
+    newest = MigrationExecutor(connection).loader.graph.leaf_nodes(APP)[0][1]
+    migrate(BEFORE)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM message_key")
+    migrate(newest)
+
+
+def insert(*key: object) -> None:
+    names = "from_user_id, client_msg_id, body_hash, message_id"
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO message_key ({names}) VALUES (%s, %s, %s, %s)", key)
+
+
+def keys() -> list[tuple[object, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT from_user_id, client_msg_id, body_hash, message_id FROM message_key")
+        return sorted(
+            (user, bytes(text) if isinstance(text, bytes) else text.encode(), *rest)
+            for user, text, *rest in cursor.fetchall()
+        )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_body_becomes_a_part_of_the_keys_and_no_key_is_lost(before: None) -> None:
+    insert(1, "k", "a" * 32, 7)
+    insert(1, "k ", "a" * 32, 8)
+    with pytest.raises(IntegrityError):
+        insert(1, "k", "b" * 32, 9)
+
+    migrate(AFTER)
+
+    insert(1, "k", "b" * 32, 9)
+    with pytest.raises(IntegrityError):
+        insert(1, "k", "a" * 32, 10)
+    found = [(1, b"k", "a" * 32, 7), (1, b"k", "b" * 32, 9), (1, b"k ", "a" * 32, 8)]
+    assert keys() == found
+    with pytest.raises(IntegrityError):
+        migrate(BEFORE)  # it has two bodies by now
+    assert keys() == found
