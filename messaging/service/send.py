@@ -13,7 +13,9 @@ from messaging.errors import (
     Blocked,
     CacheUnavailable,
     ClientMsgIdReused,
+    GroupNotFound,
     IdsUnavailable,
+    NotAMember,
     SendFailed,
     StoreUnavailable,
     TemporarilyUnavailable,
@@ -47,12 +49,18 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> Receipt:
     """Accept a message, or find the earlier send that it repeats.
 
-    Raises UserNotFound, Blocked, GroupNotFound, NotAMember, ClientMsgIdReused, TooManyRequests,
+    A repeat is told what its first send was told, whatever the sender may send by now. Raises
+    UserNotFound, Blocked, GroupNotFound, NotAMember, ClientMsgIdReused, TooManyRequests,
     SendFailed, IdsUnavailable and TemporarilyUnavailable. After SendFailed the message may still
     appear: retry with the same clientMsgId, which answers with the first id.
     """
     deadline_s = asyncio.get_running_loop().time() + backends.settings.send_timeout_s
-    await _check_target(backends, request, sender_id)
+    try:
+        await _check_target(backends, request, sender_id)
+    except (UserNotFound, Blocked, GroupNotFound, NotAMember):
+        if (earlier := await _find_earlier(backends, request, sender_id, deadline_s)) is None:
+            raise
+        return await _waited_for(backends, earlier, request.ack)
     message = _compose(backends, request, sender_id)
     if backends.settings.mode_of(request.chat_type) == "sync":
         try:
@@ -69,9 +77,36 @@ async def _send_async(backends: Backends, message: Message, ack: Ack, deadline_s
         receipt = await _repeat(backends, message, accepted.repeats)
     else:
         receipt = _receipt(accepted.message, accepted.durability)
+    return await _waited_for(backends, receipt, ack)
+
+
+async def _waited_for(backends: Backends, receipt: Receipt, ack: Ack) -> Receipt:
     if ack is Ack.STORE and receipt.durability is not Durability.STORE:
         return await _wait_stored(backends, receipt)
     return receipt
+
+
+async def _find_earlier(
+    backends: Backends, request: SendRequest, sender_id: int, deadline_s: float
+) -> Receipt | None:
+    """The receipt of the send that went through before this one, which may not be made any more.
+
+    None where no such send is known. Raises TooManyRequests, and SendFailed as for any repeat.
+    """
+    if request.client_msg_id is None:
+        return None
+    if wait_s := backends.acceptor.rates.take(sender_id):
+        raise TooManyRequests(wait_s)
+    message = _compose(backends, request, sender_id)
+    try:
+        async with asyncio.timeout_at(deadline_s):
+            for find in (_find_claim, _find_stored_claim):
+                claim = await find(backends, message)
+                if claim is not None and claim.body_hash == message.body_hash:
+                    return await _repeat(backends, message, claim)
+    except TimeoutError as error:
+        raise SendFailed from error
+    return None
 
 
 async def _check_target(backends: Backends, request: SendRequest, sender_id: int) -> None:
@@ -233,7 +268,14 @@ async def _find_claim(backends: Backends, message: Message) -> Claim | None:
     try:
         return await backends.cache.find_claim(key[0], key[1])
     except CacheUnavailable:
-        pass
+        return backends.arrears.claim_of(key[0], key[1]) or await _find_stored_claim(
+            backends, message
+        )
+
+
+async def _find_stored_claim(backends: Backends, message: Message) -> Claim | None:
+    if (key := message.send_key) is None:
+        return None
     with contextlib.suppress(StoreUnavailable, TimeoutError):
         async with asyncio.timeout(ROW_S):
             return (await backends.store.find_claims([key])).get(key)

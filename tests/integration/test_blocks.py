@@ -150,6 +150,17 @@ class TestABlockedSender:
         assert bob.history(alice).data["total"] == 1
         assert list(Message.objects.values_list("content", flat=True)) == ["before"]
 
+    def test_is_told_again_what_went_through_before(
+        self, service: Service, alice: User, bob: User
+    ) -> None:
+        first = alice.sent(bob, "before", clientMsgId="c")
+        block(bob, alice)
+        for _ in range(2):
+            assert alice.sent(bob, "before", clientMsgId="c") == first
+            service.persist()
+        assert refused(alice.send(bob, "other words", clientMsgId="c"), 403, 2005)
+        assert listed(bob.history(alice)) == [first]
+
     @with_settings(private_mode="sync")
     def test_is_refused_where_a_send_is_stored_first(self, alice: User, bob: User) -> None:
         block(bob, alice)

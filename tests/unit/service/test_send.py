@@ -15,6 +15,7 @@ from messaging.errors import (
     NotAMember,
     SendFailed,
     TemporarilyUnavailable,
+    TooManyRequests,
     UserNotFound,
 )
 from messaging.events import ChatType, PersistStatus
@@ -90,10 +91,55 @@ async def test_a_block_is_one_way_and_no_matter_of_groups(service: Service) -> N
     assert len(service.cache.details) + len(service.store.rows) == 4  # the group's is in both
 
 
-async def test_a_repeat_is_refused_when_its_sender_was_blocked_since(service: Service) -> None:
-    await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+@pytest.mark.parametrize("mode", ["async", "sync"])
+@pytest.mark.parametrize("known_by", ["cache", "store", "store alone"])
+async def test_a_repeat_is_told_the_first_id_though_its_sender_was_blocked_since(
+    mode: str, known_by: str
+) -> None:
+    service = Service().restarted_with(private_mode=mode)
+    request = to_bob(client_msg_id="k")
+    first = await send(service.backends, request, sender_id=ALICE)
+    if known_by != "cache":
+        await service.consume()
+        service.cache.claims.clear()
+    service.cache.down = known_by == "store alone"
     service.directory.blocks.add((BOB, ALICE))
-    with pytest.raises(Blocked):
+    again = await send(service.backends, request, sender_id=ALICE)
+    assert again.message_id == first.message_id
+    for refused in (
+        to_bob(),
+        to_bob(client_msg_id="l"),
+        to_bob("another", client_msg_id="k"),
+    ):
+        with pytest.raises(Blocked):
+            await send(service.backends, refused, sender_id=ALICE)
+    assert len(service.cache.details.keys() | service.store.rows) == 1
+
+
+@pytest.mark.parametrize("mode", ["async", "sync"])
+async def test_a_repeat_is_told_the_first_id_though_its_sender_has_left(mode: str) -> None:
+    service = Service().restarted_with(group_mode=mode)
+    request = to_group(client_msg_id="k")
+    first = await send(service.backends, request, sender_id=ALICE)
+    service.directory.groups[GROUP].remove(ALICE)
+    assert (await send(service.backends, request, sender_id=ALICE)).message_id == first.message_id
+    with pytest.raises(NotAMember):
+        await send(service.backends, to_group("more", client_msg_id="l"), sender_id=ALICE)
+    del service.directory.groups[GROUP]
+    waiting = to_group(client_msg_id="k", ack=Ack.STORE)
+    again = asyncio.create_task(send(service.backends, waiting, sender_id=ALICE))
+    await asyncio.sleep(0.01)
+    await service.consume()
+    assert (await again).durability is Durability.STORE
+
+
+async def test_asking_again_and_again_about_what_is_refused_has_a_rate(service: Service) -> None:
+    service = service.restarted_with(send_rate=1, send_burst=2)
+    service.directory.blocks.add((BOB, ALICE))
+    for _ in range(2):
+        with pytest.raises(Blocked):
+            await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+    with pytest.raises(TooManyRequests):
         await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
 
 
