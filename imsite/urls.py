@@ -6,7 +6,10 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from messaging.api.root import RootView
+
 urlpatterns = [
+    path("", RootView.as_view()),
     path("api/", include("messaging.urls")),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
