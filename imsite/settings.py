@@ -13,6 +13,7 @@ from urllib.parse import quote
 from imsite.development_key import development_key
 from imsite.environment import Environment
 from imsite.logs import logging_config
+from imsite.private_files import keep_private
 from messaging.conf import Settings
 from messaging.limits import MAX_BODY_BYTES
 
@@ -129,6 +130,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
         "TEST": {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"},
     }
 else:
+    if DATABASES["default"]["NAME"] != ":memory:":
+        keep_private(Path(DATABASES["default"]["NAME"]))
     DATABASES["default"] |= {
         "CONN_MAX_AGE": None,
         "OPTIONS": {

@@ -103,3 +103,31 @@ def test_the_web_runs_everywhere_as_it_does_in_scripts_run() -> None:
     assert "--backpressure" in expected
     for place in ("compose/docker-compose.yml", "README.md", "README.zh-CN.md"):
         assert granian_options((root / place).read_text()) == expected, place
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_container_gains_no_rights_and_takes_no_more_memory_than_it_needs(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert re.fullmatch(r"\d+[mg]", service["mem_limit"])
+    assert service["pids_limit"] > 0
+    assert service.get("user") != "root"
+
+
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - {"mysql", "kafka"}))
+def test_a_container_writes_into_its_volumes_alone(name: str) -> None:
+    assert SERVICES[name]["read_only"] is True
+    assert SERVICES[name]["volumes"]
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_no_container_waits_for_whoever_reads_its_log(name: str) -> None:
+    assert SERVICES[name]["logging"]["options"]["mode"] == "non-blocking"
+
+
+def test_redis_has_memory_for_what_it_may_hold() -> None:
+    config = (COMPOSE / "redis" / "redis.conf").read_text()
+    assert "maxmemory 1gb" in config
+    assert SERVICES["redis"]["mem_limit"] == "2560m"
