@@ -15,6 +15,7 @@ import pytest
 from messaging.cache import keys
 from messaging.errors import ApiError
 from messaging.pipeline.compensation import LEASE
+from messaging.pipeline.sweep_watch import MARK
 
 ROOT = Path(__file__).resolve().parents[2]
 READMES = ("README.md", "README.zh-CN.md")
@@ -55,6 +56,7 @@ def keys_in_use() -> dict[str, str]:
         "ATTEMPTS": keys.ATTEMPTS,
         "PENDING_BYTES": keys.PENDING_BYTES,
         "LEASE": keys.lease(LEASE),
+        "MARK": keys.lease(MARK),
         "EPOCH": keys.EPOCH,
         "RUN": keys.RUN,
         "PRESENT": keys.PRESENT,
