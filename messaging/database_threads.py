@@ -25,15 +25,17 @@ logger = logging.getLogger(__name__)
 
 ALIAS = "default"
 LOOKERS = 1  # threads beside those for jobs
-LOOK_S = 0.8  # so long may the server be silent to a mere sign of life
-DEAD_S = 0.8  # so soon does a connection fail that has ended; a silent server takes longer
+LOOK_S = 0.6  # so long may the server be silent to a mere question whether it is there
+UNUSED_S = 5.0  # on an older connection silence may be that of a firewall, which has dropped it
+SLICE_S = 0.1
+DEAD_S = 0.6  # so soon does a connection fail that has ended; a silent server takes longer
 MOST_WAITING = 1_000  # calls for one of the threads; with a message each at most 20 MB
 Result = TypeVar("Result")
 Job = Callable[[BaseDatabaseWrapper], Result]
 
 
 class DatabaseThreads:
-    """At most `threads` jobs at a time; each call ends within `timeout_s` and two looks.
+    """At most `threads` jobs at a time; each call ends within `timeout_s` and a look (`LOOK_S`).
 
     A job whose caller has given up is dropped if it waits; if it runs, it ends by the driver's own
     timeouts (`connect_timeout`, `read_timeout`) and its result is lost. While the breaker is open,
@@ -52,6 +54,8 @@ class DatabaseThreads:
         self._outage = ""  # what the last one looked like
         self._timeout_s = timeout_s
         self._waiting = 0
+        self._looking: asyncio.Task[bool] | None = None
+        self._answered_s = float("-inf")
         self._connections: list[BaseDatabaseWrapper] = []
         self._executor = self._open(name, threads)
         self._looker = self._open(f"{name} look", LOOKERS)
@@ -70,7 +74,7 @@ class DatabaseThreads:
         try:
             return await _call(self._executor, self._guarded, job, timeout_s=self._timeout_s)
         except StoreUnavailable as error:
-            if not error.is_outage or not await self.breaker.try_now():
+            if not error.is_outage or not await self._answers_a_look():
                 raise
             raise StoreBusy(str(error)) from error
         finally:
@@ -81,21 +85,34 @@ class DatabaseThreads:
 
         Raises: StoreUnavailable without one soon; the breaker is open then.
         """
-        if not await self.breaker.try_now():
+        if not await self._answers_a_look():
             raise StoreUnavailable(self._outage, is_outage=True)
+
+    async def _answers_a_look(self) -> bool:
+        """All who ask while a look is under way share it."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self.breaker.try_now())
+        return await asyncio.shield(self._looking)
 
     async def _probe(self) -> None:
         """Raises StoreUnavailable for an outage alone: a server that refuses is there."""
+        is_used = time.monotonic() - self._answered_s < UNUSED_S
         try:
-            await _call(self._looker, self._guarded, _ask_for_one, timeout_s=LOOK_S)
+            await _call(
+                self._looker, self._guarded, _ask if is_used else _ask_anew, timeout_s=LOOK_S
+            )
         except StoreUnavailable as error:
             if error.is_outage:
                 self._outage = str(error)
                 raise
+        self._answered_s = time.monotonic()
 
     async def close(self) -> None:
         """End the threads and close their connections, within the timeout. Idempotent."""
         await self.breaker.close()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         try:
             async with asyncio.timeout(self._timeout_s):
                 await asyncio.to_thread(self._end)
@@ -146,17 +163,20 @@ async def _call(
     *,
     timeout_s: float,
 ) -> Result:
-    """Return what the job returns. Raises StoreUnavailable at the timeout; a job that waits still
-    is dropped then."""
-    loop = asyncio.get_running_loop()
-    future = loop.run_in_executor(executor, guarded, job)
+    """Return what the job returns.
+
+    A job that has not begun at the timeout is dropped. Time in which this process did not come to
+    run counts little: a busy process must not take the server for silent.
+
+    Raises: StoreUnavailable at the timeout.
+    """
+    future = asyncio.get_running_loop().run_in_executor(executor, guarded, job)
+    slices = max(1, round(timeout_s / SLICE_S))
     try:
-        due_s = loop.time() + timeout_s
-        await asyncio.wait([future], timeout=timeout_s)
-        if loop.time() - due_s > timeout_s:  # this process did not run: the server may have
-            await asyncio.wait([future], timeout=timeout_s)
-        if future.done():
-            return future.result()
+        for _ in range(slices):
+            await asyncio.wait([future], timeout=timeout_s / slices)
+            if future.done():
+                return future.result()
     finally:
         future.cancel()
     raise StoreUnavailable(f"no answer within {timeout_s} s", is_outage=True)
@@ -172,9 +192,14 @@ def _attempt(job: Job[Result], connection: BaseDatabaseWrapper) -> Result:
         raise told from error
 
 
-def _ask_for_one(connection: BaseDatabaseWrapper) -> None:
+def _ask(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+
+
+def _ask_anew(connection: BaseDatabaseWrapper) -> None:
+    _discard(connection)
+    _ask(connection)
 
 
 def _discard(connection: BaseDatabaseWrapper) -> None:

@@ -29,7 +29,7 @@ from messaging.ports import TokenMark
 
 MEMBERSHIP_TTL_S = 5.0  # so long may somebody write to a group who was just removed from it
 NEGATIVE_TTL_S = 1.0  # so long may somebody be unknown who was just added
-LOOKUP_TIMEOUT_S = 0.4
+LOOKUP_TIMEOUT_S = 0.3  # with a look at the server, a send is still answered within a second
 BLOCK_BYTES = 120  # of each user blocked, in a set
 THREADS = 2
 ANYBODY = Person(is_active=True, blocked=frozenset())

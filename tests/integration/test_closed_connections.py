@@ -27,11 +27,12 @@ from messaging.store import DatabaseStore
 from tests.integration.service import PASSWORD, Service, User
 
 pytestmark = pytest.mark.skipif(connection.vendor != "mysql", reason="MySQL and MariaDB alone")
-WAIT_TIMEOUT_S = 1
+WAIT_TIMEOUT_S = 2
 
 
 def end_connections() -> int:
-    """Kill all but this thread's, and return how many there were."""
+    """Kill all, this thread's apart, which is a new one; return how many there were."""
+    connection.close()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id FROM information_schema.processlist"
@@ -103,8 +104,8 @@ def test_nobody_notices(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     options = connections.databases["default"]["OPTIONS"]
-    init_command = f"{options['init_command']}, wait_timeout={WAIT_TIMEOUT_S}"
-    monkeypatch.setitem(options, "init_command", init_command)
+    usual = options["init_command"]
+    monkeypatch.setitem(options, "init_command", f"{usual}, wait_timeout={WAIT_TIMEOUT_S}")
     calls = Calls(service, alice, bob)
 
     def all_pass() -> None:
@@ -114,7 +115,7 @@ def test_nobody_notices(
         calls.beside()
         assert set(calls.of_django()) == {200}
         assert set(calls.of_the_store()) == {200}
-        assert "breaker.opened" not in {getattr(r, "action", "") for r in caplog.records}
+        assert not {getattr(r, "backend", "") for r in caplog.records} & {"store", "directory"}
 
     all_pass()
     assert end_connections() > 10
@@ -122,8 +123,11 @@ def test_nobody_notices(
     assert set(calls.of_the_store()) == {200}
     end_connections()
     all_pass()
-    time.sleep(2.5 * WAIT_TIMEOUT_S)
+    time.sleep(1.5 * WAIT_TIMEOUT_S)
     all_pass()
+    monkeypatch.setitem(options, "init_command", usual)
+    end_connections()  # what the next tests find waits as long as usual
+    connection.close()
 
 
 def login(service: Service) -> int:

@@ -168,6 +168,9 @@ async def test_is_waited_out(
         await pipe.await_drained()
         watch.check(server)
     assert re.search(reason, reasons(caplog))
+    is_outage = trouble in (MariadbServer.killed, MariadbServer.frozen)
+    opened = [r for r in caplog.records if r.__dict__.get("backend") == "store"]
+    assert bool(opened) == is_outage  # else it answers, if only to say no
     await pipe.check_stored(sent)
 
 

@@ -114,7 +114,7 @@ async def test_a_server_that_answers_no_look_is_away(
 ) -> None:
     monkeypatch.setattr(database_threads, "LOOK_S", 0.1)
     may_answer = threading.Event()
-    monkeypatch.setattr(database_threads, "_ask_for_one", lambda _: may_answer.wait(30))
+    monkeypatch.setattr(database_threads, "_ask_anew", lambda _: may_answer.wait(30))
     async with taken(threads) as job:
         (outcome,) = await asyncio.gather(job, return_exceptions=True)
         may_answer.set()
