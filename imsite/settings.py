@@ -15,7 +15,7 @@ from imsite.environment import Environment
 from imsite.logs import logging_config
 from imsite.private_files import keep_private
 from messaging.conf import Settings
-from messaging.limits import MAX_BODY_BYTES
+from messaging.limits import MAX_FORM_BODY_BYTES
 
 env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -80,7 +80,7 @@ TEMPLATES = [
     }
 ]
 APPEND_SLASH = False
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_FORM_BODY_BYTES
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [BASE_DIR / "messaging" / "locale"]
@@ -168,6 +168,7 @@ CACHES = {
         },
     }
 }
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # not a cookie
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 CELERY_BROKER_URL = env.str("IM_CELERY_BROKER_URL", default=REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -223,6 +224,8 @@ IM = Settings(
     store_ack_timeout_s=_float("store_ack_timeout_s"),
     store_timeout_s=STORE_TIMEOUT_S,
     request_timeout_s=_float("request_timeout_s"),
+    django_queue=_int("django_queue"),
+    django_wait_s=_float("django_wait_s"),
     accept_group=_int("accept_group"),
     accept_queue=_int("accept_queue"),
     pending_bytes=_int("pending_bytes"),

@@ -47,6 +47,8 @@ class Settings:
     store_ack_timeout_s: float = 3.0  # how long `ack: store` waits
     store_timeout_s: float = 5.0  # how long one database call may take
     request_timeout_s: float = 15.0  # how long a synchronous door waits for a use case
+    django_queue: int = 256  # requests that may wait for one of Django's threads; past it 429
+    django_wait_s: float = 2.0  # how long one may wait for it; past it 429
     accept_group: int = 256  # sends that share one trip
     accept_queue: int = 4_096  # sends that may wait; past it 429
     pending_bytes: int = 512 * 1024 * 1024  # of messages that are not stored yet; past it 503

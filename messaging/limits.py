@@ -36,7 +36,7 @@ MAX_UNKNOWN_BODY_BYTES = 8 * 1024
 MAX_FORM_BODY_BYTES = 64 * 1024
 # Of a sender with a good token. The largest send (16 KiB of content, an address, 100 ids), every
 # character of it written as an escape, has 77,000 bytes.
-MAX_BODY_BYTES = 256 * 1024
+MAX_BODY_BYTES = 128 * 1024
 MAX_JSON_DEPTH = 32
 MAX_JSON_PARTS = 2_000  # quotes, and commas and opening brackets outside of strings; a send has 350
 

@@ -14,9 +14,14 @@ from rest_framework.views import APIView
 from messaging import wiring
 
 
+def health() -> dict[str, str]:
+    """Return the state of each part, by its name."""
+    return {name: state.value for name, state in wiring.states().items()}
+
+
 class HealthView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
     def get(self, request: Request) -> Response:
-        return Response({name: state.value for name, state in wiring.states().items()})
+        return Response(health())

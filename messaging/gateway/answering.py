@@ -2,30 +2,68 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 from django.utils import translation
 
+from messaging.addresses import client_address
 from messaging.api import answers
 from messaging.errors import ApiError
+from messaging.gateway.untaken import Untaken
+from messaging.languages import language_of
+from messaging.limits import ANSWER_PIECE_BYTES, UNTAKEN_S
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+Scope = Mapping[str, Any]
+
+_untaken = Untaken()
+logger = logging.getLogger(__name__)
 
 
-async def send_success(data: object, send: Send) -> None:
-    await _send(200, _success_headers(), answers.encode(answers.success(data)), send)
+async def send_success(data: object, scope: Scope, send: Send) -> None:
+    """Raises TooManyRequests, before anything is sent, as `send_answer` does."""
+    content = answers.encode(answers.success(data))
+    await send_answer(200, _success_headers(), content, scope, send)
 
 
 async def send_error(error: ApiError, accept_language: bytes, send: Send) -> None:
     """Tell the error in the client's language."""
-    with translation.override(_language(accept_language)):
+    with translation.override(language_of(accept_language)):
         content = answers.encode(answers.failure(error))
     await _send(error.http_status, _headers(answers.headers_of(error).items()), content, send)
+
+
+async def send_answer(
+    status: int, headers: Headers, content: bytes, scope: Scope, send: Send
+) -> None:
+    """Send an answer; a large one goes piece by piece, as its client takes them.
+
+    So a client that does not read costs what the server's socket holds. A client that takes
+    nothing for UNTAKEN_S loses the rest, and its connection. Raises TooManyRequests where too much
+    waits for clients already; nothing is sent then.
+    """
+    if len(content) <= ANSWER_PIECE_BYTES:
+        await _send(status, headers, content, send)
+        return
+    with _untaken.hold(client_address(scope), len(content)):
+        sized = [each for each in headers if each[0] != b"content-length"]
+        sized.append((b"content-length", str(len(content)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": sized})
+        try:
+            for at in range(0, len(content), ANSWER_PIECE_BYTES):
+                piece = content[at : at + ANSWER_PIECE_BYTES]
+                async with asyncio.timeout(UNTAKEN_S):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except TimeoutError:
+            logger.info("an answer was not taken", extra={"action": "answer.not_taken"})
+            return
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _send(status: int, headers: Headers, content: bytes, send: Send) -> None:
@@ -44,10 +82,3 @@ def _headers(named: Iterable[tuple[str, str]]) -> Headers:
 @lru_cache(maxsize=1)
 def _success_headers() -> Headers:
     return _headers(answers.HEADERS.items())
-
-
-@lru_cache(maxsize=1_024)
-def _language(accept_language: bytes) -> str:
-    asked = HttpRequest()
-    asked.META["HTTP_ACCEPT_LANGUAGE"] = accept_language.decode("latin-1")
-    return translation.get_language_from_request(asked)

@@ -12,13 +12,20 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from messaging.api.representation import Json
-from messaging.errors import ApiError, RequestTimeout, ServerError, TemporarilyUnavailable
+from messaging.errors import (
+    ApiError,
+    RequestTimeout,
+    ServerError,
+    TemporarilyUnavailable,
+    TooManyRequests,
+)
 from messaging.gateway import calls
 from messaging.gateway.answering import Send, send_error, send_success
 from messaging.gateway.bodies import Receive, read_body
 from messaging.gateway.calls import Asked, Call
 from messaging.gateway.deadlines import Deadlines
 from messaging.gateway.tokens import TokenCache
+from messaging.limits import MAX_BODY_BYTES, MAX_HOST_BYTES
 from messaging.service.backends import Backends
 
 logger = logging.getLogger(__name__)
@@ -67,19 +74,21 @@ class Gateway:
                 if name in headers:
                     return None
                 headers[name] = value
-        if not _is_allowed(headers.get(b"host", b""), self._allowed_hosts):
+        host = headers.get(b"host", b"")
+        if len(host) > MAX_HOST_BYTES or not _is_allowed(host, self._allowed_hosts):
             return None
-        return Asked(call, headers, path, path_id, query.decode())
+        return Asked(call, headers, path, path_id, query.decode(), scope)
 
     async def serve(self, asked: Asked, receive: Receive, send: Send) -> None:
-        """Read the body of a recognised request, run its call and send what comes of it."""
+        """Tell whose a recognised request is, read its body, run its call and send the outcome."""
         languages = asked.headers.get(b"accept-language", b"")
         try:
             data = await self._deadlines.run(self._call(asked, receive))
         except ApiError as error:
             await send_error(error, languages, send)
         except TimeoutError:
-            late = RequestTimeout() if asked.body is None else TemporarilyUnavailable()
+            is_arriving = asked.user_id and asked.body is None
+            late = RequestTimeout() if is_arriving else TemporarilyUnavailable()
             await send_error(late, languages, send)
         except Exception:
             logger.exception(
@@ -89,20 +98,30 @@ class Gateway:
             await send_error(ServerError(), languages, send)
         else:
             if data is not None:
-                await send_success(data, send)
+                await self._tell(data, asked, send)
+
+    async def _tell(self, data: Json, asked: Asked, send: Send) -> None:
+        try:
+            await send_success(data, asked.scope, send)
+        except TooManyRequests as error:
+            await send_error(error, asked.headers.get(b"accept-language", b""), send)
 
     async def _call(self, asked: Asked, receive: Receive) -> Json | None:
-        """What the call returns; None: its client has gone before it had said what it wants."""
+        """What the call returns; None: its client has gone before it had said what it wants.
+
+        Of a body whose sender is not known nothing is read.
+        """
         headers = asked.headers
-        asked.body = await read_body(receive, length=headers.get(b"content-length", b""))
-        if asked.body is None:
-            return None
         authorization = headers.get(b"authorization", b"")
         asked.user_id = await self._tokens.user_of(authorization, self._backends.directory)
+        length = headers.get(b"content-length", b"")
+        asked.body = await read_body(receive, most=MAX_BODY_BYTES, length=length)
+        if asked.body is None:
+            return None
         return await asked.call(self._backends, asked)
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=16)
 def _is_allowed(host: bytes, allowed_hosts: Sequence[str]) -> bool:
     """As Django judges a host, its name for development apart."""
     domain, _port = split_domain_port(host.decode("latin-1"))

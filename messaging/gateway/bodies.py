@@ -5,32 +5,43 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from messaging.limits import MAX_BODY_BYTES
+from messaging.errors import BodyTooLarge
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
-async def read_body(receive: Receive, *, length: bytes = b"") -> bytes | None:
-    """The body up to one byte over the limit, which its judge behind tells; None: nobody waits.
+async def read_body(receive: Receive, *, most: int, length: bytes = b"") -> bytes | None:
+    """The whole body; None: nobody waits. Raises BodyTooLarge past `most` bytes.
 
     `length` is the Content-Length, where there is one: a body of so many bytes is whole, and the
-    server need not be asked for its end.
+    server need not be asked for its end. Of one that says it is too large nothing is read.
     """
+    if _says_more_than(most, length):
+        raise BodyTooLarge
     event = await receive()
     if event["type"] == "http.disconnect":
         return None
     body: bytes = event.get("body", b"")
     if event.get("more_body", False) and length != str(len(body)).encode():
-        return await _read_on(bytearray(body), receive)
-    return body[: MAX_BODY_BYTES + 1]
+        return await _read_on(bytearray(body), receive, most)
+    if len(body) > most:
+        raise BodyTooLarge
+    return body
 
 
-async def _read_on(body: bytearray, receive: Receive) -> bytes | None:
-    while len(body) <= MAX_BODY_BYTES:
+async def _read_on(body: bytearray, receive: Receive, most: int) -> bytes | None:
+    more = True
+    while more and len(body) <= most:
         event = await receive()
         if event["type"] == "http.disconnect":
             return None
         body += event.get("body", b"")
-        if not event.get("more_body", False):
-            break
-    return bytes(body[: MAX_BODY_BYTES + 1])
+        more = event.get("more_body", False)
+    if len(body) > most:
+        raise BodyTooLarge
+    return bytes(body)
+
+
+def _says_more_than(most: int, length: bytes) -> bool:
+    digits = len(str(most))
+    return length.isdigit() and (len(length) > digits or int(length) > most)

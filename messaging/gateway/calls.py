@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from messaging.api.parsing import decode_object
 from messaging.api.representation import Json, present_message, present_page, present_receipt
@@ -30,6 +31,7 @@ class Asked:
     path: str
     path_id: str
     query_string: str
+    scope: Mapping[str, Any]
     body: bytes | None = None  # until it has arrived
     user_id: int = 0
 

@@ -19,7 +19,7 @@ from django.db import OperationalError, connection, connections
 from django.test import Client as Visitor
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from imsite.asgi import DJANGO_THREADS
+from imsite.settings import DJANGO_THREADS
 from messaging import wiring
 from messaging.directory.database import DatabaseDirectory
 from messaging.service.backends import Backends

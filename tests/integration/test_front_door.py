@@ -12,9 +12,9 @@ import pytest
 from pytest_django import Settings
 
 from messaging import wiring
-from messaging.limits import MAX_BODY_BYTES
+from messaging.limits import MAX_BODY_BYTES, MAX_UNKNOWN_BODY_BYTES
 from tests.integration.http_client import Answer, Application, AsgiServer, check_envelope
-from tests.integration.service import Service, User, at_both_doors, with_settings
+from tests.integration.service import PASSWORD, Service, User, at_both_doors, with_settings
 
 PIECE = b"x" * 65_536
 
@@ -45,6 +45,13 @@ async def serve(
     }
     await asyncio.wait_for(application(scope, receive, send), 20)
     return sent
+
+
+def good_token(server: AsgiServer) -> dict[str, str]:
+    """The header of somebody who has just registered."""
+    body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
+    answer = server.exchange("POST", "/api/user/register", {}, [body])
+    return {"Authorization": f"Bearer {answer.data['token']}"}
 
 
 def answer_of(sent: list[dict[str, Any]]) -> Answer:
@@ -96,7 +103,7 @@ class TestABody:
         assert asyncio.run(serve(application, receive)) == []
 
     @pytest.mark.parametrize("is_chunked", [False, True])
-    @pytest.mark.parametrize(("size", "status"), [(100, 200), (MAX_BODY_BYTES, 400)])
+    @pytest.mark.parametrize(("size", "status"), [(100, 200), (MAX_UNKNOWN_BODY_BYTES, 400)])
     def test_of_a_form_is_refused_rather_than_cut(
         self, configured: None, application: Application, size: int, status: int, is_chunked: bool
     ) -> None:
@@ -132,9 +139,34 @@ class TestABodyForTheGateway:
             raise AssertionError
 
         with AsgiServer(application) as server:
-            call = serve(application, receive, path="/api/message/send")
+            call = serve(application, receive, good_token(server), path="/api/message/send")
             answer = answer_of(server._run(call))
         assert (answer.status, answer.code) == (408, 408)
+
+    def test_of_nobody_known_is_not_read(self, configured: None, application: Application) -> None:
+        async def receive() -> dict[str, Any]:
+            raise AssertionError
+
+        with AsgiServer(application) as server:
+            call = serve(application, receive, path="/api/message/send")
+            assert answer_of(server._run(call)).status == 401
+
+    def test_that_says_it_is_too_large_is_not_read(
+        self, configured: None, application: Application
+    ) -> None:
+        async def receive() -> dict[str, Any]:
+            raise AssertionError
+
+        with AsgiServer(application) as server:
+            headers = good_token(server)
+            for length in (str(MAX_BODY_BYTES + 1), "9" * 5_000):
+                call = serve(
+                    application,
+                    receive,
+                    headers | {"Content-Length": length},
+                    path="/api/message/send",
+                )
+                assert answer_of(server._run(call)).status == 413
 
     def test_whose_client_has_gone_is_no_request(
         self, configured: None, application: Application
@@ -148,7 +180,8 @@ class TestABodyForTheGateway:
             return events.pop(0)
 
         with AsgiServer(application) as server:
-            assert server._run(serve(application, receive, path="/api/message/send")) == []
+            call = serve(application, receive, good_token(server), path="/api/message/send")
+            assert server._run(call) == []
 
 
 class TestOutsideTheApi:

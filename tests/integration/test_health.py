@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+import pytest
+from pytest_django import Settings
+
 from messaging import wiring
 from messaging.pipeline.sweep_watch import MARK
 from messaging.tasks import compensate
@@ -26,6 +29,19 @@ def test_a_sweep_leaves_its_mark(service: Service) -> None:
     assert not wiring.run(lambda backends: backends.cache.is_leased(MARK))
     compensate()
     assert wiring.run(lambda backends: backends.cache.is_leased(MARK))
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7:8082", "a b", "", "x" * 300, None])
+def test_is_told_whatever_the_host_and_without_django(
+    service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch, host: str | None
+) -> None:
+    settings.ALLOWED_HOSTS = ["chat.example.org"]
+    monkeypatch.setattr("imsite.threads.Threads.run", None)
+    headers = {"Host": host} if host is not None else {}
+    for method in ("GET", "HEAD"):
+        answer = service.anybody.call(method, "/api/health", headers=headers)
+        assert answer.status == 200
+        assert answer.headers["cache-control"] == "no-store"
 
 
 @with_settings(redis_url=NOBODY_LISTENS)

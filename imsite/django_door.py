@@ -1,0 +1,161 @@
+"""Django's door: whatever the gateway leaves, in a bounded number of threads.
+
+Bounds the body before its sender is known, the queue in front of the threads and the time that a
+client waits. A slow client holds no thread: the answer is made whole before it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from a2wsgi.wsgi import build_environ
+from django.conf import settings as django_settings
+from rest_framework_simplejwt.tokens import AccessToken
+
+from imsite.settings import DJANGO_THREADS
+from imsite.threads import Threads
+from messaging.api.authentication import bearer_token, open_token
+from messaging.conf import settings
+from messaging.errors import (
+    ApiError,
+    BodyTooLarge,
+    RequestTimeout,
+    ServerError,
+    TemporarilyUnavailable,
+    TokenExpired,
+)
+from messaging.gateway.answering import Headers, Send, send_answer, send_error
+from messaging.gateway.bodies import Receive, read_body
+from messaging.gateway.heads import Scope, for_django, values_of
+from messaging.limits import MAX_BODY_BYTES, MAX_FORM_BODY_BYTES, MAX_UNKNOWN_BODY_BYTES
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WholeAnswer:
+    status: int
+    headers: Headers
+    content: bytes
+
+
+class DjangoDoor:
+    """Serves HTTP with a WSGI application."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._threads = Threads(DJANGO_THREADS, name="django")
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body, let Django answer, and send that."""
+        try:
+            handed_on = await _take_body(scope, receive)
+            if handed_on is not None:
+                answer = await _unless_gone(self._ask(*handed_on), receive)
+                if answer is not None:
+                    headers, content = answer.headers, answer.content
+                    await send_answer(answer.status, headers, content, scope, send)
+        except ApiError as error:
+            await send_error(error, values_of(scope, b"accept-language"), send)
+        except Exception:
+            logger.exception(
+                "a request failed", extra={"action": "request.failed", "path": scope["path"]}
+            )
+            await send_error(ServerError(), values_of(scope, b"accept-language"), send)
+
+    async def _ask(self, scope: Scope, body: bytes) -> WholeAnswer:
+        """Raises TooManyRequests, and TemporarilyUnavailable past the deadline."""
+        current = settings()
+        call = partial(_respond, self._application, build_environ(scope, io.BytesIO(body)))  # type: ignore[arg-type]
+        try:
+            async with asyncio.timeout(current.request_timeout_s):
+                return await self._threads.run(
+                    call, queue=current.django_queue, wait_s=current.django_wait_s
+                )
+        except TimeoutError as error:
+            raise TemporarilyUnavailable from error
+
+
+async def _take_body(scope: Scope, receive: Receive) -> tuple[Scope, bytes] | None:
+    """The scope for Django and the body; None: the client has gone. Raises RequestTimeout.
+
+    Of a body that is too large the length alone is handed on: Django may find first that its
+    sender is unknown, or that nothing is at the address.
+    """
+    length = values_of(scope, b"content-length")
+    try:
+        async with asyncio.timeout(settings().request_timeout_s):
+            body = await read_body(receive, most=_most(scope, length), length=length)
+    except TimeoutError as error:
+        raise RequestTimeout from error
+    except BodyTooLarge:
+        return for_django(scope, MAX_BODY_BYTES + 1), b""
+    return None if body is None else (for_django(scope, len(body)), body)
+
+
+def _most(scope: Scope, length: bytes) -> int:
+    """How large the body may be: little, before it is known who sends it."""
+    if len(length) < 4 and length.isdigit():
+        return MAX_UNKNOWN_BODY_BYTES  # more than it says
+    if scope["path"].startswith("/api/"):
+        is_known = _is_signed(values_of(scope, b"authorization").decode("latin-1"))
+        return MAX_BODY_BYTES if is_known else MAX_UNKNOWN_BODY_BYTES
+    session = f"{django_settings.SESSION_COOKIE_NAME}=".encode()
+    has_session = session in values_of(scope, b"cookie")
+    return MAX_FORM_BODY_BYTES if has_session else MAX_UNKNOWN_BODY_BYTES
+
+
+def _is_signed(authorization: str) -> bool:
+    encoded = bearer_token(authorization)
+    try:
+        return encoded is not None and bool(open_token(AccessToken, encoded))
+    except TokenExpired:
+        return False
+
+
+async def _unless_gone(call: Awaitable[T], receive: Receive) -> T | None:
+    """What the call returns; None, and no more waiting for it, when the client has gone."""
+    called = asyncio.ensure_future(call)
+    gone = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait((called, gone), return_when=asyncio.FIRST_COMPLETED)
+        return await called if called.done() else None
+    finally:
+        gone.cancel()
+        called.cancel()
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _respond(application: Any, environ: Mapping[str, Any]) -> WholeAnswer:
+    """In a thread: the answer of a WSGI application, all of it."""
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(
+        status: str, headers: list[tuple[str, str]], _error: object = None
+    ) -> Callable[[bytes], None]:
+        started.append((status, headers))
+        return _refuse_to_write
+
+    parts = application(environ, start_response)
+    try:
+        content = b"".join(parts)
+    finally:
+        getattr(parts, "close", lambda: None)()
+    status, headers = started[-1]
+    told = [(name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in headers]
+    return WholeAnswer(int(status.partition(" ")[0]), told, content)
+
+
+def _refuse_to_write(_content: bytes) -> None:
+    raise NotImplementedError("Django returns what it has to say")
