@@ -19,19 +19,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from messaging.breakers import Breaker
 from messaging.errors import CacheUnavailable, StoreUnavailable
 from messaging.events import Message
+from messaging.pipeline.keeping import Late, Told
 from messaging.pipeline.teller import AT_ONCE, Teller
 from messaging.ports import Arrear, CacheRun, Claim, MessageCache, MessageStore
 
 logger = logging.getLogger(__name__)
 
-MOST_LATE = 20_000  # messages, about 20 MB
 HEARTBEAT_S = 0.2
 SLEPT_S = 1.5  # without a heartbeat: the process stood still, and knows nothing of the cache
 STORE_S = 1.0  # for what is noted; what is not told by then is told by the next probe
@@ -58,9 +57,10 @@ class Arrears:
     _name: str | None = None
     _run: str | None = None  # of the cache, in which this process has told it what it owes
     _in_reach: bool = True  # when it was looked at last, it took a write
-    _late: dict[int, Message] = field(default_factory=dict)  # oldest first
+    _late: Late = field(default_factory=Late)
     _claims: dict[tuple[int, str], Claim] = field(default_factory=dict)  # of the late ones
-    _told: deque[tuple[float, Sequence[Message]]] = field(default_factory=deque)  # just now
+    _told: Told = field(default_factory=Told)  # just now
+    _has_forgotten: bool = False  # since all was told last
     _lost: dict[int, Message] = field(default_factory=dict)  # of these, with the run before
 
     def __post_init__(self) -> None:
@@ -103,12 +103,22 @@ class Arrears:
 
     def _owe(self, messages: Sequence[Message]) -> None:
         for message in messages:
-            self._late[message.id] = message
+            self._late.put(message)
             if message.client_msg_id is not None:
                 key = (message.from_user_id, message.client_msg_id)
                 self._claims[key] = Claim(message.id, message.body_hash)
-        while len(self._late) > MOST_LATE:
-            self._forget(next(iter(self._late.values())))
+        while (oldest := self._late.excess()) is not None:
+            self._note_forgetting("late")
+            self._forget(oldest)
+
+    def _note_forgetting(self, kind: str) -> None:
+        """The log or the store has what is late; the cache itself has what it was told."""
+        if not self._has_forgotten:
+            self._has_forgotten = True
+            logger.error(
+                "more is owed to the cache than may be kept: the oldest is forgotten",
+                extra={"action": "arrears.forgotten", "kind": kind},
+            )
 
     def remember(self, messages: Sequence[Message]) -> None:
         """Keep for some seconds what the cache was told, and nobody else has confirmed.
@@ -116,9 +126,8 @@ class Arrears:
         In the order in which it was told; a recall as its tombstone.
         """
         now_s = asyncio.get_running_loop().time()
-        self._told.append((now_s, messages))
-        while self._told[0][0] < now_s - UNWRITTEN_S:
-            self._told.popleft()
+        if not self._told.put(now_s, messages, keep_from_s=now_s - UNWRITTEN_S):
+            self._note_forgetting("told")
 
     def claim_of(self, user_id: int, client_msg_id: str) -> Claim | None:
         """The send of this process that the cache has not been told of yet."""
@@ -184,12 +193,11 @@ class Arrears:
 
     def _told_before(self, moment_s: float) -> dict[int, Message]:
         """What may not have been in the file of the run that ended then."""
-        recent = [messages for told_s, messages in self._told if told_s > moment_s - UNWRITTEN_S]
-        return {message.id: message for messages in recent for message in messages}
+        return {message.id: message for message in self._told.since(moment_s - UNWRITTEN_S)}
 
     async def _tell_late(self) -> None:
         """Those that are stored by now as rows, the others as they were accepted."""
-        while late := list(self._late.values())[:AT_ONCE]:
+        while late := self._late.first(AT_ONCE):
             try:
                 async with asyncio.timeout(ROWS_S):
                     rows = await self._teller.rows_of(late)
@@ -202,6 +210,7 @@ class Arrears:
                 "told the cache late",
                 extra={"action": "arrears.brought", "count": len(late), "stored": len(rows)},
             )
+        self._has_forgotten = False
 
     async def _tell_again(self) -> None:
         """By the store's word: what was accepted with this content may have been recalled since."""
@@ -215,6 +224,6 @@ class Arrears:
             )
 
     def _forget(self, message: Message) -> None:
-        self._late.pop(message.id, None)
+        self._late.drop(message.id)
         if message.client_msg_id is not None:
             self._claims.pop((message.from_user_id, message.client_msg_id), None)

@@ -19,15 +19,15 @@ from messaging.errors import (
     TemporarilyUnavailable,
 )
 from messaging.events import Message, PersistStatus
-from messaging.pipeline import arrears as module
 from messaging.pipeline.accept import Durability
+from messaging.pipeline.keeping import Told, size_bytes
 from messaging.ports import ApplyResult
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
-from tests.unit.memory import ALICE, BOB, SETTINGS, Service, to_bob, with_bob
+from tests.unit.memory import ALICE, BOB, SETTINGS, Service, message, to_bob, with_bob
 
 
 @pytest.fixture
@@ -235,7 +235,8 @@ class TestASend:
         """Who has deleted that one would see it again."""
         lose(service)
         receipt = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
-        repeat = service.arrears._late[receipt.message_id]
+        (repeat,) = service.arrears._late.first(1)
+        assert repeat.id == receipt.message_id
         first = await folded(service, repeat)
         await delete(service.backends, first.id, user_id=ALICE)
         await regain(service)
@@ -314,18 +315,37 @@ class TestASend:
         assert (page.total, page.partial) == (3, False)
 
     async def test_takes_no_more_memory_than_is_allowed(
-        self, service: Service, monkeypatch: pytest.MonkeyPatch
+        self, service: Service, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(module, "MOST_LATE", 3)
         lose(service)
+        service.arrears._late.most_bytes = 3 * size_bytes(message()) + 100
         for number in range(5):
             await send(
                 service.backends, to_bob(str(number), client_msg_id=str(number)), sender_id=ALICE
             )
+        assert service.arrears._late.bytes <= service.arrears._late.most_bytes
+        assert [r.kind for r in caplog.records if r.message.startswith("more is owed")] == ["late"]  # type: ignore[attr-defined]
         await regain(service)
+        assert service.arrears._late.bytes == 0
         assert await listed(service) == ["4", "3", "2", "secret"]  # the log brings the others
         await service.consume()
         assert await listed(service) == ["4", "3", "2", "1", "0", "secret"]
+
+
+class TestWhatTheCacheWasTold:
+    async def test_takes_no_more_memory_than_is_allowed(self) -> None:
+        told, large = Told(most_bytes=100_000), message("x" * 16_000)
+        fits = [told.put(n, [large], keep_from_s=0) for n in range(1, 9)]
+        assert fits == [True] * 5 + [False] * 3
+        assert told.bytes <= 100_000
+        assert len(list(told.since(0))) == 5
+        assert told.put(10, [message()], keep_from_s=10)
+        assert told.bytes == size_bytes(message())
+
+    async def test_is_kept_for_a_while_however_much_one_telling_is(self) -> None:
+        told, large = Told(most_bytes=100), message("x" * 16_000)
+        assert not told.put(1, [large], keep_from_s=0)
+        assert list(told.since(0)) == [large]
 
 
 class TestTheReturn:

@@ -1,0 +1,84 @@
+"""How much memory the messages take that a process keeps for the cache. Used by `arrears` alone."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from messaging.events import Message
+
+MOST_BYTES = 64 * 1024 * 1024  # of each kind
+STRUCT_BYTES = 1_000  # a message without its texts, and its place here
+
+
+def size_bytes(message: Message) -> int:
+    """Return about what a message takes in memory, without reading its texts."""
+    texts = sys.getsizeof(message.content) + sys.getsizeof(message.url or "")
+    return STRUCT_BYTES + texts + 40 * len(message.at_user_ids)
+
+
+@dataclass(slots=True)
+class Late:
+    """The messages that the cache is to be told of, each at its last state, oldest first."""
+
+    most_bytes: int = MOST_BYTES
+    bytes: int = 0
+    _messages: dict[int, Message] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self._messages)
+
+    def first(self, count: int) -> list[Message]:
+        """Return the oldest ones."""
+        return [message for _, message in zip(range(count), self._messages.values(), strict=False)]
+
+    def put(self, message: Message) -> None:
+        """Keep a message, in place of an earlier state of it."""
+        self.drop(message.id)
+        self._messages[message.id] = message
+        self.bytes += size_bytes(message)
+
+    def drop(self, message_id: int) -> None:
+        """Forget a message. Safe to repeat."""
+        message = self._messages.pop(message_id, None)
+        if message is not None:
+            self.bytes -= size_bytes(message)
+
+    def excess(self) -> Message | None:
+        """Return the oldest message if all of them take too much."""
+        return next(iter(self._messages.values())) if self.bytes > self.most_bytes else None
+
+
+@dataclass(slots=True)
+class Told:
+    """What the cache was told of late, with the time of each telling, oldest first."""
+
+    most_bytes: int = MOST_BYTES
+    bytes: int = 0
+    _tellings: deque[tuple[float, Sequence[Message], int]] = field(default_factory=deque)
+
+    def put(self, told_s: float, messages: Sequence[Message], *, keep_from_s: float) -> bool:
+        """Keep these, and what was told from `keep_from_s` on.
+
+        False: that took too much, and older ones of it were forgotten.
+        """
+        taken_bytes = sum(map(size_bytes, messages))
+        self._tellings.append((told_s, messages, taken_bytes))
+        self.bytes += taken_bytes
+        while self._tellings[0][0] < keep_from_s:
+            self._forget_first()
+        fits = self.bytes <= self.most_bytes
+        while self.bytes > self.most_bytes and len(self._tellings) > 1:
+            self._forget_first()
+        return fits
+
+    def since(self, moment_s: float) -> Iterator[Message]:
+        """Yield what was told after this moment, in the order of it."""
+        for told_s, messages, _ in self._tellings:
+            if told_s > moment_s:
+                yield from messages
+
+    def _forget_first(self) -> None:
+        self.bytes -= self._tellings.popleft()[2]
