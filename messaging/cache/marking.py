@@ -15,8 +15,8 @@ from messaging.events import Message, encode_message
 from messaging.ports import PendingEntry
 
 MARK_STORED = load("mark_stored", uses=("state", "tail", "bytes"))
-MARK_FOLDED = load("mark_folded", uses=("bytes",))
-PARK = load("park", uses=("bytes",))
+MARK_FOLDED = load("mark_folded", uses=("tail", "bytes"))
+PARK = load("park", uses=("tail", "bytes"))
 RETRY = load("retry", uses=("tail",))
 PENDING = load("pending")
 

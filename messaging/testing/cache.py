@@ -148,6 +148,7 @@ class MemoryCache:
                 if message_id in tail.ids:  # counted, perhaps in the place of one that is missing
                     tail.remove(message_id)
                     tail.forget()
+                tail.age_unless_pending()
             assert first.client_msg_id is not None
             claim = Claim(first.id, first.body_hash)
             self.claims[first.from_user_id, first.client_msg_id] = claim
@@ -157,8 +158,10 @@ class MemoryCache:
         for message in messages:
             self.pending_set.remove(message.id)
             self.lasting.discard(message.id)
-            self._tail(message.conversation_id).remove(message.id)
-            self._tail(message.conversation_id).forget()
+            tail = self._tail(message.conversation_id)
+            tail.remove(message.id)
+            tail.forget()
+            tail.age_unless_pending()
 
     async def claim_recall(self, message_id: int, recall_time: int) -> int:
         self._answer()

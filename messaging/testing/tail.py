@@ -103,3 +103,8 @@ class MemoryTail:
         """Let the list age, unless its newest message is pending."""
         if not self.ids or self.ids[0] not in self.pending:
             self.ages = True
+
+    def age_unless_pending(self) -> None:
+        """Let the list age, unless any of its messages is pending."""
+        if not any(listed in self.pending for listed in self.ids):
+            self.ages = True

@@ -650,6 +650,27 @@ class TestPark:
         run_out()
         assert await one(cache, bad) is None
 
+    @pytest.mark.parametrize("is_folded", [False, True])
+    async def test_lets_the_list_age_that_was_kept_for_it(
+        self, cache: MessageCache, run_out: RunOut, is_folded: bool
+    ) -> None:
+        await load(cache, rows(1))
+        gone, other = (structs.replace(make_message(n), client_msg_id=f"k{n}") for n in (3, 2))
+        await cache.accept([gone, other], None)
+
+        async def end(message: Message) -> None:
+            if is_folded:
+                await cache.mark_folded({message.id: stored(make_message(1, client_msg_id="k"), 1)})
+            else:
+                await cache.park([message])
+
+        await end(gone)
+        run_out()
+        assert await listed(cache) == [2, 1]  # kept for the other one
+        await end(other)
+        run_out()
+        assert await listed(cache) == []
+
     async def test_does_not_let_it_age_that_is_pending_again(
         self, small_cache: MessageCache, run_out: RunOut
     ) -> None:

@@ -103,3 +103,17 @@ local function age(list, loaded, pending)
   local mark = redis.call('GET', loaded)
   if mark and not is_filling(mark) then redis.call('EXPIRE', loaded, TAIL_TTL_S) end
 end
+
+-- Let the list age from now on, unless any of its messages is pending: it may have been kept for one
+-- that has left it.
+local function age_unless_pending(list, loaded, pending)
+  local first, part = 0, redis.call('LRANGE', list, 0, 499)
+  while #part > 0 do
+    for _, score in ipairs(redis.call('ZMSCORE', pending, unpack(part))) do
+      if score then return end
+    end
+    first = first + 500
+    part = redis.call('LRANGE', list, first, first + 499)
+  end
+  age(list, loaded, pending)
+end
