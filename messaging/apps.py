@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.contrib.auth import get_user_model
 from django.db.models.signals import post_migrate
 
 from messaging.checks import register_checks
 from messaging.operators import create_operators
+from messaging.validators import validate_user_name
 
 
 class MessagingConfig(AppConfig):
@@ -18,6 +20,9 @@ class MessagingConfig(AppConfig):
         from messaging import database_connections, signals  # need the models, as the next one
         from messaging.store import checks as store_checks
 
+        # The forms of the admin and `createsuperuser` ask the field's validators.
+        username = get_user_model()._meta.get_field("username")
+        username.validators = [validate_user_name]
         signals.connect()
         register_checks()
         store_checks.register_checks()

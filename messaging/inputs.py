@@ -67,6 +67,11 @@ class Refusal(StrEnum):
     PASSWORD_TOO_LARGE = f"This must have at most {MAX_PASSWORD_BYTES:,} bytes of UTF-8."
     NAME_TOO_LONG = f"This must have at most {MAX_LOGIN_NAME_CHARACTERS} characters."
     TOKEN_TOO_LONG = f"This must have at most {MAX_TOKEN_BYTES:,} characters."
+    USERNAME_CHARACTERS = "A user name has letters, digits and the characters . @ + - _ alone."
+    USERNAME_SCRIPTS = "A user name must not mix the letters of scripts that look alike."
+    GROUP_NAME_LENGTH = "A group name has at most 100 characters."
+    NAME_INVISIBLE = "A name must not contain characters that show nothing."
+    NAME_MARKS = "A name must not begin with a mark for a letter, nor pile marks up."
 
 
 class Refused(ValueError):

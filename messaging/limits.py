@@ -45,6 +45,7 @@ MAX_JSON_PARTS = 2_000  # quotes, and commas and opening brackets outside of str
 MIN_NAME_CHARACTERS = 3  # of a name to register
 MAX_NAME_CHARACTERS = 32
 MAX_LOGIN_NAME_CHARACTERS = 150  # the admin may give such names; as it is sent and in NFKC form
+MAX_GROUP_NAME_CHARACTERS = 100
 MAX_PASSWORD_BYTES = 1_024  # in UTF-8
 
 # --- the answer -----------------------------------------------------------------------------

@@ -14,7 +14,10 @@ from messaging import ports
 from messaging.conf import MAX_CONTENT_CODE_POINTS, MAX_URL_CHARACTERS
 from messaging.events import ChatType, MsgType, PersistStatus, Status
 from messaging.fields import AsciiText, BoundedText, ExactText
+from messaging.limits import MAX_GROUP_NAME_CHARACTERS
+from messaging.names import LONGEST_FOLDED
 from messaging.ports import DeadLetterState
+from messaging.validators import validate_group_name
 
 CONVERSATION_ID_LENGTH = 64
 CLIENT_MSG_ID_LENGTH = 64
@@ -219,7 +222,7 @@ class DeadLetter(models.Model):
 class ChatGroup(models.Model):
     """A group whose members may write to each other under one conversation."""
 
-    name = BoundedText(max_length=100)
+    name = BoundedText(max_length=MAX_GROUP_NAME_CHARACTERS, validators=[validate_group_name])
     created_at = models.DateTimeField("created", auto_now_add=True)
     members = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="ChatGroupMember", related_name="chat_groups"
@@ -256,6 +259,25 @@ class ChatGroupMember(models.Model):
 
     def __str__(self) -> str:
         return f"user {self.user_id} in group {self.group_id}"
+
+
+class UserName(models.Model):
+    """A user's name folded: of names that differ in case or width alone there is one."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        primary_key=True,
+        related_name="folded_name",
+    )
+    folded = BoundedText(max_length=LONGEST_FOLDED, unique=True)
+
+    class Meta:
+        db_table = "user_name"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"name of user {self.user_id}"
 
 
 class UserTokens(models.Model):

@@ -1,5 +1,5 @@
 """Notes what changes about people in Django's tables, and tells every process once it is committed.
-A new password, and a lock-out, also end the user's tokens.
+A new password, and a lock-out, also end the user's tokens; a new name is kept folded.
 
 Receivers of Django's signals, connected by `apps`. What is written past the models (`update`,
 `bulk_create`, SQL) is noted by nobody: the lifetimes of the directories are for that.
@@ -14,17 +14,17 @@ from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models.signals import ModelSignal, m2m_changed, post_delete, post_save, pre_save
 
-from messaging import sessions, wiring
+from messaging import sessions, user_names, wiring
 from messaging.changes import AnythingChanged, BlockChanged, Change, MemberChanged, UserChanged
 from messaging.errors import CacheUnavailable
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
 
 logger = logging.getLogger(__name__)
 
-ENDING_FIELDS = frozenset({"password", "is_active"})
+COMPARED = frozenset({"username", "password", "is_active"})
 TOLD_ONE_BY_ONE = 1_000  # of one transaction
 
 
@@ -43,7 +43,7 @@ _noted = _Noted()
 
 def connect() -> None:
     pre_save.connect(compare_user, sender=get_user_model())
-    post_save.connect(end_tokens, sender=get_user_model())
+    post_save.connect(keep_user, sender=get_user_model())
     post_save.connect(note_tokens, sender=UserTokens)
     for signal in (post_save, post_delete):
         signal.connect(note_user, sender=get_user_model())
@@ -55,23 +55,34 @@ def connect() -> None:
 def compare_user(
     *, instance: Any, using: str, update_fields: frozenset[str] | None = None, **_: Any
 ) -> None:
-    """Remember on the user about to be saved whether the save ends all older tokens."""
-    saved = ENDING_FIELDS if update_fields is None else ENDING_FIELDS & update_fields
-    instance.ends_tokens = False
-    if saved and instance.pk is not None:
-        users = get_user_model().objects.using(using)
-        stored = users.filter(pk=instance.pk).values("password", "is_active").first()
-        instance.ends_tokens = stored is not None and (
-            ("password" in saved and stored["password"] != instance.password)
-            or ("is_active" in saved and stored["is_active"] and not instance.is_active)
-        )
+    """Remember on the user about to be saved what the save changes: name, password, lock-out.
+
+    Raises IntegrityError for a name that another user bears.
+    """
+    saved = COMPARED if update_fields is None else COMPARED & update_fields
+    instance.ends_tokens = instance.has_new_name = False
+    if not saved:
+        return
+    users = get_user_model().objects.using(using).filter(pk=instance.pk)
+    stored = users.values(*COMPARED).first() if instance.pk is not None else None
+    changed = {each for each in saved if stored is None or stored[each] != getattr(instance, each)}
+    instance.has_new_name = "username" in changed
+    if stored is not None:
+        is_locked_out = "is_active" in changed and not instance.is_active
+        instance.ends_tokens = "password" in changed or is_locked_out
+    if instance.has_new_name and user_names.is_taken(
+        instance.username, besides=instance.pk or 0, using=using
+    ):
+        raise IntegrityError("this user name is taken in another case or width")
 
 
-def end_tokens(*, instance: Any, using: str, **_: Any) -> None:
-    """End all tokens of a user whose password has changed or who was locked out."""
+def keep_user(*, instance: Any, using: str, **_: Any) -> None:
+    """Keep a new name folded; end all tokens after a new password or a lock-out."""
+    if instance.has_new_name:
+        user_names.keep(instance.pk, instance.username, using=using)
     if instance.ends_tokens:
-        instance.ends_tokens = False
         sessions.end_all(instance.pk, using=using)
+    instance.ends_tokens = instance.has_new_name = False
 
 
 def note_tokens(*, instance: UserTokens, using: str, **_: Any) -> None:

@@ -7,11 +7,16 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 
+from messaging import user_names
 from messaging.admin.keyset import KeysetAdmin, beginning_with
+from messaging.errors import UserNameTaken
 
 User = get_user_model()
 admin.site.unregister(User)
@@ -25,8 +30,34 @@ class FirstMatches(Paginator):  # type: ignore[type-arg]
         return len(self.object_list[: self.per_page])
 
 
+class OneName(ModelForm):  # type: ignore[type-arg]
+    """A name that nobody else bears in another case or width; one that stays is not judged."""
+
+    def clean_username(self) -> str:
+        name: str = self.cleaned_data["username"]
+        if "username" in self.changed_data and user_names.is_taken(
+            name, besides=self.instance.pk or 0
+        ):
+            raise ValidationError(UserNameTaken.default_text())
+        return name
+
+    def _get_validation_exclusions(self) -> set[str]:
+        kept = set() if "username" in self.changed_data else {"username"}
+        return {*super()._get_validation_exclusions(), *kept}  # type: ignore[misc]
+
+
+class NewUserForm(OneName, AdminUserCreationForm):  # type: ignore[type-arg]
+    pass
+
+
+class UserForm(OneName, UserChangeForm):  # type: ignore[type-arg]
+    pass
+
+
 @admin.register(User)
 class PlainUserAdmin(KeysetAdmin, UserAdmin):  # type: ignore[type-arg]
+    form = UserForm
+    add_form = NewUserForm
     list_display = ("id", "username", "is_active", "is_staff", "date_joined")
     list_display_links = ("id", "username")
     lookups = frozenset(

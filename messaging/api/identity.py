@@ -12,7 +12,6 @@ from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.password_validation import validate_password
-from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from rest_framework.request import Request
@@ -21,18 +20,17 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from messaging import user_names
 from messaging.api.authentication import mark_of, open_token, user_id_of
 from messaging.api.passwords import address_of
 from messaging.errors import InvalidInput, UserNameTaken, WrongCredentials
 from messaging.hashing import asked_by
-from messaging.inputs import Refusal
-from messaging.limits import MAX_NAME_CHARACTERS, MIN_NAME_CHARACTERS
+from messaging.inputs import Refused
+from messaging.names import check_user_name
 from messaging.requests import Credentials, parse_credentials
 from messaging.service.password_attempts import count_registration
 from messaging.sessions import open_session, renew
 from messaging.wiring import run
-
-USERNAME_CHARACTERS = range(MIN_NAME_CHARACTERS, MAX_NAME_CHARACTERS + 1)
 
 
 class RegisterView(APIView):
@@ -51,9 +49,8 @@ class LoginView(APIView):
 
     def post(self, request: Request) -> Response:
         credentials = parse_credentials(request.data)
-        user = authenticate(
-            request._request, username=credentials.username, password=credentials.password
-        )
+        username = user_names.as_stored(credentials.username)
+        user = authenticate(request._request, username=username, password=credentials.password)
         if user is None:
             raise WrongCredentials
         return Response(present_tokens(user, open_session(user)))
@@ -64,7 +61,8 @@ class ObtainSerializer(TokenObtainPairSerializer):
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
         credentials = parse_credentials(data)
-        return {self.username_field: credentials.username, "password": credentials.password}
+        username = user_names.as_stored(credentials.username)
+        return {self.username_field: username, "password": credentials.password}
 
     @classmethod
     def get_token(cls, user: Any) -> RefreshToken:
@@ -88,6 +86,8 @@ def register(credentials: Credentials, *, address: str) -> tuple[AbstractUser, R
     """
     _check(credentials)
     run(lambda backends: count_registration(backends, address=address))
+    if user_names.is_taken(credentials.username):
+        raise UserNameTaken
     # Hashed before the transaction: SQLite lets nobody else write during one.
     with asked_by(address):
         password = make_password(credentials.password)
@@ -103,12 +103,10 @@ def register(credentials: Credentials, *, address: str) -> tuple[AbstractUser, R
 def _check(credentials: Credentials) -> None:
     user = get_user_model()(username=credentials.username)
     errors: dict[str, list[str]] = {}
-    if len(credentials.username) not in USERNAME_CHARACTERS:
-        errors["username"] = [Refusal.USERNAME_LENGTH]
     try:
-        UnicodeUsernameValidator()(credentials.username)
-    except ValidationError as error:
-        errors.setdefault("username", []).extend(error.messages)
+        check_user_name(credentials.username)
+    except Refused as refused:
+        errors["username"] = [refused.text]
     try:  # only a name that is one is compared with the password
         validate_password(credentials.password, None if errors else user)
     except ValidationError as error:

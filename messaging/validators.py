@@ -1,0 +1,25 @@
+"""What Django's forms and commands ask of a name, as the API does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.core.exceptions import ValidationError
+
+from messaging import names
+from messaging.inputs import Refused
+
+
+def validate_user_name(name: str) -> None:
+    _validate(names.check_user_name, name)
+
+
+def validate_group_name(name: str) -> None:
+    _validate(names.check_group_name, name)
+
+
+def _validate(check: Callable[[str], None], name: str) -> None:
+    try:
+        check(name)
+    except Refused as refused:
+        raise ValidationError(refused.text.value) from refused
