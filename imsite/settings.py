@@ -41,6 +41,8 @@ SECRET_KEY = _key("IM_SECRET_KEY")
 JWT_KEY = _key("IM_JWT_KEY")
 ALLOWED_HOSTS = env.list("IM_ALLOWED_HOSTS", default=[] if PRODUCTION else ["*"])
 CSRF_TRUSTED_ORIGINS = env.list("IM_CSRF_TRUSTED_ORIGINS", default=[])
+ADMIN = env.bool("IM_ADMIN", default=True)
+ADMIN_HOSTS = env.list("IM_ADMIN_HOSTS", default=[])
 ROOT_URLCONF = "imsite.urls"
 WSGI_APPLICATION = "imsite.wsgi.application"
 ASGI_APPLICATION = "imsite.asgi.application"
@@ -55,8 +57,10 @@ INSTALLED_APPS = [
     "messaging",
 ]
 MIDDLEWARE = [
+    "imsite.page_policy.PagePolicy",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "imsite.admin_door.AdminDoor",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -95,7 +99,8 @@ HTTPS = env.bool("IM_HTTPS", default=PRODUCTION)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = False  # the balancer in front ends TLS
 SECURE_HSTS_SECONDS = env.int("IM_HSTS_SECONDS", default=3_600 if HTTPS else 0)
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("IM_HSTS_INCLUDE_SUBDOMAINS", default=False)
+SECURE_HSTS_PRELOAD = env.bool("IM_HSTS_PRELOAD", default=False)
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 

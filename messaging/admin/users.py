@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -46,12 +46,17 @@ class OneName(ModelForm):  # type: ignore[type-arg]
         return {*super()._get_validation_exclusions(), *kept}  # type: ignore[misc]
 
 
+HELP = "3 to 32 characters: letters of any script, digits and . @ + - _"
+
+
 class NewUserForm(OneName, AdminUserCreationForm):  # type: ignore[type-arg]
-    pass
+    class Meta(AdminUserCreationForm.Meta):
+        help_texts: ClassVar = {"username": HELP}
 
 
 class UserForm(OneName, UserChangeForm):  # type: ignore[type-arg]
-    pass
+    class Meta(UserChangeForm.Meta):
+        help_texts: ClassVar = {"username": HELP}
 
 
 @admin.register(User)

@@ -75,8 +75,16 @@ def _headers(named: Iterable[tuple[str, str]]) -> Headers:
     """With what Django's SecurityMiddleware adds at the other door."""
     sent = [("Content-Type", answers.CONTENT_TYPE), ("X-Content-Type-Options", "nosniff"), *named]
     if settings.SECURE_HSTS_SECONDS:  # a browser heeds it over HTTPS alone
-        sent.append(("Strict-Transport-Security", f"max-age={settings.SECURE_HSTS_SECONDS}"))
+        sent.append(("Strict-Transport-Security", _hsts()))
     return [(name.lower().encode(), text.encode()) for name, text in sent]
+
+
+def _hsts() -> str:
+    """Return the value that SecurityMiddleware sends: of two, a browser keeps the last."""
+    value = f"max-age={settings.SECURE_HSTS_SECONDS}"
+    if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS:
+        value += "; includeSubDomains"
+    return f"{value}; preload" if settings.SECURE_HSTS_PRELOAD else value
 
 
 @lru_cache(maxsize=1)
