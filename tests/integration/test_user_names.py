@@ -43,7 +43,7 @@ def test_a_name_past_any_length_is_refused_as_it_was_sent(service: Service, path
     body = {"username": "x" * 151, "password": PASSWORD}
     answer = service.anybody.post(path, body, headers={"Accept-Language": "zh-CN"})
     assert answer.wrong == {"username"}
-    assert answer.data["errors"]["username"] == ["用户名长度为 3 到 32 个字符。"]
+    assert answer.data["errors"]["username"] == ["最多 150 个字符。"]
 
 
 class TestANameInAnotherCase:
