@@ -245,6 +245,13 @@ class TestARefreshToken:
         assert told(refreshed(service, str(refresh))) == ENDED
         assert state(service, str(refresh.access_token)) == ENDED
 
+    def test_that_has_expired_leaves_nothing_behind(
+        self, service: Service, alice: User, bob: User
+    ) -> None:
+        UserSession.objects.filter(user_id=bob.id).update(expires_at=1)
+        login(service)
+        assert set(UserSession.objects.values_list("user_id", flat=True)) == {int(alice.id)}
+
     def test_is_kept_for_a_bounded_number_of_logins(
         self, service: Service, alice: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
