@@ -17,6 +17,8 @@ from urllib.parse import quote, unquote
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from messaging.links import TlsFiles, database_options
+
 
 def _number(text: str) -> float:
     """django-environ's own reading of a float makes eight seconds of `8ms`."""
@@ -77,9 +79,19 @@ class Environment(environ.Env):  # type: ignore[misc]
                 f"{var} has to name addresses or networks, for example 10.0.0.0/8: {error}."
             ) from error
 
-    def database(self, var: str, schemes: Sequence[str], *, default: str) -> dict[str, Any]:
-        """Django's settings of the database at an address that begins with one of `schemes`."""
-        if self.str(var, default=default).partition("://")[0] not in schemes:
+    def tls_files(self, ca: str, cert: str, key: str) -> TlsFiles:
+        """The paths of the authority, the certificate and its key that these variables name."""
+        return TlsFiles(*(self.str(variable, default="") for variable in (ca, cert, key)))
+
+    def database(
+        self, var: str, schemes: Sequence[str], *, default: str, tls: TlsFiles | None = None
+    ) -> dict[str, Any]:
+        """Django's settings of the database at an address that begins with one of `schemes`.
+
+        `OPTIONS` holds what the address asks for after its `?`, as the driver takes it.
+        """
+        scheme = self.str(var, default=default).partition("://")[0]
+        if scheme not in schemes:
             known = " or ".join(f"{scheme}://" for scheme in schemes)
             raise ImproperlyConfigured(f"{var} has to begin with {known}.")  # it holds a password
         address = _DATABASE.fullmatch(self.str(var, default=default))
@@ -87,19 +99,19 @@ class Environment(environ.Env):  # type: ignore[misc]
             parsed: dict[str, Any] = self.db_url_config(_quoted(address)) if address else {}
         except ValueError:  # the host or the port
             parsed = {}
-        if not parsed:
+        if address is None or not parsed:
             raise ImproperlyConfigured(
                 f"{var} has to look like mysql://user:password@host:3306/name or sqlite:////path."
             )
-        return parsed
+        query = (address["options"] or "").removeprefix("?")
+        return parsed | {"OPTIONS": database_options(var, scheme, query, tls or TlsFiles())}
 
 
 def _quoted(address: re.Match[str]) -> str:
-    """The address with each part quoted, so that nothing in a part ends the part."""
+    """The address without options and with each part quoted, so that nothing in it ends a part."""
     user, password, name = (
         quote(unquote(address[part] or ""), safe=safe)
         for part, safe in (("user", ""), ("password", ""), ("name", "/"))
     )
     credentials = f"{user}:{password}@" if user or password else ""
-    options = address["options"] or ""
-    return f"{address['scheme']}://{credentials}{address['host']}/{name}{options}"
+    return f"{address['scheme']}://{credentials}{address['host']}/{name}"

@@ -16,6 +16,7 @@ from imsite.logs import logging_config
 from imsite.private_files import keep_private
 from messaging.conf import Settings
 from messaging.limits import MAX_FORM_BODY_BYTES
+from messaging.links import broker_url, complete_log_url, complete_redis_url
 
 env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -104,6 +105,10 @@ SECURE_HSTS_PRELOAD = env.bool("IM_HSTS_PRELOAD", default=False)
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
+# --- the links ------------------------------------------------------------------------------
+
+TLS = env.tls_files("IM_TLS_CA", "IM_TLS_CERT", "IM_TLS_KEY")
+
 # --- the database ---------------------------------------------------------------------------
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -113,13 +118,15 @@ DATABASES = {
         "IM_DATABASE_URL",
         ("mysql", "sqlite"),
         default=f"sqlite:///{quote(str(VAR_DIR / 'im.sqlite3'))}",
+        tls=TLS,
     )
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
     DATABASES["default"] |= {
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,  # a ping a request; `database_threads` does without
-        "OPTIONS": {
+        "OPTIONS": DATABASES["default"]["OPTIONS"]
+        | {
             "charset": "utf8mb4",
             # A lock is given up before `read_timeout`: a server that nobody listens to any more
             # would go on waiting for it, holding the locks that it has. So would one whose client
@@ -158,8 +165,12 @@ PROCESSES = {
 
 # --- Redis, the log, Celery -----------------------------------------------------------------
 
-REDIS_URL = env.str("IM_REDIS_URL", default="redis://127.0.0.1:6390/0")
-EVENT_LOG_URL = env.str("IM_EVENT_LOG_URL", default=REDIS_URL)
+REDIS_URL = complete_redis_url(
+    "IM_REDIS_URL", env.str("IM_REDIS_URL", default="redis://127.0.0.1:6390/0"), TLS
+)
+EVENT_LOG_URL = complete_log_url(
+    "IM_EVENT_LOG_URL", env.str("IM_EVENT_LOG_URL", default=REDIS_URL), TLS
+)
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -175,7 +186,9 @@ CACHES = {
 }
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # not a cookie
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
-CELERY_BROKER_URL = env.str("IM_CELERY_BROKER_URL", default=REDIS_URL)
+CELERY_BROKER_URL = broker_url(
+    "IM_CELERY_BROKER_URL", env.str("IM_CELERY_BROKER_URL", default=REDIS_URL), TLS
+)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 10, "socket_connect_timeout": 5}
 CELERY_TASK_IGNORE_RESULT = True

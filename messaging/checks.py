@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.conf import settings as django_settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from messaging.conf import settings
 from messaging.eventlog import check_url
 from messaging.ids import WORKERS
+from messaging.links import is_local, plaintext_hosts
 
 KEYS = {"IM_SECRET_KEY": "SECRET_KEY", "IM_JWT_KEY": "JWT_KEY"}
 SHORTEST_KEY_BYTES = 32
@@ -31,7 +32,7 @@ def check_production(**_: object) -> list[CheckMessage]:
     """What development may do and production must not."""
     if not django_settings.PRODUCTION:
         return []
-    return [*_check_keys(), *_check_site()]
+    return [*_check_keys(), *_check_site(), *_check_links()]
 
 
 def check_settings(**_: object) -> list[CheckMessage]:
@@ -79,6 +80,28 @@ def _check_site() -> Iterator[CheckMessage]:
         )
 
 
+def _check_links() -> Iterator[CheckMessage]:
+    """Whoever listens on the way reads messages and passwords, and may change them."""
+    database = django_settings.DATABASES["default"]
+    links = {
+        "IM_REDIS_URL": plaintext_hosts("IM_REDIS_URL", settings().redis_url),
+        "IM_CELERY_BROKER_URL": plaintext_hosts(
+            "IM_CELERY_BROKER_URL", django_settings.CELERY_BROKER_URL
+        ),
+        "IM_EVENT_LOG_URL": plaintext_hosts("IM_EVENT_LOG_URL", settings().event_log_url),
+        "IM_DATABASE_URL": []
+        if "ssl_mode" in database.get("OPTIONS", {}) or is_local(database.get("HOST"))
+        else [database["HOST"]],
+    }
+    for variable, hosts in links.items():
+        if hosts:
+            yield Warning(
+                f"{variable} leads to {', '.join(hosts)} without TLS.",
+                hint="Use TLS (README, Production, Links), unless nobody else is on that network.",
+                id="messaging.W010",
+            )
+
+
 def _check_modes() -> Iterator[CheckMessage]:
     for name in ("private_mode", "group_mode"):
         mode = getattr(settings(), name)
@@ -106,6 +129,7 @@ def _check_event_log() -> Iterator[CheckMessage]:
     except ImproperlyConfigured as error:
         yield Error(
             str(error),
-            hint="Set it to kafka://host:port[,host:port] or redis://host:port/number.",
+            hint="Set it to kafka://host:port[,host:port] or redis://host:port/number; kafkas:// "
+            "and rediss:// are the same with TLS.",
             id="messaging.E008",
         )

@@ -48,6 +48,14 @@ MYSQL_AWAY = {
     4031,  # ended by the server, which heard nothing for too long
 }
 MYSQL_LOST = {1053, 1927, 2006, 2013, 2055, 4031}  # with this connection; there may be others
+MYSQL_REFUSES = {  # this client, whatever it asks
+    1044: "this user may not use this database",
+    1045: "wrong user name or password, or the account wants TLS",
+    1130: "this host may not connect",
+    1698: "this account takes no password",
+    2026: "TLS",  # the driver's text tells what is wrong with the server's certificate
+    3159: "the server wants TLS",
+}
 SQLITE_AWAY = ("unable to open database file", "disk I/O error")
 
 
@@ -68,6 +76,9 @@ def translate(error: Exception, *, vendor: str) -> BackendError:
             return StoreUnavailable(f"{name} {code}: a race")
         if code in MYSQL_BUSY:
             return StoreBusy(f"{name} {code}: busy")
+        if refusal := MYSQL_REFUSES.get(code):
+            detail = f", {error.args[1]}" if refusal == "TLS" and len(error.args) > 1 else ""
+            return StoreUnavailable(f"{name} {code}: {refusal}{detail}", is_outage=True)
         if code in MYSQL_AWAY:
             return StoreUnavailable(f"{name} {code}: away", is_outage=True)
         return StoreUnavailable(f"{name} {code}")

@@ -103,9 +103,18 @@ class DatabaseThreads:
             )
         except StoreUnavailable as error:
             if error.is_outage:
-                self._outage = str(error)
+                self._note(error)
                 raise
         self._answered_s = time.monotonic()
+        self._outage = ""
+
+    def _note(self, error: StoreUnavailable) -> None:
+        """Remember what the outage looks like, and log it when that is new."""
+        if str(error) != self._outage:
+            self._outage = str(error)
+            logger.warning(
+                "database away", extra={"action": "database.away", "reason": self._outage}
+            )
 
     async def close(self) -> None:
         """End the threads and close their connections, within the timeout. Idempotent."""

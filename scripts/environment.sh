@@ -59,6 +59,16 @@ apt_get_quietly() {
     { apt-get update && apt-get install -y --no-install-recommends "$@"; }
 }
 
+# write_redis_users FILE PASSWORD: the one account there is; it may do what the service does. A Lua
+# script may call what its caller may, so that INFO, which two of them ask, is named as well.
+write_redis_users() {
+  (
+    umask 077
+    printf 'user default off\nuser im on >%s ~* &* %s\n' "$2" \
+      '+@all -@admin -@dangerous +info -script +script|load +script|exists' >"$1"
+  )
+}
+
 # find_python: the first Python 3.11 or newer there is; PYTHON=… comes before all.
 find_python() {
   local name

@@ -24,6 +24,7 @@ from messaging.cache import keys
 from messaging.changes import AnythingChanged, Change, Notice, decode_notice, encode_notice
 from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, PoisonRecord
+from messaging.links import reason
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class ChangeListener:
                 if self._wait_s == FIRST_WAIT_S:
                     logger.warning(
                         "not listening to changes",
-                        extra={"action": "changes.lost", "error": type(error).__name__},
+                        extra={"action": "changes.lost", "reason": reason(error)},
                     )
             except Exception:  # a process that listens no more would know blocked users for ever
                 logger.exception("the listener failed", extra={"action": "changes.fault"})

@@ -20,6 +20,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
 
+from messaging.links import reason
+
 logger = logging.getLogger(__name__)
 
 MOST_WAITING = 10_000
@@ -49,6 +51,7 @@ class SharedConnection:
         self._on_lost = on_lost
         self._connecting: asyncio.Task[_Line] | None = None
         self._line: _Line | None = None
+        self._told = ""  # why the last attempt failed
 
     async def call(self, *command: str | bytes | int) -> Any:
         """Redis' answer.
@@ -83,9 +86,21 @@ class SharedConnection:
         except asyncio.CancelledError:
             await connection.disconnect(nowait=True)
             raise
+        except (RedisError, OSError) as error:
+            self._tell(reason(error))
+            raise
+        self._told = ""
         connection.socket_timeout = None  # from here on the line watches the time
         self._line = _Line(connection, self._timeout_s, self._on_lost)
         return self._line
+
+    def _tell(self, why: str) -> None:
+        """Log why there is no connection, once for each reason until there is one."""
+        if why != self._told:
+            self._told = why
+            logger.warning(
+                "no connection to redis", extra={"action": "cache.not_connected", "reason": why}
+            )
 
 
 class _Line:

@@ -1,7 +1,8 @@
 """The ordered log behind `ports.EventLog` and `ports.LogReader`, chosen by the scheme of its URL.
 
 `wiring` opens it, `manage.py create_topics` prepares it. `kafka://host:port[,host:port]` is for
-production; `redis://…` (Redis Streams) needs nothing besides the Redis that is there anyway.
+production, `kafkas://…` the same with TLS (`messaging.links`); `redis://…` (Redis Streams) needs
+nothing besides the Redis that is there anyway.
 """
 
 from __future__ import annotations
@@ -12,12 +13,19 @@ from django.core.exceptions import ImproperlyConfigured
 
 from messaging.conf import Settings
 from messaging.inspection import LogInspector
+from messaging.links import KafkaLink, read_kafka_url
 from messaging.ports import EventLog, LogReader
 
-DEFAULT_KAFKA_PORT = 9092
+VARIABLE = "IM_EVENT_LOG_URL"
 LONGEST_DEAD_LETTERS = 10_000  # a partition, where no retention time removes them
 _KAFKA, _STREAMS = "kafka", "redis streams"
-_SCHEMES = {"kafka": _KAFKA, "redis": _STREAMS, "rediss": _STREAMS, "unix": _STREAMS}
+_SCHEMES = {
+    "kafka": _KAFKA,
+    "redis": _STREAMS,
+    "rediss": _STREAMS,
+    "unix": _STREAMS,
+    "kafkas": _KAFKA,
+}
 
 # The two kinds are imported where they are opened: a site on Redis Streams should not load two
 # Kafka clients into each of its processes.
@@ -28,8 +36,10 @@ def open_log(url: str, settings: Settings) -> EventLog:
     if _kind(url) == _KAFKA:
         from messaging.eventlog.kafka_writer import KafkaEventLog
 
+        link = _link(url)
         return KafkaEventLog(
-            _servers(url),
+            link.servers,
+            security=link.security,
             topics=[settings.topic, settings.dead_letter_topic],
             timeout_s=settings.log_timeout_s,
         )
@@ -49,7 +59,13 @@ def open_reader(url: str, settings: Settings) -> LogReader:
     if _kind(url) == _KAFKA:
         from messaging.eventlog.kafka_reader import KafkaLogReader
 
-        return KafkaLogReader(_servers(url), topic=settings.topic, group=settings.consumer_group)
+        link = _link(url)
+        return KafkaLogReader(
+            link.servers,
+            security=link.security,
+            topic=settings.topic,
+            group=settings.consumer_group,
+        )
     from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader
 
     return RedisStreamsLogReader(
@@ -66,8 +82,10 @@ def open_inspector(url: str, settings: Settings) -> LogInspector:
     if _kind(url) == _KAFKA:
         from messaging.eventlog.kafka_inspector import KafkaLogInspector
 
+        link = _link(url)
         return KafkaLogInspector(
-            _servers(url),
+            link.servers,
+            security=link.security,
             topic=settings.topic,
             group=settings.consumer_group,
             partitions=settings.partitions,
@@ -93,8 +111,10 @@ def create_topics(url: str, settings: Settings) -> dict[str, str]:
         return {}
     from messaging.eventlog.kafka_topics import create_kafka_topics
 
+    link = _link(url)
     return create_kafka_topics(
-        _servers(url),
+        link.servers,
+        security=link.security,
         topics=[settings.topic, settings.dead_letter_topic],
         partitions=settings.partitions,
     )
@@ -103,7 +123,7 @@ def create_topics(url: str, settings: Settings) -> dict[str, str]:
 def check_url(url: str) -> None:
     """Raises ImproperlyConfigured, with what may have been meant, for a URL that names no log."""
     if _kind(url) == _KAFKA:
-        _servers(url)
+        _link(url)
 
 
 def _kind(url: str) -> str:
@@ -114,13 +134,9 @@ def _kind(url: str) -> str:
     guess = difflib.get_close_matches(scheme.lower(), _SCHEMES, n=1)
     hint = f"did you mean {guess[0]}://…?" if guess else f"known: {', '.join(_SCHEMES)}."
     raise ImproperlyConfigured(
-        f"IM_EVENT_LOG_URL: no log is known for {scheme + separator!r:.60}; {hint}"
+        f"{VARIABLE}: no log is known for {scheme + separator!r:.60}; {hint}"
     )
 
 
-def _servers(url: str) -> list[str]:
-    """`host:port` of each broker out of kafka://host:port[,host:port]."""
-    servers = [server for server in url.partition("://")[2].rstrip("/").split(",") if server]
-    if not servers:
-        raise ImproperlyConfigured("IM_EVENT_LOG_URL: kafka:// needs a host, kafka://host:9092")
-    return [server if ":" in server else f"{server}:{DEFAULT_KAFKA_PORT}" for server in servers]
+def _link(url: str) -> KafkaLink:
+    return read_kafka_url(VARIABLE, url)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
@@ -31,9 +32,17 @@ FETCH_PARTITION_BYTES = 4 * 1024 * 1024
 class KafkaLogInspector:
     """Each call ends within half a minute."""
 
-    def __init__(self, servers: Sequence[str], *, topic: str, group: str, partitions: int) -> None:
+    def __init__(
+        self,
+        servers: Sequence[str],
+        *,
+        topic: str,
+        group: str,
+        partitions: int,
+        security: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
-        self._config = consumer_config(servers, group) | {
+        self._config = consumer_config(servers, group, security) | {
             "max_partition_fetch_bytes": FETCH_PARTITION_BYTES
         }
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-inspector")

@@ -1,4 +1,4 @@
-"""What kafka-python 3.0.12 does wrong, and the ways around it. Used by `kafka_reader` alone.
+"""What kafka-python 3.0.12 does wrong, and the ways around it. Used by all who talk through it.
 
 It raises once for a batch with a wrong checksum or one that does not decode, and its next poll
 never returns: it goes on asking the decoder that has ended. A seek frees it.
@@ -7,6 +7,9 @@ It joins the group again when the topic's metadata change, and forgets why as so
 leader has shared the partitions out. A poll that has ended by then leaves a join that nobody
 completes: the reader owns nothing, says so to nobody, and reads nothing ever after. A join that is
 answered between two polls is thrown away by the second, which begins another.
+
+It throws away what arrives together with the end of a connection: with a wrong password the
+broker's refusal, so that nobody is told of it.
 """
 
 from __future__ import annotations
@@ -14,9 +17,11 @@ from __future__ import annotations
 import logging
 import struct
 import zlib
+from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.errors import CorruptRecordError, UnsupportedCodecError
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 from messaging.errors import LogUnavailable
 from messaging.ports import Position, Record
@@ -38,6 +43,25 @@ UNREADABLE = (  # what decoding can raise
     struct.error,
     zlib.error,
 )
+
+
+def hear_last_words() -> None:
+    """Let the client handle what arrives with the end of a connection. Safe to repeat."""
+    for transport in (KafkaTCPTransport, KafkaSSLTransport):
+        receive = transport.__dict__["_sock_recv"]
+        if not hasattr(receive, "hears_last_words"):
+            transport._sock_recv = _data_first(receive)
+
+
+def _data_first(receive: Any) -> Any:
+    """The end is found again by the next read, which has no data before it."""
+
+    def sock_recv(transport: Any) -> tuple[bytes, Exception | None]:
+        data, error = receive(transport)
+        return data, None if data else error
+
+    sock_recv.hears_last_words = True  # type: ignore[attr-defined]
+    return sock_recv
 
 
 def step_over(consumer: KafkaConsumer, cause: Exception) -> tuple[int, Record]:

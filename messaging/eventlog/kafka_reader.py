@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
@@ -31,7 +32,7 @@ from kafka.structs import OffsetAndMetadata
 
 from messaging.errors import CommitRefused, LogUnavailable
 from messaging.eventlog.inbox import Inbox
-from messaging.eventlog.kafka_quirks import UNREADABLE, complete_join, step_over
+from messaging.eventlog.kafka_quirks import UNREADABLE, complete_join, hear_last_words, step_over
 from messaging.ports import Position, Record
 
 logger = logging.getLogger(__name__)
@@ -54,10 +55,14 @@ NOT_OURS = (
 )
 
 
-def consumer_config(servers: Sequence[str], group: str) -> dict[str, Any]:
+def consumer_config(
+    servers: Sequence[str], group: str, security: Mapping[str, Any]
+) -> dict[str, Any]:
     """What every consumer of the log is made with: nothing is committed but what it says."""
+    hear_last_words()
     return {
         "bootstrap_servers": list(servers),
+        **security,
         "group_id": group,
         "api_version": API_VERSION,
         "enable_auto_commit": False,
@@ -71,7 +76,8 @@ def consumer_config(servers: Sequence[str], group: str) -> dict[str, Any]:
 
 class KafkaLogReader:
     """`max_poll_interval_s`: a reader silent for longer leaves the group. `session_s`: a dead one
-    is missed after so long (a broker allows no less than 6 s unless told to).
+    is missed after so long (a broker allows no less than 6 s unless told to). `security` is that of
+    a `links.KafkaLink`.
     """
 
     def __init__(
@@ -80,11 +86,12 @@ class KafkaLogReader:
         *,
         topic: str,
         group: str,
+        security: Mapping[str, Any] = MappingProxyType({}),
         max_poll_interval_s: float = 60.0,
         session_s: float = 10.0,
     ) -> None:
         self._topic = topic
-        self._config = consumer_config(servers, group) | {
+        self._config = consumer_config(servers, group, security) | {
             "partition_assignment_strategy": [RangePartitionAssignor],
             "max_poll_interval_ms": round(max_poll_interval_s * 1000),
             "session_timeout_ms": round(session_s * 1000),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from types import MappingProxyType
+from typing import Any
 
 from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from messaging.errors import LogUnavailable, TopicMismatch
+from messaging.eventlog.kafka_quirks import hear_last_words
 
 CONNECT_MS = 5_000
 REQUEST_MS = 10_000
@@ -16,12 +19,18 @@ RETENTION_MS = 7 * 24 * 3_600 * 1_000  # how long the consumer may be down witho
 
 
 def create_kafka_topics(
-    servers: Sequence[str], *, topics: Sequence[str], partitions: int
+    servers: Sequence[str],
+    *,
+    topics: Sequence[str],
+    partitions: int,
+    security: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, str]:
     """As `eventlog.create_topics`; the number of replicas is the brokers' default."""
+    hear_last_words()
     try:
         admin = KafkaAdminClient(
             bootstrap_servers=list(servers),
+            **security,
             bootstrap_timeout_ms=CONNECT_MS,
             request_timeout_ms=REQUEST_MS,
         )

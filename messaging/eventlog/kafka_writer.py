@@ -18,6 +18,8 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -26,6 +28,7 @@ from aiokafka.partitioner import murmur2
 from messaging.breakers import Breaker, State
 from messaging.errors import BackendError, LogUnavailable, RecordTooLarge
 from messaging.eventlog.kafka_batch import Batch, Confirmation, Lane, failed
+from messaging.links import reason
 from messaging.ports import OutgoingRecord
 
 logger = logging.getLogger(__name__)
@@ -48,12 +51,23 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 class KafkaEventLog:
-    """`topics` are fetched with the connection, so that the first append to them need not wait."""
+    """`topics` are fetched with the connection, so that the first append to them need not wait.
+
+    `security` is that of a `links.KafkaLink`.
+    """
 
     rests_on_cache = False
 
-    def __init__(self, servers: Sequence[str], *, topics: Sequence[str], timeout_s: float) -> None:
+    def __init__(
+        self,
+        servers: Sequence[str],
+        *,
+        topics: Sequence[str],
+        timeout_s: float,
+        security: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self._servers = list(servers)
+        self._security = security
         self._topics = set(topics)
         self._timeout_s = timeout_s
         self._pid = os.getpid()
@@ -142,6 +156,7 @@ class KafkaEventLog:
         attempt_s = self._timeout_s / 4  # a batch may wait for one attempt and then have its own
         producer = AIOKafkaProducer(
             bootstrap_servers=self._servers,
+            **self._security,
             acks="all",
             enable_idempotence=False,
             max_batch_size=BATCH_BYTES,
@@ -157,7 +172,7 @@ class KafkaEventLog:
         except (KafkaError, OSError, TimeoutError) as exc:
             logger.warning(
                 "no connection to kafka",
-                extra={"action": "log.unavailable", "error": type(exc).__name__},
+                extra={"action": "log.unavailable", "reason": reason(exc)},
             )
             await self._abandon(producer, start)
             return None

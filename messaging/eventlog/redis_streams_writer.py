@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from messaging.breakers import Breaker
 from messaging.errors import LogUnavailable, RecordTooLarge
 from messaging.eventlog.redis_streams import Keys, connect, encode_headers, partition_of, script
+from messaging.links import reason
 from messaging.ports import OutgoingRecord, Position
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class RedisStreamsEventLog:
                 await self._make(trip)
             except Exception as exc:  # whatever it is, nobody may wait for these in vain
                 if isinstance(exc, (RedisError, OSError, TimeoutError)):
-                    extra = {"action": "log.unavailable", "error": type(exc).__name__}
+                    extra = {"action": "log.unavailable", "reason": reason(exc)}
                     logger.warning("redis did not confirm", extra=extra)
                 else:
                     logger.exception("a trip failed", extra={"action": "log.fault"})

@@ -24,6 +24,7 @@ from typing import TypeVar
 
 from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, CommitRefused, LogUnavailable
+from messaging.links import reason
 from messaging.pipeline.batch import Batch, read_batch
 from messaging.pipeline.handling import (
     FIRST_PAUSE_S,
@@ -82,8 +83,11 @@ class Consumer:
                 try:
                     await self._read_ahead()
                     pause_s = FIRST_PAUSE_S
-                except LogUnavailable:
-                    logger.warning("log unavailable", extra={"action": "consumer.log_unavailable"})
+                except LogUnavailable as error:
+                    logger.warning(
+                        "log unavailable",
+                        extra={"action": "consumer.log_unavailable", "reason": reason(error)},
+                    )
                     await self._kept_alive(pause(pause_s, until=self.stop))
                     pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             await self._settle(leave=0)

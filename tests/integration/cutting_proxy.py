@@ -26,13 +26,13 @@ class CuttingProxy:
     `count` tells how often it has cut. Each piece of an answer takes `delay_s`.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, host: str = "127.0.0.1") -> None:
         there = urlsplit(url)
         self.leads_to = there.port or 0
         self._there = (there.hostname or "", self.leads_to)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self.port = self._listener.getsockname()[1]
-        self.url = f"{there.scheme}://127.0.0.1:{self.port}{there.path}"
+        self.url = f"{there.scheme}://{host}:{self.port}{there.path}"
         self.cuts = Cuts.NOTHING
         self.after = b""
         self.is_silent = False
@@ -79,8 +79,8 @@ class CuttingProxy:
 
 
 @contextlib.contextmanager
-def cutting_proxy(url: str) -> Iterator[CuttingProxy]:
-    proxy = CuttingProxy(url)
+def cutting_proxy(url: str, *, host: str = "127.0.0.1") -> Iterator[CuttingProxy]:
+    proxy = CuttingProxy(url, host=host)
     thread = threading.Thread(target=proxy.serve)
     thread.start()
     try:

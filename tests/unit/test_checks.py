@@ -76,6 +76,43 @@ def test_development_may_do_all_that(production: Settings) -> None:
     assert check_production() == []
 
 
+class TestPlaintext:
+    @pytest.mark.parametrize(
+        ("changes", "variables"),
+        [
+            ({"redis_url": "redis://:hunter2@redis:6379/0"}, ["IM_REDIS_URL"]),
+            ({"event_log_url": "kafka://127.0.0.1,u:hunter2@kafka:9092"}, ["IM_EVENT_LOG_URL"]),
+            ({"redis_url": "rediss://redis/0", "event_log_url": "kafkas://kafka"}, []),
+        ],
+    )
+    def test_to_another_machine_is_warned_of(
+        self, production: Settings, changes: dict[str, str], variables: list[str]
+    ) -> None:
+        production.IM = replace(production.IM, **changes)
+        warnings = check_production()
+        assert [(each.id, each.is_serious()) for each in warnings] == [
+            ("messaging.W010", False) for _ in variables
+        ]
+        assert [each.msg.split()[0] for each in warnings] == variables
+        assert "hunter2" not in str(warnings)
+
+    @pytest.mark.parametrize(
+        ("host", "options", "count"),
+        [("db", {}, 1), ("db", {"ssl_mode": "VERIFY_IDENTITY"}, 0), ("127.0.0.1", {}, 0)],
+    )
+    def test_to_the_database_as_well(
+        self,
+        production: Settings,
+        monkeypatch: pytest.MonkeyPatch,
+        host: str,
+        options: dict[str, str],
+        count: int,
+    ) -> None:
+        monkeypatch.setitem(production.DATABASES["default"], "HOST", host)
+        monkeypatch.setitem(production.DATABASES["default"], "OPTIONS", options)
+        assert [each.id for each in check_production()] == ["messaging.W010"] * count
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

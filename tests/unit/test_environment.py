@@ -109,11 +109,11 @@ def test_a_list_is_what_stands_between_commas() -> None:
 )
 def test_a_password_may_have_any_character(password: str, quoted: bool) -> None:
     written = quote(password, safe="") if quoted else password
-    address = f"mysql://im:{written}@db:3306/im?ssl_ca=/etc/a@b/c"
+    address = f"mysql://im:{written}@db:3306/im?unix_socket=/run/a/c"
     parsed = environment(A=address).database("A", SCHEMES, default="")
     told = {name: parsed[name] for name in ("USER", "PASSWORD", "HOST", "PORT", "NAME")}
     assert told == {"USER": "im", "PASSWORD": password, "HOST": "db", "PORT": 3306, "NAME": "im"}
-    assert parsed["OPTIONS"] == {"ssl_ca": "/etc/a@b/c"}
+    assert parsed["OPTIONS"] == {"unix_socket": "/run/a/c"}
 
 
 @pytest.mark.parametrize(

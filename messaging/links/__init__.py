@@ -1,0 +1,31 @@
+"""The links to Redis, Kafka and the database: what an address and the settings of TLS ask for.
+
+`imsite.settings` completes each address once, so that it alone tells a client everything. A link
+with TLS always proves the server's authority and name: no option switches that off. What is not
+understood is refused with the name of its variable, and never with a password.
+"""
+
+from __future__ import annotations
+
+from messaging.links.addresses import split_address
+from messaging.links.exposure import is_local, plaintext_hosts
+from messaging.links.files import TlsFiles
+from messaging.links.kafka_link import KafkaLink, read_kafka_url
+from messaging.links.log_link import complete_log_url
+from messaging.links.mysql_link import database_options
+from messaging.links.reasons import reason
+from messaging.links.redis_link import broker_url, complete_redis_url
+
+__all__ = [
+    "KafkaLink",
+    "TlsFiles",
+    "broker_url",
+    "complete_log_url",
+    "complete_redis_url",
+    "database_options",
+    "is_local",
+    "plaintext_hosts",
+    "read_kafka_url",
+    "reason",
+    "split_address",
+]
