@@ -59,6 +59,13 @@ apt_get_quietly() {
     { apt-get update && apt-get install -y --no-install-recommends "$@"; }
 }
 
+# password_in FILE: made once, for its owner alone.
+password_in() {
+  mkdir -p "$(dirname "$1")"
+  [[ -s $1 ]] || (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$1")
+  cat "$1"
+}
+
 # write_redis_users FILE PASSWORD: the one account there is; it may do what the service does. A Lua
 # script may call what its caller may, so that INFO, which two of them ask, is named as well.
 write_redis_users() {

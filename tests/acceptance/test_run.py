@@ -123,6 +123,22 @@ def test_a_second_instance_needs_a_port_and_a_directory_alone(
     assert history_status(service, service.users["bob"].token) == 200
 
 
+@pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "KEYS *", "SHUTDOWN"])
+def test_its_redis_is_for_the_service_alone(service: Service, command: str) -> None:
+    with redis.Redis.from_url(service.environment["IM_REDIS_URL"]) as client:
+        port = client.connection_pool.connection_kwargs["port"]
+        assert client.ping()
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.execute_command(*command.split())
+    with (
+        redis.Redis(port=port) as stranger,
+        pytest.raises(redis.AuthenticationError),
+    ):
+        stranger.get("msg:pending:bytes")
+    for name in ("password", "users.acl"):
+        assert (service.var_dir / "redis" / name).stat().st_mode & 0o077 == 0, name
+
+
 def test_a_second_start_on_the_same_data_is_refused(service: Service) -> None:
     second = Service(service.var_dir)
     second.launch()

@@ -90,6 +90,22 @@ def test_the_image_does_not_run_as_root() -> None:
     assert users[-1] not in ("root", "0")
 
 
+def test_redis_has_one_account_with_the_rights_that_it_has_everywhere() -> None:
+    (rights,) = re.findall(
+        r"'(\+@all [^']+)'", (COMPOSE.parent / "scripts" / "environment.sh").read_text()
+    )
+    command = " ".join(SERVICES["redis"]["command"])
+    assert "--user default off --user im on >${REDIS_PASSWORD:?" in command
+    assert command.endswith(f" ~* &* {rights}")
+    for readme in ("README.md", "README.zh-CN.md"):
+        assert rights in (COMPOSE.parent / readme).read_text(), readme
+
+
+def test_redis_has_the_mends_of_lua() -> None:
+    version = re.findall(r"\d+", SERVICES["redis"]["image"])
+    assert [int(number) for number in version] >= [7, 2, 11]
+
+
 def granian_options(text: str) -> list[str]:
     """Every option but those of where it listens and how many workers it has."""
     command = text[text.index("granian --interface") :]
