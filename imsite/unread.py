@@ -104,7 +104,8 @@ class StdoutHandler(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._output = UnreadOutput(1, _note)
+        # What standard output is now: the thread may write when it is another for a moment.
+        self._output = UnreadOutput(os.dup(1), _note)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
