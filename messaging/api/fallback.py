@@ -5,12 +5,21 @@
 
 from __future__ import annotations
 
+import sys
+
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 
 from messaging.api import answers
-from messaging.errors import ApiError, InvalidInput, PathNotFound, ServerError
+from messaging.errors import (
+    ApiError,
+    InvalidInput,
+    PathNotFound,
+    ServerError,
+    TemporarilyUnavailable,
+)
 from messaging.inputs import Refusal
 
 
@@ -32,8 +41,17 @@ def handle_404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handle_500(request: HttpRequest) -> HttpResponse:
+    """Answer in place of what has failed: 503 where the database did, in the admin as well."""
+    is_refused = isinstance(sys.exception(), (OperationalError, InterfaceError))
     if _is_api(request):
-        return _respond(ServerError())
+        return _respond(TemporarilyUnavailable() if is_refused else ServerError())
+    if is_refused:
+        refusal = TemporarilyUnavailable()
+        return HttpResponse(
+            f"<!doctype html><title>503</title><p>{refusal}</p>",
+            status=refusal.http_status,
+            headers=answers.headers_of(refusal),
+        )
     return defaults.server_error(request)
 
 
