@@ -29,6 +29,7 @@ from messaging.links import reason
 logger = logging.getLogger(__name__)
 
 SILENCE_S = 5.0  # after so long the listener asks whether Redis is there; twice that is an end
+CLOSE_AGAIN_S = 0.5
 FIRST_WAIT_S = 0.1
 LAST_WAIT_S = 2.0
 
@@ -90,9 +91,9 @@ class ChangeListener:
     async def close(self) -> None:
         """End the connection. Idempotent."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        while task is not None and not task.done():
+            task.cancel()  # lost where redis-py takes it for the end of its own wait
+            await asyncio.wait([task], timeout=CLOSE_AGAIN_S)
 
     async def _listen(self) -> None:
         while True:

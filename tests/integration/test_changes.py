@@ -16,6 +16,7 @@ import redis
 from django.contrib.auth import get_user_model
 from django.db import transaction
 from pytest_django import Settings as DjangoSettings
+from redis.asyncio.client import PubSub
 
 from messaging import signals, wiring
 from messaging.cache import ChangeListener, keys, publish
@@ -395,6 +396,28 @@ class TestTheListener:
         async with process(nowhere) as alone:
             await alone.listener.close()
         assert asyncio.all_tasks() == tasks
+
+    async def test_ends_though_a_wait_swallows_its_cancellation(
+        self, current: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As redis-py's does where it is over at the same moment."""
+        get_message, swallowed = PubSub.get_message, []
+
+        async def swallow(self: PubSub, *args: Any, **options: Any) -> Any:
+            try:
+                return await get_message(self, *args, **options)
+            except asyncio.CancelledError:
+                if swallowed:
+                    raise
+                swallowed.append(True)
+                return None
+
+        async with process(current) as one:
+            monkeypatch.setattr(PubSub, "get_message", swallow)
+            await asyncio.sleep(2 * SILENCE_S)
+            async with asyncio.timeout(5):
+                await one.listener.close()
+        assert swallowed
 
 
 async def test_a_listener_that_fails_by_a_fault_of_its_own_listens_again(current: Settings) -> None:
