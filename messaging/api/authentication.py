@@ -6,6 +6,7 @@ most `identity_ttl_s` late, whether the user is still active and the token was n
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
@@ -18,12 +19,16 @@ from rest_framework_simplejwt.tokens import AccessToken, Token
 from messaging import wiring
 from messaging.errors import TokenExpired
 from messaging.inputs import Refused, read_id
+from messaging.limits import MAX_TOKEN_BYTES
 from messaging.models import SESSION_ID_LENGTH
 from messaging.ports import TokenMark
 from messaging.service.access import may_act
 from messaging.sessions import GENERATION_CLAIM, SESSION_CLAIM
 
 T = TypeVar("T", bound=Token)
+
+# The signature is HS256's: 256 bits, 6 a character, so that the last one has two bits of none.
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,13 @@ def asking(request: Request) -> Principal:
 
 
 def open_token(kind: type[T], encoded: str) -> T:
-    """Check signature, kind and times; raises TokenExpired."""
+    """Check signature, kind and times; raises TokenExpired.
+
+    A token has one spelling: base64 as it is read leaves out strange characters of a signature, and
+    takes any last bits.
+    """
+    if len(encoded) > MAX_TOKEN_BYTES or not _TOKEN.fullmatch(encoded):
+        raise TokenExpired
     try:
         return kind(encoded)  # type: ignore[arg-type]
     except (TokenError, ValueError, OverflowError, OSError) as error:  # the latter: no such time

@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from rest_framework_simplejwt.tokens import AccessToken
 
 from messaging.api.authentication import bearer_token, mark_of, open_token, user_id_of
 from messaging.errors import AuthenticationRequired, TokenExpired
+from messaging.limits import MAX_TOKEN_BYTES
 from messaging.ports import Directory, TokenMark
 from messaging.service.access import may_act
 
-MOST_TOKENS = 50_000  # about 20 MB
+MOST_TOKENS = 50_000  # about 25 MB
+DIGEST_BYTES = 16
 
 
 @dataclass(slots=True)
@@ -22,6 +25,7 @@ class TokenCache:
 
     The directory is asked at every call whether its user may still act by it, as it is at the other
     door. The signing key is read when a token is opened: a changed key needs a new process.
+    A digest stands for a token, whatever blanks are around it in the header.
     """
 
     now_s: Callable[[], float] = time.time
@@ -33,9 +37,15 @@ class TokenCache:
         Raises AuthenticationRequired without a bearer token, TokenExpired for one that is not good
         any more, TemporarilyUnavailable when that cannot be known.
         """
-        user_id, mark, expires_s = self._known.get(authorization) or self._open(authorization)
+        encoded = bearer_token(authorization.decode("latin-1"))
+        if encoded is None:
+            raise AuthenticationRequired
+        if len(encoded) > MAX_TOKEN_BYTES:
+            raise TokenExpired
+        digest = blake2b(encoded.encode("latin-1"), digest_size=DIGEST_BYTES).digest()
+        user_id, mark, expires_s = self._known.get(digest) or self._open(encoded, digest)
         if self.now_s() >= expires_s:
-            self._known.pop(authorization, None)
+            self._known.pop(digest, None)
             raise TokenExpired
         is_active = directory.known_active(user_id, mark)
         if is_active is None:
@@ -44,13 +54,10 @@ class TokenCache:
             raise TokenExpired
         return user_id
 
-    def _open(self, authorization: bytes) -> tuple[int, TokenMark, float]:
-        encoded = bearer_token(authorization.decode("latin-1"))
-        if encoded is None:
-            raise AuthenticationRequired
+    def _open(self, encoded: str, digest: bytes) -> tuple[int, TokenMark, float]:
         token = open_token(AccessToken, encoded)
         opened = (user_id_of(token), mark_of(token), float(token["exp"]))
         if len(self._known) >= MOST_TOKENS:
             del self._known[next(iter(self._known))]
-        self._known[authorization] = opened
+        self._known[digest] = opened
         return opened

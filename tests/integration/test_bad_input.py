@@ -7,8 +7,15 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.utils.translation import trans_real
 
-from messaging.limits import MAX_BODY_BYTES, MAX_UNKNOWN_BODY_BYTES
+from messaging.gateway import application
+from messaging.limits import (
+    MAX_BODY_BYTES,
+    MAX_HEADER_BYTES,
+    MAX_TARGET_BYTES,
+    MAX_UNKNOWN_BODY_BYTES,
+)
 from tests.integration.service import PASSWORD, Service, User, at_both_doors
 
 pytestmark = at_both_doors()
@@ -218,7 +225,8 @@ class TestAnAddress:
             ("targetId=%FF%FE&chatType=%00", {"targetId", "chatType"}),
             ("targetId=\xff\xfe&chatType=1", {"targetId"}),
             ("targetId=%zz&chatType=1", {"targetId"}),
-            ("&".join(f"a{number}=1" for number in range(2_000)), {"request"}),
+            ("&".join(f"a{number}=1" for number in range(1_001)), {"request"}),
+            ("a=" + "x" * MAX_TARGET_BYTES, {"request"}),
         ],
         ids=lambda value: ascii(value)[:40],
     )
@@ -229,6 +237,35 @@ class TestAnAddress:
         for host in ("a b", "evil\\.example", "[::", "x" * 5000 + "/"):
             answer = alice.client.call("GET", "/api/message/9", headers={"Host": host})
             assert answer.wrong == {"request"}
+
+
+def test_many_spellings_of_headers_fill_no_cache(service: Service, alice: User) -> None:
+    caches = [each for each in vars(trans_real).values() if hasattr(each, "cache_info")]
+
+    def ask(number: int) -> None:
+        headers = {
+            "Accept-Language": f"zh-a{number},b{number}" * 20,
+            "Host": f"a{number}.example.org",
+            "Authorization": f"{' ' * number}Bearer {' ' * number}{alice.client.token}",
+        }
+        answer = service.anybody.call("GET", "/api/message/x", headers=headers)
+        assert answer.status == 400
+        assert answer.body["message"] == "请求格式不正确。"
+
+    ask(0)
+    before = [cache.cache_info().currsize for cache in caches]
+    for number in range(1, 60):
+        ask(number)
+    assert [cache.cache_info().currsize for cache in caches] == before
+    assert application._is_allowed.cache_info().maxsize <= 16
+
+
+@pytest.mark.parametrize(
+    "headers", [{"X-Any": "x" * MAX_HEADER_BYTES}, {f"X-{n}": "x" * 200 for n in range(90)}]
+)
+def test_headers_that_are_too_large_are_refused(service: Service, headers: dict[str, str]) -> None:
+    for path in ("/api/message/9", "/api/user/blocks", "/api/health", "/admin/login/"):
+        assert service.anybody.call("GET", path, headers=headers).wrong == {"request"}
 
 
 HEADERS = [

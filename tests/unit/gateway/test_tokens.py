@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from messaging.errors import AuthenticationRequired, TokenExpired
 from messaging.gateway import tokens
 from messaging.gateway.tokens import TokenCache
+from messaging.limits import MAX_TOKEN_BYTES
 from messaging.testing.store import MemoryDirectory
 
 ALICE = 1
@@ -84,6 +86,51 @@ async def test_bad_tokens_are_refused_and_not_remembered(directory: MemoryDirect
         with pytest.raises(TokenExpired):
             await cache.user_of(authorization, directory)
     assert cache._known == {}
+
+
+async def test_many_spellings_of_one_token_are_one(directory: MemoryDirectory) -> None:
+    cache, good = TokenCache(), header()
+    scheme, _, token = good.partition(b" ")
+    tracemalloc.start()
+    try:
+        for number in range(10_000):
+            spelled = b" " * (number % 100) + scheme + b" " * (1 + number // 100) + token
+            assert await cache.user_of(spelled, directory) == ALICE
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(cache._known) == 1
+    assert kept < 16_384
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_a_token_has_one_spelling(directory: MemoryDirectory, known: bool) -> None:
+    """A decoder of base64 may leave out what is none, and the last two bits of a signature."""
+    cache, good = TokenCache(), header()
+    if known:
+        await cache.user_of(good, directory)
+    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    last = alphabet.index(good[-1:])
+    respelled = [good[:-1] + alphabet[last ^ bits : (last ^ bits) + 1] for bits in (1, 2, 3)]
+    respelled += [
+        good + b"=",
+        good + b"!",
+        good[:-9] + b"!" + good[-9:],
+        good[:-9] + b"\n" + good[-9:],
+    ]
+    respelled += [good.replace(b" ", b" x"), good + b"x" * MAX_TOKEN_BYTES]
+    for authorization in respelled:
+        with pytest.raises(TokenExpired):
+            await cache.user_of(authorization, directory)
+    assert len(cache._known) == int(known)
+
+
+async def test_a_token_past_its_length_is_not_opened(
+    directory: MemoryDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "open_token", None)
+    with pytest.raises(TokenExpired):
+        await TokenCache().user_of(b"Bearer " + b"x" * (MAX_TOKEN_BYTES + 1), directory)
 
 
 async def test_memory_is_bounded(
