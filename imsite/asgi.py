@@ -16,6 +16,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, SystemCheckError
 
 from imsite import wsgi  # sets Django up, which the models behind `wiring` need
+from imsite.connections import end_untaken
 from imsite.django_door import DjangoDoor
 from messaging import database_connections, wiring
 from messaging.api.health import health
@@ -70,8 +71,10 @@ async def _live(receive: Receive, send: Send) -> None:
         extra={"action": "front_door.connections", "sum": database_connections.account()},
     )
     await send({"type": "lifespan.startup.complete"})
+    ending_untaken = asyncio.create_task(end_untaken())
     _spare_the_collector()
     await receive()
+    ending_untaken.cancel()
     _gateway, _is_up = None, False
     gc.unfreeze()
     try:
