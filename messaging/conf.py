@@ -70,7 +70,7 @@ class Settings:
     register_burst: int = 60
     hash_places: int = 1  # passwords that a process hashes at a time
     hash_queue: int = 4  # that may wait for it; past it 429
-    hash_wait_s: float = 1.2  # how long each waits; past it 429
+    hash_wait_s: float = 1.0  # how long each waits; past it 429
     recall_window_s: int = 300
     identity_ttl_s: float = 30.0
     consumer_batch: int = 2_000  # records of one transaction

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections import Counter
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
@@ -22,7 +23,9 @@ from messaging.conf import settings
 from messaging.errors import TooManyRequests
 from messaging.limits import HASHES_A_CLIENT
 
-NICENESS = 10  # a send is worth more than a hash
+NICENESS = 5  # a send is worth more than a hash
+REMEMBERED_S = 10.0  # how long one attempt of a client counts against its next ones
+MOST_CLIENTS = 10_000  # about 2 MB
 
 _asking: ContextVar[str | None] = ContextVar("asking", default=None)
 
@@ -37,57 +40,89 @@ def asked_by(address: str | None) -> Iterator[None]:
         _asking.reset(token)
 
 
+@dataclass(slots=True, eq=False)
+class _Job:
+    work: Callable[[], str]
+    client: str | None
+    weight_s: float
+    done: Future[str] = field(default_factory=Future)
+
+
 class Places:
     """Runs at most `places` jobs at a time, on threads of low priority; `queue` more may wait.
 
     A job that waits longer than `wait_s` is dropped. One client has at most `HASHES_A_CLIENT` jobs
-    here, so that others find room beside it.
+    here. Whose client has asked least lately goes first, and takes the turn of one who has asked
+    more where the queue is full: a guesser does not keep others out.
     """
 
     def __init__(self, *, places: int, queue: int, wait_s: float) -> None:
         self._most = places + queue
         self._wait_s = wait_s
         self._lock = threading.Lock()
-        self._jobs = 0
-        self._of_client: Counter[str] = Counter()
+        self._waiting: list[_Job] = []
+        self._running: list[_Job] = []
+        self._asked_until_s: dict[str, float] = {}
         self._executor = ThreadPoolExecutor(
             places, thread_name_prefix="hash", initializer=_lower_priority
         )
 
-    def run(self, job: Callable[[], str], *, client: str | None) -> str:
-        """Return what the job does. Raises TooManyRequests at once, or when it is not begun."""
-        self._enter(client)
+    def run(self, work: Callable[[], str], *, client: str | None) -> str:
+        """Return what the work does. Raises TooManyRequests at once, or when it is not begun."""
+        job = _Job(work, client, self._weigh(client))
+        with self._lock:
+            self._admit(job)
+        self._executor.submit(self._run_lightest)
         try:
-            future = self._executor.submit(job)
-            return self._result(future)
-        finally:
-            self._leave(client)
-
-    def _result(self, future: Future[str]) -> str:
-        try:
-            return future.result(self._wait_s)
+            return job.done.result(self._wait_s)
         except TimeoutError as error:
-            if future.cancel():
-                raise TooManyRequests from error
-        return future.result()  # it has begun, and ends by itself
+            with self._lock:
+                if job in self._waiting:
+                    self._waiting.remove(job)
+                    raise TooManyRequests from error
+        return job.done.result()  # it has begun, and ends by itself
 
-    def _enter(self, client: str | None) -> None:
+    def _weigh(self, client: str | None) -> float:
+        """Count that this client asks; returns how much it has asked lately, which wears off."""
+        if client is None:
+            return 0.0
+        now_s = time.monotonic()
         with self._lock:
-            if self._jobs >= self._most:
+            until_s = max(self._asked_until_s.pop(client, now_s), now_s)
+            self._asked_until_s[client] = until_s + REMEMBERED_S
+            if len(self._asked_until_s) > MOST_CLIENTS:
+                del self._asked_until_s[next(iter(self._asked_until_s))]
+        return until_s - now_s
+
+    def _admit(self, job: _Job) -> None:
+        jobs = [*self._running, *self._waiting]
+        own = [each for each in jobs if each.client == job.client]
+        if job.client is not None and len(own) >= HASHES_A_CLIENT:
+            raise TooManyRequests
+        if len(jobs) >= self._most:
+            heaviest = max(self._waiting, key=lambda each: each.weight_s, default=job)
+            if heaviest.weight_s <= job.weight_s:
                 raise TooManyRequests
-            if client is not None:
-                if self._of_client[client] >= HASHES_A_CLIENT:
-                    raise TooManyRequests
-                self._of_client[client] += 1
-            self._jobs += 1
+            self._waiting.remove(heaviest)
+            heaviest.done.set_exception(TooManyRequests())
+        self._waiting.append(job)
 
-    def _leave(self, client: str | None) -> None:
+    def _run_lightest(self) -> None:
         with self._lock:
-            self._jobs -= 1
-            if client is not None:
-                self._of_client[client] -= 1
-                if not self._of_client[client]:
-                    del self._of_client[client]
+            if not self._waiting:  # dropped meanwhile
+                return
+            job = min(self._waiting, key=lambda each: each.weight_s)
+            self._waiting.remove(job)
+            self._running.append(job)
+        try:
+            result = job.work()
+        except Exception as error:  # noqa: BLE001  # told to whoever waits
+            outcome = partial(job.done.set_exception, error)
+        else:
+            outcome = partial(job.done.set_result, result)
+        with self._lock:
+            self._running.remove(job)
+        outcome()
 
 
 class PlacedHasher(PBKDF2PasswordHasher):

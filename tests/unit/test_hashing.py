@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -39,9 +40,18 @@ class Crowd:
         """Ask this many times; the place is taken, and the others wait, when it returns."""
         asked = [self.ask() for _ in range(count)]
         assert self.begun.acquire(timeout=PATIENCE_S)
-        while self.places._jobs < count:
-            pass
+        self.wait_for(count)
         return asked
+
+    def wait_for(self, count: int) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while self.jobs < count:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.001)
+
+    @property
+    def jobs(self) -> int:
+        return len(self.places._running) + len(self.places._waiting)
 
     def close(self) -> None:
         self.may_end.set()
@@ -72,7 +82,7 @@ def test_who_waits_too_long_is_refused_and_leaves_the_queue() -> None:
     try:
         with pytest.raises(TooManyRequests):
             waiting.result(PATIENCE_S)
-        assert crowd.places._jobs == 1
+        assert crowd.jobs == 1
     finally:
         crowd.close()
     assert running.result(PATIENCE_S) == "hash"  # it had begun
@@ -82,16 +92,52 @@ def test_one_client_leaves_room_for_others() -> None:
     crowd = Crowd(Places(places=1, queue=9, wait_s=PATIENCE_S))
     own = [crowd.ask("192.0.2.1") for _ in range(HASHES_A_CLIENT)]
     try:
-        while crowd.places._jobs < HASHES_A_CLIENT:
-            pass
+        crowd.wait_for(HASHES_A_CLIENT)
         with pytest.raises(TooManyRequests):
             crowd.ask("192.0.2.1").result(PATIENCE_S)
         other = crowd.ask("192.0.2.2")
         crowd.may_end.set()
         assert [future.result(PATIENCE_S) for future in (*own, other)] == ["hash"] * 3
-        assert not crowd.places._of_client
+        assert not crowd.jobs
     finally:
         crowd.close()
+
+
+def test_who_has_asked_least_goes_first_and_takes_the_turn_of_who_has_asked_more() -> None:
+    crowd = Crowd(Places(places=1, queue=2, wait_s=PATIENCE_S))
+    try:
+        running = crowd.ask("192.0.2.9")
+        assert crowd.begun.acquire(timeout=PATIENCE_S)
+        guessers = [f"192.0.2.{n}" for n in (1, 2)]
+        for _ in range(3):
+            for guesser in guessers:
+                crowd.places._weigh(guesser)
+        waiting = []
+        for count, guesser in enumerate(guessers, 2):
+            waiting.append(crowd.ask(guesser))
+            crowd.wait_for(count)
+        honest = crowd.ask("192.0.2.3")
+        with pytest.raises(TooManyRequests):
+            waiting[0].result(PATIENCE_S)  # both weigh alike but for the time between them
+        with pytest.raises(TooManyRequests):
+            crowd.ask("192.0.2.1").result(PATIENCE_S)
+        assert [job.client for job in crowd.places._waiting] == ["192.0.2.2", "192.0.2.3"]
+        lightest = min(crowd.places._waiting, key=lambda job: job.weight_s)
+        assert lightest.client == "192.0.2.3"
+        crowd.may_end.set()
+        for asked in (running, honest, waiting[1]):
+            assert asked.result(PATIENCE_S) == "hash"
+    finally:
+        crowd.close()
+
+
+def test_the_memory_of_who_asked_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "MOST_CLIENTS", 10)
+    places = Places(places=1, queue=0, wait_s=PATIENCE_S)
+    weights = [places._weigh(f"192.0.2.{n}") for n in range(100)]
+    assert weights == [0.0] * 100
+    assert len(places._asked_until_s) == 10
+    assert places._weigh("192.0.2.99") > 0
 
 
 def test_a_failed_job_leaves_its_place() -> None:
