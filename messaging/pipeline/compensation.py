@@ -104,14 +104,20 @@ class Compensator:
         ):
             after = entries[-1]
             done.examined += len(entries)
-            await self._repair([entry.message_id for entry in entries], done)
+            if not await self._repair([entry.message_id for entry in entries], done):
+                return
 
-    async def _repair(self, ids: Sequence[int], done: Sweep) -> None:
+    async def _repair(self, ids: Sequence[int], done: Sweep) -> bool:
+        """Whether anything could be done: without the store everything waits as it is.
+
+        What the log has of it waits there, and would only be appended once more.
+        """
         cached = await self.cache.get(ids)
         try:
             rows = await self.store.find(ids)
         except StoreUnavailable:
-            rows = {}
+            logger.warning("store unavailable", extra={"action": "compensation.store_unavailable"})
+            return False
         own = {i: row for i, row in rows.items() if row.id == i}
         stored = [row for i, row in own.items() if not _ahead(cached.get(i), row)]
         folded = {i: row for i, row in rows.items() if i not in own and i not in cached}
@@ -129,6 +135,7 @@ class Compensator:
                 )
         if stuck:
             await self._push_on(stuck, done)
+        return True
 
     async def _push_on(self, stuck: Sequence[Message], done: Sweep) -> None:
         attempts = await self.cache.retry(stuck)

@@ -117,6 +117,24 @@ async def test_with_log_and_store_away_everything_stays_pending(service: Service
     assert await service.cache.pending_count() == 3
 
 
+async def test_while_the_store_is_away_nothing_is_appended_again(service: Service) -> None:
+    """What the log holds waits there; on the embedded stack it would fill the same Redis."""
+    sent = message()
+    await service.acceptor.accept(sent, ack=Ack.LOG)
+    later(service)
+    service.store.down = True
+    appended = service.broker.records.copy()
+    for _ in range(4):
+        service.cache.leases.clear()
+        swept = await service.compensator().sweep()
+        assert (swept.examined, swept.appended, swept.left) == (1, 0, 1)
+    assert service.broker.records == appended
+    assert await service.cache.attempts([sent.id]) == {sent.id: 0}
+    service.store.down = False
+    service.cache.leases.clear()
+    assert (await service.compensator().sweep()).appended == 1
+
+
 async def test_refused_data_ends_in_the_dead_letters(service: Service) -> None:
     (message_id,) = await stuck(service)
     service.store.refuses = lambda m: True
