@@ -17,6 +17,7 @@ from imsite.private_files import keep_private
 from messaging.conf import Settings
 from messaging.limits import MAX_FORM_BODY_BYTES
 from messaging.links import broker_url, complete_log_url, complete_redis_url
+from messaging.schedules import Every
 
 env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -200,7 +201,7 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "compensate": {
         "task": "messaging.compensate",
-        "schedule": COMPENSATE_EVERY_S,
+        "schedule": Every(COMPENSATE_EVERY_S),
         "options": {"expires": COMPENSATE_EVERY_S * 0.9},  # a backlog of ticks collapses into one
     }
 }

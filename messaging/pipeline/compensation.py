@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 LEASE = "lease:compensation"
 LEASE_MARGIN_S = 10.0
+SHORTEST_LEASE_S = 0.01
+DUE = 0.9  # of the time between two sweeps
 LAST_MS = 2**53 - 1  # the largest score that a sorted set keeps exactly
 
 
@@ -66,11 +68,12 @@ class Compensator:
         """Repair what has been pending for too long, oldest first, within the time budget.
 
         One sweeper at a time: another one that finds the lease taken does nothing. The lease is
-        left to run out, so that two schedulers do not sweep in turn. Raises CacheUnavailable; the
-        next sweep starts over.
+        left to run out, shortly before the next sweep is due, so that two schedulers do not sweep
+        in turn. Raises CacheUnavailable; the next sweep starts over.
         """
         done = Sweep()
         budget_s = self.settings.compensate_budget_s
+        due_s = asyncio.get_running_loop().time() + DUE * self.settings.compensate_every_s
         if not await self.cache.take_lease(LEASE, self._owner, budget_s + LEASE_MARGIN_S):
             return done
         try:
@@ -78,6 +81,8 @@ class Compensator:
                 await self._sweep_all(done)
         except TimeoutError:
             logger.warning("sweep out of time", extra={"action": "compensation.out_of_time"})
+        left_s = max(due_s - asyncio.get_running_loop().time(), SHORTEST_LEASE_S)
+        await self.cache.take_lease(LEASE, self._owner, min(left_s, budget_s + LEASE_MARGIN_S))
         if done.examined:
             logger.info("swept", extra={"action": "compensation.swept", **_counts(done)})
         return done

@@ -135,6 +135,17 @@ async def test_while_the_store_is_away_nothing_is_appended_again(service: Servic
     assert (await service.compensator().sweep()).appended == 1
 
 
+async def test_another_sweeper_may_sweep_when_the_next_sweep_is_due() -> None:
+    service = Service().restarted_with(compensate_every_s=10.0)
+    await stuck(service)
+    now_s = 0.0
+    service.cache.clock_s = lambda: now_s
+    examined = [(await service.compensator().sweep()).examined]
+    for now_s in (8.9, 9.1):  # noqa: B007  # the cache's clock
+        examined.append((await service.compensator().sweep()).examined)
+    assert examined == [1, 0, 1]
+
+
 async def test_refused_data_ends_in_the_dead_letters(service: Service) -> None:
     (message_id,) = await stuck(service)
     service.store.refuses = lambda m: True
