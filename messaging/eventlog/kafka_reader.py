@@ -46,6 +46,8 @@ JOIN_S = 0.5  # the least that a poll lasts in which a join is to be completed
 METADATA_S = 5  # a topic that is made, or grows, after a reader has joined is found within
 FETCH_BYTES = 4 * 1024 * 1024
 FETCH_PARTITION_BYTES = 512 * 1024
+FETCH_MIN_BYTES = 256 * 1024  # with 1 the broker wakes both sides for every record
+FETCH_WAIT_MS = 100  # how long it gathers; a record is read so much later at most
 AT_ONCE = 500  # records that the vendor decodes in one go
 NOT_OURS = (
     CommitFailedError,
@@ -99,7 +101,8 @@ class KafkaLogReader:
             "metadata_max_age_ms": METADATA_S * 1000,
             "fetch_max_bytes": FETCH_BYTES,
             "max_partition_fetch_bytes": FETCH_PARTITION_BYTES,
-            "fetch_max_wait_ms": 250,
+            "fetch_min_bytes": FETCH_MIN_BYTES,
+            "fetch_max_wait_ms": FETCH_WAIT_MS,
         }
         self._thread = _new_thread()
         self._consumer: KafkaConsumer | None = None
