@@ -281,6 +281,20 @@ async def test_for_some_seconds_after_the_cache_was_away_a_page_is_partial(
     assert not (await history(service.backends, with_bob(), reader_id=ALICE)).partial
 
 
+@pytest.mark.parametrize("somebody_fills", [False, True])
+async def test_so_is_one_that_the_store_has_a_part_in(
+    service: Service, somebody_fills: bool
+) -> None:
+    ids = await say(service, 130)
+    await service.consume()
+    await service.cache.begin_epoch((await service.cache.probe()).id, returned=True)
+    await service.cache.drop_copies()
+    if somebody_fills:
+        await service.cache.begin_fill("1_2")
+    request = with_bob(before_id=ids[120], size=3)
+    assert (await history(service.backends, request, reader_id=ALICE)).partial
+
+
 async def test_without_the_cache_the_store_answers_and_says_partial(service: Service) -> None:
     ids = await say(service, 9)
     await service.consume()
