@@ -116,10 +116,15 @@ class LogReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a (sender, clientMsgId) stands for: the first send's id and the hash of its body."""
+    """What a (sender, clientMsgId) stands for: the first send's id and the hash of its body.
+
+    Not `is_stored`: the store has the key reserved, and no row of that message. It may be under way
+    or have failed, and whoever sends the same again sends it under that id.
+    """
 
     message_id: int
     body_hash: str
+    is_stored: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -521,7 +526,14 @@ class MessageStore(Protocol):
         """Return what the sender's clientMsgId of each of these sends stands for.
 
         The message with the same body, where there is one: the send repeats it. Else the first one
-        with another body.
+        with another body, if it is stored.
+        """
+
+    async def reserve(self, messages: Sequence[Message]) -> dict[int, Claim]:
+        """Reserve the keys of new messages that the cache cannot claim. Idempotent.
+
+        Return by the ids of these messages the claims of others that stand in their way, as
+        `find_claims` does. A key whose message never arrives is taken over by the repeat that does.
         """
 
     async def delete_for_user(self, user_id: int, message_id: int) -> None:

@@ -124,7 +124,8 @@ class Accounting(Check[Accepted]):
         """What the store has under the keys of these, by their ids."""
         sends = {each.id: (*each.key, each.body_hash or "") for each in accepted if each.key}
         found = await self._parts.store.find_claims(list(sends.values()))
-        return {i: found[send] for i, send in sends.items() if send in found}
+        claims = {i: found[send] for i, send in sends.items() if send in found}
+        return {i: claim for i, claim in claims.items() if claim.is_stored}
 
     async def _misleading(
         self, subjects: Sequence[Accepted], fates: Mapping[int, Fate]

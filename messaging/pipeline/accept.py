@@ -32,9 +32,10 @@ from messaging.errors import (
     TemporarilyUnavailable,
     TooManyRequests,
 )
-from messaging.events import Message, SendKey, as_event, encode_message
+from messaging.events import Message, as_event, encode_message
 from messaging.ids import SnowflakeIdGenerator, node_of_id, time_of_id
 from messaging.pipeline.arrears import Arrears
+from messaging.pipeline.known_sends import KnownSends
 from messaging.pipeline.persist import persist
 from messaging.pipeline.waiting import Accepted, Durability, Waiting, share_of_time
 from messaging.ports import (
@@ -174,6 +175,8 @@ class Acceptor:
     async def _to_cache(self, group: Sequence[Waiting]) -> list[Waiting]:
         """Write the group to the cache and answer its repeats; returns the others."""
         verdicts: Sequence[Verdict]
+        if self.arrears.claims_may_be_lost:
+            group = await self._past_lost_claims(group)
         try:
             verdicts = await self._accept_under_lease(group)
         except CacheUnavailable:
@@ -215,7 +218,7 @@ class Acceptor:
     def _take_ids_of(self, node: int, group: Sequence[Waiting]) -> None:
         """New ids for messages that wait under a worker id which is not ours any more."""
         for waiting in group:
-            if node_of_id(waiting.message.id) != node:
+            if node_of_id(waiting.message.id) != node and not waiting.adopted:
                 message_id = self.ids.next_id()
                 waiting.message = replace(
                     waiting.message, id=message_id, send_time=time_of_id(message_id)
@@ -225,7 +228,8 @@ class Acceptor:
     async def _without_cache(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Verdict]]:
         """Who is left of the group, and the verdicts on them.
 
-        By this process's own rates, and by the earlier sends that it or the store knows of. What
+        By this process's own rates, and by the earlier sends that it or the store knows of; the
+        others' keys are reserved there, so that no other process takes a retry for a new send. What
         repeats a send of the same group is told what becomes of that one.
         """
         kept: dict[object, Waiting] = {}
@@ -234,29 +238,26 @@ class Acceptor:
             if first is not waiting:
                 first.repeats.append(waiting)
         left = list(kept.values())
-        claims = await self._find_claims(left)
+        waits = [self.rates.take(w.message.from_user_id) for w in left]
+        passed = [w for w, wait_s in zip(left, waits, strict=True) if not wait_s]
+        claims = await KnownSends(self.store, self.arrears).reserve(passed)
         verdicts: list[Verdict] = []
-        for waiting in left:
-            wait_s = self.rates.take(waiting.message.from_user_id)
-            claim = claims.get(waiting.message.id)
-            verdicts.append(RateLimited(wait_s) if wait_s else claim)
+        for waiting, wait_s in zip(left, waits, strict=True):
+            verdicts.append(RateLimited(wait_s) if wait_s else claims.get(waiting.message.id))
         return left, verdicts
 
-    async def _find_claims(self, group: Sequence[Waiting]) -> dict[int, Claim]:
-        """The earlier sends that this process or the store knows of, by the ids of the repeats."""
-        claims: dict[int, Claim] = {}
-        unknown: dict[int, SendKey] = {}
+    async def _past_lost_claims(self, group: Sequence[Waiting]) -> list[Waiting]:
+        """Answer the repeats that the store knows of; returns the others, for the cache."""
+        claims = await KnownSends(self.store, self.arrears).look_up(group)
+        rest = []
         for waiting in group:
-            if (key := waiting.message.send_key) is not None:
-                if claim := self.arrears.claim_of(key[0], key[1]):
-                    claims[waiting.message.id] = claim
-                else:
-                    unknown[waiting.message.id] = key
-        with contextlib.suppress(StoreUnavailable, TimeoutError):
-            async with asyncio.timeout_at(share_of_time(group, 1 / 4)):
-                known = await self.store.find_claims(list(dict.fromkeys(unknown.values())))
-                claims |= {i: known[key] for i, key in unknown.items() if key in known}
-        return claims
+            if (claim := claims.get(waiting.message.id)) is None:
+                rest.append(waiting)
+            elif wait_s := self.rates.take(waiting.message.from_user_id):
+                waiting.fail(TooManyRequests(wait_s))
+            else:
+                waiting.resolve(Durability.CACHE, claim)
+        return rest
 
     async def _to_log(self, fresh: Sequence[Waiting]) -> None:
         """Append, and wait: the budget for those the cache holds, longer where only it is left.

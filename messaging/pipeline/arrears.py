@@ -36,6 +36,7 @@ SLEPT_S = 1.5  # without a heartbeat: the process stood still, and knows nothing
 STORE_S = 1.0  # for what is noted; what is not told by then is told by the next probe
 ROWS_S = 0.2  # for what is late: it may be told as pending, though it is stored
 GRACE_S = 0.3  # by then every process has found out
+CLAIMS_S = 60.0  # after an outage, for which retries may come of sends whose claims it has cost
 UNWRITTEN_S = 5.0  # Redis waits two seconds for its disk before it stops answering
 
 
@@ -56,6 +57,8 @@ class Arrears:
     _teller: Teller = field(init=False)
     _name: str | None = None
     _run: str | None = None  # of the cache, in which this process has told it what it owes
+    _seen_run: str | None = None
+    _started_s: float = float("-inf")  # when this process saw that the cache was started again
     _in_reach: bool = True  # when it was looked at last, it took a write
     _late: Late = field(default_factory=Late)
     _claims: dict[tuple[int, str], Claim] = field(default_factory=dict)  # of the late ones
@@ -189,7 +192,16 @@ class Arrears:
             self.breaker.trip()
             raise
         self._in_reach = True
+        if self._seen_run not in (None, run.id):
+            self._started_s = asyncio.get_running_loop().time()
+        self._seen_run = run.id
         return run
+
+    @property
+    def claims_may_be_lost(self) -> bool:
+        """Whether the cache was away or started again just now, so that a retry may look new."""
+        lost_s = max(self.breaker.closed_s, self._started_s)
+        return asyncio.get_running_loop().time() < lost_s + CLAIMS_S
 
     def _told_before(self, moment_s: float) -> dict[int, Message]:
         """What may not have been in the file of the run that ended then."""

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from messaging.errors import ApiError
-from messaging.events import Message
+from messaging.events import Message, encode_message
+from messaging.ids import time_of_id
 from messaging.ports import Claim, Position
 from messaging.requests import Ack
 
@@ -41,6 +43,13 @@ class Waiting:
     cached: bool = False
     appended: asyncio.Future[Position] | None = None
     repeats: list[Waiting] = field(default_factory=list)  # of it, in its own group
+    adopted: bool = False  # its id is that of an attempt at the same send, another process's maybe
+
+    def adopt(self, message_id: int) -> None:
+        """Be the same message as an earlier attempt at this send, which may have failed."""
+        self.message = replace(self.message, id=message_id, send_time=time_of_id(message_id))
+        self.text = encode_message(self.message)
+        self.adopted = True
 
     def resolve(self, durability: Durability, first: Claim | None = None) -> None:
         if not self.answer.done():

@@ -80,5 +80,6 @@ async def _stored_claim(backends: Backends, message: Message) -> Claim | None:
     assert key is not None
     with contextlib.suppress(StoreUnavailable, TimeoutError):
         async with asyncio.timeout(STORE_S):
-            return (await backends.store.find_claims([key])).get(key)
+            claim = (await backends.store.find_claims([key])).get(key)
+            return claim if claim and claim.is_stored else None
     return None

@@ -278,7 +278,8 @@ async def _find_stored_claim(backends: Backends, message: Message) -> Claim | No
         return None
     with contextlib.suppress(StoreUnavailable, TimeoutError):
         async with asyncio.timeout(ROW_S):
-            return (await backends.store.find_claims([key])).get(key)
+            claim = (await backends.store.find_claims([key])).get(key)
+            return claim if claim and claim.is_stored else None
     return None
 
 

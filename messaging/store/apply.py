@@ -7,7 +7,7 @@ conversations, then messages, each sorted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -36,6 +36,18 @@ def apply_batch(
         return _apply(connection, given, Tables.reserve_keys, owed=owed)
 
 
+def reserve(tables: Tables, messages: Sequence[Message]) -> dict[int, Claim]:
+    """What `MessageStore.reserve` promises: statements of their own, each harmless alone."""
+    keys = {m.id: key for m in messages if (key := m.send_key) is not None}
+    found = tables.claims_of_names(keys.values())
+    free: dict[SendKey, Claim] = {}
+    for message in messages:
+        if (key := message.send_key) is not None and key not in found:
+            free.setdefault(key, Claim(message.id, message.body_hash))
+    found |= tables.reserve_keys(free)
+    return {i: found[key] for i, key in keys.items() if found[key].message_id != i}
+
+
 def _apply(
     connection: BaseDatabaseWrapper,
     given: Mapping[int, Message],
@@ -49,7 +61,8 @@ def _apply(
         ours = {i: m for i, m in given.items() if i not in stored or is_same(m, stored[i])}
         new = [m for i, m in ours.items() if i not in stored]
         owners = _write_keys(tables, new, write_keys)
-        stored |= _rows_of_owners(tables, owners, known=stored.keys() | ours.keys())
+        stored |= tables.messages(set(owners.values()).difference(stored, ours))
+        owners = _take_over(tables, given, owners, known=stored.keys() | ours.keys())
         states = _join_all(ours, stored, owners)
         fresh = _number(tables, [m for i, m in states.items() if i not in stored])
         rows = {i: fresh.get(i) or states[i] for i in sorted(states)}
@@ -86,14 +99,28 @@ def _write_keys(tables: Tables, new: Iterable[Message], write_keys: WriteKeys) -
     return {i: known[key].message_id for i, key in keys.items() if known[key].message_id != i}
 
 
-def _rows_of_owners(
-    tables: Tables, owners: Mapping[int, int], *, known: Iterable[int]
-) -> dict[int, Message]:
-    wanted = set(owners.values()).difference(known)
-    rows = tables.messages(wanted)
-    if missing := wanted - rows.keys():
-        raise BadData(f"a key belongs to message {min(missing)}, which is not stored")
-    return rows
+def _take_over(
+    tables: Tables, given: Mapping[int, Message], owners: Mapping[int, int], *, known: Set[int]
+) -> dict[int, int]:
+    """The owners, with the first repeat in place of one that has a key and is not here.
+
+    A process has reserved the key, and died or failed before anything took the message; or it is
+    under way, and will be folded into that repeat. The key's row is locked, so only one is first.
+    """
+    heirs: dict[int, int] = {}
+    for message_id, owner in sorted(owners.items()):
+        if owner not in known:
+            heirs.setdefault(owner, message_id)
+    if heirs:
+        tables.hand_keys({_key_of(given[i]): Claim(i, given[i].body_hash) for i in heirs.values()})
+    changed = {i: heirs.get(owner, owner) for i, owner in owners.items()}
+    return {i: owner for i, owner in changed.items() if i != owner}
+
+
+def _key_of(message: Message) -> SendKey:
+    key = message.send_key
+    assert key is not None
+    return key
 
 
 def _hand_over_deletes(tables: Tables, owners: Mapping[int, int]) -> list[tuple[int, int]]:

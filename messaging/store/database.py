@@ -29,7 +29,7 @@ from messaging.ports import (
     Position,
     Tail,
 )
-from messaging.store.apply import apply_batch
+from messaging.store.apply import apply_batch, reserve
 from messaging.store.limits import fits
 from messaging.store.tables import Tables, chunks
 
@@ -89,6 +89,9 @@ class DatabaseStore:
 
     async def find_claims(self, sends: Sequence[SendKey]) -> dict[SendKey, Claim]:
         return await self._with_tables(lambda tables: tables.claims_of_names(sends))
+
+    async def reserve(self, messages: Sequence[Message]) -> dict[int, Claim]:
+        return await self._with_tables(lambda tables: reserve(tables, messages))
 
     async def delete_for_user(self, user_id: int, message_id: int) -> None:
         await self._with_tables(lambda tables: tables.insert_deletes([(user_id, message_id)]))

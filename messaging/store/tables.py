@@ -166,21 +166,31 @@ class Tables:
             known = self._read_claims(NAME, len(names), values)
             firsts: dict[tuple[int, str], Claim] = {}
             for key, claim in sorted(known.items(), key=lambda item: item[1].message_id):
-                firsts.setdefault(key[:2], claim)
-            found |= {key: known.get(key) or firsts[key[:2]] for key in part if key[:2] in firsts}
+                if claim.is_stored:
+                    firsts.setdefault(key[:2], claim)
+            claims = {key: known.get(key) or firsts.get(key[:2]) for key in part}
+            found |= {key: claim for key, claim in claims.items() if claim is not None}
         return found
+
+    def hand_keys(self, claims: Mapping[SendKey, Claim]) -> None:
+        """Give keys to other messages."""
+        self._insert_keys(
+            claims,
+            self._dialect.or_update(KEY, f"message_id = {self._dialect.given('message_id')}"),
+        )
 
     def _read_claims(
         self, condition: str, count: int, values: Sequence[Any], suffix: str = ""
     ) -> dict[SendKey, Claim]:
+        is_stored = "EXISTS (SELECT 1 FROM message m WHERE m.id = message_key.message_id)"
         rows = self._read(
-            f"SELECT {KEY}, message_id FROM message_key"
+            f"SELECT {KEY}, message_id, {is_stored} FROM message_key"
             f" WHERE {' OR '.join([f'({condition})'] * count)}{suffix}",
             values,
         )
         return {
-            (user_id, client_msg_id(text), body_hash): Claim(message_id, body_hash)
-            for user_id, text, body_hash, message_id in rows
+            (user_id, client_msg_id(text), body_hash): Claim(message_id, body_hash, bool(stored))
+            for user_id, text, body_hash, message_id, stored in rows
         }
 
     # aliases

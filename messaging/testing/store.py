@@ -63,23 +63,22 @@ class MemoryStore:
         if any(self.refuses(message) for message in messages):
             raise BadData
         rows: dict[int, Message] = {}
-        owners: dict[int, int] = {}
+        states = {m.id: _incoming(m) for m in sorted(messages, key=lambda m: m.id)}
+        owners = self._owners(states)
         conflicts: list[Message] = []
-        for message in sorted(messages, key=lambda m: m.id):
-            state = _incoming(message)
-            stored = self.rows.get(state.id)
+        for message_id, state in states.items():
+            stored = self.rows.get(message_id)
+            if message_id in owners:
+                continue
             if stored is None:
-                owner = self._owner(state)
-                if owner != state.id:
-                    owners[state.id] = owner
-                    self._recall_first(state, owner, rows)
-                    self.aliases[state.id] = owner
-                    continue
-                rows[state.id] = self._insert(state)
+                rows[message_id] = self._insert(state)
             elif _identity(stored) != _identity(state):
-                conflicts.append(message)
+                conflicts.append(next(m for m in messages if m.id == message_id))
             else:
-                rows[state.id] = self.rows[state.id] = join(stored, state)
+                rows[message_id] = self.rows[message_id] = join(stored, state)
+        for message_id, owner in owners.items():
+            self._recall_first(states[message_id], owner, rows)
+        self.aliases |= owners
         if owed:
             self._note([Arrear(i) for i in {*rows, *owners.values()}])
         return ApplyResult(
@@ -118,11 +117,22 @@ class MemoryStore:
         await self._answer()
         found = {}
         for send in sends:
-            named = {key: claim for key, claim in self.claims.items() if key[:2] == send[:2]}
-            if named:
-                first = min(named.values(), key=lambda claim: claim.message_id)
-                found[send] = named.get(send, first)
+            claims = [self._claim(key) for key in self.claims if key[:2] == send[:2]]
+            stored = sorted(claim.message_id for claim in claims if claim.is_stored)
+            if send in self.claims:
+                found[send] = self._claim(send)
+            elif stored:
+                found[send] = next(c for c in claims if c.message_id == stored[0])
         return found
+
+    async def reserve(self, messages: Sequence[Message]) -> dict[int, Claim]:
+        keys = {m.id: key for m in messages if (key := m.send_key) is not None}
+        found = await self.find_claims(list(keys.values()))
+        for message_id, key in keys.items():
+            if key not in found:
+                self.claims.setdefault(key, Claim(message_id, key[2]))
+        found |= {key: self._claim(key) for key in keys.values() if key not in found}
+        return {i: found[key] for i, key in keys.items() if found[key].message_id != i}
 
     async def delete_for_user(self, user_id: int, message_id: int) -> None:
         await self._answer()
@@ -212,11 +222,24 @@ class MemoryStore:
             self.notes += 1
             self.owed[self.notes] = dataclasses.replace(arrear, note_id=self.notes)
 
-    def _owner(self, message: Message) -> int:
-        if (key := message.send_key) is None:
-            return message.id
-        claim = Claim(message.id, message.body_hash)
-        return self.claims.setdefault(key, claim).message_id
+    def _claim(self, key: SendKey) -> Claim:
+        claim = self.claims[key]
+        return dataclasses.replace(claim, is_stored=claim.message_id in self.rows)
+
+    def _owners(self, states: Mapping[int, Message]) -> dict[int, int]:
+        """Those that fold, and into which; a key whose message is not here is taken over."""
+        owners = {}
+        for message_id, state in states.items():
+            if message_id in self.rows or (key := state.send_key) is None:
+                continue
+            own = Claim(message_id, state.body_hash)
+            owner = self.claims.setdefault(key, own).message_id
+            if owner not in self.rows and owner not in states:
+                owner = message_id
+                self.claims[key] = own
+            if owner != message_id:
+                owners[message_id] = owner
+        return owners
 
     def _insert(self, message: Message) -> Message:
         seq = self.last_seqs.get(message.conversation_id, 0) + 1

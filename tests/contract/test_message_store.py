@@ -286,6 +286,72 @@ class TestKeys:
         )
 
 
+class TestReservedKeys:
+    """`first` has reserved the key; whether it arrives, nobody knows."""
+
+    async def test_are_told_to_whoever_comes_later(self, store: MessageStore) -> None:
+        first, repeat = [make_message(n, content="x", client_msg_id="k") for n in (1, 2)]
+        other = make_message(3, content="y", client_msg_id="k")
+        for _ in range(2):
+            assert await store.reserve([first, make_message(9)]) == {}
+        claim = Claim(first.id, first.body_hash)
+
+        (found,) = (await store.reserve([repeat])).items()
+        assert (found, found[1].is_stored) == ((repeat.id, claim), False)
+        assert await store.reserve([other]) == {}
+        for m in (other, first):
+            await store.apply([m])
+        (found,) = (await store.reserve([repeat])).items()
+        assert (found, found[1].is_stored) == ((repeat.id, claim), True)
+        unknown = make_message(4, content="z", client_msg_id="k")
+        assert await store.reserve([unknown]) == {unknown.id: claim}
+        assert await store.reserve([]) == {}
+
+    async def test_within_a_call_are_the_first_ones(self, store: MessageStore) -> None:
+        first, repeat = [make_message(n, content="x", client_msg_id="k") for n in (1, 2)]
+        assert await store.reserve([first, repeat]) == {repeat.id: Claim(first.id, first.body_hash)}
+
+    @pytest.mark.parametrize("recalled", [None, 0, 1, 2])
+    @pytest.mark.parametrize(
+        "batches",
+        [
+            *itertools.permutations([(0,), (1,), (2,)]),
+            *itertools.permutations([(0, 1), (2,)]),
+            *itertools.permutations([(1, 2), (0,)]),
+            [(0, 1, 2)],
+            [(1, 2)],
+            [(2,), (1,)],
+            [(0,)],
+        ],
+    )
+    async def test_lose_no_message_in_whatever_order_they_arrive(
+        self, store: MessageStore, batches: Sequence[Sequence[int]], recalled: int | None
+    ) -> None:
+        first, *repeats = [make_message(n, content="x", client_msg_id="k") for n in (2, 1, 3)]
+        attempts = [first, *repeats]
+        await store.reserve([first])
+        arrived = [number for batch in batches for number in batch]
+
+        for batch in [*batches, *([] if recalled is None else [None])]:
+            numbers = batch if batch is not None else [recalled or 0]
+            states = [attempts[n].recalled(7) if batch is None else attempts[n] for n in numbers]
+            await store.apply(states)
+        await store.apply([attempts[n] for n in arrived])
+
+        if recalled is not None and recalled not in arrived:
+            arrived.append(recalled)
+        ids = [attempts[n].id for n in arrived]
+        found = await store.find(ids)
+        (row,) = {row.id: row for row in found.values()}.values()
+        assert set(found) == set(ids)
+        assert row.id in ids
+        assert row.is_recalled == (recalled is not None)
+        assert (await store.tail("1_2", limit=9)).rows == (row,)
+        assert first.send_key is not None
+        (claim,) = (await store.find_claims([first.send_key])).values()
+        assert (claim.message_id, claim.is_stored) == (row.id, True)
+
+
 class TestReading:
     async def test_pages_are_newest_first_without_holes(self, store: MessageStore) -> None:
         messages = [make_message(n) for n in range(7)]

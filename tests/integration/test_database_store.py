@@ -149,6 +149,26 @@ class TestWriters:
         tails = [await store.tail(f"1_{2 + n}", limit=1) for n in range(4)]
         assert sum(tail.total for tail in tails) == 25 * len(keys)
 
+    @on_mysql
+    async def test_of_reserved_keys_store_each_send_once(self, store: DatabaseStore) -> None:
+        """Who comes first takes a key over; the one that it was reserved for comes meanwhile."""
+        groups = [
+            [make_message(100 * a + n, content="x", client_msg_id=f"k{n}") for n in range(40)]
+            for a in range(3)
+        ]
+        shuffle = random.Random(5)
+        await store.reserve(groups[2])
+
+        async def write(messages: list[Message]) -> None:
+            shuffle.shuffle(messages)
+            for first in range(0, 40, 8):
+                await _until_applied(store, messages[first : first + 8])
+
+        await asyncio.gather(*(write(list(group)) for group in groups))
+
+        assert (await store.tail("1_2", limit=1)).total == 40
+        assert len(await store.find([m.id for group in groups for m in group])) == 120
+
     async def test_a_delete_waits_for_the_one_who_is_folding_the_message(
         self, store: DatabaseStore, other: DatabaseThreads
     ) -> None:
@@ -363,3 +383,15 @@ def read_one(connection: BaseDatabaseWrapper) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
         return int(cursor.fetchone()[0])
+
+
+async def _until_applied(store: DatabaseStore, messages: list[Message]) -> None:
+    """As the consumer does: again, for as long as a race or a deadlock keeps it out."""
+    for _ in range(50):
+        try:
+            await store.apply(messages)
+        except StoreUnavailable:
+            await asyncio.sleep(0.02)
+        else:
+            return
+    raise AssertionError("the store stays unavailable")

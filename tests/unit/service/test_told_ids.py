@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from messaging.errors import MessageNotFound
+from messaging.errors import ClientMsgIdReused, MessageNotFound, SendFailed
 from messaging.ids import WorkerLease
 from messaging.requests import Ack
 from messaging.service.delete import delete
@@ -14,6 +14,7 @@ from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
+from messaging.testing.cache import MemoryCache
 from tests.unit.memory import ALICE, BOB, Service, to_bob, with_bob
 
 OTHER = WorkerLease(node=1, owner="other", valid_until_s=float("inf"), fenced=True)
@@ -144,3 +145,63 @@ async def test_a_pending_mark_of_what_was_folded_is_dropped(service: Service) ->
     service.cache.pending_set.times[ids[1]] = service.clock.now_ms - 60_000
     assert (await service.compensator().sweep()).confirmed == 1
     assert not service.cache.pending_set.times
+
+
+async def test_a_retry_at_another_process_gets_the_first_id_without_the_cache(
+    service: Service,
+) -> None:
+    other = beside(service)
+    service.cache.down = True
+    request = to_bob("secret", client_msg_id="k")
+    receipts = [await send(each.backends, request, sender_id=ALICE) for each in (service, other)]
+    assert len({receipt.message_id for receipt in receipts}) == 1
+    with pytest.raises(ClientMsgIdReused):
+        await service.consume()
+        await send(other.backends, to_bob("else", client_msg_id="k"), sender_id=ALICE)
+    assert list(service.store.rows) == [receipts[0].message_id]
+
+
+async def test_a_retry_of_what_failed_is_accepted_under_the_id_that_has_the_key(
+    service: Service,
+) -> None:
+    """Its key is reserved, and nothing has the message: the retry must not rest on it."""
+    other = beside(service)
+    service.cache.down = True
+    request = to_bob("secret", client_msg_id="k")
+    service.store.refuses = lambda _: True
+    service.broker.down = True
+    with pytest.raises(SendFailed):
+        await send(service.backends, request, sender_id=ALICE)
+    ((reserved,),) = [[claim.message_id for claim in service.store.claims.values()]]
+    service.store.refuses = lambda _: False
+    service.broker.down = False
+    await asyncio.sleep(1.2)  # the breaker of the log
+    receipt = await send(other.backends, request, sender_id=ALICE)
+    assert (receipt.message_id, receipt.durability) == (reserved, "log")
+    service.cache.down = False
+    await service.consume()
+    assert list(service.store.rows) == [reserved]
+
+
+async def test_a_retry_after_the_cache_was_lost_gets_the_first_id(service: Service) -> None:
+    first = await send(service.backends, to_bob("x", client_msg_id="k"), sender_id=ALICE)
+    await service.consume()
+    service.cache.down = True
+    await send(service.backends, to_bob("y"), sender_id=ALICE)
+    service.cache.down = False
+    service.cache.restart(MemoryCache().file())  # without its last writes
+    await asyncio.sleep(1.5)
+    assert service.arrears.breaker.is_closed
+    again = await send(service.backends, to_bob("x", client_msg_id="k"), sender_id=ALICE)
+    assert again.message_id == first.message_id
+    with pytest.raises(ClientMsgIdReused):
+        await send(service.backends, to_bob("z", client_msg_id="k"), sender_id=ALICE)
+
+
+async def test_a_cache_that_was_started_again_unseen_is_doubted_too(service: Service) -> None:
+    await service.arrears.look()
+    assert not service.arrears.claims_may_be_lost
+    service.cache.restart(service.cache.file())
+    service.cache.settled_run = service.cache.run  # another process has settled it
+    await service.arrears.look()
+    assert service.arrears.claims_may_be_lost
