@@ -1,0 +1,63 @@
+"""Count who tries passwords and who registers, before a password is hashed.
+
+Counted in Redis for all processes, and by this process alone while Redis is away. A name that
+exists is counted like any other, so that a count tells nothing about names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+
+from messaging.errors import CacheUnavailable, TooManyRequests
+from messaging.limits import MAX_LOGIN_NAME_CHARACTERS
+from messaging.ports import SharedRate
+from messaging.rates import Rates, take_all
+from messaging.service.backends import Backends
+
+DIGEST_BYTES = 12
+
+Share = tuple[str, Rates, str]  # the kind of a rate, the rate, and what is counted
+
+
+async def count_login(backends: Backends, *, name: str, address: str | None) -> None:
+    """Count a password that is tried under a name; `address` is None where nobody is connected.
+
+    Raises TooManyRequests, with nothing counted, past the rate of the address, of the name, or of
+    the name from this address.
+    """
+    rates, person = backends.password_rates, _normalised(name)
+    shares: list[Share] = [("login-name", rates.names, _digest(person))]
+    if address is not None:
+        pair = _digest(f"{address} {person}")
+        shares.append(("login-pair", rates.pairs, pair))
+        shares.append(("login-address", rates.addresses, _digest(address)))
+    await _count(backends, shares)
+
+
+async def count_registration(backends: Backends, *, address: str) -> None:
+    """Count a user who is registered from an address. Raises TooManyRequests past its rate."""
+    await _count(backends, [("register", backends.password_rates.registrations, _digest(address))])
+
+
+async def _count(backends: Backends, shares: Sequence[Share]) -> None:
+    shared = [SharedRate(kind, key, rates.rate, rates.burst) for kind, rates, key in shares]
+    try:
+        wait_s = await backends.cache.take_rates(shared)
+    except CacheUnavailable:
+        wait_s = take_all([(rates, key) for _, rates, key in shares])
+    if wait_s:
+        raise TooManyRequests(wait_s)
+
+
+def _normalised(name: str) -> str:
+    """Return what all spellings of a name have in common; a name that nobody has stays as it is."""
+    if len(name) > MAX_LOGIN_NAME_CHARACTERS:
+        return name
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def _digest(text: str) -> str:
+    encoded = text.encode(errors="surrogatepass")
+    return hashlib.blake2s(encoded, digest_size=DIGEST_BYTES).hexdigest()
