@@ -1,6 +1,7 @@
-"""After the heal: waits until everything has drained by itself, and reads what there is.
+"""Wait after the heal until everything has drained by itself, and read what there is.
 
-Every member reads every conversation to its end; those reads are part of the transcript.
+Every member reads every conversation to its end. Every sender asks for every id that the sender was
+told. Those reads are part of the transcript.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from messaging.cache import keys
 from tests.faults.client import Client
 from tests.faults.load import Place, places_of
 from tests.faults.rig import GROUP, TOPIC, Cast, Rig
-from tests.faults.transcript import Conversation, Row
+from tests.faults.transcript import NOT_FOUND, Conversation, Operation, Row
 
 DRAIN_LIMIT_S = 90.0
 LOOK_S = 0.25
 PAGE = 50
+ASKED_AT_ONCE = 8
+ASKED_AGAIN, ASK_PAUSE_S = 20, 0.5
 ROWS = """\
 SELECT id, conversation_id, seq, from_user_id, client_msg_id, content, url, status
 FROM message WHERE conversation_id IN %s ORDER BY id"""
@@ -126,3 +129,23 @@ async def _walk(client: Client, place: Place) -> bool:
         if not (page.has_more and page.seen):
             return True
         before = page.seen[-1].id
+
+
+async def ask_for_told(sends: Sequence[Operation], clients: dict[int, list[Client]]) -> None:
+    """Ask for each acknowledged id as its sender, until there is an answer."""
+    told = {
+        send.message_id: send
+        for send in sends
+        if send.kind == "send" and send.message_id is not None
+    }
+    places = asyncio.Semaphore(ASKED_AT_ONCE)
+
+    async def ask(message_id: int, send: Operation) -> None:
+        async with places:
+            for _ in range(ASKED_AGAIN):
+                read = await clients[send.user][0].get(send.conversation, message_id)
+                if read.outcome == "ok" or read.code == NOT_FOUND:
+                    return
+                await asyncio.sleep(ASK_PAUSE_S)
+
+    await asyncio.gather(*(ask(message_id, send) for message_id, send in told.items()))

@@ -1,7 +1,8 @@
 """Holds a transcript and what was stored in the end against the promise. Pure.
 
 An operation without a clear answer may or may not have been done. Whatever a read shows is judged
-by what had been acknowledged when the read was invoked.
+by what had been acknowledged when the read was invoked. A send is judged by every id that its
+sender was told: each leads to the one stored message, during the fault and after it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tests.faults.sends import NEVER, Send, Sends
-from tests.faults.transcript import NOT_FOUND, REUSED, Operation, Row, Seen, Transcript
+from tests.faults.transcript import NOT_FOUND, REUSED, TOLD, Operation, Row, Seen, Transcript
 
 
 class Kind(StrEnum):
@@ -26,6 +27,7 @@ class Kind(StrEnum):
     MISNUMBERED = "misnumbered"  # a `seq` that is missing, used twice or changed
     UNSENT = "unsent"  # stored, and never sent or clearly refused
     TWO_IDS = "two ids"  # told for one clientMsgId, or its repeat refused
+    DEAD_ID = "dead id"  # acknowledged, and leads to nothing or to another message
     FAILED = "failed"  # an answer that is neither a result nor an anticipated refusal
     STUCK = "stuck"  # not drained by itself
     UNAVAILABLE = "unavailable"  # a fault in which sends should have been taken, or not
@@ -45,6 +47,7 @@ def check(transcript: Transcript) -> list[Violation]:
         *_judge_rows(sends),
         *_judge_numbers(transcript),
         *_judge_reads(transcript, sends),
+        *_judge_told(transcript, sends),
     ]
     return list(dict.fromkeys(found))
 
@@ -70,8 +73,6 @@ def _judge_rows(sends: Sends) -> Iterator[Violation]:
             yield Violation(Kind.DOUBLED, send.what)
         if send.rows and not send.maybe:
             yield Violation(Kind.UNSENT, f"{send.what}: every attempt was refused")
-        if send.attempts == 1 and send.told and not send.told.keys() & {r.id for r in send.rows}:
-            yield Violation(Kind.LOST, f"{send.what}: sent once and stored under another id")
         for row in send.rows:
             yield from _judge_row(send, row)
 
@@ -113,7 +114,7 @@ def _judge_reads(transcript: Transcript, sends: Sends) -> Iterator[Violation]:
             yield from _judge_seen(operation, seen, sends.find(seen.id, seen.content))
         if operation.kind == "history" and operation.outcome == "ok":
             yield from _judge_page(operation, sends)
-        elif operation.kind == "get" and operation.code == NOT_FOUND:
+        elif operation.code == NOT_FOUND and operation.kind in ("get", "recall", "delete"):
             yield from _judge_not_found(operation, sends)
 
 
@@ -159,11 +160,35 @@ def _may_hide(send: Send, read: Operation) -> bool:
     return send.maybe_deleted_s.get(read.user, NEVER) <= read.completed_s
 
 
-def _judge_not_found(read: Operation, sends: Sends) -> Iterator[Violation]:
-    """Folded into another send of the same clientMsgId, an id may be known no more."""
-    assert read.message_id is not None
-    send = sends.find(read.message_id)
-    if send is None or _may_hide(send, read) or send.attempts > 1:
+def _judge_not_found(operation: Operation, sends: Sends) -> Iterator[Violation]:
+    """Yield a violation where an acknowledged id is not found by somebody who may see it.
+
+    A reader who has deleted the message gets no content of it, but may recall and delete it again.
+    """
+    assert operation.message_id is not None
+    send = sends.find(operation.message_id)
+    if send is None or send.told.get(operation.message_id, NEVER) > operation.invoked_s:
         return
-    if send.acknowledged_s <= read.invoked_s:
-        yield Violation(Kind.UNSEEN, f"{send.what}: not found by {read.user}")
+    if operation.kind != "get" or not _may_hide(send, operation):
+        what = f"{send.what}: {operation.message_id} not found by {operation.kind}"
+        yield Violation(Kind.DEAD_ID, what)
+
+
+def _judge_told(transcript: Transcript, sends: Sends) -> Iterator[Violation]:
+    """Yield a violation for each told id that does not lead to its row once all is well again."""
+    begun_s = transcript.at(TOLD)
+    asked = {
+        operation.message_id: operation
+        for operation in transcript.operations
+        if operation.kind == "get" and operation.invoked_s >= begun_s
+    }
+    for send in sends.all.values():
+        rows = {row.id for row in send.rows}
+        for message_id in send.told:
+            read = asked.get(message_id)
+            if read is None or (read.outcome != "ok" and read.code != NOT_FOUND):
+                answer = "was not asked for" if read is None else f"was answered {read.status}"
+                yield Violation(Kind.DEAD_ID, f"{send.what}: {message_id} {answer}")
+            elif read.seen and read.seen[0].id not in rows:
+                shown = read.seen[0].id
+                yield Violation(Kind.DEAD_ID, f"{send.what}: {message_id} leads to {shown}")

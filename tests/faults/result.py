@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.faults.checker import Kind, Violation, check
 from tests.faults.rows import Fault
+from tests.faults.sends import Sends
 from tests.faults.transcript import Operation, Transcript
 
 SETTLED_S = 1.5  # into a fault, after which nothing that was under way before is answered
@@ -30,7 +31,7 @@ class Result:
     worst_ms: float
     drain_s: float | None  # since the heal
     violations: list[Violation]
-    two_ids: int  # though a fault that makes Redis forget may lead to it
+    second_ids: int  # told for a repeat, though a fault that makes Redis forget may lead to one
     transcript: Path
 
     def count(self, *kinds: Kind) -> int:
@@ -47,7 +48,7 @@ class Result:
             "p99Ms": self.p99_ms,
             "worstMs": self.worst_ms,
             "drainS": self.drain_s,
-            "twoIds": self.two_ids,
+            "secondIds": self.second_ids,
             "violations": [f"{each.kind}: {each.what}" for each in self.violations],
         }
 
@@ -65,7 +66,6 @@ def judge(fault: Fault, seed: int, transcript: Transcript, path: Path) -> Result
         *_judge_end(transcript),
         *_judge_availability(fault, transcript, sends),
     ]
-    two_ids = sum(violation.kind is Kind.TWO_IDS for violation in found)
     if fault.forgets or math.isfinite(transcript.at("redis lost")):
         found = [violation for violation in found if violation.kind is not Kind.TWO_IDS]
     latencies_ms = sorted(each.took_s * 1000 for each in sends)
@@ -80,7 +80,7 @@ def judge(fault: Fault, seed: int, transcript: Transcript, path: Path) -> Result
         worst_ms=_percentile(latencies_ms, 1.0),
         drain_s=drained_s if math.isfinite(drained_s) else None,
         violations=found,
-        two_ids=two_ids,
+        second_ids=Sends(transcript).second_ids,
         transcript=path,
     )
 
@@ -112,7 +112,7 @@ def _percentile(values: Sequence[float], share: float) -> float:
 
 HEAD = (
     f"{'fault':<28}{'seed':>7}{'operations':>11}{'log':>6}{'cache':>6}{'store':>6}{'refused':>8}"
-    f"{'lost':>5}{'doubled':>8}{'altered':>8}{'resurr.':>8}{'unseen':>7}{'other':>6}{'two ids':>8}"
+    f"{'lost':>5}{'doubled':>8}{'altered':>8}{'resurr.':>8}{'unseen':>7}{'other':>6}{'2nd ids':>8}"
     f"{'p99 ms':>8}{'worst ms':>9}{'drain s':>8}"
 )
 
@@ -132,7 +132,7 @@ def table(results: Iterable[Result]) -> Iterator[str]:
             f"{result.fault:<28}{result.seed:>7}{result.operations:>11,}"
             + "".join(f"{result.acknowledged[each]:>6,}" for each in DURABILITIES)
             + f"{result.refused:>8,}{main[0]:>5}{main[1]:>8}{main[2]:>8}{main[3]:>8}{main[4]:>7}"
-            + f"{len(result.violations) - sum(main):>6}{result.two_ids:>8}"
+            + f"{len(result.violations) - sum(main):>6}{result.second_ids:>8}"
             + f"{result.p99_ms:>8,.0f}{result.worst_ms:>9,.0f}{drain:>8}"
         )
 

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from random import Random
 
-from tests.faults.aftermath import NotDrained, await_drained, read_all, stored
+from tests.faults.aftermath import NotDrained, ask_for_told, await_drained, read_all, stored
 from tests.faults.client import Client
 from tests.faults.load import Load, clients_of, places_of
 from tests.faults.result import Result, judge
 from tests.faults.rig import Cast, Rig
 from tests.faults.rows import Fault, Unmet
-from tests.faults.transcript import Recorder, Row
+from tests.faults.transcript import TOLD, Recorder, Row
 
 WARM_S = 1.0
 AFTER_S = 1.0
@@ -63,6 +63,10 @@ class _Run:
             await asyncio.to_thread(self._await_drained)
             self._tell("is read")
             await self._read_to_the_end(clients)
+            self._tell("is asked for every id")
+            operations = list(self._recorder.transcript.operations)
+            self._recorder.mark(TOLD)
+            await ask_for_told(operations, clients)
         if self._losses_of_redis() != losses:
             self._recorder.mark("redis lost")
         for record in await asyncio.to_thread(stored, self._rig, self._conversations):

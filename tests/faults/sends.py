@@ -59,6 +59,11 @@ class Sends:
         for operation in transcript.operations:
             self._note_taken_back(operation)
 
+    @property
+    def second_ids(self) -> int:
+        """The number of ids that senders were told beyond one for each send."""
+        return sum(max(0, len(send.told) - 1) for send in self.all.values())
+
     def find(self, message_id: int, content: str = "") -> Send | None:
         """The send that is meant by an id; an id that nobody was told is known by its content."""
         return self._by_id.get(message_id) or self._by_content.get(content)

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.faults.checker import Kind, check
-from tests.faults.transcript import Conversation, Mark, Operation, Row, Seen, Transcript
+from tests.faults.sends import Sends
+from tests.faults.transcript import TOLD, Conversation, Mark, Operation, Row, Seen, Transcript
 from tests.faults.transcript import Kind as Call
 
 ALICE, BOB = 1, 2
@@ -52,8 +53,29 @@ class Story:
     def page(self, user: int, *seen: Seen, **told: Any) -> None:
         self.call("history", user, seen=list(seen), **told)
 
+    def leads_to(self, told_id: int, row: Seen | None) -> None:
+        """Say at the end what the sender gets for an id that it was told."""
+        if self.transcript.at(TOLD) == float("inf"):
+            self.transcript.add(Mark(TOLD, self._now_s))
+        found = {} if row else {"outcome": "refused", "status": 404, "code": 3002}
+        self.call("get", ALICE, message_id=told_id, seen=[row] if row else [], **found)
+
     @property
     def verdict(self) -> set[Kind]:
+        """What is wrong, once each id that is not asked for leads to the first row of its name."""
+        sends, asked = Sends(self.transcript), self.transcript.at(TOLD)
+        done = {
+            operation.message_id
+            for operation in self.transcript.operations
+            if operation.kind == "get" and operation.invoked_s >= asked
+        }
+        for send in sends.all.values():
+            for told_id in sorted(send.told.keys() - done):
+                if send.rows:
+                    row = send.rows[0]
+                    self.leads_to(
+                        told_id, Seen(row.id, row.content, row.url, row.is_recalled, row.seq)
+                    )
         return {violation.kind for violation in check(self.transcript)}
 
 
@@ -90,12 +112,8 @@ def test_a_transcript_without_fault_passes(story: Story) -> None:
 class TestWhatIsStored:
     def test_an_acknowledged_message_without_a_row_is_lost(self, story: Story) -> None:
         story.sent(7)
-        assert story.verdict == {Kind.LOST}
-
-    def test_so_is_one_under_an_id_that_nobody_gave(self, story: Story) -> None:
-        story.sent(7)
-        story.stored(9)
-        assert story.verdict == {Kind.LOST}
+        story.leads_to(7, None)
+        assert story.verdict == {Kind.LOST, Kind.DEAD_ID}
 
     def test_a_repeat_may_have_been_folded_into_another_attempt(self, story: Story) -> None:
         story.not_sent(outcome="unknown")
@@ -172,6 +190,48 @@ class TestWhatClientsAreTold:
     def test_a_repeat_that_is_refused_as_another_message(self, story: Story) -> None:
         story.sent(7)
         story.not_sent(outcome="refused", status=422, code=3006)
+        story.stored(7)
+        assert story.verdict == {Kind.TWO_IDS}
+
+    def test_a_second_id_leads_to_the_message_that_is_stored(self, story: Story) -> None:
+        story.sent(7)
+        story.sent(9)
+        story.stored(7)
+        story.leads_to(9, shown(7, seq=1))
+        assert story.verdict == {Kind.TWO_IDS}
+
+    def test_a_second_id_that_leads_to_nothing(self, story: Story) -> None:
+        story.sent(7)
+        story.sent(9)
+        story.stored(7)
+        story.leads_to(9, None)
+        assert story.verdict == {Kind.TWO_IDS, Kind.DEAD_ID}
+
+    def test_an_id_that_leads_to_another_message(self, story: Story) -> None:
+        story.sent(7)
+        story.sent(8, "b")
+        story.stored(7)
+        story.stored(8, "b", seq=2)
+        story.leads_to(7, shown(8, "b", seq=2))
+        assert story.verdict == {Kind.DEAD_ID}
+
+    def test_an_id_that_nobody_has_asked_for_at_the_end(self, story: Story) -> None:
+        story.sent(7)
+        story.stored(7)
+        assert {violation.kind for violation in check(story.transcript)} == {Kind.DEAD_ID}
+
+    @pytest.mark.parametrize("kind", ["get", "recall", "delete"])
+    def test_an_acknowledged_id_that_is_not_found_meanwhile(self, story: Story, kind: Call) -> None:
+        story.sent(7)
+        story.sent(9)
+        story.call(kind, ALICE, message_id=9, outcome="refused", status=404, code=3002)
+        story.stored(7)
+        assert story.verdict == {Kind.TWO_IDS, Kind.DEAD_ID}
+
+    def test_an_id_that_was_not_acknowledged_yet(self, story: Story) -> None:
+        story.sent(7)
+        story.call("get", ALICE, message_id=9, outcome="refused", status=404, code=3002)
+        story.sent(9)
         story.stored(7)
         assert story.verdict == {Kind.TWO_IDS}
 
@@ -295,4 +355,4 @@ class TestWhatReadersSee:
         story.sent(7)
         story.call("get", BOB, message_id=7, outcome="refused", status=404, code=3002)
         story.stored(7)
-        assert story.verdict == {Kind.UNSEEN}
+        assert story.verdict == {Kind.DEAD_ID}

@@ -16,6 +16,7 @@ import msgspec
 Kind = Literal["send", "recall", "delete", "history", "get"]
 Outcome = Literal["ok", "refused", "unknown"]
 NOT_FOUND, ALREADY_RECALLED, REUSED = 3002, 3003, 3006
+TOLD = "told"  # the mark after which every id that a sender was told is asked for
 
 
 class Seen(msgspec.Struct, frozen=True, array_like=True):
