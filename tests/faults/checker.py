@@ -30,6 +30,7 @@ class Kind(StrEnum):
     DEAD_ID = "dead id"  # acknowledged, and leads to nothing or to another message
     FAILED = "failed"  # an answer that is neither a result nor an anticipated refusal
     STUCK = "stuck"  # not drained by itself
+    NOTICED = "noticed"  # abuse by somebody else, by an ordinary client
     UNAVAILABLE = "unavailable"  # a fault in which sends should have been taken, or not
 
 

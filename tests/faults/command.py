@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from messaging.progress import Progress
-from tests.faults.result import Result, explain, judge, table
+from tests.faults.result import Result, explain, judge, notes, table
 from tests.faults.rig import running_rig
 from tests.faults.rows import FAULTS, Fault
 from tests.faults.run import run
@@ -56,7 +56,7 @@ def main(options: argparse.Namespace) -> int:
 
 def _report(results: Sequence[Result], file: Path | None) -> int:
     """Print everything; returns the number of violations."""
-    for line in (*table(results), *explain(results)):
+    for line in (*table(results), *notes(results), *explain(results)):
         print(line)
     if file is not None:
         documents = [result.document for result in results]

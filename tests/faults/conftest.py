@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.result import Result, table
+from tests.faults.result import Result, notes, table
 from tests.faults.rig import Rig, running_rig
 from tests.real_services import connected
 
@@ -31,5 +31,5 @@ def pytest_terminal_summary(
 ) -> None:
     if results := config.stash.get(RESULTS, None):
         terminalreporter.section("faults")
-        for line in table(results):
+        for line in (*table(results), *notes(results)):
             terminalreporter.write_line(line)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.faults.abuse_verdict import figures_of, judge_abuse, percentile
 from tests.faults.checker import Kind, Violation, check
 from tests.faults.rows import Fault
 from tests.faults.sends import Sends
@@ -33,6 +34,7 @@ class Result:
     violations: list[Violation]
     second_ids: int  # told for a repeat, though a fault that makes Redis forget may lead to one
     transcript: Path
+    note: str = ""  # what else was measured
 
     def count(self, *kinds: Kind) -> int:
         return sum(violation.kind in kinds for violation in self.violations)
@@ -49,6 +51,7 @@ class Result:
             "worstMs": self.worst_ms,
             "drainS": self.drain_s,
             "secondIds": self.second_ids,
+            "note": self.note,
             "violations": [f"{each.kind}: {each.what}" for each in self.violations],
         }
 
@@ -65,6 +68,7 @@ def judge(fault: Fault, seed: int, transcript: Transcript, path: Path) -> Result
         *check(transcript),
         *_judge_end(transcript),
         *_judge_availability(fault, transcript, sends),
+        *(judge_abuse(transcript) if fault.is_abuse else ()),
     ]
     if fault.forgets or math.isfinite(transcript.at("redis lost")):
         found = [violation for violation in found if violation.kind is not Kind.TWO_IDS]
@@ -76,12 +80,13 @@ def judge(fault: Fault, seed: int, transcript: Transcript, path: Path) -> Result
         operations=len(transcript.operations),
         acknowledged=acknowledged,
         refused=len(sends) - acknowledged.total(),
-        p99_ms=_percentile(latencies_ms, 0.99),
-        worst_ms=_percentile(latencies_ms, 1.0),
+        p99_ms=percentile(latencies_ms, 0.99),
+        worst_ms=percentile(latencies_ms, 1.0),
         drain_s=drained_s if math.isfinite(drained_s) else None,
         violations=found,
         second_ids=Sends(transcript).second_ids,
         transcript=path,
+        note=str(figures_of(transcript)) if fault.is_abuse else "",
     )
 
 
@@ -104,10 +109,6 @@ def _judge_availability(
         yield Violation(Kind.UNAVAILABLE, f"no send was acknowledged by {', '.join(missing)}")
     if not fault.accepts and while_broken - {None}:
         yield Violation(Kind.UNAVAILABLE, f"acknowledged by {while_broken} with nothing left")
-
-
-def _percentile(values: Sequence[float], share: float) -> float:
-    return values[max(0, math.ceil(share * len(values)) - 1)] if values else 0.0
 
 
 HEAD = (
@@ -135,6 +136,13 @@ def table(results: Iterable[Result]) -> Iterator[str]:
             + f"{len(result.violations) - sum(main):>6}{result.second_ids:>8}"
             + f"{result.p99_ms:>8,.0f}{result.worst_ms:>9,.0f}{drain:>8}"
         )
+
+
+def notes(results: Iterable[Result]) -> Iterator[str]:
+    """Yield a line for every result that has more to tell than the table."""
+    for result in results:
+        if result.note:
+            yield f"{result.fault} (seed {result.seed}): {result.note}"
 
 
 def explain(results: Iterable[Result], most: int = 5) -> Iterator[str]:

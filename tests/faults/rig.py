@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,8 @@ class Rig:
     service: Service
     directory: Path
     _casts: list[Cast]
+    note: Callable[..., None] = lambda *_: None
+    """Adds a mark, and a figure if there is one, to the transcript of the run."""
 
     def take_cast(self) -> Cast:
         if not self._casts:
@@ -86,6 +88,10 @@ class Rig:
         for pid in self.workers(program):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def web_memory_bytes(self) -> int:
+        """The resident memory of the web's processes together."""
+        return sum(psutil.Process(pid).memory_info().rss for pid in self.workers("web"))
 
     def restart(self, program: str) -> None:
         """Stop it as supervisord does, and start it again."""

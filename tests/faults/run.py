@@ -51,11 +51,11 @@ class _Run:
         )
 
     async def run(self) -> None:
-        losses = self._losses_of_redis()
+        losses, self._rig.note = self._losses_of_redis(), self._recorder.mark
         async with clients_of(self._cast, self._rig.service.base_url, self._recorder) as clients:
             load = Load(self._cast, clients, self._seed)
             load.begin()
-            await asyncio.sleep(WARM_S)
+            await asyncio.sleep(self._hold_s if self._fault.is_abuse else WARM_S)
             await self._break_and_mend()
             await asyncio.sleep(AFTER_S)
             await load.end()
@@ -69,6 +69,8 @@ class _Run:
             await ask_for_told(operations, clients)
         if self._losses_of_redis() != losses:
             self._recorder.mark("redis lost")
+        if self._fault.is_abuse:
+            self._recorder.mark("memory after", self._rig.web_memory_bytes())
         for record in await asyncio.to_thread(stored, self._rig, self._conversations):
             self._recorder.add(record)
 

@@ -60,10 +60,11 @@ class Operation(msgspec.Struct, tag="operation", kw_only=True):
 
 
 class Mark(msgspec.Struct, tag="mark", frozen=True):
-    """The moment in which a phase began: `fault`, `healed`, `drained` …"""
+    """The moment in which a phase began: `fault`, `healed`, `drained` …, or a figure of it."""
 
     name: str
     at_s: float
+    value: float = 0.0
 
 
 class Row(msgspec.Struct, tag="row", frozen=True, kw_only=True):
@@ -110,6 +111,10 @@ class Transcript(msgspec.Struct):
         """When the phase began; never, if it did not."""
         return next((each.at_s for each in self.marks if each.name == mark), float("inf"))
 
+    def value_of(self, mark: str) -> float:
+        """The figure that was noted under this name. Raises KeyError."""
+        return {each.name: each.value for each in self.marks}[mark]
+
 
 class Recorder:
     """Keeps a transcript in memory and writes it as it grows."""
@@ -123,8 +128,8 @@ class Recorder:
         self.transcript.add(record)
         self._file.write(self._encoder.encode(record).decode() + "\n")
 
-    def mark(self, name: str) -> None:
-        self.add(Mark(name, time.monotonic()))
+    def mark(self, name: str, value: float = 0.0) -> None:
+        self.add(Mark(name, time.monotonic(), value))
 
     def __enter__(self) -> Self:
         return self

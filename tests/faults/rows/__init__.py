@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.faults.rows import kafka, mariadb, outages, processes, records, redis
+from tests.faults.rows import abuse, kafka, mariadb, outages, processes, records, redis
 from tests.faults.rows.fault import Fault, Unmet
 
 FAULTS = {
     fault.name: fault
-    for module in (redis, kafka, mariadb, outages, processes, records)
+    for module in (redis, kafka, mariadb, outages, processes, records, abuse)
     for fault in module.FAULTS
 }
 

@@ -33,6 +33,7 @@ class Fault:
     `accepts`: by which durability sends must be acknowledged meanwhile; empty: by none at all;
     None: no matter. `forgets`: Redis forgets what it knew or cannot be asked, or the database
     answers one attempt of a group's send and not the other, so that a repeat may get its own id.
+    `is_abuse`: everything works, and the ordinary load must not notice what is done beside it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Fault:
     hold_s: float = 3.0
     accepts: frozenset[str] | None = None
     forgets: bool = False
+    is_abuse: bool = False
 
 
 def killed(*names: str) -> Strike:
