@@ -191,4 +191,18 @@ MUTATIONS = (
         "",
         _pytest("tests/contract/test_message_cache.py", "-k", "embedded"),
     ),
+    Mutation(
+        "keep no alias of a folded id",
+        "messaging/store/apply.py",
+        "        tables.insert_aliases(_aliases(given, states, stored, owners))\n",
+        "",
+        _pytest("tests/contract/test_message_store.py", "-k", "leads_by_its_id"),
+    ),
+    Mutation(
+        "recall one attempt of a send and not the others",
+        "messaging/service/recall.py",
+        "    others = await other_attempts(backends, message)\n",
+        "    others = []\n",
+        _simulator(4_000),
+    ),
 )

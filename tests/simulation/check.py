@@ -66,6 +66,17 @@ class Check:
             if not len(rows) - len(untold) <= total.count <= len(rows):
                 self._record.violate("total at rest", f"{where}: {total.count}, not {len(rows)}")
 
+    def told_id(self, said: Said, message_id: int, found: Message | None) -> None:
+        """Judge what the sender gets at rest for an id that an acknowledgement has told."""
+        rows = self._rows_of(said)
+        if not rows or said.is_bad_data or message_id in self._gone(said):
+            return  # a lost message is judged once, by `_check_said`
+        hidden = any((said.sender, row.id) in self._store.deletes for row in rows)
+        if found is None and not hidden:
+            self._record.violate("dead id", f"{message_id} of {said}")
+        elif found is not None and found.id not in {row.id for row in rows}:
+            self._record.violate("dead id", f"{message_id} of {said} leads to {found.id}")
+
     def _told_of(self, message: Message, aged: bool) -> Message:
         """Without what the cache may not know: a recall nobody was told of, or its time."""
         if not aged and message.id in self._untold_recalls:
@@ -125,11 +136,10 @@ class Check:
     def _check_seen(self, read: Read, said: Said) -> None:
         ids = self._ids_of(said)
         seen = [m for m in read.seen if m.id in ids or m.content == said.content]
-        shown = any(m.content for m in seen if m.id == said.recalled_id)
+        shown = any(m.content for m in seen)
         if shown and _before(said.recalled, read) and not self._may_be_shown(read, ids):
             self._record.violate("resurrected", f"{said} in {_told(read)}")
-        hidden = [m for m in seen if m.id == said.deleted_ids.get(read.reader)]
-        if hidden and _before(said.deleted.get(read.reader), read):
+        if seen and _before(said.deleted.get(read.reader), read):
             self._record.violate("seen after a delete", f"{said} in {_told(read)}")
         if (
             not seen
@@ -193,11 +203,14 @@ class Check:
 
         Or it was killed before it had written it, and who accepted it has died as well.
         """
-        dead = {i for i, life in said.accepted_by.items() if life.is_dead}
-        gone = self._watch.excused | (self._watch.rewound & dead)
-        return gone.issuperset(said.ids) and all(
+        return self._gone(said).issuperset(said.ids) and all(
             durability is Durability.CACHE for durability in said.durabilities
         )
+
+    def _gone(self, said: Said) -> set[int]:
+        """Return the ids that nobody but the lost cache and a dead process had."""
+        dead = {i for i, life in said.accepted_by.items() if life.is_dead}
+        return self._watch.excused | (self._watch.rewound & dead)
 
 
 def _before(moment: int | None, read: Read) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from messaging.errors import AlreadyRecalled, ApiError, MessageNotFound
-from messaging.events import ChatType, MsgType
+from messaging.events import ChatType, Message, MsgType
 from messaging.ids import conversation_id
 from messaging.requests import Ack, HistoryRequest, SendRequest
 from messaging.service.backends import Backends
@@ -109,7 +109,7 @@ class Client:
             said.recall_begun = True
             if await self._ask(self._recalls(message_id)):
                 if said.recalled is None:
-                    said.recalled, said.recalled_id = self._record.tick(), message_id
+                    said.recalled = self._record.tick()
                 return
 
     def _recalls(self, message_id: int) -> Callable[[Backends], Awaitable[bool]]:
@@ -136,7 +136,6 @@ class Client:
             if await self._ask(ask):
                 if self._user not in said.deleted:
                     said.deleted[self._user] = self._record.tick()
-                    said.deleted_ids[self._user] = message_id
                 return
 
     def _is_party(self, said: Said) -> bool:
@@ -218,6 +217,21 @@ class Client:
         message_id = said.ids[0]
         message = await self._ask(lambda b: fetch(b, message_id, reader_id=self._user))
         read.seen = [] if message is None else [message]
+
+    async def resolve(self, message_id: int) -> Message | None:
+        """Return what this user is given for an id; None where it is not found."""
+        for _ in range(TRIES):
+            try:
+                return await self._asked(
+                    lambda b: fetch(b, message_id, reader_id=self._user), self._world.webs[0]
+                )
+            except MessageNotFound:
+                return None
+            except (NoAnswer, ApiError) as error:
+                self._world.trace("", f"{message_id} is not known yet: {error!r}")
+                await asyncio.sleep(1.0)
+        self._record.violate("no answer at rest", f"user {self._user}, {message_id}")
+        return None
 
     async def _ask(
         self, use_case: Callable[[Backends], Awaitable[T]], host: WebHost | None = None

@@ -15,8 +15,8 @@ class Said:
     """One thing said: a send with its retries, and what became of it as its clients know.
 
     Moments are ticks, which count every beginning and every end of a request. `ids` are those that
-    were acknowledged; more than one where a retry was not known as such. Until the store has folded
-    these into one, a recall or a delete is that of the id it names.
+    were acknowledged; more than one where a retry was not known as such. Each of them is good for
+    ever, and a recall or a delete by one of them is that of the message.
     """
 
     content: str
@@ -33,10 +33,8 @@ class Said:
     acknowledged: int | None = None
     recall_begun: bool = False
     recalled: int | None = None
-    recalled_id: int | None = None
     delete_begun: set[int] = field(default_factory=set)  # users
     deleted: dict[int, int] = field(default_factory=dict)  # when each of them was told
-    deleted_ids: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True, frozen=True)

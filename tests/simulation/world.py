@@ -153,7 +153,15 @@ class World:
                     if read.seen:
                         await client.read_below(read, *target)
                     check.at_rest(read, aged=aged)
+            await self._ask_for_told_ids(clients, check)
         check.everything()
+
+    async def _ask_for_told_ids(self, clients: Sequence[Client], check: Check) -> None:
+        """Each id that was acknowledged leads its sender to the stored message."""
+        senders = dict(zip(USERS, clients, strict=True))
+        for said in self.record.said:
+            for message_id in said.ids:
+                check.told_id(said, message_id, await senders[said.sender].resolve(message_id))
 
     def _plan_events(self) -> None:
         draw = self.random
