@@ -41,7 +41,14 @@ pytestmark = [
 STORE_TIMEOUT_S = 2.0
 OUTAGE_S = 1.5 * MAX_POLL_INTERVAL_S  # a consumer that did not keep alive would be put out
 CONVERSATIONS = 5
-TABLES = ("message", "message_key", "conversation", "message_delete", "dead_letter")
+TABLES = (
+    "message",
+    "message_key",
+    "message_alias",
+    "conversation",
+    "message_delete",
+    "dead_letter",
+)
 
 
 @pytest.fixture(scope="module")

@@ -164,6 +164,20 @@ MUTATIONS = (
         _pytest("tests/unit/pipeline"),
     ),
     Mutation(
+        "lead no folded id to its message",
+        "messaging/store/apply.py",
+        "        tables.insert_aliases(owners)\n",
+        "",
+        _pytest("tests/contract/test_message_store.py"),
+    ),
+    Mutation(
+        "rest a retry on a reserved key whose message may have failed",
+        "messaging/pipeline/known_sends.py",
+        "if claim is not None and not claim.is_stored:",
+        "if False:",
+        _pytest("tests/unit/service"),
+    ),
+    Mutation(
         "believe what a cache has that was started again",
         "messaging/pipeline/arrears.py",
         "recalled = [] if run.is_settled else await self.cache.drop_copies()",
