@@ -67,7 +67,7 @@ class Settings:
     login_pair_per_minute: float = 10.0  # under a name from one address; 0: any
     login_pair_burst: int = 20
     register_per_hour: float = 60.0  # users that may be registered from an address; 0: any
-    register_burst: int = 60
+    register_burst: int = 200
     hash_places: int = 1  # passwords that a process hashes at a time
     hash_queue: int = 4  # that may wait for it; past it 429
     hash_wait_s: float = 1.0  # how long each waits; past it 429
