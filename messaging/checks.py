@@ -6,7 +6,9 @@ database's own checks are the store's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Warning, register
@@ -20,6 +22,9 @@ from messaging.links import is_local, plaintext_hosts
 KEYS = {"IM_SECRET_KEY": "SECRET_KEY", "IM_JWT_KEY": "JWT_KEY"}
 SHORTEST_KEY_BYTES = 32
 MODES = ("async", "sync")
+RATE = re.compile(r"_(rate|per_minute|per_hour)$")
+AT_LEAST_ONE = ("hash_places",)
+AT_LEAST_NONE = ("hash_queue", "hash_wait_s")
 
 
 def register_checks() -> None:
@@ -37,7 +42,7 @@ def check_production(**_: object) -> list[CheckMessage]:
 
 def check_settings(**_: object) -> list[CheckMessage]:
     """Values that no environment can run with."""
-    return [*_check_modes(), *_check_datacenter(), *_check_event_log()]
+    return [*_check_modes(), *_check_datacenter(), *_check_event_log(), *_check_limits()]
 
 
 def _check_keys() -> Iterator[CheckMessage]:
@@ -133,3 +138,18 @@ def _check_event_log() -> Iterator[CheckMessage]:
             "and rediss:// are the same with TLS.",
             id="messaging.E008",
         )
+
+
+def _check_limits() -> Iterator[CheckMessage]:
+    """A negative rate would let all pass, and a burst of none nobody."""
+    values = asdict(settings())
+    least = dict.fromkeys(AT_LEAST_ONE, 1) | dict.fromkeys(AT_LEAST_NONE, 0)
+    for rate in filter(RATE.search, values):
+        least |= {rate: 0, RATE.sub("_burst", rate): 1 if values[rate] else 0}
+    for name, number in least.items():
+        if values[name] < number:
+            yield Error(
+                f"IM_{name.upper()} is {values[name]}, which is no limit.",
+                hint=f"Set it to {number} or more; a rate of 0 lets any number pass.",
+                id="messaging.E009",
+            )

@@ -141,3 +141,25 @@ def test_a_refused_address_is_not_printed_with_its_password(settings: Settings) 
     settings.IM = replace(settings.IM, event_log_url="amqp://user:hunter2@broker")
     (refused,) = check_settings()
     assert "hunter2" not in f"{refused.msg}{refused.hint}"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"send_rate": -1},
+        {"login_address_per_minute": -0.5},
+        {"register_burst": 0},
+        {"lookup_burst": -1},
+        {"hash_places": 0},
+        {"hash_queue": -1},
+    ],
+    ids=str,
+)
+def test_a_number_that_is_no_limit_is_refused(settings: Settings, limits: dict[str, Any]) -> None:
+    settings.IM = replace(settings.IM, **limits)
+    assert ids_of(check_settings()) == ["messaging.E009"]
+
+
+def test_any_number_may_pass_at_a_rate_of_none(settings: Settings) -> None:
+    settings.IM = replace(settings.IM, read_rate=0, read_burst=0)
+    assert check_settings() == []
