@@ -85,7 +85,8 @@ class UserRates:
 
     `reads` are history, single messages and the list of blocks. `changes` are recalls, deletes,
     blocks and unblocks. `lookups` are questions about users and groups that the process has to ask
-    the database: a call about somebody known takes none.
+    the database: a call about somebody known takes none. The use cases take them first, and raise
+    TooManyRequests for one who asks too much.
     """
 
     reads: Rates
@@ -102,7 +103,7 @@ class UserRates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptRates:
+class PasswordRates:
     """How often passwords may be tried and users registered; counted in Redis for all processes.
 
     The counts in here serve while Redis is away. `names` is wider than `pairs`, so that one address
@@ -115,7 +116,7 @@ class AttemptRates:
     registrations: Rates  # by address
 
     @classmethod
-    def of(cls, settings: Settings) -> AttemptRates:
+    def of(cls, settings: Settings) -> PasswordRates:
         return cls(
             addresses=Rates(
                 rate=settings.login_address_per_minute / 60, burst=settings.login_address_burst

@@ -40,7 +40,7 @@ from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.sweep_watch import Sweeps, SweepWatch, mark_swept
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.ports import MessageCache
-from messaging.rates import AttemptRates, Rates, UserRates
+from messaging.rates import PasswordRates, Rates, UserRates
 from messaging.service.backends import Backends
 from messaging.store import DatabaseInspector, DatabaseStore
 
@@ -117,7 +117,7 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         acceptor=acceptor,
         arrears=arrears,
         rates=UserRates.of(current),
-        attempts=AttemptRates.of(current),
+        password_rates=PasswordRates.of(current),
         settings=current,
         clock_ms=wall_clock_ms,
     )

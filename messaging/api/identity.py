@@ -28,7 +28,7 @@ from messaging.hashing import asked_by
 from messaging.inputs import Refused
 from messaging.names import check_user_name
 from messaging.requests import Credentials, parse_credentials
-from messaging.service.password_attempts import count_registration
+from messaging.service.password_rates import count_registration
 from messaging.sessions import open_session, renew
 from messaging.wiring import run
 

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from messaging.addresses import client_address
 from messaging.hashing import asked_by
-from messaging.service.password_attempts import count_login
+from messaging.service.password_rates import count_login
 from messaging.wiring import run
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from messaging.conf import Settings
 from messaging.ids import SnowflakeIdGenerator
 from messaging.ports import Directory, EventLog, MessageCache, MessageStore
-from messaging.rates import AttemptRates, UserRates
+from messaging.rates import PasswordRates, UserRates
 
 if TYPE_CHECKING:
     from messaging.pipeline.accept import Acceptor
@@ -26,6 +26,6 @@ class Backends:
     acceptor: Acceptor
     arrears: Arrears
     rates: UserRates
-    attempts: AttemptRates
+    password_rates: PasswordRates
     settings: Settings
     clock_ms: Callable[[], int]

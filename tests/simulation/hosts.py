@@ -16,7 +16,7 @@ from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
 from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
-from messaging.rates import AttemptRates, Rates, UserRates
+from messaging.rates import PasswordRates, Rates, UserRates
 from messaging.service.backends import Backends
 from messaging.testing.log import MemoryLogReader
 from tests.simulation.lives import Life
@@ -112,7 +112,7 @@ class WebHost(Host):
             acceptor=acceptor,
             arrears=arrears,
             rates=UserRates(reads=NO_RATE, changes=NO_RATE, lookups=NO_RATE),
-            attempts=AttemptRates.of(settings),
+            password_rates=PasswordRates.of(settings),
             settings=settings,
             clock_ms=world.clock_ms,
         )

@@ -15,7 +15,7 @@ from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
 from messaging.pipeline.guarded_cache import guarded
-from messaging.rates import AttemptRates, Rates, UserRates
+from messaging.rates import PasswordRates, Rates, UserRates
 from messaging.requests import Ack, HistoryRequest, SendRequest
 from messaging.service.backends import Backends
 from messaging.testing.cache import MemoryCache
@@ -88,7 +88,7 @@ class Service:
             acceptor=self.acceptor,
             arrears=self.arrears,
             rates=UserRates.of(self.settings),
-            attempts=AttemptRates.of(self.settings),
+            password_rates=PasswordRates.of(self.settings),
             settings=self.settings,
             clock_ms=self.clock,
         )
