@@ -47,8 +47,13 @@ class Teller:
         found = await self.store.get(list(dict.fromkeys(owners.values()))) if owners else {}
         return rows | {i: found[owner] for i, owner in owners.items() if owner in found}
 
-    async def tell_messages(self, messages: Sequence[Message], rows: Mapping[int, Message]) -> None:
-        """What was accepted or recalled; where `rows_of` has a row, that alone is shown."""
+    async def tell_messages(
+        self, messages: Sequence[Message], rows: Mapping[int, Message]
+    ) -> list[Message]:
+        """What was accepted or recalled; where `rows_of` has a row, that alone is shown.
+
+        Returns those that repeat another send of their name, and are shown by that one.
+        """
         await self._tell_rows(list({row.id: row for row in rows.values()}.values()))
         waiting = [
             message
@@ -57,15 +62,22 @@ class Teller:
             # A row is noted: until the store is asked, it may have been recalled there.
             and (message.seq is None or message.is_recalled)
         ]
-        await self._hold(waiting)
+        repeats = await self._hold(waiting)
         for message in messages:
             await self._tell_recall(message, rows.get(message.id))
+        return repeats + [m for m in messages if m.id in rows and rows[m.id].id != m.id]
 
-    async def _hold(self, waiting: Sequence[Message]) -> None:
+    async def fold(self, repeats: Sequence[Message]) -> None:
+        """Store repeats of sends, so that the store keeps which message each id leads to."""
+        await mark(self.cache, await persist(self.store, repeats))
+
+    async def _hold(self, waiting: Sequence[Message]) -> list[Message]:
         """Hold these pending messages, whatever is pending already: each is acknowledged.
 
-        One whose name another send has is not held. That send is shown in its place.
+        Returns those whose name another send has. Such a message is not held: that send is shown
+        in its place.
         """
+        repeats = []
         verdicts = await self.cache.accept(waiting, None, limited=False)
         for message, verdict in zip(waiting, verdicts, strict=True):
             if verdict is None:
@@ -80,6 +92,8 @@ class Teller:
                 continue
             # The id was told to a client, who may ask for it before the store has folded it.
             await self.cache.add_alias(message.id, verdict.message_id)
+            repeats.append(message)
+        return repeats
 
     async def _tell_recall(self, message: Message, row: Message | None) -> None:
         """If it is one of which the store does not know yet."""

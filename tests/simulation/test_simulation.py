@@ -22,6 +22,8 @@ SEEDS = {
     "a repeat is remembered that a cache alone has answered": 1_014_142,
     "a recall is told to the cache though the store is lost as well": 1_087_506,
     "a send waits for a cache that its process alone has lost": 1_061_397,
+    "an id that the lost cache alone had leads to the repeat that was stored": 4_000_801,
+    "an id that the lost cache alone had leads to the repeat that is pending": 4_000_432,
     "callers who have all gone away make no group": 1_000_392,
 }
 ROOT = Path(__file__).parents[2]
