@@ -51,6 +51,7 @@ MYSQL_LOST = {1053, 1927, 2006, 2013, 2055, 4031}  # with this connection; there
 MYSQL_REFUSES = {  # this client, whatever it asks
     1044: "this user may not use this database",
     1045: "wrong user name or password, or the account wants TLS",
+    1129: "this host is blocked after too many errors",
     1130: "this host may not connect",
     1698: "this account takes no password",
     2026: "TLS",  # the driver's text tells what is wrong with the server's certificate

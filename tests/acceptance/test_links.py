@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import subprocess
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import redis
@@ -26,7 +29,7 @@ from kombu.exceptions import OperationalError
 from pytest_django import DjangoDbBlocker
 
 from imsite.environment import Environment
-from messaging.cache import ChangeListener, RedisMessageCache, publish
+from messaging.cache import ChangeListener, RedisMessageCache, keys, publish
 from messaging.changes import AnythingChanged, Notice
 from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, LogUnavailable, StoreUnavailable
@@ -34,7 +37,7 @@ from messaging.eventlog import create_topics, open_inspector, open_log, open_rea
 from messaging.links import TlsFiles, broker_url, complete_log_url, complete_redis_url
 from messaging.ports import OutgoingRecord
 from messaging.store.database import DatabaseStore
-from tests.acceptance.processes import clean_environment, processes_of
+from tests.acceptance.processes import Service, clean_environment, processes_of, wait_until
 from tests.integration.cutting_proxy import cutting_proxy
 from tests.real_services import ROOT, SERVICES_ENV, connected, free_port
 
@@ -46,6 +49,7 @@ pytestmark = [
 ]
 BOUND_S = 30.0  # of one call, on a busy machine; each has less by itself
 LINKS = {"redis": "IM_REDIS_URL", "kafka": "IM_EVENT_LOG_URL", "mysql": "IM_DATABASE_URL"}
+PLAIN_PASSWORD = "p/a+i?n"  # of the account im, where Kafka takes it unhidden
 WRONG = ("authority", "name", "password", "plaintext")
 
 
@@ -93,6 +97,10 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         MARIADB_PORT=str(free_port()),
         REDIS_PORT=str(free_port()),
         KAFKA_PORT=str(free_port()),
+        KAFKA_PROPERTIES="sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN\n"
+        "listener.name.sasl_ssl.plain.sasl.jaas.config="
+        "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        f'user_im="{PLAIN_PASSWORD}";',
     )
     script = str(ROOT / "scripts" / "services")
     (var_dir / "services" / "kafka").mkdir(parents=True)
@@ -266,14 +274,20 @@ KAFKA_REASONS = {
 
 
 class TestKafka:
-    async def test_the_right_client_is_served(self, secured: Secured) -> None:
-        url = complete_log_url("A", secured.addresses["IM_EVENT_LOG_URL"], secured.files)
-        settings = replace(settings_of(url), topic="links", dead_letter_topic="links-dead")
+    @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
+    async def test_the_right_client_is_served(self, secured: Secured, mechanism: str) -> None:
+        address = secured.addresses["IM_EVENT_LOG_URL"]
+        if mechanism == "PLAIN":
+            host = address.partition("@")[2]
+            address = f"kafkas://im:{quote(PLAIN_PASSWORD, safe='')}@{host}?sasl=PLAIN"
+        url = complete_log_url("A", address, secured.files)
+        topic = f"im-message-links-{mechanism}"
+        settings = replace(settings_of(url), topic=topic, dead_letter_topic=f"{topic}-dead")
         await asyncio.to_thread(create_topics, url, settings)
         log, reader = open_log(url, settings), open_reader(url, settings)
         inspector = open_inspector(url, settings)
         await log.ping()
-        (future,) = await log.append("links", [OutgoingRecord(b"1_2", b"hello")])
+        (future,) = await log.append(settings.topic, [OutgoingRecord(b"1_2", b"hello")])
         await future
         records: list[Any] = []
         async with asyncio.timeout(BOUND_S):
@@ -283,6 +297,19 @@ class TestKafka:
         assert [record.value for record in records] == [b"hello"]
         assert [extent.end for extent in await inspector.extents()].count("1") == 1
         await asyncio.gather(log.close(), reader.close(), inspector.close())
+
+    async def test_the_account_may_do_no_more_than_the_service(
+        self, secured: Secured, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        url = complete_log_url("A", secured.addresses["IM_EVENT_LOG_URL"], secured.files)
+        settings = replace(settings_of(url), topic="another", consumer_group="another")
+        refused = await refusal(
+            lambda: asyncio.to_thread(create_topics, url, settings), LogUnavailable
+        )
+        assert "AuthorizationFailed" in str(refused)
+        reader = open_reader(url, settings)
+        await refusal(lambda: reader.poll(max_records=1, timeout_s=1.0), LogUnavailable)
+        await reader.close()
 
     @pytest.mark.parametrize("what", WRONG)
     async def test_a_wrong_client_is_told_why(
@@ -363,6 +390,42 @@ class TestTheDatabase:
                 await refusal(store.ping, StoreUnavailable)
         assert MYSQL_REASONS[what] in told(caplog, "database.away")
         assert "wrong" not in caplog.text.replace("wrong user name", ""), "no password is logged"
+
+
+def test_the_whole_service_runs_on_them(secured: Secured, tmp_path: Path) -> None:
+    var_dir = tmp_path / "var"
+    var_dir.mkdir()
+    services = Path(secured.addresses["IM_TLS_CA"]).parent.parent
+    (var_dir / "services").symlink_to(services, target_is_directory=True)
+    names = {"redis": "REDIS_PORT", "kafka": "KAFKA_PORT", "mysql": "MARIADB_PORT"}
+    ports = {names[link]: str(_port(secured.addresses[LINKS[link]])) for link in LINKS}
+    service = Service(var_dir, "full", **ports)
+    try:
+        service.start()
+        alice, bob = service.users["alice"], service.users["bob"]
+        content = {"toUserId": bob.id, "chatType": 1, "msgType": 1, "content": "Hello"}
+        request = urllib.request.Request(
+            f"{service.base_url}/api/message/send",
+            json.dumps(content).encode(),
+            {"Authorization": f"Bearer {alice.token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=BOUND_S) as answer:
+            assert answer.status == 200
+        url = complete_redis_url("A", secured.addresses["IM_REDIS_URL"], secured.files)
+        with redis.Redis.from_url(url) as client:
+            wait_until(lambda: not client.zcard(keys.PENDING), limit_s=BOUND_S, what="it is stored")
+        wait_until(
+            lambda: "Connected to rediss://im:**@" in service.output,
+            limit_s=BOUND_S,
+            what="Celery is connected",
+        )
+        manage = f"source {var_dir}/env && {ROOT}/.venv/bin/python {ROOT}/manage.py"
+        _run(["bash", "-c", f"{manage} audit"], clean_environment())
+        assert service.stop() == 0
+        for part in service.output.split("//im:")[1:]:
+            assert part.startswith("**@"), "no password is shown"
+    finally:
+        service.clear()
 
 
 def test_the_keys_are_for_their_owner_alone(secured: Secured) -> None:

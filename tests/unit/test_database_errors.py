@@ -39,6 +39,22 @@ def test_what_the_server_suffers_holds_the_batch(code: int) -> None:
     assert isinstance(translate(OperationalError(code, "text"), vendor="mysql"), StoreUnavailable)
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (1045, "wrong user name or password"),
+        (2026, "TLS, TLS/SSL error: certificate"),
+        (3159, "the server wants TLS"),
+    ],
+)
+def test_a_refused_client_is_an_outage_with_its_reason(code: int, reason: str) -> None:
+    error = OperationalError(code, "TLS/SSL error: certificate")
+    told = translate(error, vendor="mysql")
+    assert isinstance(told, StoreUnavailable)
+    assert told.is_outage
+    assert reason in str(told)
+
+
 @pytest.mark.parametrize("code", GIVE_THE_VALUE_UP)
 def test_what_a_value_causes_gives_the_value_up(code: int) -> None:
     assert isinstance(translate(OperationalError(code, "text"), vendor="mysql"), BadData)
