@@ -189,11 +189,13 @@ class PendingEntry:
 class CacheRun:
     """A start of the cache, perhaps without its last writes, or without anything.
 
-    `is_settled`: somebody has made good what it lacked then.
+    `is_settled`: somebody has made good what it lacked then. `has_held`: a consumer holds a
+    partition, as `note_held` says.
     """
 
     id: str
     is_settled: bool
+    has_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +386,9 @@ class MessageCache(Protocol):
         when a process is missed that was `present`, which it says about every 0.2 s: it has died or
         lost the cache, and may have accepted what the cache was never told.
         """
+
+    async def note_held(self, ttl_s: float) -> None:
+        """Let every process know for so long that a consumer holds a partition for a person."""
 
     async def leave(self, present: str) -> None:
         """This process owes nothing and is not to be missed. Idempotent."""

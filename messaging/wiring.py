@@ -35,7 +35,7 @@ from messaging.ids import Clock, SnowflakeIdGenerator, wall_clock_ms
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.compensation import Compensator
-from messaging.pipeline.consumer import Consumer
+from messaging.pipeline.consumer import Consumer, Consuming
 from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.sweep_watch import Sweeps, SweepWatch, mark_swept
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
@@ -216,12 +216,16 @@ def tell(changes: Sequence[Change]) -> None:
     publish(settings(), Notice(origin, tuple(changes)))
 
 
-def states() -> dict[str, State | Sweeps | Clock]:
-    """Return the states of this process's breakers by name, of the sweeps and of the clock."""
+def states() -> dict[str, State | Sweeps | Consuming | Clock]:
+    """Return the states of this process's breakers by name, of sweeps, consumers and the clock."""
     runtime = _ensure()
     breakers = {name: breaker.state for name, breaker in runtime.breakers.items()}
-    clock = runtime.backends.ids.clock
-    return {**breakers, "compensation": runtime.sweeps.state, "clock": clock}
+    return {
+        **breakers,
+        "compensation": runtime.sweeps.state,
+        "consumer": Consuming.HELD if runtime.backends.arrears.has_held else Consuming.WELL,
+        "clock": runtime.backends.ids.clock,
+    }
 
 
 def compensate() -> Any:

@@ -102,9 +102,13 @@ class Accepting(RedisClient):
         return bool(await self._command("EXISTS", keys.lease(name)))
 
     async def probe(self, present: str | None = None) -> CacheRun:
-        names = [keys.EPOCH, keys.RUN, keys.PRESENT]
-        run, is_settled = await self._run(PROBE, names, [] if present is None else [present])
-        return CacheRun(run.decode(), bool(is_settled))
+        names = [keys.EPOCH, keys.RUN, keys.PRESENT, keys.HELD]
+        told = await self._run(PROBE, names, [] if present is None else [present])
+        run, is_settled, has_held = told
+        return CacheRun(run.decode(), bool(is_settled), bool(has_held))
+
+    async def note_held(self, ttl_s: float) -> None:
+        await self._command("SET", keys.HELD, 1, "PX", round(ttl_s * 1000))
 
     async def leave(self, present: str) -> None:
         await self._command("ZREM", keys.PRESENT, present)

@@ -44,6 +44,9 @@ have ended."""
 USED = "msg:workers"
 """Hash by node: `{time (ms)} {owner}`, up to which the worker id's ids may be. Lives for ever."""
 
+HELD = "msg:held"
+"""String: a consumer holds a partition at an event of a newer release. 45 seconds."""
+
 CHANGES = "msg:changes"
 """Channel: what has changed about people, a list of `messaging.changes` in JSON. Not kept."""
 

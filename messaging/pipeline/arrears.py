@@ -59,6 +59,7 @@ class Arrears:
     _run: str | None = None  # of the cache, in which this process has told it what it owes
     _seen_run: str | None = None
     _started_s: float = float("-inf")  # when this process saw that the cache was started again
+    has_held: bool = False  # when it was looked at last, a consumer held a partition
     _in_reach: bool = True  # when it was looked at last, it took a write
     _late: Late = field(default_factory=Late)
     _claims: dict[tuple[int, str], Claim] = field(default_factory=dict)  # of the late ones
@@ -191,7 +192,7 @@ class Arrears:
             self._in_reach = False
             self.breaker.trip()
             raise
-        self._in_reach = True
+        self._in_reach, self.has_held = True, run.has_held
         if self._seen_run not in (None, run.id):
             self._started_s = asyncio.get_running_loop().time()
         self._seen_run = run.id

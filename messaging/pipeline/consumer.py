@@ -16,10 +16,12 @@ one of that release or the partition is another's.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeVar
 
 from messaging.conf import Settings
@@ -36,7 +38,7 @@ from messaging.pipeline.handling import (
 )
 from messaging.ports import EventLog, LogReader, MessageCache, MessageStore, Record
 
-__all__ = ["Consumer", "TooManyDeadLetters"]
+__all__ = ["Consumer", "Consuming", "TooManyDeadLetters"]
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -45,6 +47,13 @@ IN_HAND = 3  # batches: one read ahead, one being stored, one being marked
 KEEP_ALIVE_S = 1.0
 HELD_S = 30.0  # until held partitions are read again
 SKIPPED_S = 0.1  # from one poll to the next when the first brought nothing but what is held
+
+
+class Consuming(StrEnum):
+    """What is known of the consumers of the site."""
+
+    WELL = "well"
+    HELD = "held"  # one holds a partition until the consumers are rolled forward
 
 
 @dataclass(slots=True)
@@ -120,7 +129,7 @@ class Consumer:
         )
         batch = read_batch(records, held=self._held)
         if batch.newer:
-            self._hold(batch.newer.values())
+            await self._hold(batch.newer.values())
         if batch.last:
             handling = asyncio.create_task(self._handler.handle(batch))
             self._in_hand.append(_InHand(batch, handling))
@@ -130,9 +139,11 @@ class Consumer:
             self._next_read_s = began_s + self.settings.consumer_interval_s
         return len(records)
 
-    def _hold(self, newer: Iterable[Record]) -> None:
+    async def _hold(self, newer: Iterable[Record]) -> None:
         """Store and commit nothing of these records' partitions from them on."""
         self._look_again_s = asyncio.get_running_loop().time() + HELD_S
+        with contextlib.suppress(CacheUnavailable):  # the log says so as well
+            await self.cache.note_held(1.5 * HELD_S)
         for record in newer:
             self._held.add(record.position.partition)
             logger.error(

@@ -79,6 +79,7 @@ class MemoryCache:
     shared_rates: dict[tuple[str, str], Rates] = field(default_factory=dict)
     used: Used = field(default_factory=dict)
     present: dict[str, float] = field(default_factory=dict)
+    held_until_s: float = float("-inf")
 
     async def accept(
         self,
@@ -362,7 +363,11 @@ class MemoryCache:
             del self.present[name]
         if missed and is_settled:
             self.epoch_s = now_s
-        return CacheRun(str(self.run), is_settled)
+        return CacheRun(str(self.run), is_settled, now_s < self.held_until_s)
+
+    async def note_held(self, ttl_s: float) -> None:
+        self._answer()
+        self.held_until_s = self.clock_s() + ttl_s
 
     async def leave(self, present: str) -> None:
         self._answer()

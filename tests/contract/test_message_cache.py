@@ -1422,6 +1422,17 @@ class TestLeases:
                 await asyncio.sleep(0.01)
 
 
+async def test_tells_every_process_for_a_while_that_a_partition_is_held(
+    cache: MessageCache,
+) -> None:
+    assert not (await cache.probe()).has_held
+    await cache.note_held(0.3)
+    assert (await cache.probe()).has_held
+    async with asyncio.timeout(5):
+        while (await cache.probe()).has_held:
+            await asyncio.sleep(0.02)
+
+
 class TestWorkerIds:
     NOW, UNTIL = 1_800_000_000_000, 1_800_000_600_000
 

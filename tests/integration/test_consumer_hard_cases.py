@@ -55,7 +55,7 @@ UNREADABLE: dict[str, bytes] = {
     "cut": encode_event(GOOD)[:-20],
     "empty": b"",
     "another schema": b'{"action": "PERSIST", "v": 1}',
-    "a later version": altered(GOOD, v=2),
+    "a version that never was": altered(GOOD, v=0),
     "not a number": altered(GOOD, sendTime=float("nan")),
     "deep": b"[" * 100_000,
     "no UTF-8": encode_event(GOOD).replace(b"message", b"\xed\xa0\x80"),

@@ -20,8 +20,9 @@ NOBODY_LISTENS = "redis://127.0.0.1:1/0"
 def test_all_is_well(service: Service) -> None:
     answer = service.anybody.get("/api/health")
     assert (answer.status, answer.data["cache"], answer.data["store"]) == (200, "closed", "closed")
-    assert set(answer.data) == {"cache", "log", "store", "compensation", "clock"}
+    assert set(answer.data) == {"cache", "log", "store", "compensation", "consumer", "clock"}
     assert (answer.data["compensation"], answer.data["clock"]) == ("closed", "right")
+    assert answer.data["consumer"] == "well"
 
 
 def test_a_sweep_leaves_its_mark(service: Service) -> None:

@@ -277,4 +277,4 @@ def test_nothing_of_what_is_stored_stays_in_redis_for_ever(
     service.persist()
     with redis.Redis.from_url(redis_url) as client:
         lasting = {name for name in client.scan_iter("msg:*") if client.ttl(name) < 0}
-    assert lasting == {keys.EPOCH.encode(), keys.RUN.encode()}
+    assert lasting == {name.encode() for name in (keys.EPOCH, keys.RUN, keys.USED)}

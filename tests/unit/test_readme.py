@@ -61,6 +61,7 @@ def keys_in_use() -> dict[str, str]:
         "RUN": keys.RUN,
         "PRESENT": keys.PRESENT,
         "USED": keys.USED,
+        "HELD": keys.HELD,
     }
     return made | constants
 

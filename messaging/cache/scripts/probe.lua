@@ -3,11 +3,11 @@
 -- A process that is missed may have accepted what Redis was not told: an epoch begins. What is of a
 -- time to come was written before the server's clock was set back: it counts as of now.
 --
--- KEYS  epoch, run, present
+-- KEYS  epoch, run, present, held
 -- ARGV  the name of the process that asks, if it is to be missed
--- Reply the id of this run of the server, 1 if it is settled
+-- Reply the id of this run of the server, 1 if it is settled, 1 if a consumer holds a partition
 
-local run, time = current_run(), redis.call('TIME')
+local run, time, held = current_run(), redis.call('TIME'), redis.call('EXISTS', KEYS[4])
 local now = time[1] + time[2] / 1000000
 if ARGV[1] then redis.call('ZADD', KEYS[3], now, ARGV[1]) end
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], now + SILENT_S, '+inf')) do
@@ -16,7 +16,7 @@ end
 local missed = redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - SILENT_S)
 if redis.call('GET', KEYS[2]) ~= run then
   redis.call('SET', KEYS[1], UNSETTLED)
-  return { run, 0 }
+  return { run, 0, held }
 end
 local since = tonumber(redis.call('GET', KEYS[1]))
 if missed > 0 or since and since > now + 1 then
@@ -24,4 +24,4 @@ if missed > 0 or since and since > now + 1 then
 else
   redis.call('SET', KEYS[1], time[1], 'NX')
 end
-return { run, 1 }
+return { run, 1, held }

@@ -142,6 +142,8 @@ class TestAnEventOfANewerRelease:
         await service.consume()
         assert set(service.store.rows) == {before.id, elsewhere.id}
         assert committed(service) == 2
+        await service.arrears.look()
+        assert service.arrears.has_held
         assert service.store.dead_letters == []
 
     async def test_waits_for_a_consumer_of_that_release(
