@@ -26,7 +26,7 @@ SHARE = 1 / 4  # of the time that is left; the sends go on without an answer
 class KnownSends:
     """Gives the claims that stand in the way of a group, by the ids of its messages.
 
-    What repeats an attempt that may have failed has that attempt's id afterwards.
+    A repeat of an attempt that may have failed has that attempt's id afterwards.
     """
 
     store: MessageStore
@@ -47,7 +47,7 @@ class KnownSends:
         return _without_failed(unknown, claims)
 
     def _of_process(self, group: Sequence[Waiting]) -> tuple[dict[int, Claim], list[Waiting]]:
-        """What this process has in the log and not in the cache yet, and of whom it knows none."""
+        """The claims of sends that the cache is to be told of, and the messages without one."""
         claims: dict[int, Claim] = {}
         unknown: list[Waiting] = []
         for waiting in group:

@@ -6,18 +6,16 @@ which must hide all of them.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 
 from msgspec.structs import replace
 
-from messaging.errors import CacheUnavailable, StoreUnavailable
+from messaging.errors import CacheUnavailable
 from messaging.events import Message
 from messaging.ids import time_of_id
-from messaging.ports import Claim
 from messaging.service.backends import Backends
+from messaging.service.claims import find_stored_claim
 
-STORE_S = 0.3
 LISTED = 100  # of the conversation's newest messages, among which a pending attempt is looked for
 NOBODY = 0  # a reader who has deleted nothing
 
@@ -34,7 +32,7 @@ async def other_attempts(backends: Backends, message: Message) -> list[Message]:
     if message.seq is None:  # a row has the store's claim itself
         claims = [
             backends.arrears.claim_of(message.from_user_id, message.client_msg_id),
-            await _stored_claim(backends, message),
+            await find_stored_claim(backends, message),
         ]
         ids |= {c.message_id for c in claims if c and c.body_hash == message.body_hash}
     return [
@@ -73,13 +71,3 @@ def _is_attempt(one: Message, other: Message) -> bool:
         and one.client_msg_id == other.client_msg_id
         and one.body_hash == other.body_hash
     )
-
-
-async def _stored_claim(backends: Backends, message: Message) -> Claim | None:
-    key = message.send_key
-    assert key is not None
-    with contextlib.suppress(StoreUnavailable, TimeoutError):
-        async with asyncio.timeout(STORE_S):
-            claim = (await backends.store.find_claims([key])).get(key)
-            return claim if claim and claim.is_stored else None
-    return None

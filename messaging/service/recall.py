@@ -88,7 +88,7 @@ def _check(message: Message, *, user_id: int, now_ms: int, window_s: int) -> Non
 
 
 async def _make_durable(backends: Backends, tombstones: Sequence[Message]) -> Persisted | None:
-    """What the store has made of them, None where only the log has them.
+    """Return what the store has made of them, None where only the log has them.
 
     Raises TemporarilyUnavailable when neither it nor the log has.
     """
@@ -134,7 +134,7 @@ async def _note(backends: Backends, *tombstones: Message) -> None:
 async def _store(
     backends: Backends, tombstones: Sequence[Message], *, owed: bool = False
 ) -> Persisted | None:
-    """What became of them; None where the store did not take them in a short time."""
+    """Return what became of them, None where the store did not take them in a short time."""
     try:
         async with asyncio.timeout(STORE_S):
             done = await persist(backends.store, tombstones, owed=owed)

@@ -29,6 +29,7 @@ from messaging.ports import Arrear, Claim
 from messaging.requests import Ack, SendRequest
 from messaging.service.access import check_member
 from messaging.service.backends import Backends
+from messaging.service.claims import find_claim, find_stored_claim
 
 FIRST_LOOK_S = 0.01
 LAST_LOOK_S = 0.2
@@ -100,7 +101,7 @@ async def _find_earlier(
     message = _compose(backends, request, sender_id)
     try:
         async with asyncio.timeout_at(deadline_s):
-            for find in (_find_claim, _find_stored_claim):
+            for find in (find_claim, find_stored_claim):
                 claim = await find(backends, message)
                 if claim is not None and claim.body_hash == message.body_hash:
                     return await _repeat(backends, message, claim)
@@ -242,7 +243,7 @@ async def _send_sync(backends: Backends, message: Message, deadline_s: float) ->
     """
     if wait_s := backends.acceptor.rates.take(message.from_user_id):
         raise TooManyRequests(wait_s)
-    if first := await _find_claim(backends, message):
+    if first := await find_claim(backends, message):
         return await _repeat(backends, message, first)
     try:
         now_s = asyncio.get_running_loop().time()
@@ -260,27 +261,6 @@ async def _send_sync(backends: Backends, message: Message, deadline_s: float) ->
         return await _repeat(backends, message, first)
     await _show(backends, row)  # whoever stored a first one may not have come to that
     return _receipt(row, Durability.STORE)
-
-
-async def _find_claim(backends: Backends, message: Message) -> Claim | None:
-    if (key := message.send_key) is None:
-        return None
-    try:
-        return await backends.cache.find_claim(key[0], key[1])
-    except CacheUnavailable:
-        return backends.arrears.claim_of(key[0], key[1]) or await _find_stored_claim(
-            backends, message
-        )
-
-
-async def _find_stored_claim(backends: Backends, message: Message) -> Claim | None:
-    if (key := message.send_key) is None:
-        return None
-    with contextlib.suppress(StoreUnavailable, TimeoutError):
-        async with asyncio.timeout(ROW_S):
-            claim = (await backends.store.find_claims([key])).get(key)
-            return claim if claim and claim.is_stored else None
-    return None
 
 
 async def _claim(backends: Backends, row: Message) -> Claim | None:

@@ -151,7 +151,7 @@ class TestWriters:
 
     @on_mysql
     async def test_of_reserved_keys_store_each_send_once(self, store: DatabaseStore) -> None:
-        """Who comes first takes a key over; the one that it was reserved for comes meanwhile."""
+        """The first to come takes a key over, while the one that has reserved it comes too."""
         groups = [
             [make_message(100 * a + n, content="x", client_msg_id=f"k{n}") for n in range(40)]
             for a in range(3)

@@ -1,0 +1,39 @@
+"""What a clientMsgId stands for, by the word of the cache or of the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from messaging.errors import CacheUnavailable, StoreUnavailable
+from messaging.events import Message
+from messaging.ports import Claim
+from messaging.service.backends import Backends
+
+STORE_S = 0.3
+
+
+async def find_claim(backends: Backends, message: Message) -> Claim | None:
+    """Return what the cache knows this message's send as; while it is away, what others know."""
+    if (key := message.send_key) is None:
+        return None
+    try:
+        return await backends.cache.find_claim(key[0], key[1])
+    except CacheUnavailable:
+        claim = backends.arrears.claim_of(key[0], key[1])
+        return claim or await find_stored_claim(backends, message)
+
+
+async def find_stored_claim(backends: Backends, message: Message) -> Claim | None:
+    """Return the stored message that the store knows under this message's clientMsgId.
+
+    None also where the store has no answer in a short time. A key that is only reserved is left
+    out: nobody knows whether its message will arrive.
+    """
+    if (key := message.send_key) is None:
+        return None
+    with contextlib.suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout(STORE_S):
+            claim = (await backends.store.find_claims([key])).get(key)
+            return claim if claim is not None and claim.is_stored else None
+    return None
