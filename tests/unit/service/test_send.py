@@ -57,6 +57,20 @@ async def test_a_private_message_is_pending_and_in_the_log(service: Service) -> 
     assert receipt.send_time == time_of_id(receipt.message_id) == service.clock.now_ms
 
 
+@pytest.mark.parametrize("mode", ["async", "sync"])
+@pytest.mark.parametrize("step_ms", [3_000, 600_000])
+async def test_goes_on_when_the_clock_is_set_back(
+    service: Service, step_ms: int, mode: str
+) -> None:
+    other = service.restarted_with(private_mode=mode)
+    sent = [(await send(other.backends, to_bob(), sender_id=ALICE)).message_id]
+    service.clock.now_ms -= step_ms
+    for _ in range(3):
+        sent.append((await send(other.backends, to_bob(), sender_id=ALICE)).message_id)
+    assert sent == sorted(set(sent))
+    assert await listed(other, with_bob()) == sent[::-1]
+
+
 async def test_the_conversation_is_the_same_from_both_sides(service: Service) -> None:
     there = await send(service.backends, to_bob(), sender_id=ALICE)
     back = await send(service.backends, to_bob(target_id=ALICE), sender_id=BOB)
