@@ -84,9 +84,9 @@ class UserRates:
     """What a user may ask of this process besides sends, which have their own rate.
 
     `reads` are history, single messages and the list of blocks. `changes` are recalls, deletes,
-    blocks and unblocks. `lookups` are questions about users and groups that the process has to ask
-    the database: a call about somebody known takes none. The use cases take them first, and raise
-    TooManyRequests for one who asks too much.
+    blocks and unblocks, logouts, new passwords and refreshed tokens. `lookups` are questions about
+    users and groups that the process has to ask the database: a call about somebody known takes
+    none. The use cases take them first, and raise TooManyRequests for one who asks too much.
     """
 
     reads: Rates

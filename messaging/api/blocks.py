@@ -6,8 +6,6 @@ be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError
 from rest_framework.request import Request
@@ -15,14 +13,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from messaging.api.authentication import asking_user
+from messaging.api.counting import count, count_change
 from messaging.errors import InvalidInput, UserNotFound
 from messaging.events import ID_MAX
 from messaging.inputs import Refusal
 from messaging.models import UserBlock
-from messaging.rates import Rates
 from messaging.requests import parse_message_id
-from messaging.service.backends import Backends
-from messaging.wiring import run
 
 PAGE_SIZE = 100
 
@@ -30,14 +26,14 @@ PAGE_SIZE = 100
 class BlockView(APIView):
     def post(self, request: Request) -> Response:
         user_id, blocker_id = _named_user(request), asking_user(request)
-        _count(lambda backends: backends.rates.changes, blocker_id)
+        count_change(blocker_id)
         return Response(_present(block(user_id, blocker_id=blocker_id)))
 
 
 class UnblockView(APIView):
     def post(self, request: Request) -> Response:
         user_id, blocker_id = _named_user(request), asking_user(request)
-        _count(lambda backends: backends.rates.changes, blocker_id)
+        count_change(blocker_id)
         unblock(user_id, blocker_id=blocker_id)
         return Response({"userId": str(user_id)})
 
@@ -47,7 +43,7 @@ class BlocksView(APIView):
         before = request.query_params.get("beforeId")
         before_id = ID_MAX if before is None else parse_message_id(before, "beforeId")
         blocker_id = asking_user(request)
-        _count(lambda backends: backends.rates.reads, blocker_id)
+        count(lambda backends: backends.rates.reads, blocker_id)
         own = UserBlock.objects.filter(blocker_id=blocker_id, pk__lt=before_id)
         blocks = list(own.order_by("-pk")[: PAGE_SIZE + 1])  # one more tells whether there is more
         page = blocks[:PAGE_SIZE]
@@ -76,15 +72,6 @@ def unblock(user_id: int, *, blocker_id: int) -> None:
     """Take the block back, if there is one. Raises UserNotFound."""
     _check_exists(user_id)
     UserBlock.objects.filter(blocker_id=blocker_id, blocked_id=user_id).delete()
-
-
-def _count(kind: Callable[[Backends], Rates], user_id: int) -> None:
-    """Count a call of this user. Raises TooManyRequests for one who makes too many."""
-
-    async def spend(backends: Backends) -> None:  # on the loop, to which the rates belong
-        kind(backends).spend(user_id)
-
-    run(spend)
 
 
 def _named_user(request: Request) -> int:

@@ -22,6 +22,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from messaging import user_names
 from messaging.api.authentication import mark_of, open_token, user_id_of
+from messaging.api.counting import count_change
 from messaging.api.passwords import address_of
 from messaging.errors import InvalidInput, UserNameTaken, WrongCredentials
 from messaging.hashing import asked_by
@@ -74,7 +75,9 @@ class RefreshSerializer(TokenRefreshSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
         used = open_token(RefreshToken, attrs["refresh"])
-        token = renew(used, user_id=user_id_of(used), session=mark_of(used).session)
+        user_id, session = user_id_of(used), mark_of(used).session
+        count_change(user_id)
+        token = renew(used, user_id=user_id, session=session)
         return {"access": str(token.access_token), "refresh": str(token)}
 
 

@@ -18,6 +18,7 @@ from rest_framework_simplejwt.tokens import RefreshToken
 
 from messaging import sessions
 from messaging.api.authentication import asking, asking_user, mark_of, open_token, user_id_of
+from messaging.api.counting import count_change
 from messaging.api.identity import present_tokens
 from messaging.errors import InvalidInput, TokenExpired, WrongCredentials
 from messaging.requests import PasswordChange, parse_logout, parse_password_change
@@ -26,6 +27,7 @@ from messaging.requests import PasswordChange, parse_logout, parse_password_chan
 class LogoutView(APIView):
     def post(self, request: Request) -> Response:
         asker = asking(request)
+        count_change(asker.id)
         refresh = parse_logout(request.data)
         ended = {asker.mark.session}
         if refresh is not None:
@@ -37,14 +39,17 @@ class LogoutView(APIView):
 
 class LogoutAllView(APIView):
     def post(self, request: Request) -> Response:
-        sessions.end_all(asking_user(request))
+        user_id = asking_user(request)
+        count_change(user_id)
+        sessions.end_all(user_id)
         return Response(None)
 
 
 class PasswordView(APIView):
     def post(self, request: Request) -> Response:
-        change = parse_password_change(request.data)
-        made = change_password(change, user_id=asking_user(request), request=request._request)
+        user_id, change = asking_user(request), parse_password_change(request.data)
+        count_change(user_id)
+        made = change_password(change, user_id=user_id, request=request._request)
         return Response(present_tokens(*made))
 
 

@@ -262,6 +262,24 @@ class TestARefreshToken:
         assert refreshed(service, logins[3]["refresh"]).status == 200
 
 
+@with_settings(change_rate=0.01, change_burst=2)
+def test_what_a_user_changes_about_tokens_has_a_rate(
+    service: Service, alice: User, bob: User
+) -> None:
+    logins = [login(service) for _ in range(5)]
+    for each in logins[:2]:
+        refreshed(service, each["refresh"])
+    for call, body in (
+        ("/api/token/refresh/", {"refresh": logins[2]["refresh"]}),
+        ("/api/user/logout", {}),
+        ("/api/user/logout-all", {}),
+        ("/api/user/password", {"oldPassword": PASSWORD, "newPassword": NEW_PASSWORD}),
+    ):
+        assert told(alice.client.post(call, body)) == (429, 4290)
+    assert state(service, alice.client.token or "") == OPEN
+    assert bob.client.post("/api/user/logout").status == 200
+
+
 @with_settings(identity_ttl_s=0.3)
 def test_an_end_that_nobody_was_told_of_counts_in_the_stated_time(
     service: Service, alice: User

@@ -1,0 +1,23 @@
+"""Count what a user asks of Django's views, as the use cases count what they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from messaging.rates import Rates
+from messaging.service.backends import Backends
+from messaging.wiring import run
+
+
+def count(kind: Callable[[Backends], Rates], user_id: int) -> None:
+    """Count a call of this user. Raises TooManyRequests for one who makes too many."""
+
+    async def spend(backends: Backends) -> None:  # on the loop, to which the rates belong
+        kind(backends).spend(user_id)
+
+    run(spend)
+
+
+def count_change(user_id: int) -> None:
+    """Count a change that a user makes. Raises TooManyRequests for one who makes too many."""
+    count(lambda backends: backends.rates.changes, user_id)
