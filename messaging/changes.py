@@ -15,13 +15,21 @@ from messaging.errors import PoisonRecord
 
 
 class UserChanged(msgspec.Struct, frozen=True, array_like=True, tag="user"):
-    """There is a new user, or one is gone, locked out or let in again, or has ended tokens.
+    """There is a new user, or one is gone, locked out or let in again.
 
     `is_locked_out` (or gone) is told where it is so; False leaves it to a look.
     """
 
     user_id: int
     is_locked_out: bool = False
+
+
+class TokensEnded(msgspec.Struct, frozen=True, array_like=True, tag="tokens"):
+    """Tokens of a user have ended: those of older generations and of these sessions."""
+
+    user_id: int
+    generation: int
+    sessions: tuple[str, ...] = ()
 
 
 class MemberChanged(msgspec.Struct, frozen=True, array_like=True, tag="member"):
@@ -41,7 +49,7 @@ class AnythingChanged(msgspec.Struct, frozen=True, array_like=True, tag="anythin
     """Too much to be told one by one."""
 
 
-Change = UserChanged | MemberChanged | BlockChanged | AnythingChanged
+Change = UserChanged | TokensEnded | MemberChanged | BlockChanged | AnythingChanged
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True):

@@ -94,14 +94,14 @@ def end_session(user_id: int, session: str) -> None:
             return
         now_s = wall_clock_ms() // 1_000
         lifetime: timedelta = api_settings.ACCESS_TOKEN_LIFETIME
-        tokens, _ = UserTokens.objects.get_or_create(user_id=user_id)
+        tokens = _tokens_of(user_id)
         ended = {each: until for each, until in tokens.ended.items() if until > now_s}
         ended[session] = now_s + CLOCKS_DIFFER_S + round(lifetime.total_seconds())
         if len(ended) > ENDED_HELD:
             end_all(user_id)
             return
         tokens.ended = ended
-        tokens.save(update_fields=["ended"])
+        tokens.save()
         UserSession.objects.filter(pk=session, user_id=user_id).delete()
 
 
@@ -110,16 +110,22 @@ def end_all(user_id: int, *, using: str = DEFAULT_DB_ALIAS) -> None:
     with transaction.atomic(using):
         if _lock(user_id, using=using) is None:
             return
-        tokens, _ = UserTokens.objects.using(using).get_or_create(user_id=user_id)
+        tokens = _tokens_of(user_id, using=using)
         tokens.generation += 1
         tokens.ended = {}
-        tokens.save(using=using, update_fields=["generation", "ended"])
+        tokens.save(using=using)
         UserSession.objects.using(using).filter(user_id=user_id).delete()
 
 
 def _lock(user_id: int, *, using: str = DEFAULT_DB_ALIAS) -> AbstractUser | None:
     users = get_user_model().objects.using(using)
     return users.select_for_update().filter(pk=user_id).first()
+
+
+def _tokens_of(user_id: int, *, using: str = DEFAULT_DB_ALIAS) -> UserTokens:
+    """Return the row of a user who is locked, or a new one that is not saved yet."""
+    tokens = UserTokens.objects.using(using).filter(pk=user_id).first()
+    return tokens or UserTokens(user_id=user_id)
 
 
 def _mark(token: T, session: str | None = None) -> T:

@@ -18,7 +18,14 @@ from django.db import IntegrityError, transaction
 from django.db.models.signals import ModelSignal, m2m_changed, post_delete, post_save, pre_save
 
 from messaging import sessions, user_names, wiring
-from messaging.changes import AnythingChanged, BlockChanged, Change, MemberChanged, UserChanged
+from messaging.changes import (
+    AnythingChanged,
+    BlockChanged,
+    Change,
+    MemberChanged,
+    TokensEnded,
+    UserChanged,
+)
 from messaging.errors import CacheUnavailable
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
 
@@ -86,7 +93,7 @@ def keep_user(*, instance: Any, using: str, **_: Any) -> None:
 
 
 def note_tokens(*, instance: UserTokens, using: str, **_: Any) -> None:
-    _note(UserChanged(instance.user_id), using)
+    _note(TokensEnded(instance.user_id, instance.generation, tuple(instance.ended)), using)
 
 
 def note_user(

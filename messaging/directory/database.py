@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from messaging.changes import BlockChanged, Change, MemberChanged, UserChanged
+from messaging.changes import BlockChanged, Change, MemberChanged, TokensEnded, UserChanged
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
 from messaging.directory.known import Known
@@ -139,6 +139,10 @@ class DatabaseDirectory:
                 if is_locked_out:
                     person = replace(self._last_person(user_id), is_active=False)
                     self._people.note(user_id, person)
+            case TokensEnded(user_id, generation, ended):
+                self._people.doubt(user_id)
+                person = self._last_person(user_id).without_tokens(generation, ended)
+                self._people.note(user_id, person)
             case MemberChanged(group_id, user_id):
                 self._members.forget((group_id, user_id))
             case BlockChanged(blocker_id, blocked_id, is_blocked):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from django.contrib.auth import get_user_model
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -31,6 +32,11 @@ class Person:
         return self.is_active and (
             mark is None or (mark.generation >= self.generation and mark.session not in self.ended)
         )
+
+    def without_tokens(self, generation: int, sessions: Iterable[str]) -> Person:
+        """Return the person whose older tokens, and those of these sessions, have ended."""
+        generation = max(generation, self.generation)
+        return replace(self, generation=generation, ended=self.ended.union(sessions))
 
 
 def find_person(connection: BaseDatabaseWrapper, user_id: int) -> Person | None:

@@ -14,7 +14,14 @@ from django.contrib.auth import get_user_model
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from messaging.changes import AnythingChanged, BlockChanged, Change, MemberChanged, UserChanged
+from messaging.changes import (
+    AnythingChanged,
+    BlockChanged,
+    Change,
+    MemberChanged,
+    TokensEnded,
+    UserChanged,
+)
 from messaging.conf import settings
 from messaging.database_threads import DatabaseThreads
 from messaging.directory import DatabaseDirectory, known, queries
@@ -497,6 +504,22 @@ class TestAChange:
 
         assert warm.known_blocked(STRANGER, MEMBER) is None
         assert await warm.is_blocked(STRANGER, MEMBER)
+
+    async def test_that_ends_tokens_holds_without_the_database(
+        self, warm: DatabaseDirectory, outage: Begin
+    ) -> None:
+        outage()
+        warm.forget(TokensEnded(MEMBER, 2, ("a", "b")))
+        warm.forget(TokensEnded(MEMBER, 1, ("c",)))
+        warm.forget(UserChanged(MEMBER))
+
+        for mark, is_good in (
+            (TokenMark(1, "open"), False),
+            (TokenMark(2, "a"), False),
+            (TokenMark(2, "c"), False),
+            (TokenMark(2, "open"), True),
+        ):
+            assert await warm.user_is_active(MEMBER, mark) is is_good
 
     @pytest.mark.parametrize("change", [UserChanged(MEMBER), AnythingChanged()])
     async def test_of_a_user_is_seen(

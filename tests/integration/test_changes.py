@@ -26,6 +26,7 @@ from messaging.changes import (
     BlockChanged,
     Change,
     Notice,
+    TokensEnded,
     UserChanged,
     decode_notice,
 )
@@ -248,7 +249,7 @@ class TestAChange:
 
         await write(job)
 
-        assert told() == [[UserChanged(ALICE, is_locked_out=True)]]
+        assert told() == [[TokensEnded(ALICE, 1), UserChanged(ALICE, is_locked_out=True)]]
 
     async def test_is_told_though_a_part_before_it_was_rolled_back(
         self, write: Write, told: Told

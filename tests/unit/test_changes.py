@@ -9,6 +9,7 @@ from messaging.changes import (
     BlockChanged,
     MemberChanged,
     Notice,
+    TokensEnded,
     UserChanged,
     decode_notice,
     encode_notice,
@@ -20,6 +21,7 @@ from messaging.events import ID_MAX
 def test_every_change_comes_back_as_it_was() -> None:
     changes = (
         *(UserChanged(1), UserChanged(2, is_locked_out=True), MemberChanged(2, ID_MAX)),
+        *(TokensEnded(1, 3), TokensEnded(2, 0, ("a", "b"))),
         *(BlockChanged(3, 1), BlockChanged(3, 2, is_blocked=True), AnythingChanged()),
     )
     notice = Notice("f00", changes)
