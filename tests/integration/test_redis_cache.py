@@ -22,7 +22,7 @@ from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message
 from messaging.ids import SnowflakeIdGenerator
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
-from messaging.ports import RateLimited, Window
+from messaging.ports import RateLimited, SharedRate, Window
 from messaging.testing.store import MemoryStore
 from tests.messages import FIRST_ID, make_message
 from tests.real_services import free_port, running_redis
@@ -623,6 +623,16 @@ class TestAServerClockThatIsSetBack:
         assert isinstance(verdict, RateLimited)
         assert verdict.wait_s <= 0.5
         await cache.close()
+
+    async def test_limits_nobody_for_passwords_that_were_tried_before(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        rate = SharedRate("login-name", "x", rate=2, burst=3)
+        await cache.take_rates([rate])
+        (key,) = server.keys("msg:rate:login-name:*")
+        server.set(key, (int(server.time()[0]) + self.STEP_S) * 1_000_000)
+        assert [await cache.take_rates([rate]) for _ in range(3)] == [0, 0, 0]
+        assert 0 < await cache.take_rates([rate]) <= 0.5
 
     async def test_does_not_keep_pages_partial(
         self, cache: RedisMessageCache, server: redis.Redis

@@ -4,13 +4,15 @@
 -- ARGV  for each: what a request takes of it (µs), burst
 -- Reply 0, or the longest time to wait (µs)
 --
--- The generic cell rate algorithm, as in `messaging.rates`.
+-- The generic cell rate algorithm, as in `messaging.rates`. A time past the whole burst was written
+-- before the server's clock was set back: it says nothing any more.
 
 local time = redis.call('TIME')
 local now, longest, reached = time[1] * 1e6 + time[2], 0, {}
 for n, key in ipairs(KEYS) do
   local step, burst = tonumber(ARGV[2 * n - 1]), tonumber(ARGV[2 * n])
-  reached[n] = math.max(tonumber(redis.call('GET', key) or 0), now) + step
+  local at = tonumber(redis.call('GET', key) or 0)
+  reached[n] = (at > now + burst * step and now or math.max(at, now)) + step
   longest = math.max(longest, reached[n] - now - burst * step)
 end
 if longest > 0 then return math.ceil(longest) end
