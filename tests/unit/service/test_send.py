@@ -275,7 +275,7 @@ async def test_of_two_attempts_at_once_the_one_that_the_cache_knows_counts(
         await asyncio.sleep(0.02)  # after its claim was looked for
         await service.acceptor.accept(pending, ack=Ack.LOG)
 
-    service.store.delay_s = 0.05
+    service.store.delay_s = 0.2
     receipt, _ = await asyncio.gather(
         send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE), accept_soon()
     )
