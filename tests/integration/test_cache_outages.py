@@ -28,7 +28,7 @@ from messaging.models import DeadLetter
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.guarded_cache import guarded
-from messaging.rates import SenderRates
+from messaging.rates import Rates
 from messaging.service.backends import Backends
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
@@ -294,7 +294,7 @@ def second_process(backends: Backends) -> Backends:
         ids=ids,
         renew_lease=backends.acceptor.renew_lease,
         settings=backends.settings,
-        rates=SenderRates(rate=0, burst=0),
+        rates=Rates(rate=0, burst=0),
         arrears=arrears,
     )
     return replace(backends, cache=guard, store=store, ids=ids, arrears=arrears, acceptor=acceptor)

@@ -36,8 +36,9 @@ pytestmark = [
 ]
 
 IDS = [FIRST_ID + 1_999 * n for n in range(1, AT_ONCE + 1)]
-KEYS = [(1, f"k{1_999 * n:07}") for n in range(1, AT_ONCE + 1)]
+KEYS = [(1, f"k{1_999 * n:07}", "h") for n in range(1, AT_ONCE + 1)]
 PLACES = [Position("t", n // 10_000, f"{n:07}") for n in range(1, 199 * AT_ONCE, 199)]
+ALIASES = [each + 2_000_000 for each in IDS]  # of repeats of these
 FILL = {
     "message": (
         "(id, conversation_id, seq, from_user_id, to_id, chat_type, msg_type, content, at_user_ids,"
@@ -48,6 +49,9 @@ FILL = {
     "message_key": (
         "(from_user_id, client_msg_id, message_id, body_hash)"
         f" SELECT 1, CONCAT('k', LPAD(seq, 7, '0')), {FIRST_ID} + seq, 'h'"
+    ),
+    "message_alias": (
+        f"(message_id, owner_id) SELECT {FIRST_ID} + 2000000 + seq, {FIRST_ID} + seq"
     ),
     "conversation": (
         "(id, last_seq, last_message_id)"
@@ -116,13 +120,23 @@ _STATEMENTS: dict[str, Statement] = {
         2 * AT_ONCE,
     ),
     "take_keys": Statement(
-        lambda t: t.take_keys({(2, f"t{n}"): Claim(1, "h") for n in range(AT_ONCE)})
+        lambda t: t.take_keys({(2, f"t{n}", "h"): Claim(1, "h") for n in range(AT_ONCE)})
     ),
     "reserve_keys": Statement(
         lambda t: t.reserve_keys(dict.fromkeys(KEYS, Claim(1, "h"))), 2 * AT_ONCE
     ),
-    "claims": Statement(lambda t: t.claims(KEYS)),
+    "claims": Statement(lambda t: t.claims(KEYS), 2 * AT_ONCE),
     "claims as written": Statement(lambda t: t.claims(KEYS[:1], as_written=True), 1),
+    "claims_of_names": Statement(lambda t: t.claims_of_names(KEYS), 2 * AT_ONCE),
+    "hand_keys": Statement(lambda t: t.hand_keys(dict.fromkeys(KEYS, Claim(1, "h"))), 2 * AT_ONCE),
+    "find": Statement(lambda t: t.find(ALIASES), 3 * AT_ONCE),
+    "aliases": Statement(lambda t: t.aliases(ALIASES)),
+    "insert_aliases": Statement(
+        lambda t: t.insert_aliases({each + 3_000_000: each for each in IDS}), 2 * AT_ONCE
+    ),
+    "nth_visible": Statement(
+        lambda t: t.nth_visible(BUSY, reader_id=5, before=IDS[250], count=AT_ONCE)
+    ),
     "insert_deletes": Statement(lambda t: t.insert_deletes([(5, each) for each in IDS])),
     "owner": Statement(lambda t: t.owner(make_message(7, client_msg_id="k0000007")), 1),
     "deletes_of": Statement(lambda t: t.deletes_of(IDS)),

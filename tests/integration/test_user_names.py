@@ -105,7 +105,7 @@ def test_users_from_before_keep_their_names(
 ) -> None:
     users = [get_user_model()(username=name) for name in ("bob", *NAMES_OF_ONE)]
     get_user_model().objects.bulk_create(users)
-    migration: Any = importlib.import_module("messaging.migrations.0009_user_names")
+    migration: Any = importlib.import_module("messaging.migrations.0011_user_names")
     with connection.schema_editor() as editor:
         for _ in range(2):
             migration.fold_names(apps, editor)
