@@ -57,6 +57,7 @@ async def _live(receive: Receive, send: Send) -> None:
     try:
         await asyncio.to_thread(BaseCommand(no_color=True).check)
         await wiring.start()
+        _django.begin(settings())
         _gateway = Gateway(wiring.backends()) if settings().gateway else None
         _is_up = True
     except SystemCheckError as refused:

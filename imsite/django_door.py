@@ -20,8 +20,9 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from imsite.settings import DJANGO_THREADS
 from imsite.threads import Threads
+from messaging.addresses import client_address
 from messaging.api.authentication import bearer_token, open_token
-from messaging.conf import settings
+from messaging.conf import Settings, settings
 from messaging.errors import (
     ApiError,
     BodyTooLarge,
@@ -34,6 +35,7 @@ from messaging.gateway.answering import Headers, Send, send_answer, send_error
 from messaging.gateway.bodies import Receive, read_body
 from messaging.gateway.heads import Scope, for_django, values_of
 from messaging.limits import MAX_BODY_BYTES, MAX_FORM_BODY_BYTES, MAX_UNKNOWN_BODY_BYTES
+from messaging.rates import Rates
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -50,13 +52,21 @@ class DjangoDoor:
     """Serves HTTP with a WSGI application."""
 
     def __init__(self, application: Any) -> None:
+        self._strangers = Rates(rate=0, burst=0)
         self._application = application
         self._threads = Threads(DJANGO_THREADS, name="django")
+
+    def begin(self, current: Settings) -> None:
+        """Count the requests of strangers from now on."""
+        self._strangers = Rates(rate=current.stranger_rate, burst=current.stranger_burst)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body, let Django answer, and send that."""
         try:
-            handed_on = await _take_body(scope, receive)
+            is_signed = _is_signed(values_of(scope, b"authorization").decode("latin-1"))
+            if not is_signed:
+                self._strangers.spend(client_address(scope))
+            handed_on = await _take_body(scope, receive, is_signed=is_signed)
             if handed_on is not None:
                 answer = await _unless_gone(self._ask(*handed_on), receive)
                 if answer is not None:
@@ -83,7 +93,9 @@ class DjangoDoor:
             raise TemporarilyUnavailable from error
 
 
-async def _take_body(scope: Scope, receive: Receive) -> tuple[Scope, bytes] | None:
+async def _take_body(
+    scope: Scope, receive: Receive, *, is_signed: bool
+) -> tuple[Scope, bytes] | None:
     """The scope for Django and the body; None: the client has gone. Raises RequestTimeout.
 
     Of a body that is too large the length alone is handed on: Django may find first that its
@@ -92,7 +104,8 @@ async def _take_body(scope: Scope, receive: Receive) -> tuple[Scope, bytes] | No
     length = values_of(scope, b"content-length")
     try:
         async with asyncio.timeout(settings().request_timeout_s):
-            body = await read_body(receive, most=_most(scope, length), length=length)
+            most = _most(scope, length, is_signed=is_signed)
+            body = await read_body(receive, most=most, length=length)
     except TimeoutError as error:
         raise RequestTimeout from error
     except BodyTooLarge:
@@ -100,13 +113,12 @@ async def _take_body(scope: Scope, receive: Receive) -> tuple[Scope, bytes] | No
     return None if body is None else (for_django(scope, len(body)), body)
 
 
-def _most(scope: Scope, length: bytes) -> int:
+def _most(scope: Scope, length: bytes, *, is_signed: bool) -> int:
     """How large the body may be: little, before it is known who sends it."""
     if len(length) < 4 and length.isdigit():
         return MAX_UNKNOWN_BODY_BYTES  # more than it says
     if scope["path"].startswith("/api/"):
-        is_known = _is_signed(values_of(scope, b"authorization").decode("latin-1"))
-        return MAX_BODY_BYTES if is_known else MAX_UNKNOWN_BODY_BYTES
+        return MAX_BODY_BYTES if is_signed else MAX_UNKNOWN_BODY_BYTES
     session = f"{django_settings.SESSION_COOKIE_NAME}=".encode()
     has_session = session in values_of(scope, b"cookie")
     return MAX_FORM_BODY_BYTES if has_session else MAX_UNKNOWN_BODY_BYTES

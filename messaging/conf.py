@@ -54,6 +54,9 @@ class Settings:
     pending_bytes: int = 512 * 1024 * 1024  # of messages that are not stored yet; past it 503
     send_rate: float = 100.0  # messages a second that one sender may go on sending; 0: any number
     send_burst: int = 200  # messages that one sender may send at once
+    # Requests a second without a good token, for Django to answer, from one address; 0: any.
+    stranger_rate: float = 20.0
+    stranger_burst: int = 200
     read_rate: float = 100.0  # pages and messages a second that a user may go on reading; 0: any
     read_burst: int = 200  # at once
     change_rate: float = 20.0  # recalls, deletes, blocks and unblocks a second of a user; 0: any

@@ -48,6 +48,10 @@ MAX_LOGIN_NAME_CHARACTERS = 150  # the admin may give such names; as it is sent 
 MAX_GROUP_NAME_CHARACTERS = 100
 MAX_PASSWORD_BYTES = 1_024  # in UTF-8
 
+# --- pages ----------------------------------------------------------------------------------
+
+READ_BYTES = 16 * 1024  # so many bytes of a page count as one more read
+
 # --- the answer -----------------------------------------------------------------------------
 
 ANSWER_PIECE_BYTES = 64 * 1024  # a longer answer goes out piece by piece, as its client takes them

@@ -48,9 +48,7 @@ class Rates:
         wait_us = self._wait_us(reached_us, now_us)
         if wait_us <= 0:
             reached_us += self._step_us
-        self._moved_to_us[key] = reached_us  # who was seen last is last in the dictionary
-        if len(self._moved_to_us) > MOST_KEYS:
-            del self._moved_to_us[next(iter(self._moved_to_us))]
+        self._keep(key, reached_us)
         return max(wait_us, 0) / 1e6
 
     def wait_s(self, key: Hashable) -> float:
@@ -60,6 +58,17 @@ class Rates:
         now_us = self._clock_us()
         reached_us = max(self._moved_to_us.get(key, now_us), now_us)
         return max(self._wait_us(reached_us, now_us), 0) / 1e6
+
+    def charge(self, key: Hashable, count: int) -> None:
+        """Count so many requests more, though that may be too many: the next ones wait for it."""
+        if self._step_us and count:
+            reached_us = max(self._moved_to_us.pop(key, 0), self._clock_us())
+            self._keep(key, reached_us + count * self._step_us)
+
+    def _keep(self, key: Hashable, reached_us: int) -> None:
+        self._moved_to_us[key] = reached_us  # who was seen last is last in the dictionary
+        if len(self._moved_to_us) > MOST_KEYS:
+            del self._moved_to_us[next(iter(self._moved_to_us))]
 
     def _wait_us(self, reached_us: int, now_us: int) -> int:
         return reached_us + self._step_us - now_us - self._burst_us

@@ -11,7 +11,7 @@ from messaging.conf import MAX_PAGE_SIZE
 from messaging.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
 from messaging.events import ChatType, Message
 from messaging.ids import conversation_id
-from messaging.limits import MAX_PAGE_BYTES
+from messaging.limits import MAX_PAGE_BYTES, READ_BYTES
 from messaging.ports import Window
 from messaging.requests import HistoryRequest
 from messaging.service.access import check_member
@@ -41,7 +41,8 @@ async def history(backends: Backends, request: HistoryRequest, *, reader_id: int
     It ends early, with `has_more`, where its messages reach MAX_PAGE_BYTES: go on by the cursor.
 
     Raises GroupNotFound, NotAMember, and TemporarilyUnavailable when what is asked for is not
-    cached and the store is away. Raises TooManyRequests at once for one who reads too fast.
+    cached and the store is away. Raises TooManyRequests at once for one who reads too fast: every
+    READ_BYTES of a page count as one more read.
     """
     backends.rates.reads.spend(reader_id)
     if request.chat_type is ChatType.GROUP:
@@ -53,6 +54,7 @@ async def history(backends: Backends, request: HistoryRequest, *, reader_id: int
     await walk.skip(((request.page or 1) - 1) * request.size)
     messages = await walk.take(request.size)
     has_more = await walk.has_more()
+    backends.rates.reads.charge(reader_id, sum(map(_size_bytes, messages)) // READ_BYTES)
     return HistoryPage(
         messages=tuple(messages),
         total=walk.total,

@@ -2,8 +2,9 @@
 
 A process of its own, so that its work is no part of the ordinary load. Its connections come from
 another loopback address than those of the ordinary load, since a limit of an address is part of the
-defence. Every kind is bounded in time and in requests at once. An answer is not judged here: the
-ordinary clients tell whether the service stood it.
+defence. Every kind is bounded in time, in requests at once and in requests a second, since the
+abuser has no core of its own here. An answer is not judged here: the ordinary clients tell whether
+the service stood it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import aiohttp
 
 ADDRESS = "127.0.0.66"
 PATIENCE_S = 30.0
-LARGEST_PAUSE_S = 0.02
+REQUESTS_PER_S = 300  # of one kind
 UNREAD_CONNECTIONS = 50
 DEEP_PAGE, DEEP_SIZE = 10, 100
 
@@ -114,9 +115,12 @@ KINDS: dict[str, tuple[Callable[[Abuser], Iterator[Request]], int]] = {
 
 
 async def ask(
-    session: aiohttp.ClientSession, requests: Iterator[Request], until_s: float
+    session: aiohttp.ClientSession, requests: Iterator[Request], until_s: float, pause_s: float
 ) -> Counter[int]:
-    """Make one request after the other until the time is up; count the answers by status."""
+    """Make one request after the other until the time is up; count the answers by status.
+
+    Between two of them is a random pause, on average the given one.
+    """
     answers: Counter[int] = Counter()
     while time.monotonic() < until_s:
         request = next(requests)
@@ -128,7 +132,7 @@ async def ask(
                 answers[answer.status] += 1
         except (aiohttp.ClientError, TimeoutError):
             answers[0] += 1
-        await asyncio.sleep(random.uniform(0, LARGEST_PAUSE_S))
+        await asyncio.sleep(random.uniform(0, 2 * pause_s))
     return answers
 
 
@@ -165,7 +169,8 @@ async def abuse(base_url: str, abuser: Abuser, kinds: list[str], seconds: float)
                 continue
             make, at_once = KINDS[kind]
             requests = make(abuser)
-            work += [ask(session, requests, until_s) for _ in range(at_once)]
+            pause_s = at_once / REQUESTS_PER_S
+            work += [ask(session, requests, until_s, pause_s) for _ in range(at_once)]
         counts = await asyncio.gather(*work)
     return sum((each for each in counts if isinstance(each, Counter)), Counter())
 

@@ -50,6 +50,27 @@ def test_reads(service: Service, alice: User, bob: User) -> None:
 
 
 @at_both_doors()
+@with_settings(read_rate=SLOW, read_burst=6)
+def test_a_large_page_counts_as_many_reads(service: Service, alice: User, bob: User) -> None:
+    for _ in range(5):
+        alice.sent(bob, content="\U0001f600" * 4_096)
+    assert [alice.history(bob).status for _ in range(2)] == [200, 429]
+    assert bob.history(alice).status == 200
+
+
+@at_both_doors()
+@with_settings(stranger_rate=SLOW, stranger_burst=5)
+def test_what_strangers_ask_of_django(service: Service, alice: User) -> None:
+    """The two users of the service were registered before."""
+    asked = [service.anybody.post("/api/user/login", {}) for _ in range(5)]
+    assert [answer.status for answer in asked[:1]] == [400]
+    assert statuses(asked[-1:]) == [429]
+    assert service.anybody.get("/admin/login/").status == 429
+    assert alice.client.get("/api/user/blocks").status == 200
+    assert service.anybody.get("/api/health").status == 200
+
+
+@at_both_doors()
 @with_settings(change_rate=SLOW, change_burst=4)
 def test_changes(service: Service, alice: User, bob: User) -> None:
     ids = [alice.sent(bob) for _ in range(2)]

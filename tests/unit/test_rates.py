@@ -32,6 +32,21 @@ def test_a_burst_passes_and_then_the_rate() -> None:
     assert sender.take(1) > 0
 
 
+def test_what_is_charged_afterwards_is_waited_for() -> None:
+    clock = Clock()
+    sender = Rates(rate=10, burst=3, clock_us=clock)
+    assert sender.take(1) == 0.0
+    sender.charge(1, 4)
+    sender.charge(2, 0)
+    assert sender.take(1) == pytest.approx(0.3)
+    assert [sender.take(2) for _ in range(3)] == [0.0] * 3
+    clock.now_us += 301_000
+    assert sender.take(1) == 0.0
+    unlimited = Rates(rate=0, burst=0)
+    unlimited.charge(1, 1_000)
+    assert unlimited.take(1) == 0.0
+
+
 def test_senders_are_apart() -> None:
     sender = Rates(rate=1, burst=1, clock_us=Clock())
     assert [sender.take(number) for number in (1, 2, 1, 2)][:2] == [0.0, 0.0]
