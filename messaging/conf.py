@@ -64,7 +64,7 @@ class Settings:
     lookup_rate: float = 10.0  # questions a second about whom a process does not know; 0: any
     lookup_burst: int = 100
     login_address_per_minute: float = 60.0  # passwords that may be tried from an address; 0: any
-    login_address_burst: int = 100
+    login_address_burst: int = 40
     login_name_per_minute: float = 20.0  # under a name, from everywhere; 0: any
     login_name_burst: int = 40
     login_pair_per_minute: float = 10.0  # under a name from one address; 0: any

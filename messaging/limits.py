@@ -51,6 +51,7 @@ MAX_PASSWORD_BYTES = 1_024  # in UTF-8
 # --- pages ----------------------------------------------------------------------------------
 
 READ_BYTES = 16 * 1024  # so many bytes of a page count as one more read
+PAGES_UNDER_WAY = 4  # of one reader, in a process; the next ones wait
 
 # --- the answer -----------------------------------------------------------------------------
 

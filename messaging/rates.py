@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from messaging.conf import Settings
 from messaging.errors import TooManyRequests
+from messaging.limits import PAGES_UNDER_WAY
+from messaging.turns import Turns
 
 MOST_KEYS = 50_000  # of one kind of rate; about 10 MB
 
@@ -96,11 +98,13 @@ class UserRates:
     blocks and unblocks, logouts, new passwords and refreshed tokens. `lookups` are questions about
     users and groups that the process has to ask the database: a call about somebody known takes
     none. The use cases take them first, and raise TooManyRequests for one who asks too much.
+    `pages` are those of one reader that are made at a time: the largest take megabytes meanwhile.
     """
 
     reads: Rates
     changes: Rates
     lookups: Rates
+    pages: Turns = field(default_factory=lambda: Turns(PAGES_UNDER_WAY))
 
     @classmethod
     def of(cls, settings: Settings) -> UserRates:

@@ -42,9 +42,17 @@ async def history(backends: Backends, request: HistoryRequest, *, reader_id: int
 
     Raises GroupNotFound, NotAMember, and TemporarilyUnavailable when what is asked for is not
     cached and the store is away. Raises TooManyRequests at once for one who reads too fast: every
-    READ_BYTES of a page count as one more read.
+    READ_BYTES of a page count as one more read. A reader has few pages under way; more wait.
     """
     backends.rates.reads.spend(reader_id)
+    async with backends.rates.pages.turn(reader_id):
+        page = await _read_page(backends, request, reader_id)
+    cost = sum(map(_size_bytes, page.messages)) // READ_BYTES
+    backends.rates.reads.charge(reader_id, cost)
+    return page
+
+
+async def _read_page(backends: Backends, request: HistoryRequest, reader_id: int) -> HistoryPage:
     if request.chat_type is ChatType.GROUP:
         await check_member(backends, group_id=request.target_id, user_id=reader_id)
     conversation = conversation_id(
@@ -54,7 +62,6 @@ async def history(backends: Backends, request: HistoryRequest, *, reader_id: int
     await walk.skip(((request.page or 1) - 1) * request.size)
     messages = await walk.take(request.size)
     has_more = await walk.has_more()
-    backends.rates.reads.charge(reader_id, sum(map(_size_bytes, messages)) // READ_BYTES)
     return HistoryPage(
         messages=tuple(messages),
         total=walk.total,

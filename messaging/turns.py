@@ -1,0 +1,37 @@
+"""Let one client have a few calls under way, and the others of that client wait. Pure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class _Places:
+    free: asyncio.Semaphore
+    asked: int = 0  # calls under way or waiting
+
+
+class Turns:
+    """Gives each key `most` places. Belongs to one event loop."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._places: dict[Hashable, _Places] = {}
+
+    @asynccontextmanager
+    async def turn(self, key: Hashable) -> AsyncIterator[None]:
+        """Hold one of the key's places within; wait for it as long as the caller is let wait."""
+        places = self._places.get(key)
+        if places is None:
+            places = self._places[key] = _Places(asyncio.Semaphore(self._most))
+        places.asked += 1
+        try:
+            async with places.free:
+                yield
+        finally:
+            places.asked -= 1
+            if not places.asked:
+                del self._places[key]

@@ -1,0 +1,37 @@
+"""A few calls of one client at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from messaging.turns import Turns
+
+
+async def test_a_key_has_so_many_places_and_the_others_wait() -> None:
+    turns, under_way, most = Turns(2), 0, 0
+
+    async def call(key: str) -> None:
+        nonlocal under_way, most
+        async with turns.turn(key):
+            under_way += 1
+            most = max(most, under_way)
+            await asyncio.sleep(0)
+            under_way -= 1
+
+    await asyncio.gather(*(call("a") for _ in range(9)))
+    assert most == 2
+    await asyncio.gather(*(call(key) for key in "ab" for _ in range(9)))
+    assert most == 4
+    assert not turns._places
+
+
+async def test_who_gives_up_waiting_leaves_nothing_behind() -> None:
+    turns = Turns(1)
+    async with turns.turn("a"):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01), turns.turn("a"):
+                raise AssertionError("there was no place")
+    async with turns.turn("a"):
+        pass
+    assert not turns._places
