@@ -30,12 +30,19 @@ from messaging.errors import (
     ServerError,
     TemporarilyUnavailable,
     TokenExpired,
+    TooManyRequests,
 )
 from messaging.gateway.answering import Headers, Send, send_answer, send_error
 from messaging.gateway.bodies import Receive, read_body
 from messaging.gateway.heads import Scope, for_django, values_of
-from messaging.limits import MAX_BODY_BYTES, MAX_FORM_BODY_BYTES, MAX_UNKNOWN_BODY_BYTES
+from messaging.limits import (
+    MAX_BODY_BYTES,
+    MAX_FORM_BODY_BYTES,
+    MAX_UNKNOWN_BODY_BYTES,
+    STRANGERS_AT_A_TIME,
+)
 from messaging.rates import Rates
+from messaging.turns import Turns
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -53,22 +60,25 @@ class DjangoDoor:
 
     def __init__(self, application: Any) -> None:
         self._strangers = Rates(rate=0, burst=0)
+        self._turns = Turns(STRANGERS_AT_A_TIME)
         self._application = application
         self._threads = Threads(DJANGO_THREADS, name="django")
 
     def begin(self, current: Settings) -> None:
-        """Count the requests of strangers from now on."""
+        """Count the requests of strangers from now on, on this event loop."""
         self._strangers = Rates(rate=current.stranger_rate, burst=current.stranger_burst)
+        self._turns = Turns(STRANGERS_AT_A_TIME)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body, let Django answer, and send that."""
         try:
             is_signed = _is_signed(values_of(scope, b"authorization").decode("latin-1"))
-            if not is_signed:
-                self._strangers.spend(client_address(scope))
+            address = None if is_signed else client_address(scope)
+            if address is not None:
+                self._strangers.spend(address)
             handed_on = await _take_body(scope, receive, is_signed=is_signed)
             if handed_on is not None:
-                answer = await _unless_gone(self._ask(*handed_on), receive)
+                answer = await _unless_gone(self._ask_in_turn(*handed_on, address), receive)
                 if answer is not None:
                     headers, content = answer.headers, answer.content
                     await send_answer(answer.status, headers, content, scope, send)
@@ -79,6 +89,19 @@ class DjangoDoor:
                 "a request failed", extra={"action": "request.failed", "path": scope["path"]}
             )
             await send_error(ServerError(), values_of(scope, b"accept-language"), send)
+
+    async def _ask_in_turn(self, scope: Scope, body: bytes, address: str | None) -> WholeAnswer:
+        """Ask Django. The strangers of one address have a few threads at a time, none all of them.
+
+        Raises: TooManyRequests and TemporarilyUnavailable.
+        """
+        if address is None:
+            return await self._ask(scope, body)
+        try:
+            async with self._turns.turn(address, wait_s=settings().django_wait_s):
+                return await self._ask(scope, body)
+        except TimeoutError as error:
+            raise TooManyRequests from error
 
     async def _ask(self, scope: Scope, body: bytes) -> WholeAnswer:
         """Raises TooManyRequests, and TemporarilyUnavailable past the deadline."""

@@ -48,6 +48,10 @@ MAX_LOGIN_NAME_CHARACTERS = 150  # the admin may give such names; as it is sent 
 MAX_GROUP_NAME_CHARACTERS = 100
 MAX_PASSWORD_BYTES = 1_024  # in UTF-8
 
+# --- the queue before Django ----------------------------------------------------------------
+
+STRANGERS_AT_A_TIME = 4  # calls of one address without a good token that Django answers
+
 # --- pages ----------------------------------------------------------------------------------
 
 READ_BYTES = 16 * 1024  # so many bytes of a page count as one more read

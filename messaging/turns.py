@@ -22,15 +22,22 @@ class Turns:
         self._places: dict[Hashable, _Places] = {}
 
     @asynccontextmanager
-    async def turn(self, key: Hashable) -> AsyncIterator[None]:
-        """Hold one of the key's places within; wait for it as long as the caller is let wait."""
+    async def turn(self, key: Hashable, *, wait_s: float | None = None) -> AsyncIterator[None]:
+        """Hold one of the key's places within, and wait for it first.
+
+        Raises: TimeoutError where there is none for `wait_s`.
+        """
         places = self._places.get(key)
         if places is None:
             places = self._places[key] = _Places(asyncio.Semaphore(self._most))
         places.asked += 1
         try:
-            async with places.free:
+            async with asyncio.timeout(wait_s):
+                await places.free.acquire()
+            try:
                 yield
+            finally:
+                places.free.release()
         finally:
             places.asked -= 1
             if not places.asked:
