@@ -14,6 +14,8 @@ from messaging.events import ChatType, Message, join
 from messaging.ports import Directory, TokenMark
 from messaging.service.backends import Backends
 
+NOBODY = 0  # a reader who has deleted nothing
+
 
 async def may_act(directory: Directory, user_id: int, mark: TokenMark | None = None) -> bool:
     """Return whether this user may act, with a mark by a token that bears it and was not ended.
@@ -65,9 +67,9 @@ async def find_message(backends: Backends, message_id: int) -> Message | None:
     """The message at its latest state, whoever asks; None when there is none.
 
     It has another id where this one was folded into it. Raises TemporarilyUnavailable when a part
-    that might know it is away.
+    that might know it is away, or may lack what another process has accepted without the cache.
     """
-    cached, cache_answered = await _cached(backends, message_id)
+    cached, cache_answered, is_whole = await _cached(backends, message_id)
     if cached is not None:
         return cached
     try:
@@ -75,24 +77,29 @@ async def find_message(backends: Backends, message_id: int) -> Message | None:
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
     if row is not None and row.id != message_id and cache_answered:
-        cached, cache_answered = await _cached(backends, row.id)  # it may be recalled there
+        cached, cache_answered, _ = await _cached(backends, row.id)  # it may be recalled there
         row = row if cached is None or cached.id != row.id else join(row, cached)
-    if not cache_answered and (row is None or backends.arrears.recalls_missing()):
+    if row is None and not is_whole:
+        raise TemporarilyUnavailable
+    if not cache_answered and backends.arrears.recalls_missing():
         raise TemporarilyUnavailable
     return row
 
 
-async def _cached(backends: Backends, message_id: int) -> tuple[Message | None, bool]:
-    """The cached state of the message that this id leads to, and whether the cache has answered."""
+async def _cached(backends: Backends, message_id: int) -> tuple[Message | None, bool, bool]:
+    """Return the cached state of the message that this id leads to.
+
+    Then whether the cache has answered, and whether it lacks nothing that was accepted.
+    """
     cache = backends.cache
     try:
-        if (cached := (await cache.get([message_id])).get(message_id)) is not None:
-            return cached, True
-        if (owner := await cache.find_alias(message_id)) is None:
-            return None, True
-        return (await cache.get([owner])).get(owner), True
+        seen = await cache.look([message_id], reader_id=NOBODY)
+        cached = seen.messages.get(message_id)
+        if cached is None and (owner := await cache.find_alias(message_id)) is not None:
+            cached = (await cache.get([owner])).get(owner)
     except CacheUnavailable:
-        return None, False
+        return None, False, False
+    return cached, True, not seen.recovering
 
 
 async def _find_member(backends: Backends, *, group_id: int, user_id: int) -> bool | None:

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from messaging.errors import CacheUnavailable
 from messaging.events import Message
 from messaging.ids import time_of_id
+from messaging.service.access import NOBODY
 from messaging.service.backends import Backends
 from messaging.service.claims import find_stored_claim
 
 LISTED = 100  # of the conversation's newest messages, among which a pending attempt is looked for
-NOBODY = 0  # a reader who has deleted nothing
 
 
 async def other_attempts(backends: Backends, message: Message) -> list[Message]:

@@ -6,7 +6,12 @@ import asyncio
 
 import pytest
 
-from messaging.errors import ClientMsgIdReused, MessageNotFound, SendFailed
+from messaging.errors import (
+    ClientMsgIdReused,
+    MessageNotFound,
+    SendFailed,
+    TemporarilyUnavailable,
+)
 from messaging.ids import WorkerLease
 from messaging.requests import Ack
 from messaging.service.delete import delete
@@ -205,3 +210,21 @@ async def test_a_cache_that_was_started_again_unseen_is_doubted_too(service: Ser
     service.cache.settled_run = service.cache.run  # another process has settled it
     await service.arrears.look()
     assert service.arrears.claims_may_be_lost
+
+
+async def test_what_another_process_owes_the_cache_is_not_called_absent(service: Service) -> None:
+    other = beside(service)
+    service.cache.down = True
+    first = await send(service.backends, to_bob("secret"), sender_id=ALICE)
+    other.backends.arrears.breaker.trip()
+    service.cache.down = False
+    assert await other.backends.arrears.breaker.try_now()
+    assert not service.cache.details  # the first process has not come to it
+
+    for act in (recall, delete):
+        with pytest.raises(TemporarilyUnavailable):
+            await act(other.backends, first.message_id, user_id=ALICE)
+
+    await asyncio.sleep(1.5)
+    await recall(other.backends, first.message_id, user_id=ALICE)
+    await delete(other.backends, first.message_id, user_id=ALICE)
