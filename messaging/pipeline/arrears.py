@@ -36,7 +36,8 @@ SLEPT_S = 1.5  # without a heartbeat: the process stood still, and knows nothing
 STORE_S = 1.0  # for what is noted; what is not told by then is told by the next probe
 ROWS_S = 0.2  # for what is late: it may be told as pending, though it is stored
 GRACE_S = 0.3  # by then every process has found out
-CLAIMS_S = 60.0  # after an outage, for which retries may come of sends whose claims it has cost
+CLAIMS_S = 60.0  # after a restart, for which retries may come of sends whose claims it has cost
+TOLD_S = 5.0  # after an outage; by then every process has told the claims that it kept
 UNWRITTEN_S = 5.0  # Redis waits two seconds for its disk before it stops answering
 
 
@@ -201,8 +202,8 @@ class Arrears:
     @property
     def claims_may_be_lost(self) -> bool:
         """Whether the cache was away or started again just now, so that a retry may look new."""
-        lost_s = max(self.breaker.closed_s, self._started_s)
-        return asyncio.get_running_loop().time() < lost_s + CLAIMS_S
+        known_s = max(self.breaker.closed_s + TOLD_S, self._started_s + CLAIMS_S)
+        return asyncio.get_running_loop().time() < known_s
 
     def _told_before(self, moment_s: float) -> dict[int, Message]:
         """What may not have been in the file of the run that ended then."""
