@@ -23,7 +23,7 @@ from messaging.conf import settings
 from messaging.errors import TooManyRequests
 from messaging.limits import HASHES_A_CLIENT
 
-NICENESS = 5  # a send is worth more than a hash
+NICENESS = 19  # a send is worth more than a hash
 REMEMBERED_S = 10.0  # how long one attempt of a client counts against its next ones
 MOST_CLIENTS = 10_000  # about 2 MB
 
