@@ -15,8 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec.structs import replace
+
 from messaging.errors import IdsUnavailable
-from messaging.events import ChatType
+from messaging.events import ChatType, Message
 
 EPOCH_MS = 1_640_995_200_000  # 2022-01-01T00:00:00Z
 WORKER_BITS = 5
@@ -48,6 +50,11 @@ def node_of_id(message_id: int) -> int:
 def first_id_at(time_ms: int) -> int:
     """The smallest id that could be given at this millisecond."""
     return max(time_ms - EPOCH_MS, 0) << TIME_SHIFT
+
+
+def under_id(message: Message, message_id: int) -> Message:
+    """Return the same message under another id, sent at the time of that id."""
+    return replace(message, id=message_id, send_time=time_of_id(message_id))
 
 
 def private_conversation(user_id: int, other_id: int) -> str:

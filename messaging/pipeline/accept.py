@@ -18,8 +18,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from msgspec.structs import replace
-
 from messaging.conf import Settings
 from messaging.errors import (
     ApiError,
@@ -33,7 +31,7 @@ from messaging.errors import (
     TooManyRequests,
 )
 from messaging.events import Message, as_event, encode_message
-from messaging.ids import SnowflakeIdGenerator, node_of_id, time_of_id
+from messaging.ids import SnowflakeIdGenerator, node_of_id, under_id
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.known_sends import KnownSends
 from messaging.pipeline.persist import persist
@@ -196,7 +194,7 @@ class Acceptor:
             else:
                 waiting.resolve(Durability.CACHE, verdict)
                 if waiting.cached and verdict.body_hash == waiting.message.body_hash:
-                    self.arrears.remember([_first(waiting.message, verdict)])
+                    self.arrears.remember([under_id(waiting.message, verdict.message_id)])
         return fresh
 
     async def _accept_under_lease(self, group: Sequence[Waiting]) -> list[Verdict]:
@@ -219,11 +217,7 @@ class Acceptor:
         """New ids for messages that wait under a worker id which is not ours any more."""
         for waiting in group:
             if node_of_id(waiting.message.id) != node and not waiting.adopted:
-                message_id = self.ids.next_id()
-                waiting.message = replace(
-                    waiting.message, id=message_id, send_time=time_of_id(message_id)
-                )
-                waiting.text = encode_message(waiting.message)
+                waiting.take_id(self.ids.next_id())
 
     async def _without_cache(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Verdict]]:
         """Who is left of the group, and the verdicts on them.
@@ -301,11 +295,6 @@ class Acceptor:
                 waiting.resolve(Durability.STORE)
             elif first := done.folded.get(waiting.message.id):
                 waiting.resolve(Durability.STORE, Claim(first.id, first.body_hash))
-
-
-def _first(repeat: Message, claim: Claim) -> Message:
-    """The message that this one repeats; its time is in its id."""
-    return replace(repeat, id=claim.message_id, send_time=time_of_id(claim.message_id))
 
 
 def _observe(future: asyncio.Future[Position]) -> None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
-from msgspec.structs import replace
 
 from messaging.errors import ApiError
 from messaging.events import Message, encode_message
-from messaging.ids import time_of_id
+from messaging.ids import under_id
 from messaging.ports import Claim, Position
 from messaging.requests import Ack
 
@@ -47,9 +46,13 @@ class Waiting:
 
     def adopt(self, message_id: int) -> None:
         """Be the same message as an earlier attempt at this send, which may have failed."""
-        self.message = replace(self.message, id=message_id, send_time=time_of_id(message_id))
-        self.text = encode_message(self.message)
+        self.take_id(message_id)
         self.adopted = True
+
+    def take_id(self, message_id: int) -> None:
+        """Wait under this id from now on."""
+        self.message = under_id(self.message, message_id)
+        self.text = encode_message(self.message)
 
     def resolve(self, durability: Durability, first: Claim | None = None) -> None:
         if not self.answer.done():

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from messaging.errors import CacheUnavailable
 from messaging.events import Message
-from messaging.ids import time_of_id
+from messaging.ids import under_id
 from messaging.service.access import NOBODY
 from messaging.service.backends import Backends
 from messaging.service.claims import find_stored_claim
@@ -36,15 +36,7 @@ async def other_attempts(backends: Backends, message: Message) -> list[Message]:
         ]
         ids |= {c.message_id for c in claims if c and c.body_hash == message.body_hash}
     return [
-        replace(
-            message,
-            id=message_id,
-            send_time=time_of_id(message_id),
-            seq=None,
-            content="",
-            url=None,
-            at_user_ids=(),
-        )
+        replace(under_id(message, message_id), seq=None, content="", url=None, at_user_ids=())
         for message_id in sorted(ids - {message.id})
     ]
 
