@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from collections.abc import Iterable, Mapping
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -33,6 +33,12 @@ def options(variable: str, query: str, known: Iterable[str]) -> dict[str, str]:
             )
         found[name] = value
     return found
+
+
+def with_options(url: str, options: Mapping[str, str]) -> str:
+    """Return the address with these options in place of those that it has."""
+    # Not `urlunsplit`, which would write unix:///path with one slash.
+    return url.partition("?")[0] + (f"?{urlencode(options, safe='/')}" if options else "")
 
 
 def _unreadable(variable: str) -> ImproperlyConfigured:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import unquote
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -28,10 +28,6 @@ class KafkaLink:
     servers: tuple[str, ...]
     security: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    @property
-    def is_plaintext(self) -> bool:
-        return "ssl_context" not in self.security
-
 
 def complete_kafka_url(variable: str, url: str, files: TlsFiles) -> str:
     """Return the address with the files of TLS in it. Safe to repeat.
@@ -44,7 +40,7 @@ def complete_kafka_url(variable: str, url: str, files: TlsFiles) -> str:
     found = files.overridden(options, *FILES)
     found.context(variable)
     options |= found.named(*FILES)
-    return url.partition("?")[0] + (f"?{urlencode(options, safe='/')}" if options else "")
+    return addresses.with_options(url, options)
 
 
 def read_kafka_url(variable: str, url: str) -> KafkaLink:

@@ -6,7 +6,7 @@ reads by itself. kombu reads the same ones.
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -36,8 +36,7 @@ def complete_redis_url(variable: str, url: str, files: TlsFiles) -> str:
         found.context(variable)
         options |= found.named(*FILES)
         options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": "true"}
-    # Not `urlunsplit`, which would write unix:///path with one slash.
-    return url.partition("?")[0] + (f"?{urlencode(options, safe='/')}" if options else "")
+    return addresses.with_options(url, options)
 
 
 def broker_url(variable: str, url: str, files: TlsFiles) -> str:
