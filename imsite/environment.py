@@ -71,9 +71,8 @@ class Environment(environ.Env):  # type: ignore[misc]
 
     def networks(self, var: str) -> tuple[IPv4Network | IPv6Network, ...]:
         """Read addresses and networks, separated by commas; none by default."""
-        given = [each.strip() for each in self.list(var, default=[])]
         try:
-            return tuple(map(ip_network, given))
+            return tuple(map(ip_network, self.list(var, default=[])))
         except ValueError as error:
             raise ImproperlyConfigured(
                 f"{var} has to name addresses or networks, for example 10.0.0.0/8: {error}."
