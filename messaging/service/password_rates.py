@@ -7,11 +7,11 @@ exists is counted like any other, so that a count tells nothing about names.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Sequence
 
 from messaging.errors import CacheUnavailable, TooManyRequests
 from messaging.limits import MAX_LOGIN_NAME_CHARACTERS
+from messaging.names import fold
 from messaging.ports import SharedRate
 from messaging.rates import Rates, take_all
 from messaging.service.backends import Backends
@@ -53,9 +53,7 @@ async def _count(backends: Backends, shares: Sequence[Share]) -> None:
 
 def _normalised(name: str) -> str:
     """Return what all spellings of a name have in common; a name that nobody has stays as it is."""
-    if len(name) > MAX_LOGIN_NAME_CHARACTERS:
-        return name
-    return unicodedata.normalize("NFKC", name).casefold()
+    return name if len(name) > MAX_LOGIN_NAME_CHARACTERS else fold(name)
 
 
 def _digest(text: str) -> str:
