@@ -571,15 +571,12 @@ class MessageStore(Protocol):
     ) -> None:
         """Note what was decided about the dead letters of these sources. Idempotent."""
 
-    async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
-        """As MessageCache.take_lease, for when Redis is away."""
-
     async def drop_lease(self, name: str, owner: str) -> None: ...
 
     async def take_worker(
         self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
     ) -> int | None:
-        """As MessageCache.take_worker."""
+        """As MessageCache.take_worker, for when Redis is away."""
 
     async def ping(self) -> None: ...
 

@@ -135,13 +135,6 @@ class DatabaseStore:
 
         await self._threads.run(settle)
 
-    async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
-        def take(connection: BaseDatabaseWrapper) -> bool:
-            with transaction.atomic(using=connection.alias):
-                return Tables(connection).take_lease(name, owner, round(ttl_s * 1000))
-
-        return await self._threads.run(take)
-
     async def take_worker(
         self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
     ) -> int | None:

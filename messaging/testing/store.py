@@ -183,10 +183,6 @@ class MemoryStore:
         known = {letter.source for letter in self.dead_letters}
         self.settled |= dict.fromkeys(known.intersection(sources), state)
 
-    async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
-        await self._answer()
-        return leases.take(self.leases, name, owner, now_s=self.clock_s(), ttl_s=ttl_s)
-
     async def take_worker(
         self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
     ) -> int | None:

@@ -419,27 +419,31 @@ class TestDeletes:
         assert await store.deletes_of(2, limit=2) == Deletes((), floor=0)
 
 
+async def takes(store: MessageStore, node: int, owner: str, ttl_s: float) -> bool:
+    return await store.take_worker(node, owner, ttl_s, now_ms=0, until_ms=0) is not None
+
+
 class TestLeases:
     async def test_have_one_owner_who_may_renew(self, store: MessageStore) -> None:
-        assert await store.take_lease("worker-1", "one", 30)
-        assert not await store.take_lease("worker-1", "other", 30)
-        assert await store.take_lease("worker-1", "one", 30)
-        assert await store.take_lease("worker-2", "other", 30)
+        assert await takes(store, 1, "one", 30)
+        assert not await takes(store, 1, "other", 30)
+        assert await takes(store, 1, "one", 30)
+        assert await takes(store, 2, "other", 30)
 
     async def test_run_out(self, store: MessageStore) -> None:
-        assert await store.take_lease("worker-1", "one", 0.2)
-        assert not await store.take_lease("worker-1", "other", 30)
+        assert await takes(store, 1, "one", 0.2)
+        assert not await takes(store, 1, "other", 30)
         await asyncio.sleep(0.25)
-        assert await store.take_lease("worker-1", "other", 30)
-        assert not await store.take_lease("worker-1", "one", 30)
+        assert await takes(store, 1, "other", 30)
+        assert not await takes(store, 1, "one", 30)
 
     async def test_are_given_back_by_their_owner_alone(self, store: MessageStore) -> None:
-        await store.take_lease("worker-1", "one", 30)
+        await takes(store, 1, "one", 30)
 
-        await store.drop_lease("worker-1", "other")
-        assert not await store.take_lease("worker-1", "other", 30)
-        await store.drop_lease("worker-1", "one")
-        assert await store.take_lease("worker-1", "other", 30)
+        await store.drop_lease("worker:1", "other")
+        assert not await takes(store, 1, "other", 30)
+        await store.drop_lease("worker:1", "one")
+        assert await takes(store, 1, "other", 30)
 
     async def test_of_worker_ids_are_not_used_again_for_the_same_times(
         self, store: MessageStore
@@ -456,7 +460,7 @@ class TestLeases:
         assert await store.take_worker(30, "b", 9, now_ms=0, until_ms=until_ms + 2) == 0
 
     async def test_are_won_by_one_of_many(self, store: MessageStore) -> None:
-        taken = await asyncio.gather(*(store.take_lease("w", f"o{n}", 30) for n in range(8)))
+        taken = await asyncio.gather(*(takes(store, 1, f"o{n}", 30) for n in range(8)))
         assert sum(taken) == 1
 
 
