@@ -78,6 +78,16 @@ def test_all_three_are_up_and_their_addresses_written(services: Services) -> Non
     ]
 
 
+def test_topics_are_made_without_a_driver_of_the_database(
+    services: Services, tmp_path: Path
+) -> None:
+    """`scripts/run` installs none, and the services may be started after it."""
+    (tmp_path / "MySQLdb.py").write_text("raise ImportError\n")
+    made = services("topics", PYTHONPATH=str(tmp_path))
+    assert made.returncode == 0, made.stderr
+    assert "im-message-private: " in made.stderr
+
+
 def test_a_second_start_changes_nothing(services: Services) -> None:
     before = services.pids()
     assert services("start").returncode == 0
