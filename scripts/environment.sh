@@ -11,7 +11,7 @@ export VAR_DIR
 export VENV=$ROOT/.venv
 PATH=$PATH:/usr/sbin:/sbin
 # Whatever is asked on this machine is asked past a proxy.
-no_proxy=127.0.0.1,localhost,::1,[::1]${no_proxy:+,$no_proxy}
+no_proxy="127.0.0.1,localhost,::1,[::1]${no_proxy:+,$no_proxy}"
 export no_proxy NO_PROXY=$no_proxy
 
 say() { printf '%s\n' "$*" >&2; }
@@ -66,12 +66,14 @@ password_in() {
   cat "$1"
 }
 
-# write_redis_users FILE PASSWORD: the one account there is; it may do what the service does. A Lua
-# script may call what its caller may, so that INFO, which two of them ask, is named as well.
+# write_redis_users FILE PASSWORD: the one account that can log in; it may do what the service does.
+# A Lua script may call what its caller may, so that INFO, which two of them ask, is named as well.
+# `default` is off, so that nobody logs in as it, but has every right: Redis reads its append-only
+# file as `default`, and skips each transaction and script in it that `default` may not run.
 write_redis_users() {
   (
     umask 077
-    printf 'user default off\nuser im on >%s ~* &* %s\n' "$2" \
+    printf 'user default off resetpass ~* &* +@all\nuser im on >%s ~* &* %s\n' "$2" \
       '+@all -@admin -@dangerous +info -script +script|load +script|exists' >"$1"
   )
 }

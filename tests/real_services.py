@@ -46,8 +46,13 @@ def redis_binary() -> str:
 
 
 @contextlib.contextmanager
-def running_redis(directory: Path, *options: str, port: int | None = None) -> Iterator[str]:
-    """A redis-server with AOF on a free loopback port, gone at the end; yields its URL."""
+def running_redis(
+    directory: Path, *options: str, port: int | None = None, account: str = ""
+) -> Iterator[str]:
+    """A redis-server with AOF on a free loopback port, gone at the end; yields its URL.
+
+    `account` is NAME:PASSWORD, where the options make one.
+    """
     port = port or free_port()
     process = subprocess.Popen(
         [
@@ -57,7 +62,7 @@ def running_redis(directory: Path, *options: str, port: int | None = None) -> It
         ],
         stdout=subprocess.DEVNULL,
     )
-    url = f"redis://127.0.0.1:{port}/0"
+    url = f"redis://{account and account + '@'}127.0.0.1:{port}/0"
     try:
         with contextlib.closing(redis.Redis.from_url(url)) as client:
             deadline = time.monotonic() + 10

@@ -91,14 +91,15 @@ def test_the_image_does_not_run_as_root() -> None:
 
 
 def test_redis_has_one_account_with_the_rights_that_it_has_everywhere() -> None:
-    (rights,) = re.findall(
-        r"'(\+@all [^']+)'", (COMPOSE.parent / "scripts" / "environment.sh").read_text()
-    )
+    script = (COMPOSE.parent / "scripts" / "environment.sh").read_text()
+    (rights,) = re.findall(r"'(\+@all [^']+)'", script)
+    (nobody,) = re.findall(r"'user (default off [^\\]+)\\n", script)
     command = " ".join(SERVICES["redis"]["command"])
-    assert "--user default off --user im on >${REDIS_PASSWORD:?" in command
+    assert f"--user {nobody} --user im on >${{REDIS_PASSWORD:?" in command
     assert command.endswith(f" ~* &* {rights}")
     for readme in ("README.md", "README.zh-CN.md"):
         assert rights in (COMPOSE.parent / readme).read_text(), readme
+        assert nobody in (COMPOSE.parent / readme).read_text(), readme
 
 
 def test_redis_has_the_mends_of_lua() -> None:
