@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-DRAIN_TIMEOUT_S = 300.0
+DRAIN_TIMEOUT_S = 60.0
 QUERY_IDS = 500
 
 Row = tuple[int, str, int, str]  # id, conversation, seq, content
@@ -33,62 +33,70 @@ class Load:
     latencies_s: list[float] = field(default_factory=list)
 
 
-def stored_rows(ids: list[int]) -> list[Row]:
-    from messaging.models import Message
+def stored_rows(told: list[int]) -> dict[int, Row]:
+    """The row that each of these ids leads to: its own, or that of the send which it repeats."""
+    from messaging.models import Message, MessageAlias
 
     columns = ("id", "conversation_id", "seq", "content")
-    rows: list[Row] = []
-    for start in range(0, len(ids), QUERY_IDS):
-        chunk = ids[start : start + QUERY_IDS]
-        rows += Message.objects.filter(id__in=chunk).values_list(*columns)
-    return rows
+    found: dict[int, Row] = {}
+    for start in range(0, len(told), QUERY_IDS):
+        chunk = told[start : start + QUERY_IDS]
+        aliases = MessageAlias.objects.filter(message_id__in=chunk)
+        owners = {told_id: told_id for told_id in chunk}
+        owners |= dict(aliases.values_list("message_id", "owner_id"))
+        rows = Message.objects.filter(id__in=owners.values()).values_list(*columns)
+        by_id = {row[0]: row for row in rows}
+        found |= {told_id: by_id[owner] for told_id, owner in owners.items() if owner in by_id}
+    return found
 
 
-def wait_drained(ids: list[int]) -> tuple[list[Row], float]:
+def wait_drained(told: list[int]) -> tuple[dict[int, Row], float]:
     started = time.perf_counter()
-    rows = stored_rows(ids)
-    while len(rows) < len(ids) and time.perf_counter() - started < DRAIN_TIMEOUT_S:
+    rows = stored_rows(told)
+    while len(rows) < len(told) and time.perf_counter() - started < DRAIN_TIMEOUT_S:
         time.sleep(0.25)
-        rows = stored_rows(ids)
+        rows = stored_rows(told)
     return rows, time.perf_counter() - started
 
 
-def account(load: Load, rows: list[Row]) -> dict[str, int]:
-    """How many acknowledged messages are missing, doubled, altered or out of order.
+def account(load: Load, rows: dict[int, Row]) -> dict[str, int]:
+    """How many acknowledged messages are missing, doubled, merged, altered or out of order.
 
-    The order is that of the ids, and a gap is a number that a conversation has skipped or used
-    twice.
+    The rows are by the ids that clients were told (`stored_rows`). Merged are sends that lead to
+    the row of another. The order is that of the ids, and a gap is a number that a conversation has
+    skipped or used twice.
     """
     sent = {message.message_id: message for message in load.acknowledged}
-    stored = {row[0]: row for row in rows}
     ids: dict[str, list[int]] = defaultdict(list)
     for message in load.acknowledged:
         ids[message.conversation_id].append(message.message_id)
     seqs = _seqs_of(ids)
+    owners = {row[0] for row in rows.values()}
     return {
-        "missing": len(sent.keys() - stored.keys()),
-        "doubled": len(load.acknowledged) - len(sent) + sum(map(len, seqs.values())) - len(stored),
+        "missing": len(sent.keys() - rows.keys()),
+        "doubled": sum(map(len, seqs.values())) - len(owners),
+        "merged": len(load.acknowledged) - len(sent) + len(rows) - len(owners),
         "altered": sum(
             1
-            for i, row in stored.items()
-            if row[3].encode() != sent[i].content.encode() or row[1] != sent[i].conversation_id
+            for told_id, row in rows.items()
+            if row[3].encode() != sent[told_id].content.encode()
+            or row[1] != sent[told_id].conversation_id
         ),
         "out of order": _steps_back(ids),
         "gaps": sum(1 for found in seqs.values() if sorted(found) != [*range(1, len(found) + 1)]),
     }
 
 
-def overtaken(load: Load, rows: list[Row]) -> int:
+def overtaken(load: Load, rows: dict[int, Row]) -> int:
     """Messages that were stored after a later one of their conversation.
 
     There are none while nothing but consumers dies; what a sweep or the database itself had to
     take may be numbered later than what came after it.
     """
-    stored = {row[0]: row for row in rows}
     seqs: dict[str, list[int]] = defaultdict(list)
     for message in load.acknowledged:
-        if message.message_id in stored:
-            seqs[message.conversation_id].append(stored[message.message_id][2])
+        if message.message_id in rows:
+            seqs[message.conversation_id].append(rows[message.message_id][2])
     return _steps_back(seqs)
 
 

