@@ -7,7 +7,7 @@ are asynchronous, raise the `BackendError`s of their kind, and end each call in 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -48,6 +48,9 @@ class LogInspector(Protocol):
 
     async def extents(self, *, since_ms: int | None = None) -> list[Extent]:
         """Every partition as it is now; with `since_ms`, `start` leaves out what is older."""
+
+    async def is_committed(self, places: Mapping[int, str]) -> bool:
+        """Tell whether the group has committed up to each partition's place, or past the place."""
 
     async def read(self, partition: int, *, start: str, until: str, max_records: int) -> Piece:
         """The records from one place on, in order; empty, with `next` = `until`, at the end.

@@ -493,6 +493,10 @@ class DeadLetter:
 class MessageStore(Protocol):
     """The database. Raises StoreUnavailable when it cannot take a call now (repeat it at will)."""
 
+    @property
+    def breaker(self) -> Breaker:
+        """Return the circuit breaker of this process; unless it is closed, calls fail at once."""
+
     async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
         """Join these states into their rows, in one transaction, giving new rows their `seq`.
 

@@ -14,33 +14,24 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from messaging.audit.check import Parts
-from messaging.breakers import Breaker, State
+from messaging.breakers import State
 from messaging.cache import ChangeListener, RedisCacheInspector, RedisMessageCache, publish
 from messaging.changes import Change, Notice
 from messaging.conf import Settings, settings
 from messaging.directory import DatabaseDirectory
-from messaging.errors import (
-    CacheUnavailable,
-    IdsUnavailable,
-    StoreUnavailable,
-    TemporarilyUnavailable,
-)
+from messaging.errors import TemporarilyUnavailable
 from messaging.eventlog import open_inspector, open_log, open_reader
 from messaging.ids import Clock, SnowflakeIdGenerator, wall_clock_ms
-from messaging.pipeline.accept import Acceptor
-from messaging.pipeline.arrears import Arrears
-from messaging.pipeline.compensation import Compensator
+from messaging.inspection import LogInspector
+from messaging.pipeline.compensation import Compensator, Sweep
 from messaging.pipeline.consumer import Consumer, Consuming
-from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.sweep_watch import Sweeps, SweepWatch, mark_swept
-from messaging.pipeline.worker_lease import WorkerLeaseKeeper
-from messaging.ports import MessageCache
-from messaging.rates import PasswordRates, Rates, UserRates
+from messaging.runtime.assembly import Node, assemble, compensator
 from messaging.service.backends import Backends
 from messaging.store import DatabaseInspector, DatabaseStore
 
@@ -49,7 +40,6 @@ T = TypeVar("T")
 
 CLOSE_TIMEOUT_S = 10.0
 WATCH_STORE_S = 0.25  # a recall waits longer for the store before the log is enough
-CATCHES_UP_S = 300.0  # how long after an outage of the store the log may have what it lacks
 AUDIT_PATIENCE_S = 30.0
 
 
@@ -58,14 +48,15 @@ class Runtime:
     """The adapters of this process and the loop that they live on."""
 
     loop: asyncio.AbstractEventLoop
-    backends: Backends
-    lease: WorkerLeaseKeeper
+    node: Node
     changes: ChangeListener
-    redis: MessageCache  # the cache past its breaker
     store: DatabaseStore
-    breakers: Mapping[str, Breaker]
     sweeps: SweepWatch
     thread: threading.Thread | None = None
+
+    @property
+    def backends(self) -> Backends:
+        return self.node.backends
 
     async def close(self) -> None:
         """Let what is under way end, then let go of everything. Bounded."""
@@ -73,7 +64,8 @@ class Runtime:
             await self.backends.acceptor.close()
             await self.sweeps.close()
             await self.changes.close()
-            await self.lease.close()
+            await self.node.lease.close()
+            await self.backends.catch_up.close()
             await self.backends.arrears.leave()
             await self.backends.log.close()
             await self.backends.cache.close()
@@ -86,60 +78,26 @@ _lock = threading.Lock()
 
 
 def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
-    redis = RedisMessageCache(current)
-    log = open_log(current.event_log_url, current)
-    store = DatabaseStore(current)
-    arrears = Arrears(redis, store)
-    arrears.nothing_noted = lambda: _was_away_before(store.breaker, arrears.breaker)
-    arrears.recalls_missing = lambda: _was_away_lately(store.breaker)
-    redis.on_lost = arrears.breaker.trip
-    cache = guarded(redis, arrears.breaker)
+    redis, store = RedisMessageCache(current), DatabaseStore(current)
     directory = DatabaseDirectory(current)
-    changes = ChangeListener(current, on_change=directory.forget, on_gap=directory.doubt)
-    ids = SnowflakeIdGenerator()
-    lease = WorkerLeaseKeeper(ids=ids, cache=cache, store=store, settings=current)
-    acceptor = Acceptor(
-        cache=cache,
-        log=log,
-        store=store,
-        ids=ids,
-        renew_lease=lease.ensure,
-        settings=current,
-        rates=Rates(rate=current.send_rate, burst=current.send_burst),
-        arrears=arrears,
-    )
-    backends = Backends(
-        cache=cache,
-        log=log,
+    node = assemble(
+        cache=redis,
+        log=open_log(current.event_log_url, current),
         store=store,
         directory=directory,
-        ids=ids,
-        acceptor=acceptor,
-        arrears=arrears,
-        rates=UserRates.of(current),
-        password_rates=PasswordRates.of(current),
+        ids=SnowflakeIdGenerator(),
         settings=current,
-        clock_ms=wall_clock_ms,
+        open_inspector=inspector_of_log,
     )
-    return Runtime(
-        loop=loop,
-        backends=backends,
-        lease=lease,
-        changes=changes,
-        redis=redis,
-        store=store,
-        breakers={"cache": arrears.breaker, "log": log.breaker, "store": store.breaker},
-        sweeps=SweepWatch(cache, current),
-    )
+    redis.on_lost = node.breakers["cache"].trip
+    changes = ChangeListener(current, on_change=directory.forget, on_gap=directory.doubt)
+    return Runtime(loop, node, changes, store, SweepWatch(node.backends.cache, current))
 
 
-def _was_away_lately(store: Breaker) -> bool:
-    now_s = asyncio.get_running_loop().time()
-    return not store.is_closed or now_s - store.closed_s < CATCHES_UP_S
-
-
-def _was_away_before(store: Breaker, cache: Breaker) -> bool:
-    return not store.is_closed and store.opened_s <= cache.opened_s
+def inspector_of_log() -> LogInspector:
+    """Open a reader of what the consumers have committed; its caller closes it."""
+    current = settings()
+    return open_inspector(current.event_log_url, current)
 
 
 async def start() -> None:
@@ -171,22 +129,11 @@ async def _begin(runtime: Runtime, *, name: str | None = None) -> None:
 
     With a name it is a process that clients send messages to.
     """
-    arrears = runtime.backends.arrears
-    try:
-        await arrears.settle()
-    except CacheUnavailable:
-        logger.warning("no cache yet", extra={"action": "wiring.no_cache"})
-    except StoreUnavailable:
-        logger.warning("arrears unknown", extra={"action": "wiring.no_arrears"})
-    arrears.watch(name=name)
     runtime.store.breaker.watch(runtime.store.look, every_s=WATCH_STORE_S)
+    await runtime.node.begin(name=name)
     if name is not None:
         runtime.sweeps.start()
     await runtime.changes.start()
-    try:
-        await runtime.lease.ensure()
-    except IdsUnavailable:
-        logger.warning("no worker id yet", extra={"action": "wiring.no_worker_id"})
 
 
 def run(use_case: Callable[[Backends], Awaitable[T]]) -> T:
@@ -219,7 +166,7 @@ def tell(changes: Sequence[Change]) -> None:
 def states() -> dict[str, State | Sweeps | Consuming | Clock]:
     """Return the states of this process's breakers by name, of sweeps, consumers and the clock."""
     runtime = _ensure()
-    breakers = {name: breaker.state for name, breaker in runtime.breakers.items()}
+    breakers = {name: breaker.state for name, breaker in runtime.node.breakers.items()}
     return {
         **breakers,
         "compensation": runtime.sweeps.state,
@@ -228,31 +175,19 @@ def states() -> dict[str, State | Sweeps | Consuming | Clock]:
     }
 
 
-def compensate() -> Any:
+def compensate() -> Sweep:
     """One compensation sweep, from a synchronous thread."""
     runtime = _ensure()
     budget_s = runtime.backends.settings.compensate_budget_s
-    sweep = _sweep(runtime, compensator(runtime.backends, cache=runtime.redis))
-    return _submit(runtime, sweep, budget_s + 15)
+    return _submit(runtime, _sweep(runtime.backends), budget_s + 15)
 
 
-async def _sweep(runtime: Runtime, compensator: Compensator) -> Any:
+async def _sweep(backends: Backends) -> Sweep:
     """With it, what the cache is owed of calls whose answers were lost."""
-    await runtime.backends.arrears.breaker.try_now()
-    done = await compensator.sweep()
-    await mark_swept(runtime.redis, runtime.backends.settings)
+    await backends.arrears.breaker.try_now()
+    done = await compensator(backends).sweep()
+    await mark_swept(backends.arrears.cache, backends.settings)
     return done
-
-
-def compensator(backends: Backends, *, cache: MessageCache | None = None) -> Compensator:
-    """Past the cache's breaker it frees memory even while Redis has no room for anything else."""
-    return Compensator(
-        cache=cache or backends.cache,
-        log=backends.log,
-        store=backends.store,
-        settings=backends.settings,
-        clock_ms=backends.clock_ms,
-    )
 
 
 def open_consumer() -> Consumer:
@@ -288,7 +223,7 @@ def open_audit_parts() -> Parts:
         store=store,
         cached=RedisCacheInspector(current),
         stored=DatabaseInspector(current),
-        log=open_inspector(current.event_log_url, current),
+        log=inspector_of_log(),
         compensator=Compensator(
             cache=cache,
             log=open_log(current.event_log_url, current),

@@ -25,6 +25,7 @@ from messaging.ids import wall_clock_ms
 from messaging.models import PendingMessage
 from messaging.pipeline.compensation import Sweep
 from messaging.ports import PendingEntry
+from messaging.runtime.assembly import compensator
 from messaging.service.pending import PendingLine, PendingPage, list_pending
 
 PAGE_SIZE = 50
@@ -94,7 +95,7 @@ class PendingMessageAdmin(ReadOnlyAdmin):
         if not ids:
             messages.warning(request, "Select the messages that are to be persisted.")
         else:
-            sweep = wiring.run(lambda backends: wiring.compensator(backends).repair(ids))
+            sweep = wiring.run(lambda backends: compensator(backends).repair(ids))
             for message_id in ids:
                 self.log_change(request, PendingMessage(id=message_id), "Asked to persist it.")
             _tell(request, sweep)

@@ -52,6 +52,10 @@ class KafkaLogInspector:
     async def extents(self, *, since_ms: int | None = None) -> list[Extent]:
         return await self._call(self._extents, since_ms, bound_s=EXTENTS_S)
 
+    async def is_committed(self, places: Mapping[int, str]) -> bool:
+        extents = await self.extents()
+        return all(int(each.committed) >= int(places[each.partition]) for each in extents)
+
     async def read(self, partition: int, *, start: str, until: str, max_records: int) -> Piece:
         return await self._call(
             self._read, partition, int(start), int(until), max_records, bound_s=2 * CALL_S

@@ -5,6 +5,7 @@ An entry's id is its place: what comes behind it is what is read on from there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -39,6 +40,12 @@ class RedisStreamsLogInspector:
             ]
         except (RedisError, OSError) as exc:
             raise LogUnavailable from exc
+
+    async def is_committed(self, places: Mapping[int, str]) -> bool:
+        return all(
+            parse_id(each.committed) >= parse_id(places[each.partition])
+            for each in await self.extents()
+        )
 
     async def _extent(self, partition: int, since: str, committed: str) -> Extent:
         newest: Any = await self._client.xrevrange(self._keys.stream(partition), count=1)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from messaging.breakers import Breaker
@@ -43,18 +43,14 @@ UNWRITTEN_S = 5.0  # Redis waits two seconds for its disk before it stops answer
 
 @dataclass(slots=True)
 class Arrears:
-    """`cache` is the cache itself, not the guarded one.
+    """Keep what this process owes to the cache, and pay it as soon as the cache answers.
 
-    `nothing_noted` says that the store cannot have been noted anything in since the cache was lost:
-    it was away itself. `recalls_missing` says that the store was away, so that recalls which the
-    cache and the log have may not be in it yet: then its rows alone must not be shown.
+    `cache` is the bare one. `breaker` guards it for the use cases, and probes by `settle`.
     """
 
     cache: MessageCache
     store: MessageStore
-    nothing_noted: Callable[[], bool] = lambda: False
-    recalls_missing: Callable[[], bool] = lambda: False
-    breaker: Breaker = field(init=False)
+    breaker: Breaker
     _teller: Teller = field(init=False)
     _name: str | None = None
     _run: str | None = None  # of the cache, in which this process has told it what it owes
@@ -69,7 +65,6 @@ class Arrears:
     _lost: dict[int, Message] = field(default_factory=dict)  # of these, with the run before
 
     def __post_init__(self) -> None:
-        self.breaker = Breaker("cache", self.settle)
         self._teller = Teller(self.cache, self.store)
 
     async def note(self, arrears: Sequence[Arrear], *recalled: Message) -> None:
@@ -138,13 +133,19 @@ class Arrears:
         """The send of this process that the cache has not been told of yet."""
         return self._claims.get((user_id, client_msg_id))
 
+    @property
+    def _nothing_noted(self) -> bool:
+        """Tell whether the store was away before the cache was lost, so that it has no notes."""
+        store = self.store.breaker
+        return not store.is_closed and store.opened_s <= self.breaker.opened_s
+
     async def look(self) -> None:
         """Raises CacheUnavailable unless the cache takes a write: one that does not is stale.
 
         And for one that was started again, as soon as the store can tell what it may lack.
         """
         run = await self._probe(self._name)
-        if (self._lost or not run.is_settled) and not self.nothing_noted():
+        if (self._lost or not run.is_settled) and not self._nothing_noted:
             self.breaker.trip()
             raise CacheUnavailable("it was started again")
 
@@ -178,7 +179,7 @@ class Arrears:
             if not run.is_settled:
                 await self._teller.tell_what_became_of(recalled)
         except (StoreUnavailable, TimeoutError) as error:
-            if not self.nothing_noted():
+            if not self._nothing_noted:
                 raise StoreUnavailable from error
             if not run.is_settled:
                 return  # until the store is back it only takes messages: see `look`

@@ -81,7 +81,7 @@ async def find_message(backends: Backends, message_id: int) -> Message | None:
         row = row if cached is None or cached.id != row.id else join(row, cached)
     if row is None and not is_whole:
         raise TemporarilyUnavailable
-    if not cache_answered and backends.arrears.recalls_missing():
+    if not cache_answered and backends.catch_up.is_behind:
         raise TemporarilyUnavailable
     return row
 

@@ -14,6 +14,7 @@ from messaging.rates import PasswordRates, UserRates
 if TYPE_CHECKING:
     from messaging.pipeline.accept import Acceptor
     from messaging.pipeline.arrears import Arrears
+    from messaging.pipeline.catch_up import CatchUp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Backends:
     ids: SnowflakeIdGenerator
     acceptor: Acceptor
     arrears: Arrears
+    catch_up: CatchUp
     rates: UserRates
     password_rates: PasswordRates
     settings: Settings

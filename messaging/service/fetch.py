@@ -20,7 +20,7 @@ async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Messa
     """
     backends.rates.reads.spend(reader_id)
     seen = await _look(backends, message_id, reader_id)
-    if seen.recovering and backends.arrears.recalls_missing():
+    if seen.recovering and backends.catch_up.is_behind:
         raise TemporarilyUnavailable
     message = seen.messages.get(message_id)
     if message is None:

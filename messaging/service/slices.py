@@ -61,7 +61,7 @@ class SliceReader:
     def _check_sure(self, window: Window | None) -> None:
         """Raise TemporarilyUnavailable where the store's rows alone must not be shown."""
         unsure = window is None or window.recovering
-        if unsure and self.backends.arrears.recalls_missing():
+        if unsure and self.backends.catch_up.is_behind:
             raise TemporarilyUnavailable
 
     async def _read(self, window: Window | None, *, before: int | None, limit: int) -> Slice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -40,6 +40,10 @@ class MemoryLogInspector:
             end = len(self.broker.records.get((self.topic, partition), ()))
             extents.append(Extent(partition, "0", str(committed), str(end)))
         return extents
+
+    async def is_committed(self, places: Mapping[int, str]) -> bool:
+        extents = await self.extents()
+        return all(int(each.committed) >= int(places[each.partition]) for each in extents)
 
     async def read(self, partition: int, *, start: str, until: str, max_records: int) -> Piece:
         self.broker.answer()

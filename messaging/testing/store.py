@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from messaging.breakers import Breaker
 from messaging.errors import BadData, StoreUnavailable
 from messaging.events import Message, SendKey, join
 from messaging.ports import (
@@ -57,6 +58,10 @@ class MemoryStore:
     leases: Leases = field(default_factory=dict)
     used: Used = field(default_factory=dict)
     clock_s: Callable[[], float] = time.monotonic
+    breaker: Breaker = field(init=False)  # it never trips by itself: calls fail at once anyway
+
+    def __post_init__(self) -> None:
+        self.breaker = Breaker("store", self.ping)
 
     async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
         await self._answer()

@@ -153,3 +153,22 @@ async def test_a_log_that_is_away_is_told_in_time(kind: str) -> None:
         with pytest.raises(LogUnavailable):
             await inspector.read(0, start=start, until=until, max_records=1)
         await inspector.close()
+
+
+async def test_tells_whether_the_group_has_committed_up_to_a_place(
+    rig: Rig, inspector: LogInspector
+) -> None:
+    await append(rig, numbered("a", range(5)))
+    ends = {each.partition: each.end for each in await inspector.extents()}
+    assert not await inspector.is_committed(ends)
+
+    reader = rig.reader()
+    records = await read(reader, 5)
+    await reader.commit(last_of(records[:3]))
+    assert not await inspector.is_committed(ends)
+    await append(rig, numbered("a", range(5, 8)))
+    await reader.commit(last_of(records))
+    assert await inspector.is_committed(ends)
+    assert not await inspector.is_committed(
+        {each.partition: each.end for each in await inspector.extents()}
+    )

@@ -14,10 +14,9 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from messaging.pipeline.accept import Acceptor
-from messaging.pipeline.arrears import Arrears
+from messaging import wiring
 from messaging.pipeline.consumer import Consumer
-from messaging.pipeline.guarded_cache import guarded
+from messaging.runtime.assembly import assemble
 from messaging.service.backends import Backends
 
 PortType = TypeVar("PortType")
@@ -46,21 +45,18 @@ class Turns:
             self.port(actor, port)
             for port in (backends.arrears.cache, backends.log, backends.store)
         )
-        arrears = Arrears(redis, store)
-        cache = guarded(redis, arrears.breaker)
-        acceptor = Acceptor(
-            cache=cache,
+        own = assemble(
+            cache=redis,
             log=log,
             store=store,
+            directory=backends.directory,
             ids=backends.ids,
-            renew_lease=backends.acceptor.renew_lease,
             settings=backends.settings,
-            rates=backends.acceptor.rates,
-            arrears=arrears,
-        )
-        return replace(
-            backends, cache=cache, log=log, store=store, acceptor=acceptor, arrears=arrears
-        )
+            open_inspector=wiring.inspector_of_log,
+            clock_ms=backends.clock_ms,
+        ).backends
+        own.acceptor.renew_lease = backends.acceptor.renew_lease
+        return own
 
     def consumer(self, actor: str, consumer: Consumer) -> Consumer:
         return replace(

@@ -20,15 +20,13 @@ import pytest
 import redis
 from pytest_django import Settings
 
+from messaging import wiring
 from messaging.cache import RedisMessageCache
 from messaging.conf import settings as current_settings
 from messaging.events import Message, PersistStatus
 from messaging.ids import SnowflakeIdGenerator, WorkerLease
 from messaging.models import DeadLetter
-from messaging.pipeline.accept import Acceptor
-from messaging.pipeline.arrears import Arrears
-from messaging.pipeline.guarded_cache import guarded
-from messaging.rates import Rates
+from messaging.runtime.assembly import assemble
 from messaging.service.backends import Backends
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
@@ -282,22 +280,19 @@ async def test_wiped_with_messages_pending_it_shows_nothing_again_that_was_taken
 
 def second_process(backends: Backends) -> Backends:
     """Another process over the same parts, with nothing of the first one's memory."""
-    cache, store = RedisMessageCache(current_settings()), DatabaseStore(current_settings())
-    arrears = Arrears(cache, store)
     ids = SnowflakeIdGenerator()
     ids.use(WorkerLease(node=1_000, owner="second", valid_until_s=float("inf"), fenced=False))
-    guard = guarded(cache, arrears.breaker)
-    acceptor = Acceptor(
-        cache=guard,
+    second = assemble(
+        cache=RedisMessageCache(current_settings()),
         log=backends.log,
-        store=store,
+        store=DatabaseStore(current_settings()),
+        directory=backends.directory,
         ids=ids,
-        renew_lease=backends.acceptor.renew_lease,
-        settings=backends.settings,
-        rates=Rates(rate=0, burst=0),
-        arrears=arrears,
-    )
-    return replace(backends, cache=guard, store=store, ids=ids, arrears=arrears, acceptor=acceptor)
+        settings=replace(backends.settings, send_rate=0),
+        open_inspector=wiring.inspector_of_log,
+    ).backends
+    second.acceptor.renew_lease = backends.acceptor.renew_lease
+    return second
 
 
 async def test_a_send_that_is_retried_elsewhere_while_it_is_away_has_one_id(
@@ -334,5 +329,6 @@ async def test_a_send_that_is_retried_elsewhere_while_it_is_away_has_one_id(
         page = await scene.history(bob, alice, size=100)
         assert [m.content for m in page.messages if m.content] == ["before"]
         assert page.total == 21
-    for each in (doors[1].arrears, doors[1].cache, doors[1].store):
-        await (each.leave() if isinstance(each, Arrears) else each.close())
+    await doors[1].arrears.leave()
+    await doors[1].cache.close()
+    await doors[1].store.close()

@@ -15,6 +15,7 @@ import redis
 from messaging import wiring
 from messaging.conf import Mode
 from messaging.events import Message
+from messaging.runtime.assembly import compensator
 from messaging.service.delete import delete
 from messaging.service.recall import recall
 from tests.integration.interleaving import Choose, EveryOrder, Turns, some_orders
@@ -61,7 +62,7 @@ class Recalled:
 
     async def sweep(self) -> None:
         backends = self.turns.backends("sweep", self.scene.an_hour_later())
-        await wiring.compensator(backends).sweep()
+        await compensator(backends).sweep()
 
     async def look(self) -> None:
         """Once it is acknowledged, nobody reads the content at any moment."""
@@ -134,7 +135,7 @@ class TestASender:
             ended = "sender" in await turns.play({"sender": send}, first, turns=deaths)
             deaths += 1
             scene.forget()  # the last sweep's lease, and the claim of the send
-            await wiring.compensator(scene.an_hour_later()).sweep()
+            await compensator(scene.an_hour_later()).sweep()
             await scene.persist()
             left = await scene.listed(bob, alice)
             assert len(left) <= 1

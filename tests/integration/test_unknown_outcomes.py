@@ -10,10 +10,10 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from messaging import wiring
 from messaging.errors import SendFailed
 from messaging.models import Conversation
 from messaging.pipeline.accept import Durability
+from messaging.runtime.assembly import compensator
 from messaging.service.recall import recall
 from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
 from tests.integration.database import held_conversation
@@ -52,7 +52,7 @@ async def heal(proxy: CuttingProxy, scene: Scene) -> None:
 
 async def check_one(scene: Scene, alice: int, bob: int, message_id: int) -> None:
     """In the end there is one message, whatever was left of it where."""
-    await wiring.compensator(scene.an_hour_later()).sweep()
+    await compensator(scene.an_hour_later()).sweep()
     await scene.persist()
     for _ in range(2):
         assert await scene.listed(bob, alice) == [message_id]

@@ -21,6 +21,7 @@ from messaging.ids import SnowflakeIdGenerator
 from messaging.models import Conversation, DeadLetter, Message
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.ports import OutgoingRecord
+from messaging.runtime.assembly import compensator
 from messaging.service.recall import recall
 from tests.integration.database import held_conversation
 from tests.integration.log_in_redis import lengths, lose_log, positions
@@ -226,7 +227,7 @@ class TestAPendingMessage:
             with redis.Redis.from_url(redis_url) as client:
                 lose_log(client)
             scene.forget()
-            await wiring.compensator(scene.an_hour_later()).sweep()
+            await compensator(scene.an_hour_later()).sweep()
         assert await scene.backends.cache.pending_count() == 0
         rows = await scene.rows(*sent)
         assert [row.content for row in rows] == ["message 0", "", "message 2"]
@@ -238,7 +239,7 @@ class TestAPendingMessage:
         alice, bob = next(scene.pairs)
         for _ in range(5):
             await scene.sent(alice, bob)
-        sweeps = [wiring.compensator(scene.an_hour_later()).sweep() for _ in range(4)]
+        sweeps = [compensator(scene.an_hour_later()).sweep() for _ in range(4)]
         done = await asyncio.gather(*sweeps)
         assert sorted(sweep.appended for sweep in done) == [0, 0, 0, 5]
         with redis.Redis.from_url(redis_url) as client:
@@ -270,7 +271,7 @@ def test_nothing_of_what_is_stored_stays_in_redis_for_ever(
     for reader, other in ((alice, bob), (bob, alice)):
         reader.history(other)
         reader.group_history(group_id)
-    wiring.run(lambda backends: wiring.compensator(backends).repair([int(i) for i in sent]))
+    wiring.run(lambda backends: compensator(backends).repair([int(i) for i in sent]))
     service.persist()
     alice.recall(sent[2])
     alice.recall(grouped)

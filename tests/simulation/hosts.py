@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from messaging.breakers import Breaker
-from messaging.errors import CacheUnavailable, IdsUnavailable, StoreUnavailable
+from messaging.errors import CacheUnavailable
 from messaging.ids import SnowflakeIdGenerator
-from messaging.pipeline.accept import Acceptor
-from messaging.pipeline.arrears import Arrears
-from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
-from messaging.pipeline.guarded_cache import guarded
-from messaging.pipeline.worker_lease import WorkerLeaseKeeper
-from messaging.rates import PasswordRates, Rates, UserRates
+from messaging.runtime.assembly import Node, assemble, compensator
 from messaging.service.backends import Backends
+from messaging.testing.inspection import MemoryLogInspector
 from messaging.testing.log import MemoryLogReader
 from tests.simulation.lives import Life
 from tests.simulation.log_wire import LogWire
@@ -27,7 +21,6 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 SWEEP_EVERY_S = 3.0
-NO_RATE = Rates(rate=0, burst=0)
 
 
 class Host:
@@ -65,6 +58,27 @@ class Host:
         world = self.world
         return LogWire(self.life, world.log_end, world.broker, **self._options())
 
+    def inspector(self) -> Any:
+        """Return one whose faults are drawn apart: those of the other calls stay as they were."""
+        world, settings = self.world, self.world.settings
+        inspector = MemoryLogInspector(world.broker, settings.topic, settings.consumer_group)
+        options = self._options() | {"faults": world.inspection_faults}
+        return Wire(self.life, world.log_end, inspector, **options)
+
+    def assemble(self, ids: SnowflakeIdGenerator) -> Node:
+        world = self.world
+        return assemble(
+            cache=self.cache(),
+            log=self.log(),
+            store=self.store(),
+            directory=world.directory,
+            ids=ids,
+            settings=world.settings,
+            open_inspector=self.inspector,
+            clock_ms=world.clock_ms,
+            monotonic_s=world.loop.time,
+        )
+
     def _options(self) -> dict[str, Any]:
         return {"faults": self.world.faults, "trace": self.world.trace}
 
@@ -80,61 +94,30 @@ class WebHost(Host):
 
     def begin(self) -> None:
         self.serves = False
-        world, settings = self.world, self.world.settings
-        redis, store, log = self.cache(), self.store(), self.log()
-        self.arrears = arrears = Arrears(redis, store)
-        arrears.nothing_noted = lambda: _was_away_before(store.breaker, arrears.breaker)
-        cache = guarded(redis, arrears.breaker)
+        world = self.world
         skew_ms = world.random.choice((0, 0, 0, -30, 40))
-        ids = SnowflakeIdGenerator(
-            clock_ms=lambda: world.clock_ms() + skew_ms,
-            monotonic_s=world.loop.time,
+        node = self.assemble(
+            SnowflakeIdGenerator(
+                clock_ms=lambda: world.clock_ms() + skew_ms, monotonic_s=world.loop.time
+            )
         )
-        keeper = WorkerLeaseKeeper(
-            ids=ids, cache=cache, store=store, settings=settings, monotonic_s=world.loop.time
-        )
-        acceptor = Acceptor(
-            cache=cache,
-            log=log,
-            store=store,
-            ids=ids,
-            renew_lease=keeper.ensure,
-            settings=settings,
-            rates=NO_RATE,
-            arrears=arrears,
-        )
-        self.backends = Backends(
-            cache=cache,
-            log=log,
-            store=store,
-            directory=world.directory,
-            ids=ids,
-            acceptor=acceptor,
-            arrears=arrears,
-            rates=UserRates(reads=NO_RATE, changes=NO_RATE, lookups=NO_RATE),
-            password_rates=PasswordRates.of(settings),
-            settings=settings,
-            clock_ms=world.clock_ms,
-        )
+        self.backends = node.backends
 
         async def start() -> None:
-            with contextlib.suppress(CacheUnavailable, StoreUnavailable):
-                await arrears.settle()
-            arrears.watch(name=self.life.name)
-            with contextlib.suppress(IdsUnavailable):
-                await keeper.ensure()
+            await node.begin(name=self.life.name)
             self.serves = True
 
         self.run(start)
 
+    @property
+    def knows_all(self) -> bool:
+        """Tell whether it has started, and no outage is left that it answers with 503."""
+        return self.serves and not self.backends.catch_up.is_behind
+
     def lose_cache(self) -> None:
         """Its connection is closed."""
         if not self.life.is_dead:
-            self.arrears.breaker.trip()
-
-
-def _was_away_before(store: Breaker, cache: Breaker) -> bool:
-    return not store.is_closed and store.opened_s <= cache.opened_s
+            self.backends.arrears.breaker.trip()
 
 
 class ConsumerHost(Host):
@@ -170,23 +153,14 @@ class SweeperHost(Host):
     """The compensation's worker: one sweep after the other."""
 
     def begin(self) -> None:
-        world = self.world
-        cache, log, store = self.cache(), self.log(), self.store()
-        arrears = Arrears(cache, store)
+        backends = self.assemble(SnowflakeIdGenerator(monotonic_s=self.world.loop.time)).backends
 
         async def sweep() -> None:
             while True:
                 await asyncio.sleep(SWEEP_EVERY_S)
-                await arrears.breaker.try_now()
-                compensator = Compensator(
-                    cache=cache,
-                    log=log,
-                    store=store,
-                    settings=world.settings,
-                    clock_ms=world.clock_ms,
-                )
+                await backends.arrears.breaker.try_now()
                 try:
-                    await compensator.sweep()
+                    await compensator(backends).sweep()
                 except CacheUnavailable:
                     continue
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -49,6 +50,7 @@ class World:
         self.trace = Trace(clock_s, self.tell)
         self.settings = _settings(self.random)
         self.faults = Faults(self.random)
+        self.inspection_faults = Faults(copy.copy(self.random))
         self.cache = Cache(clock_s=clock_s)
         self.store = MemoryStore(
             clock_s=clock_s, refuses=lambda message: message.content.startswith(BAD)
@@ -81,7 +83,7 @@ class World:
 
     def _saw_outage(self, web: WebHost) -> bool:
         """One that has started in it may have met the cache only when it was back."""
-        back_s, breaker = self.cache_end.noticed_s, web.arrears.breaker
+        back_s, breaker = self.cache_end.noticed_s, web.backends.arrears.breaker
         if web.started_s < self.cache_end.left_s:
             return True
         met_it = breaker.state is not State.CLOSED or breaker.closed_s >= back_s
@@ -129,7 +131,7 @@ class World:
         """Wait until nothing is under way any more."""
         await asyncio.sleep(max(UNTIL_S - self.loop.time(), 0) + SETTLE_S)
         deadline_s = self.loop.time() + DRAINED_WITHIN_S
-        while not self.watch.is_drained():
+        while not (self.watch.is_drained() and all(web.knows_all for web in self.webs)):
             if self.loop.time() > deadline_s:
                 self.record.violate("not drained", f"pending: {[*self.cache.pending_set.times]}")
                 return False
@@ -231,7 +233,7 @@ class World:
 
     def _heal(self) -> None:
         self.trace("", "HEAL")
-        self.faults.healed = True
+        self.faults.healed = self.inspection_faults.healed = True
         for end in (self.cache_end, self.log_end, self.store_end):
             end.come_back()
         for host in self.hosts:
@@ -243,6 +245,10 @@ def _settings(random: Random) -> Settings:
     return Settings(
         redis_url="redis://unused",
         event_log_url="redis://unused",
+        send_rate=0,
+        read_rate=0,
+        change_rate=0,
+        lookup_rate=0,
         group_mode=random.choice(("sync", "sync", "async")),
         redis_timeout_s=0.4,
         log_timeout_s=1.0,

@@ -10,15 +10,12 @@ from msgspec import structs
 from messaging.conf import Settings
 from messaging.events import ChatType, Message, MsgType
 from messaging.ids import SnowflakeIdGenerator, WorkerLease, time_of_id
-from messaging.pipeline.accept import Acceptor
-from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
-from messaging.pipeline.guarded_cache import guarded
-from messaging.rates import PasswordRates, Rates, UserRates
 from messaging.requests import Ack, HistoryRequest, SendRequest
-from messaging.service.backends import Backends
+from messaging.runtime.assembly import assemble, compensator
 from messaging.testing.cache import MemoryCache
+from messaging.testing.inspection import MemoryLogInspector
 from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
 from messaging.testing.store import MemoryDirectory, MemoryStore
 from tests.messages import FIRST_ID, make_message
@@ -67,31 +64,21 @@ class Service:
         self.ids = SnowflakeIdGenerator(clock_ms=self.clock)
         self.ids.use(WorkerLease(node=0, owner="me", valid_until_s=float("inf"), fenced=True))
         self.leases_taken = 0
-        self.arrears = Arrears(self.cache, self.store)
-        self.guarded_cache = guarded(self.cache, self.arrears.breaker)
-        self.acceptor = Acceptor(
-            cache=self.guarded_cache,
-            log=self.log,
-            store=self.store,
-            ids=self.ids,
-            renew_lease=self._take_lease,
-            settings=self.settings,
-            rates=Rates(rate=self.settings.send_rate, burst=self.settings.send_burst),
-            arrears=self.arrears,
-        )
-        self.backends = Backends(
-            cache=self.guarded_cache,
+        self.backends = assemble(
+            cache=self.cache,
             log=self.log,
             store=self.store,
             directory=self.directory,
             ids=self.ids,
-            acceptor=self.acceptor,
-            arrears=self.arrears,
-            rates=UserRates.of(self.settings),
-            password_rates=PasswordRates.of(self.settings),
             settings=self.settings,
+            open_inspector=lambda: MemoryLogInspector(
+                self.broker, self.settings.topic, self.settings.consumer_group
+            ),
             clock_ms=self.clock,
-        )
+        ).backends
+        self.arrears, self.acceptor = self.backends.arrears, self.backends.acceptor
+        self.guarded_cache = self.backends.cache
+        self.acceptor.renew_lease = self._take_lease
         self.consumer = self.new_consumer()
 
     async def _take_lease(self) -> None:
@@ -118,13 +105,7 @@ class Service:
             pass
 
     def compensator(self) -> Compensator:
-        return Compensator(
-            cache=self.cache,
-            log=self.log,
-            store=self.store,
-            settings=self.settings,
-            clock_ms=self.clock,
-        )
+        return compensator(self.backends)
 
     def restarted_with(self, **settings: object) -> Service:
         """The same stores under other settings."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from messaging.breakers import State
 from messaging.errors import (
     AlreadyRecalled,
     CacheUnavailable,
@@ -27,6 +28,7 @@ from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
+from messaging.testing.cache import RECOVERS_S
 from tests.unit.memory import ALICE, BOB, SETTINGS, Service, message, to_bob, with_bob
 
 
@@ -360,10 +362,11 @@ class TestTheReturn:
             await listed(service)
 
     async def test_does_not_when_the_store_was_away_all_the_time(self, service: Service) -> None:
-        service.arrears.nothing_noted = lambda: True
+        service.store.breaker.state = State.OPEN
         service.store.down = True
         lose(service)
         await regain(service)
+        service.cache.epoch_s -= RECOVERS_S
         assert await listed(service) == ["secret"]
 
     async def test_is_told_to_readers_for_a_moment(self, service: Service) -> None:
@@ -381,7 +384,7 @@ class TestRecallsThatTheStoreLacks:
         service.store.down = True
         await recall(service.backends, message_id, user_id=ALICE)
         service.store.down = False
-        service.arrears.recalls_missing = lambda: True
+        service.store.breaker.state = State.OPEN
         assert await listed(service) == [""]
         lose(service)
         with pytest.raises(TemporarilyUnavailable):
@@ -592,10 +595,10 @@ class TestARestart:
     ) -> None:
         service.broker.down = service.store.down = True
         await send(service.backends, to_bob("second"), sender_id=ALICE)
-        service.arrears.nothing_noted = lambda: True
+        service.store.breaker.state = State.OPEN
         await restart(service, file)
         service.store.down = False
-        service.arrears.nothing_noted = lambda: False
+        service.store.breaker.state = State.CLOSED
         other = service.restarted_with()
         lose(other)
         await regain(other)
@@ -623,7 +626,7 @@ class TestARestart:
         message_id = await newest(service)
         await recall(service.backends, message_id, user_id=ALICE)
         service.store.down = True
-        service.arrears.nothing_noted = service.arrears.recalls_missing = lambda: True
+        service.store.breaker.state = State.OPEN
         await restart(service, file)
         receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
         assert receipt.message_id in service.cache.details
@@ -633,7 +636,7 @@ class TestARestart:
             await listed(service)
 
         service.store.down = False
-        service.arrears.nothing_noted = service.arrears.recalls_missing = lambda: False
+        service.store.breaker.state = State.CLOSED
         with pytest.raises(CacheUnavailable):
             await service.arrears.look()
         assert await service.arrears.breaker.try_now()

@@ -1,0 +1,1 @@
+"""Build a process out of its parts, and run it."""

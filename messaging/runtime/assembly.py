@@ -1,0 +1,137 @@
+"""Build one process of the service over the ports that it is given.
+
+Production, the simulator, the tests over memory and the tests of interleavings call `assemble`, so
+that each of them runs what the others run.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from messaging.breakers import Breaker
+from messaging.conf import Settings
+from messaging.errors import CacheUnavailable, IdsUnavailable, StoreUnavailable
+from messaging.ids import SnowflakeIdGenerator, wall_clock_ms
+from messaging.inspection import LogInspector
+from messaging.pipeline.accept import Acceptor
+from messaging.pipeline.arrears import Arrears
+from messaging.pipeline.catch_up import CatchUp
+from messaging.pipeline.compensation import Compensator
+from messaging.pipeline.guarded_cache import guarded
+from messaging.pipeline.worker_lease import WorkerLeaseKeeper
+from messaging.ports import Directory, EventLog, MessageCache, MessageStore
+from messaging.rates import PasswordRates, Rates, UserRates
+from messaging.service.backends import Backends
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Hold the parts of one process; `backends` is what its use cases are given.
+
+    `lease` keeps the worker id under which `backends.ids` gives ids.
+    """
+
+    backends: Backends
+    lease: WorkerLeaseKeeper
+
+    @property
+    def breakers(self) -> Mapping[str, Breaker]:
+        """Return the circuit breakers by the name of the part that each one guards."""
+        parts = self.backends
+        return {
+            "cache": parts.arrears.breaker,
+            "log": parts.log.breaker,
+            "store": parts.store.breaker,
+        }
+
+    async def begin(self, *, name: str | None = None) -> None:
+        """Bring the cache up to date, watch the cache, and lease a worker id.
+
+        A process with a `name` accepts messages: other processes miss its heartbeats. A part that
+        is away is logged, and is waited for in the background.
+        """
+        arrears = self.backends.arrears
+        try:
+            await arrears.settle()
+        except CacheUnavailable:
+            logger.warning("no cache yet", extra={"action": "wiring.no_cache"})
+        except StoreUnavailable:
+            logger.warning("arrears unknown", extra={"action": "wiring.no_arrears"})
+        arrears.watch(name=name)
+        self.backends.catch_up.watch()
+        try:
+            await self.lease.ensure()
+        except IdsUnavailable:
+            logger.warning("no worker id yet", extra={"action": "wiring.no_worker_id"})
+
+
+def assemble(
+    *,
+    cache: MessageCache,
+    log: EventLog,
+    store: MessageStore,
+    directory: Directory,
+    ids: SnowflakeIdGenerator,
+    settings: Settings,
+    open_inspector: Callable[[], LogInspector],
+    clock_ms: Callable[[], int] = wall_clock_ms,
+    monotonic_s: Callable[[], float] = time.monotonic,
+) -> Node:
+    """Build a process over these ports; `cache` is the bare one, without a breaker.
+
+    `open_inspector` makes a new reader of what the consumers have committed, at each call. Opens no
+    connection and starts no task: `Node.begin` does.
+    """
+
+    async def settle() -> None:
+        await arrears.settle()
+
+    arrears = Arrears(cache, store, breaker=Breaker("cache", settle))
+    guarded_cache = guarded(cache, arrears.breaker)
+    lease = WorkerLeaseKeeper(
+        ids=ids, cache=guarded_cache, store=store, settings=settings, monotonic_s=monotonic_s
+    )
+    acceptor = Acceptor(
+        cache=guarded_cache,
+        log=log,
+        store=store,
+        ids=ids,
+        renew_lease=lease.ensure,
+        settings=settings,
+        rates=Rates(rate=settings.send_rate, burst=settings.send_burst),
+        arrears=arrears,
+    )
+    backends = Backends(
+        cache=guarded_cache,
+        log=log,
+        store=store,
+        directory=directory,
+        ids=ids,
+        acceptor=acceptor,
+        arrears=arrears,
+        catch_up=CatchUp(store.breaker, open_inspector, store_timeout_s=settings.store_timeout_s),
+        rates=UserRates.of(settings),
+        password_rates=PasswordRates.of(settings),
+        settings=settings,
+        clock_ms=clock_ms,
+    )
+    return Node(backends, lease)
+
+
+def compensator(backends: Backends) -> Compensator:
+    """Build a compensator over these backends, past the breaker of the cache.
+
+    A sweep frees memory even while Redis has no room for anything else.
+    """
+    return Compensator(
+        cache=backends.arrears.cache,
+        log=backends.log,
+        store=backends.store,
+        settings=backends.settings,
+        clock_ms=backends.clock_ms,
+    )
