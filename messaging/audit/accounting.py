@@ -10,7 +10,7 @@ from messaging.audit.check import Check, Parts, Step, pieces
 from messaging.audit.findings import Fate, Kind, Suspect
 from messaging.audit.log_search import search
 from messaging.events import Message, is_same
-from messaging.pipeline.persist import mark, persist
+from messaging.pipeline.write_through import WriteThrough
 from messaging.ports import Claim, DeadLetterState
 
 
@@ -192,17 +192,11 @@ class Accounting(Check[Accepted]):
             and s.subject.message is not None
             and s.subject.id not in cached
         ]
-        await self._persist(logged)
+        await WriteThrough(self._parts.cache, self._parts.store).write(logged)
         await self._correct_claims([s.subject for s in suspects if s.kind is Kind.CLAIM_STALE])
 
     def leave(self, suspects: Sequence[Suspect[Accepted]]) -> None:
         self.fates.update(s.fate for s in suspects if s.fate is not None)
-
-    async def _persist(self, messages: Sequence[Message]) -> None:
-        """As the consumer would have: a message with a recall mark becomes its tombstone."""
-        marks = await self._parts.cache.recall_marks([m.id for m in messages])
-        states = [m.recalled(marks[m.id]) if m.id in marks else m for m in messages]
-        await mark(self._parts.cache, await persist(self._parts.store, states))
 
     async def _correct_claims(self, claims: Sequence[Accepted]) -> None:
         owners = await self._claims(claims)

@@ -9,7 +9,7 @@ from messaging.audit.findings import Kind, Suspect
 from messaging.audit.log_search import search
 from messaging.audit.rows import is_as_sent
 from messaging.events import Message, is_same, join
-from messaging.pipeline.persist import mark, persist
+from messaging.pipeline.write_through import WriteThrough
 
 
 class Details(Check[int]):
@@ -57,7 +57,7 @@ class Details(Check[int]):
         cached = await self._parts.cache.get(ids)
         rows = await self._rows(list(cached))
         ahead = [cached[i] for i, row in rows.items() if _is_ahead(cached[i], row)]
-        await mark(self._parts.cache, await persist(self._parts.store, ahead))
+        await WriteThrough(self._parts.cache, self._parts.store).write(ahead)
         if rows := await self._rows(list(rows)):
             await self._parts.cache.mark_stored(list(rows.values()))
         sound = {i for i, row in rows.items() if row.is_recalled or is_as_sent(row)}

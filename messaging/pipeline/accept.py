@@ -34,8 +34,8 @@ from messaging.events import Message, as_event, encode_message
 from messaging.ids import SnowflakeIdGenerator, node_of_id, under_id
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.known_sends import KnownSends
-from messaging.pipeline.persist import persist
 from messaging.pipeline.waiting import Accepted, Durability, Waiting, share_of_time
+from messaging.pipeline.write_through import OwingWrites
 from messaging.ports import (
     Claim,
     EventLog,
@@ -75,6 +75,7 @@ class Acceptor:
     settings: Settings
     rates: Rates
     arrears: Arrears
+    writes: OwingWrites
     _queue: deque[Waiting] = field(default_factory=deque)
     _turns: asyncio.Task[None] | None = None
     _groups: set[asyncio.Task[None]] = field(default_factory=set)  # under way
@@ -285,10 +286,10 @@ class Acceptor:
         """The last resort, when neither the cache nor the log confirmed."""
         try:
             async with asyncio.timeout_at(min(waiting.deadline_s for waiting in rest)):
-                done = await persist(self.store, [w.message for w in rest], owed=True)
+                done = await self.writes.add([w.message for w in rest], owed=True)
         except (StoreUnavailable, TimeoutError) as error:
             raise SendFailed from error
-        await self._bring([*done.rows, *done.folded.values()], rest)
+        await self._bring(done.all_rows, rest)
         stored = {row.id for row in done.rows}
         for waiting in rest:
             if waiting.message.id in stored:

@@ -17,7 +17,7 @@ from messaging.conf import Settings
 from messaging.errors import BackendError, StoreUnavailable
 from messaging.events import ID_MAX, Message, encode_event, join
 from messaging.pipeline.dead_letters import set_aside
-from messaging.pipeline.persist import Persisted, mark, persist
+from messaging.pipeline.write_through import Persisted, WriteThrough
 from messaging.ports import (
     DeadLetter,
     EventLog,
@@ -63,6 +63,10 @@ class Compensator:
     settings: Settings
     clock_ms: Callable[[], int]
     _owner: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    @property
+    def _writes(self) -> WriteThrough:
+        return WriteThrough(self.cache, self.store)
 
     async def sweep(self) -> Sweep:
         """Repair what has been pending for too long, oldest first, within the time budget.
@@ -127,7 +131,7 @@ class Compensator:
         stored = [row for i, row in own.items() if not _ahead(cached.get(i), row)]
         folded = {i: row for i, row in rows.items() if i not in own and i not in cached}
         if stored or folded:
-            await mark(self.cache, Persisted(rows=stored, folded=folded))
+            await self._writes.show(Persisted(rows=stored, folded=folded))
             done.confirmed += len(stored) + len(folded)
         known = {row.id for row in stored}
         stuck = [cached[i] for i in ids if i in cached and i not in known]
@@ -152,11 +156,10 @@ class Compensator:
         if not direct:
             return
         try:
-            persisted = await persist(self.store, direct)
+            persisted = await self._writes.write(direct)
         except StoreUnavailable:
             logger.warning("store unavailable", extra={"action": "compensation.store_unavailable"})
             return
-        await mark(self.cache, persisted)
         done.applied += len(direct) - len(persisted.refused)
         if persisted.refused:
             await self._set_aside(persisted.refused, attempts, done)

@@ -15,10 +15,9 @@ from typing import TypeVar
 
 from messaging.conf import Settings
 from messaging.errors import BackendError, CacheUnavailable, MessagingError
-from messaging.events import Message
 from messaging.pipeline.batch import Batch, dead_letter
 from messaging.pipeline.dead_letters import set_aside
-from messaging.pipeline.persist import Persisted, mark, persist
+from messaging.pipeline.write_through import Persisted, WriteThrough
 from messaging.ports import DeadLetter, EventLog, MessageCache, MessageStore
 
 logger = logging.getLogger(__name__)
@@ -47,12 +46,16 @@ class Handler:
     store: MessageStore
     settings: Settings
     stop: asyncio.Event
+    writes: WriteThrough = field(init=False)
     _storing: asyncio.Lock = field(
         default_factory=asyncio.Lock
     )  # locks are fair: first come, first served
     _marking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _dead_in_a_row: int = 0
     _too_many: bool = False
+
+    def __post_init__(self) -> None:
+        self.writes = WriteThrough(self.cache, self.store)
 
     async def handle(self, batch: Batch) -> bool:
         """Store the batch and tell the cache; False when the cache could not be told.
@@ -68,7 +71,7 @@ class Handler:
             return await self._mark(batch, done)
 
     async def _store(self, batch: Batch) -> Persisted:
-        done = await self._hold(lambda: self._persist(batch.messages))
+        done = await self._hold(lambda: self.writes.store_states(list(batch.messages.values())))
         letters = batch.poison + [
             dead_letter(batch.sources[m.id], reason=reason, error=error, message_id=m.id)
             for m, reason, error in done.refused
@@ -78,16 +81,6 @@ class Handler:
         if done.rows:
             self._dead_in_a_row = 0
         return done
-
-    async def _persist(self, messages: dict[int, Message]) -> Persisted:
-        """Store the states; a message with a recall mark becomes its tombstone at once."""
-        unrecalled = [message_id for message_id, m in messages.items() if not m.is_recalled]
-        try:
-            marks = await self.cache.recall_marks(unrecalled)
-        except CacheUnavailable:
-            marks = {}  # the RECALL event follows in the log
-        recalled = {i: messages[i].recalled(recall_time) for i, recall_time in marks.items()}
-        return await persist(self.store, list((messages | recalled).values()))
 
     async def _set_aside(self, letters: list[DeadLetter], done: Persisted) -> None:
         # A record without bytes holds nothing that could be drained: a disk has lost it.
@@ -110,7 +103,7 @@ class Handler:
 
     async def _mark(self, batch: Batch, done: Persisted) -> bool:
         try:
-            await mark(self.cache, done)
+            await self.writes.show(done)
         except CacheUnavailable:
             logger.warning("cache not told", extra={"action": "consumer.cache_unavailable"})
             return False

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from messaging.events import Message
-from messaging.pipeline.persist import mark, persist
+from messaging.pipeline.write_through import WriteThrough
 from messaging.ports import Claim, MessageCache, MessageStore, PendingEntry
 
 logger = logging.getLogger(__name__)
@@ -27,6 +27,10 @@ class Teller:
 
     cache: MessageCache
     store: MessageStore
+
+    @property
+    def _writes(self) -> WriteThrough:
+        return WriteThrough(self.cache, self.store)
 
     async def rows_of(self, messages: Sequence[Message]) -> dict[int, Message]:
         """What the store has of each: its row, or the one that its send was folded into."""
@@ -69,7 +73,7 @@ class Teller:
 
     async def fold(self, repeats: Sequence[Message]) -> None:
         """Store repeats of sends, so that the store keeps which message each id leads to."""
-        await mark(self.cache, await persist(self.store, repeats))
+        await self._writes.write(repeats)
 
     async def _hold(self, waiting: Sequence[Message]) -> list[Message]:
         """Hold these pending messages, whatever is pending already: each is acknowledged.
@@ -154,5 +158,5 @@ class Teller:
         }
         if attempts:
             held = await self.cache.get(list(attempts))
-            await mark(self.cache, await persist(self.store, list(held.values())))
+            await self._writes.write(list(held.values()))
             await self.cache.mark_folded(attempts)

@@ -22,6 +22,7 @@ from messaging.pipeline.catch_up import CatchUp
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
+from messaging.pipeline.write_through import OwingWrites
 from messaging.ports import Directory, EventLog, MessageCache, MessageStore
 from messaging.rates import PasswordRates, Rates, UserRates
 from messaging.service.backends import Backends
@@ -96,6 +97,7 @@ def assemble(
     lease = WorkerLeaseKeeper(
         ids=ids, cache=guarded_cache, store=store, settings=settings, monotonic_s=monotonic_s
     )
+    writes = OwingWrites(guarded_cache, store, arrears)
     acceptor = Acceptor(
         cache=guarded_cache,
         log=log,
@@ -105,6 +107,7 @@ def assemble(
         settings=settings,
         rates=Rates(rate=settings.send_rate, burst=settings.send_burst),
         arrears=arrears,
+        writes=writes,
     )
     backends = Backends(
         cache=guarded_cache,
@@ -114,6 +117,7 @@ def assemble(
         ids=ids,
         acceptor=acceptor,
         arrears=arrears,
+        writes=writes,
         catch_up=CatchUp(store.breaker, open_inspector, store_timeout_s=settings.store_timeout_s),
         rates=UserRates.of(settings),
         password_rates=PasswordRates.of(settings),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from messaging.pipeline.accept import Acceptor
     from messaging.pipeline.arrears import Arrears
     from messaging.pipeline.catch_up import CatchUp
+    from messaging.pipeline.write_through import OwingWrites
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class Backends:
     ids: SnowflakeIdGenerator
     acceptor: Acceptor
     arrears: Arrears
+    writes: OwingWrites
     catch_up: CatchUp
     rates: UserRates
     password_rates: PasswordRates

@@ -25,8 +25,8 @@ from messaging.errors import (
     TemporarilyUnavailable,
 )
 from messaging.events import Message, encode_event
-from messaging.pipeline.persist import Persisted, mark, persist
-from messaging.ports import Arrear, OutgoingRecord
+from messaging.pipeline.write_through import Persisted
+from messaging.ports import OutgoingRecord, Position
 from messaging.service.access import access_message
 from messaging.service.attempts import other_attempts
 from messaging.service.backends import Backends
@@ -51,7 +51,7 @@ async def recall(backends: Backends, message_id: int, *, user_id: int) -> Messag
         _check(message, user_id=user_id, now_ms=now_ms, window_s=backends.settings.recall_window_s)
     except AlreadyRecalled:
         if not backends.arrears.breaker.is_closed:
-            await _note(backends, message)  # the store says so, and the cache may not know
+            await _owe(backends, message)  # the store says so, and the cache may not know
         raise
     others = await other_attempts(backends, message)
     try:
@@ -64,18 +64,12 @@ async def recall(backends: Backends, message_id: int, *, user_id: int) -> Messag
         return await _recall_past_cache(
             backends, [each.recalled(now_ms) for each in (message, *others)]
         )
-    done = await _make_durable(backends, tombstones)
-    try:
-        for tombstone in tombstones:
-            if done is None or tombstone.id not in done.folded:
-                await backends.cache.confirm_recall(tombstone)
-    except CacheUnavailable as error:
-        if done is None:
-            raise TemporarilyUnavailable from error
-        await _note(backends, *tombstones)
-    if done is None:
-        backends.arrears.remember(tombstones)
-    return tombstones[0] if done is None else _survivor(done, tombstones[0])
+    done = await _store(backends, tombstones)
+    confirmations = await _append(backends, tombstones)
+    if done is not None:
+        return done.row_of(message.id)
+    await _rest_on_log(backends, tombstones, confirmations)
+    return tombstones[0]
 
 
 def _check(message: Message, *, user_id: int, now_ms: int, window_s: int) -> None:
@@ -87,66 +81,62 @@ def _check(message: Message, *, user_id: int, now_ms: int, window_s: int) -> Non
         raise RecallWindowPassed
 
 
-async def _make_durable(backends: Backends, tombstones: Sequence[Message]) -> Persisted | None:
-    """Return what the store has made of them, None where only the log has them.
+async def _store(backends: Backends, tombstones: Sequence[Message]) -> Persisted | None:
+    """Return what became of them, None where the store did not take them in a short time."""
+    try:
+        done = await backends.writes.recall(tombstones, within_s=STORE_S)
+    except StoreUnavailable:
+        return None
+    return None if done.refused else done
 
-    Raises TemporarilyUnavailable when neither it nor the log has.
-    """
-    done = await _store(backends, tombstones)
+
+async def _append(
+    backends: Backends, tombstones: Sequence[Message]
+) -> list[asyncio.Future[Position]]:
     records = [
         OutgoingRecord(key=each.conversation_id.encode(), value=encode_event(each))
         for each in tombstones
     ]
-    confirmations = await backends.log.append(backends.settings.topic, records)
-    if done is None:
-        outcomes = await asyncio.gather(*confirmations, return_exceptions=True)
-        failed = [each for each in outcomes if isinstance(each, BaseException)]
-        for error in failed:
-            if not isinstance(error, BackendError):
-                raise error
-        if failed:
-            await _release(backends, tombstones)
-            raise TemporarilyUnavailable from failed[0]
-    return done
+    return await backends.log.append(backends.settings.topic, records)
 
 
-def _survivor(done: Persisted, tombstone: Message) -> Message:
-    """The row that shows the recall: of the message itself, or of what it was folded into."""
-    return done.folded.get(tombstone.id) or next(r for r in done.rows if r.id == tombstone.id)
+async def _rest_on_log(
+    backends: Backends,
+    tombstones: Sequence[Message],
+    confirmations: Sequence[asyncio.Future[Position]],
+) -> None:
+    """Wait until the log has the tombstones, and show them to the cache.
+
+    Raises: TemporarilyUnavailable. Leaves: no recall mark, when the log did not take them.
+    """
+    outcomes = await asyncio.gather(*confirmations, return_exceptions=True)
+    failed = [each for each in outcomes if isinstance(each, BaseException)]
+    for error in failed:
+        if not isinstance(error, BackendError):
+            raise error
+    if failed:
+        await _release(backends, tombstones)
+        raise TemporarilyUnavailable from failed[0]
+    try:
+        for tombstone in tombstones:
+            await backends.cache.confirm_recall(tombstone)
+    except CacheUnavailable as error:
+        raise TemporarilyUnavailable from error
+    backends.arrears.remember(tombstones)
 
 
 async def _recall_past_cache(backends: Backends, tombstones: Sequence[Message]) -> Message:
-    done = await _store(backends, tombstones, owed=True)
+    done = await _store(backends, tombstones)
     if done is None:
         raise TemporarilyUnavailable
-    row = _survivor(done, tombstones[0])
-    await backends.arrears.tell(row)
-    return row
+    return done.row_of(tombstones[0].id)
 
 
-async def _note(backends: Backends, *tombstones: Message) -> None:
+async def _owe(backends: Backends, tombstone: Message) -> None:
     try:
-        await backends.arrears.note([Arrear(m.id) for m in tombstones], *tombstones)
+        await backends.writes.owe(tombstone)
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
-
-
-async def _store(
-    backends: Backends, tombstones: Sequence[Message], *, owed: bool = False
-) -> Persisted | None:
-    """Return what became of them, None where the store did not take them in a short time."""
-    try:
-        async with asyncio.timeout(STORE_S):
-            done = await persist(backends.store, tombstones, owed=owed)
-    except (StoreUnavailable, TimeoutError):
-        return None
-    if done.refused:
-        return None
-    try:
-        await mark(backends.cache, done)
-    except CacheUnavailable:
-        logger.info("recall not marked", extra={"action": "recall.not_marked"})
-    return done
 
 
 async def _release(backends: Backends, tombstones: Sequence[Message]) -> None:

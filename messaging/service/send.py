@@ -9,7 +9,6 @@ import msgspec
 from msgspec.structs import replace
 
 from messaging.errors import (
-    BadData,
     Blocked,
     CacheUnavailable,
     ClientMsgIdReused,
@@ -25,7 +24,7 @@ from messaging.errors import (
 from messaging.events import ChatType, Message, PersistStatus, hash_body
 from messaging.ids import conversation_id, time_of_id
 from messaging.pipeline.accept import Durability
-from messaging.ports import Arrear, Claim
+from messaging.ports import Claim
 from messaging.requests import Ack, SendRequest
 from messaging.service.access import check_member
 from messaging.service.backends import Backends
@@ -209,7 +208,7 @@ async def _stored_id(backends: Backends, message_id: int) -> int | None:
         return None
     if row is None:
         return None
-    await (_show(backends, row) if reachable else _owe(backends, row))
+    await _show(backends, row)
     return row.id
 
 
@@ -248,14 +247,12 @@ async def _send_sync(backends: Backends, message: Message, deadline_s: float) ->
     try:
         now_s = asyncio.get_running_loop().time()
         async with asyncio.timeout_at((now_s + deadline_s) / 2):
-            result = await backends.store.apply([message])
+            done = await backends.writes.add([message])
     except (StoreUnavailable, TimeoutError):
         return await _send_async(backends, message, Ack.LOG, deadline_s)
-    except BadData as error:
-        raise SendFailed from error
-    if result.conflicts:
-        raise IdsUnavailable("this message id belongs to another message")
-    row = result.folded.get(message.id) or result.rows[0]
+    for _, reason, error in done.refused:
+        raise IdsUnavailable(error) if reason == "id_conflict" else SendFailed
+    row = done.row_of(message.id)
     first = await _claim(backends, row)
     if first is not None and first.body_hash == row.body_hash:
         return await _repeat(backends, message, first)
@@ -274,17 +271,8 @@ async def _claim(backends: Backends, row: Message) -> Claim | None:
 
 
 async def _show(backends: Backends, row: Message) -> None:
-    """Bring a stored row into the cache, or see to it that it is brought once the cache is back."""
+    """Show the cache a stored row, or owe the row. Raises: SendFailed when neither is possible."""
     try:
-        await backends.cache.mark_stored([row])
-        await backends.cache.add_details([row])
-    except CacheUnavailable:
-        await _owe(backends, row)
-
-
-async def _owe(backends: Backends, row: Message) -> None:
-    try:
-        await backends.store.note_arrears([Arrear(row.id)])
+        await backends.writes.show_row(row)
     except StoreUnavailable as error:
         raise SendFailed from error
-    await backends.arrears.bring([row])

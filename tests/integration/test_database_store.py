@@ -24,11 +24,12 @@ from messaging.events import ID_MAX, Message
 from messaging.models import Conversation
 from messaging.models import DeadLetter as DeadLetterRow
 from messaging.models import Message as MessageRow
-from messaging.pipeline.persist import persist
+from messaging.pipeline.write_through import WriteThrough
 from messaging.ports import DeadLetter
 from messaging.store import DatabaseStore
 from messaging.store.apply import apply_batch
 from messaging.store.tables import BYTES_PER_STATEMENT, Tables
+from messaging.testing.cache import MemoryCache
 from tests.integration.database import held_conversation
 from tests.messages import FIRST_ID, make_message
 
@@ -247,14 +248,15 @@ class TestATableThatIsBehind:
     @pytest.mark.parametrize(("change", "back"), ALTERED)
     async def test_holds_the_batch(self, store: DatabaseStore, change: str, back: str) -> None:
         good = make_message(1, content="\u4f60\u597d, world")
+        writes = WriteThrough(MemoryCache(), store)
         await _alter(change)
         try:
             for batch in ([good], [good, make_message(2)]):
                 with pytest.raises(StoreUnavailable):
-                    await persist(store, batch)
+                    await writes.store_states(batch)
         finally:
             await _alter(back)
-        assert (await persist(store, [good])).rows != []
+        assert (await writes.store_states([good])).rows != []
 
 
 async def _alter(change: str) -> None:

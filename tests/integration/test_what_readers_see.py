@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 
@@ -60,7 +61,9 @@ class TestARecall:
             message_id = await scene.sent(alice, bob)
             await recall(scene.backends, message_id, user_id=alice)
         with redis.Redis.from_url(redis_url) as client:
-            partitions = values(client)
+            async with asyncio.timeout(5):  # a recall that is stored does not wait for the log
+                while sum(map(len, partitions := values(client))) < 8:
+                    await asyncio.sleep(0.01)
         keys = [key for partition in partitions for key in {key for key, _ in partition}]
         assert len(keys) == 4, "a conversation in two partitions"
         for partition in partitions:

@@ -68,7 +68,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the consumer does not look at recall marks",
-        "messaging/pipeline/handling.py",
+        "messaging/pipeline/write_through.py",
         "            marks = await self.cache.recall_marks(unrecalled)\n",
         "            marks = {}\n            await self.cache.recall_marks(unrecalled)\n",
         _pytest("tests/unit/pipeline", "tests/unit/service"),
@@ -91,31 +91,31 @@ MUTATIONS = (
     ),
     Mutation(
         "give seq out of the cache",
-        "messaging/pipeline/persist.py",
-        "        await cache.mark_stored([rows[message_id] for message_id in sorted(rows)])\n",
-        "        from msgspec.structs import replace\n\n"
-        "        count = await cache.pending_count()\n"
-        "        told = [replace(rows[i], seq=count + at) for at, i in enumerate(sorted(rows))]\n"
-        "        await cache.mark_stored(told)\n",
+        "messaging/pipeline/write_through.py",
+        "            await self.cache.mark_stored(rows)\n",
+        "            from msgspec.structs import replace\n\n"
+        "            count = await self.cache.pending_count()\n"
+        "            told = [replace(row, seq=count + at) for at, row in enumerate(rows)]\n"
+        "            await self.cache.mark_stored(told)\n",
         _simulator(500),
     ),
     Mutation(
         "acknowledge a delete that the cache was not told of",
-        "messaging/service/delete.py",
-        "            await backends.cache.add_deletes(user_id, hidden)\n",
+        "messaging/pipeline/write_through.py",
+        "            await self.cache.add_deletes(user_id, hidden)\n",
         "            pass\n",
         _simulator(1_000),
     ),
     Mutation(
         "acknowledge a delete without a note for an absent cache",
-        "messaging/service/delete.py",
-        "            await backends.arrears.note([Arrear(each, user_id) for each in hidden])\n",
+        "messaging/pipeline/write_through.py",
+        "            await self.debts.note([Arrear(each, user_id) for each in hidden])\n",
         "            pass\n",
         _simulator(4_000),
     ),
     Mutation(
         "a delete does not follow its message where it was folded",
-        "messaging/service/delete.py",
+        "messaging/pipeline/write_through.py",
         "        if message.seq is None:",
         "        if False:",
         _pytest("tests/unit/pipeline"),
@@ -129,17 +129,17 @@ MUTATIONS = (
     ),
     Mutation(
         "acknowledge a recall without a note for an absent cache",
-        "messaging/service/recall.py",
-        "        await backends.arrears.note([Arrear(m.id) for m in tombstones], *tombstones)\n",
-        "        pass\n",
+        "messaging/pipeline/write_through.py",
+        "        owed = not self.debts.breaker.is_closed\n",
+        "        owed = False\n",
         _pytest("tests/unit/pipeline"),
     ),
     Mutation(
         "acknowledge a recall that nothing has confirmed",
         "messaging/service/recall.py",
-        "            await _release(backends, tombstones)\n"
-        "            raise TemporarilyUnavailable from failed[0]\n",
-        "            logger.info(failed[0])\n",
+        "        await _release(backends, tombstones)\n"
+        "        raise TemporarilyUnavailable from failed[0]\n",
+        "        logger.info(failed[0])\n",
         _simulator(4_000),
     ),
     Mutation(
@@ -158,9 +158,9 @@ MUTATIONS = (
     ),
     Mutation(
         "do not tell the cache what a repeat was folded into",
-        "messaging/pipeline/persist.py",
-        "for row in (*done.folded.values(), *done.rows)}",
-        "for row in done.rows}",
+        "messaging/pipeline/write_through.py",
+        "for row in (*self.folded.values(), *self.rows)}",
+        "for row in self.rows}",
         _pytest("tests/unit/pipeline"),
     ),
     Mutation(
@@ -190,6 +190,13 @@ MUTATIONS = (
         "            self._lost |= self._told_before(self.breaker.opened_s)\n",
         "",
         _simulator(2_000),
+    ),
+    Mutation(
+        "believe the rows of a store that has not caught up",
+        "messaging/pipeline/catch_up.py",
+        "        return not self._store.is_closed or self._return_s != self._store.closed_s\n",
+        "        return not self._store.is_closed\n",
+        _pytest("tests/unit/pipeline"),
     ),
     Mutation(
         "call a page whole while the cache may lack messages",

@@ -23,6 +23,7 @@ from messaging.events import Message, PersistStatus
 from messaging.pipeline.accept import Durability
 from messaging.pipeline.keeping import Told, size_bytes
 from messaging.ports import ApplyResult
+from messaging.service.backends import Backends
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import history
@@ -55,6 +56,12 @@ async def newest(service: Service) -> int:
 def lose(service: Service) -> None:
     service.cache.down = True
     service.arrears.breaker.trip()
+
+
+def with_store(service: Service, store: Any) -> Backends:
+    return replace(
+        service.backends, store=store, writes=replace(service.backends.writes, store=store)
+    )
 
 
 async def folded(service: Service, repeat: Message) -> Message:
@@ -118,7 +125,7 @@ class TestARecall:
             await apply(messages, owed=owed)
             raise StoreUnavailable
 
-        backends = replace(service.backends, store=_Other(service.store, apply=lose_the_answer))
+        backends = with_store(service, _Other(service.store, apply=lose_the_answer))
         with pytest.raises(TemporarilyUnavailable):
             await recall(backends, message_id, user_id=ALICE)
         await regain(service)
@@ -160,7 +167,7 @@ class TestARecall:
             service.store.down = True
             return result
 
-        backends = replace(service.backends, store=_Other(service.store, apply=be_lost_after_it))
+        backends = with_store(service, _Other(service.store, apply=be_lost_after_it))
         await recall(backends, message_id, user_id=ALICE)
         assert service.cache.details[message_id].content == ""
 
@@ -185,6 +192,23 @@ class TestADelete:
         await delete(service.backends, repeat.id, user_id=BOB)
         assert await service.store.deleted_among(BOB, [first.id]) == {first.id}
         assert first.id in service.cache.deletes[BOB]
+
+    async def test_of_a_repeat_that_is_folded_meanwhile_hides_the_first(
+        self, service: Service
+    ) -> None:
+        receipt = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+        repeat = service.cache.details[receipt.message_id]
+        hide = service.store.delete_for_user
+
+        async def fold_first(user_id: int, message_id: int) -> None:
+            await folded(service, repeat)
+            await hide(user_id, message_id)
+
+        backends = with_store(service, _Other(service.store, delete_for_user=fold_first))
+        await delete(backends, repeat.id, user_id=BOB)
+        first = service.store.aliases[repeat.id]
+        assert await service.store.deleted_among(BOB, [first]) == {first}
+        assert first in service.cache.deletes[BOB]
 
 
 class TestASend:

@@ -1,0 +1,206 @@
+"""Store message states and show them to the cache. Everything that writes messages calls this.
+
+The central rule of the service: **readers believe Redis. Therefore whatever the database has learnt
+is shown to Redis, or owed to Redis, before anybody is answered.**
+
+- *Stored*: the database has joined the states into rows (`MessageStore.apply`).
+- *Shown*: Redis has the rows. The pending marks go, a tombstone replaces the content, deleted
+  messages are hidden, and the id of a repeated send leads to the message that was kept.
+- *Owed*: Redis is away. A note in the database names each row, and every process pays the notes
+  before it believes Redis again (`arrears`).
+
+`WriteThrough` stores and shows. Its callers do their work again until it goes through: the consumer
+does not commit, and the compensation finds the pending mark once more. `OwingWrites` owes what it
+cannot show: its callers answer a client, and do nothing again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from messaging.breakers import Breaker
+from messaging.errors import BadData, CacheUnavailable, StoreUnavailable
+from messaging.events import Message
+from messaging.ports import Arrear, MessageCache, MessageStore
+
+
+@dataclass(slots=True)
+class Persisted:
+    """`rows` are stored; `folded` repeat an earlier send; `refused` belong in the dead letters."""
+
+    rows: list[Message] = field(default_factory=list)
+    folded: dict[int, Message] = field(default_factory=dict)
+    deletes: list[tuple[int, int]] = field(default_factory=list)  # user, message
+    refused: list[tuple[Message, str, str]] = field(default_factory=list)  # message, reason, error
+
+    @property
+    def all_rows(self) -> list[Message]:
+        """Return each row once, in the order of the ids, those of earlier sends among them."""
+        rows = {row.id: row for row in (*self.folded.values(), *self.rows)}
+        return [rows[message_id] for message_id in sorted(rows)]
+
+    def row_of(self, message_id: int) -> Message:
+        """Return the row of a message that was not refused: its own, or that of its first send."""
+        folded = self.folded.get(message_id)
+        return folded or next(row for row in self.rows if row.id == message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteThrough:
+    """Store states, and show the cache what became of them.
+
+    Safe to repeat, and to run from several processes at once: rows and cached states are joined.
+    """
+
+    cache: MessageCache
+    store: MessageStore
+
+    async def write(self, states: Sequence[Message]) -> Persisted:
+        """Store these states and show them. Raises: StoreUnavailable, CacheUnavailable."""
+        done = await self.store_states(states)
+        await self.show(done)
+        return done
+
+    async def store_states(self, states: Sequence[Message]) -> Persisted:
+        """Store every state that the database takes; one under a recall mark as its tombstone.
+
+        Raises: StoreUnavailable. Leaves: what was stored by then.
+        """
+        unrecalled = [state.id for state in states if not state.is_recalled]
+        try:
+            marks = await self.cache.recall_marks(unrecalled)
+        except CacheUnavailable:
+            marks = {}  # the RECALL event follows in the log
+        return await self._persist(
+            [m.recalled(marks[m.id]) if m.id in marks else m for m in states]
+        )
+
+    async def show(self, done: Persisted) -> None:
+        """Show the cache what is stored. Raises: CacheUnavailable; repeat it until it goes through.
+
+        The row that a repeat was folded into is shown as well: the process that stored that row may
+        have ended before it could show it.
+        """
+        if rows := done.all_rows:
+            await self.cache.mark_stored(rows)
+        for user_id, message_id in done.deletes:
+            await self.cache.add_deletes(user_id, [message_id])
+        if done.folded:
+            await self.cache.mark_folded(done.folded)
+
+    async def _persist(self, states: Sequence[Message], *, owed: bool = False) -> Persisted:
+        """Store these states; a refused state never keeps its neighbours out.
+
+        A batch with bad data is halved until the bad state is alone: n poison messages among m cost
+        about 2 n log2 m calls. With `owed` the store notes the rows as owed to the cache.
+        """
+        done = Persisted()
+        parts = [list(states)] if states else []
+        while parts:
+            part = parts.pop()
+            try:
+                result = await self.store.apply(part, owed=owed)
+            except BadData as error:
+                if len(part) == 1:
+                    done.refused.append((part[0], "bad_data", str(error)))
+                else:
+                    half = len(part) // 2
+                    parts += [part[half:], part[:half]]
+                continue
+            done.rows += result.rows
+            done.folded |= result.folded
+            done.deletes += result.deletes
+            done.refused += [
+                (message, "id_conflict", "this id belongs to another message")
+                for message in result.conflicts
+            ]
+        return done
+
+
+class Debts(Protocol):
+    """What this process owes to the cache (`arrears.Arrears`)."""
+
+    breaker: Breaker
+
+    async def note(self, arrears: Sequence[Arrear], *changed: Message) -> None:
+        """Note these in the store, and wait until the cache has them or nobody reads it.
+
+        Raises: StoreUnavailable, with nothing noted for sure.
+        """
+
+    async def tell(self, *changed: Message) -> None:
+        """Wait until the cache has what is noted, or nobody reads the cache."""
+
+    async def bring(self, messages: Sequence[Message]) -> None:
+        """Show the cache these messages now, or as soon as it is back."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwingWrites(WriteThrough):
+    """Do the same for use cases, which answer a client: what cannot be shown is owed."""
+
+    debts: Debts
+
+    async def add(self, messages: Sequence[Message], *, owed: bool = False) -> Persisted:
+        """Store new messages; show their rows afterwards by `show_row`.
+
+        With `owed` the cache is known to be away. Raises: StoreUnavailable.
+        """
+        return await self._persist(messages, owed=owed)
+
+    async def show_row(self, row: Message) -> None:
+        """Show the cache a stored row with its content, or owe the row.
+
+        Raises: StoreUnavailable, when the cache is away and nothing could be noted.
+        """
+        try:
+            await self.cache.mark_stored([row])
+            await self.cache.add_details([row])
+        except CacheUnavailable:
+            await self.store.note_arrears([Arrear(row.id)])
+            await self.debts.bring([row])
+
+    async def recall(self, tombstones: Sequence[Message], *, within_s: float) -> Persisted:
+        """Store tombstones; nobody reads their content any more when this returns.
+
+        A refused tombstone is not stored, and nothing is owed for it. Raises: StoreUnavailable,
+        also when the store takes longer than `within_s`. Leaves: perhaps a part stored; a repeat
+        completes it.
+        """
+        owed = not self.debts.breaker.is_closed
+        try:
+            async with asyncio.timeout(within_s):
+                done = await self._persist(tombstones, owed=owed)
+        except TimeoutError as error:
+            raise StoreUnavailable from error
+        if owed:
+            await self.debts.tell(*done.all_rows)
+            return done
+        try:
+            await self.show(done)
+        except CacheUnavailable:
+            await self.owe(*done.all_rows)
+        return done
+
+    async def owe(self, *tombstones: Message) -> None:
+        """Owe stored tombstones that the cache may lack. Raises: StoreUnavailable."""
+        await self.debts.note([Arrear(each.id) for each in tombstones], *tombstones)
+
+    async def hide(self, user_id: int, message: Message, others: Sequence[Message] = ()) -> None:
+        """Hide a message from a user for ever, and the other attempts of its send with it.
+
+        Raises: StoreUnavailable. Leaves: perhaps a part hidden; a repeat completes it.
+        """
+        hidden = [message.id, *(other.id for other in others)]
+        for each in hidden:
+            await self.store.delete_for_user(user_id, each)
+        if message.seq is None:  # it may be a repeat that was folded since it was read
+            owner = await self.store.delete_owner(user_id, message)
+            hidden += [owner] if owner is not None else []
+        try:
+            await self.cache.add_deletes(user_id, hidden)
+        except CacheUnavailable:
+            await self.debts.note([Arrear(each, user_id) for each in hidden])
