@@ -1,8 +1,9 @@
 """Message ids, worker leases and conversation ids. Pure but for the clock that it is given.
 
 Layout of a message id, most significant first: 41 bits of milliseconds since 2022-01-01T00:00:00Z,
-5 of datacenter, 5 of worker, 12 of sequence. Two generators never share a (datacenter, worker)
-pair, because the pair is leased (`WorkerLease`, kept by `pipeline.worker_lease`).
+5 of datacenter, 5 of worker, 12 of sequence. The upper 6 bits of the sequence count, the lower 6
+are the shard of the conversation. Two generators never share a (datacenter, worker) pair, because
+the pair is leased (`WorkerLease`, kept by `pipeline.worker_lease`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import threading
 import time
 import weakref
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,7 +27,9 @@ WORKER_BITS = 5
 SEQUENCE_BITS = 12
 NODE_SHIFT = SEQUENCE_BITS
 TIME_SHIFT = SEQUENCE_BITS + 2 * WORKER_BITS
-SEQUENCE_MASK = (1 << SEQUENCE_BITS) - 1
+SHARD_BITS = 6
+SHARDS = 1 << SHARD_BITS
+LAST_COUNT = (1 << (SEQUENCE_BITS - SHARD_BITS)) - 1  # of the ids of one millisecond
 WORKERS = 1 << WORKER_BITS
 NODES = WORKERS * WORKERS
 AHEAD_MS = 5_000  # of the wall clock: past it another worker id is wanted
@@ -45,6 +49,19 @@ def time_of_id(message_id: int) -> int:
 def node_of_id(message_id: int) -> int:
     """The (datacenter, worker) pair, as datacenter * 32 + worker, that gave this id."""
     return (message_id >> NODE_SHIFT) & (NODES - 1)
+
+
+def shard_of(conversation_id: str) -> int:
+    """Return the shard of a conversation, which is in the id of each of its messages.
+
+    The function is a part of the ids that were given: it must never change.
+    """
+    return zlib.crc32(conversation_id.encode()) & (SHARDS - 1)
+
+
+def shard_of_id(message_id: int) -> int:
+    """Return the shard of the conversation that this message is in."""
+    return message_id & (SHARDS - 1)
 
 
 def first_id_at(time_ms: int) -> int:
@@ -103,7 +120,7 @@ class SnowflakeIdGenerator:
     """Gives 64-bit ids that grow, from one leased worker id; safe to call from any thread.
 
     The time in an id is the wall clock's while that moves on. Where it was set back, or a
-    millisecond is full (4,096 ids), a logical clock goes on from the last id: it counts, and takes
+    millisecond is full (64 ids), a logical clock goes on from the last id: it counts, and takes
     the next millisecond when one is used up. Nobody waits. Past `AHEAD_MS` of that, or where the
     clock has left the times of the lease, `wants_lease` is set and `on_step` called once: under
     another worker id the real time is free. Raises IdsUnavailable when it holds no valid lease. A
@@ -124,7 +141,7 @@ class SnowflakeIdGenerator:
         self._lease: WorkerLease | None = None
         self._node = -1
         self._last_ms = 0
-        self._sequence = 0
+        self._count = 0
         self._behind_s = float("-inf")  # when the clock was last seen behind an id, monotonic
         _generators.add(self)
 
@@ -157,21 +174,22 @@ class SnowflakeIdGenerator:
             # Growing on is better than the real time, but not for ever.
             keeps_growing = self._last_ms - self._clock_ms() <= AHEAD_MS
             self._last_ms = max(self._last_ms, lease.after_ms) if keeps_growing else lease.after_ms
-            self._sequence = SEQUENCE_MASK  # the ids of another node in this time may be larger
+            self._count = LAST_COUNT  # the ids of another node in this time may be larger
 
-    def next_id(self) -> int:
+    def next_id(self, conversation_id: str) -> int:
         with self._lock:
             lease = self._lease
             if lease is None or self._monotonic_s() >= lease.valid_until_s:
                 raise IdsUnavailable("no worker id is leased")
             now_ms, last_ms = self._clock_ms(), self._last_ms
             if last_ms < now_ms <= lease.until_ms:
-                self._last_ms, self._sequence = now_ms, 0
-            elif now_ms != last_ms or self._sequence == SEQUENCE_MASK:
+                self._last_ms, self._count = now_ms, 0
+            elif now_ms != last_ms or self._count == LAST_COUNT:
                 self._count_on(lease, now_ms)
             else:
-                self._sequence += 1
-            used_ms, sequence = self._last_ms, self._sequence
+                self._count += 1
+            used_ms, count = self._last_ms, self._count
+        sequence = count << SHARD_BITS | shard_of(conversation_id)
         return (used_ms - EPOCH_MS) << TIME_SHIFT | lease.node << NODE_SHIFT | sequence
 
     def _count_on(self, lease: WorkerLease, now_ms: int) -> None:
@@ -183,11 +201,11 @@ class SnowflakeIdGenerator:
             if self.on_step is not None:
                 self.on_step()
         if self._last_ms == 0:  # a first id, by a clock that has left the lease behind
-            self._last_ms, self._sequence = lease.until_ms, 0
-        elif self._sequence < SEQUENCE_MASK:
-            self._sequence += 1
+            self._last_ms, self._count = lease.until_ms, 0
+        elif self._count < LAST_COUNT:
+            self._count += 1
         elif self._last_ms < lease.until_ms:
-            self._last_ms, self._sequence = self._last_ms + 1, 0
+            self._last_ms, self._count = self._last_ms + 1, 0
         else:
             raise IdsUnavailable("the times of the worker id are used up")
 

@@ -218,7 +218,7 @@ class Acceptor:
         """New ids for messages that wait under a worker id which is not ours any more."""
         for waiting in group:
             if node_of_id(waiting.message.id) != node and not waiting.adopted:
-                waiting.take_id(self.ids.next_id())
+                waiting.take_id(self.ids.next_id(waiting.message.conversation_id))
 
     async def _without_cache(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Verdict]]:
         """Who is left of the group, and the verdicts on them.

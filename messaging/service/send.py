@@ -128,12 +128,13 @@ async def _check_target(backends: Backends, request: SendRequest, sender_id: int
 
 
 def _compose(backends: Backends, request: SendRequest, sender_id: int) -> Message:
-    message_id = backends.ids.next_id()
+    conversation = conversation_id(
+        chat_type=request.chat_type, user_id=sender_id, target_id=request.target_id
+    )
+    message_id = backends.ids.next_id(conversation)
     return Message(
         id=message_id,
-        conversation_id=conversation_id(
-            chat_type=request.chat_type, user_id=sender_id, target_id=request.target_id
-        ),
+        conversation_id=conversation,
         from_user_id=sender_id,
         to_id=request.target_id,
         chat_type=request.chat_type,

@@ -547,7 +547,7 @@ async def use_the_parents_keeper(url: str) -> None:
     assert isinstance(keeper, WorkerLeaseKeeper)
     assert ids.lease is None
     await keeper.ensure()
-    node = (ids.next_id() >> 12) & 1023
+    node = (ids.next_id("1_2") >> 12) & 1023
     with redis.Redis.from_url(url) as server:
         server.set("the child's node", node)
     await keeper.close()
@@ -581,7 +581,7 @@ class TestForkedChild:
 
         assert int(server.get("the child's node")) != node
         assert server.get(f"msg:worker:{node}") == ids.lease.owner
-        assert (ids.next_id() >> 12) & 1023 == node
+        assert (ids.next_id("1_2") >> 12) & 1023 == node
         await keeper.close()
 
 
@@ -679,13 +679,14 @@ class TestWorkerLease:
         server.set(f"msg:worker:{lease.node}", "another")  # who was quicker
 
         with pytest.raises(LeaseLost):
-            await cache.accept([replace(make_message(1), id=ids.next_id())], lease)
+            await cache.accept([replace(make_message(1), id=ids.next_id("1_2"))], lease)
         ids.use(None)
         await keeper.ensure()
 
         assert ids.lease is not None
         assert ids.lease.node != lease.node
-        assert await cache.accept([replace(make_message(1), id=ids.next_id())], ids.lease) == [None]
+        message = replace(make_message(1), id=ids.next_id("1_2"))
+        assert await cache.accept([message], ids.lease) == [None]
         await keeper.close()
 
     async def test_is_shared_by_nobody(self, redis_url: str) -> None:

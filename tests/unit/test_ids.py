@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -47,33 +48,48 @@ class TestLayout:
         clock = Clock()
         given = generator(clock, node=0b10110_01101)
 
-        first, second = given.next_id(), given.next_id()
+        first, second = given.next_id("1_2"), given.next_id("1_2")
 
         assert first >> 63 == 0
         assert (first >> 22) & (2**41 - 1) == NOW_MS - 1_640_995_200_000
         assert (first >> 17) & 0b11111 == 0b10110  # the datacenter
         assert (first >> 12) & 0b11111 == 0b01101  # the worker
-        assert first & 0xFFF == 0
-        assert second == first + 1
+        assert first & 0xFFF == ids.shard_of("1_2")
+        assert second == first + 64
 
     def test_counts_from_the_first_of_january_2022(self) -> None:
-        assert generator(Clock(ids.EPOCH_MS), node=0).next_id() == 0
+        first = generator(Clock(ids.EPOCH_MS), node=0).next_id("1_2")
+        assert first == ids.shard_of("1_2") < 64
         assert ids.time_of_id(0) == 1_640_995_200_000
 
     def test_fits_a_signed_64_bit_number_until_2091(self) -> None:
         last_ms = ids.EPOCH_MS + 2**41 - 1
 
-        message_id = generator(Clock(last_ms), node=1023).next_id()
+        message_id = generator(Clock(last_ms), node=1023).next_id("1_2")
 
         assert 2**62 < message_id < 2**63
         assert ids.time_of_id(message_id) == last_ms
 
     def test_tells_its_time_and_the_first_id_of_a_time(self) -> None:
-        message_id = generator(Clock()).next_id()
+        message_id = generator(Clock()).next_id("1_2")
 
         assert ids.time_of_id(message_id) == NOW_MS
         assert ids.first_id_at(NOW_MS) <= message_id < ids.first_id_at(NOW_MS + 1)
         assert ids.first_id_at(0) == 0
+
+    def test_names_the_shard_of_its_conversation(self) -> None:
+        """The shards of ids that were given never change: these are fixed for ever."""
+        fixed = {"1_2": 46, "9_10": 36, "g7": 16, "g2": 31, "7_7": 19}
+        given = generator(Clock())
+        found = {name: given.next_id(name) for name in fixed}
+        assert {name: ids.shard_of_id(each) for name, each in found.items()} == fixed
+        assert list(found.values()) == sorted(found.values())
+
+    def test_spreads_conversations_evenly_over_the_shards(self) -> None:
+        names = [ids.private_conversation(n, n * 7 % 1_000 + 1) for n in range(6_400)]
+        counts = Counter(map(ids.shard_of, names))
+        assert len(counts) == ids.SHARDS
+        assert max(counts.values()) < 2 * len(names) / ids.SHARDS
 
     def test_a_conversation_has_one_id_from_both_sides(self) -> None:
         assert ids.private_conversation(10, 9) == ids.private_conversation(9, 10) == "9_10"
@@ -89,7 +105,7 @@ class TestGenerator:
         given = generator(clock)
         made = []
         for step in range(2_000):
-            made.append(given.next_id())
+            made.append(given.next_id("1_2"))
             clock.now_ms += step % 3 / 2
 
         assert made == sorted(set(made))
@@ -97,11 +113,11 @@ class TestGenerator:
     def test_takes_the_next_millisecond_when_one_is_full(self) -> None:
         given = generator(Clock())
 
-        made = [given.next_id() for _ in range(4_097)]
+        made = [given.next_id("1_2") for _ in range(65)]
 
         assert ids.time_of_id(made[-2]) == NOW_MS
         assert ids.time_of_id(made[-1]) == NOW_MS + 1
-        assert made[-1] & 0xFFF == 0
+        assert made[-1] & 0xFFF == ids.shard_of("1_2")
         assert made == sorted(set(made))
         assert given.clock is IdClock.RIGHT
 
@@ -109,7 +125,9 @@ class TestGenerator:
         given = SnowflakeIdGenerator()
         given.use(lease())
         with ThreadPoolExecutor(16) as threads:
-            runs = list(threads.map(lambda _: [given.next_id() for _ in range(2_000)], range(16)))
+            runs = list(
+                threads.map(lambda _: [given.next_id("1_2") for _ in range(2_000)], range(16))
+            )
 
         assert len({message_id for run in runs for message_id in run}) == 32_000
         assert all(run == sorted(run) for run in runs)
@@ -118,23 +136,23 @@ class TestGenerator:
         clock = Clock()
         one, other = generator(clock, node=1), generator(clock, node=2)
 
-        made = [each.next_id() for _ in range(4_096) for each in (one, other)]
+        made = [each.next_id("1_2") for _ in range(64) for each in (one, other)]
 
         assert len(set(made)) == len(made)
 
     def test_gives_growing_ids_while_the_clock_catches_up(self) -> None:
         clock = Clock()
         given = generator(clock)
-        made = [given.next_id() for _ in range(3)]
+        made = [given.next_id("1_2") for _ in range(3)]
 
         clock.now_ms -= 3_000
-        made += [given.next_id() for _ in range(10_000)]
+        made += [given.next_id("1_2") for _ in range(160)]
         assert ids.time_of_id(made[-1]) == NOW_MS + 2
         assert not given.wants_lease
         assert (given.clock, given.behind_ms()) == (IdClock.SET_BACK, 3_002)
 
         clock.now_ms += 3_500
-        made += [given.next_id() for _ in range(3)]
+        made += [given.next_id("1_2") for _ in range(3)]
         assert ids.time_of_id(made[-1]) == NOW_MS + 500
         assert made == sorted(set(made))
 
@@ -142,42 +160,42 @@ class TestGenerator:
         clock, steps = Clock(), []
         given = generator(clock)
         given.on_step = lambda: steps.append(clock())
-        made = [given.next_id() for _ in range(3)]
+        made = [given.next_id("1_2") for _ in range(3)]
 
         clock.now_ms -= 600_000
-        made += [given.next_id() for _ in range(3)]
+        made += [given.next_id("1_2") for _ in range(3)]
         assert made == sorted(set(made))
         assert (given.wants_lease, len(steps)) == (True, 1)
 
         given.use(lease(node=38))
-        assert ids.time_of_id(given.next_id()) == NOW_MS - 600_000
+        assert ids.time_of_id(given.next_id("1_2")) == NOW_MS - 600_000
         assert not given.wants_lease
 
     def test_grows_on_under_another_node_after_a_small_step_back(self) -> None:
         clock = Clock()
         given = generator(clock)
-        before = given.next_id()
+        before = given.next_id("1_2")
 
         clock.now_ms -= 3_000
         given.use(lease(node=1))
 
-        assert given.next_id() > before
+        assert given.next_id("1_2") > before
 
     def test_never_leaves_the_times_of_its_lease(self) -> None:
         """The next holder begins after them."""
         clock = Clock()
         given = SnowflakeIdGenerator(clock_ms=clock)
         given.use(replace(lease(), after_ms=NOW_MS + 5, until_ms=NOW_MS + 600_000))
-        made = [given.next_id() for _ in range(3)]
+        made = [given.next_id("1_2") for _ in range(3)]
         assert ids.time_of_id(made[0]) == NOW_MS + 6
 
         clock.now_ms += 700_000
-        made += [given.next_id() for _ in range(3)]
+        made += [given.next_id("1_2") for _ in range(3)]
         assert ids.time_of_id(made[-1]) == NOW_MS + 6
         assert given.wants_lease
 
         given.use(replace(lease(), until_ms=NOW_MS + 1_300_000))
-        made.append(given.next_id())
+        made.append(given.next_id("1_2"))
         assert ids.time_of_id(made[-1]) == NOW_MS + 700_000
         assert made == sorted(set(made))
 
@@ -187,33 +205,33 @@ class TestLease:
         given = SnowflakeIdGenerator()
         assert given.lease is None
         with pytest.raises(IdsUnavailable):
-            given.next_id()
+            given.next_id("1_2")
 
         given.use(lease())
-        given.next_id()
+        given.next_id("1_2")
         given.use(None)
 
         with pytest.raises(IdsUnavailable):
-            given.next_id()
+            given.next_id("1_2")
 
     def test_ends_by_itself(self) -> None:
         now_s = 100.0
         given = SnowflakeIdGenerator(monotonic_s=lambda: now_s)
         given.use(lease(valid_until_s=100.5))
-        given.next_id()
+        given.next_id("1_2")
 
         now_s = 100.5
 
         with pytest.raises(IdsUnavailable):
-            given.next_id()
+            given.next_id("1_2")
 
     def test_goes_on_without_repeats_under_the_same_node(self) -> None:
         clock = Clock()
         given = generator(clock)
-        made = [given.next_id() for _ in range(5)]
+        made = [given.next_id("1_2") for _ in range(5)]
 
         given.use(lease())
-        made += [given.next_id() for _ in range(5)]
+        made += [given.next_id("1_2") for _ in range(5)]
 
         assert len(set(made)) == 10
 
@@ -247,14 +265,14 @@ class TestForkedChild:
 
         def refuses_then_gives() -> bool:
             try:
-                given.next_id()
+                given.next_id("1_2")
             except IdsUnavailable:
                 given.use(lease(node=38))
-                return (given.next_id() >> 12) & 1023 == 38
+                return (given.next_id("1_2") >> 12) & 1023 == 38
             return False
 
         assert succeeds_in_child(refuses_then_gives)
-        assert (given.next_id() >> 12) & 1023 == 37
+        assert (given.next_id("1_2") >> 12) & 1023 == 37
 
     def test_is_not_stopped_by_a_thread_of_its_parent_that_was_taking_an_id(self) -> None:
         asked, leave = threading.Event(), threading.Event()
@@ -266,13 +284,13 @@ class TestForkedChild:
 
         given = SnowflakeIdGenerator(clock_ms=slow_clock)
         given._lease = lease()
-        holder = threading.Thread(target=given.next_id)
+        holder = threading.Thread(target=given.next_id, args=("1_2",))
         holder.start()
         asked.wait(10)
 
         def refuses() -> bool:
             try:
-                given.next_id()
+                given.next_id("1_2")
             except IdsUnavailable:
                 return True
             return False

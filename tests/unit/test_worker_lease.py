@@ -85,7 +85,7 @@ class Process:
         return self.ids.lease
 
     def node_of_next_id(self) -> int:
-        return (self.ids.next_id() >> 12) & 1023
+        return (self.ids.next_id("1_2") >> 12) & 1023
 
 
 @pytest.fixture
@@ -153,12 +153,12 @@ async def test_goes_on_trying_when_both_are_away(site: Site) -> None:
     with pytest.raises(IdsUnavailable):
         await process.started()
     with pytest.raises(IdsUnavailable):
-        process.ids.next_id()
+        process.ids.next_id("1_2")
 
     site.cache.down = False
 
     await eventually(lambda: process.ids.lease is not None)
-    process.ids.next_id()
+    process.ids.next_id("1_2")
 
 
 async def test_renews_while_the_process_runs(site: Site) -> None:
@@ -203,7 +203,7 @@ async def test_a_failed_renewal_keeps_the_lease_until_it_runs_out(site: Site) ->
     site.now_s += LEASE_S * 0.02
     await some_renewals()
     with pytest.raises(IdsUnavailable):
-        process.ids.next_id()
+        process.ids.next_id("1_2")
 
 
 async def test_moves_to_the_store_before_the_lease_runs_out(site: Site) -> None:
@@ -224,7 +224,7 @@ async def test_moves_back_to_the_cache_when_the_store_goes_away(site: Site) -> N
     site.now_s = process.lease.valid_until_s - 0.001
 
     await eventually(lambda: process.lease.fenced)
-    process.ids.next_id()
+    process.ids.next_id("1_2")
 
 
 async def test_takes_another_worker_id_when_its_own_is_lost(site: Site) -> None:
@@ -300,10 +300,10 @@ async def test_a_process_that_was_paused_stops_by_itself_until_it_has_renewed(si
 
     site.now_s += LEASE_S  # nothing of this process runs meanwhile
     with pytest.raises(IdsUnavailable):
-        process.ids.next_id()
+        process.ids.next_id("1_2")
 
     await eventually(lambda: process.lease.valid_until_s > site.now_s)
-    process.ids.next_id()
+    process.ids.next_id("1_2")
 
 
 async def test_a_worker_id_that_is_given_back_rests_for_a_minute(site: Site) -> None:
@@ -314,7 +314,7 @@ async def test_a_worker_id_that_is_given_back_rests_for_a_minute(site: Site) -> 
     await process.keeper.close()
 
     with pytest.raises(IdsUnavailable):
-        process.ids.next_id()
+        process.ids.next_id("1_2")
     site.now_s += 59
     assert not await site.cache.take_lease(name, "another", 60)
     site.now_s += 2
@@ -361,7 +361,7 @@ class TestAClockThatWasAhead:
         process = site.process()
         process.wall.ahead_ms = TEN_MINUTES_MS
         await process.started()
-        process.ids.next_id()
+        process.ids.next_id("1_2")
         return process
 
     async def test_takes_another_worker_id_at_once_and_goes_on_at_the_real_time(
@@ -369,11 +369,11 @@ class TestAClockThatWasAhead:
     ) -> None:
         monkeypatch.setattr(ahead.keeper, "_pause_s", 60.0)
         await some_renewals()
-        first, last = ahead.lease, ahead.ids.next_id()
+        first, last = ahead.lease, ahead.ids.next_id("1_2")
         ahead.wall.ahead_ms = 0
-        given = [ahead.ids.next_id()]
+        given = [ahead.ids.next_id("1_2")]
         await eventually(lambda: ahead.lease.node != first.node)
-        given.append(ahead.ids.next_id())
+        given.append(ahead.ids.next_id("1_2"))
 
         assert time_of_id(given[0]) == NOW_MS + TEN_MINUTES_MS
         assert time_of_id(given[1]) == NOW_MS
@@ -381,9 +381,9 @@ class TestAClockThatWasAhead:
         assert ahead.ids.clock is Clock.SET_BACK
 
     async def test_keeps_its_worker_id_after_a_small_step(self, ahead: Process) -> None:
-        first, last = ahead.lease, ahead.ids.next_id()
+        first, last = ahead.lease, ahead.ids.next_id("1_2")
         ahead.wall.ahead_ms -= 3_000
-        assert ahead.ids.next_id() > last
+        assert ahead.ids.next_id("1_2") > last
         await some_renewals()
         assert ahead.lease.node == first.node
 
@@ -392,20 +392,20 @@ class TestAClockThatWasAhead:
     ) -> None:
         site.cache.down = site.store.down = True
         ahead.wall.ahead_ms = 0
-        given = [ahead.ids.next_id() for _ in range(10_000)]
+        given = [ahead.ids.next_id("1_2") for _ in range(10_000)]
         await some_renewals()
-        given += [ahead.ids.next_id() for _ in range(10_000)]
+        given += [ahead.ids.next_id("1_2") for _ in range(10_000)]
         assert given == sorted(set(given))
 
         site.cache.down = False
-        await eventually(lambda: time_of_id(ahead.ids.next_id()) == NOW_MS)
+        await eventually(lambda: time_of_id(ahead.ids.next_id("1_2")) == NOW_MS)
 
     @pytest.mark.parametrize("is_closed", [False, True])
     async def test_leaves_its_worker_id_to_nobody_who_could_repeat_an_id(
         self, site: Site, ahead: Process, is_closed: bool
     ) -> None:
         """It ends, is killed even, and its lease runs out before its times are past."""
-        node, last = ahead.lease.node, ahead.ids.next_id()
+        node, last = ahead.lease.node, ahead.ids.next_id("1_2")
         ahead.wall.ahead_ms = 2 * TEN_MINUTES_MS
         if is_closed:
             await ahead.keeper.close()
@@ -418,18 +418,18 @@ class TestAClockThatWasAhead:
         others = [await site.process().started() for _ in range(32)]
         (late,) = [other for other in others if other.lease.node == node]
         assert late is others[-1]
-        assert late.ids.next_id() > last
+        assert late.ids.next_id("1_2") > last
 
     async def test_of_the_store_leaves_its_worker_id_as_carefully(self, site: Site) -> None:
         site.cache.down = True
         process = site.process()
         process.wall.ahead_ms = TEN_MINUTES_MS
         await process.started()
-        node, last = process.lease.node, process.ids.next_id()
+        node, last = process.lease.node, process.ids.next_id("1_2")
         await process.keeper.close()
         site.now_s += 61
 
         others = [await site.process().started() for _ in range(8)]
         (late,) = [other for other in others if other.lease.node == node]
         assert late is others[-1]
-        assert late.ids.next_id() > last
+        assert late.ids.next_id("1_2") > last
