@@ -364,9 +364,6 @@ class MessageCache(Protocol):
     async def is_leased(self, name: str) -> bool:
         """Tell whether anybody holds this lease."""
 
-    async def drop_lease(self, name: str, owner: str) -> None:
-        """Give one's own lease back."""
-
     async def take_worker(
         self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
     ) -> int | None:
@@ -574,8 +571,6 @@ class MessageStore(Protocol):
         self, sources: Sequence[Position], state: DeadLetterState
     ) -> None:
         """Note what was decided about the dead letters of these sources. Idempotent."""
-
-    async def drop_lease(self, name: str, owner: str) -> None: ...
 
     async def take_worker(
         self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int

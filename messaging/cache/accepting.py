@@ -17,7 +17,6 @@ from messaging.rates import step_us
 ACCEPT = load("accept", uses=("state", "tail"))
 CLAIM = load("claim")
 TAKE_LEASE = load("take_lease")
-DROP_LEASE = load("drop_lease")
 TAKE_WORKER = load("take_worker")
 PROBE = load("probe", uses=("run",))
 BEGIN_EPOCH = load("begin_epoch", uses=("run",))
@@ -124,9 +123,6 @@ class Accepting(RedisClient):
         arguments = [owner, round(ttl_s * 1000), node, now_ms, until_ms]
         used_ms = await self._run(TAKE_WORKER, names, arguments)
         return None if used_ms is None else int(used_ms)
-
-    async def drop_lease(self, name: str, owner: str) -> None:
-        await self._run(DROP_LEASE, [keys.lease(name)], [owner])
 
 
 def _read_verdict(verdict: bytes | int) -> Claim | RateLimited | PendingFull:

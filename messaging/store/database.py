@@ -146,9 +146,6 @@ class DatabaseStore:
 
         return await self._threads.run(take)
 
-    async def drop_lease(self, name: str, owner: str) -> None:
-        await self._with_tables(lambda tables: tables.drop_lease(name, owner))
-
     async def ping(self) -> None:
         await self._with_tables(lambda tables: tables.ping())
 

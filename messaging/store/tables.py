@@ -297,9 +297,6 @@ class Tables:
         self._insert("lease", ("name", "owner", "expires_at"), [(name, owner, until_ms)], suffix)
         return int(used_ms)
 
-    def drop_lease(self, name: str, owner: str) -> None:
-        self._execute("DELETE FROM lease WHERE name = %s AND owner = %s", [name, owner])
-
     # the connection
 
     def ping(self) -> None:

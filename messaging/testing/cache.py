@@ -346,10 +346,6 @@ class MemoryCache:
             until_ms=until_ms,
         )
 
-    async def drop_lease(self, name: str, owner: str) -> None:
-        self._answer()
-        leases.drop(self.leases, name, owner)
-
     async def ping(self) -> None:
         self._answer()
 

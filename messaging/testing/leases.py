@@ -24,11 +24,6 @@ def take(leases: Leases, name: str, owner: str, *, now_s: float, ttl_s: float) -
     return True
 
 
-def drop(leases: Leases, name: str, owner: str) -> None:
-    if leases.get(name, ("", 0.0))[0] == owner:
-        del leases[name]
-
-
 def take_worker(
     leases: Leases,
     used: Used,

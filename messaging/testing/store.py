@@ -203,10 +203,6 @@ class MemoryStore:
             until_ms=until_ms,
         )
 
-    async def drop_lease(self, name: str, owner: str) -> None:
-        await self._answer()
-        leases.drop(self.leases, name, owner)
-
     async def ping(self) -> None:
         await self._answer()
 

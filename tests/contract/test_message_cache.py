@@ -1394,15 +1394,6 @@ class TestLeases:
         assert not await cache.take_lease("lease:compensation", "b", 60)
         assert await cache.take_lease("worker:1", "b", 60)
 
-    async def test_is_given_back_by_its_owner_alone(self, cache: MessageCache) -> None:
-        await cache.take_lease("worker:1", "a", 60)
-
-        await cache.drop_lease("worker:1", "b")
-        assert not await cache.take_lease("worker:1", "b", 60)
-
-        await cache.drop_lease("worker:1", "a")
-        assert await cache.take_lease("worker:1", "b", 60)
-
     async def test_anybody_may_ask_whether_it_is_held(self, cache: MessageCache) -> None:
         assert not await cache.is_leased("swept")
         await cache.take_lease("swept", "a", 0.05)
@@ -1666,7 +1657,6 @@ class TestNothing:
             lambda: cache.retry([message]),
             lambda: cache.take_lease("x", "a", 1),
             lambda: cache.is_leased("x"),
-            lambda: cache.drop_lease("x", "a"),
             lambda: cache.ping(),
         ]
         for call in calls:

@@ -437,14 +437,6 @@ class TestLeases:
         assert await takes(store, 1, "other", 30)
         assert not await takes(store, 1, "one", 30)
 
-    async def test_are_given_back_by_their_owner_alone(self, store: MessageStore) -> None:
-        await takes(store, 1, "one", 30)
-
-        await store.drop_lease("worker:1", "other")
-        assert not await takes(store, 1, "other", 30)
-        await store.drop_lease("worker:1", "one")
-        assert await takes(store, 1, "other", 30)
-
     async def test_of_worker_ids_are_not_used_again_for_the_same_times(
         self, store: MessageStore
     ) -> None:

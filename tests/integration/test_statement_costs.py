@@ -148,7 +148,6 @@ _STATEMENTS: dict[str, Statement] = {
     "delete_arrears": Statement(lambda t: t.delete_arrears([199 * n for n in range(1, 501)])),
     "take_lease": Statement(lambda t: t.take_lease("worker:77", "me", 1_000), 3),
     "take_worker": Statement(lambda t: t.take_worker(78, "me", 1_000, now_ms=1, until_ms=2), 5),
-    "drop_lease": Statement(lambda t: t.drop_lease("worker:77", "me"), 1),
     "ping": Statement(lambda t: t.ping(), 0),
     "newest_id": Statement(lambda t: t.newest_id(), 1),
     "rows": Statement(lambda t: t.rows("> %s", [IDS[100]], limit=AT_ONCE), 2 * AT_ONCE),
