@@ -52,12 +52,16 @@ class Breaker:
 
     @property
     def is_closed(self) -> bool:
-        """Whether calls pass. Trips it when nobody has looked for too long: this process slept."""
-        if self.state is State.CLOSED and self._longest_s is not None:
-            now_s = asyncio.get_running_loop().time()
-            if now_s - max(self._looked_s, self.closed_s) > self._longest_s:
-                self.trip()
-        return self.state is State.CLOSED
+        """Tell whether calls pass. None does in a process that may have slept through an outage."""
+        return self.state is State.CLOSED and not self._slept
+
+    @property
+    def _slept(self) -> bool:
+        """Tell whether nobody has looked for too long: this process stood still."""
+        if self._longest_s is None:
+            return False
+        now_s = asyncio.get_running_loop().time()
+        return now_s - max(self._looked_s, self.closed_s) > self._longest_s
 
     def trip(self) -> None:
         """Refuse calls from now on, and begin to probe. Idempotent."""
@@ -126,7 +130,12 @@ class Breaker:
     async def _keep_looking(self, look: Callable[[], Awaitable[None]], every_s: float) -> None:
         while True:
             await asyncio.sleep(every_s)
-            if self.is_closed and await self._passes(look, "look"):
+            if self.state is not State.CLOSED:
+                continue
+            passed = await self._passes(look, "look")
+            if self._slept:
+                self.trip()
+            elif passed:
                 self._looked_s = asyncio.get_running_loop().time()
 
     async def _passes(self, call: Callable[[], Awaitable[None]], name: str) -> bool:

@@ -31,6 +31,7 @@ class _GuardedCache:
 
             async def method(*args: Any, **kwargs: Any) -> Any:
                 if not breaker.is_closed:
+                    breaker.trip()  # it may be closed in a process that slept
                     raise CacheUnavailable("it was away a moment ago")
                 try:
                     return await call(*args, **kwargs)
