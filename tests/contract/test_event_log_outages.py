@@ -23,7 +23,10 @@ from tests.contract.logs import (
 from tests.real_services import KafkaServer, connected
 
 # kafka-python leaves the sockets of failed connections to the garbage collector (see `rig`).
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
 BUSY_S = 0.7  # what a busy machine may add to any bound
 BACK_S = 5.0  # after its server answers again, a log does within this time
 

@@ -14,9 +14,24 @@ from tests.faults.run import run
 
 pytestmark = [pytest.mark.faults, pytest.mark.connected, pytest.mark.timeout(300)]
 SEED = 1
+ALWAYS = (
+    "redis-killed",
+    "redis-rewound",
+    "kafka-killed",
+    "mariadb-killed",
+    "redis+kafka-killed",
+    "all-killed",
+    "swizzle",
+    "web-killed",
+    "abuse-bodies",
+)
+"""One row for each thing that can break; the others are variants, and long."""
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.long) for name in FAULTS],
+)
 def test_every_message_is_accounted_for(rig: Rig, results: list[Result], name: str) -> None:
     fault = FAULTS[name]
     result = run(rig, fault, seed=SEED, hold_s=fault.hold_s, tell=lambda _: None)

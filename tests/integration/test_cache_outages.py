@@ -37,7 +37,11 @@ from tests.integration.scene import Scene, running
 from tests.messages import make_message
 from tests.real_services import connected, free_port, running_redis
 
-pytestmark = [pytest.mark.connected, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.connected,
+    pytest.mark.long,
+    pytest.mark.django_db(transaction=True),
+]
 
 FILLERS = 1_000
 SLOW_LOADING = ("--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024")

@@ -49,7 +49,7 @@ def end_connections(*, after: int) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id FROM information_schema.processlist"
-            " WHERE id > %s AND id <> CONNECTION_ID() AND user = SUBSTRING_INDEX(USER(), '@', 1)",
+            " WHERE id > %s AND id <> CONNECTION_ID() AND db = DATABASE()",
             [after],
         )
         ids = [row[0] for row in cursor.fetchall()]

@@ -35,6 +35,7 @@ from tests.real_services import ROOT, connected
 
 pytestmark = [
     pytest.mark.connected,
+    pytest.mark.long,
     pytest.mark.skipif(connections["default"].vendor != "mysql", reason="MySQL and MariaDB alone"),
 ]
 

@@ -26,6 +26,7 @@ from tests.real_services import KafkaServer, connected, free_port
 
 pytestmark = [
     pytest.mark.connected,
+    pytest.mark.long,
     pytest.mark.django_db(transaction=True),
     # kafka-python leaves the sockets of failed connections to the garbage collector.
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
