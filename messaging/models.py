@@ -10,13 +10,13 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from messaging import ports
 from messaging.conf import MAX_CONTENT_CODE_POINTS, MAX_URL_CHARACTERS
 from messaging.events import ChatType, MsgType, PersistStatus, Status
 from messaging.fields import AsciiText, BoundedText, ExactText
 from messaging.limits import MAX_GROUP_NAME_CHARACTERS
 from messaging.names import LONGEST_FOLDED
-from messaging.ports import DeadLetterState
+from messaging.ports.store import DeadLetter as Letter
+from messaging.ports.store import DeadLetterState
 from messaging.validators import validate_group_name
 
 CONVERSATION_ID_LENGTH = 64
@@ -204,9 +204,9 @@ class DeadLetter(models.Model):
     def __str__(self) -> str:
         return f"dead letter {self.topic}/{self.partition}/{self.offset}"
 
-    def as_letter(self) -> ports.DeadLetter:
+    def as_letter(self) -> Letter:
         """The letter that this row keeps, as the use cases take it."""
-        return ports.DeadLetter(
+        return Letter(
             topic=self.topic,
             partition=self.partition,
             offset=self.offset,

@@ -27,10 +27,10 @@ from messaging.directory import DatabaseDirectory
 from messaging.errors import TemporarilyUnavailable
 from messaging.eventlog import open_inspector, open_log, open_reader
 from messaging.ids import Clock, SnowflakeIdGenerator, wall_clock_ms
-from messaging.inspection import LogInspector
 from messaging.pipeline.compensation import Compensator, Sweep
 from messaging.pipeline.consumer import Consumer, Consuming
 from messaging.pipeline.sweep_watch import Sweeps, SweepWatch, mark_swept
+from messaging.ports.audit import LogInspector
 from messaging.runtime.assembly import Node, assemble, compensator
 from messaging.service.backends import Backends
 from messaging.store import DatabaseInspector, DatabaseStore

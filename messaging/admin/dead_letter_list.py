@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from messaging.admin.keyset import KeysetChangeList
-from messaging.ports import DeadLetterState
+from messaging.ports.store import DeadLetterState
 
 ALL = "all"
 

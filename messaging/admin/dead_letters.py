@@ -20,19 +20,20 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from messaging import ports, wiring
+from messaging import wiring
 from messaging.admin.dead_letter_list import DeadLetterChangeList, StateFilter
 from messaging.admin.display import NOTHING, age, visible
 from messaging.admin.keyset import ReadOnlyAdmin
 from messaging.errors import TemporarilyUnavailable
 from messaging.models import DeadLetter
-from messaging.ports import DeadLetterState
+from messaging.ports.store import DeadLetter as Letter
+from messaging.ports.store import DeadLetterState
 from messaging.service import dead_letters
 from messaging.service.backends import Backends
 
 SHOWN_CHARACTERS = 4_000
 
-Decision = Callable[[Backends, Sequence[ports.DeadLetter]], Awaitable[Sequence[ports.DeadLetter]]]
+Decision = Callable[[Backends, Sequence[Letter]], Awaitable[Sequence[Letter]]]
 
 
 @admin.register(DeadLetter)

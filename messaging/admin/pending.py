@@ -24,7 +24,7 @@ from messaging.events import ID_MAX
 from messaging.ids import wall_clock_ms
 from messaging.models import PendingMessage
 from messaging.pipeline.compensation import Sweep
-from messaging.ports import PendingEntry
+from messaging.ports.cached import PendingEntry
 from messaging.runtime.assembly import compensator
 from messaging.service.pending import PendingLine, PendingPage, list_pending
 

@@ -21,7 +21,7 @@ from messaging.errors import TokenExpired
 from messaging.inputs import Refused, read_id
 from messaging.limits import MAX_TOKEN_BYTES
 from messaging.models import SESSION_ID_LENGTH
-from messaging.ports import TokenMark
+from messaging.ports.directory import TokenMark
 from messaging.service.access import may_act
 from messaging.sessions import GENERATION_CLAIM, SESSION_CLAIM
 

@@ -11,7 +11,8 @@ from messaging.audit.findings import Fate, Kind, Suspect
 from messaging.audit.log_search import search
 from messaging.events import Message, is_same
 from messaging.pipeline.write_through import WriteThrough
-from messaging.ports import Claim, DeadLetterState
+from messaging.ports.cached import Claim
+from messaging.ports.store import DeadLetterState
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from messaging.audit.findings import Subject, Suspect
-from messaging.inspection import CacheInspector, LogInspector, StoreInspector
 from messaging.pipeline.compensation import Compensator
-from messaging.ports import MessageCache, MessageStore
+from messaging.ports.audit import CacheInspector, LogInspector, StoreInspector
+from messaging.ports.cache import MessageCache
+from messaging.ports.store import MessageStore
 
 AT_ONCE = 500
 Item = TypeVar("Item")

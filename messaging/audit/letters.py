@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from messaging.audit.check import Check, Parts, Step
 from messaging.audit.findings import Kind, Suspect
 from messaging.pipeline.batch import dead_letter
-from messaging.ports import Record
+from messaging.ports.log import Record
 
 
 class Letters(Check[Record]):

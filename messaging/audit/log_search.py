@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from messaging.errors import PoisonRecord
 from messaging.events import Message, decode_event, is_same, join
 from messaging.ids import time_of_id
-from messaging.inspection import Extent, LogInspector
-from messaging.ports import Record
+from messaging.ports.audit import Extent, LogInspector
+from messaging.ports.log import Record
 
 RECORDS_AT_ONCE = 1_000
 EARLIER_MS = 60_000  # how much before its id's time a record may have been appended, at most

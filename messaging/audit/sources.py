@@ -14,8 +14,10 @@ from messaging.audit.check import AT_ONCE
 from messaging.audit.log_search import message_of, read
 from messaging.errors import MessagingError
 from messaging.events import ID_MAX
-from messaging.inspection import CacheInspector, LogInspector
-from messaging.ports import MessageCache, PendingEntry, Record
+from messaging.ports.audit import CacheInspector, LogInspector
+from messaging.ports.cache import MessageCache
+from messaging.ports.cached import PendingEntry
+from messaging.ports.log import Record
 
 MOST_POISON = 1_000
 END_OF_TIME_MS = 2**53 - 1  # the largest score that a sorted set keeps exactly

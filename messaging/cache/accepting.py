@@ -11,7 +11,7 @@ from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message, encode_message
 from messaging.ids import WorkerLease
-from messaging.ports import CacheRun, Claim, PendingFull, RateLimited, Verdict
+from messaging.ports.cached import CacheRun, Claim, PendingFull, RateLimited, Verdict
 from messaging.rates import step_us
 
 ACCEPT = load("accept", uses=("state", "tail"))

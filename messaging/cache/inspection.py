@@ -1,4 +1,4 @@
-"""Walking the keys of the message cache, for an audit. Behind `inspection.CacheInspector`.
+"""Walking the keys of the message cache, for an audit. Behind `ports.audit.CacheInspector`.
 
 SCAN meets every key that stays, and some twice; what expires between two trips is left out.
 """
@@ -13,8 +13,8 @@ from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
 from messaging.events import Message
-from messaging.inspection import CachedClaim, LoadedTail, Pieces
-from messaging.ports import Deletes
+from messaging.ports.audit import CachedClaim, LoadedTail, Pieces
+from messaging.ports.store import Deletes
 
 FORGET = load("forget")
 LOADED_TAIL = load("loaded_tail")
@@ -29,7 +29,7 @@ _BOUNDS = re.compile(rb"(\d+):(\d+)")
 
 
 class RedisCacheInspector(RedisClient):
-    """`inspection.CacheInspector` over the Redis of the message cache."""
+    """`ports.audit.CacheInspector` over the Redis of the message cache."""
 
     async def details(self) -> Pieces[Message]:
         async for done, names in self._scan(keys.DETAIL):

@@ -12,7 +12,7 @@ from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.events import Message, encode_message
-from messaging.ports import PendingEntry
+from messaging.ports.cached import PendingEntry
 
 MARK_STORED = load("mark_stored", uses=("state", "tail", "bytes"))
 MARK_FOLDED = load("mark_folded", uses=("tail", "bytes"))

@@ -11,7 +11,7 @@ from messaging.cache.lua import load
 from messaging.cache.messages import read_details
 from messaging.events import Message, encode_message
 from messaging.limits import MAX_WINDOW_BYTES
-from messaging.ports import Look, Window
+from messaging.ports.cached import Look, Window
 
 WINDOW = load("window", uses=("tail", "deletes", "epoch"))
 LOOK = load("look", uses=("deletes", "epoch"))

@@ -25,7 +25,7 @@ from messaging.directory.queries import (
     find_person,
 )
 from messaging.errors import StoreUnavailable
-from messaging.ports import TokenMark
+from messaging.ports.directory import TokenMark
 
 MEMBERSHIP_TTL_S = 5.0  # so long may somebody write to a group who was just removed from it
 NEGATIVE_TTL_S = 1.0  # so long may somebody be unknown who was just added

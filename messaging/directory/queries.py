@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Exists, OuterRef
 
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock
-from messaging.ports import TokenMark
+from messaging.ports.directory import TokenMark
 
 BLOCKS_HELD = 100
 

@@ -12,9 +12,9 @@ import difflib
 from django.core.exceptions import ImproperlyConfigured
 
 from messaging.conf import Settings
-from messaging.inspection import LogInspector
 from messaging.links import KafkaLink, read_kafka_url
-from messaging.ports import EventLog, LogReader
+from messaging.ports.audit import LogInspector
+from messaging.ports.log import EventLog, LogReader
 
 VARIABLE = "IM_EVENT_LOG_URL"
 LONGEST_DEAD_LETTERS = 10_000  # a partition, where no retention time removes them

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from messaging.ports import POLL_BYTES, Record
+from messaging.ports.log import POLL_BYTES, Record
 
 Offset = TypeVar("Offset", int, tuple[int, int])
 

@@ -16,7 +16,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from messaging.errors import BackendError, LogUnavailable, RecordTooLarge
-from messaging.ports import OutgoingRecord, Position
+from messaging.ports.log import OutgoingRecord, Position
 
 Confirmation = asyncio.Future[Position]
 

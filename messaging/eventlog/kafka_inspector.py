@@ -1,4 +1,4 @@
-"""Looking at the log on Kafka from the side, behind `inspection.LogInspector`.
+"""Looking at the log on Kafka from the side, behind `ports.audit.LogInspector`.
 
 A kafka-python consumer that is given its partitions instead of joining the group, on a thread of
 its own. It names the group only to be told what that has committed. A place is the offset of the
@@ -20,8 +20,8 @@ from kafka.errors import KafkaError
 from messaging.errors import LogUnavailable
 from messaging.eventlog.kafka_quirks import UNREADABLE, step_over
 from messaging.eventlog.kafka_reader import CALL_S, SLACK_S, consumer_config, record_of
-from messaging.inspection import Extent, Piece
-from messaging.ports import Record
+from messaging.ports.audit import Extent, Piece
+from messaging.ports.log import Record
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from kafka.errors import CorruptRecordError, UnsupportedCodecError
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 from messaging.errors import LogUnavailable
-from messaging.ports import Position, Record
+from messaging.ports.log import Position, Record
 
 logger = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ from kafka.structs import OffsetAndMetadata
 from messaging.errors import CommitRefused, LogUnavailable
 from messaging.eventlog.inbox import Inbox
 from messaging.eventlog.kafka_quirks import UNREADABLE, complete_join, hear_last_words, step_over
-from messaging.ports import Position, Record
+from messaging.ports.log import Position, Record
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

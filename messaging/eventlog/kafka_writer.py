@@ -29,7 +29,7 @@ from messaging.breakers import Breaker, State
 from messaging.errors import BackendError, LogUnavailable, RecordTooLarge
 from messaging.eventlog.kafka_batch import Batch, Confirmation, Lane, failed
 from messaging.links import reason
-from messaging.ports import OutgoingRecord
+from messaging.ports.log import OutgoingRecord
 
 logger = logging.getLogger(__name__)
 

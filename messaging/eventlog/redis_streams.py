@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from messaging.ports import OutgoingRecord, Position, Record
+from messaging.ports.log import OutgoingRecord, Position, Record
 
 if TYPE_CHECKING:
     from redis.commands.core import AsyncScript

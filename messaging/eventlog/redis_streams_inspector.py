@@ -1,4 +1,4 @@
-"""Looking at the log on Redis Streams from the side, behind `inspection.LogInspector`.
+"""Looking at the log on Redis Streams from the side, behind `ports.audit.LogInspector`.
 
 An entry's id is its place: what comes behind it is what is read on from there.
 """
@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from messaging.errors import LogUnavailable
 from messaging.eventlog.redis_streams import Keys, connect, decode, format_id, parse_id
-from messaging.inspection import Extent, Piece
+from messaging.ports.audit import Extent, Piece
 
 BEGINNING = "0-0"
 

@@ -20,7 +20,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from messaging.errors import CommitRefused, LogUnavailable, TopicMismatch
 from messaging.eventlog.inbox import Inbox
 from messaging.eventlog.redis_streams import Keys, connect, decode, format_id, parse_id, script
-from messaging.ports import Record
+from messaging.ports.log import Record
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from messaging.breakers import Breaker
 from messaging.errors import LogUnavailable, RecordTooLarge
 from messaging.eventlog.redis_streams import Keys, connect, encode_headers, partition_of, script
 from messaging.links import reason
-from messaging.ports import OutgoingRecord, Position
+from messaging.ports.log import OutgoingRecord, Position
 
 logger = logging.getLogger(__name__)
 

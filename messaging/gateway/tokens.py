@@ -12,7 +12,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 from messaging.api.authentication import bearer_token, mark_of, open_token, user_id_of
 from messaging.errors import AuthenticationRequired, TokenExpired
 from messaging.limits import MAX_TOKEN_BYTES
-from messaging.ports import Directory, TokenMark
+from messaging.ports.directory import Directory, TokenMark
 from messaging.service.access import may_act
 
 MOST_TOKENS = 50_000  # about 25 MB

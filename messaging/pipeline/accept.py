@@ -36,17 +36,10 @@ from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.known_sends import KnownSends
 from messaging.pipeline.waiting import Accepted, Durability, Waiting, share_of_time
 from messaging.pipeline.write_through import OwingWrites
-from messaging.ports import (
-    Claim,
-    EventLog,
-    MessageCache,
-    MessageStore,
-    OutgoingRecord,
-    PendingFull,
-    Position,
-    RateLimited,
-    Verdict,
-)
+from messaging.ports.cache import Accepting
+from messaging.ports.cached import Claim, PendingFull, RateLimited, Verdict
+from messaging.ports.log import EventLog, OutgoingRecord, Position
+from messaging.ports.store import MessageStore
 from messaging.rates import Rates
 from messaging.requests import Ack
 
@@ -67,7 +60,7 @@ class Acceptor:
     `renew_lease` obtains a fresh worker id; `rates` serve while the cache is away.
     """
 
-    cache: MessageCache
+    cache: Accepting
     log: EventLog
     store: MessageStore
     ids: SnowflakeIdGenerator

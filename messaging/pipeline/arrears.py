@@ -27,7 +27,9 @@ from messaging.errors import CacheUnavailable, StoreUnavailable
 from messaging.events import Message
 from messaging.pipeline.keeping import Late, Told
 from messaging.pipeline.teller import AT_ONCE, Teller
-from messaging.ports import Arrear, CacheRun, Claim, MessageCache, MessageStore
+from messaging.ports.cache import MessageCache
+from messaging.ports.cached import CacheRun, Claim
+from messaging.ports.store import Arrear, MessageStore
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from messaging.errors import NewerEvent, PoisonRecord
 from messaging.events import Message, decode_event, is_same, join
-from messaging.ports import DeadLetter, Record
+from messaging.ports.log import Record
+from messaging.ports.store import DeadLetter
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from messaging.breakers import LONGEST_PAUSE_S, Breaker
 from messaging.errors import LogUnavailable
-from messaging.inspection import LogInspector
+from messaging.ports.audit import LogInspector
 
 logger = logging.getLogger(__name__)
 

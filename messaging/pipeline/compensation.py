@@ -12,20 +12,17 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from messaging.conf import Settings
 from messaging.errors import BackendError, StoreUnavailable
 from messaging.events import ID_MAX, Message, encode_event, join
 from messaging.pipeline.dead_letters import set_aside
-from messaging.pipeline.write_through import Persisted, WriteThrough
-from messaging.ports import (
-    DeadLetter,
-    EventLog,
-    MessageCache,
-    MessageStore,
-    OutgoingRecord,
-    PendingEntry,
-)
+from messaging.pipeline.write_through import Persisted, ShownCache, WriteThrough
+from messaging.ports.cache import Leases, PendingMessages
+from messaging.ports.cached import PendingEntry
+from messaging.ports.log import EventLog, OutgoingRecord
+from messaging.ports.store import DeadLetter, MessageStore
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +52,13 @@ class Sweep:
         return self.examined - dealt_with - self.without_detail
 
 
+class SweptCache(ShownCache, PendingMessages, Leases, Protocol):
+    """The cache as far as a sweep needs it."""
+
+
 @dataclass(slots=True)
 class Compensator:
-    cache: MessageCache
+    cache: SweptCache
     log: EventLog
     store: MessageStore
     settings: Settings

@@ -36,7 +36,9 @@ from messaging.pipeline.handling import (
     TooManyDeadLetters,
     pause,
 )
-from messaging.ports import EventLog, LogReader, MessageCache, MessageStore, Record
+from messaging.ports.cache import MessageCache
+from messaging.ports.log import EventLog, LogReader, Record
+from messaging.ports.store import MessageStore
 
 __all__ = ["Consumer", "Consuming", "TooManyDeadLetters"]
 

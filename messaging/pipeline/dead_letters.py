@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from messaging.errors import RecordTooLarge
 from messaging.events import Message
-from messaging.ports import DeadLetter, EventLog, MessageCache, MessageStore, OutgoingRecord
+from messaging.ports.cache import Marking
+from messaging.ports.log import EventLog, OutgoingRecord
+from messaging.ports.store import DeadLetter, MessageStore
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +23,7 @@ async def set_aside(
     topic: str,
     log: EventLog,
     store: MessageStore,
-    cache: MessageCache,
+    cache: Marking,
 ) -> None:
     """Keep the letters for people; `messages` are the readable ones among them.
 

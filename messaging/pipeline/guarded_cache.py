@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from messaging.breakers import Breaker
 from messaging.errors import CacheUnavailable
-from messaging.ports import MessageCache
+from messaging.ports.cache import MessageCache
 
 
 def guarded(cache: MessageCache, breaker: Breaker) -> MessageCache:

@@ -18,7 +18,9 @@ from messaging.errors import BackendError, CacheUnavailable, MessagingError
 from messaging.pipeline.batch import Batch, dead_letter
 from messaging.pipeline.dead_letters import set_aside
 from messaging.pipeline.write_through import Persisted, WriteThrough
-from messaging.ports import DeadLetter, EventLog, MessageCache, MessageStore
+from messaging.ports.cache import MessageCache
+from messaging.ports.log import EventLog
+from messaging.ports.store import DeadLetter, MessageStore
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

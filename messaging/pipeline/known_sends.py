@@ -17,7 +17,8 @@ from messaging.errors import BadData, StoreUnavailable
 from messaging.events import Message
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.waiting import Waiting, share_of_time
-from messaging.ports import Claim, MessageStore
+from messaging.ports.cached import Claim
+from messaging.ports.store import MessageStore
 
 SHARE = 1 / 4  # of the time that is left; the sends go on without an answer
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from messaging.conf import Settings
 from messaging.errors import BackendError
-from messaging.ports import MessageCache
+from messaging.ports.cache import Leases
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def late_after_s(settings: Settings) -> float:
     return max(MISSED * settings.compensate_every_s, LEAST_S)
 
 
-async def mark_swept(cache: MessageCache, settings: Settings) -> None:
+async def mark_swept(cache: Leases, settings: Settings) -> None:
     """Note that a sweep was done. Raises CacheUnavailable. Safe to repeat."""
     await cache.take_lease(MARK, SWEEPERS, late_after_s(settings))
 
@@ -48,7 +48,7 @@ class SweepWatch:
 
     def __init__(
         self,
-        cache: MessageCache,
+        cache: Leases,
         settings: Settings,
         *,
         monotonic_s: Callable[[], float] = time.monotonic,

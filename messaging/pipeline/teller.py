@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 from messaging.events import Message
 from messaging.pipeline.write_through import WriteThrough
-from messaging.ports import Claim, MessageCache, MessageStore, PendingEntry
+from messaging.ports.cache import MessageCache
+from messaging.ports.cached import Claim, PendingEntry
+from messaging.ports.store import MessageStore
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ import msgspec
 from messaging.errors import ApiError
 from messaging.events import Message, encode_message
 from messaging.ids import under_id
-from messaging.ports import Claim, Position
+from messaging.ports.cached import Claim
+from messaging.ports.log import Position
 from messaging.requests import Ack
 
 

@@ -19,7 +19,8 @@ from collections.abc import Callable, Sequence
 from messaging.conf import Settings
 from messaging.errors import BackendError, IdsUnavailable
 from messaging.ids import AHEAD_MS, WORKERS, SnowflakeIdGenerator, WorkerLease
-from messaging.ports import MessageCache, MessageStore
+from messaging.ports.cache import Leases
+from messaging.ports.store import MessageStore
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class WorkerLeaseKeeper:
         self,
         *,
         ids: SnowflakeIdGenerator,
-        cache: MessageCache,
+        cache: Leases,
         store: MessageStore,
         settings: Settings,
         monotonic_s: Callable[[], float] = time.monotonic,
@@ -231,7 +232,7 @@ class WorkerLeaseKeeper:
         port = self._port(fenced)
         return await port.take_worker(node, owner, self._lease_s, now_ms=now_ms, until_ms=until_ms)
 
-    def _port(self, fenced: bool) -> MessageCache | MessageStore:
+    def _port(self, fenced: bool) -> Leases | MessageStore:
         return self._cache if fenced else self._store
 
     def _use(self, lease: WorkerLease) -> None:

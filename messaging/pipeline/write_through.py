@@ -24,7 +24,8 @@ from typing import Protocol
 from messaging.breakers import Breaker
 from messaging.errors import BadData, CacheUnavailable, StoreUnavailable
 from messaging.events import Message
-from messaging.ports import Arrear, MessageCache, MessageStore
+from messaging.ports.cache import HiddenMessages, Marking, Recalls
+from messaging.ports.store import Arrear, MessageStore
 
 
 @dataclass(slots=True)
@@ -48,6 +49,10 @@ class Persisted:
         return folded or next(row for row in self.rows if row.id == message_id)
 
 
+class ShownCache(Marking, Recalls, HiddenMessages, Protocol):
+    """The cache as far as stored messages are shown to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class WriteThrough:
     """Store states, and show the cache what became of them.
@@ -55,7 +60,7 @@ class WriteThrough:
     Safe to repeat, and to run from several processes at once: rows and cached states are joined.
     """
 
-    cache: MessageCache
+    cache: ShownCache
     store: MessageStore
 
     async def write(self, states: Sequence[Message]) -> Persisted:

@@ -15,7 +15,6 @@ from messaging.breakers import Breaker
 from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, IdsUnavailable, StoreUnavailable
 from messaging.ids import SnowflakeIdGenerator, wall_clock_ms
-from messaging.inspection import LogInspector
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.catch_up import CatchUp
@@ -23,7 +22,11 @@ from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.pipeline.write_through import OwingWrites
-from messaging.ports import Directory, EventLog, MessageCache, MessageStore
+from messaging.ports.audit import LogInspector
+from messaging.ports.cache import MessageCache
+from messaging.ports.directory import Directory
+from messaging.ports.log import EventLog
+from messaging.ports.store import MessageStore
 from messaging.rates import PasswordRates, Rates, UserRates
 from messaging.service.backends import Backends
 

@@ -11,7 +11,7 @@ from messaging.errors import (
     TemporarilyUnavailable,
 )
 from messaging.events import ChatType, Message, join
-from messaging.ports import Directory, TokenMark
+from messaging.ports.directory import Directory, TokenMark
 from messaging.service.backends import Backends
 
 NOBODY = 0  # a reader who has deleted nothing

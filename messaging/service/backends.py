@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 
 from messaging.conf import Settings
 from messaging.ids import SnowflakeIdGenerator
-from messaging.ports import Directory, EventLog, MessageCache, MessageStore
+from messaging.ports.cache import MessageCache
+from messaging.ports.directory import Directory
+from messaging.ports.log import EventLog
+from messaging.ports.store import MessageStore
 from messaging.rates import PasswordRates, UserRates
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import contextlib
 
 from messaging.errors import CacheUnavailable, StoreUnavailable
 from messaging.events import Message
-from messaging.ports import Claim
+from messaging.ports.cached import Claim
 from messaging.service.backends import Backends
 
 STORE_S = 0.3

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from messaging.errors import StoreUnavailable, TemporarilyUnavailable
 from messaging.events import ID_MAX
-from messaging.ports import DeadLetter, DeadLetterState, OutgoingRecord
+from messaging.ports.log import OutgoingRecord
+from messaging.ports.store import DeadLetter, DeadLetterState
 from messaging.service.access import find_message
 from messaging.service.backends import Backends
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from messaging.errors import CacheUnavailable, MessageNotFound, TemporarilyUnavailable
 from messaging.events import Message
-from messaging.ports import Look
+from messaging.ports.cached import Look
 from messaging.service.access import access_message, check_party
 from messaging.service.backends import Backends
 from messaging.service.deletes import find_deleted

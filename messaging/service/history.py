@@ -12,7 +12,7 @@ from messaging.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnav
 from messaging.events import ChatType, Message
 from messaging.ids import conversation_id
 from messaging.limits import MAX_PAGE_BYTES, READ_BYTES
-from messaging.ports import Window
+from messaging.ports.cached import Window
 from messaging.requests import HistoryRequest
 from messaging.service.access import check_member
 from messaging.service.backends import Backends

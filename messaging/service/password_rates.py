@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from messaging.errors import CacheUnavailable, TooManyRequests
 from messaging.limits import MAX_LOGIN_NAME_CHARACTERS
 from messaging.names import fold
-from messaging.ports import SharedRate
+from messaging.ports.cached import SharedRate
 from messaging.rates import Rates, take_all
 from messaging.service.backends import Backends
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from messaging.errors import CacheUnavailable, TemporarilyUnavailable
 from messaging.events import Message
-from messaging.ports import PendingEntry
+from messaging.ports.cached import PendingEntry
 from messaging.service.backends import Backends
 
 END_OF_TIME_MS = 2**53 - 1  # the largest score that a sorted set keeps exactly

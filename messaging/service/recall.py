@@ -26,7 +26,7 @@ from messaging.errors import (
 )
 from messaging.events import Message, encode_event
 from messaging.pipeline.write_through import Persisted
-from messaging.ports import OutgoingRecord, Position
+from messaging.ports.log import OutgoingRecord, Position
 from messaging.service.access import access_message
 from messaging.service.attempts import other_attempts
 from messaging.service.backends import Backends

@@ -24,7 +24,7 @@ from messaging.errors import (
 from messaging.events import ChatType, Message, PersistStatus, hash_body
 from messaging.ids import conversation_id, time_of_id
 from messaging.pipeline.accept import Durability
-from messaging.ports import Claim
+from messaging.ports.cached import Claim
 from messaging.requests import Ack, SendRequest
 from messaging.service.access import check_member
 from messaging.service.backends import Backends

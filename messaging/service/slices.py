@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from messaging.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
 from messaging.events import ID_MAX, Message, join
-from messaging.ports import Look, Window
+from messaging.ports.cached import Look, Window
 from messaging.service.backends import Backends
 from messaging.service.deletes import find_deleted
 

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from messaging.errors import BadData
 from messaging.events import Message, SendKey, is_same, join
-from messaging.ports import ApplyResult, Arrear, Claim
+from messaging.ports.cached import Claim
+from messaging.ports.store import ApplyResult, Arrear
 from messaging.store.tables import Tables
 
 WriteKeys = Callable[[Tables, Mapping[SendKey, Claim]], Mapping[SendKey, Claim]]

@@ -19,16 +19,9 @@ from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
 from messaging.errors import StoreUnavailable, ValueRefused
 from messaging.events import Message, SendKey
-from messaging.ports import (
-    ApplyResult,
-    Arrear,
-    Claim,
-    DeadLetter,
-    DeadLetterState,
-    Deletes,
-    Position,
-    Tail,
-)
+from messaging.ports.cached import Claim
+from messaging.ports.log import Position
+from messaging.ports.store import ApplyResult, Arrear, DeadLetter, DeadLetterState, Deletes, Tail
 from messaging.store.apply import apply_batch, reserve
 from messaging.store.limits import fits
 from messaging.store.tables import Tables, chunks

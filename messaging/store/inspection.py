@@ -1,4 +1,4 @@
-"""Reading the tables through, and mending rows, for an audit. Behind `inspection.StoreInspector`.
+"""Reading the tables through, and mending rows, for an audit. Behind `ports.audit.StoreInspector`.
 
 Everything goes by primary key and in pieces, each a statement of its own: the service writes on
 meanwhile.
@@ -12,8 +12,10 @@ from typing import TypeVar
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
 from messaging.events import Message, PersistStatus, Status
-from messaging.inspection import Numbering, StoredRow
-from messaging.ports import Claim, DeadLetterState, Position
+from messaging.ports.audit import Numbering, StoredRow
+from messaging.ports.cached import Claim
+from messaging.ports.log import Position
+from messaging.ports.store import DeadLetterState
 from messaging.store.rows import COLUMNS, NO_USERS, from_row
 from messaging.store.tables import Tables, chunks, listed
 
@@ -99,7 +101,7 @@ class InspectedTables(Tables):
 
 
 class DatabaseInspector:
-    """`inspection.StoreInspector`; each call ends within `store_timeout_s` (StoreUnavailable)."""
+    """`ports.audit.StoreInspector`; each call ends within `store_timeout_s` (StoreUnavailable)."""
 
     def __init__(self, settings: Settings) -> None:
         self._threads = DatabaseThreads(

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from messaging.events import Message, SendKey, Status
-from messaging.ports import Arrear, Claim, Tail
+from messaging.ports.cached import Claim
+from messaging.ports.store import Arrear, Tail
 from messaging.store.dialect import Dialect, dialect_of
 from messaging.store.rows import COLUMNS, NO_USERS, client_msg_id, from_row, size_bytes, to_row
 

@@ -19,7 +19,7 @@ from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message, PersistStatus, encode_message, join
 from messaging.ids import WorkerLease
 from messaging.limits import MAX_WINDOW_BYTES
-from messaging.ports import (
+from messaging.ports.cached import (
     CacheRun,
     Claim,
     Look,

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from messaging.errors import CacheUnavailable
 from messaging.events import Message, PersistStatus
-from messaging.inspection import (
+from messaging.ports.audit import (
     CachedClaim,
     Extent,
     LoadedTail,
@@ -18,7 +18,9 @@ from messaging.inspection import (
     Pieces,
     StoredRow,
 )
-from messaging.ports import Claim, DeadLetterState, Deletes, Position
+from messaging.ports.cached import Claim
+from messaging.ports.log import Position
+from messaging.ports.store import DeadLetterState, Deletes
 from messaging.testing.cache import MemoryCache
 from messaging.testing.log import MemoryBroker
 from messaging.testing.store import MemoryStore
@@ -26,7 +28,7 @@ from messaging.testing.store import MemoryStore
 
 @dataclass(eq=False, slots=True)
 class MemoryLogInspector:
-    """`inspection.LogInspector`; the broker keeps no times: `since_ms` leaves out nothing."""
+    """`ports.audit.LogInspector`; the broker keeps no times: `since_ms` leaves out nothing."""
 
     broker: MemoryBroker
     topic: str
@@ -58,7 +60,7 @@ class MemoryLogInspector:
 
 @dataclass(eq=False, slots=True)
 class MemoryCacheInspector:
-    """`inspection.CacheInspector`."""
+    """`ports.audit.CacheInspector`."""
 
     cache: MemoryCache
 
@@ -145,7 +147,7 @@ class MemoryCacheInspector:
 
 @dataclass(eq=False, slots=True)
 class MemoryStoreInspector:
-    """`inspection.StoreInspector`; `unmarked` are the ids of rows with a wrong `persist_status`."""
+    """`ports.audit.StoreInspector`; `unmarked`: ids of rows with a wrong `persist_status`."""
 
     store: MemoryStore
     unmarked: set[int] = field(default_factory=set)

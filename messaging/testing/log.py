@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from messaging.breakers import Breaker
 from messaging.errors import BackendError, CommitRefused, LogUnavailable, RecordTooLarge
-from messaging.ports import POLL_BYTES, OutgoingRecord, Position, Record
+from messaging.ports.log import POLL_BYTES, OutgoingRecord, Position, Record
 
 IDLE_S = 0.005
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from messaging.ports import PendingEntry
+from messaging.ports.cached import PendingEntry
 
 
 @dataclass(slots=True)

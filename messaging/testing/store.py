@@ -16,17 +16,10 @@ from msgspec.structs import replace
 from messaging.breakers import Breaker
 from messaging.errors import BadData, StoreUnavailable
 from messaging.events import Message, SendKey, join
-from messaging.ports import (
-    ApplyResult,
-    Arrear,
-    Claim,
-    DeadLetter,
-    DeadLetterState,
-    Deletes,
-    Position,
-    Tail,
-    TokenMark,
-)
+from messaging.ports.cached import Claim
+from messaging.ports.directory import TokenMark
+from messaging.ports.log import Position
+from messaging.ports.store import ApplyResult, Arrear, DeadLetter, DeadLetterState, Deletes, Tail
 from messaging.testing import leases
 from messaging.testing.leases import Leases, Used
 

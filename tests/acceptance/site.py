@@ -18,7 +18,7 @@ import redis
 from messaging.cache import keys
 from messaging.conf import Settings
 from messaging.eventlog import open_log
-from messaging.ports import OutgoingRecord
+from messaging.ports.log import OutgoingRecord
 from tests.acceptance.processes import Service, clean_environment, wait_until
 from tests.integration.http_client import Answer, Client
 from tests.integration.service import User

@@ -35,7 +35,7 @@ from messaging.conf import Settings
 from messaging.errors import CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.eventlog import create_topics, open_inspector, open_log, open_reader
 from messaging.links import TlsFiles, broker_url, complete_log_url, complete_redis_url
-from messaging.ports import OutgoingRecord
+from messaging.ports.log import OutgoingRecord
 from messaging.store.database import DatabaseStore
 from tests.acceptance.processes import Service, clean_environment, processes_of, wait_until
 from tests.integration.cutting_proxy import cutting_proxy

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from messaging.events import encode_event
-from messaging.ports import OutgoingRecord
+from messaging.ports.log import OutgoingRecord
 from tests.acceptance.processes import wait_until
 from tests.acceptance.site import PASSWORD, Site
 from tests.integration.http_client import Answer

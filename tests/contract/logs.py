@@ -28,8 +28,8 @@ from messaging.eventlog.redis_streams import Keys
 from messaging.eventlog.redis_streams_inspector import RedisStreamsLogInspector
 from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader
 from messaging.eventlog.redis_streams_writer import RedisStreamsEventLog
-from messaging.inspection import LogInspector
-from messaging.ports import EventLog, LogReader
+from messaging.ports.audit import LogInspector
+from messaging.ports.log import EventLog, LogReader
 from messaging.testing.inspection import MemoryLogInspector
 from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
 from tests.real_services import ROOT, KafkaServer, free_port, running_redis

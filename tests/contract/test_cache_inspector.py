@@ -13,8 +13,8 @@ from messaging.cache import RedisCacheInspector, RedisMessageCache
 from messaging.conf import Settings
 from messaging.errors import CacheUnavailable
 from messaging.events import Message
-from messaging.inspection import CachedClaim, CacheInspector, LoadedTail
-from messaging.ports import MessageCache
+from messaging.ports.audit import CachedClaim, CacheInspector, LoadedTail
+from messaging.ports.cache import MessageCache
 from messaging.testing.cache import MemoryCache
 from messaging.testing.inspection import MemoryCacheInspector
 from tests.contract.test_message_cache import DATABASE_OF_THE_TESTS

@@ -30,7 +30,7 @@ from messaging.directory.queries import BLOCKS_HELD
 from messaging.errors import StoreBusy, StoreUnavailable
 from messaging.events import ID_MAX
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
-from messaging.ports import Directory, TokenMark
+from messaging.ports.directory import Directory, TokenMark
 from messaging.testing.store import MemoryDirectory
 
 MEMBER, STRANGER, LOCKED_OUT, NOBODY = 1, 2, 3, 4

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from messaging.errors import BackendError, CommitRefused, LogUnavailable
-from messaging.inspection import Extent, LogInspector
-from messaging.ports import LogReader, OutgoingRecord, Position, Record
+from messaging.ports.audit import Extent, LogInspector
+from messaging.ports.log import LogReader, OutgoingRecord, Position, Record
 from tests.contract.logs import (
     TIMEOUT_S,
     BreakableKafkaRig,

@@ -10,8 +10,8 @@ from messaging.errors import LogUnavailable
 from messaging.eventlog.kafka_inspector import KafkaLogInspector
 from messaging.eventlog.redis_streams_inspector import RedisStreamsLogInspector
 from messaging.ids import wall_clock_ms
-from messaging.inspection import Extent, LogInspector
-from messaging.ports import Position, Record
+from messaging.ports.audit import Extent, LogInspector
+from messaging.ports.log import Position, Record
 from tests.contract.logs import PARTITIONS, MemoryRig, Rig
 from tests.contract.test_event_log import append, last_of, numbered, read, record
 from tests.real_services import free_port

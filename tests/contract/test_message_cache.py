@@ -17,10 +17,10 @@ from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message, PersistStatus, encode_message
 from messaging.ids import WorkerLease
 from messaging.limits import MAX_WINDOW_BYTES
-from messaging.ports import (
+from messaging.ports.cache import MessageCache
+from messaging.ports.cached import (
     Claim,
     Look,
-    MessageCache,
     PendingEntry,
     PendingFull,
     RateLimited,

@@ -17,7 +17,9 @@ from msgspec.structs import replace
 from messaging.cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.events import Message
-from messaging.ports import MessageCache, Tail, Window
+from messaging.ports.cache import MessageCache
+from messaging.ports.cached import Window
+from messaging.ports.store import Tail
 from messaging.testing.cache import MemoryCache
 from messaging.testing.store import MemoryStore
 from tests.messages import FIRST_ID, make_message

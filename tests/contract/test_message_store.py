@@ -17,15 +17,15 @@ from messaging import models
 from messaging.conf import settings as messaging_settings
 from messaging.errors import BadData, StoreUnavailable
 from messaging.events import Message
-from messaging.ports import (
+from messaging.ports.cached import Claim
+from messaging.ports.log import Position
+from messaging.ports.store import (
     ApplyResult,
     Arrear,
-    Claim,
     DeadLetter,
     DeadLetterState,
     Deletes,
     MessageStore,
-    Position,
     Tail,
 )
 from messaging.store import DatabaseStore

@@ -11,8 +11,9 @@ from msgspec import structs
 from messaging import models
 from messaging.conf import settings
 from messaging.events import Message
-from messaging.inspection import Numbering, StoredRow, StoreInspector
-from messaging.ports import Claim, DeadLetter, DeadLetterState, MessageStore
+from messaging.ports.audit import Numbering, StoredRow, StoreInspector
+from messaging.ports.cached import Claim
+from messaging.ports.store import DeadLetter, DeadLetterState, MessageStore
 from messaging.store import DatabaseInspector, DatabaseStore
 from messaging.testing.inspection import MemoryStoreInspector
 from messaging.testing.store import MemoryStore

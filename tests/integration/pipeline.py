@@ -23,7 +23,9 @@ from messaging.eventlog.kafka_reader import KafkaLogReader
 from messaging.eventlog.kafka_topics import create_kafka_topics
 from messaging.events import Message, encode_event
 from messaging.pipeline.consumer import Consumer
-from messaging.ports import EventLog, MessageCache, MessageStore, OutgoingRecord
+from messaging.ports.cache import MessageCache
+from messaging.ports.log import EventLog, OutgoingRecord
+from messaging.ports.store import MessageStore
 from messaging.store import DatabaseStore
 
 PARTITIONS = 4

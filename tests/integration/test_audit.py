@@ -23,7 +23,8 @@ from messaging.errors import ApiError
 from messaging.eventlog import create_topics
 from messaging.events import Message, PersistStatus, encode_event, encode_message
 from messaging.ids import first_id_at, wall_clock_ms
-from messaging.ports import DeadLetter, OutgoingRecord
+from messaging.ports.log import OutgoingRecord
+from messaging.ports.store import DeadLetter
 from messaging.service.backends import Backends
 from messaging.service.recall import recall as recall_message
 from tests.integration.admin.pages import accept, consume, keep, recall, store

@@ -20,7 +20,7 @@ from pytest_django import Settings
 from messaging.events import Message, encode_event
 from messaging.models import DeadLetter
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
-from messaging.ports import ApplyResult
+from messaging.ports.store import ApplyResult
 from tests.integration.pipeline import PARTITIONS, Pipeline, pipeline
 from tests.messages import make_message
 from tests.real_services import connected

@@ -25,7 +25,7 @@ from messaging.models import Conversation
 from messaging.models import DeadLetter as DeadLetterRow
 from messaging.models import Message as MessageRow
 from messaging.pipeline.write_through import WriteThrough
-from messaging.ports import DeadLetter
+from messaging.ports.store import DeadLetter
 from messaging.store import DatabaseStore
 from messaging.store.apply import apply_batch
 from messaging.store.tables import BYTES_PER_STATEMENT, Tables

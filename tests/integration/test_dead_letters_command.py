@@ -15,7 +15,7 @@ from django.utils import timezone
 from messaging import models
 from messaging.events import encode_event
 from messaging.management.commands.dead_letters import pages_of
-from messaging.ports import DeadLetter
+from messaging.ports.store import DeadLetter
 from tests.integration.admin.pages import consume, keep, recall, store
 from tests.integration.service import with_settings
 from tests.messages import make_message

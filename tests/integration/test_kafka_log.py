@@ -23,7 +23,7 @@ from messaging.errors import LogUnavailable, RecordTooLarge, TopicMismatch
 from messaging.eventlog import kafka_reader
 from messaging.eventlog.kafka_topics import create_kafka_topics
 from messaging.eventlog.kafka_writer import MAX_RECORD_BYTES, KafkaEventLog, partition_of
-from messaging.ports import OutgoingRecord, Position, Record
+from messaging.ports.log import OutgoingRecord, Position, Record
 from tests.acceptance.processes import wait_until
 from tests.contract.logs import KafkaRig
 from tests.real_services import connected

@@ -18,7 +18,7 @@ from pytest_django import Settings
 from messaging.errors import LogUnavailable
 from messaging.events import Message, encode_event
 from messaging.models import DeadLetter
-from messaging.ports import OutgoingRecord, Position
+from messaging.ports.log import OutgoingRecord, Position
 from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
 from tests.integration.pipeline import Pipeline, pipeline
 from tests.messages import make_message

@@ -22,7 +22,7 @@ from messaging.errors import CacheUnavailable, LeaseLost
 from messaging.events import Message
 from messaging.ids import SnowflakeIdGenerator
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
-from messaging.ports import RateLimited, SharedRate, Window
+from messaging.ports.cached import RateLimited, SharedRate, Window
 from messaging.testing.store import MemoryStore
 from tests.messages import FIRST_ID, make_message
 from tests.real_services import free_port, running_redis

@@ -17,7 +17,7 @@ from messaging.eventlog import redis_streams_reader, redis_streams_writer
 from messaging.eventlog.redis_streams import Keys, decode, encode_headers, partition_of
 from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader
 from messaging.eventlog.redis_streams_writer import RedisStreamsEventLog
-from messaging.ports import LogReader, OutgoingRecord, Record
+from messaging.ports.log import LogReader, OutgoingRecord, Record
 from tests.contract.logs import GROUP, PARTITIONS, BreakableStreamsRig, StreamsRig
 from tests.integration.scene import Scene
 

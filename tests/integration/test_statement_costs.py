@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from pytest_django import DjangoDbBlocker
 
 from messaging.events import Message
-from messaging.ports import Arrear, Claim, DeadLetter, DeadLetterState, Position
+from messaging.ports.cached import Claim
+from messaging.ports.log import Position
+from messaging.ports.store import Arrear, DeadLetter, DeadLetterState
 from messaging.store import database
 from messaging.store.inspection import InspectedTables
 from messaging.store.tables import Tables

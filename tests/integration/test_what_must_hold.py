@@ -20,7 +20,7 @@ from messaging.events import encode_event
 from messaging.ids import SnowflakeIdGenerator
 from messaging.models import Conversation, DeadLetter, Message
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
-from messaging.ports import OutgoingRecord
+from messaging.ports.log import OutgoingRecord
 from messaging.runtime.assembly import compensator
 from messaging.service.recall import recall
 from tests.integration.database import held_conversation

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from messaging.ports import OutgoingRecord, Position
+from messaging.ports.log import OutgoingRecord, Position
 from messaging.testing.log import MemoryEventLog
 from tests.simulation.backends import Backend, Broker
 from tests.simulation.faults import Fate, Fault, Outage

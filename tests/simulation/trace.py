@@ -10,7 +10,7 @@ from typing import Any
 from messaging.errors import PoisonRecord
 from messaging.events import ID_MAX, Message, decode_event
 from messaging.ids import TIME_SHIFT, WorkerLease
-from messaging.ports import OutgoingRecord, Record
+from messaging.ports.log import OutgoingRecord, Record
 from tests.messages import FIRST_ID
 
 DAY = 86_400_000 << TIME_SHIFT

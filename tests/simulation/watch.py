@@ -8,7 +8,7 @@ from typing import Any
 
 from messaging.errors import PoisonRecord
 from messaging.events import Message, decode_event
-from messaging.ports import Record
+from messaging.ports.log import Record
 from messaging.testing.cache import MemoryCache
 from messaging.testing.log import MemoryBroker
 from messaging.testing.store import MemoryStore

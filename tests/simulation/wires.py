@@ -8,7 +8,7 @@ from typing import Any
 
 from messaging.breakers import Breaker
 from messaging.errors import StoreUnavailable
-from messaging.ports import Record
+from messaging.ports.log import Record
 from messaging.testing.log import MemoryLogReader
 from messaging.testing.store import MemoryStore
 from tests.simulation.backends import Backend, Broker

@@ -15,7 +15,7 @@ from messaging.conf import Settings
 from messaging.errors import ApiError, CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.events import ChatType
 from messaging.ids import time_of_id
-from messaging.ports import OutgoingRecord
+from messaging.ports.log import OutgoingRecord
 from messaging.testing.store import MemoryDirectory, MemoryStore
 from tests.messages import FIRST_ID
 from tests.simulation.backends import Backend, Broker, Cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from messaging.eventlog.inbox import Inbox
-from messaging.ports import POLL_BYTES, Position, Record
+from messaging.ports.log import POLL_BYTES, Position, Record
 
 
 def fetched(

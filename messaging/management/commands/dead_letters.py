@@ -11,12 +11,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.db.models import QuerySet
 
-from messaging import ports, wiring
+from messaging import wiring
 from messaging.errors import TemporarilyUnavailable
 from messaging.management import dead_letter_view as view
 from messaging.management.moments import moment
 from messaging.models import DeadLetter
-from messaging.ports import DeadLetterState
+from messaging.ports.store import DeadLetter as Letter
+from messaging.ports.store import DeadLetterState
 from messaging.service import dead_letters
 from messaging.service.backends import Backends
 
@@ -38,7 +39,7 @@ replayed later. Each ends with 0 when all of it was done, and 1 otherwise.
 AT_ONCE = 100
 EVERY = "all"
 
-Decision = Callable[[Backends, Sequence[ports.DeadLetter]], Awaitable[Sequence[ports.DeadLetter]]]
+Decision = Callable[[Backends, Sequence[Letter]], Awaitable[Sequence[Letter]]]
 
 
 class Command(BaseCommand):
@@ -177,9 +178,7 @@ def pages_of(rows: QuerySet[DeadLetter]) -> Iterator[list[DeadLetter]]:
         after = page[-1].pk
 
 
-def _run(
-    decide: Decision, letters: Sequence[ports.DeadLetter], word: str
-) -> Sequence[ports.DeadLetter]:
+def _run(decide: Decision, letters: Sequence[Letter], word: str) -> Sequence[Letter]:
     try:
         return wiring.run(lambda backends: decide(backends, letters))
     except TemporarilyUnavailable as error:

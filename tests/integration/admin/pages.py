@@ -10,7 +10,7 @@ from typing import Any
 
 from messaging import wiring
 from messaging.events import Message
-from messaging.ports import DeadLetter
+from messaging.ports.store import DeadLetter
 
 MESSAGES = "/admin/messaging/message/"
 PENDING = "/admin/messaging/pendingmessage/"

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from messaging import models
 from messaging.events import encode_event
-from messaging.ports import DeadLetter
+from messaging.ports.store import DeadLetter
 from tests.integration.admin.pages import (
     DEAD_LETTERS,
     consume,

@@ -12,7 +12,7 @@ from messaging.audit.check import Parts
 from messaging.audit.findings import Fate, Kind
 from messaging.audit.report import Report
 from messaging.events import Message, encode_event
-from messaging.ports import OutgoingRecord
+from messaging.ports.log import OutgoingRecord
 from messaging.requests import Ack
 from messaging.testing.inspection import (
     MemoryCacheInspector,

@@ -11,7 +11,7 @@ from msgspec import structs
 from messaging.errors import LeaseLost, SendFailed, TooManyRequests
 from messaging.ids import WorkerLease, node_of_id, time_of_id
 from messaging.pipeline.accept import Durability
-from messaging.ports import Claim
+from messaging.ports.cached import Claim
 from messaging.requests import Ack
 from tests.unit.memory import SETTINGS, Service, message
 

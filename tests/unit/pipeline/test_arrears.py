@@ -22,7 +22,7 @@ from messaging.errors import (
 from messaging.events import Message, PersistStatus
 from messaging.pipeline.accept import Durability
 from messaging.pipeline.keeping import Told, size_bytes
-from messaging.ports import ApplyResult
+from messaging.ports.store import ApplyResult
 from messaging.service.backends import Backends
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from messaging.events import PersistStatus, encode_event
 from messaging.pipeline.consumer import TooManyDeadLetters
-from messaging.ports import OutgoingRecord, Record
+from messaging.ports.log import OutgoingRecord, Record
 from messaging.requests import Ack
 from messaging.service.history import history
 from messaging.service.send import send

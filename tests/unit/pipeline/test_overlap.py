@@ -14,7 +14,7 @@ import pytest
 from messaging.errors import CacheUnavailable
 from messaging.events import Message, decode_event, encode_event
 from messaging.pipeline.consumer import IN_HAND, Consumer, TooManyDeadLetters
-from messaging.ports import OutgoingRecord, Record
+from messaging.ports.log import OutgoingRecord, Record
 from messaging.testing.log import MemoryLogReader
 from tests.unit.memory import SETTINGS, Service, message
 

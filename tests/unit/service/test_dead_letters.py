@@ -8,7 +8,7 @@ import pytest
 
 from messaging.errors import TemporarilyUnavailable
 from messaging.events import encode_event
-from messaging.ports import DeadLetter, DeadLetterState
+from messaging.ports.store import DeadLetter, DeadLetterState
 from messaging.requests import Ack
 from messaging.service.dead_letters import discard, replay
 from tests.unit.memory import Service, message

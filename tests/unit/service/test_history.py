@@ -9,7 +9,7 @@ import pytest
 
 from messaging.errors import GroupNotFound, MessageNotFound, NotAMember, TemporarilyUnavailable
 from messaging.events import ChatType, PersistStatus
-from messaging.ports import Window
+from messaging.ports.cached import Window
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import history

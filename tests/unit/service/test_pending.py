@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from messaging.errors import TemporarilyUnavailable
 from messaging.events import Message
-from messaging.ports import PendingEntry
+from messaging.ports.cached import PendingEntry
 from messaging.service.pending import list_pending
 from messaging.testing.cache import MemoryCache
 from tests.unit.memory import NOW_MS, Service, message

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from messaging.events import Message
-from messaging.ports import Claim, DeadLetterState, Deletes, Position, Record
+from messaging.ports.cached import Claim
+from messaging.ports.log import Position, Record
+from messaging.ports.store import DeadLetterState, Deletes
 
 Item = TypeVar("Item")
 Pieces = AsyncIterator[tuple[float, list[Item]]]
