@@ -22,11 +22,11 @@ from imsite.django_door import DjangoDoor
 from messaging import database_connections, wiring
 from messaging.api.health import health
 from messaging.conf import settings
-from messaging.errors import InvalidInput
+from messaging.domain.errors import InvalidInput
+from messaging.domain.inputs import Refusal
 from messaging.gateway.answering import send_error, send_success
 from messaging.gateway.application import Gateway
 from messaging.gateway.heads import is_too_large, values_of
-from messaging.inputs import Refusal
 
 HEALTH = "/api/health"
 COLLECT_EVERY = 20_000  # objects made and not yet gone; Python's own number is 700

@@ -23,7 +23,7 @@ from imsite.threads import Threads
 from messaging.addresses import client_address
 from messaging.api.authentication import bearer_token, open_token
 from messaging.conf import Settings, settings
-from messaging.errors import (
+from messaging.domain.errors import (
     ApiError,
     BodyTooLarge,
     RequestTimeout,
@@ -32,6 +32,8 @@ from messaging.errors import (
     TokenExpired,
     TooManyRequests,
 )
+from messaging.domain.rates import Rates
+from messaging.domain.turns import Turns
 from messaging.gateway.answering import Headers, Send, send_answer, send_error
 from messaging.gateway.bodies import Receive, read_body
 from messaging.gateway.heads import Scope, for_django, values_of
@@ -41,8 +43,6 @@ from messaging.limits import (
     MAX_UNKNOWN_BODY_BYTES,
     STRANGERS_AT_A_TIME,
 )
-from messaging.rates import Rates
-from messaging.turns import Turns
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeVar
 
-from messaging.errors import TooManyRequests
+from messaging.domain.errors import TooManyRequests
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from messaging.conf import settings
+from messaging.domain.ids import WORKERS
 from messaging.eventlog import check_url
-from messaging.ids import WORKERS
 from messaging.links import is_local, plaintext_hosts
 
 KEYS = {"IM_SECRET_KEY": "SECRET_KEY", "IM_JWT_KEY": "JWT_KEY"}

@@ -17,9 +17,9 @@ from typing import TypeVar
 from django.db import Error, close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from messaging.breakers import Breaker
 from messaging.database_errors import is_lost, translate
-from messaging.errors import StoreBusy, StoreUnavailable
+from messaging.domain.breakers import Breaker
+from messaging.domain.errors import StoreBusy, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 

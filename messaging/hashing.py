@@ -20,7 +20,7 @@ from functools import lru_cache, partial
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from messaging.conf import settings
-from messaging.errors import TooManyRequests
+from messaging.domain.errors import TooManyRequests
 from messaging.limits import HASHES_A_CLIENT
 
 NICENESS = 19  # a send is worth more than a hash

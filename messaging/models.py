@@ -11,10 +11,10 @@ from django.conf import settings
 from django.db import models
 
 from messaging.conf import MAX_CONTENT_CODE_POINTS, MAX_URL_CHARACTERS
-from messaging.events import ChatType, MsgType, PersistStatus, Status
+from messaging.domain.events import ChatType, MsgType, PersistStatus, Status
+from messaging.domain.names import LONGEST_FOLDED
 from messaging.fields import AsciiText, BoundedText, ExactText
 from messaging.limits import MAX_GROUP_NAME_CHARACTERS
-from messaging.names import LONGEST_FOLDED
 from messaging.ports.store import DeadLetter as Letter
 from messaging.ports.store import DeadLetterState
 from messaging.validators import validate_group_name

@@ -17,8 +17,8 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
 
-from messaging.errors import TokenExpired, WrongCredentials
-from messaging.ids import wall_clock_ms
+from messaging.domain.errors import TokenExpired, WrongCredentials
+from messaging.domain.ids import wall_clock_ms
 from messaging.models import UserSession, UserTokens
 
 T = TypeVar("T", bound=Token)

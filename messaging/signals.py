@@ -18,7 +18,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.signals import ModelSignal, m2m_changed, post_delete, post_save, pre_save
 
 from messaging import sessions, user_names, wiring
-from messaging.changes import (
+from messaging.domain.changes import (
     AnythingChanged,
     BlockChanged,
     Change,
@@ -26,7 +26,7 @@ from messaging.changes import (
     TokensEnded,
     UserChanged,
 )
-from messaging.errors import CacheUnavailable
+from messaging.domain.errors import CacheUnavailable
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 from celery import shared_task
 
 from messaging import wiring
-from messaging.errors import CacheUnavailable, TemporarilyUnavailable
+from messaging.domain.errors import CacheUnavailable, TemporarilyUnavailable
 
 logger = logging.getLogger(__name__)
 

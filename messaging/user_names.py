@@ -9,8 +9,8 @@ from __future__ import annotations
 from django.contrib.auth import get_user_model
 from django.db import DEFAULT_DB_ALIAS
 
+from messaging.domain.names import fold
 from messaging.models import UserName
-from messaging.names import fold
 
 
 def is_taken(name: str, *, besides: int = 0, using: str = DEFAULT_DB_ALIAS) -> bool:

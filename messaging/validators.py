@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from django.core.exceptions import ValidationError
 
-from messaging import names
-from messaging.inputs import Refused
+from messaging.domain import names
+from messaging.domain.inputs import Refused
 
 
 def validate_user_name(name: str) -> None:

@@ -19,14 +19,14 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from messaging.audit.check import Parts
-from messaging.breakers import State
 from messaging.cache import ChangeListener, RedisCacheInspector, RedisMessageCache, publish
-from messaging.changes import Change, Notice
 from messaging.conf import Settings, settings
 from messaging.directory import DatabaseDirectory
-from messaging.errors import TemporarilyUnavailable
+from messaging.domain.breakers import State
+from messaging.domain.changes import Change, Notice
+from messaging.domain.errors import TemporarilyUnavailable
+from messaging.domain.ids import Clock, SnowflakeIdGenerator, wall_clock_ms
 from messaging.eventlog import open_inspector, open_log, open_reader
-from messaging.ids import Clock, SnowflakeIdGenerator, wall_clock_ms
 from messaging.pipeline.compensation import Compensator, Sweep
 from messaging.pipeline.consumer import Consumer, Consuming
 from messaging.pipeline.sweep_watch import Sweeps, SweepWatch, mark_swept

@@ -24,7 +24,7 @@ from messaging import wiring
 from messaging.admin.dead_letter_list import DeadLetterChangeList, StateFilter
 from messaging.admin.display import NOTHING, age, visible
 from messaging.admin.keyset import ReadOnlyAdmin
-from messaging.errors import TemporarilyUnavailable
+from messaging.domain.errors import TemporarilyUnavailable
 from messaging.models import DeadLetter
 from messaging.ports.store import DeadLetter as Letter
 from messaging.ports.store import DeadLetterState

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 
 from messaging.admin.display import visible
 from messaging.admin.keyset import KeysetAdmin, beginning_with
-from messaging.ids import group_conversation
+from messaging.domain.ids import group_conversation
 from messaging.models import ChatGroup, ChatGroupMember
 
 User = get_user_model()

@@ -26,8 +26,8 @@ from messaging.admin.message_list import (
     read_search,
 )
 from messaging.admin.unavailable import unavailable
-from messaging.errors import TemporarilyUnavailable
-from messaging.events import ChatType, MsgType, Status
+from messaging.domain.errors import TemporarilyUnavailable
+from messaging.domain.events import ChatType, MsgType, Status
 from messaging.models import Message, MessageAlias
 from messaging.service.access import find_message
 

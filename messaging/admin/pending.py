@@ -19,9 +19,9 @@ from messaging import wiring
 from messaging.admin.display import age, utc_time
 from messaging.admin.keyset import ReadOnlyAdmin
 from messaging.admin.unavailable import unavailable
-from messaging.errors import CacheUnavailable, TemporarilyUnavailable
-from messaging.events import ID_MAX
-from messaging.ids import wall_clock_ms
+from messaging.domain.errors import CacheUnavailable, TemporarilyUnavailable
+from messaging.domain.events import ID_MAX
+from messaging.domain.ids import wall_clock_ms
 from messaging.models import PendingMessage
 from messaging.pipeline.compensation import Sweep
 from messaging.ports.cached import PendingEntry

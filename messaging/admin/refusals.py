@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 
-from messaging.errors import ApiError
+from messaging.domain.errors import ApiError
 
 
 class RefusalPages:

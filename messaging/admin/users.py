@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from messaging import user_names
 from messaging.admin.keyset import KeysetAdmin, beginning_with
-from messaging.errors import UserNameTaken
+from messaging.domain.errors import UserNameTaken
 
 User = get_user_model()
 admin.site.unregister(User)

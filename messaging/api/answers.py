@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import msgspec
 from django.utils.translation import gettext
 
-from messaging.errors import ApiError, InvalidInput
-from messaging.ids import wall_clock_ms
+from messaging.domain.errors import ApiError, InvalidInput
+from messaging.domain.ids import wall_clock_ms
 
 CONTENT_TYPE = "application/json"
 HEADERS = {"Cache-Control": "no-store"}

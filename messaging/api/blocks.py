@@ -14,11 +14,11 @@ from rest_framework.views import APIView
 
 from messaging.api.authentication import asking_user
 from messaging.api.counting import count, count_change
-from messaging.errors import InvalidInput, UserNotFound
-from messaging.events import ID_MAX
-from messaging.inputs import Refusal
+from messaging.domain.errors import InvalidInput, UserNotFound
+from messaging.domain.events import ID_MAX
+from messaging.domain.inputs import Refusal
+from messaging.domain.requests import parse_message_id
 from messaging.models import UserBlock
-from messaging.requests import parse_message_id
 
 PAGE_SIZE = 100
 

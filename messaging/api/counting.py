@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from messaging.rates import Rates
+from messaging.domain.rates import Rates
 from messaging.service.backends import Backends
 from messaging.wiring import run
 

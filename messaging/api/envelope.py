@@ -23,7 +23,7 @@ from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from messaging.api import answers
-from messaging.errors import (
+from messaging.domain.errors import (
     ApiError,
     AuthenticationRequired,
     InvalidInput,
@@ -33,7 +33,7 @@ from messaging.errors import (
     TokenExpired,
     WrongCredentials,
 )
-from messaging.inputs import Refusal
+from messaging.domain.inputs import Refusal
 
 logger = logging.getLogger(__name__)
 

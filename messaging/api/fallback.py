@@ -13,14 +13,14 @@ from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 
 from messaging.api import answers
-from messaging.errors import (
+from messaging.domain.errors import (
     ApiError,
     InvalidInput,
     PathNotFound,
     ServerError,
     TemporarilyUnavailable,
 )
-from messaging.inputs import Refusal
+from messaging.domain.inputs import Refusal
 
 
 @csrf_exempt

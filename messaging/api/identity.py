@@ -24,11 +24,11 @@ from messaging import user_names
 from messaging.api.authentication import mark_of, open_token, user_id_of
 from messaging.api.counting import count_change
 from messaging.api.passwords import address_of
-from messaging.errors import InvalidInput, UserNameTaken, WrongCredentials
+from messaging.domain.errors import InvalidInput, UserNameTaken, WrongCredentials
+from messaging.domain.inputs import Refused
+from messaging.domain.names import check_user_name
+from messaging.domain.requests import Credentials, parse_credentials
 from messaging.hashing import asked_by
-from messaging.inputs import Refused
-from messaging.names import check_user_name
-from messaging.requests import Credentials, parse_credentials
 from messaging.service.password_rates import count_registration
 from messaging.sessions import open_session, renew
 from messaging.wiring import run

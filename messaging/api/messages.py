@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 
 from messaging.api.authentication import asking_user
 from messaging.api.representation import present_message, present_page, present_receipt
-from messaging.requests import (
+from messaging.domain.requests import (
     parse_history,
     parse_message_id,
     parse_message_reference,

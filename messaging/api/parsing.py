@@ -1,7 +1,7 @@
 """From the bytes of a body to a JSON object, within bounds: the only parser of the API.
 
 A body is UTF-8 JSON, whatever type and charset its sender claims. Which fields it must have is
-`messaging.requests`' business.
+`messaging.domain.requests`' business.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import IO, Any, NoReturn
 import msgspec
 from rest_framework.parsers import BaseParser
 
-from messaging.errors import BodyTooLarge, InvalidInput
-from messaging.inputs import Refusal
+from messaging.domain.errors import BodyTooLarge, InvalidInput
+from messaging.domain.inputs import Refusal
 from messaging.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH, MAX_JSON_PARTS
 
 _INTEGER_CHARACTERS = 20  # "-9223372036854775808"

@@ -5,7 +5,7 @@ Ids are strings, times are milliseconds since 1970. A field that does not apply 
 
 from __future__ import annotations
 
-from messaging.events import ChatType, Message
+from messaging.domain.events import ChatType, Message
 from messaging.service.history import HistoryPage
 from messaging.service.send import Receipt
 

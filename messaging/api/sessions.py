@@ -20,8 +20,8 @@ from messaging import sessions
 from messaging.api.authentication import asking, asking_user, mark_of, open_token, user_id_of
 from messaging.api.counting import count_change
 from messaging.api.identity import present_tokens
-from messaging.errors import InvalidInput, TokenExpired, WrongCredentials
-from messaging.requests import PasswordChange, parse_logout, parse_password_change
+from messaging.domain.errors import InvalidInput, TokenExpired, WrongCredentials
+from messaging.domain.requests import PasswordChange, parse_logout, parse_password_change
 
 
 class LogoutView(APIView):

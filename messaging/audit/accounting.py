@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from messaging.audit.check import Check, Parts, Step, pieces
 from messaging.audit.findings import Fate, Kind, Suspect
 from messaging.audit.log_search import search
-from messaging.events import Message, is_same
+from messaging.domain.events import Message, is_same
 from messaging.pipeline.write_through import WriteThrough
 from messaging.ports.cached import Claim
 from messaging.ports.store import DeadLetterState

@@ -20,7 +20,7 @@ from messaging.audit.lists import Lists, PendingLists, RecallMarks
 from messaging.audit.report import Report
 from messaging.audit.rows import Numbers, Rows
 from messaging.audit.sources import LogRecords
-from messaging.ids import first_id_at
+from messaging.domain.ids import first_id_at
 
 SETTLE_AT = 10_000  # suspects in memory
 LOOKS = 3

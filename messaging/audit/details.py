@@ -8,7 +8,7 @@ from messaging.audit.check import Check, Parts, Step
 from messaging.audit.findings import Kind, Suspect
 from messaging.audit.log_search import search
 from messaging.audit.rows import is_as_sent
-from messaging.events import Message, is_same, join
+from messaging.domain.events import Message, is_same, join
 from messaging.pipeline.write_through import WriteThrough
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 
-from messaging.errors import PoisonRecord
-from messaging.events import Message, decode_event, is_same, join
-from messaging.ids import time_of_id
+from messaging.domain.errors import PoisonRecord
+from messaging.domain.events import Message, decode_event, is_same, join
+from messaging.domain.ids import time_of_id
 from messaging.ports.audit import Extent, LogInspector
 from messaging.ports.log import Record
 

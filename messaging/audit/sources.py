@@ -12,8 +12,8 @@ from pathlib import Path
 from messaging.audit.accounting import Accepted, named_by
 from messaging.audit.check import AT_ONCE
 from messaging.audit.log_search import message_of, read
-from messaging.errors import MessagingError
-from messaging.events import ID_MAX
+from messaging.domain.errors import MessagingError
+from messaging.domain.events import ID_MAX
 from messaging.ports.audit import CacheInspector, LogInspector
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import PendingEntry

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from messaging.bench.content import client_msg_id_of, text_of
 from messaging.bench.receipts import RECALLED, sender_of, sent_of
-from messaging.events import Status
+from messaging.domain.events import Status
 
 MAX_SEQ = 1 << 26
 

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from rest_framework_simplejwt.tokens import AccessToken
 
 from messaging.bench.traffic import Person
-from messaging.events import ChatType
+from messaging.domain.events import ChatType
 from messaging.models import ChatGroup, ChatGroupMember
 
 BATCH = 500

@@ -25,7 +25,7 @@ from messaging.bench.noop_server import NoopFailed
 from messaging.bench.scenarios import SCENARIOS
 from messaging.bench.traffic import authority
 from messaging.conf import settings
-from messaging.ids import wall_clock_ms
+from messaging.domain.ids import wall_clock_ms
 from messaging.progress import Progress
 
 PROBE_TIMEOUT_S = 10.0

@@ -8,7 +8,7 @@ from typing import TypeVar
 from django.db.models import Sum
 
 from messaging.bench.check import Row
-from messaging.events import Status
+from messaging.domain.events import Status
 from messaging.models import Conversation, Message
 
 KEYS_A_QUERY = 500

@@ -9,8 +9,8 @@ from typing import Protocol
 from messaging.bench.answers import accepted_of
 from messaging.bench.content import FIRST, NUMBER, send_body
 from messaging.bench.receipts import Receipts, Sent, tag_base
-from messaging.events import ChatType
-from messaging.ids import group_conversation, private_conversation
+from messaging.domain.events import ChatType
+from messaging.domain.ids import group_conversation, private_conversation
 
 SEND, HISTORY, RECALL = range(3)
 PAGE_SIZE = 20

@@ -8,11 +8,11 @@ from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.conf import Settings
-from messaging.errors import CacheUnavailable, LeaseLost
-from messaging.events import Message, encode_message
-from messaging.ids import WorkerLease
+from messaging.domain.errors import CacheUnavailable, LeaseLost
+from messaging.domain.events import Message, encode_message
+from messaging.domain.ids import WorkerLease
+from messaging.domain.rates import step_us
 from messaging.ports.cached import CacheRun, Claim, PendingFull, RateLimited, Verdict
-from messaging.rates import step_us
 
 ACCEPT = load("accept", uses=("state", "tail"))
 CLAIM = load("claim")

@@ -21,9 +21,9 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from messaging.cache import keys
-from messaging.changes import AnythingChanged, Change, Notice, decode_notice, encode_notice
 from messaging.conf import Settings
-from messaging.errors import CacheUnavailable, PoisonRecord
+from messaging.domain.changes import AnythingChanged, Change, Notice, decode_notice, encode_notice
+from messaging.domain.errors import CacheUnavailable, PoisonRecord
 from messaging.links import reason
 
 logger = logging.getLogger(__name__)

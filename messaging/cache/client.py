@@ -15,7 +15,7 @@ from redis.exceptions import NoScriptError, RedisError
 from messaging.cache.connection import SharedConnection
 from messaging.cache.lua import Script
 from messaging.conf import Settings
-from messaging.errors import CacheUnavailable
+from messaging.domain.errors import CacheUnavailable
 
 
 class RedisClient:

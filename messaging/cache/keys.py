@@ -48,7 +48,7 @@ HELD = "msg:held"
 """String: a consumer holds a partition at an event of a newer release. 45 seconds."""
 
 CHANGES = "msg:changes"
-"""Channel: what has changed about people, a list of `messaging.changes` in JSON. Not kept."""
+"""Channel: what has changed about people, a list of `domain.changes` in JSON. Not kept."""
 
 DETAIL_TTL_S = 30 * 60
 TAIL_TTL_S = 30 * 60

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from messaging.errors import PoisonRecord
-from messaging.events import Message, decode_message
+from messaging.domain.errors import PoisonRecord
+from messaging.domain.events import Message, decode_message
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
+from messaging.domain.rates import step_us
 from messaging.ports.cached import SharedRate
-from messaging.rates import step_us
 
 TAKE_RATES = load("take_rates")
 

@@ -9,7 +9,7 @@ from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
-from messaging.events import Message, encode_message
+from messaging.domain.events import Message, encode_message
 from messaging.limits import MAX_WINDOW_BYTES
 from messaging.ports.cached import Look, Window
 

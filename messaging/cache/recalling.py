@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
-from messaging.events import Message, encode_message
+from messaging.domain.events import Message, encode_message
 
 CLAIM_RECALL = load("claim_recall", uses=("state",))
 RELEASE_RECALL = load("release_recall", uses=("state",))

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from messaging.changes import BlockChanged, Change, MemberChanged, TokensEnded, UserChanged
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
 from messaging.directory.known import Known
@@ -24,7 +23,8 @@ from messaging.directory.queries import (
     find_member,
     find_person,
 )
-from messaging.errors import StoreUnavailable
+from messaging.domain.changes import BlockChanged, Change, MemberChanged, TokensEnded, UserChanged
+from messaging.domain.errors import StoreUnavailable
 from messaging.ports.directory import TokenMark
 
 MEMBERSHIP_TTL_S = 5.0  # so long may somebody write to a group who was just removed from it

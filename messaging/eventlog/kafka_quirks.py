@@ -23,7 +23,7 @@ from kafka import KafkaConsumer
 from kafka.errors import CorruptRecordError, UnsupportedCodecError
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
-from messaging.errors import LogUnavailable
+from messaging.domain.errors import LogUnavailable
 from messaging.ports.log import Position, Record
 
 logger = logging.getLogger(__name__)

@@ -30,7 +30,7 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata
 
-from messaging.errors import CommitRefused, LogUnavailable
+from messaging.domain.errors import CommitRefused, LogUnavailable
 from messaging.eventlog.inbox import Inbox
 from messaging.eventlog.kafka_quirks import UNREADABLE, complete_join, hear_last_words, step_over
 from messaging.ports.log import Position, Record

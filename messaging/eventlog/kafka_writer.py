@@ -25,8 +25,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
-from messaging.breakers import Breaker, State
-from messaging.errors import BackendError, LogUnavailable, RecordTooLarge
+from messaging.domain.breakers import Breaker, State
+from messaging.domain.errors import BackendError, LogUnavailable, RecordTooLarge
 from messaging.eventlog.kafka_batch import Batch, Confirmation, Lane, failed
 from messaging.links import reason
 from messaging.ports.log import OutgoingRecord

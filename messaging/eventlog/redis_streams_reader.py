@@ -17,7 +17,7 @@ from typing import Any
 
 from redis.exceptions import OutOfMemoryError, RedisError
 
-from messaging.errors import CommitRefused, LogUnavailable, TopicMismatch
+from messaging.domain.errors import CommitRefused, LogUnavailable, TopicMismatch
 from messaging.eventlog.inbox import Inbox
 from messaging.eventlog.redis_streams import Keys, connect, decode, format_id, parse_id, script
 from messaging.ports.log import Record

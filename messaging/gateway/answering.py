@@ -13,7 +13,7 @@ from django.utils import translation
 
 from messaging.addresses import client_address
 from messaging.api import answers
-from messaging.errors import ApiError
+from messaging.domain.errors import ApiError
 from messaging.gateway.untaken import Untaken
 from messaging.languages import language_of
 from messaging.limits import ANSWER_PIECE_BYTES, UNTAKEN_S

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from messaging.api.representation import Json
-from messaging.errors import (
+from messaging.domain.errors import (
     ApiError,
     RequestTimeout,
     ServerError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from messaging.errors import BodyTooLarge
+from messaging.domain.errors import BodyTooLarge
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from messaging.api.parsing import decode_object
 from messaging.api.representation import Json, present_message, present_page, present_receipt
-from messaging.requests import (
+from messaging.domain.requests import (
     parse_history,
     parse_message_id,
     parse_message_reference,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from messaging.errors import TooManyRequests
+from messaging.domain.errors import TooManyRequests
 from messaging.limits import MAX_UNTAKEN_ADDRESS_BYTES, MAX_UNTAKEN_BYTES
 
 

@@ -6,7 +6,7 @@ import messaging.validators
 from django.conf import settings
 from django.db import migrations, models
 
-from messaging.names import fold
+from messaging.domain.names import fold
 
 
 BATCH = 2_000

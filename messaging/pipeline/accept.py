@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from messaging.conf import Settings
-from messaging.errors import (
+from messaging.domain.errors import (
     ApiError,
     BackendError,
     CacheUnavailable,
@@ -30,8 +30,10 @@ from messaging.errors import (
     TemporarilyUnavailable,
     TooManyRequests,
 )
-from messaging.events import Message, as_event, encode_message
-from messaging.ids import SnowflakeIdGenerator, node_of_id, under_id
+from messaging.domain.events import Message, as_event, encode_message
+from messaging.domain.ids import SnowflakeIdGenerator, node_of_id, under_id
+from messaging.domain.rates import Rates
+from messaging.domain.requests import Ack
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.known_sends import KnownSends
 from messaging.pipeline.waiting import Accepted, Durability, Waiting, share_of_time
@@ -40,8 +42,6 @@ from messaging.ports.cache import Accepting
 from messaging.ports.cached import Claim, PendingFull, RateLimited, Verdict
 from messaging.ports.log import EventLog, OutgoingRecord, Position
 from messaging.ports.store import MessageStore
-from messaging.rates import Rates
-from messaging.requests import Ack
 
 __all__ = ["Accepted", "Acceptor", "Durability"]
 

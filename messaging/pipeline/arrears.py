@@ -22,9 +22,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from messaging.breakers import Breaker
-from messaging.errors import CacheUnavailable, StoreUnavailable
-from messaging.events import Message
+from messaging.domain.breakers import Breaker
+from messaging.domain.errors import CacheUnavailable, StoreUnavailable
+from messaging.domain.events import Message
 from messaging.pipeline.keeping import Late, Told
 from messaging.pipeline.teller import AT_ONCE, Teller
 from messaging.ports.cache import MessageCache

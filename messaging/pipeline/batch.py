@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
-from messaging.errors import NewerEvent, PoisonRecord
-from messaging.events import Message, decode_event, is_same, join
+from messaging.domain.errors import NewerEvent, PoisonRecord
+from messaging.domain.events import Message, decode_event, is_same, join
 from messaging.ports.log import Record
 from messaging.ports.store import DeadLetter
 

@@ -25,7 +25,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from messaging.conf import Settings
-from messaging.errors import CacheUnavailable, CommitRefused, LogUnavailable
+from messaging.domain.errors import CacheUnavailable, CommitRefused, LogUnavailable
 from messaging.links import reason
 from messaging.pipeline.batch import Batch, read_batch
 from messaging.pipeline.handling import (

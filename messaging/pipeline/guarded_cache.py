@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from messaging.breakers import Breaker
-from messaging.errors import CacheUnavailable
+from messaging.domain.breakers import Breaker
+from messaging.domain.errors import CacheUnavailable
 from messaging.ports.cache import MessageCache
 
 

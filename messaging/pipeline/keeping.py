@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from messaging.events import Message
+from messaging.domain.events import Message
 
 MOST_BYTES = 64 * 1024 * 1024  # of each kind
 STRUCT_BYTES = 1_000  # a message without its texts, and its place here

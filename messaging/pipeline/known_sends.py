@@ -13,8 +13,8 @@ import contextlib
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
-from messaging.errors import BadData, StoreUnavailable
-from messaging.events import Message
+from messaging.domain.errors import BadData, StoreUnavailable
+from messaging.domain.events import Message
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.waiting import Waiting, share_of_time
 from messaging.ports.cached import Claim

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from messaging.conf import Settings
-from messaging.errors import BackendError
+from messaging.domain.errors import BackendError
 from messaging.ports.cache import Leases
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from messaging.events import Message
+from messaging.domain.events import Message
 from messaging.pipeline.write_through import WriteThrough
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import Claim, PendingEntry

@@ -9,12 +9,12 @@ from enum import StrEnum
 
 import msgspec
 
-from messaging.errors import ApiError
-from messaging.events import Message, encode_message
-from messaging.ids import under_id
+from messaging.domain.errors import ApiError
+from messaging.domain.events import Message, encode_message
+from messaging.domain.ids import under_id
+from messaging.domain.requests import Ack
 from messaging.ports.cached import Claim
 from messaging.ports.log import Position
-from messaging.requests import Ack
 
 
 class Durability(StrEnum):

@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from messaging.conf import Settings
-from messaging.errors import BackendError, IdsUnavailable
-from messaging.ids import AHEAD_MS, WORKERS, SnowflakeIdGenerator, WorkerLease
+from messaging.domain.errors import BackendError, IdsUnavailable
+from messaging.domain.ids import AHEAD_MS, WORKERS, SnowflakeIdGenerator, WorkerLease
 from messaging.ports.cache import Leases
 from messaging.ports.store import MessageStore
 

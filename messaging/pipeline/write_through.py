@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from messaging.breakers import Breaker
-from messaging.errors import BadData, CacheUnavailable, StoreUnavailable
-from messaging.events import Message
+from messaging.domain.breakers import Breaker
+from messaging.domain.errors import BadData, CacheUnavailable, StoreUnavailable
+from messaging.domain.events import Message
 from messaging.ports.cache import HiddenMessages, Marking, Recalls
 from messaging.ports.store import Arrear, MessageStore
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from messaging.events import Message
+from messaging.domain.events import Message
 from messaging.ports.cached import Claim
 from messaging.ports.log import Position, Record
 from messaging.ports.store import DeadLetterState, Deletes

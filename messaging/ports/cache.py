@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from messaging.events import Message
-from messaging.ids import WorkerLease
+from messaging.domain.events import Message
+from messaging.domain.ids import WorkerLease
 from messaging.ports.cached import CacheRun, Claim, Look, PendingEntry, SharedRate, Verdict, Window
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from messaging.breakers import Breaker
+from messaging.domain.breakers import Breaker
 
 
 class OutgoingRecord(msgspec.Struct, frozen=True, gc=False):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from messaging.breakers import Breaker
-from messaging.events import Message, SendKey
+from messaging.domain.breakers import Breaker
+from messaging.domain.events import Message, SendKey
 from messaging.ports.cached import Claim
 from messaging.ports.log import Position
 

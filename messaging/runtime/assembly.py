@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from messaging.breakers import Breaker
 from messaging.conf import Settings
-from messaging.errors import CacheUnavailable, IdsUnavailable, StoreUnavailable
-from messaging.ids import SnowflakeIdGenerator, wall_clock_ms
+from messaging.domain.breakers import Breaker
+from messaging.domain.errors import CacheUnavailable, IdsUnavailable, StoreUnavailable
+from messaging.domain.ids import SnowflakeIdGenerator, wall_clock_ms
+from messaging.domain.rates import PasswordRates, Rates, UserRates
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.catch_up import CatchUp
@@ -27,7 +28,6 @@ from messaging.ports.cache import MessageCache
 from messaging.ports.directory import Directory
 from messaging.ports.log import EventLog
 from messaging.ports.store import MessageStore
-from messaging.rates import PasswordRates, Rates, UserRates
 from messaging.service.backends import Backends
 
 logger = logging.getLogger(__name__)

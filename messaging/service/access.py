@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from messaging.errors import (
+from messaging.domain.errors import (
     CacheUnavailable,
     GroupNotFound,
     MessageNotFound,
@@ -10,7 +10,7 @@ from messaging.errors import (
     StoreUnavailable,
     TemporarilyUnavailable,
 )
-from messaging.events import ChatType, Message, join
+from messaging.domain.events import ChatType, Message, join
 from messaging.ports.directory import Directory, TokenMark
 from messaging.service.backends import Backends
 

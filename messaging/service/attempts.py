@@ -10,9 +10,9 @@ import contextlib
 
 from msgspec.structs import replace
 
-from messaging.errors import CacheUnavailable
-from messaging.events import Message
-from messaging.ids import under_id
+from messaging.domain.errors import CacheUnavailable
+from messaging.domain.events import Message
+from messaging.domain.ids import under_id
 from messaging.service.access import NOBODY
 from messaging.service.backends import Backends
 from messaging.service.claims import find_stored_claim

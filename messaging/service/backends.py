@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from messaging.conf import Settings
-from messaging.ids import SnowflakeIdGenerator
+from messaging.domain.ids import SnowflakeIdGenerator
+from messaging.domain.rates import PasswordRates, UserRates
 from messaging.ports.cache import MessageCache
 from messaging.ports.directory import Directory
 from messaging.ports.log import EventLog
 from messaging.ports.store import MessageStore
-from messaging.rates import PasswordRates, UserRates
 
 if TYPE_CHECKING:
     from messaging.pipeline.accept import Acceptor

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from messaging.errors import CacheUnavailable, StoreUnavailable
-from messaging.events import Message
+from messaging.domain.errors import CacheUnavailable, StoreUnavailable
+from messaging.domain.events import Message
 from messaging.ports.cached import Claim
 from messaging.service.backends import Backends
 

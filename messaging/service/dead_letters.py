@@ -7,8 +7,8 @@ import logging
 import re
 from collections.abc import Sequence
 
-from messaging.errors import StoreUnavailable, TemporarilyUnavailable
-from messaging.events import ID_MAX
+from messaging.domain.errors import StoreUnavailable, TemporarilyUnavailable
+from messaging.domain.events import ID_MAX
 from messaging.ports.log import OutgoingRecord
 from messaging.ports.store import DeadLetter, DeadLetterState
 from messaging.service.access import find_message

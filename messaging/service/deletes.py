@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
-from messaging.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
+from messaging.domain.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
 from messaging.service.backends import Backends
 
 DELETES_LOADED = 1_000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from messaging.errors import CacheUnavailable, MessageNotFound, TemporarilyUnavailable
-from messaging.events import Message
+from messaging.domain.errors import CacheUnavailable, MessageNotFound, TemporarilyUnavailable
+from messaging.domain.events import Message
 from messaging.ports.cached import Look
 from messaging.service.access import access_message, check_party
 from messaging.service.backends import Backends

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from msgspec.json import encode
 
 from messaging.conf import MAX_PAGE_SIZE
-from messaging.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
-from messaging.events import ChatType, Message
-from messaging.ids import conversation_id
+from messaging.domain.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
+from messaging.domain.events import ChatType, Message
+from messaging.domain.ids import conversation_id
+from messaging.domain.requests import HistoryRequest
 from messaging.limits import MAX_PAGE_BYTES, READ_BYTES
 from messaging.ports.cached import Window
-from messaging.requests import HistoryRequest
 from messaging.service.access import check_member
 from messaging.service.backends import Backends
 from messaging.service.deletes import find_deleted

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from messaging.errors import CacheUnavailable, TooManyRequests
+from messaging.domain.errors import CacheUnavailable, TooManyRequests
+from messaging.domain.names import fold
+from messaging.domain.rates import Rates, take_all
 from messaging.limits import MAX_LOGIN_NAME_CHARACTERS
-from messaging.names import fold
 from messaging.ports.cached import SharedRate
-from messaging.rates import Rates, take_all
 from messaging.service.backends import Backends
 
 DIGEST_BYTES = 12

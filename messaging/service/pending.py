@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from messaging.errors import CacheUnavailable, TemporarilyUnavailable
-from messaging.events import Message
+from messaging.domain.errors import CacheUnavailable, TemporarilyUnavailable
+from messaging.domain.events import Message
 from messaging.ports.cached import PendingEntry
 from messaging.service.backends import Backends
 

@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from messaging.errors import (
+from messaging.domain.errors import (
     AlreadyRecalled,
     BackendError,
     CacheUnavailable,
@@ -24,7 +24,7 @@ from messaging.errors import (
     StoreUnavailable,
     TemporarilyUnavailable,
 )
-from messaging.events import Message, encode_event
+from messaging.domain.events import Message, encode_event
 from messaging.pipeline.write_through import Persisted
 from messaging.ports.log import OutgoingRecord, Position
 from messaging.service.access import access_message

@@ -8,7 +8,7 @@ import contextlib
 import msgspec
 from msgspec.structs import replace
 
-from messaging.errors import (
+from messaging.domain.errors import (
     Blocked,
     CacheUnavailable,
     ClientMsgIdReused,
@@ -21,11 +21,11 @@ from messaging.errors import (
     TooManyRequests,
     UserNotFound,
 )
-from messaging.events import ChatType, Message, PersistStatus, hash_body
-from messaging.ids import conversation_id, time_of_id
+from messaging.domain.events import ChatType, Message, PersistStatus, hash_body
+from messaging.domain.ids import conversation_id, time_of_id
+from messaging.domain.requests import Ack, SendRequest
 from messaging.pipeline.accept import Durability
 from messaging.ports.cached import Claim
-from messaging.requests import Ack, SendRequest
 from messaging.service.access import check_member
 from messaging.service.backends import Backends
 from messaging.service.claims import find_claim, find_stored_claim

@@ -9,8 +9,8 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from messaging.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
-from messaging.events import ID_MAX, Message, join
+from messaging.domain.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
+from messaging.domain.events import ID_MAX, Message, join
 from messaging.ports.cached import Look, Window
 from messaging.service.backends import Backends
 from messaging.service.deletes import find_deleted

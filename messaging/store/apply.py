@@ -13,8 +13,8 @@ from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from msgspec.structs import replace
 
-from messaging.errors import BadData
-from messaging.events import Message, SendKey, is_same, join
+from messaging.domain.errors import BadData
+from messaging.domain.events import Message, SendKey, is_same, join
 from messaging.ports.cached import Claim
 from messaging.ports.store import ApplyResult, Arrear
 from messaging.store.tables import Tables

@@ -14,11 +14,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from messaging import models
-from messaging.breakers import Breaker
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
-from messaging.errors import StoreUnavailable, ValueRefused
-from messaging.events import Message, SendKey
+from messaging.domain.breakers import Breaker
+from messaging.domain.errors import StoreUnavailable, ValueRefused
+from messaging.domain.events import Message, SendKey
 from messaging.ports.cached import Claim
 from messaging.ports.log import Position
 from messaging.ports.store import ApplyResult, Arrear, DeadLetter, DeadLetterState, Deletes, Tail

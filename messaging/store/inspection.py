@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from messaging.conf import Settings
 from messaging.database_threads import DatabaseThreads
-from messaging.events import Message, PersistStatus, Status
+from messaging.domain.events import Message, PersistStatus, Status
 from messaging.ports.audit import Numbering, StoredRow
 from messaging.ports.cached import Claim
 from messaging.ports.log import Position

@@ -7,7 +7,7 @@ and must wait for them.
 from __future__ import annotations
 
 from messaging.conf import MAX_CONTENT_CODE_POINTS, MAX_URL_CHARACTERS
-from messaging.events import ID_MAX, Message
+from messaging.domain.events import ID_MAX, Message
 from messaging.models import (
     AT_USER_IDS_LENGTH,
     BODY_HASH_LENGTH,

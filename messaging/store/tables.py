@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from messaging.events import Message, SendKey, Status
+from messaging.domain.events import Message, SendKey, Status
 from messaging.ports.cached import Claim
 from messaging.ports.store import Arrear, Tail
 from messaging.store.dialect import Dialect, dialect_of

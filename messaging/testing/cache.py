@@ -15,9 +15,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from messaging.errors import CacheUnavailable, LeaseLost
-from messaging.events import Message, PersistStatus, encode_message, join
-from messaging.ids import WorkerLease
+from messaging.domain.errors import CacheUnavailable, LeaseLost
+from messaging.domain.events import Message, PersistStatus, encode_message, join
+from messaging.domain.ids import WorkerLease
+from messaging.domain.rates import Rates, take_all
 from messaging.limits import MAX_WINDOW_BYTES
 from messaging.ports.cached import (
     CacheRun,
@@ -30,7 +31,6 @@ from messaging.ports.cached import (
     Verdict,
     Window,
 )
-from messaging.rates import Rates, take_all
 from messaging.testing import leases
 from messaging.testing.leases import Leases, Used
 from messaging.testing.pending import PendingSet

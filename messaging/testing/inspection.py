@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from messaging.errors import CacheUnavailable
-from messaging.events import Message, PersistStatus
+from messaging.domain.errors import CacheUnavailable
+from messaging.domain.events import Message, PersistStatus
 from messaging.ports.audit import (
     CachedClaim,
     Extent,

@@ -12,8 +12,8 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from messaging.breakers import Breaker
-from messaging.errors import BackendError, CommitRefused, LogUnavailable, RecordTooLarge
+from messaging.domain.breakers import Breaker
+from messaging.domain.errors import BackendError, CommitRefused, LogUnavailable, RecordTooLarge
 from messaging.ports.log import POLL_BYTES, OutgoingRecord, Position, Record
 
 IDLE_S = 0.005

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from messaging.breakers import Breaker
-from messaging.errors import BadData, StoreUnavailable
-from messaging.events import Message, SendKey, join
+from messaging.domain.breakers import Breaker
+from messaging.domain.errors import BadData, StoreUnavailable
+from messaging.domain.events import Message, SendKey, join
 from messaging.ports.cached import Claim
 from messaging.ports.directory import TokenMark
 from messaging.ports.log import Position

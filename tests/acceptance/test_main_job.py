@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from messaging.events import encode_event
+from messaging.domain.events import encode_event
 from messaging.ports.log import OutgoingRecord
 from tests.acceptance.processes import wait_until
 from tests.acceptance.site import PASSWORD, Site

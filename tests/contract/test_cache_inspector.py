@@ -11,8 +11,8 @@ from msgspec import structs
 
 from messaging.cache import RedisCacheInspector, RedisMessageCache
 from messaging.conf import Settings
-from messaging.errors import CacheUnavailable
-from messaging.events import Message
+from messaging.domain.errors import CacheUnavailable
+from messaging.domain.events import Message
 from messaging.ports.audit import CachedClaim, CacheInspector, LoadedTail
 from messaging.ports.cache import MessageCache
 from messaging.testing.cache import MemoryCache

@@ -14,7 +14,12 @@ from django.contrib.auth import get_user_model
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
-from messaging.changes import (
+from messaging.conf import settings
+from messaging.database_threads import DatabaseThreads
+from messaging.directory import DatabaseDirectory, known, queries
+from messaging.directory.database import MEMBERSHIP_TTL_S, NEGATIVE_TTL_S, THREADS
+from messaging.directory.queries import BLOCKS_HELD
+from messaging.domain.changes import (
     AnythingChanged,
     BlockChanged,
     Change,
@@ -22,13 +27,8 @@ from messaging.changes import (
     TokensEnded,
     UserChanged,
 )
-from messaging.conf import settings
-from messaging.database_threads import DatabaseThreads
-from messaging.directory import DatabaseDirectory, known, queries
-from messaging.directory.database import MEMBERSHIP_TTL_S, NEGATIVE_TTL_S, THREADS
-from messaging.directory.queries import BLOCKS_HELD
-from messaging.errors import StoreBusy, StoreUnavailable
-from messaging.events import ID_MAX
+from messaging.domain.errors import StoreBusy, StoreUnavailable
+from messaging.domain.events import ID_MAX
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
 from messaging.ports.directory import Directory, TokenMark
 from messaging.testing.store import MemoryDirectory

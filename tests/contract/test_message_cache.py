@@ -13,9 +13,10 @@ from msgspec import structs
 
 from messaging.cache import RedisMessageCache, keys
 from messaging.conf import Settings
-from messaging.errors import CacheUnavailable, LeaseLost
-from messaging.events import Message, PersistStatus, encode_message
-from messaging.ids import WorkerLease
+from messaging.domain.errors import CacheUnavailable, LeaseLost
+from messaging.domain.events import Message, PersistStatus, encode_message
+from messaging.domain.ids import WorkerLease
+from messaging.domain.rates import Rates
 from messaging.limits import MAX_WINDOW_BYTES
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import (
@@ -27,7 +28,6 @@ from messaging.ports.cached import (
     SharedRate,
     Window,
 )
-from messaging.rates import Rates
 from messaging.testing.cache import MemoryCache
 from tests.messages import FIRST_ID, make_message
 from tests.real_services import call_whole, connected

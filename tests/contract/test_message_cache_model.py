@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from messaging.cache import RedisMessageCache
 from messaging.conf import Settings
-from messaging.events import Message
+from messaging.domain.events import Message
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import Window
 from messaging.ports.store import Tail

@@ -15,8 +15,8 @@ from msgspec import structs
 
 from messaging import models
 from messaging.conf import settings as messaging_settings
-from messaging.errors import BadData, StoreUnavailable
-from messaging.events import Message
+from messaging.domain.errors import BadData, StoreUnavailable
+from messaging.domain.events import Message
 from messaging.ports.cached import Claim
 from messaging.ports.log import Position
 from messaging.ports.store import (

@@ -15,7 +15,7 @@ from random import Random
 
 import aiohttp
 
-from messaging.ids import group_conversation, private_conversation
+from messaging.domain.ids import group_conversation, private_conversation
 from tests.faults.client import PATIENCE_S, Client, Post
 from tests.faults.rig import Cast
 from tests.faults.transcript import Operation, Recorder

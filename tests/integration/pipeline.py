@@ -18,10 +18,10 @@ from pytest_django import Settings
 from messaging import wiring
 from messaging.cache import RedisMessageCache
 from messaging.conf import settings
+from messaging.domain.events import Message, encode_event
 from messaging.eventlog import open_log
 from messaging.eventlog.kafka_reader import KafkaLogReader
 from messaging.eventlog.kafka_topics import create_kafka_topics
-from messaging.events import Message, encode_event
 from messaging.pipeline.consumer import Consumer
 from messaging.ports.cache import MessageCache
 from messaging.ports.log import EventLog, OutgoingRecord

@@ -19,10 +19,10 @@ from pytest_django import Settings
 from messaging import models, wiring
 from messaging.audit.audit import Audit, Plan
 from messaging.audit.findings import Fate, Kind
-from messaging.errors import ApiError
+from messaging.domain.errors import ApiError
+from messaging.domain.events import Message, PersistStatus, encode_event, encode_message
+from messaging.domain.ids import first_id_at, wall_clock_ms
 from messaging.eventlog import create_topics
-from messaging.events import Message, PersistStatus, encode_event, encode_message
-from messaging.ids import first_id_at, wall_clock_ms
 from messaging.ports.log import OutgoingRecord
 from messaging.ports.store import DeadLetter
 from messaging.service.backends import Backends

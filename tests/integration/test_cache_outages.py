@@ -23,8 +23,8 @@ from pytest_django import Settings
 from messaging import wiring
 from messaging.cache import RedisMessageCache
 from messaging.conf import settings as current_settings
-from messaging.events import Message, PersistStatus
-from messaging.ids import SnowflakeIdGenerator, WorkerLease
+from messaging.domain.events import Message, PersistStatus
+from messaging.domain.ids import SnowflakeIdGenerator, WorkerLease
 from messaging.models import DeadLetter
 from messaging.runtime.assembly import assemble
 from messaging.service.backends import Backends

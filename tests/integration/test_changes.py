@@ -21,7 +21,10 @@ from redis.asyncio.client import PubSub
 from messaging import signals, wiring
 from messaging.cache import ChangeListener, keys, publish
 from messaging.cache.change_feed import LAST_WAIT_S
-from messaging.changes import (
+from messaging.conf import Settings
+from messaging.database_threads import DatabaseThreads
+from messaging.directory import DatabaseDirectory
+from messaging.domain.changes import (
     AnythingChanged,
     BlockChanged,
     Change,
@@ -30,9 +33,6 @@ from messaging.changes import (
     UserChanged,
     decode_notice,
 )
-from messaging.conf import Settings
-from messaging.database_threads import DatabaseThreads
-from messaging.directory import DatabaseDirectory
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock
 from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
 from tests.real_services import free_port

@@ -17,7 +17,7 @@ from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 from pytest_django import Settings
 
-from messaging.events import Message, encode_event
+from messaging.domain.events import Message, encode_event
 from messaging.models import DeadLetter
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
 from messaging.ports.store import ApplyResult

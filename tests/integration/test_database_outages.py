@@ -24,7 +24,7 @@ import pytest
 from django.db import connections
 from pytest_django import DjangoDbBlocker, Settings
 
-from messaging.events import Message
+from messaging.domain.events import Message
 from messaging.pipeline.consumer import Consumer
 from tests.acceptance.processes import clean_environment
 from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy

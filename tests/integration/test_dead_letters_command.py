@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from messaging import models
-from messaging.events import encode_event
+from messaging.domain.events import encode_event
 from messaging.management.commands.dead_letters import pages_of
 from messaging.ports.store import DeadLetter
 from tests.integration.admin.pages import consume, keep, recall, store

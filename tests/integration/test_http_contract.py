@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis
 
-from messaging.ids import time_of_id
+from messaging.domain.ids import time_of_id
 from tests.integration.http_client import Answer
 from tests.integration.service import Service, User, at_both_doors, listed, with_settings
 

@@ -14,7 +14,7 @@ import redis
 
 from messaging import wiring
 from messaging.conf import Mode
-from messaging.events import Message
+from messaging.domain.events import Message
 from messaging.runtime.assembly import compensator
 from messaging.service.delete import delete
 from messaging.service.recall import recall

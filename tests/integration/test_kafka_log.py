@@ -19,7 +19,7 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.partitioner.default import murmur2
 
 from messaging.conf import Settings
-from messaging.errors import LogUnavailable, RecordTooLarge, TopicMismatch
+from messaging.domain.errors import LogUnavailable, RecordTooLarge, TopicMismatch
 from messaging.eventlog import kafka_reader
 from messaging.eventlog.kafka_topics import create_kafka_topics
 from messaging.eventlog.kafka_writer import MAX_RECORD_BYTES, KafkaEventLog, partition_of

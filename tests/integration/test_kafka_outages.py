@@ -15,8 +15,8 @@ import psutil
 import pytest
 from pytest_django import Settings
 
-from messaging.errors import LogUnavailable
-from messaging.events import Message, encode_event
+from messaging.domain.errors import LogUnavailable
+from messaging.domain.events import Message, encode_event
 from messaging.models import DeadLetter
 from messaging.ports.log import OutgoingRecord, Position
 from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy

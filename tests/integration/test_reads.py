@@ -12,8 +12,8 @@ import redis
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
-from messaging.errors import MessageNotFound
-from messaging.events import Message
+from messaging.domain.errors import MessageNotFound
+from messaging.domain.events import Message
 from messaging.models import MessageDelete
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch

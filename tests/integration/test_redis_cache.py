@@ -18,9 +18,9 @@ from msgspec.structs import replace
 from messaging.cache import RedisMessageCache, keys
 from messaging.cache.marking import MARKED_AT_ONCE
 from messaging.conf import Settings
-from messaging.errors import CacheUnavailable, LeaseLost
-from messaging.events import Message
-from messaging.ids import SnowflakeIdGenerator
+from messaging.domain.errors import CacheUnavailable, LeaseLost
+from messaging.domain.events import Message
+from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.ports.cached import RateLimited, SharedRate, Window
 from messaging.testing.store import MemoryStore

@@ -12,7 +12,7 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.errors import CommitRefused, LogUnavailable, TopicMismatch
+from messaging.domain.errors import CommitRefused, LogUnavailable, TopicMismatch
 from messaging.eventlog import redis_streams_reader, redis_streams_writer
 from messaging.eventlog.redis_streams import Keys, decode, encode_headers, partition_of
 from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader

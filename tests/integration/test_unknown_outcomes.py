@@ -10,7 +10,7 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from messaging.errors import SendFailed
+from messaging.domain.errors import SendFailed
 from messaging.models import Conversation
 from messaging.pipeline.accept import Durability
 from messaging.runtime.assembly import compensator

@@ -15,9 +15,9 @@ from django.contrib.auth import get_user_model
 from messaging import wiring
 from messaging.cache import keys
 from messaging.conf import settings
-from messaging.errors import IdsUnavailable
-from messaging.events import encode_event
-from messaging.ids import SnowflakeIdGenerator
+from messaging.domain.errors import IdsUnavailable
+from messaging.domain.events import encode_event
+from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.models import Conversation, DeadLetter, Message
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.ports.log import OutgoingRecord

@@ -10,9 +10,9 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from messaging.ids import NODE_SHIFT
+from messaging.domain.ids import NODE_SHIFT
+from messaging.domain.requests import Ack
 from messaging.models import Message
-from messaging.requests import Ack
 from messaging.service.delete import delete
 from messaging.service.recall import recall
 from tests.integration.log_in_redis import values

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from messaging.events import Message
+from messaging.domain.events import Message
 from messaging.pipeline.accept import Durability
 from messaging.testing.store import MemoryStore
 from tests.simulation.record import Read, Record, Said, Total

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from messaging.errors import AlreadyRecalled, ApiError, MessageNotFound
-from messaging.events import ChatType, Message, MsgType
-from messaging.ids import conversation_id
-from messaging.requests import Ack, HistoryRequest, SendRequest
+from messaging.domain.errors import AlreadyRecalled, ApiError, MessageNotFound
+from messaging.domain.events import ChatType, Message, MsgType
+from messaging.domain.ids import conversation_id
+from messaging.domain.requests import Ack, HistoryRequest, SendRequest
 from messaging.service.backends import Backends
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from messaging.errors import CacheUnavailable
-from messaging.ids import SnowflakeIdGenerator
+from messaging.domain.errors import CacheUnavailable
+from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
 from messaging.runtime.assembly import Node, assemble, compensator
 from messaging.service.backends import Backends

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping, Set
 from typing import Any
 
-from messaging.errors import PoisonRecord
-from messaging.events import ID_MAX, Message, decode_event
-from messaging.ids import TIME_SHIFT, WorkerLease
+from messaging.domain.errors import PoisonRecord
+from messaging.domain.events import ID_MAX, Message, decode_event
+from messaging.domain.ids import TIME_SHIFT, WorkerLease
 from messaging.ports.log import OutgoingRecord, Record
 from tests.messages import FIRST_ID
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from messaging.errors import PoisonRecord
-from messaging.events import Message, decode_event
+from messaging.domain.errors import PoisonRecord
+from messaging.domain.events import Message, decode_event
 from messaging.ports.log import Record
 from messaging.testing.cache import MemoryCache
 from messaging.testing.log import MemoryBroker

@@ -10,11 +10,11 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from messaging.breakers import State
 from messaging.conf import Settings
-from messaging.errors import ApiError, CacheUnavailable, LogUnavailable, StoreUnavailable
-from messaging.events import ChatType
-from messaging.ids import time_of_id
+from messaging.domain.breakers import State
+from messaging.domain.errors import ApiError, CacheUnavailable, LogUnavailable, StoreUnavailable
+from messaging.domain.events import ChatType
+from messaging.domain.ids import time_of_id
 from messaging.ports.log import OutgoingRecord
 from messaging.testing.store import MemoryDirectory, MemoryStore
 from tests.messages import FIRST_ID

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from msgspec import structs
 
 from messaging.conf import Settings
-from messaging.events import ChatType, Message, MsgType
-from messaging.ids import SnowflakeIdGenerator, WorkerLease, time_of_id
+from messaging.domain.events import ChatType, Message, MsgType
+from messaging.domain.ids import SnowflakeIdGenerator, WorkerLease, time_of_id
+from messaging.domain.requests import Ack, HistoryRequest, SendRequest
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
-from messaging.requests import Ack, HistoryRequest, SendRequest
 from messaging.runtime.assembly import assemble, compensator
 from messaging.testing.cache import MemoryCache
 from messaging.testing.inspection import MemoryLogInspector

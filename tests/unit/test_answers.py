@@ -8,7 +8,7 @@ import time
 from django.utils import translation
 
 from messaging.api import answers
-from messaging.errors import (
+from messaging.domain.errors import (
     IdsUnavailable,
     InvalidInput,
     MessageNotFound,
@@ -16,7 +16,7 @@ from messaging.errors import (
     TokenExpired,
     TooManyRequests,
 )
-from messaging.inputs import Refusal
+from messaging.domain.inputs import Refusal
 
 
 def test_success_carries_the_data_and_the_time() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from messaging.changes import (
+from messaging.domain.changes import (
     AnythingChanged,
     BlockChanged,
     MemberChanged,
@@ -14,8 +14,8 @@ from messaging.changes import (
     decode_notice,
     encode_notice,
 )
-from messaging.errors import PoisonRecord
-from messaging.events import ID_MAX
+from messaging.domain.errors import PoisonRecord
+from messaging.domain.events import ID_MAX
 
 
 def test_every_change_comes_back_as_it_was() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from messaging.errors import PoisonRecord
-from messaging.events import (
+from messaging.domain.errors import PoisonRecord
+from messaging.domain.events import (
     ID_MAX,
     ChatType,
     Message,

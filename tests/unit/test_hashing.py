@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.hashers import check_password, make_password
 
 from messaging import hashing
-from messaging.errors import TooManyRequests
+from messaging.domain.errors import TooManyRequests
 from messaging.hashing import Places
 from messaging.limits import HASHES_A_CLIENT
 

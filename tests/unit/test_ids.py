@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from messaging import ids
-from messaging.errors import IdsUnavailable
-from messaging.events import ChatType
-from messaging.ids import Clock as IdClock
-from messaging.ids import SnowflakeIdGenerator, WorkerLease
+from messaging.domain import ids
+from messaging.domain.errors import IdsUnavailable
+from messaging.domain.events import ChatType
+from messaging.domain.ids import Clock as IdClock
+from messaging.domain.ids import SnowflakeIdGenerator, WorkerLease
 
 NOW_MS = 1_800_000_000_000
 FOR_EVER = float("inf")

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.inputs import Refusal, Refused
-from messaging.limits import MAX_LOGIN_NAME_CHARACTERS
-from messaging.names import (
+from messaging.domain.inputs import Refusal, Refused
+from messaging.domain.names import (
     check_group_name,
     check_user_name,
     composed,
     fold,
 )
+from messaging.limits import MAX_LOGIN_NAME_CHARACTERS
 
 TAKEN = (
     *("abc", "x" * 32, "a.b+c@d-e_1", "café", "cafe\u0301", "Nguyễn", "Ọ̀ṣun", "İpek"),

@@ -17,9 +17,9 @@ from messaging.conf import (
     MAX_CONTENT_CODE_POINTS,
     MAX_URL_CHARACTERS,
 )
-from messaging.errors import BodyTooLarge, InvalidInput
-from messaging.events import ID_MAX
-from messaging.inputs import Refusal
+from messaging.domain.errors import BodyTooLarge, InvalidInput
+from messaging.domain.events import ID_MAX
+from messaging.domain.inputs import Refusal
 from messaging.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH, MAX_JSON_PARTS
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging import rates
-from messaging.errors import TooManyRequests
-from messaging.rates import Rates
+from messaging.domain import rates
+from messaging.domain.errors import TooManyRequests
+from messaging.domain.rates import Rates
 
 
 @dataclass

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from messaging.cache import keys
-from messaging.errors import ApiError
+from messaging.domain.errors import ApiError
 from messaging.pipeline.compensation import LEASE
 from messaging.pipeline.sweep_watch import MARK
 

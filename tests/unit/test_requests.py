@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging.conf import MAX_PAGED_MESSAGES
-from messaging.errors import InvalidInput
-from messaging.events import ChatType, MsgType
-from messaging.inputs import Refusal
-from messaging.limits import MAX_LOGIN_NAME_CHARACTERS, MAX_PASSWORD_BYTES
-from messaging.requests import (
+from messaging.domain.errors import InvalidInput
+from messaging.domain.events import ChatType, MsgType
+from messaging.domain.inputs import Refusal
+from messaging.domain.requests import (
     Ack,
     Credentials,
     HistoryRequest,
@@ -24,6 +23,7 @@ from messaging.requests import (
     parse_message_reference,
     parse_send,
 )
+from messaging.limits import MAX_LOGIN_NAME_CHARACTERS, MAX_PASSWORD_BYTES
 
 ID_MAX = 2**63 - 1
 TEXT: dict[str, Any] = {"toUserId": "2", "chatType": 1, "msgType": 1, "content": "hi"}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from imsite.threads import Threads
-from messaging.errors import TooManyRequests
+from messaging.domain.errors import TooManyRequests
 
 SOON_S = 0.05
 LONG_S = 20.0

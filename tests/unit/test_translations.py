@@ -8,8 +8,8 @@ import polib
 import pytest
 
 import messaging
-from messaging.errors import ApiError
-from messaging.inputs import Refusal
+from messaging.domain.errors import ApiError
+from messaging.domain.inputs import Refusal
 
 LOCALE = Path(messaging.__file__).parent / "locale"
 CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/django.po"))

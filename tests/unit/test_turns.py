@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from messaging.turns import Turns
+from messaging.domain.turns import Turns
 
 
 async def test_a_key_has_so_many_places_and_the_others_wait() -> None:

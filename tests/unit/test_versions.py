@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from messaging.events import ChatType, Message, MsgType, Status, decode_event, encode_event
+from messaging.domain.events import ChatType, Message, MsgType, Status, decode_event, encode_event
 from tests.unit.test_events import normal_messages
 
 VERSION_1 = {

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from messaging.conf import Settings
-from messaging.errors import IdsUnavailable
-from messaging.ids import Clock, SnowflakeIdGenerator, WorkerLease, time_of_id
+from messaging.domain.errors import IdsUnavailable
+from messaging.domain.ids import Clock, SnowflakeIdGenerator, WorkerLease, time_of_id
 from messaging.pipeline import worker_lease
 from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.testing.cache import MemoryCache

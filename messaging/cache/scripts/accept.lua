@@ -66,7 +66,7 @@ local function list_all(list, loaded, ids)
   if length > TAIL_CAP then trim(list, loaded, pending, length) end
 end
 
--- The generic cell rate algorithm, as in `messaging.rates`. A time that lies further ahead than a
+-- The generic cell rate algorithm, as in `messaging.domain.rates`. A time that lies further ahead than a
 -- whole burst was written before the server's clock was set back: it says nothing any more.
 local now, used = 0, {}
 if step > 0 then

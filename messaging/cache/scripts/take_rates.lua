@@ -4,7 +4,7 @@
 -- ARGV  for each: what a request takes of it (µs), burst
 -- Reply 0, or the longest time to wait (µs)
 --
--- The generic cell rate algorithm, as in `messaging.rates`. A time past the whole burst was written
+-- The generic cell rate algorithm, as in `messaging.domain.rates`. A time past the whole burst was written
 -- before the server's clock was set back: it says nothing any more.
 
 local time = redis.call('TIME')

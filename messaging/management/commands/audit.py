@@ -15,7 +15,7 @@ from messaging import wiring
 from messaging.audit.audit import Audit, Plan
 from messaging.audit.report import Report, document_of, lines
 from messaging.audit.sources import BadReceipts
-from messaging.errors import BackendError
+from messaging.domain.errors import BackendError
 from messaging.management.moments import moment
 from messaging.progress import Progress
 

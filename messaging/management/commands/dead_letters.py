@@ -12,7 +12,7 @@ from django.db import DatabaseError
 from django.db.models import QuerySet
 
 from messaging import wiring
-from messaging.errors import TemporarilyUnavailable
+from messaging.domain.errors import TemporarilyUnavailable
 from messaging.management import dead_letter_view as view
 from messaging.management.moments import moment
 from messaging.models import DeadLetter

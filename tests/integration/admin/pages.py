@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from messaging import wiring
-from messaging.events import Message
+from messaging.domain.events import Message
 from messaging.ports.store import DeadLetter
 
 MESSAGES = "/admin/messaging/message/"

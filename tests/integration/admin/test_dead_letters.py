@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from messaging import models
-from messaging.events import encode_event
+from messaging.domain.events import encode_event
 from messaging.ports.store import DeadLetter
 from tests.integration.admin.pages import (
     DEAD_LETTERS,

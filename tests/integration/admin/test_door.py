@@ -17,7 +17,7 @@ from django.test import Client, RequestFactory
 from pytest_django import Settings
 
 from imsite.page_policy import HEADER, POLICY
-from messaging.errors import PathNotFound
+from messaging.domain.errors import PathNotFound
 from messaging.gateway.answering import send_error
 from messaging.models import ChatGroup
 from tests.integration.admin.pages import (

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from messaging import models, wiring
 from messaging.admin import pending
-from messaging.ids import wall_clock_ms
+from messaging.domain.ids import wall_clock_ms
 from tests.integration.admin.pages import PENDING, accept, page, recall, said, shown
 from tests.integration.service import with_settings
 from tests.messages import FIRST_ID, make_message

@@ -11,9 +11,9 @@ from messaging.audit.audit import Audit, Plan
 from messaging.audit.check import Parts
 from messaging.audit.findings import Fate, Kind
 from messaging.audit.report import Report
-from messaging.events import Message, encode_event
+from messaging.domain.events import Message, encode_event
+from messaging.domain.requests import Ack
 from messaging.ports.log import OutgoingRecord
-from messaging.requests import Ack
 from messaging.testing.inspection import (
     MemoryCacheInspector,
     MemoryLogInspector,

@@ -8,7 +8,7 @@ import pytest
 
 from messaging.audit.findings import Fate, Kind
 from messaging.audit.sources import BadReceipts
-from messaging.errors import CacheUnavailable, LogUnavailable, StoreUnavailable
+from messaging.domain.errors import CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.ports.store import DeadLetterState
 from tests.unit.audit.planting import Audited, fates, wrong
 from tests.unit.memory import message

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from messaging.audit.findings import Fate, Kind
-from messaging.events import decode_event, hash_body
+from messaging.domain.events import decode_event, hash_body
 from messaging.ports.cached import Claim
 from tests.unit.audit.planting import Audited, fates, wrong
 from tests.unit.memory import message

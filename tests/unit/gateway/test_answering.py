@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from messaging.errors import TooManyRequests
+from messaging.domain.errors import TooManyRequests
 from messaging.gateway import answering
 from messaging.gateway.answering import send_answer
 from messaging.gateway.untaken import Untaken

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
-from messaging.errors import AuthenticationRequired, TokenExpired
+from messaging.domain.errors import AuthenticationRequired, TokenExpired
 from messaging.gateway import tokens
 from messaging.gateway.tokens import TokenCache
 from messaging.limits import MAX_TOKEN_BYTES

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from messaging.errors import LeaseLost, SendFailed, TooManyRequests
-from messaging.ids import WorkerLease, node_of_id, time_of_id
+from messaging.domain.errors import LeaseLost, SendFailed, TooManyRequests
+from messaging.domain.ids import WorkerLease, node_of_id, time_of_id
+from messaging.domain.requests import Ack
 from messaging.pipeline.accept import Durability
 from messaging.ports.cached import Claim
-from messaging.requests import Ack
 from tests.unit.memory import SETTINGS, Service, message
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from messaging.breakers import State
-from messaging.errors import (
+from messaging.domain.breakers import State
+from messaging.domain.errors import (
     AlreadyRecalled,
     CacheUnavailable,
     MessageNotFound,
@@ -19,7 +19,7 @@ from messaging.errors import (
     StoreUnavailable,
     TemporarilyUnavailable,
 )
-from messaging.events import Message, PersistStatus
+from messaging.domain.events import Message, PersistStatus
 from messaging.pipeline.accept import Durability
 from messaging.pipeline.keeping import Told, size_bytes
 from messaging.ports.store import ApplyResult

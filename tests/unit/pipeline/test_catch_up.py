@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from messaging.errors import TemporarilyUnavailable
+from messaging.domain.errors import TemporarilyUnavailable
 from messaging.pipeline import catch_up
 from messaging.service.fetch import fetch
 from messaging.service.recall import recall

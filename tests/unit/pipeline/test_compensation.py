@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from messaging.domain.requests import Ack
 from messaging.pipeline.compensation import Sweep
-from messaging.requests import Ack
 from tests.unit.memory import NOW_MS, Service, message
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import pytest
 from msgspec import structs
 
-from messaging.events import PersistStatus, encode_event
+from messaging.domain.events import PersistStatus, encode_event
+from messaging.domain.requests import Ack
 from messaging.pipeline.consumer import TooManyDeadLetters
 from messaging.ports.log import OutgoingRecord, Record
-from messaging.requests import Ack
 from messaging.service.history import history
 from messaging.service.send import send
 from tests.unit.memory import ALICE, NOW_MS, Service, message, to_bob, with_bob
@@ -154,7 +154,7 @@ class TestAnEventOfANewerRelease:
         await append(service, newer)
         await service.consume()
         await service.consumer.reader.close()
-        monkeypatch.setattr("messaging.events.VERSION", 2)
+        monkeypatch.setattr("messaging.domain.events.VERSION", 2)
         service.consumer = service.new_consumer()
         await service.consume()
         assert set(service.store.rows) == {later.id}

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from messaging.errors import TemporarilyUnavailable
-from messaging.events import encode_event
+from messaging.domain.errors import TemporarilyUnavailable
+from messaging.domain.events import encode_event
+from messaging.domain.requests import Ack
 from messaging.ports.store import DeadLetter, DeadLetterState
-from messaging.requests import Ack
 from messaging.service.dead_letters import discard, replay
 from tests.unit.memory import Service, message
 

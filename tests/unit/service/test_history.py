@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
-from messaging.errors import GroupNotFound, MessageNotFound, NotAMember, TemporarilyUnavailable
-from messaging.events import ChatType, PersistStatus
+from messaging.domain.errors import (
+    GroupNotFound,
+    MessageNotFound,
+    NotAMember,
+    TemporarilyUnavailable,
+)
+from messaging.domain.events import ChatType, PersistStatus
 from messaging.ports.cached import Window
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch

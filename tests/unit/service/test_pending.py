@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from messaging.errors import TemporarilyUnavailable
-from messaging.events import Message
+from messaging.domain.errors import TemporarilyUnavailable
+from messaging.domain.events import Message
 from messaging.ports.cached import PendingEntry
 from messaging.service.pending import list_pending
 from messaging.testing.cache import MemoryCache

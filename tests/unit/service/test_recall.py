@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from messaging.errors import (
+from messaging.domain.errors import (
     AlreadyRecalled,
     MessageNotFound,
     NotTheSender,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from messaging.errors import (
+from messaging.domain.errors import (
     Blocked,
     ClientMsgIdReused,
     GroupNotFound,
@@ -18,10 +18,10 @@ from messaging.errors import (
     TooManyRequests,
     UserNotFound,
 )
-from messaging.events import ChatType, PersistStatus
-from messaging.ids import time_of_id
+from messaging.domain.events import ChatType, PersistStatus
+from messaging.domain.ids import time_of_id
+from messaging.domain.requests import Ack, HistoryRequest
 from messaging.pipeline.accept import Durability
-from messaging.requests import Ack, HistoryRequest
 from messaging.service.history import history
 from messaging.service.send import send
 from tests.messages import make_message

@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from messaging.errors import (
+from messaging.domain.errors import (
     ClientMsgIdReused,
     MessageNotFound,
     SendFailed,
     TemporarilyUnavailable,
 )
-from messaging.ids import WorkerLease
-from messaging.requests import Ack
+from messaging.domain.ids import WorkerLease
+from messaging.domain.requests import Ack
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import history

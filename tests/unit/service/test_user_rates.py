@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from messaging.errors import MessageNotFound, TooManyRequests, UserNotFound
+from messaging.domain.errors import MessageNotFound, TooManyRequests, UserNotFound
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import history

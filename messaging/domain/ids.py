@@ -19,8 +19,8 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
-from messaging.errors import IdsUnavailable
-from messaging.events import ChatType, Message
+from messaging.domain.errors import IdsUnavailable
+from messaging.domain.events import ChatType, Message
 
 EPOCH_MS = 1_640_995_200_000  # 2022-01-01T00:00:00Z
 WORKER_BITS = 5

@@ -10,7 +10,7 @@ import unicodedata
 
 import regex
 
-from messaging.inputs import Refusal, Refused
+from messaging.domain.inputs import Refusal, Refused
 from messaging.limits import (
     MAX_GROUP_NAME_CHARACTERS,
     MAX_LOGIN_NAME_CHARACTERS,

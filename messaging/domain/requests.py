@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import msgspec
 
-from messaging import inputs
 from messaging.conf import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_PAGED_MESSAGES
-from messaging.errors import InvalidInput
-from messaging.events import ChatType, MsgType
-from messaging.inputs import Refusal, Refused
+from messaging.domain import inputs
+from messaging.domain.errors import InvalidInput
+from messaging.domain.events import ChatType, MsgType
+from messaging.domain.inputs import Refusal, Refused
 
 T = TypeVar("T")
 D = TypeVar("D")

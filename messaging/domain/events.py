@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec.structs import replace
 
-from messaging.errors import NewerEvent, PoisonRecord
+from messaging.domain.errors import NewerEvent, PoisonRecord
 
 VERSION = 1
 """Of the events in the log; raise it when the version before would misread or refuse one.

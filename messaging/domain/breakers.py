@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
-from messaging.errors import BackendError
+from messaging.domain.errors import BackendError
 
 logger = logging.getLogger(__name__)
 

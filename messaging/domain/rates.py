@@ -13,9 +13,9 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 
 from messaging.conf import Settings
-from messaging.errors import TooManyRequests
+from messaging.domain.errors import TooManyRequests
+from messaging.domain.turns import Turns
 from messaging.limits import PAGES_UNDER_WAY
-from messaging.turns import Turns
 
 MOST_KEYS = 50_000  # of one kind of rate; about 10 MB
 
