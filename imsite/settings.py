@@ -156,7 +156,7 @@ else:
     }
 
 # How many there are of each, and of a web's threads that run Django: all have connections of their
-# own, and `messaging.database_connections` adds them up.
+# own, and `messaging.runtime.connections` adds them up.
 DJANGO_THREADS = 16
 PROCESSES = {
     "web": env.int("IM_WEB_PROCESSES", default=env.int("WEB_WORKERS", default=2)),

@@ -11,9 +11,9 @@ from django.conf import settings
 from django.db import models
 
 from messaging.conf import MAX_CONTENT_CODE_POINTS, MAX_URL_CHARACTERS
+from messaging.database.fields import AsciiText, BoundedText, ExactText
 from messaging.domain.events import ChatType, MsgType, PersistStatus, Status
 from messaging.domain.names import LONGEST_FOLDED
-from messaging.fields import AsciiText, BoundedText, ExactText
 from messaging.limits import MAX_GROUP_NAME_CHARACTERS
 from messaging.ports.store import DeadLetter as Letter
 from messaging.ports.store import DeadLetterState

@@ -14,7 +14,7 @@ from typing import TypeVar
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from messaging.conf import Settings
-from messaging.database_threads import DatabaseThreads
+from messaging.database.threads import DatabaseThreads
 from messaging.directory.known import Known
 from messaging.directory.queries import (
     BLOCKS_HELD,

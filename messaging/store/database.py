@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from messaging import models
 from messaging.conf import Settings
-from messaging.database_threads import DatabaseThreads
+from messaging.database.threads import DatabaseThreads
 from messaging.domain.breakers import Breaker
 from messaging.domain.errors import StoreUnavailable, ValueRefused
 from messaging.domain.events import Message, SendKey

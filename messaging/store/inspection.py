@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from messaging.conf import Settings
-from messaging.database_threads import DatabaseThreads
+from messaging.database.threads import DatabaseThreads
 from messaging.domain.events import Message, PersistStatus, Status
 from messaging.ports.audit import Numbering, StoredRow
 from messaging.ports.cached import Claim

@@ -78,7 +78,7 @@ def ids_text(ids: tuple[int, ...]) -> str:
 
 
 def client_msg_id(value: str | bytes) -> str:
-    """The column is binary on MySQL (`messaging.fields.ExactText`)."""
+    """The column is binary on MySQL (`messaging.database.fields.ExactText`)."""
     return value.decode() if isinstance(value, bytes) else value
 
 

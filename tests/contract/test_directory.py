@@ -15,7 +15,7 @@ from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from messaging.conf import settings
-from messaging.database_threads import DatabaseThreads
+from messaging.database.threads import DatabaseThreads
 from messaging.directory import DatabaseDirectory, known, queries
 from messaging.directory.database import MEMBERSHIP_TTL_S, NEGATIVE_TTL_S, THREADS
 from messaging.directory.queries import BLOCKS_HELD

@@ -22,7 +22,7 @@ from messaging import signals, wiring
 from messaging.cache import ChangeListener, keys, publish
 from messaging.cache.change_feed import LAST_WAIT_S
 from messaging.conf import Settings
-from messaging.database_threads import DatabaseThreads
+from messaging.database.threads import DatabaseThreads
 from messaging.directory import DatabaseDirectory
 from messaging.domain.changes import (
     AnythingChanged,

@@ -7,7 +7,7 @@ from django.core import checks
 from django.db import connection
 from pytest_django import Settings
 
-from messaging.database_connections import account, check_connections, shares
+from messaging.runtime.connections import account, check_connections, shares
 from messaging.store.checks import check_database
 from tests.real_services import ROOT
 

@@ -18,7 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from msgspec import structs
 
 from messaging.conf import settings
-from messaging.database_threads import DatabaseThreads
+from messaging.database.threads import DatabaseThreads
 from messaging.domain.errors import BadData, StoreUnavailable
 from messaging.domain.events import ID_MAX, Message
 from messaging.models import Conversation

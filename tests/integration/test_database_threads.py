@@ -11,8 +11,8 @@ import pytest
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from messaging import database_threads
-from messaging.database_threads import DatabaseThreads
+from messaging.database import threads as database_threads
+from messaging.database.threads import DatabaseThreads
 from messaging.domain.errors import StoreBusy, StoreUnavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -13,7 +13,7 @@ from django.db import (
     ProgrammingError,
 )
 
-from messaging.database_errors import MYSQL_BAD_DATA, translate
+from messaging.database.errors import MYSQL_BAD_DATA, translate
 from messaging.domain.errors import BadData, StoreUnavailable
 
 HOLD_THE_BATCH = [

@@ -17,7 +17,7 @@ from typing import TypeVar
 from django.db import Error, close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from messaging.database_errors import is_lost, translate
+from messaging.database.errors import is_lost, translate
 from messaging.domain.breakers import Breaker
 from messaging.domain.errors import StoreBusy, StoreUnavailable
 

@@ -13,7 +13,7 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import connections
 
-from messaging.database_threads import LOOKERS
+from messaging.database.threads import LOOKERS
 from messaging.directory.database import THREADS as DIRECTORY_THREADS
 from messaging.store.database import THREADS as STORE_THREADS
 
