@@ -34,7 +34,7 @@ _SCHEMES = {
 def open_log(url: str, settings: Settings) -> EventLog:
     """The writing end. Connects to nothing yet. Raises ImproperlyConfigured for a bad URL."""
     if _kind(url) == _KAFKA:
-        from messaging.eventlog.kafka_writer import KafkaEventLog
+        from messaging.eventlog.kafka.writer import KafkaEventLog
 
         link = _link(url)
         return KafkaEventLog(
@@ -43,7 +43,7 @@ def open_log(url: str, settings: Settings) -> EventLog:
             topics=[settings.topic, settings.dead_letter_topic],
             timeout_s=settings.log_timeout_s,
         )
-    from messaging.eventlog.redis_streams_writer import RedisStreamsEventLog
+    from messaging.eventlog.redis_streams.writer import RedisStreamsEventLog
 
     return RedisStreamsEventLog(
         url,
@@ -57,7 +57,7 @@ def open_log(url: str, settings: Settings) -> EventLog:
 def open_reader(url: str, settings: Settings) -> LogReader:
     """A new member of the consumer group. Joins at its first poll."""
     if _kind(url) == _KAFKA:
-        from messaging.eventlog.kafka_reader import KafkaLogReader
+        from messaging.eventlog.kafka.reader import KafkaLogReader
 
         link = _link(url)
         return KafkaLogReader(
@@ -66,7 +66,7 @@ def open_reader(url: str, settings: Settings) -> LogReader:
             topic=settings.topic,
             group=settings.consumer_group,
         )
-    from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader
+    from messaging.eventlog.redis_streams.reader import RedisStreamsLogReader
 
     return RedisStreamsLogReader(
         url,
@@ -80,7 +80,7 @@ def open_reader(url: str, settings: Settings) -> LogReader:
 def open_inspector(url: str, settings: Settings) -> LogInspector:
     """Looks at the consumers' topic without being one of them. Connects to nothing yet."""
     if _kind(url) == _KAFKA:
-        from messaging.eventlog.kafka_inspector import KafkaLogInspector
+        from messaging.eventlog.kafka.inspector import KafkaLogInspector
 
         link = _link(url)
         return KafkaLogInspector(
@@ -90,7 +90,7 @@ def open_inspector(url: str, settings: Settings) -> LogInspector:
             group=settings.consumer_group,
             partitions=settings.partitions,
         )
-    from messaging.eventlog.redis_streams_inspector import RedisStreamsLogInspector
+    from messaging.eventlog.redis_streams.inspector import RedisStreamsLogInspector
 
     return RedisStreamsLogInspector(
         url,
@@ -109,7 +109,7 @@ def create_topics(url: str, settings: Settings) -> dict[str, str]:
     """
     if _kind(url) != _KAFKA:
         return {}
-    from messaging.eventlog.kafka_topics import create_kafka_topics
+    from messaging.eventlog.kafka.topics import create_kafka_topics
 
     link = _link(url)
     return create_kafka_topics(

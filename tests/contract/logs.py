@@ -20,14 +20,14 @@ from pathlib import Path
 import redis
 from kafka.admin import KafkaAdminClient
 
-from messaging.eventlog.kafka_inspector import KafkaLogInspector
-from messaging.eventlog.kafka_reader import KafkaLogReader
-from messaging.eventlog.kafka_topics import create_kafka_topics
-from messaging.eventlog.kafka_writer import KafkaEventLog
-from messaging.eventlog.redis_streams import Keys
-from messaging.eventlog.redis_streams_inspector import RedisStreamsLogInspector
-from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader
-from messaging.eventlog.redis_streams_writer import RedisStreamsEventLog
+from messaging.eventlog.kafka.inspector import KafkaLogInspector
+from messaging.eventlog.kafka.reader import KafkaLogReader
+from messaging.eventlog.kafka.topics import create_kafka_topics
+from messaging.eventlog.kafka.writer import KafkaEventLog
+from messaging.eventlog.redis_streams.entries import Keys
+from messaging.eventlog.redis_streams.inspector import RedisStreamsLogInspector
+from messaging.eventlog.redis_streams.reader import RedisStreamsLogReader
+from messaging.eventlog.redis_streams.writer import RedisStreamsEventLog
 from messaging.ports.audit import LogInspector
 from messaging.ports.log import EventLog, LogReader
 from messaging.testing.inspection import MemoryLogInspector

@@ -6,8 +6,8 @@ import asyncio
 import json
 import sys
 
-from messaging.eventlog.kafka_reader import KafkaLogReader
-from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader
+from messaging.eventlog.kafka.reader import KafkaLogReader
+from messaging.eventlog.redis_streams.reader import RedisStreamsLogReader
 
 KINDS = {kind.__name__: kind for kind in (KafkaLogReader, RedisStreamsLogReader)}
 

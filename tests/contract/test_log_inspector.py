@@ -8,8 +8,8 @@ import pytest
 
 from messaging.domain.errors import LogUnavailable
 from messaging.domain.ids import wall_clock_ms
-from messaging.eventlog.kafka_inspector import KafkaLogInspector
-from messaging.eventlog.redis_streams_inspector import RedisStreamsLogInspector
+from messaging.eventlog.kafka.inspector import KafkaLogInspector
+from messaging.eventlog.redis_streams.inspector import RedisStreamsLogInspector
 from messaging.ports.audit import Extent, LogInspector
 from messaging.ports.log import Position, Record
 from tests.contract.logs import PARTITIONS, MemoryRig, Rig

@@ -20,8 +20,8 @@ from messaging.cache import RedisMessageCache
 from messaging.conf import settings
 from messaging.domain.events import Message, encode_event
 from messaging.eventlog import open_log
-from messaging.eventlog.kafka_reader import KafkaLogReader
-from messaging.eventlog.kafka_topics import create_kafka_topics
+from messaging.eventlog.kafka.reader import KafkaLogReader
+from messaging.eventlog.kafka.topics import create_kafka_topics
 from messaging.pipeline.consumer import Consumer
 from messaging.ports.cache import MessageCache
 from messaging.ports.log import EventLog, OutgoingRecord

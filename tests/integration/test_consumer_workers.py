@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from messaging.eventlog.redis_streams import Keys
+from messaging.eventlog.redis_streams.entries import Keys
 from tests.acceptance.processes import clean_environment, wait_until
 from tests.real_services import ROOT
 

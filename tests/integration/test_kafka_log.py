@@ -20,9 +20,9 @@ from kafka.partitioner.default import murmur2
 
 from messaging.conf import Settings
 from messaging.domain.errors import LogUnavailable, RecordTooLarge, TopicMismatch
-from messaging.eventlog import kafka_reader
-from messaging.eventlog.kafka_topics import create_kafka_topics
-from messaging.eventlog.kafka_writer import MAX_RECORD_BYTES, KafkaEventLog, partition_of
+from messaging.eventlog.kafka import reader as kafka_reader
+from messaging.eventlog.kafka.topics import create_kafka_topics
+from messaging.eventlog.kafka.writer import MAX_RECORD_BYTES, KafkaEventLog, partition_of
 from messaging.ports.log import OutgoingRecord, Position, Record
 from tests.acceptance.processes import wait_until
 from tests.contract.logs import KafkaRig

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from messaging.domain.errors import CommitRefused, LogUnavailable, TopicMismatch
-from messaging.eventlog import redis_streams_reader, redis_streams_writer
-from messaging.eventlog.redis_streams import Keys, decode, encode_headers, partition_of
-from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader
-from messaging.eventlog.redis_streams_writer import RedisStreamsEventLog
+from messaging.eventlog.redis_streams import reader as redis_streams_reader
+from messaging.eventlog.redis_streams import writer as redis_streams_writer
+from messaging.eventlog.redis_streams.entries import Keys, decode, encode_headers, partition_of
+from messaging.eventlog.redis_streams.reader import RedisStreamsLogReader
+from messaging.eventlog.redis_streams.writer import RedisStreamsEventLog
 from messaging.ports.log import LogReader, OutgoingRecord, Record
 from tests.contract.logs import GROUP, PARTITIONS, BreakableStreamsRig, StreamsRig
 from tests.integration.scene import Scene

@@ -9,9 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from messaging.conf import Settings
 from messaging.eventlog import check_url, create_topics, open_log, open_reader
-from messaging.eventlog.kafka_writer import KafkaEventLog
-from messaging.eventlog.redis_streams_reader import RedisStreamsLogReader
-from messaging.eventlog.redis_streams_writer import RedisStreamsEventLog
+from messaging.eventlog.kafka.writer import KafkaEventLog
+from messaging.eventlog.redis_streams.reader import RedisStreamsLogReader
+from messaging.eventlog.redis_streams.writer import RedisStreamsEventLog
 
 
 def settings(url: str) -> Settings:

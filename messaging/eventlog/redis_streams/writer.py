@@ -16,7 +16,13 @@ from redis.exceptions import RedisError
 
 from messaging.domain.breakers import Breaker
 from messaging.domain.errors import LogUnavailable, RecordTooLarge
-from messaging.eventlog.redis_streams import Keys, connect, encode_headers, partition_of, script
+from messaging.eventlog.redis_streams.entries import (
+    Keys,
+    connect,
+    encode_headers,
+    partition_of,
+    script,
+)
 from messaging.links import reason
 from messaging.ports.log import OutgoingRecord, Position
 

@@ -11,7 +11,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from messaging.domain.errors import LogUnavailable
-from messaging.eventlog.redis_streams import Keys, connect, decode, format_id, parse_id
+from messaging.eventlog.redis_streams.entries import Keys, connect, decode, format_id, parse_id
 from messaging.ports.audit import Extent, Piece
 
 BEGINNING = "0-0"

@@ -19,7 +19,14 @@ from redis.exceptions import OutOfMemoryError, RedisError
 
 from messaging.domain.errors import CommitRefused, LogUnavailable, TopicMismatch
 from messaging.eventlog.inbox import Inbox
-from messaging.eventlog.redis_streams import Keys, connect, decode, format_id, parse_id, script
+from messaging.eventlog.redis_streams.entries import (
+    Keys,
+    connect,
+    decode,
+    format_id,
+    parse_id,
+    script,
+)
 from messaging.ports.log import Record
 
 logger = logging.getLogger(__name__)

@@ -32,7 +32,7 @@ from kafka.structs import OffsetAndMetadata
 
 from messaging.domain.errors import CommitRefused, LogUnavailable
 from messaging.eventlog.inbox import Inbox
-from messaging.eventlog.kafka_quirks import UNREADABLE, complete_join, hear_last_words, step_over
+from messaging.eventlog.kafka.quirks import UNREADABLE, complete_join, hear_last_words, step_over
 from messaging.ports.log import Position, Record
 
 logger = logging.getLogger(__name__)

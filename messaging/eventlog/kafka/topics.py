@@ -11,7 +11,7 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from messaging.domain.errors import LogUnavailable, TopicMismatch
-from messaging.eventlog.kafka_quirks import hear_last_words
+from messaging.eventlog.kafka.quirks import hear_last_words
 
 CONNECT_MS = 5_000
 REQUEST_MS = 10_000

@@ -27,7 +27,7 @@ from aiokafka.partitioner import murmur2
 
 from messaging.domain.breakers import Breaker, State
 from messaging.domain.errors import BackendError, LogUnavailable, RecordTooLarge
-from messaging.eventlog.kafka_batch import Batch, Confirmation, Lane, failed
+from messaging.eventlog.kafka.batch import Batch, Confirmation, Lane, failed
 from messaging.links import reason
 from messaging.ports.log import OutgoingRecord
 

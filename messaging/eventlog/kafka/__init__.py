@@ -1,0 +1,1 @@
+"""Write, read and inspect the log on Kafka."""
