@@ -19,7 +19,6 @@ from django.core.management.base import BaseCommand, SystemCheckError
 from imsite import wsgi  # sets Django up, which the models behind `wiring` need
 from imsite.connections import end_untaken
 from imsite.django_door import DjangoDoor
-from messaging import wiring
 from messaging.api.health import health
 from messaging.conf import settings
 from messaging.domain.errors import InvalidInput
@@ -28,6 +27,7 @@ from messaging.gateway.answering import send_error, send_success
 from messaging.gateway.application import Gateway
 from messaging.gateway.heads import is_too_large, values_of
 from messaging.runtime import connections as database_connections
+from messaging.runtime import wiring
 
 HEALTH = "/api/health"
 COLLECT_EVERY = 20_000  # objects made and not yet gone; Python's own number is 700

@@ -17,8 +17,8 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from messaging import signals  # need the models, as the next one
         from messaging.runtime import connections as database_connections
+        from messaging.runtime import signals  # need the models, as the next one
         from messaging.store import checks as store_checks
 
         # The forms of the admin and `createsuperuser` ask the field's validators.

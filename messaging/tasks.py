@@ -8,8 +8,8 @@ from typing import Any
 
 from celery import shared_task
 
-from messaging import wiring
 from messaging.domain.errors import CacheUnavailable, TemporarilyUnavailable
+from messaging.runtime import wiring
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,6 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from messaging import wiring
 from messaging.admin.dead_letter_list import DeadLetterChangeList, StateFilter
 from messaging.admin.display import NOTHING, age, visible
 from messaging.admin.keyset import ReadOnlyAdmin
@@ -28,6 +27,7 @@ from messaging.domain.errors import TemporarilyUnavailable
 from messaging.models import DeadLetter
 from messaging.ports.store import DeadLetter as Letter
 from messaging.ports.store import DeadLetterState
+from messaging.runtime import wiring
 from messaging.service import dead_letters
 from messaging.service.backends import Backends
 

@@ -13,7 +13,6 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from messaging import wiring
 from messaging.admin.display import NOTHING, text_box, utc_time, visible
 from messaging.admin.keyset import ReadOnlyAdmin
 from messaging.admin.message_list import (
@@ -29,6 +28,7 @@ from messaging.admin.unavailable import unavailable
 from messaging.domain.errors import TemporarilyUnavailable
 from messaging.domain.events import ChatType, MsgType, Status
 from messaging.models import Message, MessageAlias
+from messaging.runtime import wiring
 from messaging.service.access import find_message
 
 

@@ -15,7 +15,6 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.text import capfirst
 
-from messaging import wiring
 from messaging.admin.display import age, utc_time
 from messaging.admin.keyset import ReadOnlyAdmin
 from messaging.admin.unavailable import unavailable
@@ -25,6 +24,7 @@ from messaging.domain.ids import wall_clock_ms
 from messaging.models import PendingMessage
 from messaging.pipeline.compensation import Sweep
 from messaging.ports.cached import PendingEntry
+from messaging.runtime import wiring
 from messaging.runtime.assembly import compensator
 from messaging.service.pending import PendingLine, PendingPage, list_pending
 

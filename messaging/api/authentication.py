@@ -16,12 +16,12 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, Token
 
-from messaging import wiring
 from messaging.domain.errors import TokenExpired
 from messaging.domain.inputs import Refused, read_id
 from messaging.limits import MAX_TOKEN_BYTES
 from messaging.models import SESSION_ID_LENGTH
 from messaging.ports.directory import TokenMark
+from messaging.runtime import wiring
 from messaging.service.access import may_act
 from messaging.sessions import GENERATION_CLAIM, SESSION_CLAIM
 

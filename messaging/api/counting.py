@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from messaging.domain.rates import Rates
+from messaging.runtime.wiring import run
 from messaging.service.backends import Backends
-from messaging.wiring import run
 
 
 def count(kind: Callable[[Backends], Rates], user_id: int) -> None:

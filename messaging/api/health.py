@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from messaging import wiring
+from messaging.runtime import wiring
 
 
 def health() -> dict[str, str]:

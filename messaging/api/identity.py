@@ -29,9 +29,9 @@ from messaging.domain.inputs import Refused
 from messaging.domain.names import check_user_name
 from messaging.domain.requests import Credentials, parse_credentials
 from messaging.hashing import asked_by
+from messaging.runtime.wiring import run
 from messaging.service.password_rates import count_registration
 from messaging.sessions import open_session, renew
-from messaging.wiring import run
 
 
 class RegisterView(APIView):

@@ -14,12 +14,12 @@ from messaging.domain.requests import (
     parse_message_reference,
     parse_send,
 )
+from messaging.runtime.wiring import run
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
-from messaging.wiring import run
 
 
 class SendView(APIView):

@@ -14,8 +14,8 @@ from django.http import HttpRequest
 
 from messaging.addresses import client_address
 from messaging.hashing import asked_by
+from messaging.runtime.wiring import run
 from messaging.service.password_rates import count_login
-from messaging.wiring import run
 
 
 class RatedBackend(ModelBackend):

@@ -1,1 +1,1 @@
-"""Build a process out of its parts, and run it."""
+"""Build a process of the service out of its parts, and run the process."""

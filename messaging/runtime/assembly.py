@@ -21,13 +21,13 @@ from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.catch_up import CatchUp
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.guarded_cache import guarded
-from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.pipeline.write_through import OwingWrites
 from messaging.ports.audit import LogInspector
 from messaging.ports.cache import MessageCache
 from messaging.ports.directory import Directory
 from messaging.ports.log import EventLog
 from messaging.ports.store import MessageStore
+from messaging.runtime.worker_lease import WorkerLeaseKeeper
 from messaging.service.backends import Backends
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ import redis
 from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
-from messaging import wiring
 from messaging.pipeline import arrears
+from messaging.runtime import wiring
 from tests.integration.http_client import Application, AsgiServer, Client
 from tests.integration.scene import Scene, make_pairs, running
 from tests.integration.service import Service, User

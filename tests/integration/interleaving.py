@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from messaging import wiring
 from messaging.pipeline.consumer import Consumer
+from messaging.runtime import wiring
 from messaging.runtime.assembly import assemble
 from messaging.service.backends import Backends
 

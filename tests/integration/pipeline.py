@@ -15,7 +15,6 @@ from kafka.errors import KafkaError
 from msgspec import structs
 from pytest_django import Settings
 
-from messaging import wiring
 from messaging.cache import RedisMessageCache
 from messaging.conf import settings
 from messaging.domain.events import Message, encode_event
@@ -26,6 +25,7 @@ from messaging.pipeline.consumer import Consumer
 from messaging.ports.cache import MessageCache
 from messaging.ports.log import EventLog, OutgoingRecord
 from messaging.ports.store import MessageStore
+from messaging.runtime import wiring
 from messaging.store import DatabaseStore
 
 PARTITIONS = 4

@@ -14,11 +14,11 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from messaging import wiring
 from messaging.domain.errors import MessageNotFound
 from messaging.domain.events import ChatType, Message, MsgType
 from messaging.domain.requests import Ack, HistoryRequest, SendRequest
 from messaging.pipeline.consumer import Consumer
+from messaging.runtime import wiring
 from messaging.service.backends import Backends
 from messaging.service.fetch import fetch
 from messaging.service.history import HistoryPage, history

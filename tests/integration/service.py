@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from messaging import wiring
 from messaging.models import ChatGroup
+from messaging.runtime import wiring
 from tests.integration.http_client import Answer, Client
 
 PERSIST_TIMEOUT_S = 20.0

@@ -16,7 +16,7 @@ import redis
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from messaging import models, wiring
+from messaging import models
 from messaging.audit.audit import Audit, Plan
 from messaging.audit.findings import Fate, Kind
 from messaging.domain.errors import ApiError
@@ -25,6 +25,7 @@ from messaging.domain.ids import first_id_at, wall_clock_ms
 from messaging.eventlog import create_topics
 from messaging.ports.log import OutgoingRecord
 from messaging.ports.store import DeadLetter
+from messaging.runtime import wiring
 from messaging.service.backends import Backends
 from messaging.service.recall import recall as recall_message
 from tests.integration.admin.pages import accept, consume, keep, recall, store

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 from django.contrib.auth import get_user_model
 
-from messaging import wiring
 from messaging.directory.database import THREADS, DatabaseDirectory
+from messaging.runtime import wiring
 from tests.integration.http_client import Answer
 from tests.integration.service import Service, User, at_both_doors
 

@@ -20,12 +20,12 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from messaging import wiring
 from messaging.cache import RedisMessageCache
 from messaging.conf import settings as current_settings
 from messaging.domain.events import Message, PersistStatus
 from messaging.domain.ids import SnowflakeIdGenerator, WorkerLease
 from messaging.models import DeadLetter
+from messaging.runtime import wiring
 from messaging.runtime.assembly import assemble
 from messaging.service.backends import Backends
 from messaging.service.delete import delete

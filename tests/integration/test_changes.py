@@ -18,7 +18,6 @@ from django.db import transaction
 from pytest_django import Settings as DjangoSettings
 from redis.asyncio.client import PubSub
 
-from messaging import signals, wiring
 from messaging.cache import ChangeListener, keys, publish
 from messaging.cache.change_feed import LAST_WAIT_S
 from messaging.conf import Settings
@@ -34,6 +33,7 @@ from messaging.domain.changes import (
     decode_notice,
 )
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock
+from messaging.runtime import signals, wiring
 from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
 from tests.real_services import free_port
 

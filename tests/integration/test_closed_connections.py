@@ -19,8 +19,8 @@ from django.db import OperationalError, connection, connections
 from django.test import Client as Visitor
 
 from imsite.settings import DJANGO_THREADS
-from messaging import wiring
 from messaging.directory.database import DatabaseDirectory
+from messaging.runtime import wiring
 from messaging.service.backends import Backends
 from messaging.sessions import open_session
 from messaging.store import DatabaseStore

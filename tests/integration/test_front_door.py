@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from messaging import wiring
 from messaging.limits import MAX_BODY_BYTES, MAX_UNKNOWN_BODY_BYTES
+from messaging.runtime import wiring
 from tests.integration.http_client import Answer, Application, AsgiServer, check_envelope
 from tests.integration.service import PASSWORD, Service, User, at_both_doors, with_settings
 

@@ -7,8 +7,8 @@ import time
 import pytest
 from pytest_django import Settings
 
-from messaging import wiring
 from messaging.pipeline.sweep_watch import MARK
+from messaging.runtime import wiring
 from messaging.tasks import compensate
 from tests.integration.service import Service, at_both_doors, with_settings
 

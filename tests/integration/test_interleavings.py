@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 import redis
 
-from messaging import wiring
 from messaging.conf import Mode
 from messaging.domain.events import Message
+from messaging.runtime import wiring
 from messaging.runtime.assembly import compensator
 from messaging.service.delete import delete
 from messaging.service.recall import recall

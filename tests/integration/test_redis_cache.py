@@ -21,8 +21,8 @@ from messaging.conf import Settings
 from messaging.domain.errors import CacheUnavailable, LeaseLost
 from messaging.domain.events import Message
 from messaging.domain.ids import SnowflakeIdGenerator
-from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.ports.cached import RateLimited, SharedRate, Window
+from messaging.runtime.worker_lease import WorkerLeaseKeeper
 from messaging.testing.store import MemoryStore
 from tests.messages import FIRST_ID, make_message
 from tests.real_services import free_port, running_redis

@@ -12,16 +12,16 @@ from dataclasses import replace
 import redis
 from django.contrib.auth import get_user_model
 
-from messaging import wiring
 from messaging.cache import keys
 from messaging.conf import settings
 from messaging.domain.errors import IdsUnavailable
 from messaging.domain.events import encode_event
 from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.models import Conversation, DeadLetter, Message
-from messaging.pipeline.worker_lease import WorkerLeaseKeeper
 from messaging.ports.log import OutgoingRecord
+from messaging.runtime import wiring
 from messaging.runtime.assembly import compensator
+from messaging.runtime.worker_lease import WorkerLeaseKeeper
 from messaging.service.recall import recall
 from tests.integration.database import held_conversation
 from tests.integration.log_in_redis import lengths, lose_log, positions

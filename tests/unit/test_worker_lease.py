@@ -12,8 +12,8 @@ import pytest
 from messaging.conf import Settings
 from messaging.domain.errors import IdsUnavailable
 from messaging.domain.ids import Clock, SnowflakeIdGenerator, WorkerLease, time_of_id
-from messaging.pipeline import worker_lease
-from messaging.pipeline.worker_lease import WorkerLeaseKeeper
+from messaging.runtime import worker_lease
+from messaging.runtime.worker_lease import WorkerLeaseKeeper
 from messaging.testing.cache import MemoryCache
 from messaging.testing.store import MemoryStore
 

@@ -11,13 +11,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from messaging import wiring
 from messaging.audit.audit import Audit, Plan
 from messaging.audit.report import Report, document_of, lines
 from messaging.audit.sources import BadReceipts
 from messaging.domain.errors import BackendError
 from messaging.management.moments import moment
 from messaging.progress import Progress
+from messaging.runtime import wiring
 
 HELP = """\
 Compares the cache, the log and the database while the service runs, and accounts for every message

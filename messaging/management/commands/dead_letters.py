@@ -11,13 +11,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.db.models import QuerySet
 
-from messaging import wiring
 from messaging.domain.errors import TemporarilyUnavailable
 from messaging.management import dead_letter_view as view
 from messaging.management.moments import moment
 from messaging.models import DeadLetter
 from messaging.ports.store import DeadLetter as Letter
 from messaging.ports.store import DeadLetterState
+from messaging.runtime import wiring
 from messaging.service import dead_letters
 from messaging.service.backends import Backends
 

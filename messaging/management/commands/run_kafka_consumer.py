@@ -9,10 +9,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from messaging import wiring
 from messaging.conf import settings
 from messaging.management.worker_processes import supervise
 from messaging.pipeline.consumer import TooManyDeadLetters
+from messaging.runtime import wiring
 
 GIVEN_UP = 3  # the exit status after which nobody should start it again unseen
 

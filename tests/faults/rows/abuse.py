@@ -18,7 +18,7 @@ MESSAGES, CHARACTERS, AT_ONCE = 1_000, 4_096, 100  # of four bytes each
 FILL = """\
 from messaging.domain.events import ChatType, Message, MsgType
 from messaging.domain.ids import conversation_id
-from messaging.wiring import run
+from messaging.runtime.wiring import run
 pair = {{"chat_type": ChatType.PRIVATE, "from_user_id": {one}, "to_id": {other}}}
 name = conversation_id(chat_type=ChatType.PRIVATE, user_id={one}, target_id={other})
 for first in range(0, {count}, {at_once}):

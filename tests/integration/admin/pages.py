@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from messaging import wiring
 from messaging.domain.events import Message
 from messaging.ports.store import DeadLetter
+from messaging.runtime import wiring
 
 MESSAGES = "/admin/messaging/message/"
 PENDING = "/admin/messaging/pendingmessage/"

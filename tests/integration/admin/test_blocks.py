@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from messaging import wiring
 from messaging.models import UserBlock
+from messaging.runtime import wiring
 from tests.integration.admin.pages import BLOCKS, listed, page, said, shown
 
 

@@ -9,9 +9,10 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from msgspec.structs import replace
 
-from messaging import models, wiring
+from messaging import models
 from messaging.admin import pending
 from messaging.domain.ids import wall_clock_ms
+from messaging.runtime import wiring
 from tests.integration.admin.pages import PENDING, accept, page, recall, said, shown
 from tests.integration.service import with_settings
 from tests.messages import FIRST_ID, make_message

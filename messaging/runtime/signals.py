@@ -17,7 +17,7 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from django.db.models.signals import ModelSignal, m2m_changed, post_delete, post_save, pre_save
 
-from messaging import sessions, user_names, wiring
+from messaging import sessions, user_names
 from messaging.domain.changes import (
     AnythingChanged,
     BlockChanged,
@@ -28,6 +28,7 @@ from messaging.domain.changes import (
 )
 from messaging.domain.errors import CacheUnavailable
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
+from messaging.runtime import wiring
 
 logger = logging.getLogger(__name__)
 
