@@ -21,7 +21,6 @@ from rest_framework_simplejwt.tokens import AccessToken
 from imsite.settings import DJANGO_THREADS
 from imsite.threads import Threads
 from messaging.addresses import client_address
-from messaging.api.authentication import bearer_token, open_token
 from messaging.conf import Settings, settings
 from messaging.domain.errors import (
     ApiError,
@@ -37,6 +36,7 @@ from messaging.domain.turns import Turns
 from messaging.gateway.answering import Headers, Send, send_answer, send_error
 from messaging.gateway.bodies import Receive, read_body
 from messaging.gateway.heads import Scope, for_django, values_of
+from messaging.http.tokens import bearer_token, open_token
 from messaging.limits import (
     MAX_BODY_BYTES,
     MAX_FORM_BODY_BYTES,

@@ -308,11 +308,11 @@ SIMPLE_JWT = {
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["messaging.api.authentication.BearerAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["messaging.api.envelope.EnvelopeRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["messaging.api.parsing.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["messaging.api.drf.EnvelopeRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["messaging.api.drf.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "messaging.api.negotiation.JsonOnly",
     "DEFAULT_METADATA_CLASS": "messaging.api.negotiation.AllowedMethods",
-    "EXCEPTION_HANDLER": "messaging.api.envelope.handle_exception",
+    "EXCEPTION_HANDLER": "messaging.api.drf.handle_exception",
     "UNAUTHENTICATED_USER": None,
 }
 

@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 
-from messaging.api import answers
 from messaging.domain.errors import (
     ApiError,
     InvalidInput,
@@ -21,6 +20,7 @@ from messaging.domain.errors import (
     TemporarilyUnavailable,
 )
 from messaging.domain.inputs import Refusal
+from messaging.http import envelope as answers
 
 
 @csrf_exempt

@@ -21,7 +21,6 @@ from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, Toke
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from messaging import user_names
-from messaging.api.authentication import mark_of, open_token, user_id_of
 from messaging.api.counting import count_change
 from messaging.api.passwords import address_of
 from messaging.domain.errors import InvalidInput, UserNameTaken, WrongCredentials
@@ -29,6 +28,7 @@ from messaging.domain.inputs import Refused
 from messaging.domain.names import check_user_name
 from messaging.domain.requests import Credentials, parse_credentials
 from messaging.hashing import asked_by
+from messaging.http.tokens import mark_of, open_token, user_id_of
 from messaging.runtime.wiring import run
 from messaging.service.password_rates import count_registration
 from messaging.sessions import open_session, renew

@@ -7,13 +7,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from messaging.api.authentication import asking_user
-from messaging.api.representation import present_message, present_page, present_receipt
 from messaging.domain.requests import (
     parse_history,
     parse_message_id,
     parse_message_reference,
     parse_send,
 )
+from messaging.http.representation import present_message, present_page, present_receipt
 from messaging.runtime.wiring import run
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch

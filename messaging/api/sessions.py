@@ -17,11 +17,12 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from messaging import sessions
-from messaging.api.authentication import asking, asking_user, mark_of, open_token, user_id_of
+from messaging.api.authentication import asking, asking_user
 from messaging.api.counting import count_change
 from messaging.api.identity import present_tokens
 from messaging.domain.errors import InvalidInput, TokenExpired, WrongCredentials
 from messaging.domain.requests import PasswordChange, parse_logout, parse_password_change
+from messaging.http.tokens import mark_of, open_token, user_id_of
 
 
 class LogoutView(APIView):

@@ -12,9 +12,9 @@ from django.conf import settings
 from django.utils import translation
 
 from messaging.addresses import client_address
-from messaging.api import answers
 from messaging.domain.errors import ApiError
 from messaging.gateway.untaken import Untaken
+from messaging.http import envelope as answers
 from messaging.languages import language_of
 from messaging.limits import ANSWER_PIECE_BYTES, UNTAKEN_S
 

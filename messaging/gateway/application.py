@@ -11,7 +11,6 @@ from typing import Any
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from messaging.api.representation import Json
 from messaging.domain.errors import (
     ApiError,
     RequestTimeout,
@@ -25,6 +24,7 @@ from messaging.gateway.bodies import Receive, read_body
 from messaging.gateway.calls import Asked, Call
 from messaging.gateway.deadlines import Deadlines
 from messaging.gateway.tokens import TokenCache
+from messaging.http.representation import Json
 from messaging.limits import MAX_BODY_BYTES, MAX_HOST_BYTES
 from messaging.service.backends import Backends
 

@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from messaging.api.parsing import decode_object
-from messaging.api.representation import Json, present_message, present_page, present_receipt
 from messaging.domain.requests import (
     parse_history,
     parse_message_id,
     parse_message_reference,
     parse_send,
 )
+from messaging.http.parsing import decode_object
+from messaging.http.representation import Json, present_message, present_page, present_receipt
 from messaging.service.backends import Backends
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch

@@ -9,8 +9,8 @@ from hashlib import blake2b
 
 from rest_framework_simplejwt.tokens import AccessToken
 
-from messaging.api.authentication import bearer_token, mark_of, open_token, user_id_of
 from messaging.domain.errors import AuthenticationRequired, TokenExpired
+from messaging.http.tokens import bearer_token, mark_of, open_token, user_id_of
 from messaging.limits import MAX_TOKEN_BYTES
 from messaging.ports.directory import Directory, TokenMark
 from messaging.service.access import may_act

@@ -7,7 +7,6 @@ import time
 
 from django.utils import translation
 
-from messaging.api import answers
 from messaging.domain.errors import (
     IdsUnavailable,
     InvalidInput,
@@ -17,6 +16,7 @@ from messaging.domain.errors import (
     TooManyRequests,
 )
 from messaging.domain.inputs import Refusal
+from messaging.http import envelope as answers
 
 
 def test_success_carries_the_data_and_the_time() -> None:

@@ -9,8 +9,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from messaging.api import parsing
-from messaging.api.parsing import decode_object
 from messaging.conf import (
     MAX_AT_USERS,
     MAX_CONTENT_BYTES,
@@ -20,6 +18,8 @@ from messaging.conf import (
 from messaging.domain.errors import BodyTooLarge, InvalidInput
 from messaging.domain.events import ID_MAX
 from messaging.domain.inputs import Refusal
+from messaging.http import parsing
+from messaging.http.parsing import decode_object
 from messaging.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH, MAX_JSON_PARTS
 
 

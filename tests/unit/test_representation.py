@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from messaging.api.representation import present_message, present_page, present_receipt
 from messaging.domain.events import ChatType, Message, MsgType, PersistStatus
+from messaging.http.representation import present_message, present_page, present_receipt
 from messaging.pipeline.accept import Durability
 from messaging.service.history import HistoryPage
 from messaging.service.send import Receipt

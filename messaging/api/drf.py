@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
 from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
@@ -18,14 +18,15 @@ from rest_framework.exceptions import (
     ValidationError,
 )
 from rest_framework.exceptions import MethodNotAllowed as DrfMethodNotAllowed
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import InvalidToken
 
-from messaging.api import answers
 from messaging.domain.errors import (
     ApiError,
     AuthenticationRequired,
+    BodyTooLarge,
     InvalidInput,
     MethodNotAllowed,
     ServerError,
@@ -34,6 +35,9 @@ from messaging.domain.errors import (
     WrongCredentials,
 )
 from messaging.domain.inputs import Refusal
+from messaging.http import envelope as answers
+from messaging.http.parsing import decode_object
+from messaging.limits import MAX_BODY_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -98,3 +102,19 @@ def _as_api_error(raised: Exception) -> ApiError | None:
             )
             return TemporarilyUnavailable()
     return None
+
+
+class StrictJSONParser(BaseParser):
+    media_type = "*/*"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, object]:
+        """Decode a body; one that was too large is handed on as its length alone."""
+        meta = (parser_context or {})["request"].META
+        if int(meta.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
+            raise BodyTooLarge
+        return decode_object(stream.read())

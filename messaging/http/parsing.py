@@ -7,11 +7,9 @@ A body is UTF-8 JSON, whatever type and charset its sender claims. Which fields 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import IO, Any, NoReturn
+from typing import NoReturn
 
 import msgspec
-from rest_framework.parsers import BaseParser
 
 from messaging.domain.errors import BodyTooLarge, InvalidInput
 from messaging.domain.inputs import Refusal
@@ -27,22 +25,6 @@ def _read_fraction(_digits: str) -> float:
 
 
 _decode_quickly = msgspec.json.Decoder(float_hook=_read_fraction).decode
-
-
-class StrictJSONParser(BaseParser):
-    media_type = "*/*"
-
-    def parse(
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> dict[str, object]:
-        """Decode a body; one that was too large is handed on as its length alone."""
-        meta = (parser_context or {})["request"].META
-        if int(meta.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
-            raise BodyTooLarge
-        return decode_object(stream.read())
 
 
 def decode_object(body: bytes) -> dict[str, object]:

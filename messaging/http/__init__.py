@@ -1,0 +1,1 @@
+"""Read requests and write answers, for each door alike: bodies, tokens, envelopes, fields."""
