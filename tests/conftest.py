@@ -8,7 +8,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from tests.real_services import call_whole, running_redis
+from tests.support.real_services import call_whole, running_redis
 
 # A fresh checkout builds Hypothesis' table of Unicode within its first example, and a busy machine
 # takes its time: neither is a failure of what is tested.

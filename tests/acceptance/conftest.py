@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.processes import running_service
-from tests.acceptance.site import Site
-from tests.integration.service import User
-from tests.real_services import connected
+from tests.support.processes import running_service
+from tests.support.real_services import connected
+from tests.support.service import User
+from tests.support.site import Site
 
 OWN_LOG = {
     "IM_TOPIC": "im-message-acceptance",

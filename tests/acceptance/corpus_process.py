@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.acceptance.processes import Service, clean_environment, wait_until
-from tests.real_services import ROOT
+from tests.support.processes import Service, clean_environment, wait_until
+from tests.support.real_services import ROOT
 
 USERS = 6  # and a conversation between each two
 MESSAGES = 100_000  # more than are ever sent

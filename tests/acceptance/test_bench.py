@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import clean_environment
-from tests.acceptance.site import Site
-from tests.real_services import ROOT
+from tests.support.processes import clean_environment
+from tests.support.real_services import ROOT
+from tests.support.site import Site
 
 pytestmark = [
     pytest.mark.acceptance,

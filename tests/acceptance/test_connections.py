@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import psutil
 
-from tests.acceptance.site import Site, worker_pids
-from tests.integration.service import User
+from tests.support.service import User
+from tests.support.site import Site, worker_pids
 
 IDLE_CONNECTIONS = 1_500
 HEADER_LIMIT_S = 60  # of scripts/run

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.corpus_process import running_load
-from tests.acceptance.processes import running_service, wait_until
-from tests.acceptance.site import Site, worker_pids
+from tests.support.processes import running_service, wait_until
+from tests.support.site import Site, worker_pids
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
 

@@ -37,9 +37,9 @@ from messaging.eventlog import create_topics, open_inspector, open_log, open_rea
 from messaging.links import TlsFiles, broker_url, complete_log_url, complete_redis_url
 from messaging.ports.log import OutgoingRecord
 from messaging.store.database import DatabaseStore
-from tests.acceptance.processes import Service, clean_environment, processes_of, wait_until
-from tests.integration.cutting_proxy import cutting_proxy
-from tests.real_services import ROOT, SERVICES_ENV, connected, free_port
+from tests.support.cutting_proxy import cutting_proxy
+from tests.support.processes import Service, clean_environment, processes_of, wait_until
+from tests.support.real_services import ROOT, SERVICES_ENV, connected, free_port
 
 pytestmark = [
     pytest.mark.acceptance,

@@ -11,11 +11,11 @@ import pytest
 
 from messaging.domain.events import encode_event
 from messaging.ports.log import OutgoingRecord
-from tests.acceptance.processes import wait_until
-from tests.acceptance.site import PASSWORD, Site
-from tests.integration.http_client import Answer
-from tests.integration.service import User, listed
-from tests.messages import make_message
+from tests.support.http_client import Answer
+from tests.support.messages import make_message
+from tests.support.processes import wait_until
+from tests.support.service import User, listed
+from tests.support.site import PASSWORD, Site
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
 

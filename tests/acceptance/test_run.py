@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.acceptance.processes import (
+from tests.support.processes import (
     EMBEDDED,
     Service,
     clean_environment,
@@ -27,7 +27,7 @@ from tests.acceptance.processes import (
     running_service,
     wait_until,
 )
-from tests.real_services import ROOT, connected, free_port
+from tests.support.real_services import ROOT, connected, free_port
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.processes import clean_environment, processes_of
-from tests.real_services import ROOT, connected, free_port
+from tests.support.processes import clean_environment, processes_of
+from tests.support.real_services import ROOT, connected, free_port
 
 pytestmark = [
     pytest.mark.acceptance,

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.contract.logs import KafkaRig, MemoryRig, Rig, StreamsRig
-from tests.real_services import connected
+from tests.support.logs import KafkaRig, MemoryRig, Rig, StreamsRig
+from tests.support.real_services import connected
 
 RIGS_OF_SERVERS = [
     "embedded",

@@ -18,8 +18,8 @@ from messaging.ports.cache import MessageCache
 from messaging.testing.cache import MemoryCache
 from messaging.testing.inspection import MemoryCacheInspector
 from tests.contract.test_message_cache import DATABASE_OF_THE_TESTS
-from tests.messages import FIRST_ID, make_message
-from tests.real_services import connected, free_port
+from tests.support.messages import FIRST_ID, make_message
+from tests.support.real_services import connected, free_port
 
 CONVERSATION = "1_2"
 MANY = 1_200  # keys of a kind: more than one trip brings

@@ -11,7 +11,7 @@ import pytest
 from messaging.domain.errors import CommitRefused, LogUnavailable, RecordTooLarge
 from messaging.ports.log import POLL_BYTES, LogReader, OutgoingRecord, Position, Record
 from tests.contract.conftest import RIGS_OF_SERVERS
-from tests.contract.logs import PARTITIONS, TIMEOUT_S, Rig
+from tests.support.logs import PARTITIONS, TIMEOUT_S, Rig
 
 HAND_OVER_S = 0.5  # an append returns within; generous, since the machine may be busy
 

@@ -13,14 +13,14 @@ import pytest
 from messaging.domain.errors import BackendError, CommitRefused, LogUnavailable
 from messaging.ports.audit import Extent, LogInspector
 from messaging.ports.log import LogReader, OutgoingRecord, Position, Record
-from tests.contract.logs import (
+from tests.support.logs import (
     TIMEOUT_S,
     BreakableKafkaRig,
     BreakableStreamsRig,
     MemoryRig,
     Rig,
 )
-from tests.real_services import KafkaServer, connected
+from tests.support.real_services import KafkaServer, connected
 
 # kafka-python leaves the sockets of failed connections to the garbage collector (see `rig`).
 pytestmark = [

@@ -12,9 +12,9 @@ from messaging.eventlog.kafka.inspector import KafkaLogInspector
 from messaging.eventlog.redis_streams.inspector import RedisStreamsLogInspector
 from messaging.ports.audit import Extent, LogInspector
 from messaging.ports.log import Position, Record
-from tests.contract.logs import PARTITIONS, MemoryRig, Rig
 from tests.contract.test_event_log import append, last_of, numbered, read, record
-from tests.real_services import free_port
+from tests.support.logs import PARTITIONS, MemoryRig, Rig
+from tests.support.real_services import free_port
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ from messaging.ports.cached import (
     Window,
 )
 from messaging.testing.cache import MemoryCache
-from tests.messages import FIRST_ID, make_message
-from tests.real_services import call_whole, connected
+from tests.support.messages import FIRST_ID, make_message
+from tests.support.real_services import call_whole, connected
 
 READER = 1
 CONVERSATION = "1_2"

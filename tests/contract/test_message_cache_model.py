@@ -22,7 +22,7 @@ from messaging.ports.cached import Window
 from messaging.ports.store import Tail
 from messaging.testing.cache import MemoryCache
 from messaging.testing.store import MemoryStore
-from tests.messages import FIRST_ID, make_message
+from tests.support.messages import FIRST_ID, make_message
 
 CONVERSATION = "1_2"
 STEPS = (

@@ -30,7 +30,7 @@ from messaging.ports.store import (
 )
 from messaging.store import DatabaseStore
 from messaging.testing.store import MemoryStore
-from tests.messages import FIRST_ID, join_all, make_message
+from tests.support.messages import FIRST_ID, join_all, make_message
 
 database = pytest.param("database", marks=pytest.mark.django_db(transaction=True))
 

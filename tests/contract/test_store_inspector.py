@@ -17,7 +17,7 @@ from messaging.ports.store import DeadLetter, DeadLetterState, MessageStore
 from messaging.store import DatabaseInspector, DatabaseStore
 from messaging.testing.inspection import MemoryStoreInspector
 from messaging.testing.store import MemoryStore
-from tests.messages import FIRST_ID, make_message
+from tests.support.messages import FIRST_ID, make_message
 
 LETTER = DeadLetter("im-message-private", 3, "1", b"1_2", b"x", "bad_data", "too long")
 

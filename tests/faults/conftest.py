@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.result import Result, notes, table
 from tests.faults.rig import Rig, running_rig
-from tests.real_services import connected
+from tests.support.real_services import connected
 
 RESULTS = pytest.StashKey[list[Result]]()
 

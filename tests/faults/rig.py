@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psutil
 
-from tests.acceptance.processes import Service
-from tests.acceptance.site import Site
 from tests.faults.proxy import Proxies
 from tests.faults.servers import NAMES, Servers
+from tests.support.processes import Service
+from tests.support.site import Site
 
 PEOPLE = 4
 TOPIC, DEAD_LETTER_TOPIC, GROUP = "im-faults", "im-faults-dead-letter", "im-faults"

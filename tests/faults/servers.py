@@ -15,8 +15,8 @@ import redis
 from MySQLdb.connections import Connection
 from MySQLdb.cursors import Cursor
 
-from tests.acceptance.processes import clean_environment, processes_of
-from tests.real_services import ROOT, SERVICES_ENV, free_port
+from tests.support.processes import clean_environment, processes_of
+from tests.support.real_services import ROOT, SERVICES_ENV, free_port
 
 NAMES = ("mariadb", "redis", "kafka")
 SCRIPT_LIMIT_S = 200.0

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.proxy import Mode, Proxies
-from tests.real_services import free_port
+from tests.support.real_services import free_port
 
 SOON_S = 0.3
 

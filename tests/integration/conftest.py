@@ -13,9 +13,9 @@ from pytest_django import Settings
 
 from messaging.pipeline import arrears
 from messaging.runtime import wiring
-from tests.integration.http_client import Application, AsgiServer, Client
 from tests.integration.scene import Scene, make_pairs, running
-from tests.integration.service import Service, User
+from tests.support.http_client import Application, AsgiServer, Client
+from tests.support.service import Service, User
 
 
 @pytest.fixture

@@ -30,9 +30,9 @@ from messaging.service.backends import Backends
 from messaging.service.recall import recall as recall_message
 from tests.integration.admin.pages import accept, consume, keep, recall, store
 from tests.integration.scene import Scene
-from tests.messages import FIRST_ID, make_message
-from tests.real_services import connected
-from tests.unit.audit.planting import Silent
+from tests.support.messages import FIRST_ID, make_message
+from tests.support.planting import Silent
+from tests.support.real_services import connected
 
 CONVERSATION = "1_2"
 Plant = Callable[[redis.Redis], tuple[str, str]]  # what is told of what

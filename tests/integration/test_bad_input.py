@@ -16,7 +16,7 @@ from messaging.limits import (
     MAX_TARGET_BYTES,
     MAX_UNKNOWN_BODY_BYTES,
 )
-from tests.integration.service import PASSWORD, Service, User, at_both_doors
+from tests.support.service import PASSWORD, Service, User, at_both_doors
 
 pytestmark = at_both_doors()
 

@@ -13,7 +13,7 @@ from messaging.bench import load_run, noop_server, receipts
 from messaging.bench.load_child import LoadFailed
 from messaging.bench.load_run import Plan, Result
 from messaging.bench.traffic import Person, Site
-from tests.integration.answering_server import SENT, Step, answering, http
+from tests.support.answering_server import SENT, Step, answering, http
 
 LOAD = "messaging.bench.load_process"
 PEOPLE = [Person(index=n, user_id=n + 1, token="t", to=n + 2, chat_type=1) for n in range(8)]

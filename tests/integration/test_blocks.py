@@ -12,8 +12,8 @@ from django.db import IntegrityError
 
 from messaging.api import blocks
 from messaging.models import Message, UserBlock
-from tests.integration.http_client import Answer
-from tests.integration.service import Service, User, at_both_doors, listed, with_settings
+from tests.support.http_client import Answer
+from tests.support.service import Service, User, at_both_doors, listed, with_settings
 
 pytestmark = at_both_doors()
 

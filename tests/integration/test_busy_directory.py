@@ -12,8 +12,8 @@ from django.contrib.auth import get_user_model
 
 from messaging.directory.database import THREADS, DatabaseDirectory
 from messaging.runtime import wiring
-from tests.integration.http_client import Answer
-from tests.integration.service import Service, User, at_both_doors
+from tests.support.http_client import Answer
+from tests.support.service import Service, User, at_both_doors
 
 pytestmark = at_both_doors()
 

@@ -34,8 +34,8 @@ from messaging.service.recall import recall
 from messaging.store import DatabaseStore
 from tests.integration.pipeline import Pipeline, pipeline
 from tests.integration.scene import Scene, running
-from tests.messages import make_message
-from tests.real_services import connected, free_port, running_redis
+from tests.support.messages import make_message
+from tests.support.real_services import connected, free_port, running_redis
 
 pytestmark = [
     pytest.mark.connected,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.real_services import ROOT, running_redis
+from tests.support.real_services import ROOT, running_redis
 
 
 @pytest.mark.parametrize("program", ["worker", "beat"])

@@ -34,8 +34,8 @@ from messaging.domain.changes import (
 )
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock
 from messaging.runtime import signals, wiring
-from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
-from tests.real_services import free_port
+from tests.support.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
+from tests.support.real_services import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ALICE, BOB, CAROL, NOBODY = 1, 2, 3, 4

@@ -24,7 +24,7 @@ from messaging.runtime import wiring
 from messaging.service.backends import Backends
 from messaging.sessions import open_session
 from messaging.store import DatabaseStore
-from tests.integration.service import PASSWORD, Service, User
+from tests.support.service import PASSWORD, Service, User
 
 pytestmark = pytest.mark.skipif(connection.vendor != "mysql", reason="MySQL and MariaDB alone")
 WAIT_TIMEOUT_S = 2

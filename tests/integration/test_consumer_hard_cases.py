@@ -22,8 +22,8 @@ from messaging.models import DeadLetter
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
 from messaging.ports.store import ApplyResult
 from tests.integration.pipeline import PARTITIONS, Pipeline, pipeline
-from tests.messages import make_message
-from tests.real_services import connected
+from tests.support.messages import make_message
+from tests.support.real_services import connected
 
 pytestmark = [pytest.mark.connected, pytest.mark.django_db(transaction=True)]
 

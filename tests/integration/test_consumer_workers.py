@@ -13,8 +13,8 @@ import pytest
 import redis
 
 from messaging.eventlog.redis_streams.entries import Keys
-from tests.acceptance.processes import clean_environment, wait_until
-from tests.real_services import ROOT
+from tests.support.processes import clean_environment, wait_until
+from tests.support.real_services import ROOT
 
 
 @pytest.fixture

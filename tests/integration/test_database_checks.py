@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from messaging.runtime.connections import account, check_connections, shares
 from messaging.store.checks import check_database
-from tests.real_services import ROOT
+from tests.support.real_services import ROOT
 
 pytestmark = pytest.mark.django_db
 on_mysql = pytest.mark.skipif(connection.vendor != "mysql", reason="MySQL and MariaDB alone")

@@ -26,12 +26,12 @@ from pytest_django import DjangoDbBlocker, Settings
 
 from messaging.domain.events import Message
 from messaging.pipeline.consumer import Consumer
-from tests.acceptance.processes import clean_environment
-from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
 from tests.integration.pipeline import MAX_POLL_INTERVAL_S, PARTITIONS, Pipeline, pipeline
-from tests.mariadb_server import MariadbServer
-from tests.messages import make_message
-from tests.real_services import ROOT, connected
+from tests.support.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
+from tests.support.mariadb import MariadbServer
+from tests.support.messages import make_message
+from tests.support.processes import clean_environment
+from tests.support.real_services import ROOT, connected
 
 pytestmark = [
     pytest.mark.connected,

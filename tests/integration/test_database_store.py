@@ -31,7 +31,7 @@ from messaging.store.apply import apply_batch
 from messaging.store.tables import BYTES_PER_STATEMENT, Tables
 from messaging.testing.cache import MemoryCache
 from tests.integration.database import held_conversation
-from tests.messages import FIRST_ID, make_message
+from tests.support.messages import FIRST_ID, make_message
 
 T = TypeVar("T")
 

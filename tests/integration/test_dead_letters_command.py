@@ -17,8 +17,8 @@ from messaging.domain.events import encode_event
 from messaging.management.commands.dead_letters import pages_of
 from messaging.ports.store import DeadLetter
 from tests.integration.admin.pages import consume, keep, recall, store
-from tests.integration.service import with_settings
-from tests.messages import make_message
+from tests.support.messages import make_message
+from tests.support.service import with_settings
 
 LETTER = DeadLetter("im-message-private", 3, "1042", b"1_2", b"not json", "unreadable", "not JSON")
 pytestmark = pytest.mark.usefixtures("configured")

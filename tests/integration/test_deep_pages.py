@@ -8,7 +8,7 @@ from django.db import connection
 from messaging.store.apply import apply_batch
 from messaging.store.tables import Tables
 from tests.integration.database_work import gather_statistics, work
-from tests.messages import FIRST_ID, make_message
+from tests.support.messages import FIRST_ID, make_message
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LENGTH = 4_000

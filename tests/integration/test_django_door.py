@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.http_client import Answer, Application, AsgiServer, exchange
-from tests.integration.service import Service, with_settings
+from tests.support.http_client import Answer, Application, AsgiServer, exchange
+from tests.support.service import Service, with_settings
 
 ABSENT = "/api/nothing"
 LARGE = "/static/admin/js/vendor/jquery/jquery.js"

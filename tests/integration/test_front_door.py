@@ -13,8 +13,8 @@ from pytest_django import Settings
 
 from messaging.limits import MAX_BODY_BYTES, MAX_UNKNOWN_BODY_BYTES
 from messaging.runtime import wiring
-from tests.integration.http_client import Answer, Application, AsgiServer, check_envelope
-from tests.integration.service import PASSWORD, Service, User, at_both_doors, with_settings
+from tests.support.http_client import Answer, Application, AsgiServer, check_envelope
+from tests.support.service import PASSWORD, Service, User, at_both_doors, with_settings
 
 PIECE = b"x" * 65_536
 

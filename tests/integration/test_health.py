@@ -10,7 +10,7 @@ from pytest_django import Settings
 from messaging.pipeline.sweep_watch import MARK
 from messaging.runtime import wiring
 from messaging.tasks import compensate
-from tests.integration.service import Service, at_both_doors, with_settings
+from tests.support.service import Service, at_both_doors, with_settings
 
 pytestmark = at_both_doors()
 

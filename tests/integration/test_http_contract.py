@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from messaging.domain.ids import time_of_id
-from tests.integration.http_client import Answer
-from tests.integration.service import Service, User, at_both_doors, listed, with_settings
+from tests.support.http_client import Answer
+from tests.support.service import Service, User, at_both_doors, listed, with_settings
 
 pytestmark = at_both_doors()
 

@@ -18,8 +18,8 @@ from django.db import OperationalError, connection
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from messaging.sessions import open_session
-from tests.integration.http_client import Answer
-from tests.integration.service import PASSWORD, Service, User, at_both_doors, with_settings
+from tests.support.http_client import Answer
+from tests.support.service import PASSWORD, Service, User, at_both_doors, with_settings
 
 pytestmark = at_both_doors()
 

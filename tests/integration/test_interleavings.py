@@ -21,7 +21,7 @@ from messaging.service.recall import recall
 from tests.integration.interleaving import Choose, EveryOrder, Turns, some_orders
 from tests.integration.log_in_redis import lose_leases
 from tests.integration.scene import Scene
-from tests.integration.service import with_settings
+from tests.support.service import with_settings
 
 pytestmark = with_settings(consumer_poll_s=0.01)
 

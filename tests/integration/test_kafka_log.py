@@ -24,9 +24,9 @@ from messaging.eventlog.kafka import reader as kafka_reader
 from messaging.eventlog.kafka.topics import create_kafka_topics
 from messaging.eventlog.kafka.writer import MAX_RECORD_BYTES, KafkaEventLog, partition_of
 from messaging.ports.log import OutgoingRecord, Position, Record
-from tests.acceptance.processes import wait_until
-from tests.contract.logs import KafkaRig
-from tests.real_services import connected
+from tests.support.logs import KafkaRig
+from tests.support.processes import wait_until
+from tests.support.real_services import connected
 
 pytestmark = pytest.mark.connected
 WEEK_MS = 7 * 24 * 3_600 * 1_000

@@ -19,10 +19,10 @@ from messaging.domain.errors import LogUnavailable
 from messaging.domain.events import Message, encode_event
 from messaging.models import DeadLetter
 from messaging.ports.log import OutgoingRecord, Position
-from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
 from tests.integration.pipeline import Pipeline, pipeline
-from tests.messages import make_message
-from tests.real_services import KafkaServer, connected, free_port
+from tests.support.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
+from tests.support.messages import make_message
+from tests.support.real_services import KafkaServer, connected, free_port
 
 pytestmark = [
     pytest.mark.connected,

@@ -13,8 +13,8 @@ from django.test import Client as Browser
 from pytest_django import Settings
 
 from messaging.limits import MAX_PAGE_BYTES
-from tests.integration.http_client import Answer
-from tests.integration.service import (
+from tests.support.http_client import Answer
+from tests.support.service import (
     PASSWORD,
     Service,
     User,

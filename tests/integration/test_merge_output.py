@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real_services import ROOT
+from tests.support.real_services import ROOT
 
 
 class Merger:

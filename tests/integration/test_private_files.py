@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from imsite.private_files import keep_private
-from tests.real_services import ROOT
+from tests.support.real_services import ROOT
 
 WRITE = """
 from django.db import connection

@@ -20,8 +20,8 @@ from messaging.service.fetch import fetch
 from messaging.service.recall import recall
 from tests.integration.database_work import gather_statistics, work
 from tests.integration.scene import Scene
-from tests.integration.service import with_settings
-from tests.messages import FIRST_ID, make_message
+from tests.support.messages import FIRST_ID, make_message
+from tests.support.service import with_settings
 
 pytestmark = with_settings(send_rate=0, redis_timeout_s=5.0)
 OF_MESSAGES = (b"msg:conv:", b"msg:detail:", b"msg:deleted:")

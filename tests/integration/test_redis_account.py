@@ -14,7 +14,7 @@ import pytest
 import redis
 import yaml
 
-from tests.real_services import ROOT, running_redis
+from tests.support.real_services import ROOT, running_redis
 
 PASSWORD = "p4ssw0rd"
 

@@ -24,8 +24,8 @@ from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.ports.cached import RateLimited, SharedRate, Window
 from messaging.runtime.worker_lease import WorkerLeaseKeeper
 from messaging.testing.store import MemoryStore
-from tests.messages import FIRST_ID, make_message
-from tests.real_services import free_port, running_redis
+from tests.support.messages import FIRST_ID, make_message
+from tests.support.real_services import free_port, running_redis
 
 HALF_AN_HOUR = pytest.approx(1_800, abs=5)
 NO_END = -1

@@ -13,8 +13,8 @@ from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
 from messaging.cache import connection as connection_module
 from messaging.cache.connection import SharedConnection
-from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
-from tests.real_services import free_port
+from tests.support.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
+from tests.support.real_services import free_port
 
 TIMEOUT_S = 0.3
 LOST = (ConnectionError, OSError)

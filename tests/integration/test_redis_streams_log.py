@@ -19,8 +19,8 @@ from messaging.eventlog.redis_streams.entries import Keys, decode, encode_header
 from messaging.eventlog.redis_streams.reader import RedisStreamsLogReader
 from messaging.eventlog.redis_streams.writer import RedisStreamsEventLog
 from messaging.ports.log import LogReader, OutgoingRecord, Record
-from tests.contract.logs import GROUP, PARTITIONS, BreakableStreamsRig, StreamsRig
 from tests.integration.scene import Scene
+from tests.support.logs import GROUP, PARTITIONS, BreakableStreamsRig, StreamsRig
 
 SOMEBODY_ELSE = "9999999999999 somebody-else"
 

@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.db import OperationalError
 from django.test import Client as Visitor
 
-from tests.integration.service import PASSWORD, Service, User
+from tests.support.service import PASSWORD, Service, User
 
 
 def test_is_told_to_wait_in_the_api_and_in_the_admin(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.service import Service, at_both_doors
+from tests.support.service import Service, at_both_doors
 
 pytestmark = at_both_doors()
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from tests.integration.service import Service, User, with_settings
+from tests.support.service import Service, User, with_settings
 
 Trips = Callable[[], list[str]]
 

@@ -23,7 +23,7 @@ from messaging.store import database
 from messaging.store.inspection import InspectedTables
 from messaging.store.tables import Tables
 from tests.integration.database_work import work
-from tests.messages import FIRST_ID, make_message
+from tests.support.messages import FIRST_ID, make_message
 
 ROWS = 1_000_000
 FEWER = {"cache_arrear": 100_000, "dead_letter": 100_000, "lease": 50_000}

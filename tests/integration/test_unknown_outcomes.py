@@ -15,12 +15,12 @@ from messaging.models import Conversation
 from messaging.pipeline.accept import Durability
 from messaging.runtime.assembly import compensator
 from messaging.service.recall import recall
-from tests.integration.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
 from tests.integration.database import held_conversation
 from tests.integration.log_in_redis import positions
 from tests.integration.scene import Scene
-from tests.integration.service import with_settings
-from tests.real_services import call_whole
+from tests.support.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
+from tests.support.real_services import call_whole
+from tests.support.service import with_settings
 
 log_too = pytest.mark.parametrize(
     "proxy", [["redis_url", "event_log_url"]], indirect=True, ids=["log too"]

@@ -14,8 +14,8 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection
 
 from messaging.models import ChatGroup, UserName
-from tests.integration.http_client import Answer
-from tests.integration.service import PASSWORD, Service, User
+from tests.support.http_client import Answer
+from tests.support.service import PASSWORD, Service, User
 
 REGISTER = "/api/user/register"
 NAMES_OF_ONE = ("Alice", "alice", "ALICE")

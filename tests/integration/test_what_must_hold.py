@@ -26,8 +26,8 @@ from messaging.service.recall import recall
 from tests.integration.database import held_conversation
 from tests.integration.log_in_redis import lengths, lose_log, positions
 from tests.integration.scene import Scene
-from tests.integration.service import Service, User, listed, with_settings
-from tests.messages import make_message
+from tests.support.messages import make_message
+from tests.support.service import Service, User, listed, with_settings
 
 
 class TestASend:

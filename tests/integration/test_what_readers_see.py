@@ -17,8 +17,8 @@ from messaging.service.delete import delete
 from messaging.service.recall import recall
 from tests.integration.log_in_redis import values
 from tests.integration.scene import Scene
-from tests.integration.service import Service, User, listed, with_settings
-from tests.messages import make_message
+from tests.support.messages import make_message
+from tests.support.service import Service, User, listed, with_settings
 
 
 class TestARecall:

@@ -11,7 +11,7 @@ from messaging.domain.errors import PoisonRecord
 from messaging.domain.events import ID_MAX, Message, decode_event
 from messaging.domain.ids import TIME_SHIFT, WorkerLease
 from messaging.ports.log import OutgoingRecord, Record
-from tests.messages import FIRST_ID
+from tests.support.messages import FIRST_ID
 
 DAY = 86_400_000 << TIME_SHIFT
 TOKEN = re.compile("[0-9a-f]{16}")  # an owner's, drawn past every seed

@@ -17,7 +17,6 @@ from messaging.domain.events import ChatType
 from messaging.domain.ids import time_of_id
 from messaging.ports.log import OutgoingRecord
 from messaging.testing.store import MemoryDirectory, MemoryStore
-from tests.messages import FIRST_ID
 from tests.simulation.backends import Backend, Broker, Cache
 from tests.simulation.check import Check
 from tests.simulation.clients import BAD, Client
@@ -28,6 +27,7 @@ from tests.simulation.loop import VirtualLoop
 from tests.simulation.record import Record
 from tests.simulation.trace import Trace
 from tests.simulation.watch import Watch
+from tests.support.messages import FIRST_ID
 
 USERS = (1, 2, 3)
 GROUP = 7

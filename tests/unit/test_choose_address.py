@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.real_services import ROOT, free_port
+from tests.support.real_services import ROOT, free_port
 
 
 def choose(host: str, port: int) -> tuple[int, str]:

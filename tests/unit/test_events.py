@@ -25,7 +25,7 @@ from messaging.domain.events import (
     hash_body,
     join,
 )
-from tests.messages import make_message
+from tests.support.messages import make_message
 
 ids = st.integers(1, ID_MAX)
 times = st.integers(0, 2**53)

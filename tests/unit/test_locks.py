@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.real_services import ROOT
+from tests.support.real_services import ROOT
 
 LISTS = sorted(path.stem for path in ROOT.glob("requirements*.txt"))
 TOGETHER = sorted(set(LISTS) - {"requirements-tools"})  # installed into one environment

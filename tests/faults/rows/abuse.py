@@ -6,11 +6,11 @@ import subprocess
 import sys
 from random import Random
 
-from tests.acceptance.processes import clean_environment
-from tests.acceptance.site import Site
 from tests.faults.rig import Rig
 from tests.faults.rows.fault import Fault, Strike, Unmet
-from tests.real_services import ROOT
+from tests.support.processes import clean_environment
+from tests.support.real_services import ROOT
+from tests.support.site import Site
 
 HOLD_S = 5.0
 END_S = 60.0

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from random import Random
 
 from messaging.cache import keys
-from tests.acceptance.processes import clean_environment
 from tests.faults.proxy import Mode
 from tests.faults.rig import Rig
 from tests.faults.rows.fault import Fault, Strike
-from tests.real_services import ROOT
+from tests.support.processes import clean_environment
+from tests.support.real_services import ROOT
 
 END_S = 20.0
 

@@ -25,8 +25,8 @@ from tests.integration.admin.pages import (
     shown,
     store,
 )
-from tests.integration.service import with_settings
-from tests.messages import make_message
+from tests.support.messages import make_message
+from tests.support.service import with_settings
 
 LETTER = DeadLetter("im-message-private", 3, "1042", b"1_2", b"not json", "unreadable", "not JSON")
 

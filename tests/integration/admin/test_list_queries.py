@@ -29,7 +29,7 @@ from tests.integration.admin.pages import (
     page,
 )
 from tests.integration.database_work import gather_statistics, plan, work
-from tests.messages import make_message
+from tests.support.messages import make_message
 
 FEW, MANY = 500, 5_000
 START = first_id_at(wall_clock_ms() - 3_600_000)  # all of them within the week

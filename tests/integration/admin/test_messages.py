@@ -21,7 +21,7 @@ from tests.integration.admin.pages import (
     shown,
     store,
 )
-from tests.messages import FIRST_ID, make_message
+from tests.support.messages import FIRST_ID, make_message
 
 
 def numbers(ids: list[int]) -> list[int]:

@@ -14,8 +14,8 @@ from messaging.admin import pending
 from messaging.domain.ids import wall_clock_ms
 from messaging.runtime import wiring
 from tests.integration.admin.pages import PENDING, accept, page, recall, said, shown
-from tests.integration.service import with_settings
-from tests.messages import FIRST_ID, make_message
+from tests.support.messages import FIRST_ID, make_message
+from tests.support.service import with_settings
 
 without_redis = with_settings(
     redis_url="redis://127.0.0.1:1/0", event_log_url="redis://127.0.0.1:1/0"

@@ -20,7 +20,7 @@ from tests.integration.admin.pages import (
     shown,
     store,
 )
-from tests.messages import make_message
+from tests.support.messages import make_message
 
 LISTS = [MESSAGES, PENDING, DEAD_LETTERS, GROUPS, MEMBERS, BLOCKS]
 

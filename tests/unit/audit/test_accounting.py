@@ -10,8 +10,8 @@ from messaging.audit.findings import Fate, Kind
 from messaging.audit.sources import BadReceipts
 from messaging.domain.errors import CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.ports.store import DeadLetterState
-from tests.unit.audit.planting import Audited, fates, wrong
-from tests.unit.memory import message
+from tests.support.memory import message
+from tests.support.planting import Audited, fates, wrong
 
 
 @pytest.fixture

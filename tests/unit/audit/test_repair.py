@@ -11,8 +11,8 @@ from msgspec import structs
 from messaging.audit.findings import Fate, Kind
 from messaging.domain.events import decode_event, hash_body
 from messaging.ports.cached import Claim
-from tests.unit.audit.planting import Audited, fates, wrong
-from tests.unit.memory import message
+from tests.support.memory import message
+from tests.support.planting import Audited, fates, wrong
 
 CONVERSATION = "1_2"
 Plant = Callable[[Audited], Awaitable[str]]

@@ -13,7 +13,7 @@ from messaging.domain.ids import WorkerLease, node_of_id, time_of_id
 from messaging.domain.requests import Ack
 from messaging.pipeline.accept import Durability
 from messaging.ports.cached import Claim
-from tests.unit.memory import SETTINGS, Service, message
+from tests.support.memory import SETTINGS, Service, message
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
 from messaging.testing.cache import RECOVERS_S
-from tests.unit.memory import ALICE, BOB, SETTINGS, Service, message, to_bob, with_bob
+from tests.support.memory import ALICE, BOB, SETTINGS, Service, message, to_bob, with_bob
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from messaging.pipeline import catch_up
 from messaging.service.fetch import fetch
 from messaging.service.recall import recall
 from messaging.service.send import send
-from tests.unit.memory import ALICE, BOB, Service, to_bob
+from tests.support.memory import ALICE, BOB, Service, to_bob
 
 LOOK_S = 0.01
 

@@ -8,7 +8,7 @@ import pytest
 
 from messaging.domain.requests import Ack
 from messaging.pipeline.compensation import Sweep
-from tests.unit.memory import NOW_MS, Service, message
+from tests.support.memory import NOW_MS, Service, message
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from messaging.pipeline.consumer import TooManyDeadLetters
 from messaging.ports.log import OutgoingRecord, Record
 from messaging.service.history import history
 from messaging.service.send import send
-from tests.unit.memory import ALICE, NOW_MS, Service, message, to_bob, with_bob
+from tests.support.memory import ALICE, NOW_MS, Service, message, to_bob, with_bob
 
 
 @pytest.fixture

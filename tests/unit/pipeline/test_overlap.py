@@ -16,7 +16,7 @@ from messaging.domain.events import Message, decode_event, encode_event
 from messaging.pipeline.consumer import IN_HAND, Consumer, TooManyDeadLetters
 from messaging.ports.log import OutgoingRecord, Record
 from messaging.testing.log import MemoryLogReader
-from tests.unit.memory import SETTINGS, Service, message
+from tests.support.memory import SETTINGS, Service, message
 
 BATCH = 10
 

@@ -11,7 +11,7 @@ from messaging.domain.events import encode_event
 from messaging.domain.requests import Ack
 from messaging.ports.store import DeadLetter, DeadLetterState
 from messaging.service.dead_letters import discard, replay
-from tests.unit.memory import Service, message
+from tests.support.memory import Service, message
 
 
 @pytest.fixture

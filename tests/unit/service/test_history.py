@@ -21,7 +21,7 @@ from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
 from messaging.testing.cache import RECOVERS_S, MemoryCache
-from tests.unit.memory import ALICE, BOB, GROUP, MALLORY, Service, to_bob, to_group, with_bob
+from tests.support.memory import ALICE, BOB, GROUP, MALLORY, Service, to_bob, to_group, with_bob
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from messaging.service.history import LARGEST_SLICE, HistoryPage, _size_bytes, h
 from messaging.service.send import send
 from messaging.testing.cache import MemoryCache
 from messaging.testing.store import MemoryStore
-from tests.unit.memory import ALICE, BOB, Service, to_bob, with_bob
+from tests.support.memory import ALICE, BOB, Service, to_bob, with_bob
 
 LARGE = "\U0001f600" * 4_096  # 16 KiB
 FIT = 31

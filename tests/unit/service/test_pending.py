@@ -10,7 +10,7 @@ from messaging.domain.events import Message
 from messaging.ports.cached import PendingEntry
 from messaging.service.pending import list_pending
 from messaging.testing.cache import MemoryCache
-from tests.unit.memory import NOW_MS, Service, message
+from tests.support.memory import NOW_MS, Service, message
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
-from tests.unit.memory import ALICE, BOB, MALLORY, Service, to_bob, to_group, with_bob
+from tests.support.memory import ALICE, BOB, MALLORY, Service, to_bob, to_group, with_bob
 
 
 @pytest.fixture

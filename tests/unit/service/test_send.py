@@ -24,8 +24,7 @@ from messaging.domain.requests import Ack, HistoryRequest
 from messaging.pipeline.accept import Durability
 from messaging.service.history import history
 from messaging.service.send import send
-from tests.messages import make_message
-from tests.unit.memory import (
+from tests.support.memory import (
     ALICE,
     BOB,
     GROUP,
@@ -37,6 +36,7 @@ from tests.unit.memory import (
     with_bob,
     with_group,
 )
+from tests.support.messages import make_message
 
 
 @pytest.fixture

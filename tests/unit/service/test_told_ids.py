@@ -20,7 +20,7 @@ from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
 from messaging.testing.cache import MemoryCache
-from tests.unit.memory import ALICE, BOB, Service, to_bob, with_bob
+from tests.support.memory import ALICE, BOB, Service, to_bob, with_bob
 
 OTHER = WorkerLease(node=1, owner="other", valid_until_s=float("inf"), fenced=True)
 

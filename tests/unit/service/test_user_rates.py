@@ -13,8 +13,8 @@ from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
-from tests.unit.memory import ALICE, BOB, GROUP, MALLORY, SETTINGS, Service, to_bob, with_bob
-from tests.unit.memory import to_group as group_send
+from tests.support.memory import ALICE, BOB, GROUP, MALLORY, SETTINGS, Service, to_bob, with_bob
+from tests.support.memory import to_group as group_send
 
 BURST = 3
 NOBODY = 999

@@ -11,7 +11,7 @@ import pytest
 
 from messaging.models import ChatGroup
 from messaging.runtime import wiring
-from tests.integration.http_client import Answer, Client
+from tests.support.http_client import Answer, Client
 
 PERSIST_TIMEOUT_S = 20.0
 PASSWORD = "correct horse battery"

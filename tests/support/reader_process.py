@@ -1,4 +1,4 @@
-"""A reader to be killed: `python -m tests.contract.reader_process KIND WHERE ARGUMENTS` (JSON)."""
+"""A reader to be killed: `python -m tests.support.reader_process KIND WHERE ARGUMENTS` (JSON)."""
 
 from __future__ import annotations
 

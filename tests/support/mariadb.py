@@ -15,7 +15,7 @@ from typing import Any
 
 import MySQLdb
 
-from tests.real_services import ROOT, free_port
+from tests.support.real_services import ROOT, free_port
 
 CONNECTIONS = 20
 SMALL_BYTES = 400 * 1024 * 1024

@@ -19,10 +19,10 @@ from messaging.cache import keys
 from messaging.conf import Settings
 from messaging.eventlog import open_log
 from messaging.ports.log import OutgoingRecord
-from tests.acceptance.processes import Service, clean_environment, wait_until
-from tests.integration.http_client import Answer, Client
-from tests.integration.service import User
-from tests.real_services import ROOT
+from tests.support.http_client import Answer, Client
+from tests.support.processes import Service, clean_environment, wait_until
+from tests.support.real_services import ROOT
+from tests.support.service import User
 
 PASSWORD = "correct horse battery"
 TIMEOUT_S = 30.0

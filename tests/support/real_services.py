@@ -18,7 +18,7 @@ import redis
 
 from messaging.cache import keys
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SERVICES_ENV = Path(os.environ.get("VAR_DIR", ROOT / "var")) / "services" / "env"
 
 

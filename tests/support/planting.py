@@ -19,7 +19,7 @@ from messaging.testing.inspection import (
     MemoryLogInspector,
     MemoryStoreInspector,
 )
-from tests.unit.memory import Service, message
+from tests.support.memory import Service, message
 
 
 class Silent:

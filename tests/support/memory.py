@@ -18,7 +18,7 @@ from messaging.testing.cache import MemoryCache
 from messaging.testing.inspection import MemoryLogInspector
 from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
 from messaging.testing.store import MemoryDirectory, MemoryStore
-from tests.messages import FIRST_ID, make_message
+from tests.support.messages import FIRST_ID, make_message
 
 NOW_MS = time_of_id(FIRST_ID)
 ALICE, BOB, MALLORY = 1, 2, 3

@@ -20,7 +20,7 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from tests.real_services import ROOT, SERVICES_ENV, free_port
+from tests.support.real_services import ROOT, SERVICES_ENV, free_port
 
 START_LIMIT_S = 120
 STOP_LIMIT_S = 60

@@ -32,7 +32,7 @@ from messaging.ports.audit import LogInspector
 from messaging.ports.log import EventLog, LogReader
 from messaging.testing.inspection import MemoryLogInspector
 from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
-from tests.real_services import ROOT, KafkaServer, free_port, running_redis
+from tests.support.real_services import ROOT, KafkaServer, free_port, running_redis
 
 PARTITIONS = 4
 GROUP = "readers"
@@ -295,7 +295,7 @@ async def _reader_process(
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.contract.reader_process", kind, json.dumps(where), json.dumps(arguments)),
+        *("-m", "tests.support.reader_process", kind, json.dumps(where), json.dumps(arguments)),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )
