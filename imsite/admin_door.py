@@ -1,4 +1,4 @@
-"""Keep the admin where the site wants it: off, or under host names of its own."""
+"""Keep the admin where the site wants the admin: off, or under host names of its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ class AdminDoor:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Raises Http404 for a page of the admin that is not to be seen here."""
+        """Pass a request on.
+
+        Raises: Http404 for a page of the admin that is not to be seen here.
+        """
         if f"{request.path_info}/".startswith("/admin/") and not _is_open(request):
             raise Http404
         return self._get_response(request)

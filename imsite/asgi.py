@@ -1,8 +1,8 @@
-"""The front door: the one ASGI application that the web server runs.
+"""Serve as the front door: the one ASGI application that the web server runs.
 
-It starts and stops the message service on the server's loop, refuses heads that are too large,
-answers for its health, and hands the hot calls to the gateway (unless IM_GATEWAY is off) and all
-other HTTP to Django.
+The front door starts and stops the message service on the server's loop, refuses heads that are too
+large, and answers for its health. The hot calls go to the gateway (unless IM_GATEWAY is off), and
+all other HTTP goes to Django.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from messaging.runtime import wiring
 
 HEALTH = "/api/health"
 COLLECT_EVERY = 20_000  # objects made and not yet gone; Python's own number is 700
-# So long may a thread of Django's hold up the event loop, beside each other one that has work:
-# Python's own number is 0.005, and there are sixteen of them.
+# Each thread of Django's that has work may hold up the event loop for so long. Python's own number
+# is 0.005, and there are sixteen such threads.
 SWITCH_EVERY_S = 0.0005
 _django = DjangoDoor(wsgi.application)
 _gateway: Gateway | None = None
@@ -50,13 +50,16 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _live(receive, send)
     elif scope["type"] == "http":
         await _serve(scope, receive, send)
-    else:  # a WebSocket: nothing speaks it
+    else:  # a WebSocket, for which there is no handler
         await receive()
         await send({"type": "websocket.close"})
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """Refuse to start with settings that the system checks refuse; else start, wait and stop."""
+    """Start the service, wait for the server's shutdown, and stop the service.
+
+    Settings that the system checks refuse, and a service that cannot start, fail the startup.
+    """
     global _gateway, _is_up
     await receive()
     try:
@@ -94,7 +97,10 @@ async def _live(receive: Receive, send: Send) -> None:
 
 
 def _spare_the_collector() -> None:
-    """Leave out what stays for ever, and look less often: a tenth of a send was spent on it."""
+    """Freeze the objects that stay for ever, and collect less often.
+
+    A tenth of a send's time was spent in the garbage collector before.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY, *gc.get_threshold()[1:])

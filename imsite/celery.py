@@ -1,4 +1,4 @@
-"""The Celery application: beat asks for a compensation sweep every minute, the worker does it."""
+"""Make the Celery application: beat asks for a sweep every minute, and the worker runs it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imsite.settings")
 
 
 def use_our_logging(**_: object) -> None:
-    """Worker and beat log like every other process; without a receiver Celery adds its own."""
+    """Let worker and beat log like every other process.
+
+    Without a receiver of this signal Celery adds log handlers of its own.
+    """
     logging.config.dictConfig(settings.LOGGING)
 
 
 def refuse_refused_settings(**_: object) -> None:
-    """Worker and beat refuse to start as the web and `manage.py` do; Celery leaves checks out."""
+    """Refuse to start worker and beat as the web and `manage.py` do; Celery runs no checks itself.
+
+    Raises: SystemExit with the text of the refusal.
+    """
     try:
         BaseCommand(no_color=True).check()
     except SystemCheckError as refused:

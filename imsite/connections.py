@@ -1,8 +1,8 @@
 """Let the kernel end connections whose clients take nothing.
 
-The web server has no timeout for writes, and an answer that it holds already is out of the
-application's reach. Linux has one for each connection, which a connection inherits from the socket
-that it was accepted on.
+The web server has no timeout for writes, and an answer that the server holds already is out of the
+application's reach. Linux has a write timeout for each connection (TCP_USER_TIMEOUT), and an
+accepted connection inherits the timeout of its listening socket.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ logger = logging.getLogger(__name__)
 
 
 async def end_untaken() -> None:
-    """Bound how long data may wait for a client on every connection that will be accepted.
+    """Bound how long data may wait for a client (`UNTAKEN_S`) on every connection accepted later.
 
-    The server listens a moment after it has started the application: looks until it does. Where
-    nothing is found (another system, a Unix socket) a warning tells it.
+    The server listens a moment after the server has started the application. So search for a
+    listening socket every `LOOK_EVERY_S`, for `LOOK_FOR_S` at most. Log a warning where no such
+    socket is found (another system, a Unix socket).
     """
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     for _ in range(round(LOOK_FOR_S / LOOK_EVERY_S)):
@@ -41,7 +42,7 @@ async def end_untaken() -> None:
 
 
 def bound_listeners(option: int) -> int:
-    """Set the option on each TCP socket of this process that listens; returns how many do."""
+    """Set the option on each listening TCP socket of this process; return the number of sockets."""
     found = 0
     for entry in OPEN_FILES.iterdir():
         try:

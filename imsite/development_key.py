@@ -1,4 +1,7 @@
-"""Keys for development, made on first start and kept in `var/`; production brings its own."""
+"""Make keys for development on first start, and keep the keys in `var/`.
+
+Production brings keys of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ from pathlib import Path
 
 
 def development_key(path: Path) -> str:
-    """The key kept at `path`; a new one where there is none. Processes that race agree on one."""
+    """Return the key kept at `path`, and make one where there is none.
+
+    Processes that make a key at the same time agree on one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     candidate = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     if not path.exists():

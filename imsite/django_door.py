@@ -1,7 +1,7 @@
-"""Django's door: whatever the gateway leaves, in a bounded number of threads.
+"""Answer with Django the requests that the gateway leaves, in a bounded number of threads.
 
-Bounds the body before its sender is known, the queue in front of the threads and the time that a
-client waits. A slow client holds no thread: the answer is made whole before it is sent.
+Bounded are the body before its sender is known, the queue in front of the threads, and the time
+that a client waits. A slow client holds no thread: the answer is made whole before it is sent.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class WholeAnswer:
 
 
 class DjangoDoor:
-    """Serves HTTP with a WSGI application."""
+    """Serve HTTP with a WSGI application."""
 
     def __init__(self, application: Any) -> None:
         self._strangers = Rates(rate=0, burst=0)
@@ -70,7 +70,7 @@ class DjangoDoor:
         self._turns = Turns(STRANGERS_AT_A_TIME)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read the body, let Django answer, and send that."""
+        """Read the body, let Django answer, and send the answer or the error."""
         try:
             is_signed = _is_signed(values_of(scope, b"authorization").decode("latin-1"))
             address = None if is_signed else client_address(scope)
@@ -91,9 +91,12 @@ class DjangoDoor:
             await send_error(ServerError(), values_of(scope, b"accept-language"), send)
 
     async def _ask_in_turn(self, scope: Scope, body: bytes, address: str | None) -> WholeAnswer:
-        """Ask Django. The strangers of one address have a few threads at a time, none all of them.
+        """Ask Django, with a bound on the calls of one address without a good token.
 
-        Raises: TooManyRequests and TemporarilyUnavailable.
+        Such calls have `STRANGERS_AT_A_TIME` threads at a time, so that no address has all threads.
+
+        Raises: TooManyRequests after `django_wait_s` without a turn, and as `_ask` does;
+        TemporarilyUnavailable past the deadline.
         """
         if address is None:
             return await self._ask(scope, body)
@@ -104,7 +107,11 @@ class DjangoDoor:
             raise TooManyRequests from error
 
     async def _ask(self, scope: Scope, body: bytes) -> WholeAnswer:
-        """Raises TooManyRequests, and TemporarilyUnavailable past the deadline."""
+        """Return Django's answer, made in a thread.
+
+        Raises: TooManyRequests where the queue is full or no thread is free after `django_wait_s`;
+        TemporarilyUnavailable after `request_timeout_s`.
+        """
         current = settings()
         call = partial(_respond, self._application, build_environ(scope, io.BytesIO(body)))  # type: ignore[arg-type]
         try:
@@ -119,10 +126,12 @@ class DjangoDoor:
 async def _take_body(
     scope: Scope, receive: Receive, *, is_signed: bool
 ) -> tuple[Scope, bytes] | None:
-    """The scope for Django and the body; None: the client has gone. Raises RequestTimeout.
+    """Return the scope for Django and the body, or None when the client has disconnected.
 
-    Of a body that is too large the length alone is handed on: Django may find first that its
-    sender is unknown, or that nothing is at the address.
+    A body that is too large is replaced by an empty one with a length past the limit: Django may
+    find first that the sender is unknown, or that nothing is at the address.
+
+    Raises: RequestTimeout when the body has not arrived within `request_timeout_s`.
     """
     length = values_of(scope, b"content-length")
     try:
@@ -137,9 +146,9 @@ async def _take_body(
 
 
 def _most(scope: Scope, length: bytes, *, is_signed: bool) -> int:
-    """How large the body may be: little, before it is known who sends it."""
+    """Return the most bytes that the body may have: few while the sender is not known."""
     if len(length) < 4 and length.isdigit():
-        return MAX_UNKNOWN_BODY_BYTES  # more than it says
+        return MAX_UNKNOWN_BODY_BYTES  # more than any length of three digits
     if scope["path"].startswith("/api/"):
         return MAX_BODY_BYTES if is_signed else MAX_UNKNOWN_BODY_BYTES
     session = f"{django_settings.SESSION_COOKIE_NAME}=".encode()
@@ -156,7 +165,7 @@ def _is_signed(authorization: str) -> bool:
 
 
 async def _unless_gone(call: Awaitable[T], receive: Receive) -> T | None:
-    """What the call returns; None, and no more waiting for it, when the client has gone."""
+    """Return the call's result; stop waiting and return None when the client has disconnected."""
     called = asyncio.ensure_future(call)
     gone = asyncio.ensure_future(_gone(receive))
     try:
@@ -173,7 +182,7 @@ async def _gone(receive: Receive) -> None:
 
 
 def _respond(application: Any, environ: Mapping[str, Any]) -> WholeAnswer:
-    """In a thread: the answer of a WSGI application, all of it."""
+    """Return the whole answer of a WSGI application; runs in a thread."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(

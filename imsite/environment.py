@@ -1,7 +1,8 @@
-"""Reads environment variables for `imsite.settings`, and names the one that cannot be read.
+"""Read environment variables for `imsite.settings`, and name a variable that cannot be read.
 
-A value that is not understood stops the start: a wrong default would take its place unnoticed.
-A value is taken as it is: no character of it names another variable or is an escape.
+A value that is not understood stops the start: otherwise a wrong default would take its place
+unnoticed. A value is taken literally: no character of the value names another variable or is an
+escape.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from messaging.links import TlsFiles, database_options
 
 
 def _number(text: str) -> float:
-    """django-environ's own reading of a float makes eight seconds of `8ms`."""
+    """Read a finite number; django-environ's own reading of a float makes eight seconds of `8ms`.
+
+    Raises: ValueError for any other text.
+    """
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(text)
@@ -31,7 +35,8 @@ def _number(text: str) -> float:
 KINDS = {int: "a whole number", _number: "a number", bool: "on or off"}
 OFF = ("", "0", "false", "off", "no", "n")
 
-# A password may hold what ends it in other addresses; the shortest reading comes first.
+# A password may hold characters that end a password in other addresses; the shortest reading that
+# fits counts.
 _DATABASE = re.compile(
     r"(?P<scheme>[a-z]+)://(?:(?P<user>[^:@/]*)(?::(?P<password>.*?))?@)?"
     r"(?P<host>[^/@?#]*)/(?P<name>[^?]*)(?P<options>\?.*)?",
@@ -40,7 +45,10 @@ _DATABASE = re.compile(
 
 
 class Environment(environ.Env):  # type: ignore[misc]
-    """django-environ; everything raises ImproperlyConfigured with the variable's name."""
+    """Read variables as django-environ does, but strictly.
+
+    Raises: ImproperlyConfigured with the variable's name, from every method.
+    """
 
     def get_value(self, var: str, cast: Any = None, **options: Any) -> Any:
         given = self.ENVIRON.get(var)
@@ -57,12 +65,12 @@ class Environment(environ.Env):  # type: ignore[misc]
             raise ImproperlyConfigured(f"{var} is {given!r}, which is not {kind}.") from error
 
     def list(self, var: str, *, default: Sequence[str]) -> builtins.list[str]:
-        """What stands between commas, without the blanks around it."""
+        """Return the texts between commas, without blanks around them and without empty ones."""
         given = self.get_value(var, cast=builtins.list, default=default)
         return [each.strip() for each in given if each.strip()]
 
     def choice(self, var: str, choices: Sequence[str], *, default: str) -> str:
-        """One of the choices, however its letters are cased."""
+        """Return one of the choices, in the case of `choices` whatever case the variable has."""
         given = self.str(var, default=default)
         for choice in choices:
             if given.lower() == choice.lower():
@@ -79,20 +87,21 @@ class Environment(environ.Env):  # type: ignore[misc]
             ) from error
 
     def tls_files(self, ca: str, cert: str, key: str) -> TlsFiles:
-        """The paths of the authority, the certificate and its key that these variables name."""
+        """Return the paths of the authority, the certificate and its key from these variables."""
         return TlsFiles(*(self.str(variable, default="") for variable in (ca, cert, key)))
 
     def database(
         self, var: str, schemes: Sequence[str], *, default: str, tls: TlsFiles | None = None
     ) -> dict[str, Any]:
-        """Django's settings of the database at an address that begins with one of `schemes`.
+        """Return Django's settings of the database at an address with one of these schemes.
 
-        `OPTIONS` holds what the address asks for after its `?`, as the driver takes it.
+        `OPTIONS` holds the options after the `?` of the address, in the driver's terms.
         """
         scheme = self.str(var, default=default).partition("://")[0]
         if scheme not in schemes:
             known = " or ".join(f"{scheme}://" for scheme in schemes)
-            raise ImproperlyConfigured(f"{var} has to begin with {known}.")  # it holds a password
+            # The address is left out of the text, as it holds a password.
+            raise ImproperlyConfigured(f"{var} has to begin with {known}.")
         address = _DATABASE.fullmatch(self.str(var, default=default))
         try:
             parsed: dict[str, Any] = self.db_url_config(_quoted(address)) if address else {}
@@ -107,7 +116,7 @@ class Environment(environ.Env):  # type: ignore[misc]
 
 
 def _quoted(address: re.Match[str]) -> str:
-    """The address without options and with each part quoted, so that nothing in it ends a part."""
+    """Return the address without options, each part quoted so that no character ends a part."""
     user, password, name = (
         quote(unquote(address[part] or ""), safe=safe)
         for part, safe in (("user", ""), ("password", ""), ("name", "/"))

@@ -1,8 +1,8 @@
-"""Where log lines go and what they look like: one event, one line, on stdout and in a file.
+"""Configure the log: one line for an event, on stdout and in a file.
 
 Called by `imsite.settings` alone. The application logs a constant text with `extra={"action": …,
-…ids}`; bodies and tokens never get here, and the loggers of libraries that print them at DEBUG
-are kept at INFO.
+…ids}`. Bodies and tokens never reach the log, and the loggers of libraries that print bodies at
+DEBUG are kept at INFO.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ _PLAIN_VALUE = re.compile(r"[^\s\"'=]+")
 
 
 def logging_config(*, directory: Path, level: str, style: str) -> dict[str, Any]:
-    """The `LOGGING` of Django for this level and style (`plain` or `json`); makes the directory.
+    """Return Django's `LOGGING` for this level and style (`plain` or `json`).
 
-    `im-message.log` may be written and rotated by any number of processes at once.
+    Make the directory where it is missing. Any number of processes may write and rotate
+    `im-message.log` at once.
     """
     directory.mkdir(parents=True, exist_ok=True)
     level = level.upper()
@@ -68,7 +69,7 @@ def logging_config(*, directory: Path, level: str, style: str) -> dict[str, Any]
 
 
 def escape(text: str) -> str:
-    r"""The text without anything that could end a line or drive a terminal: `\x0a`, `\x1b` …"""
+    r"""Escape each character that could end a line or drive a terminal, as `\x0a` or `\x1b`."""
     return _UNSAFE.sub(_escape_one, text)
 
 
@@ -78,7 +79,7 @@ def _escape_one(match: re.Match[str]) -> str:
 
 
 class PlainFormatter(logging.Formatter):
-    """`time level process logger action "text" field=value …`, for people; everything escaped."""
+    """Write `time level process logger action "text" field=value …` for people, escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         parts = [
@@ -96,7 +97,7 @@ class PlainFormatter(logging.Formatter):
 
 
 class OneLineJsonFormatter(JsonFormatter):
-    """The same as a JSON object of ASCII characters, for collectors."""
+    """Write the fields of `PlainFormatter` as a JSON object in ASCII, for collectors of logs."""
 
     def add_fields(
         self,
@@ -121,9 +122,9 @@ class OneLineJsonFormatter(JsonFormatter):
 
 
 class FailuresOnly(logging.Filter):
-    """Drops Django's line for each answer of 400 and more: a refusal is an answer, not an event.
+    """Drop Django's line for each answer of 400 and more: a refusal is an answer, not an event.
 
-    What nobody anticipated comes with its trace, and passes.
+    An unexpected exception has its trace in the line, and the line passes.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -131,9 +132,9 @@ class FailuresOnly(logging.Filter):
 
 
 class RepeatLimit(logging.Filter):
-    """Lets a talkative library say the same thing a few times in ten seconds, then counts.
+    """Pass a line of a talkative library a few times in ten seconds, then drop and count the line.
 
-    The next line that passes tells in `left_out` how many did not.
+    The next line from the same place that passes has the number of dropped lines in `left_out`.
     """
 
     window_s = 10.0
@@ -168,6 +169,6 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _value(value: object) -> str:
-    """As it is where that is one word; in quotation marks where it could pass for several."""
+    """Return a value's text, in quotation marks where the text could pass for several words."""
     text = str(value)
     return text if _PLAIN_VALUE.fullmatch(text) else json.dumps(text, ensure_ascii=False)

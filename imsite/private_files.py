@@ -1,4 +1,4 @@
-"""Files that nobody but their owner may read, whatever the umask of who makes them."""
+"""Keep files readable for their owner alone, whatever the umask of the process that makes them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ BESIDE = ("-wal", "-shm", "-journal")  # SQLite gives new ones the mode of the d
 
 
 def keep_private(database: Path) -> None:
-    """Make the file of a SQLite database for its owner alone, before SQLite makes it for all.
+    """Make the file of a SQLite database for its owner alone, before SQLite makes the file for all.
 
-    One that all may read was made by an earlier version: it is taken back. The mode of one that a
-    group alone may read is somebody's will, and stays. What cannot be done is left to SQLite.
+    An earlier version made files that all may read: the mode of such a file is narrowed. The mode
+    of a file that only a group may read was chosen by somebody, and stays. Errors are left for
+    SQLite to report.
+
+    Safe to repeat.
     """
     with contextlib.suppress(OSError):
         database.touch(mode=0o600)

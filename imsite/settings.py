@@ -1,7 +1,7 @@
-"""Every setting of the service, each an environment variable with a default (README, "Settings").
+"""Read every setting of the service from its environment variable (README, "Settings").
 
-The environment is read here and nowhere else. The messaging application reads `IM` through
-`messaging.conf.settings()`.
+Each variable has a default. The environment is read here and nowhere else. The messaging
+application reads `IM` through `messaging.conf.settings()`.
 """
 
 from __future__ import annotations
@@ -125,13 +125,14 @@ DATABASES = {
 if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
     DATABASES["default"] |= {
         "CONN_MAX_AGE": None,
-        "CONN_HEALTH_CHECKS": True,  # a ping a request; `database_threads` does without
+        "CONN_HEALTH_CHECKS": True,  # a ping a request; `database.threads` does without
         "OPTIONS": DATABASES["default"]["OPTIONS"]
         | {
             "charset": "utf8mb4",
-            # A lock is given up before `read_timeout`: a server that nobody listens to any more
-            # would go on waiting for it, holding the locks that it has. So would one whose client
-            # is frozen in a transaction; MariaDB alone has a remedy, and MySQL reads a comment.
+            # The server must give up waiting for a lock before `read_timeout`. Otherwise, after
+            # the client has gone, the server would wait on and keep the locks of the transaction.
+            # A client that is frozen in a transaction keeps its locks, too. MariaDB alone has a
+            # remedy, the idle timeout; MySQL reads the `/*M! */` part as a comment.
             "init_command": "SET sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION',"
             f" innodb_lock_wait_timeout={max(1, round(STORE_TIMEOUT_S) - 1)}"
             f" /*M!100300 , idle_transaction_timeout={2 * max(1, round(STORE_TIMEOUT_S))} */",
@@ -155,8 +156,8 @@ else:
         "TEST": {"NAME": VAR_DIR / "test.sqlite3"},
     }
 
-# How many there are of each, and of a web's threads that run Django: all have connections of their
-# own, and `messaging.runtime.connections` adds them up.
+# The numbers of processes, and of threads in a web process that run Django, are needed because each
+# has database connections of its own, and `messaging.runtime.connections` adds these up.
 DJANGO_THREADS = 16
 PROCESSES = {
     "web": env.int("IM_WEB_PROCESSES", default=env.int("WEB_WORKERS", default=2)),
@@ -195,8 +196,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 10, "socket_connect_timeout
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = TIME_ZONE
 COMPENSATE_EVERY_S = env.float("IM_COMPENSATE_EVERY_S", default=60.0)
-# The schedule is the one entry below, so no file has to say what was done before. Celery's own
-# scheduler keeps one, and beat never starts again once a power cut has emptied it.
+# The schedule is the one entry below, so no file has to remember past runs. Celery's default
+# scheduler keeps such a file, and beat never starts again once a power cut has emptied the file.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "compensate": {

@@ -1,4 +1,4 @@
-"""Runs synchronous calls in a bounded number of threads, behind a bounded queue. Used on a loop."""
+"""Run synchronous calls of an event loop in a bounded number of threads, behind a bounded queue."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ T = TypeVar("T")
 
 
 class Threads:
-    """Has a place for each thread; who finds none waits for one, within bounds.
+    """Give each call a thread, or let the call wait for one within bounds.
 
-    A call that nobody waits for any more goes on in its thread, and keeps its place until it ends.
+    A running call whose caller has given up goes on in its thread, and keeps the thread until the
+    call ends.
     """
 
     def __init__(self, number: int, *, name: str) -> None:
@@ -28,7 +29,7 @@ class Threads:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def run(self, call: Callable[[], T], *, queue: int, wait_s: float) -> T:
-        """Return what the call returns.
+        """Run the call in a thread, and return its result.
 
         Raises: TooManyRequests, at once where `queue` others wait, and after `wait_s` without a
         thread.
@@ -50,7 +51,7 @@ class Threads:
             async with asyncio.timeout(wait_s):
                 await place
         except (TimeoutError, asyncio.CancelledError) as ended:
-            if not place.cancelled():  # it was given just then
+            if not place.cancelled():  # the place was given just then
                 self._give_place()
             elif place in self._waiting:
                 self._waiting.remove(place)
@@ -59,7 +60,7 @@ class Threads:
             raise
 
     def _end(self, loop: asyncio.AbstractEventLoop, _job: Future[Any]) -> None:
-        """From the thread whose call has ended."""
+        """Give the place back; called in the thread whose call has ended."""
         try:
             loop.call_soon_threadsafe(self._give_place)
         except RuntimeError:  # the loop has ended, and nobody waits on it

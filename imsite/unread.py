@@ -1,7 +1,7 @@
-"""Output that nobody may be reading: a terminal after Ctrl-S, a log driver that is stuck.
+"""Write output that may have no reader: a terminal after Ctrl-S, a log driver that is stuck.
 
-A process that writes there stands still until somebody reads. So a thread writes, and what finds no
-room before it is dropped and counted.
+A process that writes there stands still until somebody reads. So a thread writes from a bounded
+buffer. Lines that find no room in the buffer are dropped and counted.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable
 
 ROOM_BYTES = 1_000_000
-PATIENCE_S = 2.0  # how long the end waits for a reader who takes nothing
+PATIENCE_S = 2.0  # how long `end` waits for a reader who takes nothing
 
 
 class UnreadOutput:
-    """Writes lines to a file descriptor, in order, without ever waiting for its reader.
+    """Write lines to a file descriptor, in order, without ever waiting for its reader.
 
-    `note` makes the line that stands in the place of so many dropped ones. `on_gone` is called once
-    when nobody can read any more, from the thread.
+    `note` makes the line that stands in the place of a number of dropped lines. `on_gone` is called
+    once, from the writing thread, when nobody can read any more.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class UnreadOutput:
     def _begin(self) -> None:
         self._changed = threading.Condition()
         self._lines: list[bytes] = []
-        self._bytes = 0  # of the lines, and of what is being written
+        self._bytes = 0  # of the lines that wait, and of those that are being written
         self._dropped = 0
         self._is_gone = False
         self._thread: threading.Thread | None = None
 
     def put(self, line: bytes) -> bool:
-        """Take the line; False when it was dropped."""
+        """Take the line; return False when the line was dropped."""
         with self._changed:
             if self._is_gone or self._bytes + len(line) > ROOM_BYTES:
                 self._dropped += 1
@@ -54,7 +54,7 @@ class UnreadOutput:
         return True
 
     def end(self) -> None:
-        """Wait until all is written, as long as somebody reads."""
+        """Wait until all lines are written, as long as the reader takes some every `PATIENCE_S`."""
         with self._changed:
             self._note_dropped()
             deadline, before = time.monotonic() + PATIENCE_S, self._bytes
@@ -100,11 +100,12 @@ class UnreadOutput:
 
 
 class StdoutHandler(logging.Handler):
-    """Lines of the log on standard output; the log file has those that are dropped here."""
+    """Write lines of the log to standard output; the log file also has lines dropped here."""
 
     def __init__(self) -> None:
         super().__init__()
-        # What standard output is now: the thread may write when it is another for a moment.
+        # A copy of standard output as of now: the thread may write while descriptor 1 is another
+        # file for a moment.
         self._output = UnreadOutput(os.dup(1), _note)
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -1,4 +1,4 @@
-"""The routes of the site."""
+"""Name the routes of the site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Django as a WSGI application: what the front door runs in its threads."""
+"""Make Django's WSGI application, which the front door runs in its threads."""
 
 from __future__ import annotations
 

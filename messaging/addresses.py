@@ -1,6 +1,6 @@
 """Tell which address a request comes from, past the proxies that the site trusts.
 
-Limits by address count with it, in the front door and in Django's views (`asgi.scope`).
+Limits by address count by this address, in the front door and in Django's views (`asgi.scope`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ Address = IPv4Address | IPv6Address
 def client_address(scope: Mapping[str, Any]) -> str:
     """Return the address of the client of an ASGI scope, an IPv6 client's as its /64 network.
 
-    A peer in IM_TRUSTED_PROXIES is asked for whom it speaks: the last address of X-Forwarded-For
-    that is no trusted proxy counts. A header of any other peer counts nothing. A connection through
-    a Unix socket has no address; its peer is a proxy of this machine. Empty where nothing is known.
+    For a peer in IM_TRUSTED_PROXIES the last address of X-Forwarded-For that is no trusted proxy
+    counts. The header of any other peer is ignored. A connection through a Unix socket has no
+    address; its peer is trusted as a proxy of this machine. Return an empty text where nothing is
+    known.
     """
     peer = scope.get("client")
     text: str = peer[0] if peer else ""
@@ -51,7 +52,7 @@ def _forwarded(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[Address]:
 
 
 def _read(text: str) -> Address | None:
-    """Return the address that a text is, alone or with a port, IPv4 in IPv6 as IPv4."""
+    """Return the address in a text, which may have a port; return IPv4 in IPv6 as IPv4."""
     if len(text) > LONGEST_ADDRESS:
         return None
     if text.startswith("["):

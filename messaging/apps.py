@@ -1,4 +1,4 @@
-"""The application's entry in Django's registry."""
+"""Enter the application into Django's registry."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class MessagingConfig(AppConfig):
 
     def ready(self) -> None:
         from messaging.runtime import connections as database_connections
-        from messaging.runtime import signals  # need the models, as the next one
+        from messaging.runtime import signals  # imported late, as all three need the models
         from messaging.store import checks as store_checks
 
-        # The forms of the admin and `createsuperuser` ask the field's validators.
+        # The forms of the admin and `createsuperuser` run the field's validators.
         username = get_user_model()._meta.get_field("username")
         username.validators = [validate_user_name]
         signals.connect()

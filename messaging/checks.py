@@ -1,7 +1,7 @@
-"""System checks of the settings: what must not run in production, and what cannot run at all.
+"""Check the settings: those that must not run in production, and those that cannot run at all.
 
-Django runs them before a command, the front door before it serves. They look at settings only; the
-database's own checks are the store's.
+Django runs these checks before a command, and the front door runs them before it serves. The checks
+look at settings only; the database's own checks are the store's.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ AT_LEAST_NONE = ("hash_queue", "hash_wait_s")
 
 
 def register_checks() -> None:
-    """Called once, when Django's registry of applications is ready."""
+    """Register the checks, once, when Django's registry of applications is ready."""
     register(check_production)
     register(check_settings)
 
 
 def check_production(**_: object) -> list[CheckMessage]:
-    """What development may do and production must not."""
+    """Refuse in production the settings that only development may have."""
     if not django_settings.PRODUCTION:
         return []
     return [*_check_keys(), *_check_site(), *_check_links()]
 
 
 def check_settings(**_: object) -> list[CheckMessage]:
-    """Values that no environment can run with."""
+    """Refuse values that no environment can run with."""
     return [*_check_modes(), *_check_datacenter(), *_check_event_log(), *_check_limits()]
 
 
@@ -86,7 +86,10 @@ def _check_site() -> Iterator[CheckMessage]:
 
 
 def _check_links() -> Iterator[CheckMessage]:
-    """Whoever listens on the way reads messages and passwords, and may change them."""
+    """Warn of links without TLS: a listener on the way reads, and may change, all that passes.
+
+    Messages and passwords pass there.
+    """
     database = django_settings.DATABASES["default"]
     links = {
         "IM_REDIS_URL": plaintext_hosts("IM_REDIS_URL", settings().redis_url),
@@ -141,7 +144,7 @@ def _check_event_log() -> Iterator[CheckMessage]:
 
 
 def _check_limits() -> Iterator[CheckMessage]:
-    """A negative rate would let all pass, and a burst of none nobody."""
+    """Refuse limits that limit wrongly: a negative rate lets all pass, a burst of zero nobody."""
     values = asdict(settings())
     least = dict.fromkeys(AT_LEAST_ONE, 1) | dict.fromkeys(AT_LEAST_NONE, 0)
     for rate in filter(RATE.search, values):

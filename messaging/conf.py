@@ -1,6 +1,7 @@
-"""The application's settings, typed. The environment is read in `imsite.settings` alone.
+"""Hold the application's settings, typed.
 
-`settings()` reads `django.conf.settings.IM` at each call, so that a test may override it.
+The environment is read in `imsite.settings` alone. `settings()` reads `django.conf.settings.IM` at
+each call, so that a test may override the settings.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ MAX_PAGED_MESSAGES = 10_000  # page * size; further back by `beforeId`
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Every knob of the messaging application; `imsite.settings` documents each variable."""
+    """Hold every setting of the messaging application.
+
+    `imsite.settings` reads each from its variable; README, "Settings", documents the variables.
+    """
 
     site_url: str = "http://127.0.0.1:8082"  # where commands ask the web
     redis_url: str
@@ -61,7 +65,7 @@ class Settings:
     read_burst: int = 200  # at once
     change_rate: float = 20.0  # recalls, deletes, blocks and unblocks a second of a user; 0: any
     change_burst: int = 100
-    lookup_rate: float = 10.0  # questions a second about whom a process does not know; 0: any
+    lookup_rate: float = 10.0  # calls a second of a user that need a look-up; 0: any
     lookup_burst: int = 100
     login_address_per_minute: float = 60.0  # passwords that may be tried from an address; 0: any
     login_address_burst: int = 40
@@ -72,7 +76,7 @@ class Settings:
     register_per_hour: float = 60.0  # users that may be registered from an address; 0: any
     register_burst: int = 200
     hash_places: int = 1  # passwords that a process hashes at a time
-    hash_queue: int = 4  # that may wait for it; past it 429
+    hash_queue: int = 4  # passwords that may wait for a place; past it 429
     hash_wait_s: float = 1.0  # how long each waits; past it 429
     recall_window_s: int = 300
     identity_ttl_s: float = 30.0
@@ -91,7 +95,7 @@ class Settings:
 
 
 def settings() -> Settings:
-    """The settings in force."""
+    """Return the settings in force."""
     current = django_settings.IM
     assert isinstance(current, Settings)
     return current

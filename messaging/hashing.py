@@ -1,7 +1,7 @@
 """Hash passwords in a few places of this process, in turn, and refuse past a short queue.
 
-A hash takes half a second of a core by intention. `PASSWORD_HASHERS` names the hasher here alone,
-so that login, registration, the admin and every later use of a password wait in one queue.
+A hash takes half a second of a core by intention. `PASSWORD_HASHERS` names this module's hasher
+alone, so that login, registration, the admin and every later use of a password wait in one queue.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _asking: ContextVar[str | None] = ContextVar("asking", default=None)
 
 @contextmanager
 def asked_by(address: str | None) -> Iterator[None]:
-    """Count the hashes within as this client's; None counts as nobody's."""
+    """Count the hashes inside the `with` block as this client's; None counts as nobody's."""
     token = _asking.set(address)
     try:
         yield
@@ -49,11 +49,11 @@ class _Job:
 
 
 class Places:
-    """Runs at most `places` jobs at a time, on threads of low priority; `queue` more may wait.
+    """Run at most `places` jobs at a time, on threads of low priority; let `queue` more wait.
 
     A job that waits longer than `wait_s` is dropped. One client has at most `HASHES_A_CLIENT` jobs
-    here. Whose client has asked least lately goes first, and takes the turn of one who has asked
-    more where the queue is full: a guesser does not keep others out.
+    here. The job of the client that has asked least lately goes first. When the queue is full, such
+    a job replaces the job of a client that has asked more: a guesser does not keep others out.
     """
 
     def __init__(self, *, places: int, queue: int, wait_s: float) -> None:
@@ -68,7 +68,11 @@ class Places:
         )
 
     def run(self, work: Callable[[], str], *, client: str | None) -> str:
-        """Return what the work does. Raises TooManyRequests at once, or when it is not begun."""
+        """Run the work in a place, and return its result.
+
+        Raises: TooManyRequests, at once where the client or the queue has too many jobs, later
+        where the job is replaced or has not begun after `wait_s`; the errors of the work.
+        """
         job = _Job(work, client, self._weigh(client))
         with self._lock:
             self._admit(job)
@@ -80,10 +84,13 @@ class Places:
                 if job in self._waiting:
                     self._waiting.remove(job)
                     raise TooManyRequests from error
-        return job.done.result()  # it has begun, and ends by itself
+        return job.done.result()  # a job that has begun ends by itself
 
     def _weigh(self, client: str | None) -> float:
-        """Count that this client asks; returns how much it has asked lately, which wears off."""
+        """Count an attempt of this client, and return the client's weight before the attempt.
+
+        Each attempt adds `REMEMBERED_S` to the weight, in seconds, and the weight falls with time.
+        """
         if client is None:
             return 0.0
         now_s = time.monotonic()
@@ -116,7 +123,7 @@ class Places:
             self._running.append(job)
         try:
             result = job.work()
-        except Exception as error:  # noqa: BLE001  # told to whoever waits
+        except Exception as error:  # noqa: BLE001  # raised where the caller waits
             outcome = partial(job.done.set_exception, error)
         else:
             outcome = partial(job.done.set_result, result)
@@ -126,10 +133,16 @@ class Places:
 
 
 class PlacedHasher(PBKDF2PasswordHasher):
-    """Django's PBKDF2, in one of the places of this process. Verifying encodes, too."""
+    """Hash with Django's PBKDF2, in one of the places of this process.
+
+    A verification encodes the password too, and so takes a place as well.
+    """
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
-        """Return the hash. Raises TooManyRequests while too many wait."""
+        """Return the hash of a password.
+
+        Raises: TooManyRequests while too many wait.
+        """
 
         def job() -> str:
             return PBKDF2PasswordHasher.encode(self, password, salt, iterations)
@@ -145,7 +158,7 @@ def _places(places: int, queue: int, wait_s: float) -> Places:
 
 
 def _lower_priority() -> None:
-    if sys.platform == "linux":  # elsewhere it would be the whole process's
+    if sys.platform == "linux":  # elsewhere the priority would be the whole process's
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 

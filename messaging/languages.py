@@ -18,7 +18,7 @@ _RANGE = re.compile(
 def language_of(accept_language: bytes) -> str:
     """Return the code of the site's language that the beginning of an Accept-Language asks for.
 
-    As Django does it: the language counts, not its region, and `*` means the site's own.
+    As in Django, the language counts and not its region, and `*` means the site's own language.
     """
     known = {code.partition("-")[0]: code for code, _ in settings.LANGUAGES}
     wanted = accept_language[:MAX_LANGUAGE_BYTES].decode("latin-1")

@@ -68,4 +68,4 @@ MAX_WINDOW_BYTES = 512 * 1024  # of messages that one reading of the cache takes
 
 # --- passwords ------------------------------------------------------------------------------
 
-HASHES_A_CLIENT = 2  # that an address may have in a process, running and waiting; past it 429
+HASHES_A_CLIENT = 2  # hashes of an address in a process, running and waiting; past it 429

@@ -1,8 +1,8 @@
-"""The tables. Written by the store (messages) and the admin; no rules live here.
+"""Define the tables, without any rules.
 
-The message tables are shaped to be partitioned by month on the snowflake id: the id is in every
-unique key of `message`, and no foreign key points at a message or from one. Times of messages are
-milliseconds since 1970.
+The store writes the tables of messages, and the admin writes others. The message tables are shaped
+to be partitioned by month on the snowflake id: the id is in every unique key of `message`, and no
+foreign key points at a message or from one. Times of messages are milliseconds since 1970.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEAD_LETTER_ERROR_LENGTH = 2_000
 
 
 class Message(models.Model):
-    """One message; a recalled one keeps its row, its place and its `seq`, without what it said."""
+    """Hold one message; a recalled message keeps its row, place and `seq`, without its content."""
 
     id = models.BigIntegerField("message id", primary_key=True)
     conversation_id = AsciiText("conversation", max_length=CONVERSATION_ID_LENGTH)
@@ -77,7 +77,10 @@ class Message(models.Model):
 
 
 class PendingMessage(Message):
-    """A message that only Redis and the log hold yet. It has no row: this names it in the admin."""
+    """Name a pending message in the admin: only Redis and the log hold the message yet.
+
+    A pending message has no row.
+    """
 
     class Meta:
         proxy = True
@@ -89,10 +92,10 @@ class PendingMessage(Message):
 
 
 class MessageKey(models.Model):
-    """The last word on idempotency: which message a sender's clientMsgId and body stand for.
+    """Decide which message a sender's clientMsgId and body stand for; this table is authoritative.
 
-    The body is in the key, for two bodies under one clientMsgId may have been acknowledged, and
-    each of them is kept.
+    The body's hash is in the key: two bodies under one clientMsgId may have been acknowledged, and
+    each of these messages is kept.
     """
 
     pk = models.CompositePrimaryKey("from_user_id", "client_msg_id", "body_hash")
@@ -109,9 +112,9 @@ class MessageKey(models.Model):
 
 
 class MessageAlias(models.Model):
-    """The id of a repeated send, which clients may have been told, and the message it stands for.
+    """Lead from the id of a repeated send, which clients may know, to the message that was kept.
 
-    Written with the fold, in its transaction. A fold of an older version has left no alias.
+    The row is written in the transaction of the fold. A fold of an older version has left no alias.
     """
 
     message_id = models.BigIntegerField("alias", primary_key=True)
@@ -126,7 +129,7 @@ class MessageAlias(models.Model):
 
 
 class Conversation(models.Model):
-    """Where a conversation stands; its row is the lock under which `seq` numbers are given."""
+    """Hold a conversation's last numbers; its row is the lock for giving `seq` numbers."""
 
     id = AsciiText("conversation", max_length=CONVERSATION_ID_LENGTH, primary_key=True)
     last_seq = models.BigIntegerField("messages", default=0)
@@ -140,7 +143,7 @@ class Conversation(models.Model):
 
 
 class MessageDelete(models.Model):
-    """A message that one user does not want to see; the message may not be stored yet."""
+    """Hold one user's delete of a message; the message may not be stored yet."""
 
     pk = models.CompositePrimaryKey("user_id", "message_id")
     user_id = models.BigIntegerField("user")
@@ -155,7 +158,10 @@ class MessageDelete(models.Model):
 
 
 class CacheArrear(models.Model):
-    """A row, or with a user that user's delete of it, that Redis is to be told of at its return."""
+    """Hold an arrear: a row that Redis has to be told of at its return.
+
+    With a user, Redis has to be told of that user's delete of the row.
+    """
 
     message_id = models.BigIntegerField("message")
     user_id = models.BigIntegerField("user", null=True)
@@ -169,7 +175,7 @@ class CacheArrear(models.Model):
 
 
 class DeadLetter(models.Model):
-    """A record of the log that could not be persisted, kept until a person decides."""
+    """Keep a record of the log that could not be persisted, until a person decides about it."""
 
     topic = AsciiText(max_length=249)
     partition = models.IntegerField()
@@ -205,7 +211,7 @@ class DeadLetter(models.Model):
         return f"dead letter {self.topic}/{self.partition}/{self.offset}"
 
     def as_letter(self) -> Letter:
-        """The letter that this row keeps, as the use cases take it."""
+        """Return the dead letter of this row in the form that the use cases take."""
         return Letter(
             topic=self.topic,
             partition=self.partition,
@@ -220,7 +226,7 @@ class DeadLetter(models.Model):
 
 
 class ChatGroup(models.Model):
-    """A group whose members may write to each other under one conversation."""
+    """Hold a group, whose members may write to each other in one conversation."""
 
     name = BoundedText(max_length=MAX_GROUP_NAME_CHARACTERS, validators=[validate_group_name])
     created_at = models.DateTimeField("created", auto_now_add=True)
@@ -238,7 +244,7 @@ class ChatGroup(models.Model):
 
 
 class ChatGroupMember(models.Model):
-    """A user's place in a group."""
+    """Hold a user's membership in a group."""
 
     class Role(models.TextChoices):
         OWNER = "owner", "owner"
@@ -262,7 +268,7 @@ class ChatGroupMember(models.Model):
 
 
 class UserName(models.Model):
-    """A user's name folded: of names that differ in case or width alone there is one."""
+    """Hold a user's folded name, so that names that differ in case or width alone exist once."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL,
@@ -281,9 +287,10 @@ class UserName(models.Model):
 
 
 class UserTokens(models.Model):
-    """Which of a user's tokens are good no more; without a row none was ever ended.
+    """Tell which of a user's tokens are no longer valid; without a row none was ever ended.
 
-    `ended` maps sessions to when their last access token has expired, in seconds since 1970.
+    `ended` maps each ended session to the time at which its last access token will have expired, in
+    seconds since 1970.
     """
 
     user = models.OneToOneField(
@@ -304,7 +311,10 @@ class UserTokens(models.Model):
 
 
 class UserSession(models.Model):
-    """A login that can be renewed, and which refresh token renews it. Times are milliseconds."""
+    """Hold a login that can be renewed, and the refresh token that renews the login.
+
+    Times are milliseconds since 1970.
+    """
 
     id = AsciiText("session", max_length=SESSION_ID_LENGTH, primary_key=True)
     user = models.ForeignKey(
@@ -324,7 +334,7 @@ class UserSession(models.Model):
 
 
 class UserBlock(models.Model):
-    """One user takes no private messages from another one. Groups are not concerned."""
+    """Hold a block: one user takes no private messages from another; groups are not concerned."""
 
     blocker = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -360,7 +370,7 @@ class UserBlock(models.Model):
 
 
 class Lease(models.Model):
-    """A named right that one owner holds for a while, for when Redis is away."""
+    """Hold a lease, a named right of one owner for a while, for times when Redis is away."""
 
     name = AsciiText(max_length=64, primary_key=True)
     owner = AsciiText(max_length=64)

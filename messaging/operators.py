@@ -1,7 +1,7 @@
-"""The group "operators": who looks after messages without being a superuser.
+"""Make the group "operators", whose users look after messages without being superusers.
 
-Made after a migration, once: what a site changes about it afterwards stays. Messages can be viewed
-and nothing else, by anybody; "change" on a pending message or a dead letter is to act on it.
+The group is made once, after a migration: later changes by the site stay. Nobody can do more to a
+message in the admin than view it. "Change" on a pending message or a dead letter permits actions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ PERMISSIONS = (
 
 
 def create_operators(*, using: str, apps: Apps = current_apps, **_: Any) -> None:
-    """Receiver of `post_migrate`, after the permissions themselves were made. Idempotent."""
+    """Make the group with its permissions, unless the group exists.
+
+    Safe to repeat.
+    Order: receives `post_migrate` after the receiver that makes the permissions themselves.
+    """
     try:
         groups = apps.get_model("auth", "Group").objects.using(using)
         permissions = apps.get_model("auth", "Permission").objects.using(using)

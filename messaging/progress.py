@@ -1,4 +1,4 @@
-"""Says how far a long command is: a bar on a terminal, a line now and then elsewhere."""
+"""Show how far a long command is, by a bar on a terminal or by occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LINE_CHARACTERS = 100
 
 
 class Progress:
-    """One stage after the other; what is finished stays as a line."""
+    """Show one stage after the other; a finished stage stays as a line."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -25,7 +25,7 @@ class Progress:
         self.update(0.0)
 
     def update(self, fraction: float, note: str = "") -> None:
-        """So much of the stage is done."""
+        """Show which fraction (0 to 1) of the stage is done; off a terminal once in `QUIET_S`."""
         fraction = min(max(fraction, 0.0), 1.0)
         if self._is_terminal:
             full = round(fraction * BAR_CHARACTERS)
@@ -39,7 +39,7 @@ class Progress:
             self._stream.flush()
 
     def end(self, line: str) -> None:
-        """The stage is over; `line` says what came of it."""
+        """End the stage with a line that says its result."""
         if self._is_terminal:
             self._stream.write("\r" + " " * LINE_CHARACTERS + "\r")
         self._stream.write(line + "\n")

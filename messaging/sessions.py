@@ -1,7 +1,9 @@
-"""Open, renew and end sessions: one for each login, with the tokens that come from it. Blocking.
+"""Open, renew and end sessions: one for each login, with the tokens that come from the login.
 
-A refresh token is good while its session has a row that names it. An access token is good until it
-expires, unless its session was ended or its generation is past; the directories know both.
+Calls block. A refresh token is valid while its session has a row that names the token. An access
+token is valid until it expires, unless its session was ended or its generation is past; the
+directories know both.
+
 Order: a user's row is locked first, then the user's tokens, then the sessions.
 """
 
@@ -25,19 +27,20 @@ T = TypeVar("T", bound=Token)
 
 GENERATION_CLAIM = "gen"
 SESSION_CLAIM = "sid"
-SESSIONS_HELD = 100  # of one user; the one that expires first makes room
+SESSIONS_HELD = 100  # of one user; the session that expires first makes room
 ENDED_HELD = 50  # of one user, until their access tokens have expired; past it all are ended
 PURGED_AT_ONCE = 20
 CLOCKS_DIFFER_S = 60
-# So long after a renewal the token that was used for it is refused and no more: a client that lost
-# the answer, or two of its windows at once, send it again. Later it counts as stolen.
+# A refresh token that is used again so soon after its renewal is refused without ending the
+# session: a client that lost the answer, or two of its windows at once, use a token twice. A token
+# that is used again later counts as stolen.
 REUSE_GRACE_MS = 10_000
 
 
 def open_session(user: AbstractUser) -> RefreshToken:
     """Return the first refresh token of a new session of a user whose password was just checked.
 
-    Raises: WrongCredentials where the password is another one by now, or the user is locked out.
+    Raises: WrongCredentials where the password has changed by now, or the user is locked out.
     """
     with transaction.atomic():
         current = _lock(user.pk)
@@ -63,10 +66,12 @@ def access_token(user: AbstractUser) -> AccessToken:
 
 
 def renew(used: RefreshToken, *, user_id: int, session: str) -> RefreshToken:
-    """Return the refresh token that follows a checked one, which is good no more.
+    """Return the refresh token that replaces a checked one; the checked one is invalid then.
 
-    Raises: TokenExpired where it was used before, or its session or its user is no more. A token
-    used again ends its session, unless it was used just now.
+    Raises: TokenExpired where the token was used before, or its session or its user is gone or
+    locked out.
+    Leaves: the session ended, where the token was used again later than `REUSE_GRACE_MS` after the
+    session's last renewal.
     """
     with transaction.atomic():
         sessions = UserSession.objects.filter(pk=session, user_id=user_id)
@@ -88,7 +93,11 @@ def renew(used: RefreshToken, *, user_id: int, session: str) -> RefreshToken:
 
 
 def end_session(user_id: int, session: str) -> None:
-    """End the tokens of one session. Safe to repeat."""
+    """End the tokens of one session.
+
+    All tokens of the user end when more than `ENDED_HELD` ended sessions would have to be kept.
+    Safe to repeat.
+    """
     with transaction.atomic():
         if _lock(user_id) is None:
             return
@@ -146,7 +155,7 @@ def _make_room(user_id: int) -> None:
 
 
 def _purge() -> None:
-    """Delete a few sessions that have expired: as many go as come."""
+    """Delete at most `PURGED_AT_ONCE` expired sessions, so that as many rows go as come."""
     expired = UserSession.objects.filter(expires_at__lt=wall_clock_ms()).order_by("expires_at")
     if past := sorted(expired.values_list("pk", flat=True)[:PURGED_AT_ONCE]):
         UserSession.objects.filter(pk__in=past).delete()

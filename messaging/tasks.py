@@ -1,4 +1,4 @@
-"""The periodic task: Celery beat asks, a worker sweeps."""
+"""Define the periodic task of the compensation, which Celery beat asks for and a worker runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ logger = logging.getLogger(__name__)
 
 @shared_task(name="messaging.compensate", ignore_result=True)  # type: ignore[untyped-decorator]
 def compensate(**_: Any) -> dict[str, int]:
-    """One sweep over what stays pending. Harmless when two run at once or one runs twice."""
+    """Run one sweep over the messages that stay pending.
+
+    Safe to repeat, also at the same time.
+    """
     try:
         return asdict(wiring.compensate())
     except (CacheUnavailable, TemporarilyUnavailable):

@@ -1,4 +1,4 @@
-"""The routes of the API, below `/api/`."""
+"""Name the routes of the API, below `/api/`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Who bears a user name: names that fold alike are one name. Blocking.
+"""Tell which user bears a name, where names that fold alike are one name.
 
-`signals` keeps the folded names as users are saved. Users from before who share one keep their
-names; the first of them bears the folded one.
+Calls block. `signals` keeps the folded names as users are saved. Older users who share a folded
+name keep their own names; the first of these users bears the folded name.
 """
 
 from __future__ import annotations
@@ -20,12 +20,18 @@ def is_taken(name: str, *, besides: int = 0, using: str = DEFAULT_DB_ALIAS) -> b
 
 
 def keep(user_id: int, name: str, *, using: str) -> None:
-    """Keep that a user bears this name. Raises IntegrityError where another one does."""
+    """Store the folded form of the name that a user bears.
+
+    Raises: IntegrityError where another user bears the name.
+    """
     UserName.objects.using(using).update_or_create(user_id=user_id, defaults={"folded": fold(name)})
 
 
 def as_stored(typed: str) -> str:
-    """Return the name of the user who is called so, exactly or else when folded."""
+    """Return the stored name of the user with this name, exact or else folded.
+
+    Return the name as typed where no user has it.
+    """
     if get_user_model().objects.filter(username=typed).exists():
         return typed
     bearers = UserName.objects.filter(folded=fold(typed))

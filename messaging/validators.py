@@ -1,4 +1,4 @@
-"""What Django's forms and commands ask of a name, as the API does."""
+"""Check names in Django's forms and commands by the rules of the API."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def fields(line: str) -> dict[str, str]:
 
 
 def signal_group(group: int, number: int) -> bool:
-    """False when the group has no member left."""
+    """Tell whether the group has a member left, after this signal to the group."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:

@@ -16,7 +16,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is 
 
 
 def answers(url: str) -> bool:
-    """A refusal (401, 404 …) is an answer."""
+    """Tell whether the address answers; a refusal (401, 404 …) is an answer."""
     try:
         with _direct.open(url, timeout=LIMIT_S):
             return True

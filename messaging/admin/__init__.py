@@ -1,8 +1,8 @@
-"""The admin site: a person looks at messages, and mends what is pending or a dead letter.
+"""Serve the admin site: a person inspects messages, and settles pending ones and dead letters.
 
-A door like the API: it reads rows through the models, and reaches Redis, the log and every change
-to a message through the use cases. Who may do what is Django's permissions; `messaging.operators`
-makes a group of them.
+The admin is a door like the API. Rows are read through the models. Redis, the log and every change
+to a message are reached through the use cases. Django's permissions decide who may do what;
+`messaging.operators` makes a group of them.
 """
 
 from __future__ import annotations
@@ -16,5 +16,5 @@ __all__ = ["blocks", "dead_letters", "groups", "messages", "pending", "users"]
 admin.site.site_header = "IM site administration"
 admin.site.site_title = "IM site"
 admin.site.index_title = "Messages and users"
-admin.site.enable_nav_sidebar = False  # it would take the width that the lists need
+admin.site.enable_nav_sidebar = False  # the sidebar would take the width that the lists need
 admin.site.site_url = None  # there is no page for people but this one

@@ -1,4 +1,4 @@
-"""Who takes no private messages from whom. A block is added or removed, and never changed."""
+"""Administer blocks, which are added or removed and never changed."""
 
 from __future__ import annotations
 

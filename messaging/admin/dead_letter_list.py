@@ -1,4 +1,4 @@
-"""The list of dead letters: which are shown, and by which index they are found."""
+"""List dead letters: which are shown, and by which index they are found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALL = "all"
 
 
 class StateFilter(admin.SimpleListFilter):
-    """What is still to be decided, unless asked otherwise."""
+    """Filter by state; without a choice, show the open letters, which are still to be decided."""
 
     title = parameter_name = "state"
 

@@ -1,6 +1,7 @@
-"""Dead letters: records of the log that could not be persisted, and what a person does about them.
+"""Show dead letters, and let a person replay or discard them.
 
-Rows are read here; deciding is the use cases'. Nobody edits or deletes one.
+A dead letter is a record of the log that could not be persisted. Rows are read here; the use cases
+replay and discard. Nobody edits or deletes a letter.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         self._settle(request, self._selected(undecided), dead_letters.discard, "Discarded")
 
     def _selected(self, queryset: QuerySet[DeadLetter]) -> list[DeadLetter]:
-        """A page of them at most, oldest first."""
+        """Return the selected rows, a page of them at most, oldest first."""
         return list(queryset.defer(None).order_by("id")[: self.list_per_page])
 
     def _settle(
@@ -164,7 +165,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     @admin.display(description="value")
     def value_shown(self, row: DeadLetter) -> str | SafeString:
-        """The record's text, unless its message is recalled or nobody can tell."""
+        """Return the record's text, unless its message is recalled or that cannot be known."""
         if not row.value:
             return "empty"
         text = _decode(row.value)

@@ -1,4 +1,4 @@
-"""How the admin shows times, ages and other people's text."""
+"""Format times, ages and other people's text for the admin."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ CONTROL = re.compile(
 
 
 def utc_time(time_ms: int | None) -> str:
-    """Milliseconds since 1970, to be read; the label beside it says UTC."""
+    """Return milliseconds since 1970 as a readable time.
+
+    The label beside the time says UTC.
+    """
     if time_ms is None:
         return NOTHING
     try:
@@ -32,7 +35,7 @@ def utc_time(time_ms: int | None) -> str:
 
 
 def age(seconds: float) -> str:
-    """A span of time in its largest unit and the next one."""
+    """Return a span of time in its largest unit and the next one."""
     left = max(0, int(seconds))
     for (unit, size), (lesser, lesser_size) in pairwise(UNITS):
         if left >= size:
@@ -42,7 +45,7 @@ def age(seconds: float) -> str:
 
 
 def visible(text: str) -> SafeString:
-    """Text escaped, its control characters named instead of obeyed.
+    """Return the text escaped, its control characters named instead of obeyed.
 
     A right-to-left override in a message must not turn the page around it.
     """
@@ -50,7 +53,7 @@ def visible(text: str) -> SafeString:
 
 
 def text_box(text: str) -> SafeString:
-    """Text as it was written, line ends and direction kept, apart from the page around it."""
+    """Return the text as written, line ends and direction kept, set apart from the page."""
     return format_html('<div class="im-text" dir="auto">{}</div>', visible(text))
 
 

@@ -1,4 +1,7 @@
-"""Chat groups and their members. A change counts at once in every process."""
+"""Administer chat groups and their members.
+
+A change takes effect at once in every process.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ USERS_MATCHED = 100
 
 
 class FirstMembers(BaseInlineFormSet):  # type: ignore[type-arg]
-    """The first members alone: a form each for ten thousand would be no page."""
+    """Show the first members alone, because ten thousand forms would make no usable page."""
 
     def get_queryset(self) -> QuerySet[Any]:
         if not hasattr(self, "_first"):
@@ -42,7 +45,11 @@ class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
     verbose_name_plural = f"members (the first {MEMBERS_SHOWN})"
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """In an inline of its own: a choice of users in each row would ask for each user."""
+        """Refuse to add members here.
+
+        A choice of users in each row would query the database for each user. `NewMemberInline` adds
+        members.
+        """
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -51,7 +58,10 @@ class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
 
 class NewMemberForm(ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any] | None:
-        """A form inside another one does not look at constraints that name the outer object."""
+        """Refuse a user who is a member already.
+
+        Django does not check constraints that name the outer object in a form inside another one.
+        """
         cleaned = super().clean()
         known = ChatGroupMember.objects.filter(group_id=self.instance.group_id)
         if known.filter(user=self.cleaned_data.get("user")).exists():
@@ -71,11 +81,14 @@ class NewMemberInline(admin.TabularInline):  # type: ignore[type-arg]
         return super().get_queryset(request).none()
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Whoever cannot add has nothing to see here."""
+        """Show this inline only to those who may add, because it holds nothing else."""
         return self.has_add_permission(request, obj)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """A user is chosen here, and neither made nor changed."""
+        """Return the field without links to add, change or view a user.
+
+        Users are only chosen here, neither made nor changed.
+        """
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if isinstance(widget := getattr(field, "widget", None), RelatedFieldWidgetWrapper):
             widget.can_add_related = widget.can_change_related = widget.can_view_related = False
@@ -99,7 +112,7 @@ class ChatGroupAdmin(KeysetAdmin):
         return ("name",) if obj is None else ("name", *self.readonly_fields)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Nobody may: its messages stay, and would belong to nobody."""
+        """Refuse everybody, because the group's messages stay and would belong to nobody."""
         return False
 
     def get_search_results(
@@ -129,7 +142,10 @@ class ChatGroupAdmin(KeysetAdmin):
 
 @admin.register(ChatGroupMember)
 class ChatGroupMemberAdmin(KeysetAdmin):
-    """All members of a group, to search and remove; reached from the group, which adds them."""
+    """List all members of a group, to search and remove them.
+
+    The group's page links to this list, and adds members.
+    """
 
     list_display = ("user", "group_shown", "role", "joined_at")
     list_select_related = ("user", "group")

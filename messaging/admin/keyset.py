@@ -1,7 +1,7 @@
-"""Lists that stay quick however long the table is: no counting, no offsets, newest first.
+"""Page through lists quickly, however long the table is: no counting, no offsets, newest first.
 
-A page is the rows below `?before=<id>`, by an index, and a link to the next one. Every list of the
-admin's that can grow without bound is one of these.
+A page is the rows below `?before=<id>`, found by an index, and a link to the next page. Every list
+of the admin that can grow without bound is one of these.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ LAST_CHARACTER = "\U0010ffff"
 
 
 class KeysetChangeList(ChangeList):
-    """One page; `next_before` is where the next begins, None on the last.
+    """Show one page of rows.
 
+    `next_before` is the id below which the next page begins, None on the last page.
     `looked_down_to` is set when the search was given up at that id with the page not full.
     """
 
@@ -61,11 +62,11 @@ class KeysetChangeList(ChangeList):
         self.can_show_all = self.multi_page = False
 
     def find(self, request: HttpRequest, wanted: int) -> tuple[list[Model], int | None]:
-        """At most `wanted` rows below `before`, and the id at which the search was given up."""
+        """Return at most `wanted` rows below `before`, and the id where the search was given up."""
         return list(self.hinted(self.queryset.filter(pk__lt=self.before))[:wanted]), None
 
     def index(self) -> str | None:
-        """The index by which this page is found; None: there is only one that fits."""
+        """Return the index by which this page is found, or None where only one index fits."""
         return None
 
     def hinted(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -84,14 +85,14 @@ class KeysetChangeList(ChangeList):
 
 
 class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Base of the admins; a subclass filters and searches by indexes alone."""
+    """Serve as the base of the admins; a subclass filters and searches by indexes alone."""
 
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # facets count
     sortable_by = ()
     change_list_template = "admin/messaging/keyset_change_list.html"
-    lookups: ClassVar[frozenset[str]] = frozenset()  # what the address may filter by
+    lookups: ClassVar[frozenset[str]] = frozenset()  # lookups that the address may filter by
     empty_list_text: ClassVar[str] = "There is nothing here."
 
     class Media:
@@ -105,7 +106,7 @@ class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 class ReadOnlyAdmin(KeysetAdmin):
-    """Rows that nobody adds, changes or removes by hand, whatever their permissions."""
+    """Forbid everybody to add, change or remove rows by hand, whatever their permissions."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -118,7 +119,10 @@ class ReadOnlyAdmin(KeysetAdmin):
 
 
 def beginning_with(field: str, text: str) -> Q:
-    """Rows whose field begins with this text, as a range that every database finds by an index."""
+    """Return the condition that a field begins with this text.
+
+    The condition is a range, which every database finds by an index.
+    """
     return Q(**{f"{field}__gte": text, f"{field}__lt": text + LAST_CHARACTER})
 
 

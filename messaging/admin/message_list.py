@@ -1,8 +1,8 @@
-"""The list of messages: what it can be searched and filtered by, and how far one page looks.
+"""List messages: how they can be searched and filtered, and how many rows one page examines.
 
-A search term and the time range are answered by an index. The other filters are not (an index for
-them would cost every message that is written), so a page with one of them looks through so many of
-the newest rows and no further, says so, and offers to look on from there.
+A search term and the time range are answered by an index. The other filters are not, because an
+index for them would cost every message that is written. So a page with one of them examines a
+bounded number of the newest rows, says so, and offers to search on from there.
 """
 
 from __future__ import annotations
@@ -41,14 +41,17 @@ _SENDER = re.compile(r"from:\s*([0-9]{1,19})")
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """An exact lookup, and the index that answers it."""
+    """Hold an exact lookup, and the index that answers it."""
 
     lookup: dict[str, Any]
     index: str
 
 
 def read_search(text: str) -> Search | None:
-    """What a search term asks for, an empty one for everything; None: it cannot be searched."""
+    """Return the lookup of a search term, or None for a term that cannot be searched.
+
+    An empty term asks for everything.
+    """
     text = text.strip()
     if not text:
         return Search({}, PRIMARY)
@@ -84,7 +87,10 @@ class _ChoiceFilter(admin.SimpleListFilter):
 
 
 class PersistStatusFilter(_ChoiceFilter):
-    """A stored message is PERSISTED. One that is stored and PENDING would be a defect."""
+    """Filter by persist status.
+
+    A stored message is PERSISTED. A stored message that is PENDING would be a defect.
+    """
 
     title = "persist status"
     parameter_name = "persist_status"
@@ -120,7 +126,10 @@ class ChatTypeFilter(_ChoiceFilter):
 
 
 class SentFilter(_ChoiceFilter):
-    """Ids carry the time, so the primary key knows what was sent since."""
+    """Filter by the time of sending.
+
+    Ids carry the time, so the primary key finds what was sent since.
+    """
 
     title = "time"
     parameter_name = "sent"
@@ -132,7 +141,7 @@ class SentFilter(_ChoiceFilter):
     spans_s: ClassVar[dict[str, int]] = {"hour": 3_600, "day": 86_400, "week": 604_800}
 
     def pick(self, queryset: QuerySet[Any], chosen: str) -> QuerySet[Any]:
-        return queryset  # by `first_id`: of two lower bounds SQLite would search by one, any one
+        return queryset  # `find` uses `first_id`: of two lower bounds SQLite searches by either one
 
     def first_id(self) -> int:
         span_s = self.spans_s.get(self.value() or "")
@@ -140,7 +149,7 @@ class SentFilter(_ChoiceFilter):
 
 
 class MessageChangeList(KeysetChangeList):
-    """Looks for rows within bounds where a filter has no index."""
+    """Search for rows within bounds where a filter has no index."""
 
     def index(self) -> str:
         search = read_search(self.query)
@@ -170,7 +179,7 @@ class MessageChangeList(KeysetChangeList):
         return self.hinted(queryset.filter(id__gte=first_id, id__lt=before).order_by("-id"))
 
     def _reach(self, request: HttpRequest, indexed: Sequence[_ChoiceFilter]) -> QuerySet[Any]:
-        """The rows that an index leads to, before the other filters."""
+        """Return the rows that an index leads to, before the other filters."""
         reach = self.root_queryset
         for spec in indexed:
             reach = spec.queryset(request, reach)
@@ -178,7 +187,7 @@ class MessageChangeList(KeysetChangeList):
 
     @property
     def looked_back_to(self) -> str | None:
-        """The time down to which a page that is not full has looked."""
+        """Return the time down to which a page that is not full was searched."""
         if self.looked_down_to is None:
             return None
         return utc_time(time_of_id(self.looked_down_to))

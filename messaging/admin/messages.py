@@ -1,4 +1,7 @@
-"""Messages as the database has them, to be looked at by a person. Nothing here can change one."""
+"""Show a person the messages as the database has them.
+
+Nothing here can change a message.
+"""
 
 from __future__ import annotations
 
@@ -107,9 +110,9 @@ class MessageAdmin(ReadOnlyAdmin):
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Message | None:
-        """The row at its latest state: a recall counts from when it was acknowledged.
+        """Return the row in its latest state: a recall counts from when it was acknowledged.
 
-        Raises TemporarilyUnavailable when that cannot be known.
+        Raises: TemporarilyUnavailable when that state cannot be known.
         """
         row: Message | None = super().get_object(request, object_id, from_field)
         if row is None and object_id.isascii() and object_id.isdigit() and len(object_id) < 20:
@@ -180,7 +183,10 @@ class MessageAdmin(ReadOnlyAdmin):
 
 
 def _owner_of(message_id: int) -> int:
-    """The message that an id leads to: of a repeated send that was folded, another one."""
+    """Return the id of the message that an id leads to.
+
+    The id of a repeated send that was folded leads to another message.
+    """
     owner = MessageAlias.objects.filter(message_id=message_id).values_list("owner_id", flat=True)
     return owner.first() or message_id
 

@@ -1,7 +1,7 @@
-"""Pending messages: accepted, and in Redis and the log only. A person sees and persists them here.
+"""Show pending messages, and let a person persist them.
 
-They have no rows, so this is a page of its own under a name in the admin's index; it asks the use
-cases and never touches Redis itself.
+A pending message is accepted, and in Redis and the log only. There are no rows, so this is a page
+of its own under a name in the admin's index. The page calls the use cases and never touches Redis.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from messaging.runtime.assembly import compensator
 from messaging.service.pending import PendingLine, PendingPage, list_pending
 
 PAGE_SIZE = 50
-LAST_OFFSET = 10_000  # whoever has more pending than that has no use for page after page
+LAST_OFFSET = 10_000  # nobody pages through more pending messages than this
 SELECTED = "_selected_action"
 HEADERS = (
     "Message id",
@@ -140,7 +140,7 @@ def _read_offset(request: HttpRequest) -> int:
 
 
 def _read_selected(request: HttpRequest) -> list[int]:
-    """The ids that are ticked, a page of them at most."""
+    """Return the ids that are ticked, a page of them at most."""
     digits = [text for text in request.POST.getlist(SELECTED) if text.isascii() and text.isdigit()]
     ids = {int(text) for text in digits if len(text) <= 19}
     return sorted(number for number in ids if 0 < number <= ID_MAX)[:PAGE_SIZE]

@@ -1,6 +1,7 @@
-"""A page of its own for what a page of the site refuses: too many requests, or a part is away.
+"""Show a page for an error that a page of the site raises: too many requests, or a part is away.
 
-A middleware of Django's. The API tells the same errors in its envelope, and none reaches this.
+`RefusalPages` is a middleware of Django's. The API answers the same errors in its envelope, so none
+of them reaches this middleware.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from messaging.domain.errors import ApiError
 
 
 class RefusalPages:
-    """Turns an ApiError that a page raises into a page with its status and its `Retry-After`."""
+    """Turn an ApiError that a page raises into a page with its status and its `Retry-After`."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -27,7 +28,7 @@ class RefusalPages:
     def process_exception(
         self, request: HttpRequest, exception: Exception
     ) -> TemplateResponse | None:
-        """Return the page of an error that was anticipated; Django goes on with any other."""
+        """Return the page of an error that was anticipated; Django goes on with any other error."""
         if not isinstance(exception, ApiError):
             return None
         headers = {"Cache-Control": "no-store"}

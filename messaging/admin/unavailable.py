@@ -1,4 +1,4 @@
-"""The page that says that a backing service is away, in place of a failure."""
+"""Show the page that says that a backing service is away, in place of a failure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RETRY_AFTER_S = 5
 
 
 def unavailable(model_admin: admin.ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
-    """503: this page of the given admin cannot be had now."""
+    """Return a 503 page, which says that this page of the given admin is unavailable now."""
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,

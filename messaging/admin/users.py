@@ -1,4 +1,4 @@
-"""Users: Django's own admin, with lists and a search that stay quick."""
+"""Administer users with Django's own admin, with lists and a search that stay quick."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ admin.site.unregister(User)
 
 
 class FirstMatches(Paginator):  # type: ignore[type-arg]
-    """For the choice of a user while typing: the first matches, and no count of the others."""
+    """Page the choice of a user while typing: the first matches, and no count of the others."""
 
     @property
     def count(self) -> int:
@@ -31,7 +31,10 @@ class FirstMatches(Paginator):  # type: ignore[type-arg]
 
 
 class OneName(ModelForm):  # type: ignore[type-arg]
-    """A name that nobody else bears in another case or width; one that stays is not judged."""
+    """Refuse a name that another user has in another case or width.
+
+    A name that does not change is not judged.
+    """
 
     def clean_username(self) -> str:
         name: str = self.cleaned_data["username"]

@@ -1,3 +1,6 @@
-"""The HTTP API under Django REST framework: parse, run one use case, represent. No rules here."""
+"""Serve the HTTP API under Django REST framework: parse, run one use case, represent.
+
+The package holds no rules.
+"""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who asks: the user of a bearer token, without a query per request.
+"""Authenticate a request by its bearer token, without a query per request.
 
 Tokens are simplejwt's, and its classes are the only ones that open them. The directory knows, at
 most `identity_ttl_s` late, whether the user is still active and the token was not ended.
@@ -22,7 +22,7 @@ from messaging.service.access import may_act
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The user who asks, as DRF expects one."""
+    """Hold the user who asks, in the form that DRF expects."""
 
     id: int
     mark: TokenMark
@@ -31,8 +31,11 @@ class Principal:
 
 class BearerAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Principal, None] | None:
-        """None without a bearer token; raises TokenExpired for one that is not good any more, and
-        TemporarilyUnavailable when that cannot be known."""
+        """Return the user of the bearer token, or None without a bearer token.
+
+        Raises: TokenExpired for a token that is not valid any more; TemporarilyUnavailable when
+        that cannot be known.
+        """
         token = bearer_token(request.META.get("HTTP_AUTHORIZATION", ""))
         if token is None:
             return None
@@ -44,7 +47,7 @@ class BearerAuthentication(BaseAuthentication):
 
 
 def asking_user(request: Request) -> int:
-    """The id of the user whom `BearerAuthentication` has let in."""
+    """Return the id of the user whom `BearerAuthentication` has let in."""
     return asking(request).id
 
 

@@ -1,7 +1,7 @@
-"""Whom a user has blocked: block, unblock, and list them, newest first.
+"""Block and unblock users, and list whom a user has blocked, newest first.
 
-Blocks are rows of Django's; what changes is told to every process as it is committed. Each call may
-be repeated.
+Blocks are rows of Django's. Each change is published to every process when it is committed.
+Safe to repeat.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class BlocksView(APIView):
 
 
 def block(user_id: int, *, blocker_id: int) -> UserBlock:
-    """The block of this user, made now or earlier. Raises InvalidInput, UserNotFound."""
+    """Return the block of this user, made now or earlier.
+
+    Raises: InvalidInput for oneself; UserNotFound.
+    """
     if user_id == blocker_id:
         raise InvalidInput({"userId": [Refusal.ONESELF]})
     _check_exists(user_id)
@@ -69,7 +72,10 @@ def block(user_id: int, *, blocker_id: int) -> UserBlock:
 
 
 def unblock(user_id: int, *, blocker_id: int) -> None:
-    """Take the block back, if there is one. Raises UserNotFound."""
+    """Take the block back, if there is one.
+
+    Raises: UserNotFound.
+    """
     _check_exists(user_id)
     UserBlock.objects.filter(blocker_id=blocker_id, blocked_id=user_id).delete()
 

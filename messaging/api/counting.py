@@ -1,4 +1,4 @@
-"""Count what a user asks of Django's views, as the use cases count what they are asked."""
+"""Count the calls of a user on Django's views, as the use cases count the calls on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from messaging.service.backends import Backends
 
 
 def count(kind: Callable[[Backends], Rates], user_id: int) -> None:
-    """Count a call of this user. Raises TooManyRequests for one who makes too many."""
+    """Count a call of this user.
+
+    Raises: TooManyRequests for a user who makes too many calls.
+    """
 
     async def spend(backends: Backends) -> None:  # on the loop, to which the rates belong
         kind(backends).spend(user_id)
@@ -19,5 +22,8 @@ def count(kind: Callable[[Backends], Rates], user_id: int) -> None:
 
 
 def count_change(user_id: int) -> None:
-    """Count a change that a user makes. Raises TooManyRequests for one who makes too many."""
+    """Count a change that a user makes.
+
+    Raises: TooManyRequests for a user who makes too many changes.
+    """
     count(lambda backends: backends.rates.changes, user_id)

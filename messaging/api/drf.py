@@ -1,7 +1,8 @@
-"""DRF's ends of the envelope: the renderer, and the handler of whatever a view raises.
+"""Connect DRF to the envelope: its renderer, its parser, and its handler of exceptions.
 
-Named in `imsite.settings`. Anticipated errors are told and not logged; anything else is logged
-with its trace and told as a 500 without one.
+`imsite.settings` names them. Anticipated errors are answered and not logged, apart from a database
+that does not answer, which is a warning. Any other error is logged with its trace and answered as a
+500 without one.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ logger = logging.getLogger(__name__)
 
 
 class EnvelopeRenderer(BaseRenderer):
-    """Wraps what a view answers; what `handle_exception` made is wrapped already."""
+    """Wrap the answer of a view in the envelope.
+
+    The answers of `handle_exception` are wrapped already.
+    """
 
     media_type = answers.CONTENT_TYPE
     format = "json"
@@ -63,7 +67,7 @@ class EnvelopeRenderer(BaseRenderer):
 
 
 def handle_exception(raised: Exception, context: Mapping[str, Any]) -> Response:
-    """DRF's EXCEPTION_HANDLER: every exception becomes an answer in the envelope."""
+    """Turn every exception into an answer in the envelope, as DRF's EXCEPTION_HANDLER."""
     error = _as_api_error(raised)
     if error is None:
         request = context["request"]
@@ -79,7 +83,7 @@ def handle_exception(raised: Exception, context: Mapping[str, Any]) -> Response:
 
 
 def _as_api_error(raised: Exception) -> ApiError | None:
-    """None: nobody anticipated it."""
+    """Return the API's error for an exception, or None for an exception that nobody anticipated."""
     match raised:
         case ApiError():
             return raised
@@ -113,7 +117,12 @@ class StrictJSONParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, object]:
-        """Decode a body; one that was too large is handed on as its length alone."""
+        """Decode a body into a JSON object.
+
+        Of a body that is too large `imsite.django_door` hands on the length alone.
+
+        Raises: BodyTooLarge, InvalidInput.
+        """
         meta = (parser_context or {})["request"].META
         if int(meta.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
             raise BodyTooLarge

@@ -1,6 +1,7 @@
-"""Answers where no view of the API answers: unknown paths, unreadable requests, failures.
+"""Answer where no view of the API does: unknown paths, unreadable requests, failures.
 
-`imsite.urls` names them as the site's error handlers; outside the API they are Django's own pages.
+`imsite.urls` names these functions as the site's error handlers. Outside the API their answers are
+Django's own pages.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def handle_404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handle_500(request: HttpRequest) -> HttpResponse:
-    """Answer in place of what has failed: 503 where the database did, in the admin as well."""
+    """Answer a request whose view has failed: 503 where the database did, in the admin as well."""
     is_refused = isinstance(sys.exception(), (OperationalError, InterfaceError))
     if _is_api(request):
         return _respond(TemporarilyUnavailable() if is_refused else ServerError())

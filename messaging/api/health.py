@@ -1,7 +1,7 @@
-"""How the process that answers finds the parts that it depends on. Anybody may ask.
+"""Report the state of the parts that this process depends on, to anybody who asks.
 
-It says nothing but the states of the circuit breakers, of the clock, and whether somebody sweeps: a
-monitor learns what is away, and nobody learns a number.
+The answer holds nothing but the states of the circuit breakers and of the clock, whether a process
+sweeps, and whether a consumer is held. A monitor learns what is away, and nobody learns a number.
 """
 
 from __future__ import annotations

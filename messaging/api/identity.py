@@ -1,7 +1,7 @@
-"""Users and their tokens: register, login, and simplejwt's own two endpoints in the envelope.
+"""Register users and issue tokens: login, and simplejwt's two endpoints in the envelope.
 
-Users are Django's. Whatever is wrong with a login is told alike, so that it does not tell which
-names exist; registration does, for a name must be free.
+Users are Django's. All faults of a login get the same answer, so that the answer does not reveal
+which names exist. Registration reveals them, because a name must be free.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ class LoginView(APIView):
 
 
 class ObtainSerializer(TokenObtainPairSerializer):
-    """simplejwt's, taking the same name and password as a login: it would trim and not compose."""
+    """Take the same name and password as a login.
+
+    simplejwt's own serializer would trim them, and would not compose their characters.
+    """
 
     def to_internal_value(self, data: Any) -> dict[str, str]:
         credentials = parse_credentials(data)
@@ -71,7 +74,7 @@ class ObtainSerializer(TokenObtainPairSerializer):
 
 
 class RefreshSerializer(TokenRefreshSerializer):
-    """simplejwt's, with a new refresh token for the used one, refusing alike whatever is none."""
+    """Exchange a refresh token for a new one, and refuse everything that is none alike."""
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
         used = open_token(RefreshToken, attrs["refresh"])
@@ -82,16 +85,16 @@ class RefreshSerializer(TokenRefreshSerializer):
 
 
 def register(credentials: Credentials, *, address: str) -> tuple[AbstractUser, RefreshToken]:
-    """Make a user with a session.
+    """Create a user with a session.
 
-    Raises: InvalidInput; TooManyRequests for an address that registers too many; UserNameTaken also
-    where two ask at once.
+    Raises: InvalidInput; TooManyRequests for an address that registers too many users;
+    UserNameTaken, also where two requests ask for one name at once.
     """
     _check(credentials)
     run(lambda backends: count_registration(backends, address=address))
     if user_names.is_taken(credentials.username):
         raise UserNameTaken
-    # Hashed before the transaction: SQLite lets nobody else write during one.
+    # Hash before the transaction, because SQLite lets nobody else write during one.
     with asked_by(address):
         password = make_password(credentials.password)
     user = get_user_model()(username=credentials.username, password=password)
@@ -110,7 +113,7 @@ def _check(credentials: Credentials) -> None:
         check_user_name(credentials.username)
     except Refused as refused:
         errors["username"] = [refused.text]
-    try:  # only a name that is one is compared with the password
+    try:  # only a valid name is compared with the password
         validate_password(credentials.password, None if errors else user)
     except ValidationError as error:
         errors["password"] = error.messages

@@ -1,4 +1,7 @@
-"""The calls on messages: each parses, runs one use case and represents what it returns."""
+"""Serve the calls on messages.
+
+Each call parses, runs one use case and represents the result.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ class HistoryView(APIView):
 
 
 class MessageView(APIView):
-    """One message, by the id in the path."""
+    """Return or delete one message, by the id in the path."""
 
     def get(self, request: Request, message_id: str) -> Response:
         user_id, wanted = asking_user(request), parse_message_id(message_id)

@@ -1,6 +1,7 @@
-"""What DRF is told about formats and methods: JSON in, JSON out, whatever the client claims.
+"""Tell DRF the formats and methods: JSON in, JSON out, whatever the client claims.
 
-Named in `imsite.settings`. There is one format, so no 406 and no 415, and no `format` parameter.
+`imsite.settings` names these classes. There is one format, so there is no 406 and no 415, and no
+`format` parameter.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class JsonOnly(BaseContentNegotiation):
 
 
 class AllowedMethods(BaseMetadata):
-    """The answer to OPTIONS."""
+    """Answer OPTIONS with the allowed methods."""
 
     def determine_metadata(self, request: Request, view: APIView) -> dict[str, list[str]]:
         return {"methods": view.allowed_methods}

@@ -1,7 +1,7 @@
-"""Where every password is checked: how often, from where, and in which turn.
+"""Check every password: bound how often and from which address, and give it a turn.
 
 `RatedBackend` is Django's only authentication backend here. Login, the token endpoint and the
-admin's login come through it, and whatever calls `authenticate` later.
+admin's login use this backend, and so does everything that calls `authenticate` later.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from messaging.service.password_rates import count_login
 
 
 class RatedBackend(ModelBackend):
-    """Django's own check of a name and a password, behind the rates of both and of the address."""
+    """Check a name and a password as Django does, behind the rates of both and of the address."""
 
-    # By `authenticate`; Django's own would pass it by.
+    # Go through `authenticate`, which Django's own method would bypass.
     aauthenticate = BaseBackend.aauthenticate  # type: ignore[assignment]
 
     def authenticate(
@@ -31,7 +31,10 @@ class RatedBackend(ModelBackend):
         password: str | None = None,
         **other: Any,
     ) -> User | None:
-        """Return the user of this name and password. Raises TooManyRequests before any hashing."""
+        """Return the user of this name and password, or None.
+
+        Raises: TooManyRequests, before any hashing.
+        """
         if username is None or password is None:
             return None
         address = None if request is None else address_of(request)

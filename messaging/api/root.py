@@ -1,4 +1,7 @@
-"""`GET /`: whose server this is, and where to go on. Names and paths alone, in no language."""
+"""Answer `GET /` with the name of the service and the paths to go on to.
+
+The answer has names and paths alone, in no language.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class RootView(APIView):
 
 
 def _admin() -> str:
-    """The path of the admin; empty where the site has none."""
+    """Return the path of the admin, or an empty text where the site has no admin."""
     try:
         return reverse("admin:index")
     except NoReverseMatch:

@@ -1,6 +1,6 @@
-"""End tokens: of one login, of all of them, or by a new password.
+"""End tokens: those of one login, all of a user, or all by a new password.
 
-What is ended here is told to every process as it is committed.
+Each end is published to every process when it is committed.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class PasswordView(APIView):
 def change_password(
     change: PasswordChange, *, user_id: int, request: HttpRequest
 ) -> tuple[AbstractUser, RefreshToken]:
-    """Give a user another password, end all tokens, and open the one session that is left.
+    """Give a user another password, end all tokens, and open one new session.
 
-    Raises: WrongCredentials for another old password, InvalidInput for a weak new one.
+    Raises: WrongCredentials for a wrong old password; InvalidInput for a weak new one.
     """
     name = get_user_model().objects.values_list("username", flat=True).filter(pk=user_id).first()
     user = authenticate(request, username=name or "", password=change.old_password)
@@ -80,7 +80,7 @@ def change_password(
 
 
 def _session_of(refresh: str, *, user_id: int) -> set[str]:
-    """Return the session of this user's refresh token; none of one that is good no more anyway."""
+    """Return the session of this user's refresh token, or none if the token is invalid anyway."""
     try:
         token = open_token(RefreshToken, refresh)
         return {mark_of(token).session} if user_id_of(token) == user_id else set()

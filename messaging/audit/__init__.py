@@ -1,5 +1,5 @@
-"""The audit: accounts for every message that was accepted, and mends what disagrees.
+"""Account for every message that was accepted, and mend what disagrees.
 
-`audit.Audit` walks one kind of thing after the other (`check.Check`), beside a service that runs.
-It knows ports alone; `wiring` builds it, `manage.py audit` runs it.
+`audit.Audit` runs one check (`check.Check`) after the other, beside a service that runs. The audit
+knows ports alone, no adapter: `wiring` builds the audit, and `manage.py audit` runs it.
 """

@@ -1,4 +1,4 @@
-"""What has become of accepted messages, whoever names them: `sources` says who."""
+"""Determine the fate of the accepted messages that the sources in `sources` name."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from messaging.ports.store import DeadLetterState
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A message that is said to be accepted, with what its source knows beside the id.
+    """Hold a message that a source names as accepted, with what the source knows beside the id.
 
-    `key` is its (sender, clientMsgId); a repeat that the store keeps no alias of can only be known
-    by that, and only one with the same `body_hash`, where it is known, is accounted for by the
-    first send. `message` is what the
-    log has of it; `in_tail`: the consumer has not committed that yet. `is_claim`: a client that
+    `key` is the message's (sender, clientMsgId). A repeat of which the store keeps no alias can be
+    recognised by the key alone. The first send accounts for a repeat only with the same
+    `body_hash`, where the hash is known. `message` is the log's state of the message. `in_tail` is
+    set while the consumer has not committed the log's record. `is_claim` is set when a client that
     repeats its send would be told this id.
     """
 
@@ -35,7 +35,7 @@ class Accepted:
 
 
 def named_by(message: Message, *, logged: bool = False, in_tail: bool = False) -> Accepted:
-    """What a message at hand says of itself."""
+    """Return a message at hand as an accepted one, with its own key and body hash."""
     key = None
     if message.client_msg_id is not None:
         key = (message.from_user_id, message.client_msg_id)
@@ -46,7 +46,10 @@ Walk = Callable[[], AsyncIterator[tuple[float, Sequence[Accepted]]]]
 
 
 class Accounting(Check[Accepted]):
-    """Counts the fates of what one source names. `stuck_ms`: how long pending is no news."""
+    """Count the fates of the messages that one source names.
+
+    `stuck_ms` is the age up to which a pending message is no finding.
+    """
 
     def __init__(
         self,
@@ -70,7 +73,7 @@ class Accounting(Check[Accepted]):
                 yield Step(done, len(piece), await self.judge(piece))
 
     async def judge(self, subjects: Sequence[Accepted]) -> list[Suspect[Accepted]]:
-        """Counts the fate of each that is as it should be."""
+        """Return the suspects among these messages, and count the fates of all others."""
         ids = list(dict.fromkeys(each.id for each in subjects))
         pending = await self._parts.cached.pending_among(ids)
         found = await self._parts.store.find(ids)
@@ -96,7 +99,7 @@ class Accounting(Check[Accepted]):
     async def _fates(
         self, accepted: Sequence[Accepted], pending: Mapping[int, int]
     ) -> dict[int, Fate]:
-        """Of messages that have no row and are no alias of one."""
+        """Return the fates of messages that have no row and are no alias of one."""
         ids = [each.id for each in accepted]
         if not ids:
             return {}
@@ -122,7 +125,7 @@ class Accounting(Check[Accepted]):
         return fates
 
     async def _claims(self, accepted: Sequence[Accepted]) -> dict[int, Claim]:
-        """What the store has under the keys of these, by their ids."""
+        """Return the stored claims under the keys of these messages, by the messages' ids."""
         sends = {each.id: (*each.key, each.body_hash or "") for each in accepted if each.key}
         found = await self._parts.store.find_claims(list(sends.values()))
         claims = {i: found[send] for i, send in sends.items() if send in found}
@@ -131,7 +134,7 @@ class Accounting(Check[Accepted]):
     async def _misleading(
         self, subjects: Sequence[Accepted], fates: Mapping[int, Fate]
     ) -> set[Accepted]:
-        """Claims that still stand for a message which was folded into another."""
+        """Return the cached claims that still stand for a message which was folded into another."""
         folded = {
             each.key: each
             for each in subjects
@@ -143,7 +146,7 @@ class Accounting(Check[Accepted]):
     async def _strangers(
         self, subjects: Sequence[Accepted], rows: Mapping[int, Message]
     ) -> set[Accepted]:
-        """Those that the row has for another message, with no dead letter to tell of it."""
+        """Return the messages whose row is another message's, unless a dead letter says so."""
         strange = [
             each
             for each in subjects
@@ -169,7 +172,10 @@ class Accounting(Check[Accepted]):
         return None
 
     async def conclude(self, suspects: Sequence[Suspect[Accepted]]) -> list[Suspect[Accepted]]:
-        """Look for what is unaccounted in the whole log, which may know it, or what it repeats."""
+        """Search the whole log for unaccounted messages, and judge again those that are found.
+
+        The log may have the message itself, or show which send the message repeats.
+        """
         lost = [s.subject for s in suspects if s.kind is Kind.UNACCOUNTED]
         found = await search(self._parts.log, {each.id for each in lost}, tell=self._tell_search)
         known = [
@@ -179,7 +185,10 @@ class Accounting(Check[Accepted]):
         return rest + await self.judge(known)
 
     async def mend(self, suspects: Sequence[Suspect[Accepted]]) -> None:
-        """Persist what can be found; what its source knows counts when the cache has nothing."""
+        """Persist the messages that can be found, and correct stale claims.
+
+        The message that the source knows is used where the cache has no detail.
+        """
         ids = [s.subject.id for s in suspects]
         cached = await self._parts.cache.get(ids)
         unmarked = {s.subject.id for s in suspects if s.kind is Kind.STILL_PENDING}
@@ -220,7 +229,10 @@ def _is_repeat(accepted: Accepted, claim: Claim | None) -> bool:
 
 
 def _against_log(row: Message, logged: Message) -> Kind | None:
-    """What the consumer has committed must be in the row."""
+    """Return the kind of disagreement between a row and its committed event, or None.
+
+    Everything that the consumer has committed must be in the row.
+    """
     if not is_same(row, logged):
         return None  # a dead letter tells of it
     if logged.is_recalled:

@@ -1,4 +1,4 @@
-"""One audit from the first look to the report."""
+"""Run one audit, from the first walk to the report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOOKS = 3
 
 
 class Teller(Protocol):
-    """Who is told how far it is (`messaging.progress.Progress`)."""
+    """Show a person how far the audit is (`messaging.progress.Progress`)."""
 
     def begin(self, title: str) -> None: ...
 
@@ -38,11 +38,12 @@ class Teller(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What an audit shall do.
+    """Hold the options of an audit.
 
-    `settle_s` passes before each of three more looks at what looks wrong. `since_ms`: rows,
-    conversations and log records from then on; None: all. `whole_log`: also what is committed.
-    `repair`: mend what can be. `examples` of each kind are named.
+    `settle_s` passes before each of three more looks at a suspect. `since_ms` selects the rows,
+    conversations and log records from then on; None selects all. `whole_log` adds the committed
+    records. `repair` mends what can be mended. `stuck_s` is the age up to which a pending message
+    is no finding. `examples` of each kind are named.
     """
 
     settle_s: float = 2.0
@@ -55,8 +56,11 @@ class Plan:
 
 
 class Audit:
-    """Runs beside a live service. Raises CacheUnavailable, LogUnavailable or StoreUnavailable when
-    it cannot look, and BadReceipts; what it has mended by then stays so.
+    """Run every check beside a live service.
+
+    Raises: CacheUnavailable, LogUnavailable or StoreUnavailable when a backend cannot be read;
+    BadReceipts.
+    Leaves: everything that was mended before the error stays mended.
     """
 
     def __init__(self, parts: Parts, plan: Plan, teller: Teller) -> None:
@@ -74,7 +78,7 @@ class Audit:
             await self._run(check)
         since_id = first_id_at(self._plan.since_ms) if self._plan.since_ms is not None else 0
         await self._run(Letters(self._parts, self._records.poison))
-        # The rows before the cache, for what is mended there is mended after them.
+        # Check rows before the cache, because the cache is mended after the rows.
         await self._run(Rows(self._parts, since_id=since_id))
         await self._run(Numbers(self._parts, since_id=since_id))
         await self._run(Details(self._parts))
@@ -134,7 +138,7 @@ class Audit:
         self._teller.end(f"{check.title}: {looked_at:,} looked at{_told(found)}")
 
     async def _settle(self, check: Check[Subject], suspects: Sequence[Suspect[Subject]]) -> int:
-        """Look again until the look is sure; returns how many are wrong."""
+        """Judge the suspects three times more, mend if planned, and return how many are wrong."""
         for look in range(LOOKS):
             if not suspects:
                 return 0

@@ -1,4 +1,4 @@
-"""What the audit does again and again: walk, look, look again, mend."""
+"""Define what an audit consists of: its parts, and checks that walk, judge and mend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What an audit looks at, and what it mends with."""
+    """Hold the ports that an audit reads, and those that it mends with."""
 
     cache: MessageCache
     store: MessageStore
@@ -31,7 +31,10 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[Subject]):
-    """A piece of a walk: how many were looked at, and what looked wrong. `done` is 0 to 1."""
+    """Hold one piece of a walk: how many subjects were examined, and which are suspect.
+
+    `done` is the share of the walk that lies behind, 0 to 1.
+    """
 
     done: float
     looked_at: int
@@ -39,10 +42,10 @@ class Step(Generic[Subject]):
 
 
 class Check(ABC, Generic[Subject]):
-    """One kind of thing, all of which can be walked.
+    """Check every subject of one kind.
 
-    Whatever looks wrong at the first look may be on its way only: it counts when `judge` says so
-    again after some time, each time, and `conclude` does not know better.
+    A subject that looks wrong may only be moving. So a suspect counts when `judge` returns it again
+    each time, after some time, and `conclude` does not clear it.
     """
 
     title: str
@@ -52,17 +55,23 @@ class Check(ABC, Generic[Subject]):
 
     @abstractmethod
     async def judge(self, subjects: Sequence[Subject]) -> list[Suspect[Subject]]:
-        """Which of these look wrong now."""
+        """Return the suspects among these subjects, as things are now."""
 
     async def conclude(self, suspects: Sequence[Suspect[Subject]]) -> list[Suspect[Subject]]:
-        """What is left after a last and dear look at what has looked wrong all the time."""
+        """Return the suspects that remain after a last and expensive look.
+
+        The suspects given are those that `judge` has returned each time.
+        """
         return list(suspects)
 
     async def mend(self, suspects: Sequence[Suspect[Subject]]) -> None:
-        """Put right what can be. Idempotent."""
+        """Put right what can be put right.
+
+        Safe to repeat.
+        """
 
     def leave(self, suspects: Sequence[Suspect[Subject]]) -> None:
-        """Take note that these stay as they are."""
+        """Note that these suspects stay as they are."""
 
 
 def pieces(items: Sequence[Item]) -> Iterator[Sequence[Item]]:

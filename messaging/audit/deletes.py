@@ -1,4 +1,4 @@
-"""Whether the cached deletes of a user are the database's."""
+"""Check that the cached deletes of each user are those in the database."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ MORE = 1_000  # deletes than the cache knows of
 
 
 class CachedDeletes(Check[int]):
-    """By user: what the database has above the floor, the cache must have, and nothing else."""
+    """Compare each user's cached deletes with the stored ones.
+
+    The cache must have every stored delete above its floor, and no delete that is not stored.
+    """
 
     title = "cached deletes against the database"
 
@@ -43,6 +46,6 @@ class CachedDeletes(Check[int]):
         return Kind.DELETES_STRANGER if len(deleted) < len(unsure) else None
 
     async def mend(self, suspects: Sequence[Suspect[int]]) -> None:
-        """The next reading fetches them anew."""
+        """Drop the cached deletes of these users; the next reading fetches them anew."""
         for suspect in suspects:
             await self._parts.cached.forget_deletes(suspect.subject)

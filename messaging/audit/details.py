@@ -1,4 +1,4 @@
-"""Whether what the cache says of a message is what the database says."""
+"""Check that the cache and the database say the same of each message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from messaging.pipeline.write_through import WriteThrough
 
 
 class Details(Check[int]):
-    """Compares each cached detail with its row, if it has one; pending ones are accounted for."""
+    """Compare each cached detail with its row, if there is a row.
+
+    Pending messages have no row; `accounting` accounts for them.
+    """
 
     title = "cached details against the database"
 
@@ -36,7 +39,11 @@ class Details(Check[int]):
         ]
 
     async def _rows(self, ids: Sequence[int]) -> dict[int, Message]:
-        """As readers may see them: a tombstone that has its content yet is the row's own fault."""
+        """Return the rows as readers may see them.
+
+        A tombstone that still has its content is shown without, because that is the row's own
+        fault.
+        """
         rows = await self._parts.store.get(ids)
         return {
             i: row if row.recall_time is None else row.recalled(row.recall_time)
@@ -44,15 +51,19 @@ class Details(Check[int]):
         }
 
     async def conclude(self, suspects: Sequence[Suspect[int]]) -> list[Suspect[int]]:
-        """A recall that the consumer has not come to yet is in the log's tail."""
+        """Clear the recalls that are in the log's tail, which the consumer has not read yet."""
         recalls = {s.subject for s in suspects if s.kind is Kind.RECALL_NOT_STORED}
         found = await search(self._parts.log, recalls, tail_alone=True)
         under_way = {i for i, there in found.items() if there.message.is_recalled}
         return [s for s in suspects if s.subject not in under_way]
 
     async def mend(self, suspects: Sequence[Suspect[int]]) -> None:
-        """Store recalls that the cache alone knows of, join the rows into the cache, and drop the
-        details that then still disagree; not beside a row that was altered, which may need them."""
+        """Store recalls that the cache alone has, and make the cached details agree with the rows.
+
+        Order: store the recalls, join the rows into the cache, drop the details that still
+        disagree. A detail beside an altered row is not dropped, because the row may need the
+        detail.
+        """
         ids = [s.subject for s in suspects]
         cached = await self._parts.cache.get(ids)
         rows = await self._rows(list(cached))
@@ -75,7 +86,7 @@ def _wrong(cached: Message, row: Message, *, is_pending: bool) -> Kind | None:
 
 
 def _is_ahead(cached: Message, row: Message) -> bool:
-    """The cache knows of a recall, or of an earlier one, that the row lacks."""
+    """Tell whether the cache has a recall, or an earlier recall, that the row lacks."""
     if not (cached.is_recalled and is_same(cached, row)):
         return False
     state = join(row, cached)

@@ -1,4 +1,7 @@
-"""What an audit can find out about a message, and what may be wrong. Pure."""
+"""Name the fates of messages and the kinds of disagreement that an audit can find.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ Subject = TypeVar("Subject")
 
 
 class Fate(StrEnum):
-    """What has become of an accepted message; every one has one of these, or is unaccounted."""
+    """Name what has become of an accepted message.
+
+    Each accepted message has one of these fates, or is unaccounted.
+    """
 
     PERSISTED = "persisted"
     RECALLED = "recalled"
@@ -25,7 +31,10 @@ class Fate(StrEnum):
 
 
 class Kind(StrEnum):
-    """What is wrong, as JSON names it; `MEANINGS` says it to a person."""
+    """Name what is wrong, as JSON names it.
+
+    `MEANINGS` explains each kind to a person.
+    """
 
     UNACCOUNTED = "unaccounted"
     STUCK = "stuck"
@@ -83,9 +92,9 @@ TOLD_ONLY = frozenset({Kind.STUCK})  # accounted for, so no failure
 
 @dataclass(frozen=True, slots=True)
 class Suspect(Generic[Subject]):
-    """Something that looks wrong, until it has been looked at often enough; `name` is for people.
+    """Hold something that looks wrong until it has been judged often enough.
 
-    `fate` is the message's, where there is one that is being accounted for.
+    `name` is for people. `fate` is the message's fate, where a message is being accounted for.
     """
 
     kind: Kind
@@ -96,7 +105,7 @@ class Suspect(Generic[Subject]):
 
 @dataclass(slots=True)
 class Tally:
-    """What was found of one kind, by name, each once however many sources name it."""
+    """Hold the findings of one kind by name, each once however many sources name it."""
 
     _found: dict[str, None] = field(default_factory=dict)  # a set in its order
     _left: set[str] = field(default_factory=set)
@@ -113,7 +122,7 @@ class Tally:
 
     @property
     def left(self) -> int:
-        """How many could not be mended, or were not to be."""
+        """Return how many could not be mended, or were not to be mended."""
         return len(self._left)
 
     def examples(self, most: int) -> list[str]:
@@ -122,12 +131,15 @@ class Tally:
 
 @dataclass(slots=True)
 class Findings:
-    """Everything that was found wrong."""
+    """Hold everything that was found wrong, by kind."""
 
     kinds: dict[Kind, Tally] = field(default_factory=dict)
 
     def add(self, found: Sequence[Suspect[Subject]], left: Sequence[Suspect[Subject]]) -> None:
-        """`left` is what is wrong of it after the mending, be it in another way."""
+        """Add findings; `left` are those that are still wrong after the mending.
+
+        A subject in `left` may be wrong in another way than before.
+        """
         for kind in dict.fromkeys(suspect.kind for suspect in (*found, *left)):
             self.kinds.setdefault(kind, Tally()).add(
                 [suspect.name for suspect in (*found, *left) if suspect.kind is kind],
@@ -136,5 +148,5 @@ class Findings:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is left that is wrong."""
+        """Tell whether nothing wrong is left, apart from the kinds in TOLD_ONLY."""
         return not any(tally.left for kind, tally in self.kinds.items() if kind not in TOLD_ONLY)

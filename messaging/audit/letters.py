@@ -1,4 +1,4 @@
-"""Whether there is a dead letter of each committed record that is no event."""
+"""Check that each committed record that is no event has a dead letter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from messaging.ports.log import Record
 
 
 class Letters(Check[Record]):
-    """`poison` are such records, as a walk of the whole log has met them."""
+    """Check the dead letters of unreadable records.
+
+    `poison` are the unreadable records that a walk of the whole log has met.
+    """
 
     title = "dead letters of unreadable records"
 
@@ -31,7 +34,7 @@ class Letters(Check[Record]):
         ]
 
     async def mend(self, suspects: Sequence[Suspect[Record]]) -> None:
-        """Keep them for people, as the consumer should have."""
+        """Keep the records as dead letters for people, as the consumer should have done."""
         await self._parts.store.save_dead_letters(
             [
                 dead_letter(suspect.subject, reason="unreadable", error="found by an audit")

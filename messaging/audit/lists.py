@@ -1,4 +1,4 @@
-"""Whether cached lists hold what they say they hold, and recall marks have done their work."""
+"""Check that cached lists hold what they claim to hold, and that recall marks have ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MORE = 100  # rows than the list has ids
 
 
 class Lists(Check[str]):
-    """Compares each list that says it is complete above its floor with the rows there."""
+    """Compare each list that claims to be complete above its floor with the rows there."""
 
     title = "cached lists against the database"
 
@@ -44,14 +44,14 @@ class Lists(Check[str]):
         return Kind.LIST_STRANGER if await self._strangers(unstored) else None
 
     async def _strangers(self, ids: Sequence[int]) -> list[int]:
-        """Those of which nobody knows anything."""
+        """Return the ids that are neither pending, nor cached, nor stored."""
         pending = await self._parts.cached.pending_among(ids)
         ids = [i for i in ids if i not in pending]
         known = await self._parts.cache.get(ids) | await self._parts.store.get(ids) if ids else {}
         return [i for i in ids if i not in known]
 
     async def mend(self, suspects: Sequence[Suspect[str]]) -> None:
-        """The next reader of such a list fills it anew."""
+        """Unload the lists, so that the next reader of each fills it anew."""
         for suspect in suspects:
             loaded = await self._parts.cached.tail(suspect.subject)
             strangers = await self._strangers(loaded.ids) if loaded else []
@@ -59,7 +59,10 @@ class Lists(Check[str]):
 
 
 class PendingLists(Check[int]):
-    """A pending message has no row: only its conversation's list leads a reader to it."""
+    """Check that each pending message is in the list of its conversation.
+
+    A pending message has no row, so only that list leads a reader to the message.
+    """
 
     title = "lists of pending messages"
 
@@ -78,13 +81,16 @@ class PendingLists(Check[int]):
         return [Suspect(Kind.PENDING_UNLISTED, str(i), i) for i in pending]
 
     async def mend(self, suspects: Sequence[Suspect[int]]) -> None:
-        """List them, as the compensation does with each attempt."""
+        """Add the messages to their lists, as the compensation does with each attempt."""
         details = await self._parts.cache.get([s.subject for s in suspects])
         await self._parts.cache.retry(list(details.values()))
 
 
 class RecallMarks(Check[int]):
-    """A mark ends with the tombstone's storing; one that is left keeps its detail for ever."""
+    """Check that no recall mark is left after its tombstone was stored.
+
+    A mark that is left keeps its message's detail in the cache for ever.
+    """
 
     title = "recall marks"
 

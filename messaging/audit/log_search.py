@@ -1,4 +1,4 @@
-"""Reading the log from the side: all of it in pieces, or the records of a few messages."""
+"""Read the log without consuming it: all of it in pieces, or the records of a few messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ EARLIER_MS = 60_000  # how much before its id's time a record may have been appe
 
 @dataclass(slots=True)
 class Found:
-    """What the log has of a message, folded; `in_tail`: some of it is not committed yet."""
+    """Hold the log's state of a message, folded from its events.
+
+    `in_tail` is set when some of the events are not committed yet.
+    """
 
     message: Message
     in_tail: bool
@@ -26,7 +29,7 @@ class Found:
 async def read(
     log: LogInspector, partition: int, start: str, until: str
 ) -> AsyncIterator[tuple[Record, ...]]:
-    """The records between two places, in pieces."""
+    """Yield the records between two places of a partition, in pieces."""
     while start != until:
         piece = await log.read(partition, start=start, until=until, max_records=RECORDS_AT_ONCE)
         yield piece.records
@@ -34,7 +37,10 @@ async def read(
 
 
 def message_of(record: Record) -> Message | None:
-    """None for one that cannot be read; what became of it the dead letters tell."""
+    """Return the message of a record, or None when the record cannot be read.
+
+    The dead letters say what became of an unreadable record.
+    """
     try:
         return decode_event(record.value)
     except PoisonRecord:
@@ -48,10 +54,12 @@ async def search(
     tail_alone: bool = False,
     tell: Callable[[int], None] = lambda records: None,
 ) -> dict[int, Found]:
-    """What the log has of these messages, wherever it still keeps it. Raises LogUnavailable.
+    """Return what the log still keeps of these messages, by id.
 
-    Reads every record since the oldest of them was sent, whoever's it is, and holds only these;
-    `tell` is called with the number of records read so far.
+    Every record since the oldest of the messages was sent is read, whosever it is; only the records
+    of these messages are held in memory. `tell` is called with the number of records read so far.
+
+    Raises: LogUnavailable.
     """
     found: dict[int, Found] = {}
     wanted = frozenset(ids)

@@ -1,4 +1,7 @@
-"""What an audit has found, as text and as JSON: counts and ids, never what a message says. Pure."""
+"""Present the findings of an audit as text and as JSON.
+
+A report has counts and ids, never the content of a message. Pure.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ from messaging.audit.findings import MEANINGS, TOLD_ONLY, Fate, Findings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """`fates` are counted by who names the messages; `lag` in records, by partition;
-    `examples` of each kind are named."""
+    """Hold the result of an audit.
+
+    `fates` are counted by the source that names the messages. `lag` is in records, by partition.
+    `examples` of each kind are named.
+    """
 
     started_ms: int
     took_ms: int
@@ -28,12 +34,12 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """Whether every message is accounted for and nothing disagrees, or does any more."""
+        """Tell whether every message is accounted for and no disagreement is left."""
         return self.findings.is_clean
 
 
 def document_of(report: Report) -> dict[str, Any]:
-    """The report as JSON has it; times in milliseconds, ids as strings."""
+    """Return the report as JSON has it; times in milliseconds, ids as strings."""
     return {
         "startedAt": report.started_ms,
         "tookMs": report.took_ms,
@@ -62,7 +68,7 @@ def document_of(report: Report) -> dict[str, Any]:
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The report for a person; the last line is the verdict."""
+    """Yield the report for a person; the last line is the verdict."""
     yield from _fates(report)
     yield ""
     age = report.oldest_pending_ms

@@ -1,4 +1,4 @@
-"""Whether the database agrees with itself: each row, its key, and the numbers of conversations."""
+"""Check that the database agrees with itself: rows, keys and the numbers of conversations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NUMBERS_AT_ONCE = 20_000  # messages of the conversations that one query counts,
 
 
 class Rows(Check[int]):
-    """Each row by itself; `since_id`: from this one on."""
+    """Check each row by itself, from the id `since_id` on."""
 
     title = "rows"
 
@@ -35,7 +35,11 @@ class Rows(Check[int]):
         return _suspects(await self._parts.stored.rows(subjects))
 
     async def mend(self, suspects: Sequence[Suspect[int]]) -> None:
-        """What was altered stays, for nobody knows better here; so does what is there twice."""
+        """Correct statuses, blank the tombstones that have content, and restore missing keys.
+
+        An altered row stays, because nothing here knows the original. A row whose key stands for
+        another message stays too, because a person has to choose between the two messages.
+        """
         by_kind: dict[Kind, list[int]] = {}
         for suspect in suspects:
             by_kind.setdefault(suspect.kind, []).append(suspect.subject)
@@ -49,7 +53,7 @@ class Rows(Check[int]):
 
 
 def is_as_sent(message: Message) -> bool:
-    """Whether a NORMAL message says what its sender said."""
+    """Tell whether a NORMAL message has the content that its sender sent."""
     return message.body_hash == hash_body(
         to_id=message.to_id,
         chat_type=message.chat_type,
@@ -83,9 +87,10 @@ def _wrong(row: StoredRow) -> list[Kind]:
 
 
 class Numbers(Check[str]):
-    """1, 2, 3 … in each conversation; `since_id`: that has a message from this one on.
+    """Check that the numbers of each conversation are 1, 2, 3 … without a gap.
 
-    Nothing is mended: clients have seen these numbers.
+    Only conversations that have a message from `since_id` on are checked. Nothing is mended,
+    because clients have seen these numbers.
     """
 
     title = "numbers of conversations"
@@ -117,7 +122,7 @@ def _is_gapless(numbering: Numbering) -> bool:
 
 
 def _runs(conversations: Sequence[tuple[str, int]]) -> list[list[str]]:
-    """Conversations that may be counted together."""
+    """Group conversations that one query may count together."""
     runs: list[list[str]] = []
     room = 0
     for name, last_seq in conversations:

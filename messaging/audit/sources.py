@@ -1,6 +1,7 @@
-"""Who names accepted messages: the pending set, cached details and claims, the log, receipts.
+"""Yield accepted messages from the pending set, cached details and claims, the log and receipts.
 
-Each is walked in pieces, with how far the walk is (0 to 1; 0 for as long as nobody can tell).
+Each source is walked in pieces. Each piece comes with the share of the walk that is done: 0 to 1,
+and 0 for as long as the share is unknown.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ async def pending(cache: MessageCache) -> Named:
 
 
 async def pending_entries(cache: MessageCache) -> AsyncIterator[tuple[float, list[PendingEntry]]]:
-    """The pending set, oldest first."""
+    """Yield the entries of the pending set, oldest first."""
     total = await cache.pending_count()
     seen = 0
     after: PendingEntry | None = None
@@ -59,10 +60,11 @@ async def claims(cached: CacheInspector) -> Named:
 
 
 class LogRecords:
-    """The tail of each partition and, when `whole`, what the log still keeps before it.
+    """Yield the messages of each partition's tail and, when `whole`, those kept before it.
 
-    While it is walked `lag` counts the records of each partition that are not committed, and
-    `unreadable` those that are no event; the first ones that are committed wait in `poison`.
+    During the walk `lag` counts the uncommitted records of each partition, and `unreadable` counts
+    the records that are no event. `poison` holds the first MOST_POISON committed records among the
+    latter.
     """
 
     def __init__(self, log: LogInspector, *, whole: bool, since_ms: int | None) -> None:
@@ -99,7 +101,10 @@ class LogRecords:
 
 
 async def receipts(path: Path) -> Named:
-    """Ids that clients were told: the first word of each line. Raises BadReceipts, OSError."""
+    """Yield the ids that clients were told: the first word of each line of the file.
+
+    Raises: BadReceipts, OSError.
+    """
     total = max(path.stat().st_size, 1)
     seen = 0
     for lines in _lines(path):

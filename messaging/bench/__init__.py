@@ -1,5 +1,5 @@
-"""The benchmark: drives the running service over HTTP, checks what it stored, reports.
+"""Benchmark the running service over HTTP, check what was stored, and report.
 
-`manage.py bench` is its only caller. What runs in the load processes (`load_process` and what it
-imports) knows nothing of Django, so that it starts fast and stays small.
+`manage.py bench` is the only caller. The code of the load processes (`load_process` and what it
+imports) knows nothing of Django, so that a load process starts fast and stays small.
 """

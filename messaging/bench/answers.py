@@ -1,4 +1,7 @@
-"""What the load reads of an HTTP/1.1 answer: as few bytes of it as it needs. Pure."""
+"""Read HTTP/1.1 answers for the load: as few of their bytes as it needs.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ _CODE = b'"code":'
 
 
 class NotHttp(Exception):
-    """These bytes are not an answer whose end can be told."""
+    """Report bytes that are not an answer whose end can be found."""
 
 
 class Whole:
-    """Tells whether an answer has arrived whole.
+    """Tell whether an answer has arrived whole.
 
-    Answers look alike, so where the length stands is remembered for each size.
+    Answers look alike, so the place of the length is remembered for each size of an answer.
     """
 
     __slots__ = ("_known",)
@@ -31,9 +34,9 @@ class Whole:
         self._known: dict[int, tuple[bytes, int, int]] = {}
 
     def is_whole(self, data: bytes) -> bool:
-        """Whether `data`, which an answer begins, is that answer.
+        """Tell whether `data`, the beginning of an answer, is the whole answer.
 
-        Raises NotHttp for an answer without `Content-Length`, and for more than one answer.
+        Raises: NotHttp for an answer without `Content-Length`, and for more than one answer.
         """
         known = self._known.get(len(data))
         if known:
@@ -64,8 +67,9 @@ class Whole:
 
 
 def accepted_of(data: bytes) -> tuple[int, int]:
-    """The id, and the first letter of the durability, that the answer of a send tells; 0 each
-    when it tells none.
+    """Return the id and the first letter of the durability in the answer of a send.
+
+    The id and the letter are 0 when the answer has none.
     """
     id_at = data.find(_MESSAGE_ID) + len(_MESSAGE_ID)
     durability_at = data.find(_DURABILITY, id_at) + len(_DURABILITY)
@@ -75,7 +79,7 @@ def accepted_of(data: bytes) -> tuple[int, int]:
 
 
 def error_of(data: bytes) -> str:
-    """What is wrong with an answer: its HTTP status, and the code of its envelope if it differs."""
+    """Return the HTTP status of an answer, and the code of its envelope if that code differs."""
     status = data[9:12].decode("latin-1")
     _, _, rest = data.partition(_CODE)
     code = rest[: len(rest) - len(rest.lstrip(b" 0123456789"))].decode().strip()

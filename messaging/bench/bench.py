@@ -1,4 +1,4 @@
-"""What the scenarios work with: the people of the run, and one lap of load after the other."""
+"""Give the scenarios the people of the run, and one lap of load after the other."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from messaging.progress import Progress
 
 
 class Refused(Exception):
-    """A scenario, or the whole run, makes no sense here; the text says why and what to do."""
+    """Report that a scenario or the whole run makes no sense here.
+
+    The text says why and what to do.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the person at the command line has chosen."""
+    """Hold the options that the person at the command line has chosen."""
 
     host: str
     port: int
@@ -41,9 +44,9 @@ class Options:
 
 
 class Bench:
-    """One run: what it measures is in `run`, what it was told is accepted in `ledger`.
+    """Measure the laps of one run: results are in `run`, receipts in `ledger`.
 
-    `standard` is a lap of private messages, as many as are answered; scenarios change it.
+    `standard` is a lap of private messages, sent as fast as they are answered; scenarios change it.
     """
 
     def __init__(self, options: Options, run: Run, directory: Path, progress: Progress) -> None:
@@ -73,7 +76,7 @@ class Bench:
 
     @property
     def group_people(self) -> Sequence[Person]:
-        """The same users, each pair in a group of its own."""
+        """Return the same users, each pair in a group of its own."""
         if not self._group_people:
             self._group_people = people.make_groups(self.run.name, self.standard.people)
             self.ledger.open_account(self._group_people)
@@ -82,9 +85,9 @@ class Bench:
     def measure(
         self, name: str, title: str, plan: Plan, *, until_stored: bool = True
     ) -> Measurement:
-        """One lap, and then, unless told otherwise, the time until what it sent is stored.
+        """Run one lap and, unless told otherwise, wait until its messages are stored.
 
-        Raises LoadFailed when the load itself breaks down.
+        Raises: LoadFailed when the load itself breaks down.
         """
         self._lap += 1
         assert self._lap < MAX_LAPS
@@ -105,7 +108,7 @@ class Bench:
         return self.keep(measurement)
 
     def measure_noop(self, connections: int) -> None:
-        """What a bare no-op answers over so many connections, unless that is known in this run."""
+        """Measure a bare no-op over so many connections, unless this run has its rate already."""
         if connections in self._noop_rates:
             return
         title = f"bare no-op, {connections} connections"
@@ -120,7 +123,7 @@ class Bench:
         self._noop_rates[connections] = self.keep(measurement).rate
 
     def keep(self, measurement: Measurement) -> Measurement:
-        """Remember what was measured, and say it."""
+        """Remember a measurement, and show its line."""
         self.run.measurements.append(measurement)
         self.progress.end(measurement.line())
         return measurement
@@ -133,7 +136,7 @@ class Bench:
         )
 
     def await_stored(self) -> float:
-        """How many seconds it took until all that was acknowledged so far is stored."""
+        """Wait until everything acknowledged so far is stored, and return the seconds waited."""
         started = time.monotonic()
 
         def tell(stored: int, sent: int) -> None:

@@ -1,4 +1,7 @@
-"""Small drawings in SVG, coloured by the page that they stand in. Pure."""
+"""Draw small charts in SVG, coloured by the page around them.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ TICKS = 4
 
 
 def latency_chart(spread: Sequence[tuple[float, int]], marks: dict[str, float]) -> str:
-    """How many requests took how long: bars over a logarithmic axis of milliseconds.
+    """Draw how many requests took how long: bars over a logarithmic axis of milliseconds.
 
     `marks` are drawn as lines with their names, where they are.
     """
@@ -46,7 +49,7 @@ def latency_chart(spread: Sequence[tuple[float, int]], marks: dict[str, float]) 
 
 
 def curve(values: Sequence[float], *, name: str) -> str:
-    """One value a second, from the start of the lap."""
+    """Draw one value a second, from the start of the lap."""
     top = _round_up(max([*values, TICKS]))
     points = " ".join(
         f"{LEFT + PLOT_WIDTH * place / max(len(values) - 1, 1):.1f},"
@@ -63,12 +66,15 @@ def curve(values: Sequence[float], *, name: str) -> str:
 
 
 def _place(value_ms: float) -> float:
-    """Where a latency lies on the logarithmic axis, in widths of a bar."""
+    """Return where a latency lies on the logarithmic axis, in widths of a bar."""
     return math.log10(max(value_ms, 0.001)) * BARS_A_DECADE
 
 
 def _ticks(first: int, last: int) -> Iterator[float]:
-    """Round latencies between two positions: 1, 2, 5, 10 …, or the powers of ten if it is far."""
+    """Yield round latencies between two positions: 1, 2, 5, 10 …, or only the powers of ten.
+
+    The powers of ten alone are used for an axis of two decades and more.
+    """
     steps = (1, 2, 5) if last - first < 2 * BARS_A_DECADE else (1,)
     for decade in range(first // BARS_A_DECADE, last // BARS_A_DECADE + 1):
         for step in steps:
@@ -77,7 +83,7 @@ def _ticks(first: int, last: int) -> Iterator[float]:
 
 
 def _frame(top: float) -> Iterator[str]:
-    """Lines across, with numbers up to `top` beside them."""
+    """Yield lines across, with numbers up to `top` beside them."""
     for tick in range(TICKS + 1):
         y = BASE - PLOT_HEIGHT * tick / TICKS
         yield _line("grid" if tick else "axis", LEFT, WIDTH - RIGHT, y, y)
@@ -91,7 +97,7 @@ def _line(kind: str, left: float, right: float, upper: float = TOP, lower: float
 
 
 def _round_up(value: float) -> float:
-    """The next number that four equal parts divide into short ones."""
+    """Return the next number that four equal parts divide into short ones."""
     scale = 10.0 ** math.floor(math.log10(value))
     return next(
         scale * step for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10) if value <= scale * step

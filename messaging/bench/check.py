@@ -1,7 +1,7 @@
-"""Whether what was acknowledged is what is stored: one conversation at a time. Pure.
+"""Check that everything acknowledged is stored, one conversation at a time.
 
-A message's text is made anew from its tag, so a check of a million messages holds their ids and
-tags and one conversation's rows, and no text but the one in hand.
+The text of a message is made anew from its tag. So a check of a million messages holds their ids
+and tags and one conversation's rows, and no text but the one in hand. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_SEQ = 1 << 26
 
 
 class Row(NamedTuple):
-    """A stored message."""
+    """Hold a stored message."""
 
     id: int
     seq: int
@@ -30,15 +30,17 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class Findings:
-    """How many messages were found how. Those from `missing` to `unrecalled` must be none.
+    """Count messages by what was found; those from `missing` to `unrecalled` must be none.
 
-    missing: acknowledged, and not stored. doubled: stored twice, or one id was told for two sends.
-    altered: stored with another text or name. disordered: its id is below that of an earlier
-    message of its sender. gaps: numbers that the conversation has skipped or used twice.
-    unrecalled: its recall was acknowledged, and it still says something.
-    overtaken: stored, and numbered, after a later one of its sender, as what the compensation had
-    to store may be; readers see the order of ids all the same.
-    unacknowledged: stored, though its answer was lost.
+    missing: acknowledged, and not stored.
+    doubled: stored twice, or one id was told for two sends.
+    altered: stored with another text or name.
+    disordered: the id is below that of an earlier message of the same sender.
+    gaps: numbers that the conversation has skipped or used twice.
+    unrecalled: the recall was acknowledged, and the message still has its content.
+    overtaken: stored, and numbered, after a later message of the same sender, as may happen to
+    messages that the compensation had to store; readers see the order of ids all the same.
+    unacknowledged: stored, though the answer was lost.
     """
 
     acknowledged: int = 0
@@ -70,9 +72,9 @@ class Findings:
 
 
 class Conversation:
-    """The check of one conversation that belongs to the run alone.
+    """Check one conversation that belongs to the run alone.
 
-    `items` are the ids and tags of what was acknowledged in it, in turn, in each sender's order.
+    `items` are the ids and tags of its acknowledged messages, alternating, in each sender's order.
     """
 
     def __init__(self, items: Sequence[int], *, run: str, text_bytes: int) -> None:
@@ -130,7 +132,7 @@ class Conversation:
             self.findings.altered += 1
 
     def _examine_unknown(self, row: Row) -> None:
-        """It was acknowledged under another id, or never."""
+        """Count a row that was acknowledged under another id, or never."""
         if row.client_msg_id in self._names:
             self.findings.doubled += 1
         else:
@@ -142,7 +144,7 @@ class Conversation:
 
 
 def _note(numbers: bytearray, seq: int) -> None:
-    """Mark a number as used; one past all reason counts as a gap by not being marked."""
+    """Mark a number as used; an unreasonable number counts as a gap by not being marked."""
     if not 1 <= seq <= MAX_SEQ:
         return
     if seq > len(numbers):

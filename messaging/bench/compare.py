@@ -1,4 +1,7 @@
-"""Two runs side by side. Rates of two machines, or two hours, differ; ratios to the no-op less."""
+"""Compare two runs.
+
+Rates of two machines, or of two hours, differ; ratios to the no-op differ less.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from messaging.bench.document import FORMAT, Document
 
 
 class NotComparable(Exception):
-    """The file is no run of this benchmark, or one of another format."""
+    """Report a file that is no run of this benchmark, or a run of another format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One figure of one measurement, before and now."""
+    """Hold one figure of one measurement, before and now."""
 
     title: str
     figure: str
@@ -29,7 +32,10 @@ class Change:
 
 
 def load(path: Path) -> Document:
-    """Raises NotComparable for what `--json` did not write, or cannot be read."""
+    """Read a run from a file.
+
+    Raises: NotComparable for a file that cannot be read, or that `--json` did not write.
+    """
     try:
         document = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -44,7 +50,7 @@ def dump(document: Document) -> str:
 
 
 def changes(before: Document, now: Document) -> Iterator[Change]:
-    """The figures of every measurement that both runs have."""
+    """Yield the figures of every measurement that both runs have."""
     earlier = {each["name"]: each for each in before["measurements"]}
     for each in now["measurements"]:
         if (other := earlier.get(each["name"])) is None:
@@ -55,7 +61,10 @@ def changes(before: Document, now: Document) -> Iterator[Change]:
 
 
 def _figures(measurement: Document) -> dict[str, float]:
-    """CPU is that of the service, in seconds for 1,000 requests."""
+    """Return the figures of a measurement by name.
+
+    CPU is the service's, in seconds for 1,000 requests.
+    """
     latency, parts = measurement["latency"], measurement["parts"]
     figures = {
         "rate/s": measurement["rate"],

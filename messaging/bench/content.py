@@ -1,7 +1,7 @@
-"""What the load says: texts that are told again from who sent them and their number. Pure.
+"""Make the texts of the load, each from its sender and number.
 
-The check makes each text anew and compares it with the stored one, so nothing that was sent has to
-be remembered.
+The check makes each text anew and compares it with the stored one, so no text that was sent has to
+be remembered. Pure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FIRST = NUMBER % 0
 
 
 def text_of(sent: Sent, *, run: str, size: int) -> str:
-    """The text of a message: at most `size` bytes of UTF-8, and 40 at least."""
+    """Return the text of a message: at most `size` bytes of UTF-8, and 40 at least."""
     start = f"{run}.{sent.lap:02d} {sent.sender:06d} {sent.number:09d} "
     return start + _filler(max(size, 40) - len(start))
 
@@ -30,7 +30,10 @@ def client_msg_id_of(sent: Sent, *, run: str) -> str:
 
 
 def send_body(sent: Sent, *, run: str, to: int, chat_type: int, size: int) -> bytes:
-    """The JSON of a message. Its number is in it twice, as NUMBER formats it."""
+    """Return the JSON of a message.
+
+    The message's number is in the JSON twice, as NUMBER formats it.
+    """
     body = {
         "toUserId" if chat_type == ChatType.PRIVATE else "groupId": str(to),
         "chatType": chat_type,

@@ -1,4 +1,4 @@
-"""A run as JSON: what `--json` writes, and what every report and comparison is made of."""
+"""Represent a run as JSON, which `--json` writes and every report and comparison is made of."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Document = dict[str, Any]
 
 
 def document_of(run: Run) -> Document:
-    """Milliseconds unless a name says otherwise; CPU in seconds for a thousand requests."""
+    """Return the run as JSON.
+
+    Times are milliseconds unless a name says otherwise; CPU is in seconds for a thousand requests.
+    """
     return {
         "format": FORMAT,
         "run": run.name,
@@ -32,7 +35,7 @@ def document_of(run: Run) -> Document:
 
 
 def verdict_of(run: Run) -> str:
-    """Whether the service kept its word, in a sentence."""
+    """Return the verdict in a sentence: whether everything acknowledged is stored as it must be."""
     found = run.findings
     if run.passed:
         recalled = f"; {found.recalled:,} recalled ones say nothing any more"

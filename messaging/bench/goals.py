@@ -1,4 +1,4 @@
-"""What the service is meant to reach on two cores, everything on them, and what it has reached."""
+"""Judge a run by the goals of the service on two cores, with everything on them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FLAT_MB = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One goal and what came of it."""
+    """Hold one goal and its result."""
 
     what: str
     goal: str
@@ -25,12 +25,15 @@ Rule = Callable[[Run], Iterable[Judged]]
 
 
 def judge(run: Run) -> list[Judged]:
-    """The goals of what was measured in this run; of the others nothing is said."""
+    """Return the judged goals of what was measured in this run.
+
+    Goals of other measurements are left out.
+    """
     return [judged for rule in RULES for judged in rule(run)]
 
 
 def _capacity(run: Run) -> Iterator[Judged]:
-    """The best of the closed loops, with the consumer beside them or stopped."""
+    """Judge the best of the closed loops, with the consumer beside them or stopped."""
     flat_out = [
         each for each in run.measurements if each.name.partition("-")[0] in ("closed", "backlog")
     ]

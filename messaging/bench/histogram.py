@@ -1,7 +1,7 @@
-"""Latencies as counts in buckets that are narrow where they are small. Pure.
+"""Count latencies in buckets that are narrow where the latencies are small.
 
-A bucket is one microsecond wide up to 128 µs, and above that at most 1/64 of its value, so that a
-percentile is right within 1.6 %, in the same few kilobytes for ten requests or ten million.
+A bucket is one microsecond wide up to 128 µs, and above that at most 1/64 of its value. So a
+percentile is right within 1.6 %, in the same few kilobytes for ten requests or ten million. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def bucket_of(value_us: int) -> int:
 
 
 def _highest_of(bucket: int) -> int:
-    """The largest value (µs) that falls into the bucket."""
+    """Return the largest value (µs) that falls into the bucket."""
     shift = (bucket >> PRECISION_BITS) - 1
     if shift <= 0:
         return bucket
@@ -30,7 +30,7 @@ BUCKETS = bucket_of(LARGEST_US) + 1
 
 
 class Histogram:
-    """Counts of latencies in microseconds; two of them merge into one."""
+    """Count latencies in microseconds; two histograms merge into one."""
 
     __slots__ = ("counts", "largest_us")
 
@@ -39,7 +39,7 @@ class Histogram:
         self.largest_us = 0
 
     def add(self, value_us: int) -> None:
-        """Count one latency; one above 35 minutes counts as that."""
+        """Count one latency; a latency above 35 minutes counts as 35 minutes."""
         if value_us > self.largest_us:
             self.largest_us = value_us = min(value_us, LARGEST_US)
         shift = value_us.bit_length() - 7
@@ -55,14 +55,14 @@ class Histogram:
         self.largest_us = max(self.largest_us, other.largest_us)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """The buckets that are not empty, with their counts."""
+        """Iterate over the buckets that are not empty, with their counts."""
         return ((bucket, count) for bucket, count in enumerate(self.counts) if count)
 
     def __len__(self) -> int:
         return sum(self.counts)
 
     def percentile_ms(self, percent: float) -> float:
-        """The latency that so many percent did not exceed; 0 when nothing was counted."""
+        """Return the latency that so many percent did not exceed; 0 when nothing was counted."""
         wanted = len(self) * percent / 100
         seen = 0
         for bucket, count in self:
@@ -72,12 +72,12 @@ class Histogram:
         return 0.0
 
     def mean_ms(self) -> float:
-        """The average latency, at most 1.6 % too high; 0 when nothing was counted."""
+        """Return the average latency, at most 1.6 % too high; 0 when nothing was counted."""
         total_us = sum(_highest_of(bucket) * count for bucket, count in self)
         return total_us / 1000 / (len(self) or 1)
 
     def spread(self) -> list[tuple[float, int]]:
-        """The upper end (ms) and the count of each bucket that is not empty, in order."""
+        """Return the upper end (ms) and the count of each bucket that is not empty, in order."""
         return [(_highest_of(bucket) / 1000, count) for bucket, count in self]
 
     def as_json(self) -> dict[str, object]:

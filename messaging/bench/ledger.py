@@ -1,4 +1,4 @@
-"""All that a run was told is accepted, and its comparison with the database at the end."""
+"""Keep every receipt of a run, and compare the receipts with the database at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Told = Callable[[int, int], None]  # how many of how many
 
 
 class Ledger:
-    """The files of receipts of a run, in the order of its laps, and whose they are."""
+    """Keep the receipt files of a run, in the order of its laps, and the senders' conversations."""
 
     def __init__(self, directory: Path, *, run: str, text_bytes: int) -> None:
         self.sent = 0
@@ -34,15 +34,15 @@ class Ledger:
         return sorted(set(self._conversations.values()))
 
     def open_account(self, people: Sequence[Person]) -> None:
-        """The conversations of these people belong to the run from now on."""
+        """Add the conversations of these people to the run's own conversations."""
         self._conversations |= {person.index: person.conversation_id for person in people}
 
     def lap_file(self, lap: int) -> Path:
-        """What the names of a lap's files of receipts begin with."""
+        """Return the beginning of the names of a lap's files of receipts."""
         return self._directory / f"lap-{lap:03d}"
 
     def add(self, lap: int) -> None:
-        """A lap has ended, well or not; its files hold what it was told."""
+        """Add the files of receipts of a lap that has ended, well or not."""
         files = sorted(self._directory.glob(f"{self.lap_file(lap).name}.*"))
         self._files += files
         for path in files:
@@ -53,9 +53,10 @@ class Ledger:
                     self.sent += 1
 
     def await_stored(self, *, patience_s: float, tell: Told) -> None:
-        """Wait until all that was acknowledged is stored; gives up when nothing moves for so long.
+        """Wait until everything acknowledged is stored.
 
-        While the database does not answer, nothing moves.
+        The wait is given up when nothing changes for `patience_s`. A time without an answer from
+        the database counts as one in which nothing changes.
         """
         moved_s, before = time.monotonic(), (-1, 0)
         while True:
@@ -74,7 +75,7 @@ class Ledger:
             time.sleep(POLL_S)
 
     def _look(self) -> tuple[int, int]:
-        """How many messages are stored, and how many recalled ones still say something."""
+        """Return how many messages are stored, and how many recalled ones are no tombstones yet."""
         count = stored.count_of(self.conversations)
         if count >= self.sent:
             self._legible = stored.legible_of(self._legible)
@@ -90,7 +91,10 @@ class Ledger:
         return total
 
     def _by_conversation(self) -> dict[str, array[int]]:
-        """16 bytes a message: its id and its tag, in each sender's order."""
+        """Return the ids and tags of each conversation's messages, in each sender's order.
+
+        A message takes 16 bytes.
+        """
         found = {name: array("Q") for name in self.conversations}
         of_sender = {index: found[name] for index, name in self._conversations.items()}
         for path in self._files:

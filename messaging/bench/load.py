@@ -1,7 +1,7 @@
-"""The load: many connections, one thread, no more work for a request than it takes.
+"""Make the load: many connections, one thread, and no more work for a request than needed.
 
-Speaks HTTP/1.1 with keep-alive over plain sockets and epoll, one request under way on each
-connection. `load_process` runs it in a process of its own.
+The load speaks HTTP/1.1 with keep-alive over plain sockets and epoll, with one request under way on
+each connection. `load_process` runs it in a process of its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from messaging.bench.schedule import NANOSECONDS, Schedule
 from messaging.bench.traffic import OPERATIONS, Sender, Traffic
 
 RECEIVE_BYTES = 65_536
-SEND_BUFFER_BYTES = 262_144  # a request always fits: nothing else is under way on its connection
+SEND_BUFFER_BYTES = 262_144  # a request always fits: no other one is under way on its connection
 TICK_NS = NANOSECONDS // 10
 CONNECT_TIMEOUT_S = 0.05
 
@@ -29,7 +29,10 @@ clock = time.perf_counter_ns  # of the whole machine on Linux, so that processes
 
 @dataclass(slots=True)
 class Outcome:
-    """What the load saw. The latencies and `measured` leave the warm-up out, the rest does not."""
+    """Hold what the load measured.
+
+    The latencies and `measured` leave the warm-up out; the other figures include it.
+    """
 
     histograms: dict[str, Histogram] = field(
         default_factory=lambda: {name: Histogram() for name in OPERATIONS}
@@ -43,7 +46,7 @@ class Outcome:
 
 
 class Connection:
-    """A connection, the senders that take turns on it, and the request under way."""
+    """Hold a connection, the senders that take turns on it, and the request under way."""
 
     __slots__ = ("due_ns", "next_sender", "partial", "receive", "sender", "sent_ns", "socket")
 
@@ -54,7 +57,10 @@ class Connection:
         self.due_ns = self.sent_ns = 0
 
     def open(self, address: tuple[str, int]) -> None:
-        """Raises OSError when nobody answers."""
+        """Connect to the address.
+
+        Raises: OSError when nobody answers.
+        """
         self.socket = socket.create_connection(address, CONNECT_TIMEOUT_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -64,7 +70,7 @@ class Connection:
 
 
 class Load:
-    """One run over `connections`, which share the senders: each sender belongs to one of them."""
+    """Run a load over `connections`; each sender belongs to one connection."""
 
     def __init__(
         self,
@@ -76,7 +82,10 @@ class Load:
         timeout_s: float,
         progress: Callable[[int, int], None],
     ) -> None:
-        """`progress` is told how many were answered and how many failed, at each tick."""
+        """Prepare the load.
+
+        `progress` is called with the counts of answers and of errors at each tick.
+        """
         self.outcome = Outcome()
         self._address = address
         self._traffic = traffic
@@ -95,8 +104,8 @@ class Load:
     def run(self, schedule: Schedule, *, start_ns: int, warm_ns: int, stop_ns: int) -> Outcome:
         """Send what is due until the schedule is over, and wait for the last answers.
 
-        What is answered from `warm_ns` on is measured. Ends `timeout_s` and a second after
-        `stop_ns` at the latest; what is unanswered then is an error.
+        Answers from `warm_ns` on are measured. The run ends `timeout_s` and a second after
+        `stop_ns` at the latest; requests that are unanswered then count as errors.
         """
         self._schedule, self._start_ns, self._stop_ns = schedule, start_ns, stop_ns
         self._warm_ns, self._last_ns = warm_ns, warm_ns
@@ -120,7 +129,7 @@ class Load:
         return now_ns > self._stop_ns + self._timeout_ns + NANOSECONDS
 
     def _wait(self, now_ns: int) -> list[tuple[int, int]]:
-        """What has become readable, at the latest when the next request is due."""
+        """Return the sockets that are readable, at the latest when the next request is due."""
         due_ns = self._schedule.next_due_ns() if self._idle else None
         if due_ns is None or due_ns >= self._next_tick_ns:
             return self._poll.poll(max(0, self._next_tick_ns - now_ns) / NANOSECONDS)
@@ -143,7 +152,10 @@ class Load:
             self._lose(connection, "closed")
 
     def _ready(self, connection: Connection) -> None:
-        """Read what there is; when the answer is whole, take it in and send what is due next."""
+        """Read from a connection, and finish its request when the answer is whole.
+
+        The answer is counted, and the next request that is due is sent.
+        """
         try:
             data = connection.receive(RECEIVE_BYTES)
         except BlockingIOError:
@@ -151,7 +163,7 @@ class Load:
         except OSError:
             data = b""
         sender = connection.sender
-        if not data or sender is None:  # the end, or what nobody has asked for
+        if not data or sender is None:  # the end, or an answer without a request
             self._lose(connection, "closed")
             return
         answer = connection.partial + data
@@ -179,7 +191,7 @@ class Load:
             self._idle.append(connection)
 
     def _lose(self, connection: Connection, why: str) -> None:
-        """End a connection that cannot be used; a new one takes its place at the next tick."""
+        """Close a connection that cannot be used; a new one takes its place at the next tick."""
         del self._open[connection.socket.fileno()]
         connection.socket.close()
         self._closed.append(connection)
@@ -207,7 +219,10 @@ class Load:
             self._idle.append(connection)
 
     def _tick(self, now_ns: int) -> None:
-        """What is due ten times a second: the end of the warm-up, counts, connections to renew."""
+        """Do the work of a tick: end the warm-up, count, time requests out, renew connections.
+
+        A tick comes ten times a second.
+        """
         outcome = self.outcome
         self._next_tick_ns = now_ns + TICK_NS
         if self._warm_answers is None and now_ns >= self._warm_ns:
@@ -224,7 +239,7 @@ class Load:
         self._progress(outcome.answered, outcome.errors.total())
 
     def _finish(self) -> None:
-        """Count what was measured, and what came to nothing."""
+        """Count what was measured, and the requests that were never answered or sent."""
         outcome = self.outcome
         for connection in list(self._open.values()):
             if connection.sender:

@@ -1,4 +1,4 @@
-"""A load process as its parent sees it."""
+"""Control a load process from its parent."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any, TextIO, cast
 
 from messaging.bench.load_process import Job
 
-LIMIT_S = 30.0  # for what should take no time: to start, to end once the load is over
+LIMIT_S = 30.0  # for acts that should take no time: to start, to end once the load is over
 
 
 class LoadFailed(Exception):
-    """A load process ended without an outcome, or did not start or end in time."""
+    """Report a load process that ended without an outcome, or did not start or end in time."""
 
 
 class LoadChild:
-    """A load process, and what it has said so far."""
+    """Hold a load process, and its last report."""
 
     def __init__(self, job: Job) -> None:
         self._said: dict[str, Any] = {}
@@ -40,7 +40,7 @@ class LoadChild:
 
     @property
     def told(self) -> tuple[int, int]:
-        """How many were answered and how many failed, when it last said so."""
+        """Return the counts of answered and of failed requests in the process's last report."""
         errors = self._said.get("errors", 0)
         return self._said.get("answered", 0), errors if isinstance(errors, int) else sum(
             errors.values()
@@ -57,7 +57,7 @@ class LoadChild:
         self._reader.join(timeout_s)
 
     def end(self) -> None:
-        """Kill it unless it has ended by itself."""
+        """Kill the process unless it has ended by itself."""
         if self.is_running:
             self._process.kill()
         self._process.wait()
@@ -71,7 +71,10 @@ class LoadChild:
         return self._said
 
     def _tell(self, line: str) -> None:
-        """What a process that has died is told is lost, as its outcome is."""
+        """Write a line to the process.
+
+        A line to a process that has died is lost, as the outcome of the process is.
+        """
         stdin = cast(TextIO, self._process.stdin)
         with suppress(BrokenPipeError):
             stdin.write(line + "\n")

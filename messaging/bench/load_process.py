@@ -1,7 +1,7 @@
-"""One load process: `python -m messaging.bench.load_process`, driven by `load_run`.
+"""Run one load process: `python -m messaging.bench.load_process`, driven by `load_run`.
 
-It reads a job, prints a line when it is ready, and reads when to start. Then it prints a line of
-JSON at each tick, `{"answered", "errors"}`, and the outcome as the last line.
+The process reads a job, prints a line when it is ready, and reads when to start. Then it prints a
+line of JSON at each tick, `{"answered", "errors"}`, and the outcome as the last line.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KINDS: Mapping[str, Callable[[Receipts], Traffic]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What one load process does."""
+    """Hold the work of one load process."""
 
     site: Site
     people: list[Person]
@@ -59,9 +59,10 @@ class Job:
 def run(
     job: Job, await_start_ns: Callable[[], int], progress: Callable[[int, int], None]
 ) -> dict[str, object]:
-    """What the load saw, as `load_run.Result.add` takes it.
+    """Run a job and return the outcome, as `load_run.Result.add` takes it.
 
-    The start is asked for when all is prepared, and is of the machine's clock (`load.clock`).
+    `await_start_ns` is called when all is prepared, and returns a time of the machine's clock
+    (`load.clock`).
     """
     receipts = Receipts(Path(job.receipts) if job.receipts else None)
     traffic = KINDS[job.kind](receipts)

@@ -1,4 +1,4 @@
-"""The load processes of one run: started, listened to, and their outcomes made one."""
+"""Start the load processes of one run, read their reports, and merge their outcomes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ END_LIMIT_S = 120.0  # a virtual machine may stand still for half a minute
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One run. `rate` makes it an open loop; `limit` ends it after so many requests."""
+    """Hold the plan of one run of load.
+
+    `rate` makes it an open loop. `limit` ends it after so many requests.
+    """
 
     site: Site
     people: Sequence[Person]
@@ -38,13 +41,13 @@ class Plan:
 
     @property
     def is_paced(self) -> bool:
-        """Whether its rate says little about how fast the service is."""
+        """Tell whether the measured rate says little about how fast the service is."""
         return self.rate is not None or self.limit is not None
 
 
 @dataclass(slots=True)
 class Result:
-    """What all load processes saw together."""
+    """Hold the merged outcome of all load processes."""
 
     answered: int = 0
     measured: int = 0
@@ -60,7 +63,7 @@ class Result:
 
     @property
     def part(self) -> Part:
-        """What the load processes themselves have used."""
+        """Return what the load processes themselves have used."""
         return Part(self.processes, self.cpu_s, self.peak_mb)
 
     @property
@@ -68,7 +71,7 @@ class Result:
         return self.measured / self.measured_s if self.measured_s else 0.0
 
     def add_second(self, passed_s: float, answered: int) -> None:
-        """So many were answered in all when so much time had passed."""
+        """Note how many were answered in all when `passed_s` had passed."""
         while len(self.each_second) < int(passed_s):
             self.each_second.append(answered)
 
@@ -91,11 +94,12 @@ class Result:
 
 
 def run(plan: Plan, *, receipts: Path | None, progress: Callable[[int, int], None]) -> Result:
-    """Run the plan and return what was seen.
+    """Run the plan and return the merged outcome.
 
-    `progress` is told how many requests were answered and how many failed, several times a second.
+    `progress` is called several times a second with the counts of answered and of failed requests.
     With `receipts`, each process writes its acknowledged messages to `<receipts>.<n>`.
-    Raises LoadFailed when a process dies or does not end in time.
+
+    Raises: LoadFailed when a process dies or does not end in time.
     """
     children = [LoadChild(_job(plan, place, receipts)) for place in range(plan.load_processes)]
     try:
@@ -114,7 +118,7 @@ def run(plan: Plan, *, receipts: Path | None, progress: Callable[[int, int], Non
 
 
 def _start_ns(plan: Plan, place: int) -> int:
-    """The processes of an open loop take turns."""
+    """Return when the process in this place starts: the processes of an open loop take turns."""
     turn_s = place / plan.rate if plan.rate else 0.0
     return time.perf_counter_ns() + int((START_S + turn_s) * NANOSECONDS)
 
@@ -122,7 +126,10 @@ def _start_ns(plan: Plan, place: int) -> int:
 def _listen(
     children: Sequence[LoadChild], plan: Plan, progress: Callable[[int, int], None]
 ) -> None:
-    """Until all have ended or none has moved on for too long."""
+    """Report progress until all processes have ended.
+
+    Raises: LoadFailed when the load does not end in time.
+    """
     limit_s = plan.warm_s + plan.seconds + plan.timeout_s + END_LIMIT_S
     deadline = time.monotonic() + limit_s
     while running := [child for child in children if child.is_running]:
@@ -134,7 +141,7 @@ def _listen(
 
 
 def _job(plan: Plan, place: int, receipts: Path | None) -> Job:
-    """The part of a plan that the process in this place has."""
+    """Return the part of the plan that the process in this place has."""
     count = plan.load_processes
     return Job(
         site=plan.site,

@@ -1,4 +1,4 @@
-"""One measured lap, and the run that its laps make up."""
+"""Hold the measurement of one lap, and the run that the laps make up."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TITLE_CHARACTERS = 44
 
 @dataclass(slots=True, kw_only=True)
 class Measurement:
-    """What one lap of load was answered, and what it cost.
+    """Hold the results of one lap of load, and its cost.
 
     `name` is the same in every run, so that runs can be compared. `offered` is the rate of an open
-    loop, None for a closed one. `figures` are whatever else was measured, by name with the unit.
-    CPU time counts from the lap's first request until what it sent was stored.
+    loop, None for a closed one. `figures` are all other measured values, by name with the unit. CPU
+    time counts from the lap's first request until the messages of the lap were stored.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Measurement:
 
     @property
     def ratio(self) -> float | None:
-        """To the bare no-op's rate."""
+        """Return the ratio of the rate to the bare no-op's rate."""
         return self.rate / self.noop_rate if self.noop_rate else None
 
     @property
     def latency(self) -> Histogram:
-        """Of all kinds of requests together."""
+        """Return the latencies of all kinds of requests together."""
         total = Histogram()
         for histogram in self.result.histograms.values():
             total.merge(histogram)
@@ -55,12 +55,12 @@ class Measurement:
 
     @property
     def operations(self) -> dict[str, Histogram]:
-        """The latencies of each kind of request that there was."""
+        """Return the latencies of each kind of request that there was."""
         found = {name: self.result.histograms.get(name, Histogram()) for name in OPERATIONS}
         return {name: histogram for name, histogram in found.items() if len(histogram)}
 
     def line(self) -> str:
-        """What came of it, in a line."""
+        """Return the result in a line."""
         latency = self.latency
         told = "  ".join(f"p{p:g} {latency.percentile_ms(p):.2f}" for p in (50.0, 99.0, 99.9))
         errors = f"  {self.result.errors.total():,} errors" if self.result.errors else ""
@@ -69,18 +69,18 @@ class Measurement:
 
     @property
     def parts(self) -> dict[str, Part]:
-        """What each part of the service used, and the load itself."""
+        """Return what each part of the service used, and the load itself."""
         return {**self.seen.parts, "load": self.result.part}
 
     def cpu_ms_each(self, part: str) -> float:
-        """CPU milliseconds a request, which is seconds for a thousand of them."""
+        """Return CPU milliseconds a request, which is seconds for a thousand requests."""
         answered = self.result.answered
         return self.parts[part].cpu_s * 1000 / answered if answered else 0.0
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """A whole run of the benchmark, as it is reported."""
+    """Hold a whole run of the benchmark, as it is reported."""
 
     name: str
     started_ms: int
@@ -95,5 +95,5 @@ class Run:
 
     @property
     def passed(self) -> bool:
-        """Whether there are acknowledged messages, and each is stored as it must be."""
+        """Tell whether there are acknowledged messages, and each is stored as it must be."""
         return self.findings.acknowledged > 0 and not self.findings.failures

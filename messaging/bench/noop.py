@@ -1,7 +1,7 @@
-"""The bare no-op: what this machine's web server can do at all, under the same load.
+"""Answer as a bare no-op, to measure what this machine's web server can do under the same load.
 
-It reads a body and answers with as many bytes as a send is answered with. The benchmark serves it
-as `scripts/run` serves the web.
+The no-op reads a body and answers with as many bytes as the answer of a send has. The benchmark
+serves it as `scripts/run` serves the web.
 """
 
 from __future__ import annotations

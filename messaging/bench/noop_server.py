@@ -1,4 +1,4 @@
-"""Serves the bare no-op (`messaging.bench.noop`) as `scripts/run` serves the web."""
+"""Serve the bare no-op (`messaging.bench.noop`) as `scripts/run` serves the web."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ STOP_LIMIT_S = 15.0
 
 
 class NoopFailed(Exception):
-    """The no-op's server did not start."""
+    """Report that the no-op's server did not start."""
 
 
 @contextlib.contextmanager
 def serving(workers: int) -> Iterator[int]:
-    """The no-op answers on the port that this gives, until the end of the block."""
+    """Serve the no-op until the end of the block, and yield its port.
+
+    Raises: NoopFailed.
+    """
     with socket.create_server((HOST, 0)) as probe:
         port: int = probe.getsockname()[1]
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", HOST]

@@ -1,4 +1,7 @@
-"""A run as one HTML file that needs nothing else: no scripts, no fonts, no network. Pure."""
+"""Render a run as one HTML file that needs nothing else: no scripts, no fonts, no network.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ svg .mark { stroke: var(--red); stroke-dasharray: 3 3; }
 
 
 def render(document: Document, changes: Sequence[Change] = ()) -> str:
-    """The page; with the changes since an earlier run, if there are any."""
+    """Return the page, with the changes since an earlier run, if there are any."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -176,7 +179,10 @@ def _mark(met: bool) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A title that begins with a blank is a part of the row above it."""
+    """Return a table.
+
+    A row whose title begins with a blank is a part of the row above.
+    """
     head = "".join(f"<th>{escape(each)}</th>" for each in heads)
     body = "".join(
         f"<tr{' class=part' if row[0].startswith(' ') else ''}>"

@@ -1,4 +1,4 @@
-"""The people of a run: made in bulk, in pairs who write to each other, each with a token."""
+"""Make the people of a run: in bulk, in pairs who write to each other, each with a token."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ BATCH = 500
 
 
 def make_pairs(run: str, count: int) -> list[Person]:
-    """`count` new users, an even number, each writing to the other of the pair.
+    """Make `count` new users, an even number, each writing to the other of the pair.
 
-    They are called `bench-<run>-<n>` and cannot log in.
+    The users are named `bench-<run>-<n>`, and none of them can log in.
     """
     prefix = f"bench-{run}-"
     password = make_password(None)
@@ -39,7 +39,7 @@ def make_pairs(run: str, count: int) -> list[Person]:
 
 
 def make_groups(run: str, pairs: Sequence[Person]) -> list[Person]:
-    """The same users again, each pair in a new group of two, writing to the group."""
+    """Return the same users again, each pair in a new group of two, writing to the group."""
     name = f"bench-{run}"
     ChatGroup.objects.bulk_create(
         [ChatGroup(name=name) for _ in pairs[::2]],

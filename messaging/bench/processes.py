@@ -1,6 +1,6 @@
-"""The processes of the running service, found by the ports they listen on and by what they run.
+"""Find the processes of the running service, by the ports they listen on and by what they run.
 
-Only those of this machine can be found, and only as far as the system lets one look.
+Only processes of this machine can be found, and only as far as the system allows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Found = Mapping[str, list[psutil.Process]]
 
 
 def find(web_port: int) -> Found:
-    """The processes of each part of the service; a part that is not on this machine has none."""
+    """Return the processes of each part of the service; a part not on this machine has none."""
     listeners = _listeners()
     found = {part: list(_alive(listeners.get(port, ()))) for part, port in _ports().items()}
     found["web"] = list(_alive(listeners.get(web_port, ())))
@@ -33,7 +33,7 @@ def find(web_port: int) -> Found:
 
 
 def _ports() -> dict[str, int]:
-    """Where the parts listen whose addresses are in the settings and on this machine."""
+    """Return the ports of the parts whose addresses are in the settings and on this machine."""
     current = settings()
     database = django_settings.DATABASES["default"]
     ports = {}
@@ -47,7 +47,7 @@ def _ports() -> dict[str, int]:
 
 
 def _listeners() -> dict[int, set[int]]:
-    """The pids that listen on each port."""
+    """Return the pids that listen on each port."""
     found: dict[int, set[int]] = {}
     with suppress(psutil.AccessDenied):
         for connection in psutil.net_connections("tcp"):
@@ -63,7 +63,7 @@ def _alive(pids: Iterable[int]) -> Iterator[psutil.Process]:
 
 
 def _belongs(process: psutil.Process, command: str) -> bool:
-    """Whether it runs this command for the instance whose settings these are."""
+    """Tell whether a process runs this command for the instance whose settings these are."""
     with suppress(psutil.Error):
         if not any(Path(word).name == command for word in process.cmdline()):
             return False

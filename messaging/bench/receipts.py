@@ -1,7 +1,8 @@
-"""What was acknowledged, in files of 16 bytes a message: written by the load, read by the check.
+"""Keep the acknowledged messages in files of 16 bytes a message.
 
-A receipt is a message id and a tag, which says who sent the message, in which lap of the run, under
-which number. A recall is a second receipt, with the flag RECALLED in its tag.
+The load writes the files, and the check reads them. A receipt is a message id and a tag. The tag
+says who sent the message, in which lap of the run, under which number. A recall is a second
+receipt, with the flag RECALLED in its tag.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ READ_BYTES = RECEIPT_BYTES << 13
 
 
 class Sent(NamedTuple):
-    """Which message a tag means."""
+    """Name the message that a tag means."""
 
     lap: int
     sender: int
@@ -27,7 +28,7 @@ class Sent(NamedTuple):
 
 
 def tag_base(lap: int, sender: int) -> int:
-    """The tag of a sender's message 0; that of message `n` is `n` more."""
+    """Return the tag of a sender's message 0; the tag of message `n` is `n` more."""
     assert lap < MAX_LAPS
     assert sender < MAX_SENDERS
     return lap << 52 | sender << 32
@@ -42,7 +43,7 @@ def sender_of(tag: int) -> int:
 
 
 class Receipts:
-    """The acknowledged messages of one load process, in the order of each sender.
+    """Collect the acknowledged messages of one load process, in the order of each sender.
 
     `note((message_id, tag))` adds one; `flush` now and then keeps the memory small.
     """
@@ -50,7 +51,7 @@ class Receipts:
     __slots__ = ("_file", "_items", "note", "sent")
 
     def __init__(self, path: Path | None) -> None:
-        """Without a path they are counted only."""
+        """Open the file; without a path the messages are only counted."""
         self._file: BinaryIO | None = path.open("wb", buffering=0) if path else None
         self._items = array("Q")
         self.note: Callable[[tuple[int, int]], None] = self._items.extend
@@ -73,9 +74,9 @@ class Receipts:
 
 
 def read(path: Path) -> Iterator[tuple[int, int]]:
-    """The ids and tags in a file, in the order in which they were acknowledged.
+    """Yield the ids and tags in a file, in the order in which they were acknowledged.
 
-    What a killed process has written in part, at its end, is left out.
+    A partial receipt at the end, which a killed process has left, is skipped.
     """
     with path.open("rb") as file:
         while chunk := file.read(READ_BYTES):

@@ -1,4 +1,4 @@
-"""A run as text for a terminal."""
+"""Present a run as text for a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LATENCIES = ("p50", "p90", "p99", "p99.9", "max")
 
 
 def lines(document: Document, changes: Sequence[Change] = ()) -> Iterator[str]:
-    """The report, with the changes since an earlier run if there are any; its verdict last."""
+    """Yield the report, with any changes since an earlier run; the verdict comes last."""
     yield from _latencies(document["measurements"])
     yield from _answers(document["measurements"])
     yield from _costs(document["measurements"])

@@ -1,4 +1,4 @@
-"""A run from its first user to its verdict."""
+"""Run the benchmark, from its first user to its verdict."""
 
 from __future__ import annotations
 
@@ -35,9 +35,11 @@ ADVICE = "Source the var/env of the instance first"
 def run(options: Options, scenarios: Sequence[str], progress: Progress) -> Run:
     """Make users, run the scenarios, wait until all is stored, and check it.
 
-    A scenario that makes no sense here, or that breaks down, is left out with a note; what it was
-    told is checked all the same. Raises Refused when nothing makes sense, NoopFailed or LoadFailed
-    when not even the bare no-op can be measured.
+    A scenario that makes no sense here, or that breaks down, is left out with a note; its
+    acknowledged messages are checked all the same.
+
+    Raises: Refused when nothing makes sense; NoopFailed or LoadFailed when not even the bare no-op
+    can be measured.
     """
     _refuse_elsewhere(options.host)
     made = Run(
@@ -90,7 +92,10 @@ def _refuse_elsewhere(host: str) -> None:
 
 
 def _refuse_strangers(bench: Bench) -> None:
-    """The service must answer, and know the users of this database and the key of these tokens."""
+    """Refuse a service that does not know the users of this database and the key of these tokens.
+
+    Raises: Refused, also when the service does not answer.
+    """
     person, options = bench.standard.people[0], bench.options
     target = f"/api/message/history?targetId={person.to}&chatType={person.chat_type}"
     client = http.client.HTTPConnection(options.host, options.port, timeout=PROBE_TIMEOUT_S)

@@ -1,8 +1,9 @@
-"""When the load's requests are due. Pure; takes the time and never reads it.
+"""Schedule the load's requests.
 
-A closed loop starts a request as soon as a connection is free. An open loop starts them at a fixed
-rate, whether or not the earlier ones were answered: what finds no free connection is late, and its
-latency counts from when it was due, so that a server that stalls cannot hide it.
+A closed loop starts a request as soon as a connection is free. An open loop starts requests at a
+fixed rate, whether or not the earlier ones were answered. A request that finds no free connection
+is late, and its latency counts from when the request was due, so that a server that stalls cannot
+hide it. Pure; takes the time and never reads it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ NANOSECONDS = 1_000_000_000
 
 
 class Schedule:
-    """Requests due from `start_ns` until `stop_ns`, and at most `limit` of them.
+    """Hold the requests due from `start_ns` until `stop_ns`, at most `limit` of them.
 
-    With a rate they are due at `start_ns`, one interval later and so on; without one at any time.
+    With a rate they are due at `start_ns`, one interval later and so on; without a rate at any
+    time.
     """
 
     __slots__ = ("_gap_ns", "_limit", "_start_ns", "_stop_ns", "_taken")
@@ -36,7 +38,7 @@ class Schedule:
         self._taken = 0
 
     def take(self, now_ns: int) -> int:
-        """When the next request was due, which is taken with that; 0 when none is due yet."""
+        """Take the next request and return when it was due; 0 when none is due yet."""
         if self._taken >= self._limit:
             return 0
         if self._gap_ns:
@@ -51,11 +53,11 @@ class Schedule:
         return now_ns
 
     def next_due_ns(self) -> int | None:
-        """When the next request of an open loop is due; None where there is nothing to wait for."""
+        """Return when the next request of an open loop is due, or None if there is none."""
         if not self._gap_ns or self._taken >= self._limit:
             return None
         return self._start_ns + int(self._taken * self._gap_ns)
 
     def is_over(self, now_ns: int) -> bool:
-        """Whether no request is ever due again."""
+        """Tell whether no request is ever due again."""
         return self._taken >= self._limit or (not self._gap_ns and now_ns >= self._stop_ns)

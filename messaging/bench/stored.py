@@ -1,4 +1,4 @@
-"""What the database holds of a run's conversations, in pieces that fit in memory."""
+"""Query the stored messages of a run's conversations, in pieces that fit in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ COLUMNS = ("id", "seq", "status", "client_msg_id", "content")
 
 
 def count_of(conversation_ids: Sequence[str]) -> int:
-    """How many messages were ever stored in these conversations: the sum of their last numbers."""
+    """Return how many messages were ever stored in these conversations.
+
+    The count is the sum of the conversations' last numbers.
+    """
     total = 0
     for names in _pieces(conversation_ids):
         rows = Conversation.objects.filter(id__in=names)
@@ -27,7 +30,7 @@ def count_of(conversation_ids: Sequence[str]) -> int:
 
 
 def legible_of(message_ids: Sequence[int]) -> list[int]:
-    """Those of these messages that are not stored as tombstones."""
+    """Return those of these messages that are not stored as tombstones."""
     legible = set(message_ids)
     for ids in _pieces(message_ids):
         rows = Message.objects.filter(id__in=ids, status=Status.RECALLED)
@@ -36,7 +39,7 @@ def legible_of(message_ids: Sequence[int]) -> list[int]:
 
 
 def rows_of(conversation_id: str) -> Iterator[Row]:
-    """The conversation's messages in the order of their ids."""
+    """Yield the conversation's messages in the order of their ids."""
     after = 0
     while True:
         rows = Message.objects.filter(conversation_id=conversation_id, id__gt=after)

@@ -1,4 +1,4 @@
-"""Stops and starts programs of the running instance, through the supervisord of `scripts/run`."""
+"""Stop and start programs of the running instance, through the supervisord of `scripts/run`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ FAULTS = (OSError, xmlrpc.client.Error, configparser.Error)
 
 
 class Unsupervised(Exception):
-    """The instance does not run under a supervisord that answers, or lacks the program."""
+    """Report an instance under no supervisord that answers, or without the program."""
 
 
 class Supervisor:
     def __init__(self) -> None:
-        """Raises Unsupervised where nothing answers for this `VAR_DIR`."""
+        """Connect to the supervisord of this `VAR_DIR`.
+
+        Raises: Unsupervised where no supervisord answers.
+        """
         path = django_settings.VAR_DIR / "run" / "supervisord.conf"
         config = configparser.ConfigParser(interpolation=None)
         try:
@@ -37,7 +40,7 @@ class Supervisor:
 
     @contextmanager
     def without(self, programs: Sequence[str]) -> Iterator[None]:
-        """These programs are stopped meanwhile; at the end each runs again, whatever happens."""
+        """Stop these programs during the block; at the end each runs again, whatever happens."""
         try:
             for name in programs:
                 self._call("stopProcess", name)
@@ -47,7 +50,10 @@ class Supervisor:
                 self.start(name)
 
     def start(self, program: str) -> None:
-        """Start it unless it runs; does not wait until it has done so for a second."""
+        """Start a program unless it runs.
+
+        The call does not wait until the program has run for a second.
+        """
         if self._call("getProcessInfo", program)["statename"] not in ("RUNNING", "STARTING"):
             self._call("startProcess", program, False)
 

@@ -1,4 +1,4 @@
-"""Who sends what: the bytes of each request, made from a template at its turn."""
+"""Make the bytes of each request, from a template at the sender's turn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ MIX = (SEND, SEND, HISTORY, SEND, SEND, RECALL, SEND, HISTORY, SEND, SEND)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """One who sends: a user, to a user or a group. `index` is unique within the run."""
+    """Name one who sends: a user, to a user or a group.
+
+    `index` is unique within the run.
+    """
 
     index: int
     user_id: int
@@ -38,7 +41,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where the requests of a lap go, and what its texts are made of."""
+    """Say where the requests of a lap go, and what its texts are made of."""
 
     host: str
     port: int
@@ -48,12 +51,12 @@ class Site:
 
 
 def authority(host: str, port: int) -> str:
-    """The host and port as a URL and the header Host name them."""
+    """Return the host and port as a URL and the header Host name them."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Sender:
-    """A person at work: has one request under way at a time, so that its order is known."""
+    """Send as one person, with one request under way at a time, so that the order is known."""
 
     __slots__ = (
         "_first",
@@ -94,7 +97,7 @@ class Sender:
         ).encode()
 
     def send(self) -> bytearray:
-        """The next message; the bytes are good until the next call."""
+        """Return the next message; the bytes are good until the next call."""
         self.operation = SEND
         self.number += 1
         request, number = self._send, NUMBER % self.number
@@ -107,7 +110,7 @@ class Sender:
         return self._history
 
     def recall(self) -> bytes:
-        """Take back the last acknowledged message."""
+        """Return the request that recalls the last acknowledged message."""
         self.operation = RECALL
         return self._post("/api/message/recall", b'{"messageId":"%d"}' % self.last_id)
 
@@ -117,22 +120,22 @@ class Sender:
 
 
 class Traffic(Protocol):
-    """What a sender does at its turn."""
+    """Define what a sender does at its turn."""
 
     usual: int
-    """The operation that counts for requests that were due and could not be sent."""
+    """Name the operation that counts for requests that were due and could not be sent."""
 
     durability: list[int]
-    """How many answers told which, by its first letter."""
+    """Count the answers by the first letter of the durability that they name."""
 
     def request(self, sender: Sender) -> bytes | bytearray: ...
 
     def answered(self, sender: Sender, answer: bytes) -> None:
-        """It was answered with 200."""
+        """Take in an answer with status 200."""
 
 
 class Sends:
-    """Everybody sends, one message after the other."""
+    """Make every sender send, one message after the other."""
 
     __slots__ = ("_note", "_receipts", "durability")
     usual = SEND
@@ -152,7 +155,7 @@ class Sends:
 
 
 class Pages:
-    """Everybody reads the first page of a conversation."""
+    """Make every sender read the first page of a conversation."""
 
     __slots__ = ("durability",)
     usual = HISTORY
@@ -168,7 +171,7 @@ class Pages:
 
 
 class Mix(Sends):
-    """Seven sends, two pages and one recall of the sender's last message in every ten."""
+    """Make seven sends, two pages and one recall of the sender's last message in every ten."""
 
     __slots__ = ()
 

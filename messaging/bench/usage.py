@@ -1,4 +1,4 @@
-"""CPU time and memory, of one process and of all that make up one part of the service."""
+"""Measure CPU time and memory, of one process and of all that make up one part of the service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MEGABYTE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one process has used since it was started, and the memory that it holds now."""
+    """Hold the CPU time of one process since its start, and the memory that it holds now."""
 
     cpu_s: float
     memory_mb: float
@@ -20,7 +20,7 @@ class Usage:
 
 @dataclass(slots=True)
 class Part:
-    """What a part has used meanwhile: CPU of all its processes, memory of the largest of them."""
+    """Hold the usage of a part: CPU of all its processes, memory of the largest process."""
 
     processes: int = 0
     cpu_s: float = 0.0
@@ -29,7 +29,7 @@ class Part:
 
 
 def usage_of(process: psutil.Process) -> Usage | None:
-    """None: it has ended."""
+    """Return the usage of a process, or None when the process has ended."""
     with suppress(psutil.Error), process.oneshot():
         times = process.cpu_times()
         return Usage(times.user + times.system, process.memory_info().rss / MEGABYTE)

@@ -1,4 +1,4 @@
-"""Looks on while a load runs: CPU time and memory of each part, and how much is pending."""
+"""Watch the service under load: CPU time and memory of each part, and the pending count."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PERIOD_S = 1.0
 
 @dataclass(slots=True)
 class Seen:
-    """What a watch saw; `pending` has the length of the pending set, once a second."""
+    """Hold what a watch saw; `pending` has the length of the pending set, once a second."""
 
     parts: dict[str, Part] = field(default_factory=dict)
     pending: list[int] = field(default_factory=list)
 
 
 class Watch:
-    """Watches from `with` until its end, in a thread of its own."""
+    """Watch from `with` until its end, in a thread of its own."""
 
     def __init__(self, found: Found, redis_url: str, *, timeout_s: float) -> None:
         self.seen = Seen({part: Part(len(each)) for part, each in found.items()})
@@ -79,7 +79,7 @@ class Watch:
 
 
 def pending_of(client: redis.Redis) -> int:
-    """How many messages are accepted and not stored; -1 when Redis does not say."""
+    """Return how many messages are accepted and not stored; -1 when Redis does not say."""
     try:
         return int(client.zcard(keys.PENDING))
     except redis.RedisError:

@@ -1,5 +1,7 @@
-"""What Redis does for the service: the message cache, the hot copy of messages, built by `wiring`
-and used through `ports`; and the feed of changes about people.
+"""Serve the message cache and the feed of changes about people from Redis.
+
+The message cache is the hot copy of messages: `wiring` builds it, and other code uses it through
+`ports.cache`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The writing end of a send: new messages, and the leases of those who give ids."""
+"""Write new messages to the cache, and lease worker ids to the processes that give ids."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ TAKE_WORKER = load("take_worker")
 PROBE = load("probe", uses=("run",))
 BEGIN_EPOCH = load("begin_epoch", uses=("run",))
 
-UNLIMITED = 2**53  # bytes that may be pending; Lua's numbers are exact up to it
+UNLIMITED = 2**53  # bytes that may be pending; Lua's numbers are exact up to this bound
 
 
 class Accepting(RedisClient):
-    """Part of `RedisMessageCache`; `ports.MessageCache` has the contract of each method."""
+    """Implement accepting, leases and health of `RedisMessageCache`.
+
+    `ports.cache.MessageCache` has the contract of each method.
+    """
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -126,7 +129,10 @@ class Accepting(RedisClient):
 
 
 def _read_verdict(verdict: bytes | int) -> Claim | RateLimited | PendingFull:
-    """An earlier claim, or the microseconds to wait, or -1 for no room."""
+    """Decode the verdict on a message that is not accepted, from a reply of `accept.lua`.
+
+    A text is an earlier claim. A number is the time to wait (µs), or -1 where too much is pending.
+    """
     if isinstance(verdict, int):
         return PendingFull.FULL if verdict < 0 else RateLimited(verdict / 1e6)
     return _read_claim(verdict)

@@ -1,7 +1,8 @@
-"""Changes about people, carried from the process that made one to all others, by Redis pub/sub.
+"""Carry changes about people from the process that made a change to all others, by Redis pub/sub.
 
-`wiring` publishes, the listener of each process tells its directory. Whoever does not listen at the
-moment misses what is published, hence `on_gap`.
+`wiring` publishes the changes, and the listener of each process passes each change to the
+directory of its process. A process misses the changes that are published while its listener is not
+connected, hence `on_gap`.
 """
 
 from __future__ import annotations
@@ -28,16 +29,18 @@ from messaging.links import reason
 
 logger = logging.getLogger(__name__)
 
-SILENCE_S = 5.0  # after so long the listener asks whether Redis is there; twice that is an end
+SILENCE_S = 5.0  # the listener pings Redis after this silence, and reconnects after twice as much
 CLOSE_AGAIN_S = 0.5
 FIRST_WAIT_S = 0.1
 LAST_WAIT_S = 2.0
 
 
 def publish(settings: Settings, notice: Notice) -> None:
-    """Tell every process that listens now. Blocks, on a connection of its own.
+    """Publish the notice to every process whose listener is connected now.
 
-    Raises CacheUnavailable when Redis does not take it within `redis_timeout_s`.
+    The call blocks, on a connection of its own.
+
+    Raises: CacheUnavailable when Redis does not take the notice within `redis_timeout_s`.
     """
     timeout_s = settings.redis_timeout_s
     try:
@@ -55,10 +58,13 @@ def publish(settings: Settings, notice: Notice) -> None:
 
 
 class ChangeListener:
-    """Hears every change in order while it is connected, and connects again until it is closed.
+    """Receive every change in order while connected, and reconnect until the listener is closed.
 
-    `on_change` is called for each change, but those of its own `origin`; `on_gap` whenever the
-    connection is new, since changes may have passed before. Both on the event loop.
+    `on_change`: called for each change, except for published changes with the listener's own
+    `origin`.
+    `on_gap`: called whenever the connection is new, since changes may have been missed before.
+
+    Both run on the event loop.
     """
 
     def __init__(
@@ -79,20 +85,27 @@ class ChangeListener:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Listen on the running loop; returns when it does, or when Redis cannot be reached."""
+        """Start to listen on the running loop; return when subscribed, or when Redis is away.
+
+        The listener goes on trying to connect where Redis cannot be reached.
+        """
         self._task = asyncio.create_task(self._listen(), name="changes")
         await self._tried.wait()
 
     def take(self, changes: Iterable[Change]) -> None:
-        """Pass these on, as if they had been heard."""
+        """Call `on_change` for each of these changes, as if Redis had delivered them."""
         for change in changes:
             self._on_change(change)
 
     async def close(self) -> None:
-        """End the connection. Idempotent."""
+        """End the listener and its connection.
+
+        Safe to repeat.
+        """
         task, self._task = self._task, None
         while task is not None and not task.done():
-            task.cancel()  # lost where redis-py takes it for the end of its own wait
+            # A cancellation is lost where redis-py takes it for the end of redis-py's own wait.
+            task.cancel()
             await asyncio.wait([task], timeout=CLOSE_AGAIN_S)
 
     async def _listen(self) -> None:
@@ -107,14 +120,17 @@ class ChangeListener:
                         "not listening to changes",
                         extra={"action": "changes.lost", "reason": reason(error)},
                     )
-            except Exception:  # a process that listens no more would know blocked users for ever
+            except Exception:  # a process without a listener would keep stale facts for ever
                 logger.exception("the listener failed", extra={"action": "changes.fault"})
             self._tried.set()
             await asyncio.sleep(self._wait_s)
             self._wait_s = min(self._wait_s * 2, LAST_WAIT_S)
 
     async def _hear(self, pubsub: PubSub) -> None:
-        """Until the connection fails, or Redis does not answer within `silence_s`."""
+        """Handle messages until the connection fails, or Redis leaves a ping unanswered.
+
+        Raises: TimeoutError when no answer comes within `silence_s` after the ping.
+        """
         asked = False
         while True:
             message = await pubsub.get_message(timeout=self._silence_s)

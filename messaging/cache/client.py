@@ -1,7 +1,7 @@
-"""The connection of one process to Redis, and how its failures are told.
+"""Connect one process to Redis, and turn Redis' failures into CacheUnavailable.
 
-The base of every role of the message cache. Nothing connects before the first call, and a forked
-child makes a connection of its own.
+The client is the base class of every role of the message cache. The client connects at the first
+call, and a forked child makes a connection of its own.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from messaging.domain.errors import CacheUnavailable
 
 
 class RedisClient:
-    """Runs commands and scripts, each in one round trip and never twice.
+    """Run commands and scripts, each in one round trip and never twice.
 
-    Connecting and the answer may take `redis_timeout_s` each. Raises CacheUnavailable for whatever
-    Redis or the network does instead of answering: down, slow, loading, read-only, out of memory.
-    `on_lost` is called when a connection is lost, even if nobody waits for an answer.
+    Connecting and the answer may take `redis_timeout_s` each.
+
+    `on_lost`: called when a connection is lost, even if no command waits for an answer.
+
+    Raises: CacheUnavailable, from every call, when Redis or the network fails to answer or Redis
+    refuses the call: down, slow, loading, read-only, out of memory.
     """
 
     on_lost: Callable[[], None] | None = None
@@ -40,7 +43,10 @@ class RedisClient:
         await self._command("PING")
 
     async def close(self) -> None:
-        """Let go of the connection; the next call makes a new one. Idempotent."""
+        """Close the connection; the next call makes a new one.
+
+        Safe to repeat.
+        """
         connection, self._connection = self._connection, None
         if connection is not None and self._pid == os.getpid():
             await connection.close()
@@ -52,7 +58,10 @@ class RedisClient:
             raise CacheUnavailable from error
 
     async def _run(self, script: Script, names: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """Run a script with these KEYS and ARGV; its text is sent only where Redis lacks it."""
+        """Run a script with these KEYS (`names`) and ARGV (`arguments`), and return the reply.
+
+        The script's text is sent only where Redis has no script of this digest.
+        """
         connection = self._shared()
         rest = (len(names), *names, *arguments)
         try:
@@ -64,10 +73,11 @@ class RedisClient:
             raise CacheUnavailable from error
 
     def _shared(self) -> SharedConnection:
-        """This process's connection."""
+        """Return this process's connection, made anew in a forked child."""
         if self._connection is None or self._pid != os.getpid():
             if self._connection is not None:
-                # Kept, for closing it here would take the socket out of the parent's event loop.
+                # The inherited connection is kept open: closing it in the child would take the
+                # socket out of the parent's event loop.
                 self._inherited.append(self._connection)
             self._connection = SharedConnection(
                 self._url, timeout_s=self._timeout_s, on_lost=self.on_lost

@@ -1,8 +1,8 @@
-"""One connection to Redis for all that a process asks at once.
+"""Pipeline all concurrent commands of a process over one connection to Redis.
 
 A pool gives each command a connection, a write and a wait of its own, which costs more CPU than
 Redis needs to answer. Here the commands of one turn of the event loop are written together, and the
-answers handed out in their order.
+answers are handed out in the order of the commands.
 """
 
 from __future__ import annotations
@@ -28,18 +28,20 @@ MOST_WAITING = 10_000
 
 
 class SharedConnection:
-    """Belongs to one event loop. Connects at the first call, and again after it was lost.
+    """Send commands over one connection, made at the first call and again after a loss.
 
-    A command that is not answered within `timeout_s` ends the connection, and with it every command
-    that waits there: their outcomes are unknown. None is sent twice. A caller may go away; the
-    answer is read and dropped then. `on_lost` is called when a connection ends that was not closed
-    here.
+    The object belongs to one event loop. A command that is not answered within `timeout_s` ends the
+    connection, and fails every other command that waits for an answer: the outcomes of these
+    commands are unknown. No command is sent twice. A caller may be cancelled; the answer is read
+    and dropped then.
+
+    `on_lost`: called when a connection ends that `close` has not ended.
     """
 
     def __init__(
         self, url: str, *, timeout_s: float, on_lost: Callable[[], None] | None = None
     ) -> None:
-        self._pool = ConnectionPool.from_url(  # only makes connections by the address
+        self._pool = ConnectionPool.from_url(  # serves only to make connections from a URL
             url,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
@@ -54,10 +56,10 @@ class SharedConnection:
         self._told = ""  # why the last attempt failed
 
     async def call(self, *command: str | bytes | int) -> Any:
-        """Redis' answer.
+        """Send one command and return Redis' answer.
 
-        Raises the library's ResponseError for a refusal, and its ConnectionError or TimeoutError,
-        or OSError, when nobody can tell what became of the command.
+        Raises: redis-py's ResponseError when Redis refuses the command; redis-py's ConnectionError
+        or TimeoutError, or OSError, when the outcome of the command is unknown.
         """
         line = self._line
         if line is None or line.lost:
@@ -65,7 +67,10 @@ class SharedConnection:
         return await line.ask(hiredis.pack_command(command))  # type: ignore[arg-type]
 
     async def close(self) -> None:
-        """End the connection and what waits on it; the next call makes another. Idempotent."""
+        """End the connection and fail the waiting commands; the next call connects again.
+
+        Safe to repeat.
+        """
         if self._connecting is not None:
             self._connecting.cancel()
             await asyncio.wait([self._connecting])
@@ -74,7 +79,7 @@ class SharedConnection:
             await line.close()
 
     async def _connect(self) -> _Line:
-        """One attempt for all who call meanwhile."""
+        """Connect, in one attempt that all concurrent callers share."""
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._open())
         return await asyncio.shield(self._connecting)
@@ -90,12 +95,12 @@ class SharedConnection:
             self._tell(reason(error))
             raise
         self._told = ""
-        connection.socket_timeout = None  # from here on the line watches the time
+        connection.socket_timeout = None  # from here on the line's timer bounds the answers
         self._line = _Line(connection, self._timeout_s, self._on_lost)
         return self._line
 
     def _tell(self, why: str) -> None:
-        """Log why there is no connection, once for each reason until there is one."""
+        """Log the reason for a failed connection, each reason once until an attempt succeeds."""
         if why != self._told:
             self._told = why
             logger.warning(
@@ -104,7 +109,10 @@ class SharedConnection:
 
 
 class _Line:
-    """A connection while it lasts."""
+    """Pipeline commands over one established connection until the connection is lost.
+
+    Redis answers in the order of the commands: each answer goes to the oldest waiting command.
+    """
 
     def __init__(
         self,
@@ -118,7 +126,7 @@ class _Line:
         self._loop = asyncio.get_running_loop()
         self._unsent: list[bytes] = []
         self._has_unsent = asyncio.Event()
-        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()  # with its deadline
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()  # with deadlines
         self._timer: asyncio.TimerHandle | None = None
         self._tasks = [self._loop.create_task(self._write()), self._loop.create_task(self._read())]
         self.lost = False
@@ -181,7 +189,10 @@ class _Line:
             waiting.set_exception(error)
 
     def _look(self) -> None:
-        """Is the oldest command overdue? One timer for all of them."""
+        """Fail the connection when the oldest command is overdue; else set the timer again.
+
+        One timer serves all commands.
+        """
         self._timer = None
         if not self._waiting:
             return
@@ -192,7 +203,7 @@ class _Line:
             self._timer = self._loop.call_later(left_s, self._look)
 
     def _lose(self, error: Exception) -> None:
-        """Let nobody wait any longer."""
+        """Mark the connection as lost, and fail every waiting command with this error."""
         if not self.lost and self._on_lost is not None:
             self._on_lost()
         self.lost = True
@@ -201,5 +212,5 @@ class _Line:
         while self._waiting:
             self._give(error=error)
         for task in self._tasks:
-            if task is not asyncio.current_task(self._loop):  # that one is at its end
+            if task is not asyncio.current_task(self._loop):  # the current task ends by itself
                 task.cancel()

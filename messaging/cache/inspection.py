@@ -1,6 +1,7 @@
-"""Walking the keys of the message cache, for an audit. Behind `ports.audit.CacheInspector`.
+"""Walk the keys of the message cache for an audit, behind `ports.audit.CacheInspector`.
 
-SCAN meets every key that stays, and some twice; what expires between two trips is left out.
+SCAN returns every key that exists during the whole walk, and some keys twice. A key that expires
+before its value is read is left out.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _BOUNDS = re.compile(rb"(\d+):(\d+)")
 
 
 class RedisCacheInspector(RedisClient):
-    """`ports.audit.CacheInspector` over the Redis of the message cache."""
+    """Implement `ports.audit.CacheInspector` over the Redis of the message cache."""
 
     async def details(self) -> Pieces[Message]:
         async for done, names in self._scan(keys.DETAIL):
@@ -106,7 +107,11 @@ class RedisCacheInspector(RedisClient):
         await self._command("DEL", keys.deleted(user_id), keys.deletes_floor(user_id))
 
     async def _scan(self, prefix: str) -> Pieces[str]:
-        """The names that begin so; never an empty list. Each trip looks at so many keys or more."""
+        """Yield key names with this prefix in pieces, each with the walk's progress (0 to 1).
+
+        No piece is empty. Each trip to Redis scans about `KEYS_AT_ONCE` keys, or more, so the
+        progress is an estimate.
+        """
         total = max(int(await self._command("DBSIZE")), 1)
         cursor, seen = b"0", 0
         while True:

@@ -1,7 +1,9 @@
-"""The name, the life and the cap of every key in Redis. Pure.
+"""Define the name, the time to live and the cap of every Redis key of the message cache.
 
-The adapters of this package call it; nothing else spells a key. The scripts get the lives and caps
-as constants (`lua.load`), so that each number stands here alone.
+Pure. Only the adapters of this package use the module, and no other code spells a key. The scripts
+get the times to live and the caps as constants (`lua.load`), so that each number stands here alone.
+
+A docstring below gives the Redis type of the key, the content, and the time to live.
 """
 
 from __future__ import annotations
@@ -16,39 +18,50 @@ LOADED = "msg:conv:loaded:"
 DELETED = "msg:deleted:"
 
 COPIES = (DETAIL, LOADED, DELETED)
-"""How the keys begin whose content the store has as well, but for what is pending or recalled."""
+"""List the prefixes of keys whose content the store has too, unless it is pending or recalled."""
 
 COPIES_AND_MARKS = "msg:[cd][aeo][lnt]*"
-"""A pattern for these and the recall marks, and not for the claims, of which there are far more."""
+"""Match by SCAN the keys of `COPIES` and the recall marks, without the far more numerous claims."""
 
 PENDING = "msg:pending"
-"""Sorted set: the ids that are not in the store yet, by send time (ms). Lives until persisted."""
+"""Hold the pending ids in a sorted set, by send time (ms); an id leaves when it is persisted."""
 
 ATTEMPTS = "msg:pending:attempts"
-"""Hash: how often compensation has tried to persist a pending id. Lives with the pending mark."""
+"""Count in a hash the compensation's attempts by pending id; a count ends with the pending mark."""
 
 PENDING_BYTES = "msg:pending:bytes"
-"""String: how many bytes the details of pending ids take. Goes when nothing is pending."""
+"""Hold as a string the bytes that the details of pending ids take; dropped when none is pending."""
 
 EPOCH = "msg:epoch"
-"""String: when (s) a process came back to Redis, or it was found empty; `?` until somebody has made
-good what a restart may have lost. Lives for ever."""
+"""Hold as a string the time (s) from which Redis is complete: the start of the epoch.
+
+An epoch starts when a process returns to Redis or is missed, and when Redis was found empty. The
+value is `?` until a process has rewritten the writes that a restart may have lost. No expiry.
+"""
 
 RUN = "msg:run"
-"""String: the run id of the server for which that was done. Lives for ever."""
+"""Hold as a string the run id of the server that was settled last. No expiry.
+
+A run is settled when its possible losses are rewritten, see `EPOCH`.
+"""
 
 PRESENT = "msg:present"
-"""Sorted set: the processes that accept messages, by when (s) each has reached Redis. Until all
-have ended."""
+"""Hold in a sorted set the processes that accept messages, by the time (s) of the last probe.
+
+The key ends with the last of these processes.
+"""
 
 USED = "msg:workers"
-"""Hash by node: `{time (ms)} {owner}`, up to which the worker id's ids may be. Lives for ever."""
+"""Hold in a hash by worker id the end of its ids' times: `{time (ms)} {owner}`. No expiry."""
 
 HELD = "msg:held"
-"""String: a consumer holds a partition at an event of a newer release. 45 seconds."""
+"""Announce by a string, for 45 seconds, that a consumer has a held partition.
+
+A consumer holds a partition at an event that a newer release wrote.
+"""
 
 CHANGES = "msg:changes"
-"""Channel: what has changed about people, a list of `domain.changes` in JSON. Not kept."""
+"""Carry changes about people on a channel, as a JSON list of `domain.changes`. Not stored."""
 
 DETAIL_TTL_S = 30 * 60
 TAIL_TTL_S = 30 * 60
@@ -57,8 +70,8 @@ CLAIM_TTL_S = 24 * 60 * 60
 FILL_TTL_S = 10
 TAIL_REFRESH_S = 60
 TAIL_CAP = 1_000
-RECOVERS_S = 3  # after which all processes have told Redis what they did without it
-SILENT_S = 1  # after which such a process is missed: it has died, or has lost Redis
+RECOVERS_S = 3  # long enough for every process to write to Redis its arrears of an outage
+SILENT_S = 1  # a process of `PRESENT` silent for longer is missed: it has died or lost Redis
 MOST_LOOKED_AT = 2_000  # ids of a list for one page, however many of them its reader has deleted
 
 EMPTY_TAIL = "empty"
@@ -66,75 +79,104 @@ UNSETTLED = "?"
 
 
 def detail(message_id: int) -> str:
-    """String, JSON: the message. No TTL while PENDING or under a recall mark, then 30 minutes."""
+    """Return the key of a message's detail: a string, the message in JSON.
+
+    The key has no expiry while the message is PENDING or under a recall mark, then 30 minutes.
+    """
     return f"{DETAIL}{message_id}"
 
 
 def tail(conversation_id: str) -> str:
-    """List: ids of the latest messages, newest first. 30 minutes, none while the head is pending.
+    """Return the key of a conversation's tail: a list of the newest message ids, newest first.
 
-    Capped at 1,000, above which only pending ids are kept.
+    The key lives for 30 minutes, and has no expiry while the newest id is pending. The list is
+    capped at 1,000 ids; a pending id beyond the cap is kept, and so are the ids newer than that id.
     """
     return f"msg:conv:{conversation_id}"
 
 
 def loaded(conversation_id: str) -> str:
-    """String, lives with the list: how far down the list is complete.
+    """Return the key of a tail's loaded mark: a string, how far down the list is complete.
 
-    `{floor}:{base}`: the list is every message above the id `floor`, and `base` counts the rest.
-    `empty`: the conversation has no message. `?{token}` while a reader fills the list, with
-    `:{lowest}` behind it once listed messages were stored meanwhile.
+    The mark lives as long as the list.
+
+    `{floor}:{base}`: the list has every message above the id `floor`, and `base` counts the rest.
+    `empty`: the conversation has no message.
+    `?{token}`: a reader fills the list; 10 seconds.
+    `?{token}:{lowest}`: the same; listed messages, the lowest id `lowest`, were stored meanwhile.
     """
     return f"{LOADED}{conversation_id}"
 
 
 def cancel(message_id: int) -> str:
-    """String: the recall mark, a recall time (ms). Lives until the tombstone is stored."""
+    """Return the key of a recall mark: a string, a recall time (ms).
+
+    The mark lives until the tombstone is stored.
+    """
     return f"{CANCEL}{message_id}"
 
 
 def deleted(user_id: int) -> str:
-    """Set: message ids that the user deleted, and `>{floor}`. 30 minutes."""
+    """Return the key of a user's deletes: a set of message ids, and `>{floor}`. 30 minutes."""
     return f"{DELETED}{user_id}"
 
 
 def deletes_floor(user_id: int) -> str:
-    """String: the id above which the set is complete, while `>{floor}` is in it. As long as it."""
+    """Return the key of the floor of a user's deletes: a string, an id.
+
+    The set of deletes is complete above the floor while the set has the member `>{floor}`, too. The
+    floor lives as long as the set.
+    """
     return f"msg:deleted:floor:{user_id}"
 
 
 def dedupe(user_id: int, client_msg_id: str) -> str:
-    """String `{messageId}:{bodyHash}`: the send that a clientMsgId stands for. 24 hours."""
+    """Return the key of a clientMsgId's claim: a string, `{messageId}:{bodyHash}`. 24 hours."""
     return f"{DEDUPE}{user_id}:{client_msg_id}"
 
 
 def alias(message_id: int) -> str:
-    """String: the message that this id of a repeated send leads to, until it is folded. 30 min."""
+    """Return the key of an alias: a string, the id of the message that a repeated send leads to.
+
+    The alias lives for 30 minutes: it serves until the store has folded the repeated send.
+    """
     return f"msg:alias:{message_id}"
 
 
 def rate(user_id: int) -> str:
-    """String: the time (µs) up to which a sender has used its rate. Lives until that is past."""
+    """Return the key of a sender's rate: a string, the time (µs) up to which the rate is used.
+
+    The key expires when that time is past.
+    """
     return f"msg:rate:{user_id}"
 
 
 def shared_rate(kind: str, digest: str) -> str:
-    """String: the same of tried passwords or registrations, by a digest of what they share."""
+    """Return the key of a rate of one `kind`, such as password attempts or registrations.
+
+    `digest`: of the property that the counted requests share. Content and expiry are as in `rate`.
+    """
     return f"msg:rate:{kind}:{digest}"
 
 
 def worker(node: int) -> str:
-    """String: the owner's token of a leased worker id (`datacenter * 32 + worker`)."""
+    """Return the key of a worker id's lease: a string, its owner's token.
+
+    `node`: the worker id as one number, `datacenter * 32 + worker`.
+    """
     return lease(f"worker:{node}")
 
 
 def lease(name: str) -> str:
-    """String: the token of a named lease's owner. Lives as long as the lease."""
+    """Return the key of a named lease: a string, its owner's token. Lives as long as the lease."""
     return f"{PREFIX}{name}"
 
 
 def rates(user_ids: Iterable[int], *, after: int) -> tuple[list[str], dict[int, int]]:
-    """The rate of each user, once each, for a script's KEYS; and where in KEYS, as in `tails`."""
+    """Return the keys of these users' rates for a script's KEYS, and each user's index in KEYS.
+
+    Each key is in the list once. KEYS is counted from 1, and has `after` keys before these keys.
+    """
     distinct = list(dict.fromkeys(user_ids))
     return [rate(each) for each in distinct], {
         each: after + 1 + n for n, each in enumerate(distinct)
@@ -142,9 +184,10 @@ def rates(user_ids: Iterable[int], *, after: int) -> tuple[list[str], dict[int, 
 
 
 def tails(conversation_ids: Iterable[str], *, after: int) -> tuple[list[str], dict[str, int]]:
-    """The list and the loaded mark of each conversation, once each, for a script's KEYS.
+    """Return the keys of these tails for a script's KEYS, and the index in KEYS of each list.
 
-    Also where in KEYS (counted from 1) each conversation's list is, with `after` keys before.
+    Each conversation has two keys, once each: the list, then the loaded mark. KEYS is counted from
+    1, and has `after` keys before these keys.
     """
     distinct = list(dict.fromkeys(conversation_ids))
     names = [name for each in distinct for name in (tail(each), loaded(each))]

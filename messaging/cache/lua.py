@@ -1,9 +1,9 @@
-"""Loads the Lua scripts of this package by name. Called at import by the adapters.
+"""Load the Lua scripts of this package by name; the adapters do so at import.
 
-A script is sent as the constants of `keys`, then the parts that it uses, then its own file. Parts
-hold functions alone. A script of several keys changes them in one atomic step, so all of them must
-be in one Redis: one primary, with replicas and Sentinel if wanted. In a Redis Cluster the keys
-would have to share a slot.
+The text of a script is the constants of `keys`, then the parts that the script uses, then the
+script's own file. Parts hold functions alone. A script changes several keys in one atomic step, so
+all keys must be in one Redis: one primary, with replicas and Sentinel if wanted. In a Redis Cluster
+the keys would have to share a slot.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ CONSTANTS = (
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script's whole text and the digest by which Redis knows it."""
+    """Hold a script's whole text, and the SHA-1 digest by which Redis identifies the script."""
 
     text: str
     sha: str
 
 
 def load(name: str, *, uses: tuple[str, ...] = ()) -> Script:
-    """The script in `scripts/{name}.lua`, with the parts that it uses before it, in their order."""
+    """Return the script `scripts/{name}.lua`, preceded by the parts in `uses`, in that order."""
     constants = [f"local {constant} = {_literal(constant)}" for constant in CONSTANTS]
     files = [(DIRECTORY / f"{each}.lua").read_text(encoding="utf-8") for each in (*uses, name)]
     text = "\n".join([*constants, *files])

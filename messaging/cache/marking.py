@@ -1,6 +1,6 @@
-"""What became of accepted messages: stored, folded into an earlier send, or dead-lettered.
+"""Mark accepted messages as stored, folded into an earlier send, or dead-lettered.
 
-And the set of those of which that is not known yet, which the compensation works on.
+The module also lists the pending messages, whose fate is not known yet, for the compensation.
 """
 
 from __future__ import annotations
@@ -20,17 +20,20 @@ PARK = load("park", uses=("tail", "bytes"))
 RETRY = load("retry", uses=("tail",))
 PENDING = load("pending")
 
-MARKED_AT_ONCE = 200  # by one script: for so long Redis answers nobody else
+MARKED_AT_ONCE = 200  # by one script: Redis answers no other client while a script runs
 
 _CONVERSATION = re.compile(rb'"conversationId":"([^"]*)"')
 _MARKS = [keys.PENDING, keys.ATTEMPTS, keys.PENDING_BYTES]
 
 
 class Marking(RedisClient):
-    """Part of `RedisMessageCache`; `ports.MessageCache` has the contract of each method."""
+    """Implement the marking part of `RedisMessageCache`.
+
+    `ports.cache.MessageCache` has the contract of each method.
+    """
 
     async def mark_stored(self, messages: Sequence[Message]) -> None:
-        # A conversation's messages together, so that each script meets few lists.
+        # Rows of one conversation stand together, so that each script touches few lists.
         rows = sorted(messages, key=lambda m: (m.conversation_id, m.id))
         for first in range(0, len(rows), MARKED_AT_ONCE):
             await self._mark_stored(rows[first : first + MARKED_AT_ONCE])
@@ -50,7 +53,8 @@ class Marking(RedisClient):
     async def mark_folded(self, folded: Mapping[int, Message]) -> None:
         if not folded:
             return
-        # A repeat may have gone to another conversation than the first; only its detail tells.
+        # A repeat may have gone to another conversation than the first send. Only the detail of
+        # the repeat names the conversation.
         texts = await self._command("MGET", *(keys.detail(message_id) for message_id in folded))
         found = [_CONVERSATION.search(text or b"") for text in texts]
         conversations = [match and match[1].decode() for match in found]
@@ -58,7 +62,7 @@ class Marking(RedisClient):
         names = _MARKS + tails
         arguments: list[str | int] = [len(folded), len(names) + 1]
         for (message_id, first), conversation in zip(folded.items(), conversations, strict=True):
-            assert first.client_msg_id is not None  # it is what the two have in common
+            assert first.client_msg_id is not None  # the two sends share this key
             names += (
                 keys.detail(message_id),
                 keys.cancel(message_id),
@@ -117,7 +121,7 @@ def _seq(row: Message) -> int:
 
 
 def _entries(reply: Sequence[bytes]) -> list[PendingEntry]:
-    """Ids and scores in turn."""
+    """Return the pending entries of a reply that has ids and scores (send times) in turn."""
     return [
         PendingEntry(int(message_id), int(float(score)))
         for message_id, score in zip(reply[::2], reply[1::2], strict=True)

@@ -1,4 +1,4 @@
-"""Messages out of what Redis answers. Called by the adapters of this package."""
+"""Decode messages from Redis' replies, for the adapters of this package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ logger = logging.getLogger(__name__)
 def read_details(
     message_ids: Iterable[int], texts: Iterable[bytes | None]
 ) -> tuple[dict[int, Message], list[int]]:
-    """The cached states by id, and the ids without one. An unreadable one counts as missing."""
+    """Return the decoded states by id, and the ids that have no cached state.
+
+    An id whose state is unreadable is among the ids without a state.
+    """
     states: dict[int, Message] = {}
     missing: list[int] = []
     for message_id, text in zip(message_ids, texts, strict=True):

@@ -1,4 +1,4 @@
-"""Rates that all processes count together."""
+"""Count in Redis the rates that all processes share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ TAKE_RATES = load("take_rates")
 
 
 class Rating(RedisClient):
-    """Part of `RedisMessageCache`; `ports.MessageCache` has the contract of each method."""
+    """Implement the shared rates of `RedisMessageCache`.
+
+    `ports.cache.MessageCache` has the contract of each method.
+    """
 
     async def take_rates(self, rates: Sequence[SharedRate]) -> float:
         counted = [each for each in rates if each.rate]

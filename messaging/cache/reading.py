@@ -1,4 +1,4 @@
-"""What history reads, and what it leaves in the cache for the next reader."""
+"""Read cached messages and tails for history, and cache the store's rows for the next reader."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ SCANNED_AT_ONCE = 1_000
 
 
 class Reading(RedisClient):
-    """Part of `RedisMessageCache`; `ports.MessageCache` has the contract of each method."""
+    """Implement the reading part of `RedisMessageCache`.
+
+    `ports.cache.MessageCache` has the contract of each method.
+    """
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         if not message_ids:
@@ -46,6 +49,7 @@ class Reading(RedisClient):
     async def _window(
         self, conversation_id: str, reader_id: int, before: int | None, limit: int, prefix: str
     ) -> Window:
+        """Return a window whose details have keys with this prefix; '' for ids alone."""
         names = [
             keys.tail(conversation_id),
             keys.loaded(conversation_id),

@@ -1,4 +1,4 @@
-"""Recall marks, and the blanking of cached content."""
+"""Set recall marks, and blank the cached content of recalled messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ CONFIRM_RECALL = load("confirm_recall", uses=("state",))
 
 
 class Recalling(RedisClient):
-    """Part of `RedisMessageCache`; `ports.MessageCache` has the contract of each method."""
+    """Implement the recalls of `RedisMessageCache`.
+
+    `ports.cache.MessageCache` has the contract of each method.
+    """
 
     async def claim_recall(self, message_id: int, recall_time: int) -> int:
         return int(await self._run(CLAIM_RECALL, _keys(message_id), [recall_time]))

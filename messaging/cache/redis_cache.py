@@ -1,4 +1,4 @@
-"""The message cache over Redis, put together from its roles. Built by `wiring`."""
+"""Join the roles of the message cache into one adapter over Redis, which `wiring` builds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from messaging.cache.recalling import Recalling
 
 
 class RedisMessageCache(Accepting, Marking, Recalling, Reading, Rating):
-    """`ports.MessageCache` over one Redis (6.2 or newer) with AOF and `volatile-lru`.
+    """Implement `ports.cache.MessageCache` over one Redis (6.2 or newer), AOF and `volatile-lru`.
 
     Every change of state is one script, thus one atomic step and one round trip. The keys are named
-    in `keys`, the scripts lie in `scripts/`.
+    in `keys`, and the scripts lie in `scripts/`.
     """

@@ -1,1 +1,1 @@
-"""Reach the database: threads, errors and fields, for the store and the directory alike."""
+"""Reach the database, by threads, errors and fields that the store and the directory share."""

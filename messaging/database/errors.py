@@ -1,11 +1,11 @@
-"""What a database's error means for the caller: try again, or give this value up. Pure.
+"""Translate a database's errors by their remedy: try again, or give this value up.
 
-Used by `database_threads` alone. An error about a value is told as ValueRefused. Everything else
-holds the batch: what is about the server (a deadlock, a full disk) or the schema (a missing table,
-a partition that nobody has made) heals, and nothing is lost until then.
+Pure. Used by `database.threads` alone. An error about a value becomes ValueRefused. Every other
+error holds the batch: an error about the server (a deadlock, a full disk) or about the schema (a
+missing table, a missing partition) can be mended, and nothing is lost until then.
 
 A table that is narrower than this release expects refuses good values by the same numbers as a good
-table refuses bad ones. So the store looks whether a refused value fits (`store.limits`).
+table refuses bad ones. So the store checks whether a refused value fits (`store.limits`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ MYSQL_BAD_DATA = {
     1690: "out of range",
     3988: "wrong character set",
 }
-"""Not among them, though about a row: a column that this release does not fill (1048, 1364), a
-foreign key or a check that it does not know (1451, 1452, 3819, 4025), a partition that is not there
-(1526)."""
+"""Name the codes of MySQL that refuse a value.
+
+Left out, though about a row, are the codes of a schema that this release does not expect: a column
+that this release does not fill (1048, 1364), a foreign key or a check that this release does not
+know (1451, 1452, 3819, 4025), a missing partition (1526).
+"""
 
 MYSQL_DUPLICATE = 1062
 MYSQL_BUSY = {
@@ -47,7 +50,7 @@ MYSQL_AWAY = {
     2055,  # lost
     4031,  # ended by the server, which heard nothing for too long
 }
-MYSQL_LOST = {1053, 1927, 2006, 2013, 2055, 4031}  # with this connection; there may be others
+MYSQL_LOST = {1053, 1927, 2006, 2013, 2055, 4031}  # of this connection alone; others may work
 MYSQL_REFUSES = {  # this client, whatever it asks
     1044: "this user may not use this database",
     1045: "wrong user name or password, or the account wants TLS",
@@ -61,12 +64,15 @@ SQLITE_AWAY = ("unable to open database file", "disk I/O error")
 
 
 def is_lost(error: Exception, *, vendor: str) -> bool:
-    """Return whether the connection has ended, which says nothing about the server."""
+    """Tell whether the connection has ended; an ended connection says nothing about the server."""
     return vendor == "mysql" and bool(error.args) and error.args[0] in MYSQL_LOST
 
 
 def translate(error: Exception, *, vendor: str) -> BackendError:
-    """The typed error to raise in place of a driver's. Its text shows no value of a message."""
+    """Return the typed error to raise in place of a driver's error.
+
+    The text of the typed error shows no value of a message.
+    """
     name = type(error).__name__
     code = error.args[0] if error.args else None
     if vendor == "mysql" and isinstance(code, int):
@@ -91,5 +97,5 @@ def translate(error: Exception, *, vendor: str) -> BackendError:
 
 
 def _is_check(error: IntegrityError) -> bool:
-    """SQLite knows the length of a column by a check alone."""
+    """Tell whether a check failed: SQLite bounds the length of a column by a check alone."""
     return str(error).startswith("CHECK")

@@ -1,9 +1,9 @@
-"""Column types that mean the same on every database. Used by the models alone.
+"""Define column types that mean the same on every database.
 
-Django's CharField leaves three things to the database: MySQL takes the character set of the schema
-(latin1 on some servers), its collations fold case, accents and trailing spaces, and SQLite ignores
-the length. A message must come back byte for byte and a key must match byte for byte, so these
-fields say what they mean.
+Used by the models alone. Django's CharField leaves three things to the database: MySQL takes the
+character set of the schema (latin1 on some servers), MySQL's collations fold case, accents and
+trailing spaces, and SQLite ignores the length. A message must come back byte for byte and a key
+must match byte for byte, so these fields state character set, collation and length.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class BoundedText(models.CharField):  # type: ignore[type-arg]
-    """Any Unicode text, at most `max_length` code points, refused by the database beyond that."""
+    """Hold any Unicode text of at most `max_length` code points; the database refuses more."""
 
     mysql_type: ClassVar[str] = "varchar(%d) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 
@@ -31,16 +31,16 @@ class BoundedText(models.CharField):  # type: ignore[type-arg]
 
 
 class AsciiText(BoundedText):
-    """ASCII text in byte order; MySQL ignores trailing spaces when it compares."""
+    """Hold ASCII text in byte order; comparisons in MySQL ignore trailing spaces."""
 
     mysql_type = "varchar(%d) CHARACTER SET ascii COLLATE ascii_bin"
 
 
 class ExactText(BoundedText):
-    """ASCII text that is compared byte for byte, trailing spaces too.
+    """Hold ASCII text that is compared byte for byte, trailing spaces too.
 
-    No collation that MySQL and MariaDB share does that, so the column is binary there and raw SQL
-    reads bytes.
+    No collation that MySQL and MariaDB share compares so. The column is binary on both, and raw
+    SQL reads bytes.
     """
 
     mysql_type = "varbinary(%d)"

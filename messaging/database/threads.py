@@ -1,7 +1,7 @@
-"""Run blocking database work for an event loop. Used by the adapters around Django's database.
+"""Run blocking database work for an event loop.
 
-It owns a few threads, each with its own Django connection, and what goes wrong with them. It knows
-no table.
+Used by the adapters around Django's database. The module owns a few threads, each with its own
+Django connection, and handles the failures of these connections. The module knows no table.
 """
 
 from __future__ import annotations
@@ -24,34 +24,36 @@ from messaging.domain.errors import StoreBusy, StoreUnavailable
 logger = logging.getLogger(__name__)
 
 ALIAS = "default"
-LOOKERS = 1  # threads beside those for jobs
-LOOK_S = 0.6  # so long may the server be silent to a mere question whether it is there
-UNUSED_S = 5.0  # on an older connection silence may be that of a firewall, which has dropped it
+LOOKERS = 1  # threads for probes, beside the threads for jobs
+LOOK_S = 0.6  # bound of a probe: the server may leave `SELECT 1` unanswered for so long
+UNUSED_S = 5.0  # a connection unused for longer may be silent because a firewall has dropped it
 SLICE_S = 0.1
-DEAD_S = 0.6  # so soon does a connection fail that has ended; a silent server takes longer
-MOST_WAITING = 1_000  # calls for one of the threads; with a message each at most 20 MB
+DEAD_S = 0.6  # an ended connection fails within this time; a silent server takes longer
+MOST_WAITING = 1_000  # calls that run or wait for a thread; with a message each at most 20 MB
 Result = TypeVar("Result")
 Job = Callable[[BaseDatabaseWrapper], Result]
 
 
 class DatabaseThreads:
-    """At most `threads` jobs at a time; each call ends within `timeout_s` and a look (`LOOK_S`).
+    """Run at most `threads` jobs at a time, each in a thread with a connection of its own.
 
-    A job whose caller has given up is dropped if it waits; if it runs, it ends by the driver's own
-    timeouts (`connect_timeout`, `read_timeout`) and its result is lost. While the breaker is open,
-    calls fail at once.
+    Each call ends within `timeout_s` and one probe (`LOOK_S`). A job whose caller has given up is
+    dropped if the job still waits. A running job ends by the driver's own timeouts
+    (`connect_timeout`, `read_timeout`), and its result is lost. While the breaker is open, calls
+    fail at once.
 
     A call that fails or comes late opens no breaker by itself: all threads may be busy, a row may
-    be locked, a job may be large. It has the server looked at, in a thread and on a connection that
-    serve nothing else, and this look decides.
+    be locked, a job may be large. Such a call starts a probe of the server, in a thread and on a
+    connection that serve nothing else. The breaker opens when this probe fails.
 
-    A connection that the server has ended (it was idle for too long, or killed) is replaced, and
-    the job done once more. So each job is safe to repeat, as its caller may repeat it as well.
+    A connection that the server has ended (the connection was idle for too long, or killed) is
+    replaced, and the job is done once more. So each job must be safe to repeat, and its caller may
+    repeat the call as well.
     """
 
     def __init__(self, *, name: str, threads: int, timeout_s: float) -> None:
         self.breaker = Breaker(name, self._probe)
-        self._outage = ""  # what the last one looked like
+        self._outage = ""  # the error text of the current outage
         self._timeout_s = timeout_s
         self._waiting = 0
         self._looking: asyncio.Task[bool] | None = None
@@ -61,10 +63,11 @@ class DatabaseThreads:
         self._looker = self._open(f"{name} look", LOOKERS)
 
     async def run(self, job: Job[Result]) -> Result:
-        """Return what `job` returns when it is given a connection, in one of the threads.
+        """Run the job with a connection in one of the threads, and return its result.
 
-        Raises: BadData and StoreUnavailable in place of the driver's errors, and StoreUnavailable
-        at the timeout, when the outcome is unknown; StoreBusy where the server answers a look.
+        Raises: BadData and StoreUnavailable in place of the driver's errors; StoreUnavailable while
+        the breaker is open, and at the timeout, when the outcome is unknown; StoreBusy in place of
+        an outage when the server answers a probe, and when too many calls wait.
         """
         if not self.breaker.is_closed:
             raise StoreUnavailable(f"away a moment ago: {self._outage}", is_outage=True)
@@ -81,21 +84,25 @@ class DatabaseThreads:
             self._waiting -= 1
 
     async def look(self) -> None:
-        """Ask the server for a sign of life, past the threads that may all be busy.
+        """Probe the server in the thread kept for probes, as the other threads may all be busy.
 
-        Raises: StoreUnavailable without one soon; the breaker is open then.
+        Raises: StoreUnavailable when the server does not answer within `LOOK_S`.
+        Leaves: the breaker open.
         """
         if not await self._answers_a_look():
             raise StoreUnavailable(self._outage, is_outage=True)
 
     async def _answers_a_look(self) -> bool:
-        """All who ask while a look is under way share it."""
+        """Tell whether the server answers a probe; calls at the same time share one probe."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self.breaker.try_now())
         return await asyncio.shield(self._looking)
 
     async def _probe(self) -> None:
-        """Raises StoreUnavailable for an outage alone: a server that refuses is there."""
+        """Probe the server with `SELECT 1`, on a new connection if the last answer is old.
+
+        Raises: StoreUnavailable for an outage alone; any other error is a sign of life.
+        """
         is_used = time.monotonic() - self._answered_s < UNUSED_S
         try:
             await _call(
@@ -109,7 +116,7 @@ class DatabaseThreads:
         self._outage = ""
 
     def _note(self, error: StoreUnavailable) -> None:
-        """Remember what the outage looks like, and log it when that is new."""
+        """Remember the error text of an outage, and log the text when it is another one."""
         if str(error) != self._outage:
             self._outage = str(error)
             logger.warning(
@@ -117,7 +124,10 @@ class DatabaseThreads:
             )
 
     async def close(self) -> None:
-        """End the threads and close their connections, within the timeout. Idempotent."""
+        """End the threads and close their connections, within the timeout.
+
+        Safe to repeat.
+        """
         await self.breaker.close()
         if self._looking is not None:
             self._looking.cancel()
@@ -145,7 +155,7 @@ class DatabaseThreads:
         self._connections.append(connections[ALIAS])
 
     def _guarded(self, job: Job[Result]) -> Result:
-        """Do the job, and do it again where the connection had ended before it was used."""
+        """Run the job, and run the job again where the connection had ended before its use."""
         close_old_connections()
         connection = connections[ALIAS]
         # Django would ping before each job.
@@ -172,10 +182,11 @@ async def _call(
     *,
     timeout_s: float,
 ) -> Result:
-    """Return what the job returns.
+    """Run the job in the executor, and return its result.
 
-    A job that has not begun at the timeout is dropped. Time in which this process did not come to
-    run counts little: a busy process must not take the server for silent.
+    A job that has not begun at the timeout is dropped. The timeout is counted in slices of
+    `SLICE_S`: time in which this process did not come to run counts as one slice at most, so that
+    a busy process does not take the server for silent.
 
     Raises: StoreUnavailable at the timeout.
     """

@@ -1,4 +1,7 @@
-"""Who exists, who belongs where, who has blocked whom. Built by `wiring`, used through `ports`."""
+"""Answer questions about users, group members and blocks.
+
+Built by `wiring`, used through `ports`.
+"""
 
 from __future__ import annotations
 

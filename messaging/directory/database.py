@@ -1,7 +1,8 @@
-"""Directory over Django's users, the group tables and the blocks, cached in this process.
+"""Implement Directory over Django's users, the group tables and the blocks, with a cache.
 
-Built by `wiring`; used by the use cases and the doors, on one event loop. What it tells may be as
-old as the lifetimes below, where nobody tells it of a change. It changes nothing.
+Built by `wiring`; used by the use cases and the doors, on one event loop. The cache is in this
+process. An answer may be as old as the lifetimes below when no change was announced. The directory
+changes nothing in the database.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from messaging.domain.changes import BlockChanged, Change, MemberChanged, Tokens
 from messaging.domain.errors import StoreUnavailable
 from messaging.ports.directory import TokenMark
 
-MEMBERSHIP_TTL_S = 5.0  # so long may somebody write to a group who was just removed from it
-NEGATIVE_TTL_S = 1.0  # so long may somebody be unknown who was just added
-LOOKUP_TIMEOUT_S = 0.3  # with a look at the server, a send is still answered within a second
+MEMBERSHIP_TTL_S = 5.0  # a member who was just removed may go on writing to the group for so long
+NEGATIVE_TTL_S = 1.0  # a user or member who was just added may be unknown for so long
+LOOKUP_TIMEOUT_S = 0.3  # with a probe of the server, a send is still answered within a second
 BLOCK_BYTES = 120  # of each user blocked, in a set
 THREADS = 2
 ANYBODY = Person(is_active=True, blocked=frozenset())
@@ -38,9 +39,14 @@ Value = TypeVar("Value")
 
 
 class DatabaseDirectory:
-    """`ports.Directory`. With the database away, the last known answer serves until it is back.
+    """Implement `ports.Directory`, and bridge an outage of the database with the last answers.
 
-    While it only has no time, nothing serves in place of its answer but a refusal that was known.
+    While the database is away, the last known answer serves, however old. A user without such an
+    answer counts as active and as blocking nobody. While the database is busy, only a known refusal
+    serves in place of an answer: a user who may not act, or a block.
+
+    Raises: StoreUnavailable for a membership that was never known, and for any other question while
+    the database is busy.
     """
 
     def __init__(
@@ -62,7 +68,7 @@ class DatabaseDirectory:
             lambda _: self._identity_ttl_s, monotonic_s=monotonic_s
         )
 
-    # what is known at once
+    # answers from the cache alone
 
     def known_active(self, user_id: int, mark: TokenMark | None = None) -> bool | None:
         answer = self._people.fresh(user_id)
@@ -81,7 +87,7 @@ class DatabaseDirectory:
         pair = self._blocks.fresh((blocker_id, blocked_id))
         return None if pair is None else pair.value
 
-    # what may have to be looked up
+    # answers that may need the database
 
     async def user_exists(self, user_id: int) -> bool:
         return await self._person(user_id) is not None
@@ -126,12 +132,13 @@ class DatabaseDirectory:
                 raise
             return last.value
 
-    # what becomes of it
+    # changes, and the end
 
     def forget(self, change: Change) -> None:
-        """Look again, at the next question, for what this change is about.
+        """Doubt the answers that the change is about: the next question asks the database again.
 
-        Leaves: a refusal that it tells of, for as long as nobody can look.
+        Leaves: a refusal that the change tells of, as the last answer while the database is away
+        or busy.
         """
         match change:
             case UserChanged(user_id, is_locked_out):
@@ -154,7 +161,7 @@ class DatabaseDirectory:
                 self.doubt()
 
     def doubt(self) -> None:
-        """Changes may have been missed: look again for everything."""
+        """Doubt every answer, because changes may have been missed."""
         for known in (self._people, self._members, self._blocks):
             known.doubt_all()
 
@@ -164,7 +171,11 @@ class DatabaseDirectory:
         await self._threads.close()
 
     async def _person(self, user_id: int) -> Person | None:
-        """None: no such user. Raises StoreUnavailable while the database answers others alone."""
+        """Return the user, or None where there is no such user.
+
+        During an outage return the last answer, or `ANYBODY` where there is none.
+        Raises: StoreUnavailable for a failure that is no outage.
+        """
 
         async def look() -> Person | None:
             return await self._ask(lambda connection: find_person(connection, user_id))

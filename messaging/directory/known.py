@@ -1,4 +1,7 @@
-"""What was found out, by key, fresh for a while. Called by the directory, on one event loop."""
+"""Cache the answers of look-ups by key, each fresh for a while.
+
+Called by the directory, on one event loop.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from weakref import WeakSet
 
-MOST_BYTES = 20_000_000  # of answers about what there is: 50,000 of the usual size
-ABSENT_BYTES = 2_000_000  # of answers that there is no such thing, which a client can ask for
-ENTRY_BYTES = 400  # a key, its answer and their place, the value's own contents apart
+MOST_BYTES = 20_000_000  # of answers about things that exist: 50,000 of the usual size
+ABSENT_BYTES = 2_000_000  # of answers that a thing does not exist, which a client can provoke
+ENTRY_BYTES = 400  # a key, its answer and the dictionary's entry, without the value's own contents
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -20,11 +23,11 @@ Value = TypeVar("Value")
 class Answer(Generic[Value]):
     value: Value
     fresh_until_s: float
-    doubts: int  # how many there had been when it was found
+    doubts: int  # the number of calls of `doubt_all` when the answer was found
 
 
 class Shelf(Generic[Key, Value]):
-    """Answers by key, in all at most `most_bytes`; of more those found first go."""
+    """Hold answers by key, at most `most_bytes` in all; past that the oldest answers go."""
 
     def __init__(self, most_bytes: int, size_of: Callable[[Value], int]) -> None:
         self._most_bytes = most_bytes
@@ -38,7 +41,8 @@ class Shelf(Generic[Key, Value]):
         self._answers[key] = answer
         self._bytes += self._size_of(answer.value)
         if self._bytes > self._most_bytes:
-            # Many at once: a dictionary steps over all that were taken from its beginning.
+            # Answers go in bulk: a search for the first key of a dictionary steps over every entry
+            # that was removed before.
             oldest = iter(list(self._answers))
             while self._bytes > 0.9 * self._most_bytes:
                 self.pop(next(oldest))
@@ -49,14 +53,15 @@ class Shelf(Generic[Key, Value]):
 
 
 class Known(Generic[Key, Value]):
-    """The last answer by key, however old, as long as there is room.
+    """Keep the last answer by key, however old, as long as there is room.
 
-    A value of None says that there is no such thing. These answers have a smaller room of their
-    own, and push out no other; where there was such a thing before, its answer stays in its place.
+    A value of None says that the thing does not exist. Such answers have a smaller room of their
+    own, and push out no other answer. A None that follows an answer about an existing thing takes
+    the place of that answer.
 
-    `ttl_s` says how long a value is fresh, `size_of` what it takes beside `ENTRY_BYTES`. One look
-    serves all who ask for a key meanwhile. What a change overtakes on its way is told to those who
-    had asked before, and not kept.
+    `ttl_s` says how long a value is fresh, and `size_of` the bytes that a value takes beside
+    `ENTRY_BYTES`. One look-up serves all who ask for a key at the same time. The result of a
+    look-up that a change overtakes goes to those who had asked before the change, and is not kept.
     """
 
     def __init__(
@@ -75,7 +80,7 @@ class Known(Generic[Key, Value]):
         self._doubts = 0
 
     def fresh(self, key: Key) -> Answer[Value] | None:
-        """Return the answer, if nobody need look again. Never waits."""
+        """Return the answer if it is fresh, without a look-up."""
         answer = self.last(key)
         if (
             answer is not None
@@ -86,11 +91,14 @@ class Known(Generic[Key, Value]):
         return None
 
     def last(self, key: Key) -> Answer[Value] | None:
-        """Return the last answer there was, however old."""
+        """Return the last answer, however old."""
         return self._found.get(key) or self._absent.get(key)
 
     async def find(self, key: Key, look: Callable[[], Awaitable[Value]]) -> Value:
-        """Return the fresh answer, else what `look` finds. Raises what `look` raises."""
+        """Return the fresh answer, or else the result of `look`.
+
+        Raises: the errors of `look`.
+        """
         if (answer := self.fresh(key)) is not None:
             return answer.value
         task = self._looks.get(key)
@@ -100,29 +108,29 @@ class Known(Generic[Key, Value]):
         return await asyncio.shield(task)
 
     def note(self, key: Key, value: Value) -> None:
-        """Take this for the last answer, and look again at the next question."""
+        """Keep this value as the last answer, not fresh: the next question looks it up again."""
         self._looks.pop(key, None)
         self._keep(key, Answer(value, float("-inf"), self._doubts))
 
     def doubt(self, key: Key) -> None:
-        """Look again at the next question: the answer may be wrong, or one on its way."""
+        """Let the next question look up again: the answer, or one on its way, may be wrong."""
         self._looks.pop(key, None)
         if (answer := self.last(key)) is not None:
             self.note(key, answer.value)
 
     def forget(self, key: Key) -> None:
-        """Drop the answer, and one that is on its way."""
+        """Drop the answer, and do not keep one that is on its way."""
         self._looks.pop(key, None)
         self._found.pop(key)
         self._absent.pop(key)
 
     def doubt_all(self) -> None:
-        """Look again for everything."""
+        """Let the next question of every key look up again."""
         self._doubts += 1
         self._looks.clear()
 
     async def close(self) -> None:
-        """End the looks that are under way."""
+        """Cancel the look-ups that run."""
         running = list(self._running)
         for task in running:
             task.cancel()

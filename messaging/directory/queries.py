@@ -1,4 +1,7 @@
-"""What the directory asks the database, each in one statement. Blocking; it knows no cache."""
+"""Ask the database the directory's questions, each in one statement.
+
+Calls block. No cache is known here.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,10 @@ BLOCKS_HELD = 100
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user, and whom they have blocked; None: more than `BLOCKS_HELD`, so ask for each pair.
+    """Hold a user's state, and the users that this user has blocked.
 
-    Tokens of an older `generation` and those of the `ended` sessions are good no more.
+    `blocked` is None for more users than `BLOCKS_HELD`: ask for each pair then. Tokens of an older
+    `generation` and tokens of the `ended` sessions are no longer valid.
     """
 
     is_active: bool
@@ -28,13 +32,13 @@ class Person:
     ended: frozenset[str] = frozenset()
 
     def may_act(self, mark: TokenMark | None) -> bool:
-        """Tell whether the user may act, by a token that bears this mark if there is one."""
+        """Tell whether the user may act, with a token that bears this mark if one is given."""
         return self.is_active and (
             mark is None or (mark.generation >= self.generation and mark.session not in self.ended)
         )
 
     def without_tokens(self, generation: int, sessions: Iterable[str]) -> Person:
-        """Return the person whose older tokens, and those of these sessions, have ended."""
+        """Return the person with older tokens, and the tokens of these sessions, ended."""
         generation = max(generation, self.generation)
         return replace(self, generation=generation, ended=self.ended.union(sessions))
 
@@ -56,7 +60,7 @@ def find_person(connection: BaseDatabaseWrapper, user_id: int) -> Person | None:
 
 
 def find_member(connection: BaseDatabaseWrapper, group_id: int, user_id: int) -> bool | None:
-    """None: no such group."""
+    """Tell whether the user is a member of the group; return None where there is no such group."""
     membership = ChatGroupMember.objects.filter(group_id=OuterRef("pk"), user_id=user_id)
     groups = ChatGroup.objects.using(connection.alias).filter(pk=group_id)
     found = groups.annotate(is_member=Exists(membership)).values_list("is_member", flat=True)

@@ -1,1 +1,4 @@
-"""Say what a message, an id, a request and an error are. Pure: no input, no output, no Django."""
+"""Define messages, ids, requests and errors.
+
+Pure: no input, no output, no Django.
+"""

@@ -1,7 +1,7 @@
-"""A circuit breaker: keeps calls away from a backend that does not answer, and notices its return.
+"""Keep calls away from a backend that does not answer, and notice its return.
 
-The adapters and the cache's guard have one each. It knows no backend: its owner says when a call
-has failed, and how to find out whether the backend is well again.
+The adapters and the cache's guard have a circuit breaker each. A breaker knows no backend: its
+owner says when a call has failed, and how to find out whether the backend is well again.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class State(StrEnum):
 
 
 class Breaker:
-    """Belongs to one event loop.
+    """Refuse calls while a backend is away, and probe for its return, on one event loop.
 
     `probe` returns when the backend is well, and raises a BackendError in bounded time when it is
     not. While the breaker is open, probes follow each other with pauses that grow to a second. A
-    probe or a look that raises anything else has a fault of its own: it is logged, the backend
-    counts as away, and the next one is made all the same.
+    probe or a look that raises anything else has a fault of its own: the fault is logged, the
+    backend counts as away, and the next probe or look is made all the same.
     """
 
     def __init__(
@@ -48,23 +48,29 @@ class Breaker:
         self._watch: asyncio.Task[None] | None = None
         self._looked_s = float("-inf")
         self._longest_s: float | None = None
-        self._faults: set[str] = set()  # that were logged since the last probe or look without one
+        self._faults: set[str] = set()  # logged since the last call without one
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether calls pass. None does in a process that may have slept through an outage."""
+        """Tell whether calls pass.
+
+        No call passes in a process that may have slept through an outage.
+        """
         return self.state is State.CLOSED and not self._slept
 
     @property
     def _slept(self) -> bool:
-        """Tell whether nobody has looked for too long: this process stood still."""
+        """Tell whether no look has passed for too long, because this process stood still."""
         if self._longest_s is None:
             return False
         now_s = asyncio.get_running_loop().time()
         return now_s - max(self._looked_s, self.closed_s) > self._longest_s
 
     def trip(self) -> None:
-        """Refuse calls from now on, and begin to probe. Idempotent."""
+        """Refuse calls from now on, and begin to probe.
+
+        Safe to repeat.
+        """
         if self.state is State.CLOSED:
             self.state = State.OPEN
             self.opened_s = asyncio.get_running_loop().time()
@@ -73,9 +79,9 @@ class Breaker:
             self._probes = asyncio.create_task(self._keep_probing())
 
     async def try_now(self) -> bool:
-        """Whether a probe that begins after this call finds the backend well.
+        """Tell whether a probe that begins after this call finds the backend well.
 
-        All who call while a probe is under way share the next one.
+        All callers during a running probe share the next one.
         """
         if self._next is None:
             self._next = asyncio.create_task(self._probe_after(self._current))
@@ -90,14 +96,19 @@ class Breaker:
     ) -> None:
         """Look at the backend regularly while calls pass, so that no outage goes unnoticed.
 
-        `look` raises a BackendError, and sees to it that the breaker is tripped. A process in which
-        it has not passed for `longest_s` may have slept through an outage: no call passes then.
+        `look`: raises a BackendError when the backend is away, and sees to it that the breaker is
+        tripped.
+        `longest_s`: no call passes in a process in which `look` has not passed for so long, because
+        such a process may have slept through an outage.
         """
         self._looked_s, self._longest_s = asyncio.get_running_loop().time(), longest_s
         self._watch = asyncio.create_task(self._keep_looking(look, every_s))
 
     async def close(self) -> None:
-        """Probe and look no more. Idempotent."""
+        """End all probes and looks.
+
+        Safe to repeat.
+        """
         tasks = [t for t in (self._watch, self._probes, self._next, self._current) if t is not None]
         for task in tasks:
             task.cancel()
@@ -105,7 +116,7 @@ class Breaker:
 
     async def _keep_probing(self) -> None:
         pause_s = FIRST_PAUSE_S
-        while not (await self.try_now() and self.is_closed):  # it may be tripped in between
+        while not (await self.try_now() and self.is_closed):  # a trip may come in between
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 

@@ -1,7 +1,7 @@
-"""What may have changed about people, as one process tells the others. Pure.
+"""Describe what may have changed about people, as one process tells the others.
 
-`signals` notes a change when it is committed, the cache's package carries it, and the directory of
-each process looks again for what it knew of it.
+Pure. `signals` notes a change when it is committed, the cache's package carries the change, and the
+directory of each process asks the database again for what it knew of the changed object.
 
 Processes of two versions may hear each other during an upgrade: a field that is added has a
 default, and stands last.
@@ -15,9 +15,10 @@ from messaging.domain.errors import PoisonRecord
 
 
 class UserChanged(msgspec.Struct, frozen=True, array_like=True, tag="user"):
-    """There is a new user, or one is gone, locked out or let in again.
+    """Announce a new user, or one who is gone, locked out or let in again.
 
-    `is_locked_out` (or gone) is told where it is so; False leaves it to a look.
+    `is_locked_out`: True where the user is locked out or gone; False leaves the question to a
+    look-up.
     """
 
     user_id: int
@@ -25,7 +26,7 @@ class UserChanged(msgspec.Struct, frozen=True, array_like=True, tag="user"):
 
 
 class TokensEnded(msgspec.Struct, frozen=True, array_like=True, tag="tokens"):
-    """Tokens of a user have ended: those of older generations and of these sessions."""
+    """Announce the end of a user's tokens: those of older generations and of these sessions."""
 
     user_id: int
     generation: int
@@ -38,7 +39,10 @@ class MemberChanged(msgspec.Struct, frozen=True, array_like=True, tag="member"):
 
 
 class BlockChanged(msgspec.Struct, frozen=True, array_like=True, tag="block"):
-    """`is_blocked` is told where it is so; False leaves it to a look."""
+    """Announce that a block was set or removed.
+
+    `is_blocked`: True where the block was set; False leaves the question to a look-up.
+    """
 
     blocker_id: int
     blocked_id: int
@@ -46,14 +50,17 @@ class BlockChanged(msgspec.Struct, frozen=True, array_like=True, tag="block"):
 
 
 class AnythingChanged(msgspec.Struct, frozen=True, array_like=True, tag="anything"):
-    """Too much to be told one by one."""
+    """Announce too many changes to be told one by one."""
 
 
 Change = UserChanged | TokensEnded | MemberChanged | BlockChanged | AnythingChanged
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True):
-    """What one process tells the others; `origin` names it, if it listens itself."""
+    """Carry the changes that one process tells the others.
+
+    `origin`: the name of that process, if it listens itself.
+    """
 
     origin: str
     changes: tuple[Change, ...]
@@ -68,7 +75,10 @@ def encode_notice(notice: Notice) -> bytes:
 
 
 def decode_notice(text: bytes) -> Notice:
-    """Read what `encode_notice` wrote; raises PoisonRecord for anything else."""
+    """Decode a text that `encode_notice` returned.
+
+    Raises: PoisonRecord for any other text.
+    """
     try:
         return _decode(text)
     except msgspec.MsgspecError as error:

@@ -1,9 +1,10 @@
-"""Every error that crosses a seam, typed by what the caller should do about it.
+"""Define every error that crosses a seam, typed by what the caller should do about it.
 
-Two families. `ApiError` is anticipated and told to the client: a door renders its `code`, its
-`http_status` and its `data`, and never logs it as a failure. `BackendError` is told by an adapter
-to a pipeline or a use case, which decides: wait and try again, bisect, or take another road.
-Vendor exceptions never pass an adapter; they are the `__cause__` of one of these.
+There are two families. An `ApiError` is anticipated and told to the client: a door renders its
+`code`, its `http_status` and its `data`, and never logs it as a failure. A `BackendError` is raised
+by an adapter to a pipeline or a use case, which decides: wait and try again, bisect, or take
+another road. Vendor exceptions never pass an adapter; each is the `__cause__` of one of these
+errors.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from typing import ClassVar
 
 
 class MessagingError(Exception):
-    """Base of all errors of this application; the docstring of a subclass is its default text."""
+    """Serve as the base of all errors of this application.
+
+    The first line of a subclass's docstring is its default text, which clients and logs show.
+    """
 
     def __init__(self, text: str | None = None) -> None:
         super().__init__(text or self.default_text())
@@ -54,7 +58,7 @@ class CommitRefused(BackendError):
 class StoreUnavailable(BackendError):
     """The database cannot take this now; the same call may be repeated for as long as needed.
 
-    `is_outage`: it is out of reach altogether, for whatever is asked.
+    `is_outage`: the database is out of reach altogether, for every call.
     """
 
     def __init__(self, text: str | None = None, *, is_outage: bool = False) -> None:
@@ -92,8 +96,9 @@ class LeaseLost(BackendError):
 class ApiError(MessagingError):
     """The request is refused.
 
-    `code` is the business code or the HTTP status; `data` goes out beside it; `retry_after_s`
-    becomes the `Retry-After` header.
+    `code`: the business code or the HTTP status.
+    `data`: sent beside the code.
+    `retry_after_s`: sent as the `Retry-After` header.
     """
 
     code: ClassVar[int] = 400

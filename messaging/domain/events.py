@@ -1,8 +1,9 @@
-"""The message and its join, and the records of the log with their codec. Pure: no I/O, no Django.
+"""Define the message with its join, and the records of the log with their codec.
 
-A message is a state that only moves up (NORMAL, then RECALLED). An event of the log carries such a
-state whole, so applying events is a *join*: commutative, associative, idempotent. Any order, any
-number of repeats and any detour through compensation end in the same row (see `join`).
+Pure: no I/O, no Django. A message is a state that only moves up (NORMAL, then RECALLED). An event
+of the log carries such a state whole, so applying events is a *join*: commutative, associative,
+idempotent. Any order, any number of repeats and any detour through compensation end in the same row
+(see `join`).
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from msgspec.structs import replace
 from messaging.domain.errors import NewerEvent, PoisonRecord
 
 VERSION = 1
-"""Of the events in the log; raise it when the version before would misread or refuse one.
+"""Number the format of events in the log.
 
-Every version, whatever else it changes, is a JSON object with an integer `v`: by that alone the
-version before knows a newer event, and leaves it in the log.
+Raise the number when the version before would misread or refuse an event. Every version, whatever
+else it changes, is a JSON object with an integer `v`: by `v` alone the version before knows a newer
+event, and leaves the event in the log.
 """
 
-LATEST_VERSION = 999  # what says more is garbage
+LATEST_VERSION = 999  # a larger number is garbage
 ID_MAX = 2**63 - 1
 
 
@@ -41,7 +43,7 @@ class MsgType(IntEnum):
 
 
 class Status(IntEnum):
-    """Where a message stands; the larger one wins."""
+    """Name the state of a message; the larger one wins a join."""
 
     NORMAL = 0
     RECALLED = 1
@@ -61,7 +63,7 @@ SendKey = tuple[int, str, str]  # sender, clientMsgId, hash of the body
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One message as every layer knows it; times are milliseconds since 1970 (UTC)."""
+    """Hold one message as every layer knows it; times are milliseconds since 1970 (UTC)."""
 
     id: int
     conversation_id: str
@@ -73,7 +75,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     url: str | None
     at_user_ids: tuple[int, ...]
     client_msg_id: str | None
-    body_hash: str  # of what was sent, kept when the content goes; see `hash_body`
+    body_hash: str  # kept when a recall takes the content; see `hash_body`
     send_time: int
     status: Status = Status.NORMAL
     recall_time: int | None = None
@@ -81,12 +83,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def persist_status(self) -> PersistStatus:
-        """PERSISTED exactly when the store has given a `seq`."""
+        """Return PERSISTED exactly when the store has given a `seq`."""
         return PersistStatus.PENDING if self.seq is None else PersistStatus.PERSISTED
 
     @property
     def send_key(self) -> SendKey | None:
-        """By it a repeat of the send is known; None: the client has not named it."""
+        """Return the key by which a repeat of the send is known; None without a clientMsgId."""
         if self.client_msg_id is None:
             return None
         return self.from_user_id, self.client_msg_id, self.body_hash
@@ -96,7 +98,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.status is Status.RECALLED
 
     def recalled(self, recall_time: int) -> Message:
-        """The tombstone: the same message without what it said."""
+        """Return the tombstone: the same message without what it said."""
         return replace(
             self,
             status=Status.RECALLED,
@@ -116,13 +118,19 @@ def hash_body(
     url: str | None,
     at_user_ids: tuple[int, ...],
 ) -> str:
-    """What makes two sends with one clientMsgId the same send: 32 hexadecimal digits."""
+    """Return the hash by which two sends with one clientMsgId are known as the same send.
+
+    The hash has 32 hexadecimal digits.
+    """
     body = _encode((to_id, chat_type, msg_type, content, url, at_user_ids))
     return hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
 def is_same(one: Message, other: Message) -> bool:
-    """Whether two states with one id are of one message; what is compared outlives a recall."""
+    """Tell whether two states with one id are of one message.
+
+    The compared fields outlive a recall.
+    """
     return (
         one.from_user_id == other.from_user_id
         and one.conversation_id == other.conversation_id
@@ -133,7 +141,10 @@ def is_same(one: Message, other: Message) -> bool:
 
 
 def join(one: Message, other: Message) -> Message:
-    """The least state that is at least both: recalled if either is, at the earlier recall time."""
+    """Return the least state that is at least both: recalled if either is, at the earlier time.
+
+    Raises: ValueError for two ids.
+    """
     if one.id != other.id:
         raise ValueError(f"join of two messages: {one.id} and {other.id}")
     upper, lower = (one, other) if one.status >= other.status else (other, one)
@@ -151,11 +162,12 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=ID_MAX)]
 
 
 class _Record(msgspec.Struct, rename="camel", kw_only=True, gc=False):
-    """The JSON form of a message in Redis and in the log; ids are strings (2^53 is too small).
+    """Define the JSON form of a message in Redis and in the log.
 
-    The order of keys is fixed and no whitespace is written: the scripts of the cache find
-    `"status":"…"`, `"persistStatus":"…"` and `"seq":…` in the encoded text. A quote inside a JSON
-    string is always escaped, so no content can imitate them.
+    Ids are strings, because JavaScript's numbers lose digits past 2^53. The order of keys is fixed
+    and no whitespace is written: the scripts of the cache find `"status":"…"`,
+    `"persistStatus":"…"` and `"seq":…` in the encoded text. A quote inside a JSON string is always
+    escaped, so no content can imitate these patterns.
     """
 
     message_id: str
@@ -222,18 +234,21 @@ def encode_message(message: Message) -> bytes:
 
 
 def encode_event(message: Message) -> bytes:
-    """The log's value for this state: PERSIST for a NORMAL message, RECALL for a tombstone."""
+    """Return the log's value of a state: PERSIST for a NORMAL message, RECALL for a tombstone."""
     return as_event(_encode(_to_record(message, None)), message)
 
 
 def as_event(text: bytes, message: Message) -> bytes:
-    """The log's value for a message without a `seq` whose encoded text is at hand."""
+    """Return the log's value of a message without a `seq`, made from its encoded text."""
     action = Action.RECALL if message.is_recalled else Action.PERSIST
     return _EVENT_BEGINS[action] + text[1:]
 
 
 def decode_message(text: str | bytes) -> Message:
-    """Read what `encode_message` wrote; raises PoisonRecord for anything else."""
+    """Decode a text that `encode_message` returned.
+
+    Raises: PoisonRecord for any other text.
+    """
     try:
         return _from_record(_decode_record(text))
     except (ValueError, RecursionError) as error:
@@ -241,7 +256,7 @@ def decode_message(text: str | bytes) -> Message:
 
 
 def decode_event(value: bytes | None) -> Message:
-    """Read the log's value.
+    """Decode a value of the log.
 
     Raises: NewerEvent for an event of a later version, else PoisonRecord with the reason, whatever
     the bytes are.
@@ -263,7 +278,7 @@ def decode_event(value: bytes | None) -> Message:
 
 
 def _check_version(value: bytes) -> None:
-    """Raise NewerEvent for an event of a later version, whose other fields nobody here knows."""
+    """Raise NewerEvent for an event of a later version, whose other fields are unknown here."""
     try:
         newer = _decode_newer(value)
     except (ValueError, RecursionError):
@@ -272,7 +287,10 @@ def _check_version(value: bytes) -> None:
 
 
 def _from_record(record: _Record) -> Message:
-    """Raises ValueError for what the types alone do not refuse."""
+    """Return the message of a decoded record.
+
+    Raises: ValueError for values that the types alone do not refuse.
+    """
     is_recalled = record.status == "RECALLED"
     if is_recalled != (record.recall_time is not None):
         raise ValueError("status and recall time disagree")

@@ -1,9 +1,11 @@
-"""Message ids, worker leases and conversation ids. Pure but for the clock that it is given.
+"""Give message ids under worker leases, and name conversations.
+
+Pure but for the clock that is given.
 
 Layout of a message id, most significant first: 41 bits of milliseconds since 2022-01-01T00:00:00Z,
 5 of datacenter, 5 of worker, 12 of sequence. The upper 6 bits of the sequence count, the lower 6
 are the shard of the conversation. Two generators never share a (datacenter, worker) pair, because
-the pair is leased (`WorkerLease`, kept by `pipeline.worker_lease`).
+the pair is leased (`WorkerLease`, kept by `runtime.worker_lease`).
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ SHARDS = 1 << SHARD_BITS
 LAST_COUNT = (1 << (SEQUENCE_BITS - SHARD_BITS)) - 1  # of the ids of one millisecond
 WORKERS = 1 << WORKER_BITS
 NODES = WORKERS * WORKERS
-AHEAD_MS = 5_000  # of the wall clock: past it another worker id is wanted
-FULL_MS = 20  # by so little ids may be ahead because milliseconds were full
+AHEAD_MS = 5_000  # a larger lead of ids over the wall clock wants another worker id
+FULL_MS = 20  # full milliseconds alone may bring ids so far ahead
 TOLD_S = 60.0
 
 
@@ -42,19 +44,19 @@ def wall_clock_ms() -> int:
 
 
 def time_of_id(message_id: int) -> int:
-    """The millisecond (since 1970) in which this id was given."""
+    """Return the millisecond (since 1970) in which this id was given."""
     return (message_id >> TIME_SHIFT) + EPOCH_MS
 
 
 def node_of_id(message_id: int) -> int:
-    """The (datacenter, worker) pair, as datacenter * 32 + worker, that gave this id."""
+    """Return the (datacenter, worker) pair that gave this id, as datacenter * 32 + worker."""
     return (message_id >> NODE_SHIFT) & (NODES - 1)
 
 
 def shard_of(conversation_id: str) -> int:
     """Return the shard of a conversation, which is in the id of each of its messages.
 
-    The function is a part of the ids that were given: it must never change.
+    The function must never change, because its results are a part of the ids that were given.
     """
     return zlib.crc32(conversation_id.encode()) & (SHARDS - 1)
 
@@ -65,7 +67,7 @@ def shard_of_id(message_id: int) -> int:
 
 
 def first_id_at(time_ms: int) -> int:
-    """The smallest id that could be given at this millisecond."""
+    """Return the smallest id that could be given at this millisecond (since 1970)."""
     return max(time_ms - EPOCH_MS, 0) << TIME_SHIFT
 
 
@@ -84,28 +86,30 @@ def group_conversation(group_id: int) -> str:
 
 
 def conversation_id(*, chat_type: ChatType, user_id: int, target_id: int) -> str:
-    """The conversation between a user and a target (a user or a group)."""
+    """Return the id of the conversation between a user and a target (a user or a group)."""
     if chat_type is ChatType.GROUP:
         return group_conversation(target_id)
     return private_conversation(user_id, target_id)
 
 
 class Clock(StrEnum):
-    """What the ids of a process tell of its wall clock."""
+    """Describe the wall clock of a process, as seen by its ids."""
 
     RIGHT = "right"
-    SET_BACK = "set-back"  # a moment ago: ids run ahead of it, or had to change their worker id
+    SET_BACK = "set-back"  # a moment ago: ids ran ahead, or had to change their worker id
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerLease:
-    """The right to give ids as one (datacenter, worker) pair until `valid_until_s`.
+    """Hold the right to give ids as one (datacenter, worker) pair until `valid_until_s`.
 
-    `node` is datacenter * 32 + worker. `owner` is a random token, never two processes' at once.
-    `valid_until_s` is on the clock of `time.monotonic`; the holder stops by itself when it passes.
-    `fenced` says that Redis holds the lease, so that an accept can check it in the same round trip.
-    The ids of the pair bear times after `after_ms`, the last that a holder before may have used,
-    and up to `until_ms`, which is noted with the lease: the next holder begins after that.
+    `node`: datacenter * 32 + worker.
+    `owner`: a random token, never two processes' at once.
+    `valid_until_s`: a time of `time.monotonic`; the holder stops by itself when it passes.
+    `fenced`: Redis holds the lease, so that an accept can check the lease in the same round trip.
+    `after_ms`: the last time that a holder before may have used; the pair's ids bear later times.
+    `until_ms`: the last time that the pair's ids bear. The time is noted with the lease, and the
+    next holder begins after it.
     """
 
     node: int
@@ -117,14 +121,17 @@ class WorkerLease:
 
 
 class SnowflakeIdGenerator:
-    """Gives 64-bit ids that grow, from one leased worker id; safe to call from any thread.
+    """Give 64-bit ids that grow, from one leased worker id; safe to call from any thread.
 
-    The time in an id is the wall clock's while that moves on. Where it was set back, or a
-    millisecond is full (64 ids), a logical clock goes on from the last id: it counts, and takes
-    the next millisecond when one is used up. Nobody waits. Past `AHEAD_MS` of that, or where the
-    clock has left the times of the lease, `wants_lease` is set and `on_step` called once: under
-    another worker id the real time is free. Raises IdsUnavailable when it holds no valid lease. A
-    forked child refuses until it has a lease of its own.
+    The time in an id is the wall clock's while the wall clock moves on. Where the wall clock was
+    set back, or a millisecond is full (64 ids), a logical clock goes on from the last id: it
+    counts, and takes the next millisecond when one is used up. No caller waits.
+
+    `wants_lease` is set and `on_step` called once when ids run more than `AHEAD_MS` ahead of the
+    wall clock, or the wall clock has left the times of the lease: under another worker id the real
+    time is free. A forked child refuses to give ids until it has a lease of its own.
+
+    Raises: IdsUnavailable without a valid lease, or when the times of the lease are used up.
     """
 
     def __init__(
@@ -133,7 +140,7 @@ class SnowflakeIdGenerator:
         clock_ms: Callable[[], int] = wall_clock_ms,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.on_step: Callable[[], None] | None = None  # in the thread that asks for an id
+        self.on_step: Callable[[], None] | None = None  # called in the thread that asks for an id
         self.wants_lease = False
         self._clock_ms = clock_ms
         self._monotonic_s = monotonic_s
@@ -151,27 +158,27 @@ class SnowflakeIdGenerator:
 
     @property
     def clock(self) -> Clock:
-        """SET_BACK for a minute from when the clock was last seen far behind an id."""
+        """Return SET_BACK for a minute after the clock was last seen far behind an id."""
         is_back = self._monotonic_s() - self._behind_s < TOLD_S
         return Clock.SET_BACK if is_back else Clock.RIGHT
 
     def behind_ms(self) -> int:
-        """How far the wall clock is behind the last id; 0 where it is not."""
+        """Return how far (ms) the wall clock is behind the last id; 0 where it is not."""
         return max(self._last_ms - self._clock_ms(), 0)
 
     def now_ms(self) -> int:
-        """The wall clock's time."""
+        """Return the wall clock's time (ms since 1970)."""
         return self._clock_ms()
 
     def use(self, lease: WorkerLease | None) -> None:
-        """Give ids under this lease from now on; None: give no more."""
+        """Give ids under this lease from now on; with None, give no more."""
         with self._lock:
             self._lease = lease
             self.wants_lease = False
             if lease is None or lease.node == self._node:
                 return
             self._node = lease.node
-            # Growing on is better than the real time, but not for ever.
+            # Ids that keep growing are better than the real time, but not for ever.
             keeps_growing = self._last_ms - self._clock_ms() <= AHEAD_MS
             self._last_ms = max(self._last_ms, lease.after_ms) if keeps_growing else lease.after_ms
             self._count = LAST_COUNT  # the ids of another node in this time may be larger
@@ -193,7 +200,10 @@ class SnowflakeIdGenerator:
         return (used_ms - EPOCH_MS) << TIME_SHIFT | lease.node << NODE_SHIFT | sequence
 
     def _count_on(self, lease: WorkerLease, now_ms: int) -> None:
-        """Take the next id of the logical clock; the wall clock's time is not to be had."""
+        """Take the next id of the logical clock, where the wall clock's time cannot be used.
+
+        Raises: IdsUnavailable when the times of the lease are used up.
+        """
         if self._last_ms - now_ms > FULL_MS:  # a full millisecond is no step of the clock
             self._behind_s = self._monotonic_s()
         if not self.wants_lease and (self._last_ms - now_ms > AHEAD_MS or now_ms > lease.until_ms):
@@ -210,7 +220,10 @@ class SnowflakeIdGenerator:
             raise IdsUnavailable("the times of the worker id are used up")
 
     def _leave_to_parent(self) -> None:
-        """In a forked child: the lease is the parent's, and so may the lock be, held for ever."""
+        """Drop the lease in a forked child, for the lease is the parent's, and replace the lock.
+
+        A thread of the parent may have held the lock, which nobody would release in the child.
+        """
         self._lock = threading.Lock()
         self._lease = None
 

@@ -1,7 +1,9 @@
-"""The values that a client may send, one reader a kind: a value comes out typed, or is refused.
+"""Read the values that a client may send: one reader a kind returns it typed, or refuses it.
 
-`requests` composes them. Nothing here knows a request, a framework or a field's name. Text is
+`requests` composes the readers. No reader knows a request, a framework or a field's name. Text is
 never trimmed, and but for a name never normalised: it is judged as it was sent.
+
+Raises: Refused, from every reader of a kind.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ CLIENT_MSG_ID_CHARACTERS = 64
 
 
 class Refusal(StrEnum):
-    """Every text that names what is wrong with a field; the doors translate them."""
+    """Name every text that says what is wrong with a field; the doors translate the texts."""
 
     REQUIRED = "This field is required."
     NOT_TEXT = "This must be text."
@@ -75,7 +77,7 @@ class Refusal(StrEnum):
 
 
 class Refused(ValueError):
-    """This value cannot be taken; `text` says why."""
+    """Refuse a value; `text` says why."""
 
     def __init__(self, text: Refusal) -> None:
         super().__init__(text)
@@ -113,14 +115,17 @@ def is_invisible(character: str) -> bool:
 
 
 def read_number(value: object) -> int | None:
-    """The number from 1 that a string of ASCII digits spells, without sign, space or leading 0."""
+    """Return the number from 1 that ASCII digits spell, without sign, space or leading 0.
+
+    Return None for any other value.
+    """
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     return None
 
 
 def read_id(value: object) -> int:
-    """An id: a JSON integer or its digits, 1 to 2^63-1."""
+    """Return an id, 1 to 2^63-1, given as a JSON integer or its digits."""
     number = value if type(value) is int else read_number(value)
     if number is None or not 1 <= number <= ID_MAX:
         raise Refused(Refusal.NOT_AN_ID)
@@ -142,9 +147,9 @@ def read_msg_type(value: object) -> MsgType:
 
 
 def read_text(value: object, *, most: int, too_long: Refusal) -> str:
-    """Any text that every part of the service can hold: no NUL, no half of a surrogate pair.
+    """Return a text that every part of the service can hold: no NUL, no half surrogate pair.
 
-    Nothing is done with a text of more than `most` characters.
+    A text of more than `most` characters is refused before anything else is done with it.
     """
     if not isinstance(value, str):
         raise Refused(Refusal.NOT_TEXT)
@@ -160,7 +165,7 @@ def read_text(value: object, *, most: int, too_long: Refusal) -> str:
 
 
 def read_caption(value: object) -> str:
-    """Text within the limits of a message; it may be blank."""
+    """Return a text within the limits of a message; the text may be blank."""
     text = read_text(value, most=MAX_CONTENT_CODE_POINTS, too_long=Refusal.CONTENT_TOO_LONG)
     if len(text.encode()) > MAX_CONTENT_BYTES:
         raise Refused(Refusal.CONTENT_TOO_LARGE)
@@ -168,7 +173,7 @@ def read_caption(value: object) -> str:
 
 
 def read_content(value: object) -> str:
-    """Text within the limits of a message, with something to be seen in it."""
+    """Return a text within the limits of a message, with something visible in it."""
     text = read_caption(value)
     if all(map(is_invisible, text)):
         raise Refused(Refusal.BLANK)
@@ -176,7 +181,7 @@ def read_content(value: object) -> str:
 
 
 def read_url(value: object) -> str:
-    """An address with scheme http or https and a host, or a path of this site."""
+    """Return an address with scheme http or https and a host, or a path of this site."""
     url = read_text(value, most=MAX_URL_CHARACTERS, too_long=Refusal.URL_TOO_LONG)
     if "\\" in url or any(map(is_invisible, url)):
         raise Refused(Refusal.URL)
@@ -186,7 +191,7 @@ def read_url(value: object) -> str:
         return url
     try:
         parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port  # each may find that it is none
+        host, _port = parts.hostname, parts.port  # reading either refuses some addresses
     except ValueError as error:
         raise Refused(Refusal.URL) from error
     if parts.scheme not in ("http", "https") or not host:
@@ -195,7 +200,7 @@ def read_url(value: object) -> str:
 
 
 def read_ids(value: object) -> tuple[int, ...]:
-    """A list of ids, each once, in their order."""
+    """Return a list of ids, each once, in their order."""
     if not isinstance(value, list):
         raise Refused(Refusal.NOT_A_LIST)
     if len(value) > MAX_AT_USERS:
@@ -212,9 +217,10 @@ def read_client_msg_id(value: object) -> str:
 
 
 def read_name(value: object) -> str:
-    """The name of a user in Unicode's NFKC form, as Django keeps it.
+    """Return the name of a user in Unicode's NFKC form, as Django keeps it.
 
-    The form may take quadratic time to find, and 18 times the characters.
+    The form may take quadratic time to find, and 18 times the characters: hence the length is
+    checked before and after.
     """
     most, too_long = MAX_LOGIN_NAME_CHARACTERS, Refusal.NAME_TOO_LONG
     name = unicodedata.normalize("NFKC", read_text(value, most=most, too_long=too_long))
@@ -224,12 +230,15 @@ def read_name(value: object) -> str:
 
 
 def read_token(value: object) -> str:
-    """Return a token as it was sent. Nothing is done with one that is too long to be ours."""
+    """Return a token as it was sent.
+
+    A token too long to be one of this service is refused before anything else is done with it.
+    """
     return read_text(value, most=MAX_TOKEN_BYTES, too_long=Refusal.TOKEN_TOO_LONG)
 
 
 def read_password(value: object) -> str:
-    """A password as it was sent."""
+    """Return a password as it was sent."""
     too_large = Refusal.PASSWORD_TOO_LARGE
     password = read_text(value, most=MAX_PASSWORD_BYTES, too_long=too_large)
     if len(password.encode()) > MAX_PASSWORD_BYTES:

@@ -1,7 +1,7 @@
-"""What a name may be, of a user or of a group: it shows what it is. Pure.
+"""Check the name of a user or a group, so that a name shows what it is.
 
-A name is refused by its length before anything else is done with it. Character properties are those
-of `regex`, whose Unicode does not depend on Python's.
+Pure. A name is refused by its length before anything else is done with it. Character properties are
+those of `regex`, whose Unicode does not depend on Python's.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ _ONE_WRITING = regex.compile("|".join(map(_written_in, _WRITINGS)))
 
 
 def composed(name: str) -> str:
-    """Return a user name as it was typed in Unicode's NFKC form, as Django keeps it.
+    """Return a typed user name in Unicode's NFKC form, as Django keeps it.
 
-    Raises: Refused for one that is too long to be looked at.
+    Raises: Refused for a name that is too long to be normalised.
     """
     if len(name) > MAX_LOGIN_NAME_CHARACTERS:
         raise Refused(Refusal.USERNAME_LENGTH)
@@ -75,16 +75,19 @@ def composed(name: str) -> str:
 
 
 def fold(name: str) -> str:
-    """Return what is alike for names that count as one: `ALICE` and `alice`."""
+    """Return the folded name, alike for names that count as one: `ALICE` and `alice`."""
     folded = name.replace("\u200c", "").replace("\u200d", "")
-    for _ in range(2):  # the second time for what the first one has composed
+    for _ in range(2):  # the second pass folds what the first one has composed
         folded = unicodedata.normalize("NFD", folded).casefold()
         folded = unicodedata.normalize("NFKC", folded)
     return folded[:LONGEST_FOLDED]
 
 
 def check_user_name(name: str) -> None:
-    """Raise Refused where a name is none that a user may take."""
+    """Check that a user may take this name.
+
+    Raises: Refused, with the reason, where no user may.
+    """
     name = composed(name)
     if not MIN_NAME_CHARACTERS <= len(name) <= MAX_NAME_CHARACTERS:
         raise Refused(Refusal.USERNAME_LENGTH)
@@ -100,7 +103,10 @@ def check_user_name(name: str) -> None:
 
 
 def check_group_name(name: str) -> None:
-    """Raise Refused where a name is none that a group may take; it may have words and emoji."""
+    """Check that a group may take this name, which may have words and emoji.
+
+    Raises: Refused, with the reason, where no group may.
+    """
     if len(name) > MAX_GROUP_NAME_CHARACTERS:
         raise Refused(Refusal.GROUP_NAME_LENGTH)
     shown = _EMOJI_JOINER.sub("", _JOINER.sub("", name))

@@ -1,9 +1,9 @@
-"""How fast one client may ask. Pure.
+"""Limit how fast one client may ask.
 
-The generic cell rate algorithm: each request moves a point in time on by a step (1 / rate), and a
-request is refused that would move it more than `burst` steps past now. `accept.lua` and
-`take_rates.lua` do the same with times that all processes share; this one serves a process by
-itself.
+Pure. The generic cell rate algorithm: each request moves a point in time on by a step (1 / rate),
+and a request is refused that would move the point more than `burst` steps past now. `accept.lua`
+and `take_rates.lua` do the same with times that all processes share; this module serves one process
+by itself.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def monotonic_us() -> int:
 
 
 def step_us(rate: float) -> int:
-    """Return what a request takes at this many a second; 0 where any number may pass."""
+    """Return the time (µs) of a request at `rate` a second; 0 where any number may pass."""
     return int(1e6 / rate) if rate else 0
 
 
 class Rates:
-    """Lets each key pass `burst` times at once and `rate` times a second; at a rate of 0 always."""
+    """Let each key pass `burst` times at once and `rate` times a second; at a rate of 0 always."""
 
     def __init__(
         self, *, rate: float, burst: int, clock_us: Callable[[], int] = monotonic_us
@@ -54,7 +54,7 @@ class Rates:
         return max(wait_us, 0) / 1e6
 
     def wait_s(self, key: Hashable) -> float:
-        """Return what `take` would, and count nothing."""
+        """Return the seconds that `take` would return, and count nothing."""
         if not self._step_us:
             return 0.0
         now_us = self._clock_us()
@@ -62,13 +62,13 @@ class Rates:
         return max(self._wait_us(reached_us, now_us), 0) / 1e6
 
     def charge(self, key: Hashable, count: int) -> None:
-        """Count so many requests more, though that may be too many: the next ones wait for it."""
+        """Count so many requests more, even past the limit: the next requests wait for them."""
         if self._step_us and count:
             reached_us = max(self._moved_to_us.pop(key, 0), self._clock_us())
             self._keep(key, reached_us + count * self._step_us)
 
     def _keep(self, key: Hashable, reached_us: int) -> None:
-        self._moved_to_us[key] = reached_us  # who was seen last is last in the dictionary
+        self._moved_to_us[key] = reached_us  # the key seen last is the last in the dictionary
         if len(self._moved_to_us) > MOST_KEYS:
             del self._moved_to_us[next(iter(self._moved_to_us))]
 
@@ -76,7 +76,10 @@ class Rates:
         return reached_us + self._step_us - now_us - self._burst_us
 
     def spend(self, key: Hashable) -> None:
-        """Count one request, or count nothing and raise TooManyRequests."""
+        """Count one request.
+
+        Raises: TooManyRequests, with nothing counted, when the key has to wait.
+        """
         if wait_s := self.take(key):
             raise TooManyRequests(wait_s)
 
@@ -92,13 +95,16 @@ def take_all(shares: Sequence[tuple[Rates, Hashable]]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserRates:
-    """What a user may ask of this process besides sends, which have their own rate.
+    """Limit a user's requests to this process besides sends, which have their own rate.
 
-    `reads` are history, single messages and the list of blocks. `changes` are recalls, deletes,
-    blocks and unblocks, logouts, new passwords and refreshed tokens. `lookups` are questions about
-    users and groups that the process has to ask the database: a call about somebody known takes
-    none. The use cases take them first, and raise TooManyRequests for one who asks too much.
-    `pages` are those of one reader that are made at a time: the largest take megabytes meanwhile.
+    `reads`: history, single messages and the list of blocks.
+    `changes`: recalls, deletes, blocks and unblocks, logouts, new passwords and refreshed tokens.
+    `lookups`: questions about users and groups that the process has to ask the database; a call
+    about a known user or group takes none.
+    `pages`: how many pages of one reader are made at a time, because the largest take megabytes
+    meanwhile.
+
+    Order: the use cases count a request first, and raise TooManyRequests for a user past a rate.
     """
 
     reads: Rates
@@ -117,10 +123,10 @@ class UserRates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordRates:
-    """How often passwords may be tried and users registered; counted in Redis for all processes.
+    """Limit how often passwords may be tried and users registered.
 
-    The counts in here serve while Redis is away. `names` is wider than `pairs`, so that one address
-    alone cannot use up what a name has.
+    Redis counts for all processes; the counts in here serve while Redis is away. `names` is wider
+    than `pairs`, so that one address alone cannot use up the rate of a name.
     """
 
     addresses: Rates

@@ -1,8 +1,9 @@
-"""What clients ask for, checked: the one place that knows the shape of a request. Pure.
+"""Parse the requests of clients: the one place that knows the shape of a request.
 
-Both doors call these parsers with what they decoded, so that a request is judged alike at each.
-Every parser raises InvalidInput with all fields that are wrong. Unknown fields are ignored; null
-means absent.
+Pure. Both doors call these parsers with what they decoded, so that a request is judged alike at
+each door. Unknown fields are ignored; null means absent.
+
+Raises: InvalidInput, from every parser, with all fields that are wrong.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ D = TypeVar("D")
 
 
 class Ack(StrEnum):
-    """The confirmation a sender waits for."""
+    """Name the confirmation that a sender waits for."""
 
     CACHE = "cache"
     LOG = "log"
@@ -43,7 +44,10 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class HistoryRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """`page` counts from 1 and is None when `before_id` leads."""
+    """Ask for a page of a conversation's history.
+
+    `page`: counted from 1; None when `before_id` is given.
+    """
 
     chat_type: ChatType
     target_id: int
@@ -53,7 +57,7 @@ class HistoryRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A user name in Unicode's NFKC form, as Django keeps it, and a password as it was sent."""
+    """Hold a user name in Unicode's NFKC form, as Django keeps it, and a password as sent."""
 
     username: str
     password: str
@@ -65,10 +69,10 @@ class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class _Form:
-    """Reads fields one by one and remembers what is wrong with each.
+    """Read fields one by one, and collect the errors of each field.
 
-    A stand-in takes the place of a value that is wrong or missing; `close` raises then, so that
-    nobody sees one.
+    A stand-in takes the place of a value that is wrong or missing. `close` raises InvalidInput
+    then, so that no caller sees a stand-in.
     """
 
     def __init__(self, source: object) -> None:
@@ -135,7 +139,7 @@ def parse_send(body: object) -> SendRequest:
 
 
 def parse_message_id(value: object, field: str = "messageId") -> int:
-    """The message id in a path; `field` names it when it is not one."""
+    """Return the message id in a path; `field` is the name of the value in an error."""
     form = _Form({field: value})
     message_id = form.need(field, inputs.read_id, stand_in=0)
     form.close()
@@ -143,7 +147,7 @@ def parse_message_id(value: object, field: str = "messageId") -> int:
 
 
 def parse_message_reference(body: object) -> int:
-    """The `messageId` that a recall or a delete names."""
+    """Return the `messageId` that the body of a recall or a delete names."""
     form = _Form(body)
     message_id = form.need("messageId", inputs.read_id, stand_in=0)
     form.close()
@@ -189,7 +193,7 @@ def parse_password_change(body: object) -> PasswordChange:
 
 
 def parse_logout(body: object) -> str | None:
-    """The refresh token that ends with the access token, if the body names one."""
+    """Return the refresh token that ends with the access token, if the body names one."""
     form = _Form(body)
     refresh = form.take("refresh", inputs.read_token, default=None)
     form.close()
@@ -197,7 +201,7 @@ def parse_logout(body: object) -> str | None:
 
 
 def _take_receiver(form: _Form, chat_type: ChatType | None) -> int:
-    """The receiver's id; `chat_type` is None where it is not known."""
+    """Return the receiver's id; `chat_type` is None where the chat type is not known."""
     to_user_id = form.take("toUserId", inputs.read_id, default=0)
     group_id = form.take("groupId", inputs.read_id, default=0)
     has_user, has_group = form.has("toUserId"), form.has("groupId")
@@ -215,7 +219,7 @@ def _take_receiver(form: _Form, chat_type: ChatType | None) -> int:
 
 
 def _take_content(form: _Form, msg_type: MsgType | None) -> tuple[str, str | None]:
-    """The text and the address; an empty address means none."""
+    """Return the text and the address; an empty address means none."""
     if msg_type is MsgType.TEXT:
         content = form.need("content", inputs.read_content, stand_in="")
     else:

@@ -1,4 +1,7 @@
-"""Let one client have a few calls under way, and the others of that client wait. Pure."""
+"""Bound the calls that one client has at a time; further calls of that client wait.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,11 @@ from dataclasses import dataclass
 @dataclass(slots=True)
 class _Places:
     free: asyncio.Semaphore
-    asked: int = 0  # calls under way or waiting
+    asked: int = 0  # calls that hold a place or wait for one
 
 
 class Turns:
-    """Gives each key `most` places. Belongs to one event loop."""
+    """Give each key `most` places, on one event loop."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -23,9 +26,9 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self, key: Hashable, *, wait_s: float | None = None) -> AsyncIterator[None]:
-        """Hold one of the key's places within, and wait for it first.
+        """Wait for one of the key's places, and hold the place within the context.
 
-        Raises: TimeoutError where there is none for `wait_s`.
+        Raises: TimeoutError where there is no place for `wait_s`.
         """
         places = self._places.get(key)
         if places is None:

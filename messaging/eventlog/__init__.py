@@ -1,8 +1,8 @@
-"""The ordered log behind `ports.EventLog` and `ports.LogReader`, chosen by the scheme of its URL.
+"""Open the log behind `ports.log.EventLog` and `ports.log.LogReader`, chosen by its URL's scheme.
 
-`wiring` opens it, `manage.py create_topics` prepares it. `kafka://host:port[,host:port]` is for
-production, `kafkas://…` the same with TLS (`messaging.links`); `redis://…` (Redis Streams) needs
-nothing besides the Redis that is there anyway.
+`wiring` opens the log, and `manage.py create_topics` prepares it. `kafka://host:port[,host:port]`
+is for production, `kafkas://…` the same with TLS (`messaging.links`). `redis://…`, `rediss://…` and
+`unix://…` stand for Redis Streams, which needs no server besides the Redis of the cache.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from messaging.ports.audit import LogInspector
 from messaging.ports.log import EventLog, LogReader
 
 VARIABLE = "IM_EVENT_LOG_URL"
-LONGEST_DEAD_LETTERS = 10_000  # a partition, where no retention time removes them
+LONGEST_DEAD_LETTERS = 10_000  # of a partition, where no retention time removes dead letters
 _KAFKA, _STREAMS = "kafka", "redis streams"
 _SCHEMES = {
     "kafka": _KAFKA,
@@ -32,7 +32,10 @@ _SCHEMES = {
 
 
 def open_log(url: str, settings: Settings) -> EventLog:
-    """The writing end. Connects to nothing yet. Raises ImproperlyConfigured for a bad URL."""
+    """Return the writing end of the log at this URL, not connected yet.
+
+    Raises: ImproperlyConfigured for a bad URL.
+    """
     if _kind(url) == _KAFKA:
         from messaging.eventlog.kafka.writer import KafkaEventLog
 
@@ -55,7 +58,12 @@ def open_log(url: str, settings: Settings) -> EventLog:
 
 
 def open_reader(url: str, settings: Settings) -> LogReader:
-    """A new member of the consumer group. Joins at its first poll."""
+    """Return a reader of the log at this URL: a new member of the consumer group.
+
+    The reader joins the group at its first poll.
+
+    Raises: ImproperlyConfigured for a bad URL.
+    """
     if _kind(url) == _KAFKA:
         from messaging.eventlog.kafka.reader import KafkaLogReader
 
@@ -78,7 +86,10 @@ def open_reader(url: str, settings: Settings) -> LogReader:
 
 
 def open_inspector(url: str, settings: Settings) -> LogInspector:
-    """Looks at the consumers' topic without being one of them. Connects to nothing yet."""
+    """Return an inspector of the consumers' topic, no member of their group, not connected yet.
+
+    Raises: ImproperlyConfigured for a bad URL.
+    """
     if _kind(url) == _KAFKA:
         from messaging.eventlog.kafka.inspector import KafkaLogInspector
 
@@ -102,10 +113,14 @@ def open_inspector(url: str, settings: Settings) -> LogInspector:
 
 
 def create_topics(url: str, settings: Settings) -> dict[str, str]:
-    """Make both topics; returns what was done for each. Empty where none needs to be made.
+    """Create both topics of the log, and return a report for each topic.
 
-    Idempotent. Raises TopicMismatch when a topic exists with another number of partitions,
-    LogUnavailable, ImproperlyConfigured. Blocks for some seconds at most.
+    The reports are empty for a log on Redis Streams, which needs no topics to be created. The call
+    blocks for some seconds at most.
+
+    Raises: TopicMismatch when a topic exists with another number of partitions; LogUnavailable when
+    the log does not answer; ImproperlyConfigured for a bad URL.
+    Safe to repeat.
     """
     if _kind(url) != _KAFKA:
         return {}
@@ -121,7 +136,10 @@ def create_topics(url: str, settings: Settings) -> dict[str, str]:
 
 
 def check_url(url: str) -> None:
-    """Raises ImproperlyConfigured, with what may have been meant, for a URL that names no log."""
+    """Check that a URL names a log.
+
+    Raises: ImproperlyConfigured for another URL, with the nearest known scheme or all of them.
+    """
     if _kind(url) == _KAFKA:
         _link(url)
 

@@ -1,8 +1,9 @@
-"""What a reader has fetched but not handed out, and what it may commit. Pure.
+"""Keep a reader's fetched records, and decide which positions the reader may commit.
 
-Both readers keep one. Fetching and handing out are apart, so that a cancelled poll or a record that
-slips through while a batch is held loses nothing. A partition that moves away is forgotten: its
-waiting records are dropped and its handed-out ones cannot be committed any more.
+Pure. Each reader, of Kafka and of Redis Streams, keeps one inbox. Fetching and handing out are
+separate, so that no record is lost when a poll is cancelled, or when a record arrives while the
+caller holds a batch. A partition that moves to another reader is forgotten: its waiting records are
+dropped, and its handed-out records cannot be committed any more.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ Offset = TypeVar("Offset", int, tuple[int, int])
 
 @dataclass(slots=True)
 class Inbox(Generic[Offset]):
-    """`Offset` is the broker's own, of a kind that compares."""
+    """Queue fetched records, and keep by partition the offsets handed out and committed.
+
+    `Offset`: the broker's own kind of offset, which can be compared.
+    """
 
     _waiting: deque[tuple[Offset, Record]] = field(default_factory=deque)
     _waiting_bytes: int = 0
@@ -30,7 +34,7 @@ class Inbox(Generic[Offset]):
         return len(self._waiting)
 
     def has_room(self, max_records: int) -> bool:
-        """Whether what waits is less than one `take` may hand out."""
+        """Tell whether fewer records, and fewer bytes, wait than one `take` may hand out."""
         return len(self._waiting) < max_records and self._waiting_bytes < POLL_BYTES
 
     def put(self, records: Iterable[tuple[Offset, Record]]) -> None:
@@ -39,7 +43,7 @@ class Inbox(Generic[Offset]):
             self._waiting_bytes += _size_bytes(item[1])
 
     def take(self, max_records: int) -> list[Record]:
-        """Hand out the records that have waited longest, in what `LogReader.poll` may return."""
+        """Hand out the records that have waited longest, within the bounds of `LogReader.poll`."""
         taken: list[Record] = []
         left_bytes = POLL_BYTES
         while self._waiting and len(taken) < max_records:
@@ -57,7 +61,10 @@ class Inbox(Generic[Offset]):
         return taken
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """These partitions moved away, or are read anew from what is committed."""
+        """Drop the records and offsets of these partitions.
+
+        The partitions have moved to another reader, or are read anew from the committed positions.
+        """
         gone = frozenset(partitions)
         kept = [item for item in self._waiting if _partition(item) not in gone]
         self._waiting.clear()
@@ -68,10 +75,11 @@ class Inbox(Generic[Offset]):
             self._committed.pop(partition, None)
 
     def committable(self, last: Mapping[int, Offset]) -> tuple[dict[int, Offset], list[int]]:
-        """What of these positions is to be committed, and the partitions that are not ours to.
+        """Return the positions that need a commit, and the partitions that are refused.
 
-        A position before what was handed out first, or at what is committed already, is neither:
-        there is nothing left to do for it.
+        A partition is refused when the position has not been handed out since the reader got the
+        partition. A position before the first one handed out, or not after the committed one, needs
+        no commit and is not refused.
         """
         due: dict[int, Offset] = {}
         refused = []

@@ -1,7 +1,8 @@
-"""The gateway: the short way in for the calls that are made most, past Django.
+"""Answer the most frequent calls on a short path that bypasses Django.
 
-A door like `messaging.api`: it parses, runs one use case and represents what that returns, with the
-same parsers, use cases and representations. Whatever it does not know it leaves to Django.
+The gateway is a door like `messaging.api`: it parses, runs one use case and represents the result,
+with the same parsers, use cases and representations. Every request that the gateway does not
+recognise is left to Django.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Answers and errors of the API as ASGI events. Used by the gateway and by the front door."""
+"""Send answers and errors of the API as ASGI events.
+
+The gateway and the front door use this module.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,16 @@ logger = logging.getLogger(__name__)
 
 
 async def send_success(data: object, scope: Scope, send: Send) -> None:
-    """Raises TooManyRequests, before anything is sent, as `send_answer` does."""
+    """Send data in the envelope of a success.
+
+    Raises: TooManyRequests, before anything is sent, as `send_answer` does.
+    """
     content = answers.encode(answers.success(data))
     await send_answer(200, _success_headers(), content, scope, send)
 
 
 async def send_error(error: ApiError, accept_language: bytes, send: Send) -> None:
-    """Tell the error in the client's language."""
+    """Send an error in the client's language."""
     with translation.override(language_of(accept_language)):
         content = answers.encode(answers.failure(error))
     await _send(error.http_status, _headers(answers.headers_of(error).items()), content, send)
@@ -42,11 +48,12 @@ async def send_error(error: ApiError, accept_language: bytes, send: Send) -> Non
 async def send_answer(
     status: int, headers: Headers, content: bytes, scope: Scope, send: Send
 ) -> None:
-    """Send an answer; a large one goes piece by piece, as its client takes them.
+    """Send an answer; a large one goes piece by piece, as its client takes the pieces.
 
-    So a client that does not read costs what the server's socket holds. A client that takes
-    nothing for UNTAKEN_S loses the rest, and its connection. Raises TooManyRequests where too much
-    waits for clients already; nothing is sent then.
+    So a client that does not read costs what the server's socket holds. A client that takes nothing
+    for UNTAKEN_S seconds loses the rest, and its connection.
+
+    Raises: TooManyRequests when too much waits for clients already; nothing is sent then.
     """
     if len(content) <= ANSWER_PIECE_BYTES:
         await _send(status, headers, content, send)
@@ -72,15 +79,18 @@ async def _send(status: int, headers: Headers, content: bytes, send: Send) -> No
 
 
 def _headers(named: Iterable[tuple[str, str]]) -> Headers:
-    """With what Django's SecurityMiddleware adds at the other door."""
+    """Return the headers, with those that Django's SecurityMiddleware adds at the other door."""
     sent = [("Content-Type", answers.CONTENT_TYPE), ("X-Content-Type-Options", "nosniff"), *named]
-    if settings.SECURE_HSTS_SECONDS:  # a browser heeds it over HTTPS alone
+    if settings.SECURE_HSTS_SECONDS:  # browsers heed this header over HTTPS alone
         sent.append(("Strict-Transport-Security", _hsts()))
     return [(name.lower().encode(), text.encode()) for name, text in sent]
 
 
 def _hsts() -> str:
-    """Return the value that SecurityMiddleware sends: of two, a browser keeps the last."""
+    """Return the same value as SecurityMiddleware sends.
+
+    A browser that gets two values keeps the last one.
+    """
     value = f"max-age={settings.SECURE_HSTS_SECONDS}"
     if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS:
         value += "; includeSubDomains"

@@ -1,4 +1,7 @@
-"""From an ASGI request to its answer, for the calls of `calls`. Run by the front door."""
+"""Answer the calls of `calls`, from the ASGI request to the ASGI answer.
+
+The front door runs the gateway.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,10 @@ _PLAIN_QUERY = re.compile(rb"[A-Za-z]+=[A-Za-z0-9]+(?:&[A-Za-z]+=[A-Za-z0-9]+)*"
 
 
 class Gateway:
-    """Answers the calls that it knows. Belongs to one event loop."""
+    """Answer the requests for the gateway's calls.
+
+    A gateway belongs to one event loop.
+    """
 
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
@@ -54,9 +60,10 @@ class Gateway:
         self._allowed_hosts = tuple(settings.ALLOWED_HOSTS)
 
     def recognise(self, scope: Scope) -> Asked | None:
-        """What a request asks for, if it is one of the gateway's calls and of a plain form.
+        """Return the call that a request asks for, or None for a request that Django is to answer.
 
-        Whatever is unusual about the path, the query or the headers is left to Django to judge.
+        A request is recognised if it is for one of the gateway's calls and of a plain form. Django
+        judges everything unusual about the path, the query or the headers.
         """
         method, path, query = scope["method"], scope["path"], scope["query_string"]
         path_id = ""
@@ -80,7 +87,7 @@ class Gateway:
         return Asked(call, headers, path, path_id, query.decode(), scope)
 
     async def serve(self, asked: Asked, receive: Receive, send: Send) -> None:
-        """Tell whose a recognised request is, read its body, run its call and send the outcome."""
+        """Authenticate a recognised request, read its body, run its call and send the outcome."""
         languages = asked.headers.get(b"accept-language", b"")
         try:
             data = await self._deadlines.run(self._call(asked, receive))
@@ -107,9 +114,9 @@ class Gateway:
             await send_error(error, asked.headers.get(b"accept-language", b""), send)
 
     async def _call(self, asked: Asked, receive: Receive) -> Json | None:
-        """What the call returns; None: its client has gone before it had said what it wants.
+        """Return the call's result, or None when the client disconnected before its body arrived.
 
-        Of a body whose sender is not known nothing is read.
+        The body of a request whose sender is unknown is not read.
         """
         headers = asked.headers
         authorization = headers.get(b"authorization", b"")
@@ -123,6 +130,6 @@ class Gateway:
 
 @lru_cache(maxsize=16)
 def _is_allowed(host: bytes, allowed_hosts: Sequence[str]) -> bool:
-    """As Django judges a host, its name for development apart."""
+    """Tell whether Django would allow this host, apart from its default hosts for development."""
     domain, _port = split_domain_port(host.decode("latin-1"))
     return bool(domain) and validate_host(domain, allowed_hosts)

@@ -1,4 +1,7 @@
-"""Request bodies, within their bounds. Used by the gateway and by the front door."""
+"""Read request bodies, within their bounds.
+
+The gateway and the front door use this module.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,13 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 
 async def read_body(receive: Receive, *, most: int, length: bytes = b"") -> bytes | None:
-    """The whole body; None: nobody waits. Raises BodyTooLarge past `most` bytes.
+    """Return the whole body, or None when the client disconnected.
 
-    `length` is the Content-Length, where there is one: a body of so many bytes is whole, and the
-    server need not be asked for its end. Of one that says it is too large nothing is read.
+    `length` is the Content-Length, where there is one. A body of exactly that many bytes is whole,
+    and the server is not asked for its end. Nothing is read of a body whose Content-Length is too
+    large.
+
+    Raises: BodyTooLarge past `most` bytes.
     """
     if _says_more_than(most, length):
         raise BodyTooLarge

@@ -1,4 +1,7 @@
-"""The calls that the gateway answers: each parses, runs one use case and represents the result."""
+"""Define the calls that the gateway answers.
+
+Each call parses, runs one use case and represents the result.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from messaging.service.send import send
 
 @dataclass(slots=True)
 class Asked:
-    """One request: the call that it is, and what that needs to know of it."""
+    """Hold one request: its call, and the data that the call needs."""
 
     call: Call
     headers: Mapping[bytes, bytes]
@@ -32,12 +35,12 @@ class Asked:
     path_id: str
     query_string: str
     scope: Mapping[str, Any]
-    body: bytes | None = None  # until it has arrived
+    body: bytes | None = None  # None until the body has arrived
     user_id: int = 0
 
     @property
     def query(self) -> dict[str, str]:
-        """The fields of a plain query; of a repeated one the last value counts."""
+        """Return the fields of a plain query; of a repeated field the last value counts."""
         pairs = (pair.partition("=") for pair in self.query_string.split("&") if pair)
         return {name: value for name, _, value in pairs}
 

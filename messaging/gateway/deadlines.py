@@ -1,6 +1,6 @@
-"""Ends what takes too long, with one timer for everything that is under way.
+"""End calls that take too long, with one timer for all calls under way.
 
-A timer of its own for each request costs more than a whole request of the gateway's may.
+A timer for each request would cost more than a whole request of the gateway may cost.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ LONGEST_PAUSE_S = 0.5
 
 
 class Deadlines:
-    """Bounds awaitables to one limit. Belongs to one event loop."""
+    """Bound the duration of awaitables to one limit.
+
+    An instance belongs to one event loop.
+    """
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
@@ -27,7 +30,10 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, call: Awaitable[T]) -> T:
-        """What the call returns. Raises TimeoutError when it was ended; not to be nested."""
+        """Return the result of the call, ended when it passes the limit; runs must not be nested.
+
+        Raises: TimeoutError when the call was ended.
+        """
         task = asyncio.current_task()
         assert task is not None
         self._under_way[task] = self._loop.time() + self._limit_s

@@ -1,4 +1,4 @@
-"""The head of a request: bounded, and without what Django would take too long over or misread."""
+"""Bound the head of a request, and remove what Django would misread or take too long over."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def values_of(scope: Mapping[str, Any], wanted: bytes) -> bytes:
 def for_django(scope: Scope, length: int) -> Scope:
     """Return the scope as Django may see it.
 
-    It has the length of the body that is handed on, which a chunked one comes without; no header
-    that WSGI would take for another one; a query of ASCII as it should have come; and, since
-    Django keeps texts of them in caches or takes quadratic time, the one language that counts, and
-    of some headers only short ones.
+    Content-Length is the length of the body that is handed on, because a chunked request has none.
+    Headers that WSGI would take for another header are left out. A query that is not ASCII is
+    escaped, as it should have come. Django keeps texts of headers in caches or takes quadratic time
+    over them, so only the one language that counts is handed on, and some headers only if short.
     """
     query = scope["query_string"]
     headers = list(_readable(scope["headers"]))

@@ -1,4 +1,7 @@
-"""Who asks, out of a token that was checked before. Used by the gateway on its event loop."""
+"""Find the user of a request from a token that was checked before.
+
+The gateway uses this module on its event loop.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +24,21 @@ DIGEST_BYTES = 16
 
 @dataclass(slots=True)
 class TokenCache:
-    """Opens a token once and remembers whose it is until it expires.
+    """Open each token once and remember its user until the token expires.
 
-    The directory is asked at every call whether its user may still act by it, as it is at the other
-    door. The signing key is read when a token is opened: a changed key needs a new process.
-    A digest stands for a token, whatever blanks are around it in the header.
+    The directory is asked at every call whether the user may still act by the token, as at the
+    other door. The signing key is read when a token is opened, so a changed key needs a new
+    process. A digest stands for a token, whatever blanks are around the token in the header.
     """
 
     now_s: Callable[[], float] = time.time
     _known: dict[bytes, tuple[int, TokenMark, float]] = field(default_factory=dict)
 
     async def user_of(self, authorization: bytes, directory: Directory) -> int:
-        """The user of an `Authorization` header.
+        """Return the id of the user of an `Authorization` header.
 
-        Raises AuthenticationRequired without a bearer token, TokenExpired for one that is not good
-        any more, TemporarilyUnavailable when that cannot be known.
+        Raises: AuthenticationRequired without a bearer token; TokenExpired for a token that is not
+        valid any more; TemporarilyUnavailable when that cannot be known.
         """
         encoded = bearer_token(authorization.decode("latin-1"))
         if encoded is None:

@@ -10,7 +10,7 @@ from messaging.limits import MAX_UNTAKEN_ADDRESS_BYTES, MAX_UNTAKEN_BYTES
 
 
 class Untaken:
-    """Counts the bytes that wait in this process, in all and for each client address."""
+    """Count the bytes that wait in this process, in all and for each client address."""
 
     def __init__(self) -> None:
         self._total = 0
@@ -18,7 +18,10 @@ class Untaken:
 
     @contextmanager
     def hold(self, address: str, size: int) -> Iterator[None]:
-        """Count an answer while it is being taken. Raises TooManyRequests past a bound."""
+        """Count the bytes of an answer while its client takes them.
+
+        Raises: TooManyRequests past a bound.
+        """
         of_address = self._by_address.get(address, 0)
         if self._total + size > MAX_UNTAKEN_BYTES:
             raise TooManyRequests

@@ -1,7 +1,7 @@
-"""The envelope that every answer of the API comes in. Pure but for the clock and the language.
+"""Build the envelope of every answer of the API.
 
-Built here for any door: DRF's renderer, Django's error pages and the front door. Texts are in the
-language that Django has active; codes never change.
+All doors use it: DRF's renderer, Django's error pages and the front door. Texts are in the language
+that Django has active; codes never change. Pure but for the clock and the language.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def success(data: object) -> Answer:
 
 
 def failure(error: ApiError) -> Answer:
-    """The error as its client is told it: its class's text, never the detail that is logged."""
+    """Return the answer for an error: the text of its class, never the detail that is logged."""
     data: Mapping[str, object] | None = error.data
     if isinstance(error, InvalidInput):
         told = {field: [gettext(text) for text in texts] for field, texts in error.errors.items()}
@@ -43,7 +43,7 @@ def headers_of(error: ApiError) -> dict[str, str]:
 
 
 def encode(answer: Answer) -> bytes:
-    """JSON in UTF-8, without whitespace and without escapes that are not needed."""
+    """Return an answer as JSON in UTF-8, without whitespace and without unneeded escapes."""
     return msgspec.json.encode(answer)
 
 

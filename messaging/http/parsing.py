@@ -1,7 +1,7 @@
-"""From the bytes of a body to a JSON object, within bounds: the only parser of the API.
+"""Decode the bytes of a body into a JSON object, within bounds: the only parser of the API.
 
-A body is UTF-8 JSON, whatever type and charset its sender claims. Which fields it must have is
-`messaging.domain.requests`' business.
+A body is UTF-8 JSON, whatever type and charset its sender claims. `messaging.domain.requests`
+checks which fields the body must have.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ _NO_NUMBER_OF_USE = float("inf")
 
 
 def _read_fraction(_digits: str) -> float:
-    """Return what no field takes: none is a fraction, and `1e308` alone costs 20 µs to read."""
+    """Return a value that no field takes.
+
+    No field is a fraction, and to read `1e308` alone costs 20 µs.
+    """
     return _NO_NUMBER_OF_USE
 
 
@@ -28,10 +31,12 @@ _decode_quickly = msgspec.json.Decoder(float_hook=_read_fraction).decode
 
 
 def decode_object(body: bytes) -> dict[str, object]:
-    """The JSON object that a body is; no body is an empty one. Of a repeated key the last counts.
+    """Return the JSON object in a body; an empty body is an empty object.
 
-    A number past 64 bits and a fraction come out as one that no field takes. Raises BodyTooLarge,
-    and InvalidInput naming `body`.
+    Of a repeated key the last value counts. A number past 64 bits and a fraction become a value
+    that no field takes.
+
+    Raises: BodyTooLarge; InvalidInput naming `body`.
     """
     if len(body) > MAX_BODY_BYTES:
         raise BodyTooLarge
@@ -49,7 +54,10 @@ def decode_object(body: bytes) -> dict[str, object]:
 
 
 def _decode_strictly(body: bytes) -> object:
-    """Judge what the quick decoder refuses: half a surrogate pair is for its field to refuse."""
+    """Decode a body that the quick decoder refuses, and refuse it with a reason if it is no JSON.
+
+    Half a surrogate pair is decoded, because its field is to refuse it.
+    """
     try:
         return json.loads(
             body.decode(),
@@ -78,7 +86,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _check_parts(body: bytes) -> None:
     """Refuse a body of too many values before a decoder builds them, in time linear to its bytes.
 
-    An escaped quote and the comma inside a string part nothing.
+    Escaped quotes and commas inside a string separate no values.
     """
     if body.count(b'"') + _structure(body) <= MAX_JSON_PARTS:
         return

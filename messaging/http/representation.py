@@ -1,6 +1,7 @@
-"""Messages, receipts and pages as their clients see them. Pure.
+"""Represent messages, receipts and pages as clients see them.
 
-Ids are strings, times are milliseconds since 1970. A field that does not apply is there and null.
+Ids are strings, times are milliseconds since 1970. A field that does not apply is present and null.
+Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ _PRIVATE = ChatType.PRIVATE  # reaching into an enumeration costs as much as hal
 
 
 def present_message(message: Message, *, viewer_id: int) -> Json:
-    """The message as this user may see it: a clientMsgId is its sender's own, a recall is empty."""
+    """Return the message as this user may see it.
+
+    Only the sender sees the clientMsgId. A recalled message has no content.
+    """
     is_private = message.chat_type is _PRIVATE
     is_shown = message.recall_time is None
     mentioned = message.at_user_ids if is_shown else ()

@@ -1,4 +1,7 @@
-"""Open bearer tokens. simplejwt's classes are the only ones that open them."""
+"""Open bearer tokens.
+
+simplejwt's classes are the only ones that open tokens.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,17 @@ from messaging.sessions import GENERATION_CLAIM, SESSION_CLAIM
 
 T = TypeVar("T", bound=Token)
 
-# The signature is HS256's: 256 bits, 6 a character, so that the last one has two bits of none.
+# HS256 makes 256 bits of signature, 6 a character: two bits of the last character are unused.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
 
 def open_token(kind: type[T], encoded: str) -> T:
-    """Check signature, kind and times; raises TokenExpired.
+    """Return the opened token after a check of its signature, kind and times.
 
-    A token has one spelling: base64 as it is read leaves out strange characters of a signature, and
-    takes any last bits.
+    Only one spelling of a token is accepted, because base64 decoding skips strange characters of a
+    signature and ignores its unused last bits.
+
+    Raises: TokenExpired.
     """
     if len(encoded) > MAX_TOKEN_BYTES or not _TOKEN.fullmatch(encoded):
         raise TokenExpired
@@ -37,7 +42,10 @@ def open_token(kind: type[T], encoded: str) -> T:
 
 
 def user_id_of(token: Token) -> int:
-    """Raises TokenExpired for a token that names no user."""
+    """Return the id of the user that a token names.
+
+    Raises: TokenExpired for a token that names no user.
+    """
     try:
         return read_id(token.get(api_settings.USER_ID_CLAIM))
     except Refused as error:
@@ -45,9 +53,11 @@ def user_id_of(token: Token) -> int:
 
 
 def mark_of(token: Token) -> TokenMark:
-    """Return the state that a token was made in; raises TokenExpired where its claims are none.
+    """Return the generation and the session that a token was made in.
 
-    A token without these claims, made before there were any, is of the first generation.
+    A token without these claims is from before they existed, and is of the first generation.
+
+    Raises: TokenExpired when a claim is invalid.
     """
     generation = token.get(GENERATION_CLAIM, 0)
     session = token.get(SESSION_CLAIM, token.get(api_settings.JTI_CLAIM))
@@ -59,6 +69,6 @@ def mark_of(token: Token) -> TokenMark:
 
 
 def bearer_token(header: str) -> str | None:
-    """The token of an `Authorization` header; None where it is of another kind or missing."""
+    """Return the token of an `Authorization` header, or None without a bearer token."""
     scheme, _, token = header.strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None

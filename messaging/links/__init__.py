@@ -1,8 +1,9 @@
-"""The links to Redis, Kafka and the database: what an address and the settings of TLS ask for.
+"""Read the addresses and the TLS settings of the links to Redis, Kafka and the database.
 
-`imsite.settings` completes each address once, so that it alone tells a client everything. A link
-with TLS always proves the server's authority and name: no option switches that off. What is not
-understood is refused with the name of its variable, and never with a password.
+`imsite.settings` completes each address once, so that the address alone tells a client everything.
+A link with TLS always proves the server's authority and name: no option switches the proof off. An
+address or option that is not understood is refused with the name of its variable, and never with a
+password.
 """
 
 from __future__ import annotations

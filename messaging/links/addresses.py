@@ -1,4 +1,4 @@
-"""What the addresses of all links have in common: options, and how one is refused."""
+"""Split the addresses of all links into parts and options, and refuse unreadable ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def split_address(variable: str, url: str) -> SplitResult:
-    """Split an address. Raises: ImproperlyConfigured, without the address: it holds a password."""
+    """Split an address into its parts.
+
+    Raises: ImproperlyConfigured for an unreadable address, without its text, as an address holds a
+    password.
+    """
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  # raises for what is no port
@@ -21,7 +25,11 @@ def split_address(variable: str, url: str) -> SplitResult:
 
 
 def options(variable: str, query: str, known: Iterable[str]) -> dict[str, str]:
-    """Return the options after the `?`. Raises: ImproperlyConfigured for one that is unknown."""
+    """Return the options of a query, the text after the `?`.
+
+    Raises: ImproperlyConfigured for an unknown option, or an `@` in the query: the address was cut
+    at a `?` of its password.
+    """
     found: dict[str, str] = {}
     if "@" in query:
         raise _unreadable(variable)
@@ -49,7 +57,10 @@ def _unreadable(variable: str) -> ImproperlyConfigured:
 
 
 def refuse_unless(variable: str, options: dict[str, str], name: str, *allowed: str) -> None:
-    """Take an option out that has one meaning only. Raises: ImproperlyConfigured for another."""
+    """Remove an option that may have the `allowed` values only.
+
+    Raises: ImproperlyConfigured for another value.
+    """
     value = options.pop(name, None)
     if value is not None and value.lower() not in allowed:
         raise ImproperlyConfigured(

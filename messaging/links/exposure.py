@@ -1,4 +1,4 @@
-"""Whether what goes over a link can be read on its way."""
+"""Tell whether others on the network can read the data of a link."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLAINTEXT = ("redis", "kafka")
 
 
 def is_local(host: str | None) -> bool:
-    """Return whether this host is this machine: loopback, or a Unix socket (no host, or a path)."""
+    """Tell whether this host is this machine: loopback, or a Unix socket (no host, or a path)."""
     if not host or host.startswith("/") or host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -22,7 +22,7 @@ def is_local(host: str | None) -> bool:
 
 
 def plaintext_hosts(variable: str, url: str) -> list[str]:
-    """Return the other hosts that this address of Redis or Kafka leads to without TLS."""
+    """Return the hosts beside this machine that an address of Redis or Kafka names without TLS."""
     scheme, _, rest = url.partition("://")
     if scheme not in PLAINTEXT:
         return []
@@ -32,7 +32,7 @@ def plaintext_hosts(variable: str, url: str) -> list[str]:
         try:
             host = addresses.split_address(variable, f"//{each}").hostname
         except ImproperlyConfigured:
-            continue  # another check tells
+            continue  # another check reports the host
         if not is_local(host):
             found.append(str(host))
     return found

@@ -1,4 +1,4 @@
-"""The files of TLS: whose certificates are trusted, and which certificate this side shows."""
+"""Hold the files of TLS: the trusted authorities, and the certificate that this side shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from django.core.exceptions import ImproperlyConfigured
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Paths, empty where none is given. Without `ca` the authorities of the system are trusted."""
+    """Hold paths, empty where none is given.
+
+    Without `ca` the authorities of the system are trusted.
+    """
 
     ca: str = ""
     cert: str = ""
@@ -45,7 +48,10 @@ class TlsFiles:
         return {name: path for name, path in paths.items() if path}
 
     def overridden(self, options: Mapping[str, str], ca: str, cert: str, key: str) -> TlsFiles:
-        """Return these files, replaced by those that an address names itself."""
+        """Return these files, replaced by the files that an address names.
+
+        A key belongs to its certificate: with a certificate of the address no key of ours is used.
+        """
         if cert in options:
             return TlsFiles(options.get(ca, self.ca), options[cert], options.get(key, ""))
         return TlsFiles(options.get(ca, self.ca), self.cert, options.get(key, self.key))

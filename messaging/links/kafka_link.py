@@ -1,4 +1,4 @@
-"""Addresses of Kafka, and the arguments that aiokafka and kafka-python take for them.
+"""Read addresses of Kafka into the arguments that aiokafka and kafka-python take.
 
 `kafka://` is plaintext and `kafkas://` TLS. A user in front of the hosts stands for SASL:
 kafkas://user:password@host:9093,host:9093?sasl=SCRAM-SHA-512
@@ -23,15 +23,19 @@ FILES = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
 
 @dataclass(frozen=True, slots=True)
 class KafkaLink:
-    """`security` goes to a client as it is; both vendors have the same names for it."""
+    """Hold the brokers of a link, and the security arguments of its client.
+
+    `security` goes to either client unchanged: both have the same names for these arguments.
+    """
 
     servers: tuple[str, ...]
     security: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 def complete_kafka_url(variable: str, url: str, files: TlsFiles) -> str:
-    """Return the address with the files of TLS in it. Safe to repeat.
+    """Return the address with the files of TLS as its options.
 
+    Safe to repeat.
     Raises: ImproperlyConfigured for an unknown option or a file that cannot be used.
     """
     if not url.startswith("kafkas://"):
@@ -44,7 +48,10 @@ def complete_kafka_url(variable: str, url: str, files: TlsFiles) -> str:
 
 
 def read_kafka_url(variable: str, url: str) -> KafkaLink:
-    """Return what a client needs. Raises: ImproperlyConfigured for what is no such address."""
+    """Return the brokers and the security arguments of an address.
+
+    Raises: ImproperlyConfigured for a text that is no address of Kafka.
+    """
     scheme, _, rest = url.partition("://")
     options = _options(variable, url)
     user, at, hosts = rest.partition("?")[0].rpartition("@")

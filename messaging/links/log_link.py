@@ -1,4 +1,4 @@
-"""The address of the log, which is Kafka's or one of Redis."""
+"""Complete the address of the log, which is an address of Kafka or of Redis."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from messaging.links.files import TlsFiles
 
 
 def complete_log_url(variable: str, url: str, files: TlsFiles) -> str:
-    """Return the address with everything in it that TLS needs. Safe to repeat.
+    """Return the address with everything in it that TLS needs.
 
-    An address of neither is returned as it is: `messaging.checks` says what may have been meant.
+    An address of another kind is returned unchanged: `messaging.checks` reports the address with
+    the forms that are possible.
+
+    Safe to repeat.
     Raises: ImproperlyConfigured for an unknown option or a file that cannot be used.
     """
     scheme = url.partition("://")[0]

@@ -1,7 +1,7 @@
-"""The options of the database's address, as mysqlclient takes them.
+"""Read the options of the database's address into the arguments of mysqlclient.
 
-`ssl_mode` is read by both libraries that mysqlclient can be built on. MariaDB's makes of
-VERIFY_IDENTITY that TLS is enforced and the server's authority and name are proved.
+Both libraries that mysqlclient can be built on read `ssl_mode`. With VERIFY_IDENTITY, MariaDB's
+library too enforces TLS, and proves the server's authority and name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KNOWN = ("tls", "ssl_mode", "unix_socket", *FILES)
 
 
 def database_options(variable: str, scheme: str, query: str, files: TlsFiles) -> dict[str, Any]:
-    """Return what the query of an address adds to Django's OPTIONS.
+    """Return the entries that the query of an address adds to Django's OPTIONS.
 
     Raises: ImproperlyConfigured for an unknown option or a file that cannot be used.
     """
@@ -39,7 +39,7 @@ def database_options(variable: str, scheme: str, query: str, files: TlsFiles) ->
 
 
 def _system() -> dict[str, str]:
-    """Return where the system keeps its authorities: MySQL's library looks nowhere by itself."""
+    """Return the path of the system's authorities; MySQL's library has no default for the path."""
     places = ssl.get_default_verify_paths()
     if places.cafile and Path(places.cafile).is_file():
         return {"ca": places.cafile}

@@ -1,4 +1,4 @@
-"""Why a link failed, in words for the log: one line, and no secret in it."""
+"""Describe for the log why a link failed, in one line without a secret."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import ssl
 from collections.abc import Iterator
 
 LONGEST = 200
-# Parts of names, for no vendor's module is imported for the sake of a text.
+# Parts of class names, so that no vendor's module is imported for the sake of a text.
 CREDENTIALS = ("Authentication", "Authorization", "NoPermission")
 
 
 def reason(error: BaseException) -> str:
-    """Return the most telling of an error and its causes: authority, name, password, or its type.
+    """Return the text of the first error of TLS or credentials in an error's chain of causes.
 
-    The texts of other errors may hold values, and are left out.
+    Without such an error return a type's name: the texts of other errors may hold values. The name
+    is that of the last cause when that cause is an OSError, else that of the error.
     """
     chain = list(_chain(error))
     for each in chain:

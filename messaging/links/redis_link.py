@@ -1,7 +1,7 @@
-"""Addresses of Redis, for every client of it: redis-py's two, django-redis and Celery's broker.
+"""Read addresses of Redis for all its clients: redis-py's two, django-redis and Celery's broker.
 
-The names of the options are redis-py's, so that a completed address is one that every client of it
-reads by itself. kombu reads the same ones.
+The names of the options are redis-py's, so that every client built on redis-py reads a completed
+address by itself. kombu reads the same names.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ PROVING = ("ssl_cert_reqs", "ssl_check_hostname")
 
 
 def complete_redis_url(variable: str, url: str, files: TlsFiles) -> str:
-    """Return the address with everything in it that TLS needs. Safe to repeat.
+    """Return the address with everything in it that TLS needs.
 
+    Safe to repeat.
     Raises: ImproperlyConfigured for another scheme, an unknown option, an unusable file.
     """
     parts = addresses.split_address(variable, url)
@@ -40,7 +41,7 @@ def complete_redis_url(variable: str, url: str, files: TlsFiles) -> str:
 
 
 def broker_url(variable: str, url: str, files: TlsFiles) -> str:
-    """Return the address of Celery's broker as kombu reads it; one of another kind as it is."""
+    """Return the address of Celery's broker as kombu reads it; keep an address of another kind."""
     if url.partition("://")[0] not in SCHEMES:
         return url
     completed = complete_redis_url(variable, url, files)

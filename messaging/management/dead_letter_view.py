@@ -1,4 +1,7 @@
-"""How `manage.py dead_letters` shows dead letters, as text and as JSON. A body only when asked."""
+"""Show dead letters as text and as JSON, for `manage.py dead_letters`.
+
+A body is shown only on request.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ ERROR_CHARACTERS = 80
 
 
 def as_document(row: DeadLetter) -> dict[str, Any]:
-    """What is told of a letter in JSON, without its record; ids of messages are strings."""
+    """Return a letter for JSON, without its record; ids of messages are strings."""
     return {
         "id": row.pk,
         "state": row.state,
@@ -34,7 +37,7 @@ def as_document(row: DeadLetter) -> dict[str, Any]:
 
 
 def record_of(row: DeadLetter) -> dict[str, Any]:
-    """What is told of its record in JSON, without the record itself."""
+    """Return the key, size and digest of a letter's record for JSON, without the record itself."""
     value = bytes(row.value)
     return {
         "key": text_of(row.key),
@@ -48,7 +51,7 @@ def text_of(data: bytes | memoryview) -> str:
 
 
 def table(rows: Iterable[DeadLetter]) -> Iterator[str]:
-    """A line each under their headings."""
+    """Yield the headings, and under them a line for each row."""
     lines = [HEADINGS, *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for cells in lines:
@@ -76,7 +79,7 @@ def source_of(row: DeadLetter) -> str:
 
 
 def sheet(row: DeadLetter) -> Iterator[str]:
-    """Everything about one letter but its record, a line each."""
+    """Yield everything about one letter but its record, a line each."""
     document, record = as_document(row), record_of(row)
     yield f"dead letter  {row.pk}, {row.state.lower()}"
     yield f"reason       {printable(row.reason)}"
@@ -91,5 +94,5 @@ def sheet(row: DeadLetter) -> Iterator[str]:
 
 
 def printable(text: str) -> str:
-    """Text whose control and direction characters are named, lest a terminal obeys them."""
+    """Return the text with control and direction characters named, lest a terminal obeys them."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,4 +1,4 @@
-"""Moments as a person gives them to a command."""
+"""Parse moments as a person gives them to a command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ SPANS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def moment(text: str) -> datetime:
-    """`30m`, `2h` or `7d` ago, or a date and time (UTC unless it says so); for argparse."""
+    """Return the moment that a text names, for argparse.
+
+    The text is `30m`, `2h` or `7d` for so long ago, or a date and time, in UTC unless it says
+    otherwise.
+
+    Raises: ArgumentTypeError.
+    """
     if span := re.fullmatch(r"([0-9]{1,6})([smhd])", text):
         return datetime.now(UTC) - timedelta(**{SPANS[span[2]]: int(span[1])})
     try:

@@ -1,4 +1,4 @@
-"""Several processes of one management command: started, started again when they die, stopped."""
+"""Run several processes of one management command: start, restart after a death, and stop them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ STOP_TIMEOUT_S = 30.0
 def supervise(count: int, arguments: Sequence[str], *, final: int) -> bool:
     """Keep `count` processes of `manage.py <arguments>` running until SIGTERM or SIGINT.
 
-    The signal is handed on; a process that has not ended after 30 s is killed. The first one that
-    ends with the status `final` ends them all: it is for a person to look. Whether one did.
+    The signal is handed on; a process that has not ended after 30 s is killed. The first process
+    that ends with the status `final` ends them all, because a person has to look. Returns True in
+    that case.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

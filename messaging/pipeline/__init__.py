@@ -1,1 +1,1 @@
-"""How messages move: accepted, read from the log in batches, repaired, set aside."""
+"""Move messages: accept them, persist them from the log, repair them, set them aside."""

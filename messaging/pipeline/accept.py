@@ -1,12 +1,12 @@
-"""Accept: many waiting sends share one trip to the cache and one run of appends to the log.
+"""Accept sends in groups: one round trip to the cache and one run of appends to the log for many.
 
-The send use case calls `Acceptor.accept`. A lone send leaves at once; while a group is under way,
-newcomers gather into the next. An Acceptor belongs to one event loop.
+The send use case calls `Acceptor.accept`. A lone send is processed at once; while a group is being
+processed, new sends gather into the next group. An Acceptor belongs to one event loop.
 
-What is answered is what was confirmed: the log, else the cache, else the store, else an error. A
-message that the cache holds is safe to acknowledge, since its pending mark brings it to the store
-whatever becomes of the log. What the log or the store took without the cache is handed to the
-`Arrears`, which tell it as soon as they can.
+The answer names the part that confirmed the message: the log, else the cache, else the store, else
+an error. A message in the cache is safe to acknowledge: through its pending mark the message gets
+stored, whatever becomes of the log. A message that the log or the store took without the cache is
+handed to the `Arrears`, which write it to the cache as soon as they can.
 """
 
 from __future__ import annotations
@@ -48,16 +48,17 @@ __all__ = ["Accepted", "Acceptor", "Durability"]
 logger = logging.getLogger(__name__)
 
 LEASE_TRIES = 3
-TURN_S = 0.15  # past it the next group does not wait for the one before
-MOST_GROUPS = 8  # under way beside each other
+TURN_S = 0.15  # past it the next group no longer waits for the one before
+MOST_GROUPS = 8  # processed at the same time
 LOOKS_EVERY_S = 0.05
 
 
 @dataclass(slots=True)
 class Acceptor:
-    """Accepts messages for asynchronous persistence, or refuses them within `send_timeout_s`.
+    """Accept messages for asynchronous persistence, or refuse them within `send_timeout_s`.
 
-    `renew_lease` obtains a fresh worker id; `rates` serve while the cache is away.
+    `renew_lease` obtains a fresh worker id. `rates` are this process's own, for while the cache is
+    away.
     """
 
     cache: Accepting
@@ -71,8 +72,8 @@ class Acceptor:
     writes: OwingWrites
     _queue: deque[Waiting] = field(default_factory=deque)
     _turns: asyncio.Task[None] | None = None
-    _groups: set[asyncio.Task[None]] = field(default_factory=set)  # under way
-    _watched: deque[Waiting] = field(default_factory=deque)  # the oldest first, some of them done
+    _groups: set[asyncio.Task[None]] = field(default_factory=set)  # not finished
+    _watched: deque[Waiting] = field(default_factory=deque)  # oldest first, some done
     _watch: asyncio.TimerHandle | None = None
 
     async def accept(
@@ -80,12 +81,14 @@ class Acceptor:
     ) -> Accepted:
         """Make a new message durable, as far as `ack` asks for and the log's budget allows.
 
-        By `deadline_s`, of the event loop's time, it is answered; else within `send_timeout_s`. The
-        accepted message may have another id than the given one (its lease was lost). Raises
-        TooManyRequests when too many wait or the sender is too fast, TemporarilyUnavailable when
-        too much is pending, IdsUnavailable, and SendFailed when nothing confirmed it in time; a
-        failed message may still appear, so a retry needs the same clientMsgId. Cancelling the call
-        leaves the other messages of its group alone.
+        The call ends by `deadline_s`, in the event loop's time, or within `send_timeout_s` when no
+        deadline is given. The accepted message has another id than the given one when the lease of
+        the given id was lost. Cancelling the call leaves the other messages of its group alone.
+
+        Raises: TooManyRequests when too many sends wait or the sender is too fast;
+        TemporarilyUnavailable when too much is pending; IdsUnavailable; SendFailed when no part
+        confirmed the message in time.
+        Leaves: a failed message may still appear, so a retry needs the same clientMsgId.
         """
         if len(self._queue) >= self.settings.accept_queue:
             raise TooManyRequests
@@ -103,12 +106,12 @@ class Acceptor:
         return await answer
 
     async def close(self) -> None:
-        """Wait for the groups under way; each ends within the bounds of its backends."""
+        """Wait for all queued and started groups, each of which its backends' time limits bound."""
         while self._queue or self._groups:
             await asyncio.wait([t for t in (self._turns, *self._groups) if t is not None])
 
     def _look(self) -> None:
-        """Whose time is up? One timer for all of them."""
+        """Fail the sends whose deadline has passed, by one timer for all sends."""
         loop = asyncio.get_running_loop()
         now_s, watched = loop.time(), self._watched
         while watched and (watched[0].answer.done() or watched[0].deadline_s <= now_s):
@@ -116,9 +119,10 @@ class Acceptor:
         self._watch = loop.call_later(LOOKS_EVERY_S, self._look) if self._watched else None
 
     async def _take_turns(self) -> None:
-        """One group at a time: two would be smaller, and a group costs more than its messages do.
+        """Process the queue one group at a time, until the queue is empty.
 
-        Only one that is held up, by an outage for sure, is not waited for.
+        Two groups at once would be smaller, and a group costs more than its messages do. A group
+        that takes longer than `TURN_S` is held up by an outage: the next one does not wait for it.
         """
         while self._queue:
             size = min(len(self._queue), self.settings.accept_group)
@@ -138,7 +142,7 @@ class Acceptor:
         except ApiError as error:
             for waiting in group:
                 waiting.fail(error)
-        except Exception:  # whoever waits behind must have a turn, whatever happened
+        except Exception:  # the groups behind must have a turn, whatever happened
             logger.exception("a group failed", extra={"action": "accept.group_failed"})
         finally:
             for waiting in group:
@@ -165,7 +169,7 @@ class Acceptor:
             await self._to_store(rest)
 
     async def _to_cache(self, group: Sequence[Waiting]) -> list[Waiting]:
-        """Write the group to the cache and answer its repeats; returns the others."""
+        """Write the group to the cache, answer the repeated and the refused, return the others."""
         verdicts: Sequence[Verdict]
         if self.arrears.claims_may_be_lost:
             group = await self._past_lost_claims(group)
@@ -192,7 +196,10 @@ class Acceptor:
         return fresh
 
     async def _accept_under_lease(self, group: Sequence[Waiting]) -> list[Verdict]:
-        """Accept under the lease that every id of the group was given by."""
+        """Write the group to the cache under the one lease that gave every id of the group.
+
+        Raises: IdsUnavailable after `LEASE_TRIES` lost leases.
+        """
         for _ in range(LEASE_TRIES):
             lease = self.ids.lease
             if lease is not None:
@@ -208,17 +215,18 @@ class Acceptor:
         raise IdsUnavailable("no worker id could be kept")
 
     def _take_ids_of(self, node: int, group: Sequence[Waiting]) -> None:
-        """New ids for messages that wait under a worker id which is not ours any more."""
+        """Give new ids to messages whose ids are of a worker id that this process has lost."""
         for waiting in group:
             if node_of_id(waiting.message.id) != node and not waiting.adopted:
                 waiting.take_id(self.ids.next_id(waiting.message.conversation_id))
 
     async def _without_cache(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Verdict]]:
-        """Who is left of the group, and the verdicts on them.
+        """Judge the group without the cache; return the remaining sends and their verdicts.
 
-        By this process's own rates, and by the earlier sends that it or the store knows of; the
-        others' keys are reserved there, so that no other process takes a retry for a new send. What
-        repeats a send of the same group is told what becomes of that one.
+        The verdicts come from this process's own rates, and from the earlier sends that this
+        process or the store knows. The keys of the other sends are reserved in the store, so that
+        no other process takes a retry for a new send. A send that repeats another one of the same
+        group is left out, and gets the answer of that one.
         """
         kept: dict[object, Waiting] = {}
         for waiting in group:
@@ -235,7 +243,10 @@ class Acceptor:
         return left, verdicts
 
     async def _past_lost_claims(self, group: Sequence[Waiting]) -> list[Waiting]:
-        """Answer the repeats that the store knows of; returns the others, for the cache."""
+        """Answer the repeats that this process or the store knows; return the other sends.
+
+        Called where the cache may have lost claims. The cache judges the returned sends.
+        """
         claims = await KnownSends(self.store, self.arrears).look_up(group)
         rest = []
         for waiting in group:
@@ -248,9 +259,10 @@ class Acceptor:
         return rest
 
     async def _to_log(self, fresh: Sequence[Waiting]) -> None:
-        """Append, and wait: the budget for those the cache holds, longer where only it is left.
+        """Append messages to the log, and wait a bounded time for the log to confirm them.
 
-        Then half of the time is kept for the store.
+        The bound is `log_budget_s` when the cache has all of the messages. Otherwise it is half of
+        the time that is left, and the other half is kept for the store.
         """
         if not fresh:
             return
@@ -276,7 +288,10 @@ class Acceptor:
                 await self.arrears.bring(messages)
 
     async def _to_store(self, rest: Sequence[Waiting]) -> None:
-        """The last resort, when neither the cache nor the log confirmed."""
+        """Store messages that neither the cache nor the log confirmed.
+
+        Raises: SendFailed.
+        """
         try:
             async with asyncio.timeout_at(min(waiting.deadline_s for waiting in rest)):
                 done = await self.writes.add([w.message for w in rest], owed=True)
@@ -292,7 +307,7 @@ class Acceptor:
 
 
 def _observe(future: asyncio.Future[Position]) -> None:
-    """A failure is expected here: the pending mark brings the message to the store."""
+    """Log a failed append, unless the log was away: the pending mark gets the message stored."""
     error = None if future.cancelled() else future.exception()
     if error is not None and not isinstance(error, BackendError):
         logger.error("append failed", extra={"action": "accept.append_failed"}, exc_info=error)

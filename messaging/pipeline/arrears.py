@@ -1,17 +1,21 @@
-"""What was made durable past the cache, and how the cache is told of it.
+"""Write to Redis the changes that were made durable while Redis was away (its arrears).
 
-While Redis is out of reach, messages are sent, recalled and deleted all the same, and Redis may
-come back with what it knew before. So a process that has lost it uses it again only once everything
-that was done without it has been told to it: that is the probe of the cache's circuit breaker.
+While Redis is away, messages are still sent, recalled and deleted, and Redis may come back with its
+old state. So a process that has lost Redis uses Redis again only once all of these changes are
+written to Redis. The probe of the cache's circuit breaker (`Arrears.settle`) writes them.
 
-Two kinds are owed. What the store knows (tombstones, deletes, messages that went to it directly) is
-noted there, so that every process can tell it. What the log alone has taken is kept in the memory
-of the process that accepted it; should that die, the consumer brings it a little later.
+There are two kinds of arrears:
 
-A Redis that was started again may lack its last writes: what it had answered, but not yet written
-to its file, for seconds where the disk is busy. So it is believed in nothing but what nobody else
-has: copies of the store are dropped, the store is asked what became of the pending messages, and
-what a process has told Redis alone, just before, it tells once more.
+- Changes that the database has: tombstones, deletes, and messages that were stored directly. The
+  database keeps a note of each one, so that every process can write it to Redis.
+- Messages that only the log has. The process that accepted such a message keeps it in memory. If
+  the process dies, the consumer writes the message to Redis a little later.
+
+A Redis that was restarted may lack its last writes: those that Redis had confirmed and not yet
+written to its file. With a busy disk these are the writes of some seconds. So such a Redis is
+trusted only with data that no other part has. Copies of database rows are dropped from Redis, the
+pending messages are looked up in the database, and each process repeats the last writes that it
+made to Redis alone.
 """
 
 from __future__ import annotations
@@ -34,20 +38,21 @@ from messaging.ports.store import Arrear, MessageStore
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 0.2
-SLEPT_S = 1.5  # without a heartbeat: the process stood still, and knows nothing of the cache
-STORE_S = 1.0  # for what is noted; what is not told by then is told by the next probe
-ROWS_S = 0.2  # for what is late: it may be told as pending, though it is stored
-GRACE_S = 0.3  # by then every process has found out
-CLAIMS_S = 60.0  # after a restart, for which retries may come of sends whose claims it has cost
-TOLD_S = 5.0  # after an outage; by then every process has told the claims that it kept
-UNWRITTEN_S = 5.0  # Redis waits two seconds for its disk before it stops answering
+SLEPT_S = 1.5  # without a heartbeat: the process stood still, and its state of the cache is stale
+STORE_S = 1.0  # for the store's notes; the next probe goes on with the rest
+ROWS_S = 0.2  # for the rows of late messages; past it a stored message is shown as pending
+GRACE_S = 0.3  # until every process has noticed that the cache is away
+CLAIMS_S = 60.0  # after a restart: retries may come of sends whose claims the restart has lost
+TOLD_S = 5.0  # after an outage: until every process has written its kept claims to the cache
+UNWRITTEN_S = 5.0  # of lost writes; Redis waits two seconds for its disk, then stops answering
 
 
 @dataclass(slots=True)
 class Arrears:
-    """Keep what this process owes to the cache, and pay it as soon as the cache answers.
+    """Keep this process's arrears of the cache, and write them to the cache when it answers.
 
-    `cache` is the bare one. `breaker` guards it for the use cases, and probes by `settle`.
+    `cache` is the adapter without the circuit breaker. `breaker` guards the cache for the use
+    cases, and its probe is `settle`.
     """
 
     cache: MessageCache
@@ -55,41 +60,45 @@ class Arrears:
     breaker: Breaker
     _teller: Teller = field(init=False)
     _name: str | None = None
-    _run: str | None = None  # of the cache, in which this process has told it what it owes
-    _seen_run: str | None = None
-    _started_s: float = float("-inf")  # when this process saw that the cache was started again
-    has_held: bool = False  # when it was looked at last, a consumer held a partition
-    _in_reach: bool = True  # when it was looked at last, it took a write
-    _late: Late = field(default_factory=Late)
-    _claims: dict[tuple[int, str], Claim] = field(default_factory=dict)  # of the late ones
-    _told: Told = field(default_factory=Told)  # just now
-    _has_forgotten: bool = False  # since all was told last
-    _lost: dict[int, Message] = field(default_factory=dict)  # of these, with the run before
+    _run: str | None = None  # the run of the cache that `settle` has seen last
+    _seen_run: str | None = None  # the run of the cache that any probe has seen last
+    _started_s: float = float("-inf")  # when this process noticed the cache's last restart
+    has_held: bool = False  # at the last probe a consumer held a partition
+    _in_reach: bool = True  # at the last probe the cache took a write
+    _late: Late = field(default_factory=Late)  # accepted messages that the cache lacks
+    _claims: dict[tuple[int, str], Claim] = field(default_factory=dict)  # of the late messages
+    _told: Told = field(default_factory=Told)  # messages that only the cache confirmed, of late
+    _has_forgotten: bool = False  # a message, since the late ones were last all written
+    _lost: dict[int, Message] = field(default_factory=dict)  # perhaps, by the cache's restart
 
     def __post_init__(self) -> None:
         self._teller = Teller(self.cache, self.store)
 
     async def note(self, arrears: Sequence[Arrear], *recalled: Message) -> None:
-        """Note these and `tell`. Raises StoreUnavailable, with nothing noted for sure."""
+        """Note these arrears in the store, then write them to the cache as `tell` does.
+
+        Raises: StoreUnavailable. Leaves: the arrears perhaps noted.
+        """
         await self.store.note_arrears(arrears)
         await self.tell(*recalled)
 
     async def tell(self, *recalled: Message) -> None:
-        """Return when the cache was told what is noted, or when nobody reads it.
+        """Wait until the cache has the noted arrears, or until no process reads the cache.
 
-        Whoever reaches it later reads the notes first. That takes the store, which may be lost as
-        well by now, while others still read the cache: so it is told of these, which are noted,
-        without it.
+        A process that reaches the cache later reads the notes first. Reading the notes needs the
+        store, and the store may be away by now while other processes still read the cache. So the
+        `recalled` messages, which are noted, are also kept here and written without the store.
         """
         self._owe(recalled)
         if not await self.breaker.try_now():
             await asyncio.sleep(GRACE_S)
 
     async def bring(self, messages: Sequence[Message]) -> None:
-        """Have accepted messages told to the cache: now if it answers, else once it does.
+        """Write accepted messages to the cache now, or as soon as the cache answers.
 
-        It may be told of them before it is told the rest: they only add to what it shows. Where it
-        was lost just now, return when it is told, or when every process has found out.
+        The messages may reach the cache before the other arrears do, because they only add to the
+        messages that it shows. If the cache was lost just now, return when the messages are
+        written, or when every process has noticed the loss.
         """
         self._owe(messages)
         if self._in_reach:
@@ -98,7 +107,7 @@ class Arrears:
             except (CacheUnavailable, StoreUnavailable):
                 self.breaker.trip()
         left_s = self.breaker.opened_s + GRACE_S - asyncio.get_running_loop().time()
-        if left_s > 0 and not self.breaker.is_closed:  # others may still read the cache
+        if left_s > 0 and not self.breaker.is_closed:  # other processes may still read
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left_s):
                     await self.breaker.try_now()
@@ -114,7 +123,11 @@ class Arrears:
             self._forget(oldest)
 
     def _note_forgetting(self, kind: str) -> None:
-        """The log or the store has what is late; the cache itself has what it was told."""
+        """Log once that messages are dropped from memory for lack of room.
+
+        No message is lost by this: the log or the store has the late ones, and the cache has those
+        that it confirmed.
+        """
         if not self._has_forgotten:
             self._has_forgotten = True
             logger.error(
@@ -123,28 +136,30 @@ class Arrears:
             )
 
     def remember(self, messages: Sequence[Message]) -> None:
-        """Keep for some seconds what the cache was told, and nobody else has confirmed.
+        """Keep for some seconds the messages that the cache alone has confirmed.
 
-        In the order in which it was told; a recall as its tombstone.
+        Order: that in which the cache took them. A recalled message is given as its tombstone.
         """
         now_s = asyncio.get_running_loop().time()
         if not self._told.put(now_s, messages, keep_from_s=now_s - UNWRITTEN_S):
             self._note_forgetting("told")
 
     def claim_of(self, user_id: int, client_msg_id: str) -> Claim | None:
-        """The send of this process that the cache has not been told of yet."""
+        """Return the claim of a send of this process that the cache does not have yet."""
         return self._claims.get((user_id, client_msg_id))
 
     @property
     def _nothing_noted(self) -> bool:
-        """Tell whether the store was away before the cache was lost, so that it has no notes."""
+        """Tell whether the store has no notes, being away since before the cache was lost."""
         store = self.store.breaker
         return not store.is_closed and store.opened_s <= self.breaker.opened_s
 
     async def look(self) -> None:
-        """Raises CacheUnavailable unless the cache takes a write: one that does not is stale.
+        """Write this process's heartbeat to the cache.
 
-        And for one that was started again, as soon as the store can tell what it may lack.
+        Raises: CacheUnavailable when the cache takes no write (down, full or a replica: its data
+        is stale), and when the cache was restarted, its lost writes are not repaired yet, and the
+        store can tell which they are.
         """
         run = await self._probe(self._name)
         if (self._lost or not run.is_settled) and not self._nothing_noted:
@@ -152,22 +167,33 @@ class Arrears:
             raise CacheUnavailable("it was started again")
 
     def watch(self, *, name: str | None = None) -> None:
-        """Look all the time, so that no process goes on with a cache that another has lost.
+        """Start the heartbeat, so that no process goes on with a cache that another has lost.
 
-        A process with a name is missed by the others when it does not: see `MessageCache.probe`.
+        Other processes notice when the heartbeat of a named process stops: see
+        `MessageCache.probe`.
         """
         self._name = name
         self.breaker.watch(self.look, every_s=HEARTBEAT_S, longest_s=HEARTBEAT_S + SLEPT_S)
 
     async def leave(self) -> None:
-        """Look no more. Not missed by anybody unless something is owed."""
+        """Stop the heartbeat, and sign off from the cache unless this process has arrears.
+
+        With arrears the process stays signed on, so that the others notice its end.
+        """
         await self.breaker.close()
         if self._name is not None and not self._late and not self._lost:
             with contextlib.suppress(CacheUnavailable):
                 await self.cache.leave(self._name)
 
     async def settle(self) -> None:
-        """Tell the cache everything that is owed. Raises CacheUnavailable, StoreUnavailable."""
+        """Write all arrears to the cache, and repair what a restart of the cache may have lost.
+
+        Return with part of the arrears unwritten when the store was away before the cache was lost
+        and the cache was restarted: until the store is back, such a cache only takes messages (see
+        `look`).
+
+        Raises: CacheUnavailable, StoreUnavailable. Safe to repeat.
+        """
         run = await self._probe()
         recalled = [] if run.is_settled else await self.cache.drop_copies()
         if run.id != self._run:
@@ -184,7 +210,7 @@ class Arrears:
             if not self._nothing_noted:
                 raise StoreUnavailable from error
             if not run.is_settled:
-                return  # until the store is back it only takes messages: see `look`
+                return  # `look` trips the breaker once the store is back
         was_away = not self.breaker.is_closed
         if was_away or not run.is_settled:
             await self.cache.begin_epoch(run.id, returned=was_away)
@@ -204,16 +230,16 @@ class Arrears:
 
     @property
     def claims_may_be_lost(self) -> bool:
-        """Whether the cache was away or started again just now, so that a retry may look new."""
+        """Tell whether a retry may look new, as the cache was away or restarted just now."""
         known_s = max(self.breaker.closed_s + TOLD_S, self._started_s + CLAIMS_S)
         return asyncio.get_running_loop().time() < known_s
 
     def _told_before(self, moment_s: float) -> dict[int, Message]:
-        """What may not have been in the file of the run that ended then."""
+        """Return the messages that the cache's file may lack if the cache stopped at this time."""
         return {message.id: message for message in self._told.since(moment_s - UNWRITTEN_S)}
 
     async def _tell_late(self) -> None:
-        """Those that are stored by now as rows, the others as they were accepted."""
+        """Write the late messages to the cache: stored ones as their rows, others as accepted."""
         while late := self._late.first(AT_ONCE):
             try:
                 async with asyncio.timeout(ROWS_S):
@@ -230,10 +256,13 @@ class Arrears:
         self._has_forgotten = False
 
     async def _tell_again(self) -> None:
-        """By the store's word: what was accepted with this content may have been recalled since."""
+        """Write to the cache again the messages that its restart may have lost.
+
+        The store is read first: a message may have been recalled since it was accepted.
+        """
         while lost := list(self._lost.values())[:AT_ONCE]:
             rows = await self._teller.rows_of(lost)
-            # A repeat that the cache alone had is in no log that would bring it to the store.
+            # The cache alone had such a repeat: no log event would store its alias.
             await self._teller.fold(await self._teller.tell_messages(lost, rows))
             for message in lost:
                 del self._lost[message.id]

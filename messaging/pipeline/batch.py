@@ -1,4 +1,7 @@
-"""From records of the log to one state a message: decode, fold, set the unreadable aside. Pure."""
+"""Turn records of the log into one state a message: decode, fold, set the unreadable aside.
+
+Pure: no calls of a backend.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ from messaging.ports.store import DeadLetter
 
 @dataclass(slots=True)
 class Batch:
-    """What a run of records asks for.
+    """Hold the states and dead letters that a run of records contains.
 
-    `messages` has one state a message id. `last` is the last record of each partition, which is
-    what gets committed when all of the batch is done. `newer` is the first record of a partition
-    that only a newer release can read: neither it nor what follows it there is in the batch.
+    `messages` has one state a message id, and `sources` the last record of each id. `last` is the
+    last record of each partition: its position is committed when the whole batch is done. `newer`
+    is the first record of a partition that only a newer release can read: neither that record nor
+    any later one of its partition is in the batch.
     """
 
     messages: dict[int, Message] = field(default_factory=dict)
@@ -62,7 +66,7 @@ def read_batch(records: Sequence[Record], *, held: Container[int] = ()) -> Batch
 def dead_letter(
     record: Record, *, reason: str, error: str, message_id: int | None = None
 ) -> DeadLetter:
-    """The dead letter of a record of the log."""
+    """Return the dead letter of a record of the log."""
     return DeadLetter(
         topic=record.position.topic,
         partition=record.position.partition,

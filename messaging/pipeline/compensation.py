@@ -1,8 +1,8 @@
-"""Compensation: finds messages that stay pending and gets them persisted.
+"""Find messages that stay pending, and get them persisted (the compensation).
 
-Celery beat asks for a sweep every minute. A first remedy is to append the message again; when that
-was tried often enough, or the log is away, it is applied to the store directly, through the same
-code as the consumer's. Both are harmless for a message that is under way anyhow.
+Celery beat starts a sweep every minute. The first remedy is to append the message to the log again.
+After enough such attempts, or when the log is away, the message is stored directly, through the
+same code as the consumer's. Both are harmless for a message that the consumer is about to store.
 """
 
 from __future__ import annotations
@@ -35,29 +35,31 @@ LAST_MS = 2**53 - 1  # the largest score that a sorted set keeps exactly
 
 @dataclass(slots=True)
 class Sweep:
-    """What one sweep did, in messages."""
+    """Count what one sweep did, in messages."""
 
     examined: int = 0
-    confirmed: int = 0  # were stored; only the mark was missing
+    confirmed: int = 0  # stored already; only their pending marks were left
     appended: int = 0
     applied: int = 0
     set_aside: int = 0
     without_detail: int = 0
-    past_the_log: bool = False  # to the store directly: the log is away, or a person asks for it
+    past_the_log: bool = False  # stored directly: the log is away, or a person asked
 
     @property
     def left(self) -> int:
-        """Messages that are still pending, because the store was away."""
+        """Return the number of messages that stay pending, because the store was away."""
         dealt_with = self.confirmed + self.appended + self.applied + self.set_aside
         return self.examined - dealt_with - self.without_detail
 
 
 class SweptCache(ShownCache, PendingMessages, Leases, Protocol):
-    """The cache as far as a sweep needs it."""
+    """Name the roles of the cache that a sweep needs."""
 
 
 @dataclass(slots=True)
 class Compensator:
+    """Run sweeps over the pending messages, and repair single ones for a person."""
+
     cache: SweptCache
     log: EventLog
     store: MessageStore
@@ -70,11 +72,13 @@ class Compensator:
         return WriteThrough(self.cache, self.store)
 
     async def sweep(self) -> Sweep:
-        """Repair what has been pending for too long, oldest first, within the time budget.
+        """Repair the messages that have been pending for too long, within the time budget.
 
-        One sweeper at a time: another one that finds the lease taken does nothing. The lease is
-        left to run out, shortly before the next sweep is due, so that two schedulers do not sweep
-        in turn. Raises CacheUnavailable; the next sweep starts over.
+        Order: oldest first. Only one sweep runs at a time: a sweep that finds the lease taken does
+        nothing. The lease is not given back but ends shortly before the next sweep is due, so that
+        two schedulers do not sweep in turn.
+
+        Raises: CacheUnavailable. Leaves: a part repaired; the next sweep starts over.
         """
         done = Sweep()
         budget_s = self.settings.compensate_budget_s
@@ -95,7 +99,9 @@ class Compensator:
     async def repair(self, ids: Sequence[int]) -> Sweep:
         """Persist these pending messages now, straight into the store, whatever their age.
 
-        For a person who looks at them. Idempotent; raises CacheUnavailable.
+        Called on behalf of a person who looks at the pending messages.
+
+        Raises: CacheUnavailable. Safe to repeat.
         """
         done = Sweep(examined=len(ids), past_the_log=True)
         await self._repair(ids, done)
@@ -105,7 +111,8 @@ class Compensator:
     async def _sweep_all(self, done: Sweep) -> None:
         now_ms, after_ms = self.clock_ms(), round(self.settings.compensate_after_s * 1000)
         await self._sweep_from(None, now_ms - after_ms, done)
-        # Sent before the clock was set back: nobody can tell for how long it has been pending.
+        # A message from before the clock was set back has a send time in the future, and nobody
+        # can tell for how long it has been pending.
         await self._sweep_from(PendingEntry(ID_MAX, now_ms + after_ms), LAST_MS, done)
 
     async def _sweep_from(self, after: PendingEntry | None, before_ms: int, done: Sweep) -> None:
@@ -118,9 +125,10 @@ class Compensator:
                 return
 
     async def _repair(self, ids: Sequence[int], done: Sweep) -> bool:
-        """Whether anything could be done: without the store everything waits as it is.
+        """Repair these pending messages; return False, with nothing done, without the store.
 
-        What the log has of it waits there, and would only be appended once more.
+        Without the store no message is appended either: the log keeps its events until the store
+        is back, and would only get them once more.
         """
         cached = await self.cache.get(ids)
         try:
@@ -166,7 +174,7 @@ class Compensator:
             await self._set_aside(persisted.refused, attempts, done)
 
     async def _append(self, messages: Sequence[Message]) -> set[int]:
-        """Append again; returns the ids that the log has confirmed."""
+        """Append the messages again; return the ids that the log has confirmed."""
         records = [
             OutgoingRecord(key=m.conversation_id.encode(), value=encode_event(m)) for m in messages
         ]
@@ -187,7 +195,7 @@ class Compensator:
         letters = [
             DeadLetter(
                 topic=self.settings.topic,
-                partition=-1,  # it did not come out of the log
+                partition=-1,  # the message did not come out of the log
                 offset=str(message.id),
                 key=message.conversation_id.encode(),
                 value=encode_event(message),
@@ -214,7 +222,7 @@ class Compensator:
 
 
 def _ahead(cached: Message | None, row: Message) -> bool:
-    """The cache knows of a recall that the row lacks."""
+    """Tell whether the cache has a recall that the row lacks."""
     return cached is not None and join(row, cached).status is not row.status
 
 

@@ -1,16 +1,17 @@
-"""The consumer: reads the log in batches, persists them, tells the cache, then commits.
+"""Read the log in batches, persist each batch, show the rows to the cache, then commit.
 
-`manage.py run_kafka_consumer` runs one per process. The order of the steps is the promise: a
-position is committed only when every record up to it is stored or set aside, and when the cache
-knows. The steps of neighbouring batches overlap, each step in the order of the batches.
+`manage.py run_kafka_consumer` runs one consumer per process. A position is committed only when
+every record up to it is stored or set aside, and when the cache has the rows. The steps of
+neighbouring batches overlap, each step in the order of the batches.
 
-While the cache is away the consumer goes on storing without committing, and reads on from the
-committed position when the cache is back; so it does after a commit that the log did not take.
-Replaying what is stored changes nothing.
+While the cache is away the consumer goes on storing without committing, and reads again from the
+committed position when the cache is back. The consumer does the same after a commit that the log
+did not take. Replaying stored records changes nothing.
 
-An event of a newer release holds its partition: nothing from it on is stored or committed there,
-and the other partitions go on. The consumer looks again from time to time, until it is replaced by
-one of that release or the partition is another's.
+An event of a newer release holds its partition: from that event on nothing of the partition is
+stored or committed, and the other partitions go on. The consumer reads the held partition again
+from time to time, until a consumer of that release replaces it or the partition is assigned to
+another one.
 """
 
 from __future__ import annotations
@@ -48,14 +49,14 @@ T = TypeVar("T")
 IN_HAND = 3  # batches: one read ahead, one being stored, one being marked
 KEEP_ALIVE_S = 1.0
 HELD_S = 30.0  # until held partitions are read again
-SKIPPED_S = 0.1  # from one poll to the next when the first brought nothing but what is held
+SKIPPED_S = 0.1  # between two polls, when the first returned only records of held partitions
 
 
 class Consuming(StrEnum):
-    """What is known of the consumers of the site."""
+    """Name the states of the site's consumers."""
 
     WELL = "well"
-    HELD = "held"  # one holds a partition until the consumers are rolled forward
+    HELD = "held"  # a consumer holds a partition until the consumers are upgraded
 
 
 @dataclass(slots=True)
@@ -66,6 +67,8 @@ class _InHand:
 
 @dataclass(slots=True)
 class Consumer:
+    """Consume the log: poll, hand batches to the `Handler`, and commit them in their order."""
+
     reader: LogReader
     log: EventLog
     cache: MessageCache
@@ -75,18 +78,19 @@ class Consumer:
     _handler: Handler = field(init=False)
     _in_hand: deque[_InHand] = field(default_factory=deque, init=False)  # oldest first
     _next_read_s: float = field(default=0.0, init=False)
-    _held: set[int] = field(default_factory=set, init=False)  # partitions, by a newer event
+    _held: set[int] = field(default_factory=set, init=False)  # partitions with a newer event
     _look_again_s: float = field(default=0.0, init=False)
-    _behind: bool = field(default=False, init=False)  # not committing until what is not is replayed
+    _behind: bool = field(default=False, init=False)  # commit nothing before the rewind
 
     def __post_init__(self) -> None:
         self._handler = Handler(self.log, self.cache, self.store, self.settings, self.stop)
 
     async def run(self) -> None:
-        """Consume until `stop` is set; what is being stored by then is finished and committed.
+        """Consume until `stop` is set; finish and commit the batches being stored by then.
 
-        Outages are waited out, for ever. Raises TooManyDeadLetters, once the batches before that
-        one are committed.
+        Outages are waited out, without a limit.
+
+        Raises: TooManyDeadLetters, once the batches before the failing one are committed.
         """
         pause_s = FIRST_PAUSE_S
         try:
@@ -109,14 +113,14 @@ class Consumer:
             await self.reader.close()
 
     async def step(self) -> int:
-        """One batch from the poll to the commit; returns the number of records."""
+        """Process one batch from the poll to the commit; return the number of records."""
         await self._read_anew()
         count = await self._read()
         await self._settle(leave=0)
         return count
 
     async def _read_ahead(self) -> None:
-        """Read one batch more when its time has come, and make room for the next one."""
+        """Read one more batch when its poll is due, and make room for the next batch."""
         await self._read_anew()
         left_s = self._next_read_s - asyncio.get_running_loop().time()
         if left_s > 0 and await pause(left_s, until=self.stop):
@@ -144,7 +148,7 @@ class Consumer:
     async def _hold(self, newer: Iterable[Record]) -> None:
         """Store and commit nothing of these records' partitions from them on."""
         self._look_again_s = asyncio.get_running_loop().time() + HELD_S
-        with contextlib.suppress(CacheUnavailable):  # the log says so as well
+        with contextlib.suppress(CacheUnavailable):  # the error log has it too
             await self.cache.note_held(1.5 * HELD_S)
         for record in newer:
             self._held.add(record.position.partition)
@@ -158,7 +162,10 @@ class Consumer:
             )
 
     async def _settle(self, *, leave: int) -> None:
-        """Commit what is done, the oldest first, until no more than `leave` batches are in hand."""
+        """Commit the finished batches, and wait until at most `leave` batches are in hand.
+
+        Order: oldest first.
+        """
         while self._in_hand and (len(self._in_hand) > leave or self._in_hand[0].handling.done()):
             oldest = self._in_hand[0]
             cache_knows = await self._kept_alive(oldest.handling)
@@ -177,7 +184,10 @@ class Consumer:
             self._behind = True  # no later batch may follow that commits for this one
 
     async def _read_anew(self) -> None:
-        """Read on from what is committed, if the cache has missed something or it is time again."""
+        """Go back to the committed positions, if the cache lacks rows or a held partition is due.
+
+        Nothing happens while the cache lacks rows and is still away.
+        """
         is_time = self._held and asyncio.get_running_loop().time() >= self._look_again_s
         if not self._behind and not is_time:
             return
@@ -197,7 +207,7 @@ class Consumer:
         await asyncio.gather(*(d.handling for d in self._in_hand), return_exceptions=True)
 
     async def _kept_alive(self, awaited: Awaitable[T]) -> T:
-        """Wait without losing the group membership."""
+        """Wait for this call without losing the membership in the consumer group."""
         task = asyncio.ensure_future(awaited)
         while True:
             done, _ = await asyncio.wait([task], timeout=KEEP_ALIVE_S)

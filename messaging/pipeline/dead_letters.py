@@ -1,4 +1,7 @@
-"""Set aside what cannot be persisted: into the dead-letter topic and the store, out of pending."""
+"""Set aside records that cannot be persisted.
+
+Such a record goes into the dead-letter topic and into the store, and out of the pending set.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,14 @@ async def set_aside(
     store: MessageStore,
     cache: Marking,
 ) -> None:
-    """Keep the letters for people; `messages` are the readable ones among them.
+    """Keep dead letters for people; `messages` are the readable messages among them.
 
-    A letter that is too large for the topic, with what is told beside it, goes there without the
-    record's key and value: the store has them. Raises LogUnavailable, StoreUnavailable or
-    CacheUnavailable until all three know; a repeat may append a letter to the topic twice, and
-    keeps it in the store once.
+    A letter that is too large for the topic, together with its headers, goes there without the
+    record's key and value: the store has them.
+
+    Raises: LogUnavailable, StoreUnavailable, CacheUnavailable. Leaves: the letters perhaps in the
+    log, or in the log and the store. Order: the log, the store, the cache. Safe to repeat: the
+    topic may get a letter twice, the store keeps it once.
     """
     for letter in letters:
         logger.error(
@@ -52,7 +57,7 @@ async def set_aside(
 
 
 async def _append(log: EventLog, topic: str, letters: Sequence[DeadLetter]) -> list[DeadLetter]:
-    """Returns those that are too large."""
+    """Append the letters to the topic; return those that are too large for it."""
     too_large = []
     futures = await log.append(topic, [_record(letter) for letter in letters])
     for letter, future in zip(letters, futures, strict=True):

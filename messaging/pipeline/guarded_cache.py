@@ -1,4 +1,4 @@
-"""The cache behind its circuit breaker: what the use cases of a process are given as the cache."""
+"""Put the cache behind its circuit breaker, as the use cases of a process get it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from messaging.ports.cache import MessageCache
 
 
 def guarded(cache: MessageCache, breaker: Breaker) -> MessageCache:
-    """`cache`, which fails at once while the breaker is open, and trips it when a call fails."""
+    """Return a cache whose calls fail at once while the breaker is open, and trip it if they fail.
+
+    Each call raises CacheUnavailable while the breaker is not closed.
+    """
     return cast(MessageCache, _GuardedCache(cache, breaker))
 
 
@@ -26,12 +29,12 @@ class _GuardedCache:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """A method of the cache, made once."""
+            """Return a guarded method of the cache, and keep it so that it is made once."""
             call, breaker = getattr(self._cache, name), self._breaker
 
             async def method(*args: Any, **kwargs: Any) -> Any:
                 if not breaker.is_closed:
-                    breaker.trip()  # it may be closed in a process that slept
+                    breaker.trip()  # its state may still be closed, after a standstill
                     raise CacheUnavailable("it was away a moment ago")
                 try:
                     return await call(*args, **kwargs)

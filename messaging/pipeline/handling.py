@@ -1,7 +1,9 @@
-"""What is done about a batch that was read: store it, set the refused aside, tell the cache.
+"""Process a batch that was read: store it, set the refused messages aside, show it to the cache.
 
-Used by `consumer` alone, which reads and commits. Several batches may be in hand: while one is
-being stored the one before is marked in the cache, each step in the order in which they came.
+Used by `consumer` alone, which reads and commits. Several batches may be in hand: while one batch
+is being stored, the batch before is marked in the cache.
+
+Order: each step takes the batches in the order in which they were read.
 """
 
 from __future__ import annotations
@@ -38,11 +40,13 @@ class TooManyDeadLetters(MessagingError):
 
 
 class Stopped(Exception):
-    """The consumer is asked to stop while it holds this batch; nothing of it is committed."""
+    """Report that the consumer has to stop before this batch is stored: it is not committed."""
 
 
 @dataclass(slots=True)
 class Handler:
+    """Store batches and mark them in the cache, until `stop` is set."""
+
     log: EventLog
     cache: MessageCache
     store: MessageStore
@@ -60,10 +64,13 @@ class Handler:
         self.writes = WriteThrough(self.cache, self.store)
 
     async def handle(self, batch: Batch) -> bool:
-        """Store the batch and tell the cache; False when the cache could not be told.
+        """Store the batch and show it to the cache; return False when the cache was away.
 
-        Waits out every outage. Raises TooManyDeadLetters, and Stopped for a batch that is not
-        stored yet when the consumer is to stop or the one before had too many dead letters.
+        Outages of the log and the store are waited out, and of the cache while a message is set
+        aside.
+
+        Raises: TooManyDeadLetters; Stopped for a batch that is not stored yet when the consumer is
+        to stop, or when a batch before it had too many dead letters.
         """
         async with self._storing:
             if self._too_many or self.stop.is_set():
@@ -85,7 +92,7 @@ class Handler:
         return done
 
     async def _set_aside(self, letters: list[DeadLetter], done: Persisted) -> None:
-        # A record without bytes holds nothing that could be drained: a disk has lost it.
+        # A record without bytes was lost by a disk: nothing is drained by setting it aside.
         dead = sum(1 for letter in letters if letter.value)
         in_a_row = dead if done.rows else self._dead_in_a_row + dead
         if not done.rows and in_a_row > self.settings.dead_letters_in_a_row:
@@ -122,7 +129,10 @@ class Handler:
         return True
 
     async def _hold(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try until it goes through. Raises Stopped when asked to stop between two tries."""
+        """Repeat a call until no backend fails it.
+
+        Raises: Stopped when the consumer is to stop between two attempts.
+        """
         pause_s = FIRST_PAUSE_S
         while True:
             try:
@@ -142,7 +152,10 @@ class Handler:
 
 
 async def pause(pause_s: float, *, until: asyncio.Event) -> bool:
-    """Wait about this long, jittered, no longer than until the event; whether it has come."""
+    """Wait for a jittered time, at most until the event is set; tell whether the event is set.
+
+    The time is between half of `pause_s` and all of it.
+    """
     try:
         await asyncio.wait_for(until.wait(), pause_s * random.uniform(0.5, 1.0))
     except TimeoutError:

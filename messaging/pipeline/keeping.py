@@ -1,4 +1,4 @@
-"""How much memory the messages take that a process keeps for the cache. Used by `arrears` alone."""
+"""Keep messages for the cache in bounded memory. Used by `arrears` alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from messaging.domain.events import Message
 
 MOST_BYTES = 64 * 1024 * 1024  # of each kind
-STRUCT_BYTES = 1_000  # a message without its texts, and its place here
+STRUCT_BYTES = 1_000  # a message without its texts, and its entry in a collection
 
 
 def size_bytes(message: Message) -> int:
@@ -21,7 +21,10 @@ def size_bytes(message: Message) -> int:
 
 @dataclass(slots=True)
 class Late:
-    """The messages that the cache is to be told of, each at its last state, oldest first."""
+    """Keep the messages that have to be written to the cache, each at its last state.
+
+    Order: oldest first.
+    """
 
     most_bytes: int = MOST_BYTES
     bytes: int = 0
@@ -31,7 +34,7 @@ class Late:
         return bool(self._messages)
 
     def first(self, count: int) -> list[Message]:
-        """Return the oldest ones."""
+        """Return the `count` oldest messages."""
         return [message for _, message in zip(range(count), self._messages.values(), strict=False)]
 
     def put(self, message: Message) -> None:
@@ -47,22 +50,26 @@ class Late:
             self.bytes -= size_bytes(message)
 
     def excess(self) -> Message | None:
-        """Return the oldest message if all of them take too much."""
+        """Return the oldest message if the messages take more than `most_bytes`."""
         return next(iter(self._messages.values())) if self.bytes > self.most_bytes else None
 
 
 @dataclass(slots=True)
 class Told:
-    """What the cache was told of late, with the time of each telling, oldest first."""
+    """Keep the messages that were lately written to the cache, with the time of each write.
+
+    Order: oldest first. Times are the event loop's.
+    """
 
     most_bytes: int = MOST_BYTES
     bytes: int = 0
     _tellings: deque[tuple[float, Sequence[Message], int]] = field(default_factory=deque)
 
     def put(self, told_s: float, messages: Sequence[Message], *, keep_from_s: float) -> bool:
-        """Keep these, and what was told from `keep_from_s` on.
+        """Keep these messages, written at `told_s`; drop the writes before `keep_from_s`.
 
-        False: that took too much, and older ones of it were forgotten.
+        Return False when the kept messages took more than `most_bytes`: the oldest writes are
+        dropped then, but never the last one.
         """
         taken_bytes = sum(map(size_bytes, messages))
         self._tellings.append((told_s, messages, taken_bytes))
@@ -75,7 +82,7 @@ class Told:
         return fits
 
     def since(self, moment_s: float) -> Iterator[Message]:
-        """Yield what was told after this moment, in the order of it."""
+        """Yield the messages that were written after this moment, in the order of the writes."""
         for told_s, messages, _ in self._tellings:
             if told_s > moment_s:
                 yield from messages

@@ -1,9 +1,9 @@
-"""The earlier sends that are known where the cache's claims are not. Used by `accept` alone.
+"""Find earlier sends without the cache's claims. Used by `accept` alone.
 
-The store knows the keys of what it has, and those that a process has reserved before it gave a
-message to the log. A reserved key of which the store has no row says nothing about its message: it
-may be under way, or have failed. So a repeat of it is accepted under the same id, as the same
-message: whichever arrives, no id is told that leads nowhere, and no second one.
+The store has the keys of its rows, and the keys that a process reserved before the process gave a
+message to the log. A reserved key without a row says nothing about its message, which may be under
+way or have failed. So a repeat of such a send is accepted under the reserved id, as the same
+message. Whichever of the two is stored, the client has only one id, and the id leads to a message.
 """
 
 from __future__ import annotations
@@ -20,35 +20,41 @@ from messaging.pipeline.waiting import Waiting, share_of_time
 from messaging.ports.cached import Claim
 from messaging.ports.store import MessageStore
 
-SHARE = 1 / 4  # of the time that is left; the sends go on without an answer
+SHARE = 1 / 4  # of the time that is left; past it the sends go on without the store's answer
 
 
 @dataclass(frozen=True, slots=True)
 class KnownSends:
-    """Gives the claims that stand in the way of a group, by the ids of its messages.
+    """Find the claims of earlier sends that a group repeats, by the ids of the group's messages.
 
-    A repeat of an attempt that may have failed has that attempt's id afterwards.
+    A repeat of an attempt that may have failed has no claim here: it takes that attempt's id.
     """
 
     store: MessageStore
     arrears: Arrears
 
     async def reserve(self, group: Sequence[Waiting]) -> dict[int, Claim]:
-        """With the cache away: reserve the other keys, for processes that retries may come to."""
+        """Return the group's claims, and reserve the keys of its other messages in the store.
+
+        For while the cache is away: a retry may come to another process, which finds the key.
+        """
         claims, unknown = self._of_process(group)
         if unknown:
             claims |= await _in_time(group, self.store.reserve([w.message for w in unknown]))
         return _without_failed(unknown, claims)
 
     async def look_up(self, group: Sequence[Waiting]) -> dict[int, Claim]:
-        """With a cache that may have lost claims: what else is new is for it to claim."""
+        """Return the group's claims, without reserving any key.
+
+        For a cache that may have lost claims: the cache itself claims the keys of new messages.
+        """
         claims, unknown = self._of_process(group)
         if unknown:
             claims |= await _in_time(group, self._look_up([w.message for w in unknown]))
         return _without_failed(unknown, claims)
 
     def _of_process(self, group: Sequence[Waiting]) -> tuple[dict[int, Claim], list[Waiting]]:
-        """The claims of sends that the cache is to be told of, and the messages without one."""
+        """Return the claims of this process's late sends, and the keyed messages without one."""
         claims: dict[int, Claim] = {}
         unknown: list[Waiting] = []
         for waiting in group:
@@ -70,7 +76,7 @@ class KnownSends:
 async def _in_time(
     group: Sequence[Waiting], asked: Awaitable[dict[int, Claim]]
 ) -> dict[int, Claim]:
-    """The store's answer; none where it has none soon."""
+    """Return the store's claims; none when the store fails, or is slower than its share of time."""
     with contextlib.suppress(StoreUnavailable, BadData, TimeoutError):
         async with asyncio.timeout_at(share_of_time(group, SHARE)):
             return await asked

@@ -1,7 +1,8 @@
-"""Notices when nobody sweeps: beat, the worker or both have ended, and what is pending may stay so.
+"""Notice when no sweep runs, because Celery's beat, its worker or both have ended.
 
-Whoever sweeps leaves a mark in the cache that lives for a few sweeps. A process that finds no mark
-for as long says so in its log and by `GET /api/health`. No clocks are compared.
+Pending messages may stay pending then. Each sweep leaves a mark in the cache that lives for a few
+sweeps. A process that finds no mark for as long reports that in its log and by `GET /api/health`.
+No clocks of different machines are compared.
 """
 
 from __future__ import annotations
@@ -19,31 +20,34 @@ from messaging.ports.cache import Leases
 logger = logging.getLogger(__name__)
 
 MARK = "swept"
-SWEEPERS = "sweepers"  # all of them together own the mark
-MISSED = 5  # sweeps, before it counts
+SWEEPERS = "sweepers"  # one owner for all sweepers, so that each can renew the mark
+MISSED = 5  # sweeps, before they count as late
 LEAST_S = 300.0
 LOOK_EVERY_S = 15.0
 
 
 class Sweeps(StrEnum):
-    ON_TIME = "closed"  # what the other parts of health say when they are well
+    ON_TIME = "closed"  # the word of the breakers in the same answer for a healthy part
     LATE = "late"
 
 
 def late_after_s(settings: Settings) -> float:
-    """Return after how long without a sweep it is late."""
+    """Return after how many seconds without a sweep the sweeps are late."""
     return max(MISSED * settings.compensate_every_s, LEAST_S)
 
 
 async def mark_swept(cache: Leases, settings: Settings) -> None:
-    """Note that a sweep was done. Raises CacheUnavailable. Safe to repeat."""
+    """Note in the cache that a sweep was done.
+
+    Raises: CacheUnavailable. Safe to repeat.
+    """
     await cache.take_lease(MARK, SWEEPERS, late_after_s(settings))
 
 
 class SweepWatch:
-    """Looks for the mark from time to time. Belongs to one event loop.
+    """Look for the mark every `LOOK_EVERY_S`, and keep the state of the sweeps.
 
-    While the cache is away nothing is known, and the last state stays.
+    Belongs to one event loop. While the cache is away the last state stays.
     """
 
     def __init__(
@@ -69,7 +73,10 @@ class SweepWatch:
             await asyncio.wait([self._task])
 
     async def look(self) -> None:
-        """Judge by the mark. The mark may have ended before this process began to look."""
+        """Look for the mark once, and set the state by it.
+
+        The mark may have ended before this process began to look, so the time counts from then.
+        """
         try:
             is_marked = await self._cache.is_leased(MARK)
         except BackendError:

@@ -1,6 +1,7 @@
-"""How the cache is told what others know better. Called by `arrears` alone.
+"""Write to the cache what the store, or this process, knows and the cache lacks.
 
-Everything here may be done again, by several processes at once: the cache joins states.
+Called by `arrears` alone. Safe to repeat, also by several processes at once: the cache joins
+states.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Teller:
-    """Raises CacheUnavailable and StoreUnavailable, with a part told."""
+    """Write messages, rows and noted arrears to the cache.
+
+    Raises: CacheUnavailable, StoreUnavailable. Leaves: a part written.
+    """
 
     cache: MessageCache
     store: MessageStore
@@ -35,7 +39,7 @@ class Teller:
         return WriteThrough(self.cache, self.store)
 
     async def rows_of(self, messages: Sequence[Message]) -> dict[int, Message]:
-        """What the store has of each: its row, or the one that its send was folded into."""
+        """Return by id the row of each message, or the row that its send was folded into."""
         rows = await self.store.find([message.id for message in messages])
         keys = {
             message: key
@@ -56,16 +60,17 @@ class Teller:
     async def tell_messages(
         self, messages: Sequence[Message], rows: Mapping[int, Message]
     ) -> list[Message]:
-        """What was accepted or recalled; where `rows_of` has a row, that alone is shown.
+        """Show the cache these accepted or recalled messages.
 
-        Returns those that repeat another send of their name, and are shown by that one.
+        A message with a row in `rows` (from `rows_of`) is shown as that row alone. Return the
+        messages that repeat another send of their clientMsgId: that send is shown in their place.
         """
         await self._tell_rows(list({row.id: row for row in rows.values()}.values()))
         waiting = [
             message
             for message in messages
             if message.id not in rows
-            # A row is noted: until the store is asked, it may have been recalled there.
+            # A stored message has a note, and may be recalled in the store: `tell_noted` shows it.
             and (message.seq is None or message.is_recalled)
         ]
         repeats = await self._hold(waiting)
@@ -74,14 +79,14 @@ class Teller:
         return repeats + [m for m in messages if m.id in rows and rows[m.id].id != m.id]
 
     async def fold(self, repeats: Sequence[Message]) -> None:
-        """Store repeats of sends, so that the store keeps which message each id leads to."""
+        """Store repeats of sends, so that the store keeps the message that each id leads to."""
         await self._writes.write(repeats)
 
     async def _hold(self, waiting: Sequence[Message]) -> list[Message]:
-        """Hold these pending messages, whatever is pending already: each is acknowledged.
+        """Write pending messages to the cache without limits, as each one is acknowledged.
 
-        Returns those whose name another send has. Such a message is not held: that send is shown
-        in its place.
+        Return the messages whose clientMsgId another send with the same body has. Such a message
+        is not written: the other send is shown in its place.
         """
         repeats = []
         verdicts = await self.cache.accept(waiting, None, limited=False)
@@ -96,20 +101,20 @@ class Teller:
                     extra={"action": "arrears.reused", "message_id": message.id},
                 )
                 continue
-            # The id was told to a client, who may ask for it before the store has folded it.
+            # A client has this id, and may ask for it before the store has folded the message.
             await self.cache.add_alias(message.id, verdict.message_id)
             repeats.append(message)
         return repeats
 
     async def _tell_recall(self, message: Message, row: Message | None) -> None:
-        """If it is one of which the store does not know yet."""
+        """Write a message's recall to the cache, if the store does not have the recall yet."""
         if message.recall_time is not None and not (row and row.is_recalled):
             tombstone = row.recalled(message.recall_time) if row else message
             await self.cache.claim_recall(tombstone.id, message.recall_time)
             await self.cache.confirm_recall(tombstone)
 
     async def tell_noted(self) -> None:
-        """What is noted in the store, which forgets it then."""
+        """Write the arrears noted in the store to the cache, then drop the notes."""
         while noted := await self.store.arrears(limit=AT_ONCE):
             deletes: dict[int, list[int]] = defaultdict(list)
             for arrear in noted:
@@ -122,9 +127,9 @@ class Teller:
             logger.info("told the cache", extra={"action": "arrears.told", "count": len(noted)})
 
     async def tell_what_became_of(self, recalled: Sequence[int]) -> None:
-        """Of these, and of what the cache holds as pending: what the store has of them.
+        """Show the cache the stored rows of the `recalled` ids and of all pending ids.
 
-        It may have been recalled there.
+        A row may have been recalled in the store since the cache got the message.
         """
         last: PendingEntry | None = None
         while page := await self.cache.pending(before_ms=sys.maxsize, limit=AT_ONCE, after=last):
@@ -143,10 +148,11 @@ class Teller:
     async def _tell_rows(
         self, rows: Sequence[Message], folded: Mapping[int, Message] | None = None
     ) -> None:
-        """Show them, each in place of an attempt of its send that the cache has accepted.
+        """Show the cache these rows, each in place of another attempt of its send.
 
-        The store folds that attempt into the row, with whatever was done to it meanwhile. `folded`
-        are attempts of which it is known before that they go there.
+        An attempt that the cache has accepted is stored, so that the store folds it into the row,
+        with any recall or delete of the attempt. `folded` maps ids of attempts to rows that the
+        store has folded them into already.
         """
         if not rows:
             return

@@ -1,4 +1,4 @@
-"""A send that waits for its group, and what it is told in the end. Used by `accept`."""
+"""Hold a send that waits for its group, and answer it in the end. Used by `accept`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from messaging.ports.log import Position
 
 
 class Durability(StrEnum):
-    """The strongest store that had confirmed a message when its send was answered."""
+    """Name the strongest part that had confirmed a message when its send was answered."""
 
     CACHE = "cache"
     LOG = "log"
@@ -26,7 +26,7 @@ class Durability(StrEnum):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The message as it was accepted, or the claim of the earlier send that it repeats."""
+    """Hold a message as it was accepted; `repeats` is the claim of the earlier send it repeats."""
 
     message: Message
     durability: Durability
@@ -35,6 +35,8 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Waiting:
+    """Hold a send until it is answered, with the parts that have confirmed it so far."""
+
     message: Message
     ack: Ack
     answer: asyncio.Future[Accepted]
@@ -42,16 +44,16 @@ class Waiting:
     deadline_s: float  # of the event loop's time
     cached: bool = False
     appended: asyncio.Future[Position] | None = None
-    repeats: list[Waiting] = field(default_factory=list)  # of it, in its own group
-    adopted: bool = False  # its id is that of an attempt at the same send, another process's maybe
+    repeats: list[Waiting] = field(default_factory=list)  # of this send, in the same group
+    adopted: bool = False  # an earlier attempt of the send, maybe of another process, had this id
 
     def adopt(self, message_id: int) -> None:
-        """Be the same message as an earlier attempt at this send, which may have failed."""
+        """Take the id of an earlier attempt of this send, which may have failed."""
         self.take_id(message_id)
         self.adopted = True
 
     def take_id(self, message_id: int) -> None:
-        """Wait under this id from now on."""
+        """Give the waiting message another id."""
         self.message = under_id(self.message, message_id)
         self.text = encode_message(self.message)
 
@@ -79,6 +81,9 @@ class Waiting:
 
 
 def share_of_time(group: Sequence[Waiting], share: float) -> float:
-    """When this share of the time is over that is left for the group."""
+    """Return when this share of the group's remaining time is over, in the event loop's time.
+
+    The group's earliest deadline counts.
+    """
     now_s = asyncio.get_running_loop().time()
     return now_s + max(min(waiting.deadline_s for waiting in group) - now_s, 0.0) * share

@@ -1,17 +1,17 @@
-"""Store message states and show them to the cache. Everything that writes messages calls this.
+"""Store message states and show them to the cache. All writes of messages go through this module.
 
-The central rule of the service: **readers believe Redis. Therefore whatever the database has learnt
-is shown to Redis, or owed to Redis, before anybody is answered.**
+The central rule of the service: **readers believe Redis. Therefore each change in the database is
+shown to Redis, or owed to Redis, before any client is answered.**
 
 - *Stored*: the database has joined the states into rows (`MessageStore.apply`).
 - *Shown*: Redis has the rows. The pending marks go, a tombstone replaces the content, deleted
   messages are hidden, and the id of a repeated send leads to the message that was kept.
-- *Owed*: Redis is away. A note in the database names each row, and every process pays the notes
-  before it believes Redis again (`arrears`).
+- *Owed*: Redis is away. A note in the database names each row, and every process writes the noted
+  rows to Redis before the process believes Redis again (`arrears`).
 
-`WriteThrough` stores and shows. Its callers do their work again until it goes through: the consumer
-does not commit, and the compensation finds the pending mark once more. `OwingWrites` owes what it
-cannot show: its callers answer a client, and do nothing again.
+`WriteThrough` stores and shows. Its callers repeat a failed call until it succeeds: the consumer
+does not commit, and the compensation finds the pending mark once more. `OwingWrites` owes the rows
+that it cannot show: its callers answer a client, and do not repeat the call.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ from messaging.ports.store import Arrear, MessageStore
 
 @dataclass(slots=True)
 class Persisted:
-    """`rows` are stored; `folded` repeat an earlier send; `refused` belong in the dead letters."""
+    """Hold the outcome of a write: stored rows, folded repeats, deletes and refused messages.
+
+    `folded` maps the id of a repeat to the row of its first send. `refused` messages belong in the
+    dead letters.
+    """
 
     rows: list[Message] = field(default_factory=list)
     folded: dict[int, Message] = field(default_factory=dict)
@@ -50,12 +54,12 @@ class Persisted:
 
 
 class ShownCache(Marking, Recalls, HiddenMessages, Protocol):
-    """The cache as far as stored messages are shown to it."""
+    """Name the roles of the cache that showing stored messages needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteThrough:
-    """Store states, and show the cache what became of them.
+    """Store message states, and show the resulting rows to the cache.
 
     Safe to repeat, and to run from several processes at once: rows and cached states are joined.
     """
@@ -64,7 +68,10 @@ class WriteThrough:
     store: MessageStore
 
     async def write(self, states: Sequence[Message]) -> Persisted:
-        """Store these states and show them. Raises: StoreUnavailable, CacheUnavailable."""
+        """Store these states, then show them to the cache.
+
+        Raises: StoreUnavailable, CacheUnavailable. Leaves: perhaps a part stored or shown.
+        """
         done = await self.store_states(states)
         await self.show(done)
         return done
@@ -72,7 +79,7 @@ class WriteThrough:
     async def store_states(self, states: Sequence[Message]) -> Persisted:
         """Store every state that the database takes; one under a recall mark as its tombstone.
 
-        Raises: StoreUnavailable. Leaves: what was stored by then.
+        Raises: StoreUnavailable. Leaves: perhaps a part stored.
         """
         unrecalled = [state.id for state in states if not state.is_recalled]
         try:
@@ -84,10 +91,12 @@ class WriteThrough:
         )
 
     async def show(self, done: Persisted) -> None:
-        """Show the cache what is stored. Raises: CacheUnavailable; repeat it until it goes through.
+        """Show the stored rows, deletes and folded repeats to the cache.
 
         The row that a repeat was folded into is shown as well: the process that stored that row may
-        have ended before it could show it.
+        have ended before it could show the row.
+
+        Raises: CacheUnavailable: repeat the call until it succeeds. Safe to repeat.
         """
         if rows := done.all_rows:
             await self.cache.mark_stored(rows)
@@ -97,7 +106,7 @@ class WriteThrough:
             await self.cache.mark_folded(done.folded)
 
     async def _persist(self, states: Sequence[Message], *, owed: bool = False) -> Persisted:
-        """Store these states; a refused state never keeps its neighbours out.
+        """Store these states; a refused state never prevents the others from being stored.
 
         A batch with bad data is halved until the bad state is alone: n poison messages among m cost
         about 2 n log2 m calls. With `owed` the store notes the rows as owed to the cache.
@@ -126,18 +135,18 @@ class WriteThrough:
 
 
 class Debts(Protocol):
-    """What this process owes to the cache (`arrears.Arrears`)."""
+    """Keep the rows and deletes that this process owes to the cache (`arrears.Arrears`)."""
 
     breaker: Breaker
 
     async def note(self, arrears: Sequence[Arrear], *changed: Message) -> None:
-        """Note these in the store, and wait until the cache has them or nobody reads it.
+        """Note these arrears in the store, then wait as `tell` does.
 
-        Raises: StoreUnavailable, with nothing noted for sure.
+        Raises: StoreUnavailable. Leaves: the arrears perhaps noted.
         """
 
     async def tell(self, *changed: Message) -> None:
-        """Wait until the cache has what is noted, or nobody reads the cache."""
+        """Wait until the cache has the noted arrears, or until no process reads the cache."""
 
     async def bring(self, messages: Sequence[Message]) -> None:
         """Show the cache these messages now, or as soon as it is back."""
@@ -145,21 +154,23 @@ class Debts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OwingWrites(WriteThrough):
-    """Do the same for use cases, which answer a client: what cannot be shown is owed."""
+    """Store and show for the use cases, which answer a client: rows not shown are owed."""
 
     debts: Debts
 
     async def add(self, messages: Sequence[Message], *, owed: bool = False) -> Persisted:
-        """Store new messages; show their rows afterwards by `show_row`.
+        """Store new messages; the caller shows their rows afterwards.
 
-        With `owed` the cache is known to be away. Raises: StoreUnavailable.
+        With `owed`, for a cache known to be away, the store notes the rows as owed to the cache.
+
+        Raises: StoreUnavailable.
         """
         return await self._persist(messages, owed=owed)
 
     async def show_row(self, row: Message) -> None:
         """Show the cache a stored row with its content, or owe the row.
 
-        Raises: StoreUnavailable, when the cache is away and nothing could be noted.
+        Raises: StoreUnavailable when the cache is away and the row could not be noted.
         """
         try:
             await self.cache.mark_stored([row])
@@ -169,11 +180,12 @@ class OwingWrites(WriteThrough):
             await self.debts.bring([row])
 
     async def recall(self, tombstones: Sequence[Message], *, within_s: float) -> Persisted:
-        """Store tombstones; nobody reads their content any more when this returns.
+        """Store tombstones; no reader gets their content any more when this returns.
 
-        A refused tombstone is not stored, and nothing is owed for it. Raises: StoreUnavailable,
-        also when the store takes longer than `within_s`. Leaves: perhaps a part stored; a repeat
-        completes it.
+        A refused tombstone is not stored, and nothing is owed for it.
+
+        Raises: StoreUnavailable, also when the store takes longer than `within_s` seconds.
+        Leaves: perhaps a part stored. Safe to repeat: a repeat completes the write.
         """
         owed = not self.debts.breaker.is_closed
         try:
@@ -191,18 +203,22 @@ class OwingWrites(WriteThrough):
         return done
 
     async def owe(self, *tombstones: Message) -> None:
-        """Owe stored tombstones that the cache may lack. Raises: StoreUnavailable."""
+        """Owe stored tombstones that the cache may lack.
+
+        Raises: StoreUnavailable.
+        """
         await self.debts.note([Arrear(each.id) for each in tombstones], *tombstones)
 
     async def hide(self, user_id: int, message: Message, others: Sequence[Message] = ()) -> None:
         """Hide a message from a user for ever, and the other attempts of its send with it.
 
-        Raises: StoreUnavailable. Leaves: perhaps a part hidden; a repeat completes it.
+        Raises: StoreUnavailable. Leaves: perhaps a part hidden. Safe to repeat: a repeat completes
+        the write.
         """
         hidden = [message.id, *(other.id for other in others)]
         for each in hidden:
             await self.store.delete_for_user(user_id, each)
-        if message.seq is None:  # it may be a repeat that was folded since it was read
+        if message.seq is None:  # the message may be a repeat, folded since it was read
             owner = await self.store.delete_owner(user_id, message)
             hidden += [owner] if owner is not None else []
         try:

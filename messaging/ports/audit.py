@@ -1,8 +1,9 @@
-"""What an audit may look at and mend, whatever stands behind it: ports beside those of a send.
+"""Promise what an audit may read and mend, in ports beside those of a send.
 
-An audit reads everything that there is, in pieces that fit in memory, while the service runs: what
-it reads is of slightly different moments, and it is its own task to look again. Like all ports they
-are asynchronous, raise the `BackendError`s of their kind, and end each call in bounded time.
+An audit reads everything that there is, in pieces that fit in memory, while the service runs. The
+pieces are of slightly different moments, and to read again is the task of the audit. Like all
+ports, these are asynchronous, raise the `BackendError`s of their kind, and end each call in bounded
+time.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ Pieces = AsyncIterator[tuple[float, list[Item]]]
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How far a partition reaches: `start` <= `committed` <= `end`.
+    """Describe how far a partition reaches: `start` <= `committed` <= `end`.
 
-    Each is a place between two records, in the broker's own terms, to be given to `read`. Between
-    `start` and `committed` lies what the consumer has done with and the log still keeps; behind it,
-    up to `end`, is the tail that the consumer has not committed.
+    Each bound is a place between two records, in the broker's own terms, to be given to `read`. The
+    records between `start` and `committed` are done with by the consumer, and still kept by the
+    log. The records between `committed` and `end` are the tail that the consumer has not committed.
     """
 
     partition: int
@@ -39,29 +40,37 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some records, and the place behind them."""
+    """Hold some records, and the place behind them."""
 
     records: tuple[Record, ...]
     next: str
 
 
 class LogInspector(Protocol):
-    """Reads the log beside the group of its consumers: joins nothing, commits nothing."""
+    """Read the log beside the group of its consumers: join nothing, commit nothing."""
 
     async def extents(self, *, since_ms: int | None = None) -> list[Extent]:
-        """Every partition as it is now; with `since_ms`, `start` leaves out what is older."""
+        """Return the extent of every partition as it is now.
+
+        `since_ms`: `start` leaves out the records before this time, but none behind `committed`.
+        """
 
     async def is_committed(self, places: Mapping[int, str]) -> bool:
         """Tell whether the group has committed up to each partition's place, or past the place."""
 
     async def read(self, partition: int, *, start: str, until: str, max_records: int) -> Piece:
-        """The records from one place on, in order; empty, with `next` = `until`, at the end.
+        """Return the records from one place on, in order.
 
-        An unreadable record has `value=None`. Raises LogUnavailable; the same call may be repeated.
+        At the end the piece is empty, with `next` = `until`. An unreadable record has `value=None`.
+
+        Raises: LogUnavailable; the same call may be repeated.
         """
 
     async def close(self) -> None:
-        """Idempotent."""
+        """Close the connection.
+
+        Safe to repeat.
+        """
 
 
 # --- the cache ------------------------------------------------------------------------------
@@ -69,7 +78,7 @@ class LogInspector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CachedClaim:
-    """A (sender, clientMsgId) in the cache, and the message that it stands for."""
+    """Hold a (sender, clientMsgId) of the cache, and the message that it stands for."""
 
     key: tuple[int, str]
     message_id: int
@@ -78,7 +87,7 @@ class CachedClaim:
 
 @dataclass(frozen=True, slots=True)
 class LoadedTail:
-    """A list that says of itself that it is complete above `floor`; `base` counts the rest."""
+    """Hold a list that is marked as complete above `floor`; `base` counts the other messages."""
 
     ids: tuple[int, ...]  # newest first
     floor: int
@@ -86,11 +95,12 @@ class LoadedTail:
 
 
 class CacheInspector(Protocol):
-    """Walks the keys of the cache, each kind in pieces.
+    """Walk the keys of the cache, each kind in pieces.
 
-    With each piece comes how far the walk is, about (0 to 1). What is there from the walk's
-    beginning to its end is met, once at least; what comes or goes meanwhile may be. Raises
-    CacheUnavailable.
+    Each piece comes with the progress of the walk, about (0 to 1). A key that is there from the
+    walk's beginning to its end is met at least once; a key that comes or goes meanwhile may be met.
+
+    Raises: CacheUnavailable.
     """
 
     def details(self) -> Pieces[Message]: ...
@@ -98,38 +108,56 @@ class CacheInspector(Protocol):
     def claims(self) -> Pieces[CachedClaim]: ...
 
     async def claimed(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
-        """The message ids that these (sender, clientMsgId) pairs stand for, where there is one."""
+        """Return the message ids that these (sender, clientMsgId) pairs stand for, if any."""
 
     def recall_marks(self) -> Pieces[int]:
-        """The ids of marked messages."""
+        """Return the ids of the messages that have a recall mark."""
 
     def loaded(self) -> Pieces[str]:
-        """The conversations that have a loaded mark."""
+        """Return the ids of the conversations that have a loaded mark."""
 
     def deleters(self) -> Pieces[int]:
-        """The users of whose deletes something is cached."""
+        """Return the ids of the users who have cached deletes."""
 
     async def deletes(self, user_id: int) -> Deletes | None:
-        """The cached deletes, of one moment; None where nobody knows how far they are complete."""
+        """Return the cached deletes of a user, of one moment.
+
+        Return None where it is not known how far the deletes are complete.
+        """
 
     async def unlisted(self, messages: Sequence[Message]) -> list[int]:
-        """The ids of those that their conversation's list lacks."""
+        """Return the ids of the messages that their conversation's list lacks."""
 
     async def tail(self, conversation_id: str) -> LoadedTail | None:
-        """The list and its mark, of one moment; None where it does not claim to be complete."""
+        """Return the list of a conversation and its loaded mark, of one moment.
+
+        Return None where the list is not marked as complete.
+        """
 
     async def pending_among(self, message_ids: Sequence[int]) -> dict[int, int]:
-        """The send times (ms) of the pending ones among these ids."""
+        """Return the send times (ms) of the pending messages among these ids, by id."""
 
     async def forget(self, message_ids: Sequence[int]) -> None:
-        """Drop details, for the store has them; one that does not age is left. Idempotent."""
+        """Drop the details of these messages, which the store has.
+
+        A detail that does not age is left.
+
+        Safe to repeat.
+        """
 
     async def unload(self, conversation_id: str, *, strangers: Sequence[int] = ()) -> None:
-        """Drop the loaded mark, so that the next reader fills the list anew, and these ids from the
-        list, but for pending ones. Idempotent."""
+        """Drop the loaded mark, and take these ids from the list, but for pending ones.
+
+        The next reader fills the list anew.
+
+        Safe to repeat.
+        """
 
     async def forget_deletes(self, user_id: int) -> None:
-        """Drop a user's cached deletes: the next reader fetches them anew. Idempotent."""
+        """Drop a user's cached deletes; the next reader fetches them anew.
+
+        Safe to repeat.
+        """
 
     async def close(self) -> None: ...
 
@@ -139,7 +167,10 @@ class CacheInspector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """A row with what a `Message` does not carry; `key` is what its clientMsgId stands for."""
+    """Hold a row with the columns that a `Message` does not carry.
+
+    `key`: the claim that the row's clientMsgId stands for.
+    """
 
     message: Message
     persist_status: str
@@ -148,7 +179,10 @@ class StoredRow:
 
 @dataclass(frozen=True, slots=True)
 class Numbering:
-    """What a conversation says of its numbers, and what its rows do, at one moment."""
+    """Hold a conversation's last number, and the numbers of its rows, at one moment.
+
+    `rows` counts the rows, `distinct` their different numbers; `highest` is their largest number.
+    """
 
     last_seq: int
     rows: int
@@ -157,42 +191,57 @@ class Numbering:
 
 
 class StoreInspector(Protocol):
-    """Reads the tables by primary key. Raises StoreUnavailable."""
+    """Read and mend the tables by primary key.
+
+    Raises: StoreUnavailable.
+    """
 
     async def newest_id(self) -> int:
-        """0 where nothing is stored."""
+        """Return the largest stored message id; 0 where nothing is stored."""
 
     async def rows_after(self, message_id: int, *, limit: int) -> list[StoredRow]:
-        """Rows with a larger id, in order of id."""
+        """Return the rows with a larger id, in order of id, `limit` at most."""
 
     async def rows(self, message_ids: Sequence[int]) -> list[StoredRow]:
-        """The rows among these, in order of id."""
+        """Return the stored rows of these ids, in order of id."""
 
     async def letters(self, message_ids: Sequence[int]) -> dict[int, frozenset[DeadLetterState]]:
-        """The states of the dead letters of these messages, where there are any."""
+        """Return the states of the dead letters of these messages, by id, where there are any."""
 
     async def kept(self, sources: Sequence[Position]) -> set[Position]:
-        """Those among these of which there is a dead letter."""
+        """Return the sources among these that have a dead letter."""
 
     async def conversations_after(
         self, conversation_id: str, *, limit: int
     ) -> list[tuple[str, int, int]]:
-        """The next conversations in order of id: each id, last number and last message.
+        """Return the next conversations in order of id: id, last number and last message id.
 
-        All of them, new messages or not: to look for those in one statement could read the whole
-        table in it.
+        All conversations are returned, with new messages or without: a statement that looks for
+        those with new messages alone could read the whole table.
         """
 
     async def numberings(self, conversation_ids: Sequence[str]) -> dict[str, Numbering]:
-        """Takes a while for long conversations: ask for few of those at once."""
+        """Return the numberings of these conversations, by id.
+
+        Long conversations take a while: ask for few of those at once.
+        """
 
     async def mark_rows(self, message_ids: Sequence[int]) -> None:
-        """Set `persist_status` to PERSISTED, which every row is. Idempotent."""
+        """Set `persist_status` of these rows to PERSISTED, which every row is.
+
+        Safe to repeat.
+        """
 
     async def blank_tombstones(self, message_ids: Sequence[int]) -> None:
-        """Take what they said out of recalled rows; others stay as they are. Idempotent."""
+        """Remove the content of the recalled rows among these; other rows stay as they are.
+
+        Safe to repeat.
+        """
 
     async def restore_keys(self, messages: Sequence[Message]) -> None:
-        """Write the keys of stored messages that have none; one that is taken stays. Idempotent."""
+        """Write the keys of stored messages that have none; a key that is taken stays.
+
+        Safe to repeat.
+        """
 
     async def close(self) -> None: ...

@@ -1,8 +1,10 @@
-"""The hot copy of messages, by role.
+"""Promise the cache of messages to the use cases and pipelines, one protocol a role.
 
-State changes on one message are atomic and only move up (`events.join`). Every method raises
-CacheUnavailable when Redis does not confirm in time; the outcome of a write is unknown then. Every
-write is idempotent but for `take_rates`.
+Changes of the state of one message are atomic, and only move up (`events.join`).
+
+Raises: CacheUnavailable, from every method, when Redis does not confirm in time.
+Leaves: a write perhaps done, perhaps not.
+Safe to repeat: every write but `take_rates`; a repeated `retry` or limited `accept` counts again.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from messaging.ports.cached import CacheRun, Claim, Look, PendingEntry, SharedRa
 
 
 class Accepting(Protocol):
-    """Take new messages, and know which of them repeat an earlier send."""
+    """Accept new messages, and detect those that repeat an earlier send."""
 
     async def accept(
         self,
@@ -26,73 +28,98 @@ class Accepting(Protocol):
         texts: Sequence[bytes] = (),
         limited: bool = True,
     ) -> list[Verdict]:
-        """Hold new PENDING messages: detail, place in the conversation's list, pending mark, claim.
+        """Write new PENDING messages to the cache, all in one atomic step.
 
-        For each message None, or the Claim of an earlier send with its (sender, clientMsgId), or
-        RateLimited (`send_rate`, `send_burst`), or PendingFull (`pending_bytes`); nothing of the
-        message is written in these cases. With `limited` False there are no limits: the messages
-        are acknowledged already, and neither RateLimited nor PendingFull is returned. All in one
-        atomic step; a claim made by an earlier message of the same call counts.
-        `texts` are the messages as `encode_message` gives them, where the caller has them at hand.
-        Raises LeaseLost, with nothing written, when `lease` is fenced and its worker id is held by
-        another owner.
+        Each message gets its detail, its place in the conversation's list, its pending mark and its
+        claim. Return a verdict for each message: None when the message is accepted, the Claim of an
+        earlier send with its (sender, clientMsgId), RateLimited (`send_rate`, `send_burst`) or
+        PendingFull (`pending_bytes`). Nothing of the message is written but in the first case. A
+        claim made by an earlier message of the same call counts.
+
+        `texts`: the messages as `encode_message` encodes them, where the caller has the texts at
+        hand.
+        `limited`: False for messages that are acknowledged already: there are no limits, and
+        neither RateLimited nor PendingFull is returned.
+
+        Raises: LeaseLost when `lease` is fenced and another owner holds its worker id.
+        Leaves: nothing written, after LeaseLost.
         """
 
     async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
-        """The send that is known under this name."""
+        """Return the claim of the send that this user made under this clientMsgId, if any."""
 
     async def claim(self, message: Message) -> Claim | None:
-        """Claim the name of a message that is stored; returns the claim of another that has it."""
+        """Claim the clientMsgId of a stored message for that message.
+
+        Return the claim of another message that has the clientMsgId, else None.
+        """
 
     async def add_alias(self, message_id: int, owner_id: int) -> None:
-        """Remember for half an hour that this id, of a repeated send, leads to that message.
+        """Cache for half an hour that the id of a repeated send leads to the message `owner_id`.
 
-        Until the store has folded the one into the other: its word counts then.
+        The alias in the store counts once the store has folded the repeat into that message.
         """
 
     async def find_alias(self, message_id: int) -> int | None:
-        """Return the message that this id leads to, if it was added."""
+        """Return the id of the message that this alias leads to, if the alias is cached."""
 
 
 class Marking(Protocol):
-    """Hold the states of messages, and learn what became of them in the store."""
+    """Keep the states of messages, and update them by what became of them in the store."""
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
-        """The cached states among these ids."""
+        """Return the cached states of these messages, by id, where there is one."""
 
     async def add_details(self, messages: Sequence[Message]) -> None:
-        """Cache stored rows where no state is cached and no recall mark is set."""
+        """Cache stored rows where no state is cached and no recall mark is set.
+
+        A tombstone row is cached in any case, and ends its recall mark.
+        """
 
     async def mark_stored(self, messages: Sequence[Message]) -> None:
-        """Join the store's rows (with `seq`) into the cache and drop their pending marks.
+        """Join the store's rows (with `seq`) into the cache, and drop their pending marks.
 
-        A cached state becomes PERSISTED and starts to age; a recall in the cache is kept even when
+        A cached state becomes PERSISTED and starts to age. A recall in the cache is kept even when
         the row is still NORMAL. A tombstone row blanks the cached content, is cached even if
-        nothing was, and ends its recall mark. A row unknown to a loaded list is added to it in its
-        place. Many rows take several steps, between which others are served.
+        nothing was, and ends its recall mark. A row that a loaded list lacks is added to the list
+        in its place. Many rows take several steps, between which other calls are served.
         """
 
     async def mark_folded(self, folded: Mapping[int, Message]) -> None:
-        """Forget messages (by id) that repeat an earlier send, whose row is given."""
+        """Drop messages that were folded, given by id with the row that each was folded into.
+
+        The sender's clientMsgId is claimed for that row from then on.
+        """
 
     async def park(self, messages: Sequence[Message]) -> None:
-        """Drop the pending marks of dead-lettered messages and let their details age."""
+        """Drop the pending marks of dead-lettered messages, and let their details age.
+
+        The messages leave their conversation's list, and the list's loaded mark is dropped, because
+        the store alone decides from then on whether the conversation has the messages.
+        """
 
 
 class Recalls(Protocol):
     """Keep recall marks until the store has the tombstones."""
 
     async def claim_recall(self, message_id: int, recall_time: int) -> int:
-        """Set the recall mark unless it is set; returns the recall time that counts."""
+        """Set the recall mark unless it is set, and return the recall time that counts."""
 
     async def release_recall(self, message_id: int, recall_time: int) -> None:
-        """Take back a mark set with this time, when the recall was made durable nowhere."""
+        """Drop the recall mark set with this time, when the recall was made durable nowhere.
+
+        The mark stays when the cached message is recalled: another recall with the mark went
+        through.
+        """
 
     async def confirm_recall(self, tombstone: Message) -> None:
-        """Blank the cached content, or cache the tombstone; it stays while the recall mark does."""
+        """Blank the cached content of a recalled message, or cache its tombstone.
+
+        The cached tombstone does not age while the recall mark is set.
+        """
 
     async def recall_marks(self, message_ids: Sequence[int]) -> dict[int, int]:
-        """The recall times of the marked ones among these ids."""
+        """Return the recall times of the marked messages among these ids, by id."""
 
 
 class Tails(Protocol):
@@ -101,25 +128,28 @@ class Tails(Protocol):
     async def window(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
     ) -> Window:
-        """The newest `limit` listed messages below `before`, in one round trip.
+        """Return the newest `limit` listed messages below `before`, in one round trip.
 
-        Fewer where the reader has deleted very many in between, and where so many reach
-        MAX_WINDOW_BYTES.
+        `before` None stands for the newest. The window has fewer messages where the reader has
+        deleted very many in between, and where the messages reach MAX_WINDOW_BYTES.
         """
 
     async def listed(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
     ) -> Window:
-        """As `window`, but with ids alone: all that are listed are `missing`."""
+        """Return a window as `window` does, but of ids alone: all listed ids are `missing`."""
 
     async def waiting(self, conversation_id: str, *, limit: int) -> list[int]:
-        """The ids of the conversation's list that are pending, newest first, `limit` at most."""
+        """Return the pending ids of the conversation's list, newest first, `limit` at most."""
 
     async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
-        """The cached states among these ids and the reader's deletes, in one round trip."""
+        """Return the cached states of these ids and the reader's deletes, in one round trip."""
 
     async def begin_fill(self, conversation_id: str) -> str | None:
-        """A token for `fill`, to be taken before the store is read; None if somebody else fills."""
+        """Return a token for `fill`; None when the tail is loaded, or somebody else fills it.
+
+        Order: take the token before the store is read.
+        """
 
     async def fill(
         self,
@@ -130,49 +160,61 @@ class Tails(Protocol):
         floor: int,
         base: int,
     ) -> None:
-        """Load the tail: stored rows, unfiltered, every one above `floor`; `base` count the rest.
+        """Load the tail with stored rows, unfiltered, every one above `floor`.
 
-        Does nothing when a message reached the store past the cache since the token was taken.
-        Never overwrites a cached state, nor shows content under a recall mark.
+        `base` counts the other rows of the conversation. Nothing is loaded when the token is not
+        valid any more, or when a message reached the store past the cache since the token was
+        taken. A cached state is never overwritten, and no content is shown under a recall mark.
         """
 
 
 class HiddenMessages(Protocol):
-    """Know which messages a user has deleted."""
+    """Keep the ids of the messages that a user has deleted."""
 
     async def add_deletes(
         self, user_id: int, message_ids: Sequence[int], *, floor: int | None = None
     ) -> None:
-        """Add to the user's deletes; with `floor`, they are complete above that id from now on."""
+        """Add these ids to the user's deletes.
+
+        `floor`: the id above which the user's deletes are complete from now on; None: no such id is
+        known.
+        """
 
 
 class PendingMessages(Protocol):
-    """List what is not stored yet."""
+    """List the pending messages, and count the attempts to persist them."""
 
     async def pending(
         self, *, before_ms: int, limit: int, after: PendingEntry | None = None
     ) -> list[PendingEntry]:
-        """Pending ids sent before `before_ms`, oldest first, after the given entry."""
+        """Return pending ids sent before `before_ms`, oldest first, behind the entry `after`."""
 
     async def pending_count(self) -> int: ...
 
     async def newest_pending(self, *, offset: int, limit: int) -> list[PendingEntry]:
-        """For the admin: pending ids, newest first."""
+        """Return pending ids for the admin, newest first."""
 
     async def retry(self, messages: Sequence[Message]) -> dict[int, int]:
-        """Count one more attempt to persist each; the list that holds it stops ageing."""
+        """Count one more attempt to persist each message, and return the counts by id.
+
+        The count of a message that is not pending any more is 0. The list that holds a pending
+        message stops ageing.
+        """
 
     async def attempts(self, message_ids: Sequence[int]) -> dict[int, int]:
-        """For the admin: the attempts to persist each of these; 0 for none and for not pending."""
+        """Return for the admin the attempts to persist each of these messages, by id.
+
+        The count is 0 where there was no attempt, and where the message is not pending.
+        """
 
 
 class SharedRates(Protocol):
     """Count requests for all processes together."""
 
     async def take_rates(self, rates: Sequence[SharedRate]) -> float:
-        """Count one request against each of these; returns 0.0.
+        """Count one request against each of these rates, and return 0.0.
 
-        Where one of them is used up nothing is counted: returns the seconds to wait.
+        Count nothing where one of the rates is used up, and return the seconds to wait.
         """
 
 
@@ -180,7 +222,7 @@ class Leases(Protocol):
     """Lease names and worker ids to one owner at a time."""
 
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
-        """Take a named lease or renew one's own; False when another owner holds it."""
+        """Take a named lease or renew one's own; return False when another owner holds it."""
 
     async def is_leased(self, name: str) -> bool:
         """Tell whether anybody holds this lease."""
@@ -188,46 +230,57 @@ class Leases(Protocol):
     async def take_worker(
         self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
     ) -> int | None:
-        """Lease a worker id as `take_lease` does, and note that its ids bear times to `until_ms`.
+        """Lease a worker id as `take_lease` does, and note that ids bear times to `until_ms`.
 
-        Returns the last time that another owner may have used, 0 where none is known. None when
-        another owner holds it, or when another's ids are of a time after `now_ms`, which the caller
-        could give again.
+        Return the last time (ms) that another owner may have used, 0 where none is known. Return
+        None when another owner holds the worker id, or when another owner's ids are of a time after
+        `now_ms`, which the caller could give again.
         """
 
 
 class CacheHealth(Protocol):
-    """Tell whether the cache can be believed."""
+    """Report whether the cache is complete, or may lack writes after a loss."""
 
     async def ping(self) -> None: ...
 
     async def probe(self, present: str | None = None) -> CacheRun:
-        """Return when it takes a write.
+        """Write to the cache, and return the run of the server that took the write.
 
-        Until its run is settled windows and looks are `recovering`. They are for some seconds, too,
-        when a process is missed that was `present`, which it says about every 0.2 s: it has died or
-        lost the cache, and may have accepted what the cache was never told.
+        `present`: the name of a process that is to be missed when its probes stop; such a process
+        probes about every 0.2 s.
+
+        Windows and looks are `recovering` until the run is settled. They are `recovering` for some
+        seconds, too, when a process is missed: the process has died or lost the cache, and may have
+        accepted messages that the cache was never given.
         """
 
     async def note_held(self, ttl_s: float) -> None:
-        """Let every process know for so long that a consumer holds a partition for a person."""
+        """Announce to every process, for `ttl_s`, that a consumer has a held partition.
+
+        A held partition waits for a person.
+        """
 
     async def leave(self, present: str) -> None:
-        """This process owes nothing and is not to be missed. Idempotent."""
+        """Sign off the process `present`, which has no arrears and is not to be missed.
+
+        Safe to repeat.
+        """
 
     async def begin_epoch(self, run: str, *, returned: bool) -> None:
-        """The caller has told everything that is lacking in this run, which is settled by that.
+        """Settle this run of the cache, after the caller has written all that the run lacked.
 
-        For some seconds more windows and looks are `recovering`, unless another caller has settled
-        it before and this one was not away and `returned`. Raises CacheUnavailable when another
-        run has begun meanwhile.
+        Windows and looks are `recovering` for some seconds more, unless another caller has settled
+        the run before and this caller was not away (`returned` is False).
+
+        Raises: CacheUnavailable when another run has begun meanwhile.
         """
 
     async def drop_copies(self) -> list[int]:
-        """Forget what the store has too: stored details, how far lists and deletes are complete.
+        """Drop all that the store has too, and return the ids of messages under a recall mark.
 
-        Pending messages stay, the lists that show them, claims and recalls. Returns the messages
-        under a recall mark. Takes several steps.
+        Dropped are stored details, cached deletes, and the marks of how far lists and deletes are
+        complete. Pending messages stay, and so do the lists that show them, claims and recalls. The
+        call takes several steps.
         """
 
     async def close(self) -> None: ...
@@ -245,4 +298,4 @@ class MessageCache(
     CacheHealth,
     Protocol,
 ):
-    """All roles of the cache, for what builds a process and for the adapters."""
+    """Join all roles of the cache, for the code that builds a process and for the adapters."""

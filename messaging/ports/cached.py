@@ -1,4 +1,4 @@
-"""What the cache answers: idempotency records, tails of conversations, pending ids, rates."""
+"""Describe the cache's answers: claims, tails of conversations, pending ids and rates."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from messaging.domain.events import Message
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a (sender, clientMsgId) stands for: the first send's id and the hash of its body.
+    """Name the send that a (sender, clientMsgId) stands for: the first, with its body's hash.
 
-    Not `is_stored`: the store has the key reserved, and no row of that message. It may be under way
-    or have failed, and whoever sends the same again sends it under that id.
+    `is_stored`: False when the store has the key reserved, and no row of that message. The message
+    may be under way or have failed, and a repeat of the send takes that message's id.
     """
 
     message_id: int
@@ -24,13 +24,13 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """The sender has sent too much; nothing of this message is written."""
+    """Refuse a message whose sender has sent too much; nothing of the message is written."""
 
     wait_s: float
 
 
 class PendingFull(Enum):
-    """So much is pending that the cache takes no more; nothing of this message is written."""
+    """Refuse a message because too much is pending; nothing of the message is written."""
 
     FULL = "full"
 
@@ -40,15 +40,18 @@ Verdict = Claim | RateLimited | PendingFull | None
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the cache knows of a conversation's tail, without what its reader has deleted.
+    """Hold the cached part of a conversation's tail, without the messages its reader deleted.
 
-    `messages` are newest first, with id below `before`, each at its latest cached state. `missing`
-    are ids listed in the same range without a cached state. `end` is the lowest id down to which
-    the list was read, where it goes on (None: to its end). When `floor` is not None, the two
-    together hold every message of the conversation whose id is above it and below `before`, down to
-    `end`; `total` counts the whole conversation then. Of the reader's deletes those above
-    `deletes_floor` are known (None: not even those for sure), so that others may be among these.
-    `recovering`: the cache was away or emptied just now, and may lack what is not stored.
+    `messages`: newest first, with ids below `before`, each at its latest cached state.
+    `missing`: the ids listed in the same range without a cached state.
+    `end`: the lowest id down to which the list was read, where the list goes on; None: read to its
+    end.
+    `floor`: when not None, `messages` and `missing` together hold every message of the conversation
+    whose id is above `floor` and below `before`, down to `end`.
+    `total`: the number of messages in the whole conversation, when `floor` is not None.
+    `deletes_floor`: the reader's deletes above this id are known; None: not even those for sure.
+    Other messages that the reader deleted may be in the window.
+    `recovering`: the cache was away or emptied just now, and may lack messages that are not stored.
     """
 
     messages: tuple[Message, ...] = ()
@@ -62,10 +65,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the cache knows of some messages, and of one reader's deletes among them.
+    """Hold the cached states of some messages, and one reader's deletes among them.
 
-    `messages` are the cached states. `deleted` are surely deleted by the reader; of those above
-    `deletes_floor` (None: of none) no others are.
+    `messages`: the cached states, by id.
+    `deleted`: ids that the reader has surely deleted.
+    `deletes_floor`: above this id the reader has deleted no others of these messages; None: at any
+    id the reader may have deleted others.
+    `recovering`: as in `Window`.
     """
 
     messages: Mapping[int, Message] = field(default_factory=dict)
@@ -82,10 +88,10 @@ class PendingEntry:
 
 @dataclass(frozen=True, slots=True)
 class CacheRun:
-    """A start of the cache, perhaps without its last writes, or without anything.
+    """Describe a start of the cache, which may lack its last writes, or everything.
 
-    `is_settled`: somebody has made good what it lacked then. `has_held`: a consumer holds a
-    partition, as `note_held` says.
+    `is_settled`: somebody has written to the cache what it lacked at this start.
+    `has_held`: a consumer has a held partition, as `note_held` says.
     """
 
     id: str
@@ -95,7 +101,10 @@ class CacheRun:
 
 @dataclass(frozen=True, slots=True)
 class SharedRate:
-    """A rate that all processes count together, of what shares `key`; a rate of 0 lets all pass."""
+    """Describe a rate that all processes count together, for each `key`.
+
+    A rate of 0 lets every request pass.
+    """
 
     kind: str
     key: str  # without a colon, and short

@@ -1,4 +1,4 @@
-"""Who exists, who belongs where, and who has blocked whom."""
+"""Promise the users, the members of groups and the blocks to the use cases."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class TokenMark:
-    """The state of a user's tokens that one token was made in: its generation, and its session.
+    """Name the state of a user's tokens in which one token was made.
 
     All tokens of one login belong to one session. A token without a session is one by itself.
     """
@@ -18,42 +18,50 @@ class TokenMark:
 
 
 class Directory(Protocol):
-    """Who exists, who belongs where and who has blocked whom, out of a local cache at best.
+    """Tell who exists, who belongs where and who has blocked whom, from a local cache at best.
 
-    Each question comes in two: what begins with `known` answers at once out of the cache and has
-    None where it cannot tell; the other may wait for the database.
+    Each question has two methods. The one whose name begins with `known` answers at once out of the
+    cache, and returns None where the cache has no answer. The other may wait for the database.
 
-    The database is away (an outage), or it answers and has no time for this question. In an outage
-    the last known answer serves, and in place of an unknown one what each question says. While it
-    answers, nothing passes unasked: a question without an answer raises StoreUnavailable, unless
-    the last known answer is a refusal. Whoever was locked out or blocked, or is told to be by a
-    change, stays so until the database says otherwise.
+    The database is either away (an outage), or busy: it answers and has no time for this question.
+    In an outage the last known answer serves, and in place of an unknown one the value that each
+    method states. While the database is busy, nothing passes unasked: a question without an answer
+    raises StoreUnavailable, unless the last known answer is a refusal. A user who was locked out or
+    blocked, or is told to be so by a change, stays so until the database says otherwise.
     """
 
     def known_active(self, user_id: int, mark: TokenMark | None = None) -> bool | None: ...
 
     def known_member(self, group_id: int, user_id: int) -> bool | None:
-        """Also None where it is known that there is no such group."""
+        """Tell whether the user is a member, if known; None also where there is no such group."""
 
     def known_blocked(self, blocker_id: int, blocked_id: int) -> bool | None:
-        """Also None where it is known that there is no such blocker."""
+        """Tell whether the block is set, if known; None also where there is no such blocker."""
 
     async def user_exists(self, user_id: int) -> bool:
-        """In an outage, when nothing is known: True, for a send must not need MySQL."""
+        """Tell whether this user exists.
+
+        In an outage an unknown answer is True, because a send must not need MySQL.
+        """
 
     async def user_is_active(self, user_id: int, mark: TokenMark | None = None) -> bool:
-        """Whether this user may act; with a mark, by a token that bears it and was not ended.
+        """Tell whether this user may act, with a `mark` by a token that bears the mark.
 
-        At most `identity_ttl_s` old; in an outage the last known answer, or True.
+        Such a token must not have ended. The answer is at most `identity_ttl_s` old. In an outage
+        the answer is the last known one, or True.
         """
 
     async def is_member(self, group_id: int, user_id: int) -> bool | None:
-        """None: no such group. Raises StoreUnavailable when nothing is known: fail closed."""
+        """Tell whether the user is a member of the group; None where there is no such group.
+
+        Raises: StoreUnavailable when nothing is known: fail closed.
+        """
 
     async def is_blocked(self, blocker_id: int, blocked_id: int) -> bool:
-        """Whether one user takes no private messages from another; False for oneself.
+        """Tell whether the blocker takes no private messages from the other; False for oneself.
 
-        At most `identity_ttl_s` old; in an outage the last known answer, or False.
+        The answer is at most `identity_ttl_s` old. In an outage the answer is the last known one,
+        or False.
         """
 
     async def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""The ordered, durable log: its writing end and its reading end."""
+"""Promise the ordered, durable log: its writing end and its reading end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from messaging.domain.breakers import Breaker
 
 
 class OutgoingRecord(msgspec.Struct, frozen=True, gc=False):
-    """A record to append; all records with one key keep their order in one partition."""
+    """Hold a record to append; all records with one key keep their order in one partition."""
 
     key: bytes
     value: bytes
@@ -20,7 +20,7 @@ class OutgoingRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
-    """Where a record lies: `offset` is the broker's own, for people and for dead letters."""
+    """Locate a record in the log; `offset` is the broker's own, for people and dead letters."""
 
     topic: str
     partition: int
@@ -28,7 +28,7 @@ class Position(msgspec.Struct, frozen=True, gc=False):
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """A record as read; `value` is None where the broker's bytes could not be read at all."""
+    """Hold a record as read; `value` is None where the broker's bytes could not be read."""
 
     position: Position
     key: bytes | None
@@ -37,15 +37,17 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventLog(Protocol):
-    """The writing end of the ordered, durable log.
+    """Append records to the ordered, durable log.
 
     `append` hands records over and returns a future for each, in order. Records that travel
-    together may share one: it resolves to the Position of the first of them once the log holds them
-    all durably (Kafka: acks=all), or fails with LogUnavailable (they may or may not be in the log)
-    or RecordTooLarge (the record is not). A record that is refused fails alone. Every future ends
-    within the adapter's delivery timeout, and the hand-over itself within its hand-over timeout:
-    what could not be handed over is a future that failed. There is no fire-and-forget variant and
-    no flush. `rests_on_cache`: it is kept by the server of the cache, and dies with it.
+    together may share one future. A future resolves to the Position of the first of its records
+    once the log holds them all durably (Kafka: acks=all). A future fails with LogUnavailable (its
+    records may or may not be in the log) or RecordTooLarge (its record is not). A record that is
+    refused fails alone. Every future ends within the adapter's delivery timeout, and the hand-over
+    itself within its hand-over timeout: the future of a record that could not be handed over has
+    failed. There is no fire-and-forget variant and no flush.
+
+    `rests_on_cache`: the log is kept by the server of the cache, and dies with that server.
     """
 
     rests_on_cache: bool
@@ -56,45 +58,59 @@ class EventLog(Protocol):
 
     @property
     def breaker(self) -> Breaker:
-        """Unless it is closed, appends fail at once."""
+        """Return the circuit breaker; unless it is closed, appends fail at once."""
 
     async def ping(self) -> None:
-        """Return when the log answers; raises LogUnavailable."""
+        """Return when the log answers.
+
+        Raises: LogUnavailable when the log does not answer.
+        """
 
     async def close(self) -> None:
-        """End what is in flight within a bounded time, then let go. Idempotent."""
+        """End the appends in flight within a bounded time, then close the connection.
+
+        Safe to repeat.
+        """
 
 
 POLL_BYTES = 4 * 1024 * 1024
 
 
 class LogReader(Protocol):
-    """The reading end: one member of a group of readers that share a topic's partitions.
+    """Read the log as one member of a group of readers that share a topic's partitions.
 
     Delivery is at least once and ordered within a partition. Positions are cumulative: committing a
-    record commits all before it in its partition. Not safe to call concurrently with itself.
+    record commits all before it in its partition. A reader is not safe to call concurrently with
+    itself.
     """
 
     async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
-        """Records after the last ones returned, or [] at the timeout.
+        """Return the records after the last ones returned, or [] at the timeout.
 
-        At most `max_records`, and no more values than POLL_BYTES but for one that is larger itself.
-        An unreadable record is returned with `value=None` and never blocks the ones behind it.
-        Raises LogUnavailable; the next call reconnects and misses nothing.
+        At most `max_records` are returned, and at most POLL_BYTES of values, but for one value that
+        is larger itself. An unreadable record is returned with `value=None` and never blocks the
+        ones behind it.
+
+        Raises: LogUnavailable.
+        Leaves: the next call reconnects and misses nothing.
         """
 
     async def commit(self, last: Mapping[int, Record]) -> None:
         """Commit up to and including the given record of each partition.
 
-        Raises CommitRefused where a partition has moved to another reader, LogUnavailable
-        otherwise; either way a record not committed is delivered again, here or there.
+        Raises: CommitRefused where a partition has moved to another reader, LogUnavailable
+        otherwise.
+        Leaves: a record that is not committed is delivered again, to this reader or another.
         """
 
     async def keep_alive(self) -> None:
         """Keep the group membership without reading on; call every second while holding a batch."""
 
     async def rewind(self) -> None:
-        """Read on from the committed positions: everything not committed is delivered again."""
+        """Read on from the committed positions: all records not committed are delivered again."""
 
     async def close(self) -> None:
-        """Leave the group without committing. Idempotent."""
+        """Leave the group without committing.
+
+        Safe to repeat.
+        """

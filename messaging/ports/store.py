@@ -1,4 +1,4 @@
-"""The database of messages."""
+"""Promise the database of messages to the use cases and pipelines."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from messaging.ports.log import Position
 
 @dataclass(frozen=True, slots=True)
 class ApplyResult:
-    """What the database holds after `MessageStore.apply`.
+    """Hold the outcome of `MessageStore.apply`.
 
-    `rows` are the rows of the given messages, in order of id. `folded` maps the id of each message
-    whose sender, clientMsgId and body are those of an earlier one to that one's row; of it nothing
-    was stored but its id as an alias (`MessageStore.find`). A tombstone among them recalls that row
-    as well: it is one of `rows` then. With another body a message is stored under its own id,
-    whatever else has its clientMsgId. `deletes` are pairs of a user who had
-    deleted a folded message and that row, which is deleted for the user now. `conflicts` are
-    messages whose id belongs to a row of another message (two generators shared a worker id):
-    nothing was stored and nothing overwritten.
+    `rows`: the rows of the given messages, in order of id.
+    `folded`: the row of an earlier message, by the id of each message with the same sender,
+    clientMsgId and body. Nothing of the folded message was stored but its id as an alias
+    (`MessageStore.find`). A tombstone among the folded messages recalls that row as well: the row
+    is one of `rows` then. A message with another body is stored under its own id, whatever else has
+    its clientMsgId.
+    `deletes`: pairs of a user who had deleted a folded message and the id of the row that the
+    message was folded into, which is deleted for the user now.
+    `conflicts`: messages whose id belongs to the row of another message (two generators shared a
+    worker id): nothing was stored and nothing overwritten.
     """
 
     rows: tuple[Message, ...] = ()
@@ -35,9 +37,9 @@ class ApplyResult:
 
 @dataclass(frozen=True, slots=True)
 class Arrear:
-    """The cache has to be told of this row; with a `user_id`, that this user has deleted it.
+    """Name a row that the cache has to be given, or, with `user_id`, that user's delete of it.
 
-    `note_id` tells one note from another, where it was noted already.
+    `note_id`: the id of the note in the store, where the arrear was noted already.
     """
 
     message_id: int
@@ -47,7 +49,7 @@ class Arrear:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """A conversation's newest rows, newest first, and the number of all its rows, at one moment."""
+    """Hold a conversation's newest rows, newest first, and its number of rows, at one moment."""
 
     rows: tuple[Message, ...]
     total: int
@@ -55,14 +57,14 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Deletes:
-    """A user's newest deletes; complete above `floor` (0: these are all)."""
+    """Hold a user's newest deletes, complete above `floor` (0: these are all)."""
 
     message_ids: tuple[int, ...]
     floor: int
 
 
 class DeadLetterState(StrEnum):
-    """What a person has decided about a dead letter; until then it is OPEN."""
+    """Name a person's decision about a dead letter; until the decision it is OPEN."""
 
     OPEN = "OPEN"
     REPLAYED = "REPLAYED"
@@ -71,7 +73,7 @@ class DeadLetterState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that could not be persisted, with where it came from and why."""
+    """Keep a record that could not be persisted, with its source and the reason."""
 
     topic: str
     partition: int
@@ -85,72 +87,91 @@ class DeadLetter:
 
     @property
     def source(self) -> Position:
-        """Where the record came from; it tells one dead letter from another."""
+        """Return the record's position, by which one dead letter is told from another."""
         return Position(self.topic, self.partition, self.offset)
 
 
 class MessageStore(Protocol):
-    """The database. Raises StoreUnavailable when it cannot take a call now (repeat it at will)."""
+    """Keep the messages in the database.
+
+    Raises: StoreUnavailable, from every method, when the database cannot take a call now; the call
+    may be repeated at will.
+    """
 
     @property
     def breaker(self) -> Breaker:
         """Return the circuit breaker of this process; unless it is closed, calls fail at once."""
 
     async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
-        """Join these states into their rows, in one transaction, giving new rows their `seq`.
+        """Join these states into their rows, in one transaction, and give new rows their `seq`.
 
-        With `owed` that also notes the rows as arrears of the cache.
+        A state whose row is absent is inserted, any other is joined (`events.join`). The `seq`
+        numbers of a conversation grow by one in the order of ids within a call, never have a gap
+        and are never given twice. At most one state of a message may be given.
 
-        Insert if absent, else join (`events.join`); `seq` numbers of a conversation grow by one in
-        the order of ids within a call, never have a gap and are never given twice. Idempotent and
-        safe to run from several processes at once. Expects one state a message id. Raises BadData
-        when the database refuses a value (nothing is stored; bisect), StoreUnavailable (nothing is
-        stored, or everything is and the answer was lost; repeat).
+        `owed`: note the rows as arrears of the cache, too.
+
+        Raises: BadData when the database refuses a value (bisect), StoreUnavailable (repeat).
+        Leaves: nothing stored after BadData; after StoreUnavailable nothing, or everything with the
+        answer lost.
+        Safe to repeat, and to run from several processes at once.
         """
 
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
-        """Return the rows of these ids themselves."""
+        """Return the rows under these ids themselves, by id; no alias is followed."""
 
     async def find(self, message_ids: Sequence[int]) -> dict[int, Message]:
         """Return under each of these ids its row, or the row that it was folded into.
 
-        An id that a client was told leads to its message for ever by this, and not by `get`.
+        An id that a client was told leads to its message for ever by this method, and not by `get`.
         """
 
     async def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
-        """Rows with an id below `before`, newest first."""
+        """Return the rows with an id below `before`, newest first, `limit` at most."""
 
     async def nth_visible(
         self, conversation_id: str, *, reader_id: int, before: int, count: int
     ) -> int | None:
-        """The id of the `count`-th row below `before`, newest first, without the reader's deletes.
+        """Return the id of the `count`-th row below `before`, counted from the newest.
 
-        None: there are fewer. No row is read for it but its id.
+        Rows that the reader has deleted do not count. Return None when there are fewer rows. Only
+        the ids of the rows are read.
         """
 
     async def tail(self, conversation_id: str, *, limit: int) -> Tail: ...
 
     async def find_claims(self, sends: Sequence[SendKey]) -> dict[SendKey, Claim]:
-        """Return what the sender's clientMsgId of each of these sends stands for.
+        """Return for each of these sends the claim that its clientMsgId stands for.
 
-        The message with the same body, where there is one: the send repeats it. Else the first one
-        with another body, if it is stored.
+        The claim is that of the message with the same body, where there is one: the send repeats
+        that message. Else the claim is that of the first message with another body, if that message
+        is stored.
         """
 
     async def reserve(self, messages: Sequence[Message]) -> dict[int, Claim]:
-        """Reserve the keys of new messages that the cache cannot claim. Idempotent.
+        """Reserve the keys of new messages that the cache cannot claim.
 
-        Return by the ids of these messages the claims of others that stand in their way, as
-        `find_claims` does. A key whose message never arrives is taken over by the repeat that does.
+        Return by the ids of these messages the claims of others on the keys, as `find_claims` does.
+        A key whose message never arrives is taken over by the repeat that does arrive.
+
+        Safe to repeat.
         """
 
     async def delete_for_user(self, user_id: int, message_id: int) -> None:
-        """Hide a message, stored or not yet, from one user. Idempotent."""
+        """Hide a message, stored or not yet, from one user.
+
+        Safe to repeat.
+        """
 
     async def delete_owner(self, user_id: int, message: Message) -> int | None:
-        """Hide what this message was folded into, if it was; returns that row's id. Idempotent.
+        """Hide from the user the row that this message was folded into, and return the row's id.
 
-        After `delete_for_user`: a message that is folded from then on hands its delete over.
+        Return None when the message was not folded.
+
+        Safe to repeat.
+
+        Order: after `delete_for_user`, because a message that is folded from then on hands its
+        delete over.
         """
 
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]: ...
@@ -158,26 +179,37 @@ class MessageStore(Protocol):
     async def deletes_of(self, user_id: int, *, limit: int) -> Deletes: ...
 
     async def note_arrears(self, arrears: Sequence[Arrear]) -> None:
-        """Remember what the cache has to be told, durably when this returns."""
+        """Note arrears of the cache, durably when the call returns."""
 
     async def arrears(self, *, limit: int) -> list[Arrear]:
-        """What was noted and not dropped, each with its `note_id`, the oldest first."""
+        """Return the noted arrears, each with its `note_id`, the oldest first."""
 
     async def drop_arrears(self, arrears: Sequence[Arrear]) -> None:
-        """Forget these notes; one that was made meanwhile about the same row stays. Idempotent."""
+        """Drop the notes of these arrears.
+
+        A note that was made meanwhile about the same row stays.
+
+        Safe to repeat.
+        """
 
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep dead letters, once a source position however often it is said."""
+        """Store dead letters, one for each source position.
+
+        Safe to repeat.
+        """
 
     async def settle_dead_letters(
         self, sources: Sequence[Position], state: DeadLetterState
     ) -> None:
-        """Note what was decided about the dead letters of these sources. Idempotent."""
+        """Store the decision about the dead letters of these sources.
+
+        Safe to repeat.
+        """
 
     async def take_worker(
         self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
     ) -> int | None:
-        """As MessageCache.take_worker, for when Redis is away."""
+        """Lease a worker id as `MessageCache.take_worker` does, while Redis is away."""
 
     async def ping(self) -> None: ...
 

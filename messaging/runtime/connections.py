@@ -1,7 +1,8 @@
 """Count the database connections that all processes may hold, and compare it with the server's.
 
-The front door tells the sum when it starts; `check --database default` and `migrate` warn. Each
-pool of threads is counted as full: a flood fills it, and that is when a connection is refused.
+The front door logs the sum when it starts; `check --database default` and `migrate` warn. Each pool
+of threads is counted as full, because a flood of requests fills the pools, and connections are
+refused during a flood.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from messaging.store.database import THREADS as STORE_THREADS
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The connections of one kind of process: each at most, and how many of them run."""
+    """Hold the connections of one kind of process: `each` process's most, and the `count` of them.
+
+    `count` is the number of such processes on all machines.
+    """
 
     process: str
     each: int
@@ -35,7 +39,7 @@ class Share:
 
 
 def shares() -> list[Share]:
-    """Return what each kind of process takes. Beat takes none."""
+    """Return the connections that each kind of process takes; Celery's beat takes none."""
     store, directory = STORE_THREADS + LOOKERS, DIRECTORY_THREADS + LOOKERS
     each = {
         "web": django_settings.DJANGO_THREADS + store + directory,
@@ -46,18 +50,21 @@ def shares() -> list[Share]:
 
 
 def account() -> str:
-    """Return the sum and what it is made of, for people."""
+    """Return the sum of the connections and its parts, as a text for people."""
     parts = shares()
     return f"{sum(part.total for part in parts)} = {' + '.join(map(str, parts))}"
 
 
 def register_checks() -> None:
-    """Called once, when Django's registry of applications is ready."""
+    """Register the check with Django.
+
+    Called once, when Django's registry of applications is ready.
+    """
     register(check_connections, Tags.database)
 
 
 def check_connections(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
-    """Warn about each MySQL or MariaDB among these that has fewer connections than are needed."""
+    """Warn about each MySQL or MariaDB database with fewer connections than the processes need."""
     return [
         message
         for alias in databases or ()
@@ -67,7 +74,10 @@ def check_connections(*, databases: Sequence[str] | None = None, **_: object) ->
 
 
 def _most_connections(alias: str) -> int:
-    """Return what this account may have: `max_user_connections` is 0 where it has no limit."""
+    """Return how many connections this database user may have.
+
+    `max_user_connections` is 0 where the user has no limit of its own.
+    """
     with connections[alias].cursor() as cursor:
         cursor.execute("SELECT @@max_connections, @@max_user_connections")
         of_all, of_this = map(int, cursor.fetchone())

@@ -1,8 +1,10 @@
-"""Notes what changes about people in Django's tables, and tells every process once it is committed.
-A new password, and a lock-out, also end the user's tokens; a new name is kept folded.
+"""Publish changes of users, groups and blocks in Django's tables to all processes after the commit.
 
-Receivers of Django's signals, connected by `apps`. What is written past the models (`update`,
-`bulk_create`, SQL) is noted by nobody: the lifetimes of the directories are for that.
+A new password or a lock-out also ends the user's tokens. A new name is also kept folded.
+
+The functions here receive Django's signals, and `apps` connects them. A write past the models
+(`update`, `bulk_create`, SQL) sends no signal: other processes notice the write when the entries
+of their directories expire.
 """
 
 from __future__ import annotations
@@ -33,13 +35,15 @@ from messaging.runtime import wiring
 logger = logging.getLogger(__name__)
 
 COMPARED = frozenset({"username", "password", "is_active"})
-TOLD_ONE_BY_ONE = 1_000  # of one transaction
+TOLD_ONE_BY_ONE = 1_000  # changes of one transaction; more are published as `AnythingChanged`
 
 
 class _Noted(threading.local):
-    """This thread's changes by database; those of a rollback stay, which costs a look or two.
+    """Hold this thread's unpublished changes by database.
 
-    A refusal among those holds until that look, and no longer.
+    Changes of a transaction that was rolled back stay, and are published with the next commit. Each
+    costs the other processes a look-up or two. A refusal among those changes (a lock-out, an end
+    of tokens, a block) holds in a process until its look-up, and no longer.
     """
 
     def __init__(self) -> None:
@@ -63,9 +67,11 @@ def connect() -> None:
 def compare_user(
     *, instance: Any, using: str, update_fields: frozenset[str] | None = None, **_: Any
 ) -> None:
-    """Remember on the user about to be saved what the save changes: name, password, lock-out.
+    """Note on a user about to be saved whether the save changes the name or ends the tokens.
 
-    Raises IntegrityError for a name that another user bears.
+    A new password and a lock-out end the tokens.
+
+    Raises: IntegrityError for a name that another user bears.
     """
     saved = COMPARED if update_fields is None else COMPARED & update_fields
     instance.ends_tokens = instance.has_new_name = False
@@ -85,7 +91,7 @@ def compare_user(
 
 
 def keep_user(*, instance: Any, using: str, **_: Any) -> None:
-    """Keep a new name folded; end all tokens after a new password or a lock-out."""
+    """Keep a new name folded, and end all tokens after a new password or a lock-out."""
     if instance.has_new_name:
         user_names.keep(instance.pk, instance.username, using=using)
     if instance.ends_tokens:
@@ -117,7 +123,7 @@ def note_member(*, instance: ChatGroupMember, using: str, **_: Any) -> None:
 def note_members(
     *, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, using: str, **_: Any
 ) -> None:
-    """Members added by `group.members` or `user.chat_groups`, which saves no model."""
+    """Note members added by `group.members` or `user.chat_groups`, which saves no model."""
     if action == "post_add":
         for pk in pk_set or ():
             group_id, user_id = (pk, instance.pk) if reverse else (instance.pk, pk)
@@ -130,9 +136,12 @@ def note_block(*, instance: UserBlock, using: str, signal: ModelSignal, **_: Any
 
 
 def _note(change: Change, using: str) -> None:
-    """Each change asks for a publishing, of which the first after a commit tells all."""
+    """Note a change, and publish it after the commit.
+
+    Each change registers one publication; the first one after a commit publishes all changes.
+    """
     noted = _noted.changes[using]
-    if len(noted) <= TOLD_ONE_BY_ONE:  # then it is all the same
+    if len(noted) <= TOLD_ONE_BY_ONE:  # past it `AnythingChanged` covers all further changes
         noted.add(change)
     transaction.on_commit(partial(_tell, using), using=using)
 

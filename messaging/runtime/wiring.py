@@ -1,8 +1,9 @@
-"""The composition root: settings to adapters, once a process, lazily, on one event loop.
+"""Build the adapters of a process from the settings: the composition root.
 
-The ASGI front door calls `start` with the server's loop. Any other process (a Celery worker, a
-command, a test) gets a loop of its own in a background thread at the first `run`. A forked child
-starts without a runtime and makes its own.
+The adapters are built once a process, when they are first needed, and live on one event loop. The
+ASGI front door calls `start` on the server's loop. Any other process (a Celery worker, a command, a
+test) gets a loop of its own in a background thread at the first `run`. A forked child starts
+without a runtime and makes its own.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ AUDIT_PATIENCE_S = 30.0
 
 @dataclass(slots=True)
 class Runtime:
-    """The adapters of this process and the loop that they live on."""
+    """Hold the adapters of this process and the event loop that they live on.
+
+    `thread` runs the loop where the process does not run the loop itself.
+    """
 
     loop: asyncio.AbstractEventLoop
     node: Node
@@ -59,7 +63,10 @@ class Runtime:
         return self.node.backends
 
     async def close(self) -> None:
-        """Let what is under way end, then let go of everything. Bounded."""
+        """Wait for the accepted sends to end, then close all parts.
+
+        Raises: TimeoutError after `CLOSE_TIMEOUT_S`.
+        """
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await self.backends.acceptor.close()
             await self.sweeps.close()
@@ -95,13 +102,16 @@ def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
 
 
 def inspector_of_log() -> LogInspector:
-    """Open a reader of what the consumers have committed; its caller closes it."""
+    """Open a reader of the log's ends and of the committed positions; the caller closes it."""
     current = settings()
     return open_inspector(current.event_log_url, current)
 
 
 async def start() -> None:
-    """Take the running loop as this process's loop and begin what runs beside the requests."""
+    """Build this process's runtime on the running loop, and start its background tasks.
+
+    Raises: RuntimeError when the process has a runtime already.
+    """
     global _runtime
     if _runtime is not None:
         raise RuntimeError("this process has a runtime already")
@@ -110,14 +120,17 @@ async def start() -> None:
 
 
 def backends() -> Backends:
-    """What `start` has built; for calls on its loop alone."""
+    """Return the backends that `start` has built; use them on the loop of `start` alone.
+
+    Raises: RuntimeError when the process has no runtime.
+    """
     if _runtime is None:
         raise RuntimeError("this process has no runtime")
     return _runtime.backends
 
 
 async def stop() -> None:
-    """The end of what `start` began."""
+    """Close the runtime that `start` has built. Safe to repeat."""
     global _runtime
     runtime, _runtime = _runtime, None
     if runtime is not None:
@@ -125,9 +138,9 @@ async def stop() -> None:
 
 
 async def _begin(runtime: Runtime, *, name: str | None = None) -> None:
-    """Learn what the cache is owed, watch it, listen to changes, and lease a worker id.
+    """Write the noted arrears to the cache, watch it, listen to changes, and lease a worker id.
 
-    With a name it is a process that clients send messages to.
+    A process with a `name` takes messages from clients, and also watches the sweeps.
     """
     runtime.store.breaker.watch(runtime.store.look, every_s=WATCH_STORE_S)
     await runtime.node.begin(name=name)
@@ -137,10 +150,12 @@ async def _begin(runtime: Runtime, *, name: str | None = None) -> None:
 
 
 def run(use_case: Callable[[Backends], Awaitable[T]]) -> T:
-    """Run a use case from a synchronous thread and wait for it.
+    """Run a use case from a synchronous thread and wait for its result.
 
-    Raises what the use case raises, and TemporarilyUnavailable at the deadline; the use case is
-    cancelled then. Must not be called on the loop itself.
+    Must not be called on the thread that runs the loop: such a call would wait for itself.
+
+    Raises: the errors of the use case; TemporarilyUnavailable after `request_timeout_s`: the use
+    case is cancelled then; RuntimeError on the loop's thread, if this module has started it.
     """
     runtime = _ensure()
 
@@ -151,9 +166,12 @@ def run(use_case: Callable[[Backends], Awaitable[T]]) -> T:
 
 
 def tell(changes: Sequence[Change]) -> None:
-    """Let all processes forget what has changed, this one before whatever its loop is given next.
+    """Make all processes forget the changed users, memberships and blocks.
 
-    From a synchronous thread. Raises CacheUnavailable when the others could not be told.
+    Called from a synchronous thread. This process forgets them before any call that its loop is
+    given later.
+
+    Raises: CacheUnavailable when the changes could not be published to the other processes.
     """
     runtime, origin = _runtime, ""
     if runtime is not None:
@@ -164,7 +182,7 @@ def tell(changes: Sequence[Change]) -> None:
 
 
 def states() -> dict[str, State | Sweeps | Consuming | Clock]:
-    """Return the states of this process's breakers by name, of sweeps, consumers and the clock."""
+    """Return by name the states of the breakers, the sweeps, the consumers and the clock."""
     runtime = _ensure()
     breakers = {name: breaker.state for name, breaker in runtime.node.breakers.items()}
     return {
@@ -176,14 +194,20 @@ def states() -> dict[str, State | Sweeps | Consuming | Clock]:
 
 
 def compensate() -> Sweep:
-    """One compensation sweep, from a synchronous thread."""
+    """Run one compensation sweep from a synchronous thread, and wait for it.
+
+    Raises: CacheUnavailable; TemporarilyUnavailable 15 s after the sweep's time budget.
+    """
     runtime = _ensure()
     budget_s = runtime.backends.settings.compensate_budget_s
     return _submit(runtime, _sweep(runtime.backends), budget_s + 15)
 
 
 async def _sweep(backends: Backends) -> Sweep:
-    """With it, what the cache is owed of calls whose answers were lost."""
+    """Run a sweep, after writing the noted arrears to the cache.
+
+    Such arrears may be left by a call whose answer was lost.
+    """
     await backends.arrears.breaker.try_now()
     done = await compensator(backends).sweep()
     await mark_swept(backends.arrears.cache, backends.settings)
@@ -191,7 +215,7 @@ async def _sweep(backends: Backends) -> Sweep:
 
 
 def open_consumer() -> Consumer:
-    """A consumer on the running loop, with adapters of its own; `close_consumer` ends them."""
+    """Build a consumer on the running loop with its own adapters; `close_consumer` closes them."""
     current = settings()
     return Consumer(
         reader=open_reader(current.event_log_url, current),
@@ -211,9 +235,9 @@ async def close_consumer(consumer: Consumer) -> None:
 
 
 def open_audit_parts() -> Parts:
-    """What an audit works with on the running loop; `close_audit_parts` ends it.
+    """Build the adapters of an audit on the running loop; `close_audit_parts` closes them.
 
-    Nobody waits for its answers as for a send's: it is more patient with a busy Redis.
+    No client waits for an audit, so its calls of Redis may take `AUDIT_PATIENCE_S`.
     """
     given = settings()
     current = replace(given, redis_timeout_s=max(given.redis_timeout_s, AUDIT_PATIENCE_S))
@@ -245,7 +269,10 @@ async def close_audit_parts(parts: Parts) -> None:
 
 
 def reset() -> None:
-    """Drop this process's runtime, closing it if it owns its loop; the next `run` makes another."""
+    """Drop this process's runtime; the next `run` builds another one.
+
+    A runtime with a loop of its own is closed, and its thread ends.
+    """
     global _runtime
     with _lock:
         runtime, _runtime = _runtime, None
@@ -289,7 +316,10 @@ async def _build_on(loop: asyncio.AbstractEventLoop) -> Runtime:
 
 
 def _forget_parents_runtime() -> None:
-    """A forked child must not touch its parent's connections, loop or worker id."""
+    """Forget the runtime in a forked child.
+
+    The child must not touch its parent's connections, loop or worker id.
+    """
     global _runtime, _lock
     _runtime = None
     _lock = threading.Lock()

@@ -1,8 +1,9 @@
-"""Keeps the lease under which this process gives ids. Built by `wiring`, one a process.
+"""Keep the lease of the worker id under which this process gives message ids.
 
-Workers 0 to 23 of each datacenter number are leased in the cache, 24 to 31 in the store for when
-the cache is away, so the two never lease the same. It must not be asked for ids: the generator
-gives those, for as long as the lease that it was handed is valid.
+`assembly` builds one keeper a process. Workers 0 to 23 of each datacenter number are leased in the
+cache. Workers 24 to 31 are leased in the store, for when the cache is away. So the cache and the
+store never lease the same worker id. The keeper gives no message ids: the generator gives them, for
+as long as the generator's lease is valid.
 """
 
 from __future__ import annotations
@@ -29,20 +30,23 @@ STORE_WORKERS = range(24, WORKERS)
 RENEWALS = 20  # in the life of a lease
 SHORTEST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
-DRIFT = 0.05  # of the life of a lease, given up in case that the clocks run unalike
+DRIFT = 0.05  # of the life of a lease, given up in case the clocks run at different speeds
 LAST_MS = 2**53 - 1  # a time after all others, exact in Lua
 REST_S = 60.0  # how far behind another clock may be before it could repeat an id of ours
 
 
 class WorkerLeaseKeeper:
-    """Takes a worker id for the generator, renews it, and takes another one when it is lost.
+    """Take a worker id for the generator, renew its lease, and take another one when it is lost.
 
-    A lease is valid by this process's own clock, counted from before it was asked for: a process
-    that was paused stops by itself. A renewal that fails changes nothing before the lease runs out.
-    With the lease it is noted up to which time its ids may be, so that whoever takes the worker id
-    next gives later ones, whatever the clocks have done. Where the wall clock was set back far,
-    another worker id is taken at once, under which the real time is free. Belongs to one event
-    loop; a forked child that uses it starts over with nothing.
+    A lease is valid by this process's own monotonic clock, counted from before the request for the
+    lease: a process that was paused stops giving ids by itself. A failed renewal changes nothing
+    before the lease runs out.
+
+    The lease is stored with the last time that its ids may bear. So the next holder of the worker
+    id gives later ids, whatever the clocks have done. When the wall clock was set back far, the
+    keeper takes another worker id at once, under which ids of the real time are free.
+
+    Belongs to one event loop. A forked child that uses the keeper starts over without a lease.
     """
 
     def __init__(
@@ -70,14 +74,16 @@ class WorkerLeaseKeeper:
         self._held: WorkerLease | None = None
         self._renewals: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
-        self._stepped = asyncio.Event()  # the clock, so that a renewal cannot wait
+        self._stepped = asyncio.Event()  # set when the clock left the lease's times: renew now
 
     async def ensure(self) -> None:
-        """Return when the generator has a valid lease; call it at the start, and after LeaseLost.
+        """Return when the generator has a valid lease.
 
-        After LeaseLost, take the lease from the generator first (`use(None)`). Concurrent calls
-        share one attempt. Raises IdsUnavailable when no worker id can be leased now; the keeper
-        goes on trying.
+        Called at the start, and after LeaseLost. After LeaseLost, take the lease from the generator
+        first (`use(None)`). Concurrent calls share one attempt. The first call starts the renewals.
+
+        Raises: IdsUnavailable when no worker id can be leased now; the keeper goes on trying.
+        Safe to repeat.
         """
         if self._pid != os.getpid():
             self._start_over()
@@ -90,10 +96,12 @@ class WorkerLeaseKeeper:
                 await self._renew()
 
     async def close(self) -> None:
-        """Stop giving ids and give the worker id back. Idempotent.
+        """Stop the renewals, take the lease from the generator, and give the worker id back.
 
-        The id rests for a minute under a token that nobody knows any more, so that a process whose
-        clock is a little behind cannot repeat the ids just given.
+        The worker id stays leased for a minute (`REST_S`) under an owner token that no process
+        uses any more. So a process whose clock is a little behind cannot repeat the ids just given.
+
+        Safe to repeat.
         """
         if self._renewals is not None and self._pid == os.getpid():
             self._renewals.cancel()
@@ -129,7 +137,10 @@ class WorkerLeaseKeeper:
                 logger.exception("renewal failed", extra={"action": "worker.renewal_failed"})
 
     async def _renew(self) -> None:
-        """Renew the lease that is held, else take another one. Raises IdsUnavailable."""
+        """Renew the held lease, or take another one.
+
+        Raises: IdsUnavailable.
+        """
         held = self._held
         if held is not None and self._ids.behind_ms() > AHEAD_MS and await self._move(held):
             return
@@ -149,9 +160,10 @@ class WorkerLeaseKeeper:
         await self._take_any()
 
     async def _move(self, held: WorkerLease) -> bool:
-        """Take another worker id, by which ids need not run ahead of the clock.
+        """Take another worker id, under which ids need not run ahead of the clock.
 
-        Leaves the one that is held where there is no other: its ids stay ahead, and differ.
+        Return False, and keep the held worker id, when no other one is free. Its ids still run
+        ahead of the clock then, and stay unique.
         """
         behind_ms, used_ms = self._ids.behind_ms(), self._used_ms()
         logger.error(
@@ -166,20 +178,23 @@ class WorkerLeaseKeeper:
         return True
 
     def _used_ms(self) -> int:
-        """Up to when the ids of this process may be."""
+        """Return the last time that an id of this process may bear."""
         return self._ids.now_ms() + self._ids.behind_ms()
 
     def _lasts(self, held: WorkerLease) -> bool:
-        """The generator uses it, and it is valid until the next renewal at least."""
+        """Tell whether the generator uses this lease, and it lasts until the next renewal."""
         return self._ids.lease == held and self._monotonic_s() + self._pause_s < held.valid_until_s
 
     def _is_valid(self, lease: WorkerLease | None) -> bool:
         return lease is not None and self._monotonic_s() < lease.valid_until_s
 
     async def _take_any(self, *, but: int | None = None, late: bool = True) -> None:
-        """Lease any free worker id: of the cache, or of the store where the cache gives none.
+        """Lease any free worker id: from the cache, or from the store when the cache gives none.
 
-        `late`: at worst one whose ids are ahead of the clock. It goes on from there.
+        With `late`, and when there is no other, the worker id may be one whose ids are ahead of the
+        clock: this process's ids go on from there then. `but` is a worker id to leave out.
+
+        Raises: IdsUnavailable.
         """
         owner = secrets.token_hex(8)
         for is_late in (False, True) if late else (False,):
@@ -210,7 +225,11 @@ class WorkerLeaseKeeper:
     async def _take(
         self, node: int, owner: str, fenced: bool, *, late: bool = False
     ) -> WorkerLease | None:
-        """Take or renew the lease of this worker id; None where it is another's, or used ahead."""
+        """Take or renew the lease of this worker id.
+
+        Return None when another owner holds the worker id, and when its ids are ahead of this
+        process's clock. With `late` ids ahead of the clock do not matter.
+        """
         asked_s, life_s = self._monotonic_s(), self._lease_s * (1 - DRIFT)
         now_ms, behind_ms = self._ids.now_ms(), self._ids.behind_ms()
         is_ours = self._held is not None and self._held.node == node

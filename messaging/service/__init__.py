@@ -1,1 +1,1 @@
-"""The message service: one use case a file, written against ports alone."""
+"""Implement the use cases of the message service, one a file, against the ports alone."""

@@ -1,4 +1,4 @@
-"""Who may see what: the party of a conversation, and where a message is found."""
+"""Check who may see a conversation, and find a message by its id."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from messaging.domain.events import ChatType, Message, join
 from messaging.ports.directory import Directory, TokenMark
 from messaging.service.backends import Backends
 
-NOBODY = 0  # a reader who has deleted nothing
+NOBODY = 0  # the id of a reader without deletes
 
 
 async def may_act(directory: Directory, user_id: int, mark: TokenMark | None = None) -> bool:
-    """Return whether this user may act, with a mark by a token that bears it and was not ended.
+    """Tell whether this user may act; with a `mark`, also by the token that bears the mark.
 
-    Raises: TemporarilyUnavailable when it cannot be known.
+    A token that was ended gives False.
+
+    Raises: TemporarilyUnavailable when the answer cannot be known.
     """
     try:
         return await directory.user_is_active(user_id, mark)
@@ -29,9 +31,10 @@ async def may_act(directory: Directory, user_id: int, mark: TokenMark | None = N
 
 
 async def check_member(backends: Backends, *, group_id: int, user_id: int) -> None:
-    """Raises GroupNotFound, NotAMember, TooManyRequests for one who asks about too many groups.
+    """Check that a user is a member of a group.
 
-    Raises TemporarilyUnavailable when it cannot be known.
+    Raises: GroupNotFound; NotAMember; TooManyRequests for a user who asks about too many groups;
+    TemporarilyUnavailable when the membership cannot be known.
     """
     member = await _find_member(backends, group_id=group_id, user_id=user_id)
     if member is None:
@@ -41,10 +44,11 @@ async def check_member(backends: Backends, *, group_id: int, user_id: int) -> No
 
 
 async def access_message(backends: Backends, message_id: int, *, user_id: int) -> Message:
-    """The message at its latest state, if this user is of its party.
+    """Return the message at its latest state, if this user belongs to its conversation.
 
-    Raises MessageNotFound alike for a stranger and for an absent one, TemporarilyUnavailable when a
-    part that might know it is away.
+    Raises: MessageNotFound for an absent message, and alike for a user outside its conversation;
+    TemporarilyUnavailable when a backend that might know the message is away; TooManyRequests as
+    `check_member` does.
     """
     message = await find_message(backends, message_id)
     if message is None:
@@ -54,7 +58,11 @@ async def access_message(backends: Backends, message_id: int, *, user_id: int) -
 
 
 async def check_party(backends: Backends, message: Message, *, user_id: int) -> None:
-    """Raises MessageNotFound for a stranger, TemporarilyUnavailable when it cannot be known."""
+    """Check that a user belongs to a message's conversation.
+
+    Raises: MessageNotFound for a user who does not; TemporarilyUnavailable when the membership of
+    a group cannot be known; TooManyRequests for a user who asks about too many groups.
+    """
     if message.chat_type is ChatType.PRIVATE:
         is_party = user_id in (message.from_user_id, message.to_id)
     else:
@@ -64,10 +72,12 @@ async def check_party(backends: Backends, message: Message, *, user_id: int) -> 
 
 
 async def find_message(backends: Backends, message_id: int) -> Message | None:
-    """The message at its latest state, whoever asks; None when there is none.
+    """Return the message at its latest state, without checking the asker; None when there is none.
 
-    It has another id where this one was folded into it. Raises TemporarilyUnavailable when a part
-    that might know it is away, or may lack what another process has accepted without the cache.
+    The returned message has another id where the message of this id was folded into it.
+
+    Raises: TemporarilyUnavailable when a backend that might know the message is away, or may lack
+    messages that another process has accepted without the cache.
     """
     cached, cache_answered, is_whole = await _cached(backends, message_id)
     if cached is not None:
@@ -77,7 +87,7 @@ async def find_message(backends: Backends, message_id: int) -> Message | None:
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
     if row is not None and row.id != message_id and cache_answered:
-        cached, cache_answered, _ = await _cached(backends, row.id)  # it may be recalled there
+        cached, cache_answered, _ = await _cached(backends, row.id)  # perhaps recalled there
         row = row if cached is None or cached.id != row.id else join(row, cached)
     if row is None and not is_whole:
         raise TemporarilyUnavailable
@@ -87,9 +97,10 @@ async def find_message(backends: Backends, message_id: int) -> Message | None:
 
 
 async def _cached(backends: Backends, message_id: int) -> tuple[Message | None, bool, bool]:
-    """Return the cached state of the message that this id leads to.
+    """Return the cached state of the message that this id leads to, and two facts of the cache.
 
-    Then whether the cache has answered, and whether it lacks nothing that was accepted.
+    The first flag tells whether the cache has answered, the second whether the cache has every
+    accepted message that is not stored.
     """
     cache = backends.cache
     try:
@@ -103,7 +114,12 @@ async def _cached(backends: Backends, message_id: int) -> tuple[Message | None, 
 
 
 async def _find_member(backends: Backends, *, group_id: int, user_id: int) -> bool | None:
-    """Tell membership out of what is known, else by a look-up, which the user's rate counts."""
+    """Tell whether a user is a member; None when there is no such group.
+
+    An answer that this process does not know costs a look-up, which the user's rate counts.
+
+    Raises: TooManyRequests, TemporarilyUnavailable.
+    """
     known = backends.directory.known_member(group_id, user_id)
     if known is not None:
         return known

@@ -1,7 +1,7 @@
-"""The attempts of one send: until the store has folded them, readers may be shown each of them.
+"""Find the other attempts of a message's send, which readers may be shown until they are folded.
 
-Two attempts are accepted where the claim of the first one was gone. Used by recall and delete,
-which must hide all of them.
+Two attempts of one send are accepted when the claim of the first one was lost. Used by recall and
+delete, which must hide all attempts.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from messaging.service.access import NOBODY
 from messaging.service.backends import Backends
 from messaging.service.claims import find_stored_claim
 
-LISTED = 100  # of the conversation's newest messages, among which a pending attempt is looked for
+LISTED = 100  # newest messages of a conversation that are searched for pending attempts
 
 
 async def other_attempts(backends: Backends, message: Message) -> list[Message]:
     """Return the other attempts of this message's send that the cache or the store knows.
 
-    Each has the id and the time of its own, and nothing of what the message said. A part that is
-    away tells nothing: what only that part knows is folded later, with what was done to this one.
+    Each attempt has its own id and time, and no content. Attempts that only a backend that is away
+    knows are left out: the store folds them later, and this message's recall or delete then
+    applies to them.
     """
     if message.client_msg_id is None:
         return []
     ids = await _cached_attempts(backends, message)
-    if message.seq is None:  # a row has the store's claim itself
+    if message.seq is None:  # a row holds the store's claim itself
         claims = [
             backends.arrears.claim_of(message.from_user_id, message.client_msg_id),
             await find_stored_claim(backends, message),
@@ -42,7 +43,11 @@ async def other_attempts(backends: Backends, message: Message) -> list[Message]:
 
 
 async def _cached_attempts(backends: Backends, message: Message) -> set[int]:
-    """Those of the claim and, beside a pending message, the pending ones of its conversation."""
+    """Return the ids of the attempts that the cache knows; none while the cache is away.
+
+    The cache's claim names one attempt. For a pending message, the newest messages of its
+    conversation are searched as well.
+    """
     assert message.client_msg_id is not None
     cache, ids = backends.cache, set()
     with contextlib.suppress(CacheUnavailable):

@@ -1,4 +1,4 @@
-"""What a use case works with: the ports, the id generator and the settings of this process."""
+"""Hold the parts that a use case works with: ports, id generator, pipelines and settings."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backends:
+    """Hold the parts of this process that the use cases are given."""
+
     cache: MessageCache
     log: EventLog
     store: MessageStore

@@ -1,4 +1,4 @@
-"""What a clientMsgId stands for, by the word of the cache or of the store."""
+"""Find the message that a clientMsgId stands for, in the cache or in the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ STORE_S = 0.3
 
 
 async def find_claim(backends: Backends, message: Message) -> Claim | None:
-    """Return what the cache knows this message's send as; while it is away, what others know."""
+    """Return the claim that the cache has under this message's clientMsgId.
+
+    While the cache is away, return the claim that this process or the store has.
+    """
     if (key := message.send_key) is None:
         return None
     try:
@@ -27,8 +30,8 @@ async def find_claim(backends: Backends, message: Message) -> Claim | None:
 async def find_stored_claim(backends: Backends, message: Message) -> Claim | None:
     """Return the stored message that the store knows under this message's clientMsgId.
 
-    None also where the store has no answer in a short time. A key that is only reserved is left
-    out: nobody knows whether its message will arrive.
+    Return None also when the store does not answer within `STORE_S`. A key that is only reserved
+    is left out: its message may never arrive.
     """
     if (key := message.send_key) is None:
         return None

@@ -20,12 +20,14 @@ _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"?([0-9]{1,19})')
 
 
 async def replay(backends: Backends, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
-    """Append these records to the topic again, byte for byte; returns those that the log confirmed.
+    """Append these records to the topic again, byte for byte; return those that the log confirmed.
 
-    The returned ones are REPLAYED from now on, the others stay as they are. The consumer judges a
-    record anew: what still cannot be persisted becomes another dead letter, at its new position.
-    Idempotent as to messages: a record replayed twice is stored once. Raises
-    TemporarilyUnavailable when the store could not note it; replay again then.
+    The returned letters are REPLAYED from now on, the others stay as they are. The consumer judges
+    each record anew: a record that still cannot be persisted becomes another dead letter, at its
+    new position.
+
+    Raises: TemporarilyUnavailable when the store could not note the new state: replay again then.
+    Safe to repeat: a message whose record is replayed twice is stored once.
     """
     records = [OutgoingRecord(key=letter.key, value=letter.value) for letter in letters]
     futures = await backends.log.append(backends.settings.topic, records)
@@ -40,19 +42,22 @@ async def replay(backends: Backends, letters: Sequence[DeadLetter]) -> Sequence[
 
 
 async def discard(backends: Backends, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
-    """Note that nothing is to be done about these; returns them.
+    """Mark these dead letters as DISCARDED; return them.
 
-    They are kept, and can be replayed later. Idempotent. Raises TemporarilyUnavailable.
+    Discarded letters are kept, and can be replayed later.
+
+    Raises: TemporarilyUnavailable. Safe to repeat.
     """
     await _settle(backends, letters, DeadLetterState.DISCARDED)
     return letters
 
 
 async def shows_recalled(backends: Backends, letter: DeadLetter) -> bool:
-    """Whether what this record says was recalled, so that nobody may be shown it.
+    """Tell whether a record holds the content of a recalled message, which nobody may be shown.
 
-    The record need not be readable as a message. Raises TemporarilyUnavailable when that cannot be
-    known now.
+    The record need not be readable as a message: message ids are searched in its bytes.
+
+    Raises: TemporarilyUnavailable when the answer cannot be known now.
     """
     named = {letter.message_id or 0, *map(int, _MESSAGE_ID.findall(letter.value))}
     for message_id in sorted(named):

@@ -9,12 +9,17 @@ from messaging.service.backends import Backends
 
 
 async def delete(backends: Backends, message_id: int, *, user_id: int) -> None:
-    """Hide a message, pending or persisted, from this user for ever. Idempotent.
+    """Hide a message, pending or persisted, from this user for ever.
 
-    By whichever id of its send: each attempt is hidden, and what they are folded into. Raises
-    MessageNotFound, and TemporarilyUnavailable unless the store knows, and the cache too or nobody
-    can read it: a cached set of deletes that lacks one would show the message again. The retry
-    completes it. Raises TooManyRequests at once for one who changes too much.
+    `message_id` may be any id of the message's send: each attempt of the send is hidden, and the
+    message that the attempts are folded into. The call succeeds once the store has the delete, and
+    either the cache has the delete or no process reads the cache: a cached set of deletes that
+    lacks one would show the message again.
+
+    Raises: MessageNotFound; TemporarilyUnavailable; TooManyRequests, at once, for a user who
+    changes too much.
+    Leaves: perhaps a part hidden after TemporarilyUnavailable; a retry completes the delete.
+    Safe to repeat.
     """
     backends.rates.changes.spend(user_id)
     message = await access_message(backends, message_id, user_id=user_id)

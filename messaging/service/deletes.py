@@ -1,4 +1,7 @@
-"""Which messages a reader has deleted, where the cache cannot tell. Used by history and fetch."""
+"""Find the messages that a reader has deleted, where the cache does not know them.
+
+Used by history and fetch.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ DELETES_LOADED = 1_000
 async def find_deleted(
     backends: Backends, message_ids: Iterable[int], *, reader_id: int, floor: int | None
 ) -> set[int]:
-    """The store's word on those of these ids that are not above `floor`, the cache's own limit.
+    """Return which of these ids, at or below `floor`, the reader has deleted by the store's rows.
 
-    Without a floor the cache is given one, for the next reading. Raises TemporarilyUnavailable:
-    what may be deleted is never shown.
+    `floor` is the id above which the cache knows all deletes of the reader. Without a floor all
+    ids are looked up, and the cache is given the newest deletes and a floor for the next reading.
+
+    Raises: TemporarilyUnavailable without the store: a message that may be deleted is never shown.
     """
     unsure = {i for i in message_ids if floor is None or i <= floor}
     if not unsure:

@@ -11,12 +11,14 @@ from messaging.service.deletes import find_deleted
 
 
 async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Message:
-    """The message at its latest state, as this reader may see it.
+    """Return the message at its latest state, as this reader may see it.
 
-    It has another id where this one was folded into it, and is deleted where that one is. Raises
-    MessageNotFound, also for what the reader has deleted, and TemporarilyUnavailable. What the
-    cache knows all about is one round trip and no query. Raises TooManyRequests at once for one who
-    reads too fast.
+    The returned message has another id where the message of this id was folded into it; the
+    reader's deletes of that other message count then. A message that the cache knows completely
+    costs one round trip and no query.
+
+    Raises: MessageNotFound, also for a message that the reader has deleted;
+    TemporarilyUnavailable; TooManyRequests, at once, for a reader who reads too fast.
     """
     backends.rates.reads.spend(reader_id)
     seen = await _look(backends, message_id, reader_id)

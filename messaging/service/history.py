@@ -19,14 +19,17 @@ from messaging.service.backends import Backends
 from messaging.service.deletes import find_deleted
 from messaging.service.slices import SliceReader
 
-LARGEST_SLICE = MAX_PAGE_SIZE + 1  # messages; of the largest kind 1.6 MB
+LARGEST_SLICE = MAX_PAGE_SIZE + 1  # messages; 1.6 MB if all are of the largest size
 MOST_PASSED = 1_000  # listed ids at a time
 FIELDS_BYTES = 500  # of a message in an answer, without its texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryPage:
-    """One page. `partial`: a part was away, and newer or older messages may be missing."""
+    """Hold one page of a history, newest first.
+
+    `partial`: a backend was away or recovering, and newer or older messages may be missing.
+    """
 
     messages: tuple[Message, ...]
     total: int
@@ -36,13 +39,14 @@ class HistoryPage:
 
 
 async def history(backends: Backends, request: HistoryRequest, *, reader_id: int) -> HistoryPage:
-    """The page that was asked for; `has_more` and `total` are exact unless it is partial.
+    """Return the requested page; `has_more` and `total` are exact unless the page is partial.
 
-    It ends early, with `has_more`, where its messages reach MAX_PAGE_BYTES: go on by the cursor.
+    The page ends early, with `has_more`, where its messages reach MAX_PAGE_BYTES: go on by the
+    cursor. Only a few pages of one reader are read at the same time; further requests wait.
 
-    Raises GroupNotFound, NotAMember, and TemporarilyUnavailable when what is asked for is not
-    cached and the store is away. Raises TooManyRequests at once for one who reads too fast: every
-    READ_BYTES of a page count as one more read. A reader has few pages under way; more wait.
+    Raises: GroupNotFound; NotAMember; TemporarilyUnavailable when the page is not cached and the
+    store is away; TooManyRequests, at once, for a reader who reads too fast. Every READ_BYTES of a
+    page count as one more read.
     """
     backends.rates.reads.spend(reader_id)
     async with backends.rates.pages.turn(reader_id):
@@ -72,9 +76,9 @@ async def _read_page(backends: Backends, request: HistoryRequest, reader_id: int
 
 
 class _Walk:
-    """Walks down a conversation, past what the reader has deleted.
+    """Walk down a conversation, past the messages that the reader has deleted.
 
-    Messages are read slice by slice. What is skipped is passed by its ids.
+    Returned messages are read slice by slice. Skipped messages are passed by their ids alone.
     """
 
     def __init__(self, backends: Backends, reader: SliceReader, *, before: int | None) -> None:
@@ -91,7 +95,7 @@ class _Walk:
     async def skip(self, count: int) -> None:
         """Pass the next `count` visible messages."""
         if count:
-            await self._read(1)  # the total, and whether a part is away
+            await self._read(1)  # sets `total` and `partial`
         while count and not self._is_at_end:
             if self._ready:
                 self._ready.popleft()
@@ -100,12 +104,12 @@ class _Walk:
                 count -= await self._pass(count)
 
     async def take(self, count: int) -> list[Message]:
-        """The next `count` visible messages; fewer at the end, and where they have many bytes."""
+        """Return the next `count` visible messages; fewer at the end or past MAX_PAGE_BYTES."""
         taken: list[Message] = []
         left_bytes = MAX_PAGE_BYTES
         while len(taken) < count and not self._is_at_end:
             if not self._ready:
-                await self._read_on(count - len(taken) + 1)  # one more tells whether there is more
+                await self._read_on(count - len(taken) + 1)  # one more, for `has_more`
                 continue
             left_bytes -= _size_bytes(self._ready[0])
             if taken and left_bytes < 0:
@@ -123,9 +127,9 @@ class _Walk:
         return self._exhausted and not self._ready
 
     async def _read_on(self, wanted: int) -> None:
-        """Read the next slice; where the reader has deleted all of it, go to the next visible one.
+        """Read the next slice; if the reader has deleted all of it, go to the next visible message.
 
-        So nobody reads thousands of texts to show none of them.
+        Otherwise thousands of texts might be read to show none of them.
         """
         await self._read(wanted)
         if self._ready or self._exhausted or not await self._pass(1):
@@ -134,7 +138,7 @@ class _Walk:
             self._before += 1
 
     async def _read(self, wanted: int) -> None:
-        # Twice as many each time, for the reader may have deleted very many in a row.
+        # The size doubles each time, because the reader may have deleted very many in a row.
         self._size = min(max(wanted, 2 * self._size), LARGEST_SLICE)
         part = await self._reader.read(before=self._before, limit=self._size)
         if not self._started:
@@ -145,25 +149,31 @@ class _Walk:
         self._ready += part.messages
 
     async def _pass(self, count: int) -> int:
-        """Pass at most `count` visible messages below `_before`; returns how many."""
+        """Pass at most `count` visible messages below `_before`; return how many were passed.
+
+        Return 0 after a slice was read instead, or when only deleted messages were passed.
+        """
         assert self._before is not None
         listed = await self._listed(min(count, MOST_PASSED))
         self.partial |= listed is None or listed.recovering
         if listed is None or (not listed.missing and listed.end is None):
             if listed is not None and listed.floor == 0:
-                self._exhausted = True  # the list was everything
+                self._exhausted = True  # the list covers the conversation
                 return 0
             return await self._pass_rows(count)
         if not listed.missing:
             self._before = listed.end
             return 0
         if listed.floor is None or listed.missing[-1] <= listed.floor:
-            await self._read(LARGEST_SLICE)  # what lies among the listed ones only the slices tell
+            await self._read(LARGEST_SLICE)  # the list may have gaps here; a slice has none
             return 0
         return await self._pass_listed(listed, count)
 
     async def _pass_listed(self, listed: Window, count: int) -> int:
-        """Every message down to the last of these ids is listed."""
+        """Pass listed messages by their ids; return how many of them are visible.
+
+        Requires that every message down to the last of these ids is listed.
+        """
         deleted = await find_deleted(
             self._backends,
             listed.missing,
@@ -175,7 +185,12 @@ class _Walk:
         return len(visible)
 
     async def _pass_rows(self, count: int) -> int:
-        """Nothing is listed below `_before`, so that rows are all there is."""
+        """Pass visible rows by their ids; return `count`.
+
+        Used where no message below `_before` is listed, so that all of them are rows.
+
+        Raises: TemporarilyUnavailable.
+        """
         assert self._before is not None
         try:
             last = await self._backends.store.nth_visible(
@@ -202,5 +217,5 @@ class _Walk:
 
 
 def _size_bytes(message: Message) -> int:
-    """What the message takes in an answer, about: its texts are counted as they are escaped."""
+    """Return about how many bytes the message takes in an answer, its texts escaped as JSON."""
     return FIELDS_BYTES + len(encode((message.content, message.url, message.at_user_ids)))

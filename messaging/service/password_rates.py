@@ -1,7 +1,7 @@
-"""Count who tries passwords and who registers, before a password is hashed.
+"""Count logins and registrations before a password is hashed, and refuse those past their rate.
 
-Counted in Redis for all processes, and by this process alone while Redis is away. A name that
-exists is counted like any other, so that a count tells nothing about names.
+Redis counts for all processes; while Redis is away, each process counts for itself. A name that
+exists is counted like any other name, so that a count does not reveal which names exist.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from messaging.service.backends import Backends
 
 DIGEST_BYTES = 12
 
-Share = tuple[str, Rates, str]  # the kind of a rate, the rate, and what is counted
+Share = tuple[str, Rates, str]  # the kind of a rate, the rate, and the counted key
 
 
 async def count_login(backends: Backends, *, name: str, address: str | None) -> None:
-    """Count a password that is tried under a name; `address` is None where nobody is connected.
+    """Count one login attempt for a name; `address` is None where no client is connected.
 
-    Raises TooManyRequests, with nothing counted, past the rate of the address, of the name, or of
-    the name from this address.
+    Raises: TooManyRequests past the rate of the address, of the name, or of the name from this
+    address. Leaves: nothing counted.
     """
     rates, person = backends.password_rates, _normalised(name)
     shares: list[Share] = [("login-name", rates.names, _digest(person))]
@@ -37,7 +37,10 @@ async def count_login(backends: Backends, *, name: str, address: str | None) -> 
 
 
 async def count_registration(backends: Backends, *, address: str) -> None:
-    """Count a user who is registered from an address. Raises TooManyRequests past its rate."""
+    """Count the registration of a user from an address.
+
+    Raises: TooManyRequests past the address's rate. Leaves: nothing counted.
+    """
     await _count(backends, [("register", backends.password_rates.registrations, _digest(address))])
 
 
@@ -52,7 +55,10 @@ async def _count(backends: Backends, shares: Sequence[Share]) -> None:
 
 
 def _normalised(name: str) -> str:
-    """Return what all spellings of a name have in common; a name that nobody has stays as it is."""
+    """Return the folded name, which all spellings of a name share.
+
+    A name that is too long for any user stays as it is.
+    """
     return name if len(name) > MAX_LOGIN_NAME_CHARACTERS else fold(name)
 
 

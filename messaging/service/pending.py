@@ -1,4 +1,4 @@
-"""Look at the messages that are pending: accepted, and not yet in the database. For operators."""
+"""List the pending messages (accepted, and not yet in the database) for operators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ END_OF_TIME_MS = 2**53 - 1  # the largest score that a sorted set keeps exactly
 
 @dataclass(frozen=True, slots=True)
 class PendingLine:
-    """`message` is None where its detail is gone; `attempts` are the compensation's."""
+    """Hold one entry of the pending set, with its message and the attempts of the compensation.
+
+    `message` is None where its detail is gone from the cache.
+    """
 
     entry: PendingEntry
     message: Message | None
@@ -23,7 +26,10 @@ class PendingLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingPage:
-    """A page of the pending set, newest first."""
+    """Hold a page of the pending set, newest first.
+
+    `count` and `oldest` are of the whole set.
+    """
 
     count: int
     oldest: PendingEntry | None
@@ -31,9 +37,12 @@ class PendingPage:
 
 
 async def list_pending(backends: Backends, *, offset: int, limit: int) -> PendingPage:
-    """The page at this offset. Raises TemporarilyUnavailable when Redis is away.
+    """Return the page of the pending set at this offset.
 
-    The set moves on meanwhile: what has been persisted by the time its detail is read is left out.
+    The set changes during the call: a message that is persisted by the time its detail is read is
+    left out.
+
+    Raises: TemporarilyUnavailable when Redis is away.
     """
     cache = backends.cache
     try:

@@ -1,12 +1,14 @@
-"""Recall a message for everyone: nobody reads its content again once this has returned.
+"""Recall a message for everyone: no reader gets its content again once `recall` has returned.
 
-The recall mark is set first, so that the consumer writes a tombstone in place of the content; then
-the tombstone is made durable, in the store and in the log, of which one is enough; then the cached
-content is blanked. When it could be made durable nowhere, the mark is taken back and readers have
-seen nothing.
+Order:
 
-While the cache is away readers are given what the store has, so then the store has to know, and the
-log is not enough.
+1. Set the recall mark, so that the consumer writes a tombstone in place of the content.
+2. Make the tombstone durable in the store and in the log, of which one is enough.
+3. Blank the cached content.
+
+When the tombstone could be made durable nowhere, the mark is taken back, and readers have seen no
+change. While the cache is away readers get the store's rows: then the tombstone has to be in the
+store, and the log is not enough.
 """
 
 from __future__ import annotations
@@ -33,16 +35,18 @@ from messaging.service.backends import Backends
 
 logger = logging.getLogger(__name__)
 
-STORE_S = 1.5  # a row may be locked, and the log is enough
+STORE_S = 1.5  # no longer, because a row may be locked and the log is enough
 
 
 async def recall(backends: Backends, message_id: int, *, user_id: int) -> Message:
-    """Recall one's own message within the window; returns the tombstone.
+    """Recall the user's own message within the recall window; return the tombstone.
 
-    By whichever id of its send: each attempt is recalled, and what they are folded into. Raises
-    MessageNotFound, NotTheSender, AlreadyRecalled, RecallWindowPassed, and TemporarilyUnavailable,
-    after which the message may or may not be recalled: ask again. Raises TooManyRequests at once
-    for one who changes too much.
+    `message_id` may be any id of the message's send: each attempt of the send is recalled, and the
+    message that the attempts are folded into.
+
+    Raises: MessageNotFound; NotTheSender; AlreadyRecalled; RecallWindowPassed;
+    TemporarilyUnavailable; TooManyRequests, at once, for a user who changes too much.
+    Leaves: the message perhaps recalled after TemporarilyUnavailable: ask again.
     """
     backends.rates.changes.spend(user_id)
     message = await access_message(backends, message_id, user_id=user_id)
@@ -51,7 +55,7 @@ async def recall(backends: Backends, message_id: int, *, user_id: int) -> Messag
         _check(message, user_id=user_id, now_ms=now_ms, window_s=backends.settings.recall_window_s)
     except AlreadyRecalled:
         if not backends.arrears.breaker.is_closed:
-            await _owe(backends, message)  # the store says so, and the cache may not know
+            await _owe(backends, message)  # the cache may lack the store's tombstone
         raise
     others = await other_attempts(backends, message)
     try:
@@ -82,7 +86,7 @@ def _check(message: Message, *, user_id: int, now_ms: int, window_s: int) -> Non
 
 
 async def _store(backends: Backends, tombstones: Sequence[Message]) -> Persisted | None:
-    """Return what became of them, None where the store did not take them in a short time."""
+    """Store the tombstones; return None if the store does not take all of them in `STORE_S`."""
     try:
         done = await backends.writes.recall(tombstones, within_s=STORE_S)
     except StoreUnavailable:
@@ -107,7 +111,8 @@ async def _rest_on_log(
 ) -> None:
     """Wait until the log has the tombstones, and show them to the cache.
 
-    Raises: TemporarilyUnavailable. Leaves: no recall mark, when the log did not take them.
+    Raises: TemporarilyUnavailable. Leaves: no recall mark, when the log did not take the
+    tombstones and the cache still answers.
     """
     outcomes = await asyncio.gather(*confirmations, return_exceptions=True)
     failed = [each for each in outcomes if isinstance(each, BaseException)]

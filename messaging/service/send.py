@@ -1,4 +1,4 @@
-"""Send a message: who may, which id, and how durable before the answer."""
+"""Send a message: check the sender, give an id, and make the message durable before the answer."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from messaging.service.claims import find_claim, find_stored_claim
 
 FIRST_LOOK_S = 0.01
 LAST_LOOK_S = 0.2
-ROW_S = 0.3  # how long it is looked whether an earlier send is stored by now
+ROW_S = 0.3  # for the store to tell whether an earlier send is stored
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a sender is told; for a repeated send, of the first one."""
+    """Hold the answer to a send; for a repeated send it describes the first one."""
 
     message_id: int
     conversation_id: str
@@ -47,12 +47,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> Receipt:
-    """Accept a message, or find the earlier send that it repeats.
+    """Accept a message, or return the receipt of the earlier send that it repeats.
 
-    A repeat is told what its first send was told, whatever the sender may send by now. Raises
-    UserNotFound, Blocked, GroupNotFound, NotAMember, ClientMsgIdReused, TooManyRequests,
-    SendFailed, IdsUnavailable and TemporarilyUnavailable. After SendFailed the message may still
-    appear: retry with the same clientMsgId, which answers with the first id.
+    A repeat gets its first send's receipt even when the sender may not send to the target any more.
+
+    Raises: UserNotFound, Blocked, GroupNotFound, NotAMember, ClientMsgIdReused, TooManyRequests,
+    SendFailed, IdsUnavailable, TemporarilyUnavailable.
+    Leaves: after SendFailed the message may still appear: retry with the same clientMsgId, which
+    answers with the first id.
     """
     deadline_s = asyncio.get_running_loop().time() + backends.settings.send_timeout_s
     try:
@@ -89,9 +91,11 @@ async def _waited_for(backends: Backends, receipt: Receipt, ack: Ack) -> Receipt
 async def _find_earlier(
     backends: Backends, request: SendRequest, sender_id: int, deadline_s: float
 ) -> Receipt | None:
-    """The receipt of the send that went through before this one, which may not be made any more.
+    """Return the receipt of the earlier send that a refused send repeats; None if none is known.
 
-    None where no such send is known. Raises TooManyRequests, and SendFailed as for any repeat.
+    The refused send counts against the sender's rate.
+
+    Raises: TooManyRequests; SendFailed as for any repeat.
     """
     if request.client_msg_id is None:
         return None
@@ -169,9 +173,12 @@ def _receipt(message: Message, durability: Durability) -> Receipt:
 
 
 async def _repeat(backends: Backends, repeat: Message, first: Claim) -> Receipt:
-    """The first send's receipt; its time is in its id, its conversation is the repeat's own.
+    """Return the first send's receipt for a repeat of it.
 
-    Raises ClientMsgIdReused when the first said something else.
+    The send time is read from the first send's id. The conversation is the repeat's, because both
+    bodies are the same.
+
+    Raises: ClientMsgIdReused when the first send has another body; SendFailed as `_stored_id` does.
     """
     if first.body_hash != repeat.body_hash:
         raise ClientMsgIdReused
@@ -188,10 +195,13 @@ async def _repeat(backends: Backends, repeat: Message, first: Claim) -> Receipt:
 
 
 async def _stored_id(backends: Backends, message_id: int) -> int | None:
-    """The id of its row: its own, or of what it was folded into; None where it has none.
+    """Return the id of a message's row, or of the row it was folded into; None without a row.
 
-    A row that the cache lacks is brought there first.
-    Raises SendFailed when that cannot be done now: who has stored it may not have come to it.
+    A row that the cache lacks is shown to the cache first, because the process that stored the row
+    may have ended before it could show the row.
+
+    Raises: SendFailed when the row cannot be looked up or shown now. While the cache is away, a
+    failed look-up returns None instead.
     """
     reachable, cached = True, None
     try:
@@ -214,13 +224,16 @@ async def _stored_id(backends: Backends, message_id: int) -> int | None:
 
 
 async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
-    """Look until the message is stored or the wait's bound is reached; the answer says which."""
+    """Wait until the message is stored, at most `store_ack_timeout_s`; return its receipt.
+
+    The receipt's durability tells whether the message was stored in that time.
+    """
     wait_s = FIRST_LOOK_S
     loop = asyncio.get_running_loop()
     deadline = loop.time() + backends.settings.store_ack_timeout_s
     while loop.time() < deadline:
         await asyncio.sleep(wait_s)
-        with contextlib.suppress(SendFailed):  # it was accepted before
+        with contextlib.suppress(SendFailed):  # the message is accepted in any case
             stored = await _stored_id(backends, receipt.message_id)
             if stored is not None:
                 return replace(
@@ -235,11 +248,13 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
 
 
 async def _send_sync(backends: Backends, message: Message, deadline_s: float) -> Receipt:
-    """Store before answering: the mode of group chat, and the baseline to measure against.
+    """Store a message before answering (`sync` mode).
 
-    A sender's rate is this process's own count here. When the store is away or too slow, the
-    message is accepted as in the other mode; that the store may have it after all does no harm.
-    Attempts of one clientMsgId may so go both ways: the claim in the cache decides between them.
+    Group chat uses this mode, and it is the baseline that the other mode is measured against. The
+    sender's rate is counted by this process alone. When the store is away or too slow, the message
+    is accepted as in `async` mode; the store may have taken the message all the same, which does no
+    harm. So one attempt of a clientMsgId may be stored here and another accepted in `async` mode:
+    the claim in the cache decides between them.
     """
     if wait_s := backends.acceptor.rates.take(message.from_user_id):
         raise TooManyRequests(wait_s)
@@ -257,12 +272,15 @@ async def _send_sync(backends: Backends, message: Message, deadline_s: float) ->
     first = await _claim(backends, row)
     if first is not None and first.body_hash == row.body_hash:
         return await _repeat(backends, message, first)
-    await _show(backends, row)  # whoever stored a first one may not have come to that
+    await _show(backends, row)  # for a folded send, its row's process may have ended before it did
     return _receipt(row, Durability.STORE)
 
 
 async def _claim(backends: Backends, row: Message) -> Claim | None:
-    """Another attempt that was accepted before this one was stored; the consumer folds it."""
+    """Claim the clientMsgId of a stored message; return the claim of an earlier accepted attempt.
+
+    The consumer folds that attempt into this row. Return None while the cache is away.
+    """
     if row.client_msg_id is None:
         return None
     try:
@@ -272,7 +290,10 @@ async def _claim(backends: Backends, row: Message) -> Claim | None:
 
 
 async def _show(backends: Backends, row: Message) -> None:
-    """Show the cache a stored row, or owe the row. Raises: SendFailed when neither is possible."""
+    """Show the cache a stored row, or owe the row.
+
+    Raises: SendFailed when neither is possible.
+    """
     try:
         await backends.writes.show_row(row)
     except StoreUnavailable as error:

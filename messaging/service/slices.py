@@ -1,4 +1,4 @@
-"""One range of a conversation, put together from the cached tail and the store's rows.
+"""Read a range of a conversation by joining the cached tail with the store's rows.
 
 Used by the history use case. The cache is filled with whole rows, never with one reader's view.
 """
@@ -16,17 +16,18 @@ from messaging.service.backends import Backends
 from messaging.service.deletes import find_deleted
 
 FILL_ROWS = 100
-MOST_COUNTED = 2_000  # pending messages of a conversation that is not loaded
+MOST_COUNTED = 2_000  # pending messages of a conversation whose tail is not cached
 AWAY = Window(deletes_floor=ID_MAX, recovering=True)
-"""The cache does not answer: nothing is listed, and none of the reader's deletes is known."""
+"""Stand for a cache that does not answer: no message is listed, no delete of the reader known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """What the reader may see of a range of ids, newest first, and all of that.
+    """Hold all messages of a range of ids that the reader may see, newest first.
 
-    Older messages lie below `next_before`; None: there are none. `partial`: a part was away, and
-    messages may be missing. `total` counts the conversation's messages, deleted ones too.
+    `next_before` is the id below which older messages lie; None: there are none. `partial`: a
+    backend was away or the total is not known, and messages may be missing. `total` counts the
+    conversation's messages, deleted ones too.
     """
 
     messages: Sequence[Message]
@@ -37,7 +38,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class SliceReader:
-    """Reads a conversation for one reader."""
+    """Read slices of a conversation for one reader."""
 
     backends: Backends
     conversation: str
@@ -46,7 +47,7 @@ class SliceReader:
     async def read(self, *, before: int | None, limit: int) -> Slice:
         """Return about `limit` messages below `before`.
 
-        Raises: TemporarilyUnavailable when neither the cache nor the store can tell.
+        Raises: TemporarilyUnavailable when neither the cache nor the store can answer.
         """
         window = await self._window(before=before, limit=limit)
         try:
@@ -62,7 +63,7 @@ class SliceReader:
             )
 
     async def _window(self, *, before: int | None, limit: int) -> Window:
-        """Return what the cache lists, AWAY without an answer.
+        """Return the messages that the cache lists; AWAY when the cache does not answer.
 
         Raises: TemporarilyUnavailable where the store's rows alone must not be shown.
         """
@@ -77,11 +78,11 @@ class SliceReader:
         return window
 
     async def _join(self, window: Window, *, before: int | None, limit: int) -> Slice:
-        """Join what is listed with the rows that the list does not cover.
+        """Join the listed messages with the rows that the cached list does not cover.
 
-        The page ends at the lowest id above which nothing can be missing. A row may be older than a
-        recall that only the cache and the log know of. A total that is not known makes the page
-        partial.
+        The slice ends at the lowest id above which no message can be missing. A row may lack a
+        recall that only the cache and the log have, so rows are joined with the cached states. An
+        unknown total makes the slice partial.
         """
         store = self.backends.store
         total = window.total if window.floor is not None else await self._count(window)
@@ -103,11 +104,13 @@ class SliceReader:
         )
 
     async def _count(self, window: Window) -> int | None:
-        """Count the rows, and the pending messages that were no rows then.
+        """Count the conversation's rows, and its pending messages that have no row yet.
 
-        Order: the pending ids, the number of rows, which of the ids are rows. A row has a larger
-        `seq` than that number exactly if it was stored after it was read. None: so many are pending
-        that nobody can count them in time. Without the cache the rows alone count.
+        Order: read the pending ids, then the number of rows, then the rows of the pending ids. A
+        row with a `seq` larger than that number was stored after the number was read, and is not
+        among the counted rows. Return None when too many messages are pending to count them in
+        time, and when the cache is lost in between. A cache that was away before leaves the rows
+        alone to be counted.
         """
         cache, store = self.backends.cache, self.backends.store
         if window is AWAY:
@@ -124,7 +127,10 @@ class SliceReader:
         return stored + len(waiting) - len(counted)
 
     async def _fill(self) -> bool:
-        """Load the cache with the store's tail; False where another reader does."""
+        """Load the store's tail into the cache; False when the cache gives no token for it.
+
+        Another reader is loading the tail then, or the cache is away.
+        """
         cache, store = self.backends.cache, self.backends.store
         try:
             token = await cache.begin_fill(self.conversation)
@@ -141,9 +147,11 @@ class SliceReader:
         return True
 
     async def _look(self, rows: Sequence[Message], window: Window) -> Look:
-        """Look up in the cache the rows that it does not list.
+        """Return the cached states and the reader's deletes for rows that the cache does not list.
 
-        The deletes floor of the answer is for these rows and the listed messages together.
+        The deletes floor of the answer is valid for these rows and the listed messages together.
+
+        Raises: TemporarilyUnavailable when the cache is lost in between.
         """
         listed = set(_listed(window))
         unlisted = [row.id for row in rows if row.id not in listed]
@@ -166,7 +174,11 @@ class SliceReader:
         total: int | None,
         partial: bool,
     ) -> Slice:
-        """Leave out what the reader has deleted; above its floor the cache's word counts."""
+        """Build the slice without the messages that the reader has deleted.
+
+        Above the deletes floor the cache knows all deletes; at or below it they are looked up in
+        the store.
+        """
         floor = look.deletes_floor
         shown = [message for message in messages if message.id not in look.deleted]
         if floor is None or (shown and shown[-1].id <= floor):
@@ -192,7 +204,10 @@ def _listed(window: Window) -> list[int]:
 
 
 def _uncovered(window: Window, *, before: int | None, limit: int) -> tuple[int | None, int]:
-    """Return below which id, and how many, rows a page takes from the store; 0: the list is all."""
+    """Return below which id, and how many, rows the store must add to the cached list.
+
+    The number is 0 where the list covers the whole slice.
+    """
     if window.floor is None:
         return before, limit
     if window.floor == 0 or window.end is not None:
@@ -203,7 +218,7 @@ def _uncovered(window: Window, *, before: int | None, limit: int) -> tuple[int |
 
 
 def _latest(rows: Sequence[Message], window: Window, look: Look) -> dict[int, Message]:
-    """Return the latest states of what is a row, or listed, or both."""
+    """Return by id the latest state of each message that is a row, or listed, or both."""
     states = {row.id: row for row in rows}
     for message in (*window.messages, *look.messages.values()):
         row = states.get(message.id)

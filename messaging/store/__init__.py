@@ -1,4 +1,4 @@
-"""The message tables, and the only raw SQL: one module a dialect."""
+"""Keep the message tables, with the only raw SQL: one module a dialect."""
 
 from __future__ import annotations
 

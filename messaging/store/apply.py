@@ -1,8 +1,9 @@
-"""Join a batch of message states into the tables, in one transaction. Called by `database` alone.
+"""Join a batch of message states into the tables, in one transaction.
 
-What is read is not locked: the primary keys of messages and of keys tell when somebody else was
-quicker, and the batch is done anew. The order of locks is the same in every process: keys, then
-conversations, then messages, each sorted.
+Called by `database` alone. Reads take no locks. When another process has inserted the same message
+or key meanwhile, the primary key refuses the insertion, and the batch is done anew.
+
+Order: every process locks keys, then conversations, then messages, each sorted.
 """
 
 from __future__ import annotations
@@ -25,20 +26,32 @@ WriteKeys = Callable[[Tables, Mapping[SendKey, Claim]], Mapping[SendKey, Claim]]
 def apply_batch(
     connection: BaseDatabaseWrapper, messages: Sequence[Message], *, owed: bool = False
 ) -> ApplyResult:
-    """What `MessageStore.apply` promises, with the driver's errors left as they are."""
+    """Join the states into their rows, as `MessageStore.apply` promises.
+
+    Safe to repeat.
+    Raises: ValueError for two states of one message id; the driver's errors, not translated.
+    Leaves: nothing stored; or everything, when the answer to the commit was lost.
+    """
     given = {message.id: _incoming(message) for message in sorted(messages, key=lambda m: m.id)}
     if len(given) != len(messages):
         raise ValueError("one state a message id expected")
     try:
         return _apply(connection, given, Tables.take_keys, owed=owed)
     except IntegrityError:
-        # A repeated send, most likely: only now ask whose each key is. In a transaction of its own,
-        # since the failed insertion holds locks on what it met that two of them would die of.
+        # A repeated send is the likely cause: only now read which message has each key. The second
+        # try is a transaction of its own, since the failed insertion keeps locks on the rows that
+        # the insertion met, and two such transactions would deadlock.
         return _apply(connection, given, Tables.reserve_keys, owed=owed)
 
 
 def reserve(tables: Tables, messages: Sequence[Message]) -> dict[int, Claim]:
-    """What `MessageStore.reserve` promises: statements of their own, each harmless alone."""
+    """Reserve the free keys of new messages, as `MessageStore.reserve` promises.
+
+    Return the claims of other messages on these keys, by the ids of the given messages. No
+    transaction is needed: each statement is harmless alone.
+
+    Safe to repeat.
+    """
     keys = {m.id: key for m in messages if (key := m.send_key) is not None}
     found = tables.claims_of_names(keys.values())
     free: dict[SendKey, Claim] = {}
@@ -82,14 +95,17 @@ def _apply(
 
 
 def _incoming(message: Message) -> Message:
-    """The state without what only the store gives, and without what a tombstone must not hold."""
+    """Return the state without `seq`, which the store gives, and a tombstone without content."""
     if message.is_recalled:
         return replace(message, seq=None, content="", url=None, at_user_ids=())
     return message if message.seq is None else replace(message, seq=None)
 
 
 def _write_keys(tables: Tables, new: Iterable[Message], write_keys: WriteKeys) -> dict[int, int]:
-    """Write the keys of new messages, in order of id; returns the owners of those that fold."""
+    """Write the keys of new messages, in order of id.
+
+    Return the owner of each message whose key names another message: the two are folded.
+    """
     keys: dict[int, SendKey] = {}
     claims: dict[SendKey, Claim] = {}
     for message in new:
@@ -103,10 +119,11 @@ def _write_keys(tables: Tables, new: Iterable[Message], write_keys: WriteKeys) -
 def _take_over(
     tables: Tables, given: Mapping[int, Message], owners: Mapping[int, int], *, known: Set[int]
 ) -> dict[int, int]:
-    """The owners, with the first repeat in place of one that has a key and is not here.
+    """Return the owners, with the first repeat in place of an owner that has a key and no row.
 
-    A process has reserved the key, and died or failed before anything took the message; or it is
-    under way, and will be folded into that repeat. The key's row is locked, so only one is first.
+    The process that reserved the key died or failed before anything took the message; or the
+    owner's event is under way, and the owner will be folded into that repeat. The key's row is
+    locked, so that only one repeat is the first.
     """
     heirs: dict[int, int] = {}
     for message_id, owner in sorted(owners.items()):
@@ -125,7 +142,7 @@ def _key_of(message: Message) -> SendKey:
 
 
 def _hand_over_deletes(tables: Tables, owners: Mapping[int, int]) -> list[tuple[int, int]]:
-    """Who has deleted a message that is folded has deleted what it is folded into."""
+    """Copy the deletes of folded messages to the messages that were kept; return the copies."""
     if not owners:
         return []
     deletes = [(user_id, owners[each]) for user_id, each in tables.deletes_of(owners)]
@@ -136,7 +153,10 @@ def _hand_over_deletes(tables: Tables, owners: Mapping[int, int]) -> list[tuple[
 def _join_all(
     given: Mapping[int, Message], stored: Mapping[int, Message], owners: Mapping[int, int]
 ) -> dict[int, Message]:
-    """The states to end in. Recalling a repeat of an earlier send recalls what was stored of it."""
+    """Return the state that each row is to have.
+
+    A recall of a repeated send recalls the message that the repeat is folded into.
+    """
     states: dict[int, Message] = {}
     for message in given.values():
         if message.id not in owners:
@@ -150,7 +170,11 @@ def _join_all(
 
 
 def _number(tables: Tables, fresh: Sequence[Message]) -> dict[int, Message]:
-    """Rows for new messages, in order of id, with the next `seq` numbers of their conversations."""
+    """Return rows for new messages, with the next `seq` numbers of their conversations.
+
+    Raises: BadData for a conversation id that equals another one but for trailing spaces.
+    Order: the messages come in order of id, and so do the numbers.
+    """
     growth: dict[str, tuple[int, int]] = {}
     for message in fresh:
         count, _ = growth.get(message.conversation_id, (0, 0))

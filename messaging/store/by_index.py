@@ -1,6 +1,7 @@
-"""Make a queryset find its rows by one index. For the lists of the admin.
+"""Make a queryset find its rows by one index, for the lists of the admin.
 
-An optimizer that orders by id and stops at a page's end likes to read a whole table for a few rows.
+Without the hint, an optimizer that orders by id and stops at a page's end tends to read a whole
+table for a few rows.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ class _TableByIndex(BaseTable):
 
 
 def by_index(queryset: QuerySet[Row], index: str) -> QuerySet[Row]:
-    """The same rows, found by this index of their table (as in `Dialect.by_index`).
+    """Return a queryset of the same rows, found by this index of their table.
 
-    The queryset's conditions must begin with the index's first column, or SQLite refuses the query.
+    The index is named as in `Dialect.by_index`. The queryset's conditions must begin with the
+    index's first column, or SQLite refuses the query.
     """
     hinted = queryset.all()
     query = hinted.query

@@ -1,7 +1,7 @@
-"""System checks of the database server: what would change or lose a message without a word.
+"""Check the database server for settings that change or lose a message without an error.
 
-They need a connection, so Django runs them where databases are asked for: `migrate`, and
-`check --database default`.
+The checks need a connection, so Django runs the checks where databases are asked for: `migrate`,
+and `check --database default`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ VARIABLES = (
 
 
 def register_checks() -> None:
-    """Called once, when Django's registry of applications is ready."""
+    """Register the checks, once, when Django's registry of applications is ready."""
     register(check_database, Tags.database)
 
 
 def check_database(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
-    """The databases among these that are MySQL or MariaDB."""
+    """Check those of the databases that are MySQL or MariaDB."""
     return [
         message
         for alias in databases or ()

@@ -1,7 +1,7 @@
-"""MessageStore over Django's database: SQLite, MySQL or MariaDB.
+"""Implement MessageStore over Django's database: SQLite, MySQL or MariaDB.
 
-Built by `wiring`. It takes its statements from `tables` and its transaction from `apply`; it knows
-no use case. A delete, a lease and a dead letter are statements of their own.
+Built by `wiring`. The statements come from `tables` and the transaction of a batch from `apply`;
+no use case is known here. A delete, a lease and a dead letter are statements of their own.
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ Result = TypeVar("Result")
 
 
 class DatabaseStore:
-    """`ports.MessageStore`; each call ends within `store_timeout_s`, or a look later (StoreBusy,
-    StoreUnavailable)."""
+    """Implement `ports.MessageStore`, with a bound on each call.
+
+    Each call ends within `store_timeout_s` and one probe of the server.
+    Raises: StoreBusy and StoreUnavailable, at that bound at the latest.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._threads = DatabaseThreads(
@@ -41,7 +44,7 @@ class DatabaseStore:
 
     @property
     def breaker(self) -> Breaker:
-        """Open while the database is away."""
+        """Return the circuit breaker, which is open while the database is away."""
         return self._threads.breaker
 
     async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
@@ -143,7 +146,11 @@ class DatabaseStore:
         await self._with_tables(lambda tables: tables.ping())
 
     async def look(self) -> None:
-        """Ping past the threads that may all be busy; without an answer soon the breaker opens."""
+        """Probe the server in a thread kept for probes, as the other threads may all be busy.
+
+        Raises: StoreUnavailable when no answer comes soon.
+        Leaves: the breaker open.
+        """
         await self._threads.look()
 
     async def close(self) -> None:
@@ -154,8 +161,12 @@ class DatabaseStore:
 
 
 def _save_dead_letters(connection: BaseDatabaseWrapper, letters: Sequence[DeadLetter]) -> None:
-    """Insert those whose position is not known. Nothing in a letter may be refused: texts are cut
-    to their columns, and what is not text is escaped."""
+    """Insert the letters whose position has no row yet.
+
+    No letter may be refused: texts are cut to their columns, and invalid characters are escaped.
+
+    Safe to repeat.
+    """
     rows = [
         models.DeadLetter(
             topic=letter.topic,
@@ -175,7 +186,7 @@ def _save_dead_letters(connection: BaseDatabaseWrapper, letters: Sequence[DeadLe
     for part in chunks(rows, size_of=lambda row: 16_384 + 2 * (len(row.key) + len(row.value))):
         models.DeadLetter.objects.using(connection.alias).bulk_create(
             part,
-            update_conflicts=True,  # to itself: on MySQL, ignoring conflicts would cut values
+            update_conflicts=True,  # changes nothing: on MySQL, ignoring conflicts would cut values
             update_fields=["topic"],
             unique_fields=position if named else None,
         )

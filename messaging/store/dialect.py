@@ -1,4 +1,4 @@
-"""What the tables' statements need to know about a database; `mysql` and `sqlite` say it."""
+"""Name the SQL in which the databases differ; `mysql` and `sqlite` implement it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from messaging.store import mysql, sqlite
 
 
 class Dialect(Protocol):
-    """The few words of SQL in which the databases differ."""
+    """Supply the few words of SQL in which the databases differ."""
 
     @property
     def GREATEST(self) -> str: ...
@@ -21,14 +21,14 @@ class Dialect(Protocol):
 
     @property
     def SHARED(self) -> str:
-        """After a SELECT: wait for those who are writing these rows."""
+        """Return the suffix of a SELECT that waits for transactions writing its rows."""
 
     @property
     def NOW_MS(self) -> str:
-        """Milliseconds since 1970 by the database's clock."""
+        """Return the expression for milliseconds since 1970 by the database's clock."""
 
     def by_index(self, table: str, name: str) -> str:
-        """After this table's name: find rows by this index, whatever the statistics say.
+        """Return the suffix of a table's name that forces this index, whatever the statistics say.
 
         `PRIMARY` is the primary key of a table that is given its ids, as `message` is.
         """
@@ -36,24 +36,24 @@ class Dialect(Protocol):
     def insertion(
         self, connection: BaseDatabaseWrapper, head: str, rows: Sequence[Sequence[Any]], tail: str
     ) -> tuple[str, Sequence[Any] | None]:
-        """What to execute for `{head}{rows}{tail}`, with which parameters.
+        """Return the statement for `{head}{rows}{tail}`, and its parameters.
 
-        `rows` are of int, str and None alone.
+        `rows` hold int, str and None alone.
         """
 
     def given(self, column: str) -> str:
-        """Inside `or_update`: the value that was to be inserted."""
+        """Return the expression, inside `or_update`, for the value that was to be inserted."""
 
     def or_keep(self, key: str) -> str:
-        """After an INSERT: leave a row alone that has the same primary key."""
+        """Return the suffix of an INSERT that keeps an existing row of the same primary key."""
 
     def or_update(self, key: str, assignments: str) -> str:
-        """After an INSERT: change a row instead that has the same primary key."""
+        """Return the suffix of an INSERT that changes an existing row of the same primary key."""
 
 
 _DIALECTS: dict[str, Dialect] = {"mysql": mysql, "sqlite": sqlite}
 
 
 def dialect_of(vendor: str) -> Dialect:
-    """The dialect of a Django connection's `vendor`."""
+    """Return the dialect of a Django connection's `vendor`."""
     return _DIALECTS[vendor]

@@ -1,7 +1,7 @@
-"""Reading the tables through, and mending rows, for an audit. Behind `ports.audit.StoreInspector`.
+"""Read all rows of the tables, and mend rows, for an audit.
 
-Everything goes by primary key and in pieces, each a statement of its own: the service writes on
-meanwhile.
+Used through `ports.audit.StoreInspector`. All work goes by primary key and in pieces, each a
+statement of its own, because the service writes at the same time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROW = ", ".join(f"m.{column}" for column in COLUMNS)
 
 
 class InspectedTables(Tables):
-    """The statements that only an audit makes."""
+    """Hold the statements that only an audit makes."""
 
     def newest_id(self) -> int:
         return self._read("SELECT MAX(id) FROM message", [])[0][0] or 0
@@ -101,7 +101,11 @@ class InspectedTables(Tables):
 
 
 class DatabaseInspector:
-    """`ports.audit.StoreInspector`; each call ends within `store_timeout_s` (StoreUnavailable)."""
+    """Implement `ports.audit.StoreInspector`, in one thread.
+
+    Each statement ends within `store_timeout_s` and one probe of the server.
+    Raises: StoreUnavailable, at that bound at the latest.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._threads = DatabaseThreads(

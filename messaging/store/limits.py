@@ -1,7 +1,7 @@
-"""What the tables of this release hold of a message. Pure.
+"""Tell which messages fit the tables of this release.
 
-Called by `database` to judge a refusal: a message that fits is refused by the schema or the server,
-and must wait for them.
+Pure. Called by `database` to judge a refusal: the schema or the server is to blame for the refusal
+of a message that fits, and the message must wait until the schema or the server is mended.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from messaging.store.rows import ids_text
 
 
 def fits(message: Message) -> bool:
-    """Whether every value of the message has room in its column."""
+    """Tell whether every value of the message has room in its column."""
     numbers = (message.id, message.from_user_id, message.to_id, message.send_time)
     names = {
         message.conversation_id: CONVERSATION_ID_LENGTH,

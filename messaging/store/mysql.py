@@ -1,6 +1,7 @@
-"""MySQL 8 and MariaDB 10.11: their side of `Dialect`.
+"""Implement `Dialect` for MySQL 8 and MariaDB 10.11.
 
-INSERT IGNORE is no way to insert if absent here: it also cuts what is too long.
+INSERT IGNORE must not be used to insert if absent: INSERT IGNORE also cuts values that are too
+long.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ def by_index(table: str, name: str) -> str:
 def insertion(
     connection: BaseDatabaseWrapper, head: str, rows: Sequence[Sequence[Any]], tail: str
 ) -> tuple[str, None]:
-    """With the values in the text: the driver's own way of putting them there takes seven times
-    as long."""
-    quoted = connection.connection.string_literal  # escapes as this connection's server wants it
+    """Return the statement with the values written into its text, and no parameters.
+
+    The driver's own way of writing values into a text takes seven times as long.
+    """
+    quoted = connection.connection.string_literal  # escapes by the SQL mode of this connection
     literals = [
         b",".join(
             [b"%d" % v if type(v) is int else b"NULL" if v is None else quoted(v) for v in row]

@@ -1,4 +1,4 @@
-"""A message as a row of its table, there and back. Pure."""
+"""Convert a message into a row of its table, and back; pure functions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STORED = PersistStatus.PERSISTED.value
 
 
 def to_row(message: Message) -> tuple[Any, ...]:
-    """The values of `COLUMNS`."""
+    """Return the message's values of `COLUMNS`."""
     return (
         message.id,
         message.conversation_id,
@@ -53,7 +53,7 @@ def to_row(message: Message) -> tuple[Any, ...]:
 
 
 def from_row(row: Sequence[Any]) -> Message:
-    """The message of a row of `COLUMNS`."""
+    """Return the message that a row of `COLUMNS` holds."""
     return Message(
         id=row[0],
         conversation_id=row[1],
@@ -78,10 +78,13 @@ def ids_text(ids: tuple[int, ...]) -> str:
 
 
 def client_msg_id(value: str | bytes) -> str:
-    """The column is binary on MySQL (`messaging.database.fields.ExactText`)."""
+    """Return a clientMsgId as text; MySQL's column is binary (`database.fields.ExactText`)."""
     return value.decode() if isinstance(value, bytes) else value
 
 
 def size_bytes(message: Message) -> int:
-    """At least what the row takes in a statement: four bytes a character, quoted or not."""
+    """Return an upper bound of the row's bytes in a statement.
+
+    A character takes four bytes at most, quoted or not.
+    """
     return 1_024 + 4 * (len(message.content) + len(message.url or ""))

@@ -1,4 +1,7 @@
-"""SQLite 3.31 and newer: its side of `Dialect`. A writing transaction has the whole database."""
+"""Implement `Dialect` for SQLite 3.31 and newer.
+
+No row locks are needed: a writing transaction locks the whole database.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ NOW_MS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 
 def by_index(table: str, name: str) -> str:
-    # A bigint key is not the rowid; it has an index of its own.
+    # A bigint primary key is not the rowid, so SQLite makes an index of its own for the key.
     return f" INDEXED BY {f'sqlite_autoindex_{table}_1' if name == 'PRIMARY' else name}"
 
 

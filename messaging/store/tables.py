@@ -1,8 +1,10 @@
-"""The statements on the message tables: what is the same in every dialect, and all of it.
+"""Hold every statement on the message tables, in the words that all dialects share.
 
-Used by `apply` and `database`. Rows of every statement are sorted by primary key, because two
-writers that lock the same rows in different orders deadlock. Affected-row counts are never read:
-Django makes MySQL count found rows as changed ones.
+Used by `apply` and `database`. Affected-row counts are never read: Django makes MySQL count found
+rows as changed ones.
+
+Order: rows of every statement are sorted by primary key, because two writers that lock the same
+rows in different orders deadlock.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ Item = TypeVar("Item")
 
 
 class Tables:
-    """The tables as one connection sees them; a transaction is the caller's."""
+    """Run the statements over one connection; the caller opens the transaction where one is due."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
@@ -38,6 +40,7 @@ class Tables:
     # messages
 
     def messages(self, ids: Iterable[int]) -> dict[int, Message]:
+        """Return the rows of these ids, by id; an id without a row is left out."""
         found: dict[int, Message] = {}
         for part in chunks(sorted(ids)):
             numbers = ", ".join(map(str, part))
@@ -46,7 +49,7 @@ class Tables:
         return found
 
     def find(self, ids: Iterable[int]) -> dict[int, Message]:
-        """The rows of these ids, and under an alias the row that it stands for."""
+        """Return the rows of these ids, and under an alias the row of the message it leads to."""
         rows = self.messages(ids)
         aliases = self.aliases(set(ids).difference(rows))
         owners = rows | self.messages(set(aliases.values()).difference(rows))
@@ -59,7 +62,11 @@ class Tables:
     def nth_visible(
         self, conversation_id: str, *, reader_id: int, before: int, count: int
     ) -> int | None:
-        """Out of the index alone, with a look into the reader's deletes for each id."""
+        """Return the id of the `count`-th row below `before` without the reader's deletes.
+
+        The newest row counts first. Return None where there are fewer rows. The statement reads the
+        index alone, and looks each id up among the reader's deletes.
+        """
         hint = self._dialect.by_index("message", "message_conversation_id")
         query = (
             f"SELECT message.id FROM message{hint} LEFT JOIN message_delete AS hidden"
@@ -71,7 +78,10 @@ class Tables:
         return rows[0][0] if rows else None
 
     def tail(self, conversation_id: str, *, limit: int) -> Tail:
-        """One statement, so that rows and total are of one moment."""
+        """Return the newest rows and the number of all rows of a conversation.
+
+        One statement reads both, so that they are of one moment.
+        """
         last_seq = "(SELECT last_seq FROM conversation WHERE id = %s)"
         query, values = self._page(f"{MESSAGE}, {last_seq}", conversation_id, None, limit)
         rows = self._read(query, [conversation_id, *values])
@@ -80,19 +90,26 @@ class Tables:
     def _page(
         self, columns: str, conversation_id: str, before: int | None, limit: int
     ) -> tuple[str, list[Any]]:
-        # Without it MariaDB reads a long conversation from its newest message down to `before`.
+        # Without this index MariaDB reads a long conversation from its newest message to `before`.
         table = f"message{self._dialect.by_index('message', 'message_conversation_id')}"
         below, values = ("", []) if before is None else (" AND id < %s", [before])
         query = f"SELECT {columns} FROM {table} WHERE conversation_id = %s{below}"
         return f"{query} ORDER BY id DESC LIMIT %s", [conversation_id, *values, limit]
 
     def insert_messages(self, messages: Sequence[Message]) -> None:
-        """Plain inserts: an id that is there by now is an error, never overwritten."""
+        """Insert the messages as new rows; a row that exists is never overwritten.
+
+        Raises: IntegrityError for an id that has a row by now.
+        """
         for part in chunks(messages, size_of=size_bytes):
             self._insert("message", COLUMNS, [to_row(message) for message in part])
 
     def raise_messages(self, messages: Sequence[Message]) -> None:
-        """Join states into rows that exist (`events.join`): only upwards, `seq` stays."""
+        """Join the states into rows that exist (`events.join`).
+
+        A status only rises, the earlier recall time wins, and `seq` stays. A recalled row loses its
+        content, address and mentioned users.
+        """
         given, greatest, least = self._dialect.given, self._dialect.GREATEST, self._dialect.LEAST
         status = f"{greatest}(status, {given('status')})"
         new_time = given("recall_time")
@@ -112,9 +129,11 @@ class Tables:
     # conversations
 
     def extend_conversations(self, growth: Mapping[str, tuple[int, int]]) -> dict[str, int]:
-        """Add to each conversation its number of new rows and their largest id; hold its row.
+        """Count new rows into their conversations, and lock each conversation's row.
 
-        Returns each `last_seq` as it is then. The last message never moves back.
+        `growth` has the number of new rows and their largest id by conversation. Return each
+        `last_seq` after the addition. `last_message_id` never moves back. The lock lasts until the
+        transaction ends.
         """
         given, greatest = self._dialect.given, self._dialect.GREATEST
         columns = ("id", "last_seq", "last_message_id")
@@ -134,12 +153,18 @@ class Tables:
     # keys
 
     def take_keys(self, claims: Mapping[SendKey, Claim]) -> dict[SendKey, Claim]:
-        """Write the keys; one that is taken is an error."""
+        """Insert the keys, and return the claims as given.
+
+        Raises: IntegrityError for a key that exists.
+        """
         self._insert_keys(claims)
         return dict(claims)
 
     def reserve_keys(self, claims: Mapping[SendKey, Claim]) -> dict[SendKey, Claim]:
-        """Write the keys that are free; returns whose each of them is now."""
+        """Insert the keys that are free, and return the claim that each key has now.
+
+        Safe to repeat.
+        """
         self._insert_keys(claims, self._dialect.or_keep(KEY))
         return self.claims(claims)
 
@@ -150,7 +175,10 @@ class Tables:
             self._insert("message_key", columns, rows, suffix)
 
     def claims(self, keys: Iterable[SendKey], *, as_written: bool = False) -> dict[SendKey, Claim]:
-        """Those of the same body alone. `as_written`: wait for who is writing one of them."""
+        """Return the claims under these keys; the body hash has to match as well.
+
+        With `as_written` the statement waits for transactions that are writing one of the keys.
+        """
         shared = self._dialect.SHARED if as_written else ""
         found: dict[SendKey, Claim] = {}
         for part in chunks(sorted(keys)):
@@ -159,7 +187,10 @@ class Tables:
         return found
 
     def claims_of_names(self, keys: Iterable[SendKey]) -> dict[SendKey, Claim]:
-        """Of the same body, or else the first of another under the same clientMsgId."""
+        """Return each key's claim, or else the first claim of another body under its clientMsgId.
+
+        A claim of another body counts only when its message is stored; the smallest id is first.
+        """
         found: dict[SendKey, Claim] = {}
         for part in chunks(sorted(keys)):
             names = sorted({key[:2] for key in part})
@@ -174,7 +205,7 @@ class Tables:
         return found
 
     def hand_keys(self, claims: Mapping[SendKey, Claim]) -> None:
-        """Give keys to other messages."""
+        """Point each key to the message of its claim, in place of the message that it named."""
         self._insert_keys(
             claims,
             self._dialect.or_update(KEY, f"message_id = {self._dialect.given('message_id')}"),
@@ -197,6 +228,7 @@ class Tables:
     # aliases
 
     def aliases(self, ids: Iterable[int]) -> dict[int, int]:
+        """Return the owner of each of these ids that is an alias."""
         found: dict[int, int] = {}
         for part in chunks(sorted(ids)):
             query = (
@@ -206,6 +238,10 @@ class Tables:
         return found
 
     def insert_aliases(self, aliases: Mapping[int, int]) -> None:
+        """Insert aliases with their owners; an alias that exists stays.
+
+        Safe to repeat.
+        """
         keep = self._dialect.or_keep("message_id")
         for part in chunks(sorted(aliases.items())):
             self._insert("message_alias", ("message_id", "owner_id"), part, keep)
@@ -213,20 +249,26 @@ class Tables:
     # deletes
 
     def insert_deletes(self, deletes: Sequence[tuple[int, int]]) -> None:
-        """Pairs of a user and a message."""
+        """Insert deletes, each a pair of a user's id and a message's id.
+
+        Safe to repeat.
+        """
         keep = self._dialect.or_keep("user_id, message_id")
         for part in chunks(sorted(deletes)):
             self._insert("message_delete", ("user_id", "message_id"), part, keep)
 
     def owner(self, message: Message) -> int | None:
-        """The message that this one was folded into, by whoever is writing it just now, too."""
+        """Return the id of the message that this one was folded into, or None.
+
+        The statement waits for a transaction that is folding the message just now.
+        """
         if (key := message.send_key) is None:
             return None
         claim = self.claims([key], as_written=True).get(key)
         return claim.message_id if claim and claim.message_id != message.id else None
 
     def deletes_of(self, message_ids: Iterable[int]) -> list[tuple[int, int]]:
-        """Pairs of a user and a message: who has deleted which of these messages."""
+        """Return all deletes of these messages, each a pair of a user's id and a message's id."""
         table = f"message_delete{self._dialect.by_index('message_delete', DELETES_BY_MESSAGE)}"
         found: list[tuple[int, int]] = []
         for part in chunks(sorted(message_ids)):
@@ -269,6 +311,7 @@ class Tables:
     # leases
 
     def take_lease(self, name: str, owner: str, ttl_ms: int) -> bool:
+        """Take or prolong a lease for `ttl_ms`, and tell whether `owner` holds the lease now."""
         now_ms = self._dialect.NOW_MS
         self._execute(
             f"INSERT INTO lease (name, owner, expires_at) VALUES (%s, %s, {now_ms} + %s)"
@@ -286,7 +329,12 @@ class Tables:
     def take_worker(
         self, node: int, owner: str, ttl_ms: int, *, now_ms: int, until_ms: int
     ) -> int | None:
-        """Beside the lease there is a row for the times that the worker id is used for."""
+        """Lease a worker id for `ttl_ms`, and note that its ids bear times to `until_ms`.
+
+        Return the last time that another owner may have used, 0 where none is known. Return None
+        when another owner holds the lease, or may have used a time after `now_ms`. A row beside
+        the lease holds the used times.
+        """
         name = f"worker:{node}:used"
         query = "SELECT expires_at FROM lease WHERE name = %s AND owner <> %s"
         used_ms = max((row[0] for row in self._read(query, [name, owner])), default=0)
@@ -323,7 +371,10 @@ class Tables:
 def chunks(
     items: Sequence[Item], *, size_of: Callable[[Item], int] | None = None
 ) -> Iterator[Sequence[Item]]:
-    """The items in runs that fit one statement."""
+    """Yield the items in runs that fit one statement: by number and, with `size_of`, by bytes.
+
+    A single item larger than the bound makes a run of its own.
+    """
     if size_of is None:
         for first in range(0, len(items), ROWS_PER_STATEMENT):
             yield items[first : first + ROWS_PER_STATEMENT]
@@ -343,6 +394,7 @@ def chunks(
 
 
 def listed(items: Sequence[object]) -> str:
+    """Return one placeholder for each item, in parentheses."""
     return f"({', '.join(['%s'] * len(items))})"
 
 

@@ -1,3 +1,6 @@
-"""Second implementations of the ports, in memory, for tests. No running site may use them."""
+"""Implement the ports in memory, for tests.
+
+No running site may use these parts.
+"""
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The message cache in memory, held to the same contract as Redis.
+"""Keep the message cache in memory, under the same contract as Redis.
 
-Faults are plain attributes. Nothing survives the process, so no running site may use it.
+Faults are plain attributes. Nothing survives the process, so no running site may use this cache.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ NOT_IN_FILE = (
 
 @dataclass(eq=False, slots=True)
 class MemoryCache:
-    """`ports.MessageCache`; the fields are the keys, for a test to look into.
+    """Implement `ports.MessageCache`; the fields are the keys, for a test to read.
 
     `down`: every call fails, with nothing done. `run_out` makes half an hour pass.
     """
@@ -184,7 +184,7 @@ class MemoryCache:
         cached = self.details.get(tombstone.id)
         state = tombstone if cached is None else join(tombstone, cached)
         if cached == state and state.seq is not None and state.id not in self.lasting:
-            self.marks.pop(state.id, None)  # it ages, so it is in the store
+            self.marks.pop(state.id, None)  # an ageing tombstone is in the store
             return
         self.details[state.id] = state
         if tombstone.id in self.marks:
@@ -395,12 +395,12 @@ class MemoryCache:
         return self.run != self.settled_run or self.clock_s() - self.epoch_s < RECOVERS_S
 
     def file(self) -> Mapping[str, Any]:
-        """What a restart would find, were it killed now."""
+        """Return what a restart would find if the cache were killed now."""
         names = [each.name for each in dataclasses.fields(self) if each.name not in NOT_IN_FILE]
         return copy.deepcopy({name: getattr(self, name) for name in names})
 
     def restart(self, file: Mapping[str, Any]) -> None:
-        """Killed and started again, without what was written after it had this file."""
+        """Kill the cache and start it again with this file, without what was written later."""
         for name, value in copy.deepcopy(file).items():
             setattr(self, name, value)
         self.run += 1
@@ -409,7 +409,7 @@ class MemoryCache:
         pass
 
     def run_out(self) -> None:
-        """Forget what ages, as after half an hour in which nobody came."""
+        """Drop all that ages, as after half an hour without a request."""
         self.details = {i: m for i, m in self.details.items() if i in self.lasting}
         self.tails = {name: tail for name, tail in self.tails.items() if not tail.ages}
         self.aliases.clear()

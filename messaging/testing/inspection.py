@@ -1,4 +1,4 @@
-"""The audit's view of the parts in memory, held to the same contracts as the real ones."""
+"""Give an audit its view of the parts in memory, under the same contracts as the real ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ from messaging.testing.store import MemoryStore
 
 @dataclass(eq=False, slots=True)
 class MemoryLogInspector:
-    """`ports.audit.LogInspector`; the broker keeps no times: `since_ms` leaves out nothing."""
+    """Implement `ports.audit.LogInspector` over the log in memory.
+
+    `since_ms` leaves out nothing, because the broker keeps no times.
+    """
 
     broker: MemoryBroker
     topic: str
@@ -60,7 +63,7 @@ class MemoryLogInspector:
 
 @dataclass(eq=False, slots=True)
 class MemoryCacheInspector:
-    """`ports.audit.CacheInspector`."""
+    """Implement `ports.audit.CacheInspector` over the cache in memory."""
 
     cache: MemoryCache
 
@@ -147,7 +150,10 @@ class MemoryCacheInspector:
 
 @dataclass(eq=False, slots=True)
 class MemoryStoreInspector:
-    """`ports.audit.StoreInspector`; `unmarked`: ids of rows with a wrong `persist_status`."""
+    """Implement `ports.audit.StoreInspector` over the store in memory.
+
+    `unmarked`: the ids of rows with a wrong `persist_status`.
+    """
 
     store: MemoryStore
     unmarked: set[int] = field(default_factory=set)

@@ -1,9 +1,9 @@
-"""Named leases in memory: the owner of each and the end (s) of its term."""
+"""Keep named leases in memory: the owner of each and the end (s) of its term."""
 
 from __future__ import annotations
 
 Leases = dict[str, tuple[str, float]]
-Used = dict[int, tuple[int, str]]  # by node: until when (ms) its ids may be, and whose
+Used = dict[int, tuple[int, str]]  # by node: the last time (ms) of its ids, and their owner
 
 
 def holds(leases: Leases, name: str, owner: str, *, now_s: float) -> bool:
@@ -16,7 +16,7 @@ def is_held(leases: Leases, name: str, *, now_s: float) -> bool:
 
 
 def take(leases: Leases, name: str, owner: str, *, now_s: float, ttl_s: float) -> bool:
-    """Take a free one or renew one's own; False when another owner holds it."""
+    """Take a free lease or renew one's own; return False when another owner holds it."""
     holder, end_s = leases.get(name, (owner, 0.0))
     if holder != owner and now_s < end_s:
         return False
@@ -35,7 +35,7 @@ def take_worker(
     now_ms: int,
     until_ms: int,
 ) -> int | None:
-    """As `MessageCache.take_worker`."""
+    """Lease a worker id as `MessageCache.take_worker` does."""
     used_ms, by = used.get(node, (0, owner))
     used_ms = 0 if by == owner else used_ms
     if used_ms > now_ms or not take(leases, f"worker:{node}", owner, now_s=now_s, ttl_s=ttl_s):

@@ -1,4 +1,4 @@
-"""The log in memory, held to the same contract as the real ones.
+"""Keep the log in memory, under the same contract as the real ones.
 
 Unit tests give one `MemoryBroker` to every writer and reader that shall see the same log. Faults
 are plain attributes of the broker. Nothing survives the process.
@@ -21,10 +21,13 @@ IDLE_S = 0.005
 
 @dataclass(eq=False, slots=True)
 class MemoryBroker:
-    """The partitions, the groups and their committed positions. One event loop at a time.
+    """Keep the partitions, the groups and their committed positions, for one event loop.
 
-    `down`: nothing is confirmed, no call answers. `acks_lost`: records are kept, but their futures
-    fail. `unreadable`: (partition, offset) of records whose bytes cannot be read any more.
+    Another event loop may use the broker later, but not at the same time.
+
+    `down`: nothing is confirmed, no call answers.
+    `acks_lost`: records are kept, but their futures fail.
+    `unreadable`: (partition, offset) of records whose bytes cannot be read any more.
     """
 
     partitions: int = 10
@@ -39,7 +42,7 @@ class MemoryBroker:
     groups: dict[tuple[str, str], _Group] = field(default_factory=dict)
 
     def answer(self) -> None:
-        """Raises LogUnavailable while the broker is down."""
+        """Raise LogUnavailable while the broker is down."""
         if self.down:
             raise LogUnavailable
 
@@ -62,7 +65,10 @@ class MemoryBroker:
 
 @dataclass(eq=False, slots=True)
 class _Group:
-    """Who reads what; an owner's term is a number that no other term of the group has."""
+    """Assign the partitions of a topic to the readers of a group.
+
+    The term of an owner is a number that no other term of the same partition has.
+    """
 
     seen_s: dict[MemoryLogReader, float] = field(default_factory=dict)
     owners: dict[int, MemoryLogReader] = field(default_factory=dict)
@@ -82,14 +88,14 @@ class _Group:
 
 
 class MemoryEventLog:
-    """The writing end; a record is in the log when `append` returns."""
+    """Append to the log in memory; a record is in the log when `append` returns."""
 
     rests_on_cache = False
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
         self._closed = False
-        self.breaker = Breaker("log", self.ping)  # it never trips: the broker fails at once anyway
+        self.breaker = Breaker("log", self.ping)  # never trips: the broker fails at once anyway
 
     async def append(
         self, topic: str, records: Sequence[OutgoingRecord]
@@ -101,7 +107,7 @@ class MemoryEventLog:
                 future.set_result(self._append_one(topic, record))
             except BackendError as error:
                 future.set_exception(error)
-                future.exception()  # whoever does not look at it shall not be told at exit
+                future.exception()  # no warning at exit for a caller that ignores it
             futures.append(future)
         return futures
 
@@ -124,7 +130,7 @@ class MemoryEventLog:
 
 
 class MemoryLogReader:
-    """The reading end; dropping it without `close` is how a reader dies."""
+    """Read the log in memory; a reader dies by being dropped without `close`."""
 
     def __init__(self, broker: MemoryBroker, *, topic: str, group: str) -> None:
         self._broker = broker
@@ -171,7 +177,12 @@ class MemoryLogReader:
         self._group.seen_s.pop(self, None)
 
     def _attend(self) -> None:
-        """Be seen, join or join again, and start from what is committed where it is a new term."""
+        """Renew the reader's membership, or join again, and note the reader's partitions.
+
+        A partition is read from its committed position where the reader's term is new.
+
+        Raises: LogUnavailable while the broker is down, and after `close`.
+        """
         self._broker.answer()
         if self._closed:
             raise LogUnavailable

@@ -1,4 +1,4 @@
-"""The pending set in memory, in the order of a Redis sorted set. Used by `testing.cache` alone."""
+"""Keep the pending set in memory, as a Redis sorted set is ordered, for `testing.cache` alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from messaging.ports.cached import PendingEntry
 
 @dataclass(slots=True)
 class PendingSet:
-    """Send times (ms), sizes (bytes) and attempts to persist, by message id."""
+    """Keep send times (ms), sizes (bytes) and attempts to persist, by message id."""
 
     times: dict[int, int] = field(default_factory=dict)
     sizes: dict[int, int] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class PendingSet:
         self.sizes.pop(message_id, None)
 
     def count_attempt(self, message_id: int) -> int:
-        """The attempts with this one; 0 when it is not pending."""
+        """Count one more attempt and return the count; 0 when the message is not pending."""
         if message_id not in self.times:
             return 0
         self.attempts[message_id] = self.attempts.get(message_id, 0) + 1
@@ -30,7 +30,10 @@ class PendingSet:
     def entries(
         self, *, before_ms: int | None = None, after: PendingEntry | None = None
     ) -> list[PendingEntry]:
-        """Oldest first, sent before a moment, behind an entry that may be gone by now."""
+        """Return the entries sent before a moment, behind a given entry, oldest first.
+
+        The given entry may be gone by now.
+        """
         found = [
             PendingEntry(message_id, send_time)
             for message_id, send_time in self.times.items()
@@ -40,5 +43,5 @@ class PendingSet:
 
 
 def _rank(entry: PendingEntry) -> tuple[int, str]:
-    """By score, then by the bytes of the member."""
+    """Order entries by score, then by the bytes of the member."""
     return entry.send_time, str(entry.message_id)

@@ -1,6 +1,6 @@
-"""The store and the directory in memory, held to the same contracts as the database.
+"""Keep the store and the directory in memory, under the same contracts as the database.
 
-Faults are plain attributes. Nothing survives the process, so no running site may use it.
+Faults are plain attributes. Nothing survives the process, so no running site may use this store.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ MAX_CONTENT_CODE_POINTS = 5_000
 
 @dataclass(eq=False, slots=True)
 class MemoryStore:
-    """`ports.MessageStore`; the fields are the tables, for a test to look into.
+    """Implement `ports.MessageStore`; the fields are the tables, for a test to read.
 
-    `down`: every call fails as in an outage. `delay_s`: how long each call takes. `refuses`: which
-    messages are bad data.
+    `down`: every call fails as in an outage.
+    `delay_s`: how long each call takes.
+    `refuses`: tells which messages are bad data.
     """
 
     down: bool = False
@@ -51,7 +52,7 @@ class MemoryStore:
     leases: Leases = field(default_factory=dict)
     used: Used = field(default_factory=dict)
     clock_s: Callable[[], float] = time.monotonic
-    breaker: Breaker = field(init=False)  # it never trips by itself: calls fail at once anyway
+    breaker: Breaker = field(init=False)  # never trips by itself: calls fail at once anyway
 
     def __post_init__(self) -> None:
         self.breaker = Breaker("store", self.ping)
@@ -217,7 +218,10 @@ class MemoryStore:
         return dataclasses.replace(claim, is_stored=claim.message_id in self.rows)
 
     def _owners(self, states: Mapping[int, Message]) -> dict[int, int]:
-        """Those that fold, and into which; a key whose message is not here is taken over."""
+        """Return the ids of messages that fold, each with the id that it folds into.
+
+        A key is taken over when its message is neither stored nor among these.
+        """
         owners = {}
         for message_id, state in states.items():
             if message_id in self.rows or (key := state.send_key) is None:
@@ -276,10 +280,11 @@ def _identity(message: Message) -> tuple[object, ...]:
 
 
 class MemoryDirectory:
-    """`ports.Directory`: everybody in `users` is known, those in `inactive` are locked out.
+    """Implement `ports.Directory`: users in `users` are known, those in `inactive` locked out.
 
-    `blocks` are pairs of who blocks and who is blocked, `ended` pairs of a user and a session. It
-    keeps no answers, so nothing is known at once.
+    `blocks`: pairs of a blocker and a blocked user.
+    `ended`: pairs of a user and a session.
+    The directory keeps no answers, so nothing is known at once.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""A conversation's list of ids and its loaded mark, in memory. Used by `testing.cache` alone.
+"""Keep a conversation's list of ids and its loaded mark in memory, for `testing.cache` alone.
 
-While `floor` is known the list is every message of the conversation above it, and `base` counts all
-others. Whatever might break that forgets the floor.
+While `floor` is known, the list is every message of the conversation above it, and `base` counts
+all others. Every change that might break this drops the floor.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ FILL_S = 10.0
 
 @dataclass(slots=True)
 class Filling:
-    """A reader fills the list until `end_s`; `lowest` listed id that was stored meanwhile."""
+    """Describe the fill of a list by one reader, valid until `end_s`.
+
+    `lowest`: the lowest listed id that was stored meanwhile.
+    """
 
     token: str
     end_s: float
@@ -24,7 +27,10 @@ class Filling:
 
 @dataclass(slots=True)
 class MemoryTail:
-    """`pending` and `cap` are the cache's; a pending id is never trimmed."""
+    """Keep the list of one conversation.
+
+    `pending` and `cap` are the cache's; a pending id is never trimmed.
+    """
 
     pending: Container[int]
     cap: int
@@ -36,7 +42,7 @@ class MemoryTail:
     ages: bool = True
 
     def place(self, message_id: int) -> int:
-        """The index of the first listed id that is not newer."""
+        """Return the index of the first listed id that is not newer."""
         return bisect.bisect_left(self.ids, -message_id, key=lambda listed: -listed)
 
     def insert(self, message_id: int) -> None:
@@ -57,7 +63,10 @@ class MemoryTail:
         self.trim()
 
     def account(self, message_id: int, seq: int) -> None:
-        """A message was stored; the conversation has `seq` of them at least."""
+        """Keep the loaded mark true after a message was stored with this `seq`.
+
+        The conversation has at least `seq` messages then.
+        """
         if self.filling is None:
             if self.floor is not None:
                 self.add(message_id)
@@ -82,7 +91,7 @@ class MemoryTail:
         self.floor, self.base, self.empty, self.filling = None, 0, False, None
 
     def load(self, message_ids: list[int], *, floor: int, base: int) -> bool:
-        """End a fill with the store's rows above `floor`; False when it cannot be exact."""
+        """End a fill with the rows above `floor`; return False when the list cannot be exact."""
         lowest = self.filling.lowest if self.filling is not None else None
         self.forget()
         covered = self.place(floor)

@@ -1,6 +1,6 @@
-"""The scenarios, in the order in which a run takes them.
+"""Name the scenarios, in the order in which a run takes them.
 
-Each is a function that measures laps with the `Bench` it is given, and a line for `--help`.
+Each scenario is a function that measures laps with the given `Bench`, and a line for `--help`.
 """
 
 from __future__ import annotations

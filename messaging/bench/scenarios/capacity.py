@@ -1,4 +1,4 @@
-"""How much the service takes: a closed loop, and an open one at half of that."""
+"""Measure the capacity of the service: a closed loop, and an open one at half of its rate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CLOSED = "closed"
 
 
 def closed(bench: Bench) -> None:
-    """Each number of connections in turn, each beside a bare no-op."""
+    """Measure each number of connections in turn, each beside a bare no-op."""
     for connections in bench.options.connections:
         _closed(bench, connections)
 
@@ -23,7 +23,7 @@ def open_loop(bench: Bench) -> None:
 
 
 def capacity_of(bench: Bench) -> float:
-    """The best rate of a closed loop in this run, which is measured now if it was not yet."""
+    """Return the best rate of a closed loop in this run, measured now if it was not yet."""
     found = _measured(bench)
     if not found:
         _closed(bench, bench.standard.connections)

@@ -1,4 +1,7 @@
-"""How fast the consumer stores a backlog: it is stopped, messages pile up, it is started again."""
+"""Measure how fast the consumer stores a backlog.
+
+The consumer is stopped, messages pile up, and the consumer is started again.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ STILL_S = 10.0
 
 
 def run(bench: Bench) -> None:
-    """Raises Refused where the consumer cannot be stopped and started from here."""
+    """Pile up a backlog and measure its drain.
+
+    Raises: Refused where the consumer cannot be stopped and started from here.
+    """
     try:
         supervisor = Supervisor()
     except Unsupervised as error:
@@ -44,7 +50,7 @@ def run(bench: Bench) -> None:
 
 
 def _pile_up(bench: Bench) -> int:
-    """Accept flat out while nothing is stored; returns how many messages wait then."""
+    """Send flat out while nothing is stored, and return how many messages wait then."""
     sent = 0
     for connections in bench.options.connections:
         bench.measure_noop(connections)
@@ -56,10 +62,12 @@ def _pile_up(bench: Bench) -> int:
 
 
 def _drain(bench: Bench, backlog: int) -> Result:
-    """What was stored, and in how many seconds, from the first rows to the last.
+    """Return how many messages were stored, in how many seconds from the first rows to the last.
 
-    Read off the pending set, which a row leaves once it is stored and marked. It ends when nothing
-    has moved for long: what is left then is the compensation's. Raises Refused when nothing moves.
+    The count is read off the pending set, which a message leaves once its row is stored and marked.
+    The drain ends when nothing has changed for long: the rest is left to the compensation.
+
+    Raises: Refused when nothing changes.
     """
     bench.progress.begin("consumer drain")
     redis_url, timeout_s = settings().redis_url, settings().redis_timeout_s
@@ -80,7 +88,10 @@ def _drain(bench: Bench, backlog: int) -> Result:
 
 
 class Drained:
-    """How a backlog went down: the clock starts with the first rows that leave it. Pure."""
+    """Follow how a backlog goes down: the clock starts with the first rows that leave it.
+
+    Pure.
+    """
 
     def __init__(self, backlog: int) -> None:
         self.pending = backlog
@@ -89,7 +100,7 @@ class Drained:
         self._first: tuple[int, float] | None = None
 
     def see(self, pending: int, now_s: float) -> None:
-        """So many are left; more than before, or below 0, is no news."""
+        """Note how many are left; more than before, or below 0, is ignored."""
         if not 0 <= pending < self.pending:
             return
         self.pending, self.last_s = pending, now_s

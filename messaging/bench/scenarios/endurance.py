@@ -1,4 +1,4 @@
-"""A long run at half rate: whether the memory of the web and the consumer stays where it is."""
+"""Run for long at half rate, to see whether memory of the web and the consumer stays constant."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(bench: Bench) -> None:
 
 
 def growth(memory_mb: Sequence[float]) -> float:
-    """How much more the last fifth of the run held than the fifth after settling, on average."""
+    """Return the average growth (MB) from the fifth after settling to the last fifth of the run."""
     fifth = max(1, int(len(memory_mb) * SETTLING))
     early, late = memory_mb[fifth : 2 * fifth], memory_mb[-fifth:]
     return sum(late) / len(late) - sum(early) / len(early) if early and late else 0.0

@@ -1,4 +1,4 @@
-"""A few sends: alone on an idle service, one after the other, and all at once."""
+"""Measure a few sends: alone on an idle service, one after the other, and all at once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ LIMIT_S = 120.0
 
 
 def lone(bench: Bench) -> None:
-    """Sends so far apart that none meets another."""
+    """Measure sends so far apart that none meets another."""
     plan = replace(bench.standard, connections=1, rate=LONE_RATE, load_processes=1)
     bench.measure("lone", "lone sends, 20 a second", plan)
 
 
 def sends(bench: Bench) -> None:
-    """So many sends by one user, then as many by as many users at the same moment."""
+    """Measure so many sends by one user, then as many by as many users at the same moment."""
     count = bench.options.sends
     plan = replace(
         bench.standard, connections=1, limit=count, warm_s=0.0, seconds=LIMIT_S, load_processes=1

@@ -1,4 +1,4 @@
-"""What clients do all day: sends, history pages and recalls, over the same connections."""
+"""Measure what clients do all day: sends, history pages and recalls, over the same connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sync mode against async mode: flat out, and at a load that sync mode can bear."""
+"""Compare sync mode with async mode: flat out, and at a load that sync mode can bear."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ BEARABLE = 0.8  # of what sync mode answers flat out; at all of it any queue gro
 
 
 def run(bench: Bench) -> None:
-    """Group messages are the sync ones, private messages the async ones, as is the default.
+    """Measure group messages as the sync ones, private messages as the async ones.
 
-    Raises Refused where the answers say that the service is configured otherwise.
+    The service is configured so by default.
+
+    Raises: Refused where the answers say that the service is configured otherwise.
     """
     groups = replace(bench.standard, people=bench.group_people)
     sync = bench.measure("sync", "sync mode, flat out", groups)
@@ -27,7 +29,13 @@ def run(bench: Bench) -> None:
 
 
 def _expect(measured: Measurement, *, is_sync: bool, variable: str) -> None:
-    """A store's confirmation means sync mode; asynchronously it is what little else failed for."""
+    """Refuse a mode that is not the expected one, judged by the durability of the answers.
+
+    Most answers of sync mode say `store`. In async mode an answer says `store` only when neither
+    the cache nor the log confirmed the message.
+
+    Raises: Refused.
+    """
     told = measured.result.durability
     stored = told["store"] / max(told.total(), 1)
     if (stored > 0.5) is not is_sync:

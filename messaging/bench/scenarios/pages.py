@@ -1,4 +1,4 @@
-"""The first page of history, of conversations that the cache holds."""
+"""Measure the first page of history, of conversations that the cache holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accept and store together, for long enough to see whether what is pending grows."""
+"""Accept and store together, for long enough to see whether the pending set grows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(bench: Bench) -> None:
 
 
 def slope(samples: Sequence[float]) -> float:
-    """By how much the samples grow from one to the next, as the line that fits them best."""
+    """Return by how much the samples grow from one to the next, as the line that fits them best."""
     count = len(samples)
     if count < 2:
         return 0.0

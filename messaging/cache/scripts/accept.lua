@@ -1,14 +1,15 @@
 -- Hold new pending messages. Uses state, tail.
 --
--- KEYS  pending set, its bytes, [worker id's lease, under a fenced one], lists and loaded marks, a
---       rate for each sender, a detail each, a claim for each that has one
--- ARGV  owner ('' when not fenced), lease (ms), number of messages, where the details begin,
---       where the claims begin, what a message takes of its sender's rate (µs; 0: nothing), burst,
---       how many bytes may be pending; for each: id, where its list is, send time, claim ('' for
---       none), text, where its rate is
--- Reply nil when the worker id is another's (nothing is written); else for each message the
+-- KEYS  pending set, its bytes, [the worker id's lease, where the lease is fenced], lists and
+--       loaded marks, a rate for each sender, a detail for each message, a claim for each message
+--       that has one
+-- ARGV  owner ('' when not fenced), lease (ms), number of messages, index of the first detail,
+--       index of the first claim, step of a message in its sender's rate (µs; 0: no rate), burst,
+--       bytes that may be pending; for each message: id, index of its list, send time (ms), claim
+--       ('' for none), text, index of its rate
+-- Reply nil when another owner leases the worker id (nothing is written); else for each message the
 --       earlier claim, the time to wait (µs) of a sender who is too fast, -1 when too much is
---       pending, or nil: it is accepted
+--       pending, or nil: the message is accepted
 
 local owner, lease_ms = ARGV[1], ARGV[2]
 local count, details, claims = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -22,20 +23,21 @@ if owner ~= '' then
   if not holder then redis.call('SET', KEYS[3], owner, 'PX', lease_ms) end
 end
 
--- The earlier claim of a message for which there is no room, else -1.
+-- Return the earlier claim of a message for which there is no room, else -1.
 local function refuse(key, claim)
   local first = claim ~= '' and redis.call('GET', key)
   return first and first ~= claim and first or -1
 end
 
--- The earlier claim, if this one comes second; a claim that is our own was left by a lost answer.
+-- Claim the key, or return the earlier claim. A claim of this same message is no earlier claim: a
+-- call whose answer was lost has left the claim.
 local function claimed_before(key, claim)
   if redis.call('SET', key, claim, 'EX', CLAIM_TTL_S, 'NX') then return false end
   local first = redis.call('GET', key)
   return first ~= claim and first
 end
 
--- List the ids of messages that are pending: what `add` and `keep` do for one, for all of a list.
+-- List pending ids of one conversation: do for all ids what `add` and `keep` do for one id.
 local function list_all(list, loaded, ids)
   local head = redis.call('LINDEX', list, 0)
   local known, lowest, run, others = head, ids[1], {}, {}
@@ -66,8 +68,8 @@ local function list_all(list, loaded, ids)
   if length > TAIL_CAP then trim(list, loaded, pending, length) end
 end
 
--- The generic cell rate algorithm, as in `messaging.domain.rates`. A time that lies further ahead than a
--- whole burst was written before the server's clock was set back: it says nothing any more.
+-- The generic cell rate algorithm, as in `messaging.domain.rates`. A time further ahead than a
+-- whole burst was written before the server's clock was set back, so the time is ignored.
 local now, used = 0, {}
 if step > 0 then
   local time = redis.call('TIME')
@@ -95,12 +97,13 @@ for n = 1, count do
   end
   if not verdicts[n] then
     local id, detail = ARGV[at], KEYS[details + n - 1]
-    -- The log may have been quicker: what is known of this message by now is never overwritten.
+    -- The log may have been quicker, so a state of this message that is cached already is never
+    -- overwritten.
     local known = not redis.call('SET', detail, text, 'NX') and redis.call('GET', detail)
     if not known then
       bytes = bytes + #text
     elseif holds(known, PENDING) and not redis.call('ZSCORE', pending, id) then
-      bytes = bytes + #known -- it was set aside, and ages
+      bytes = bytes + #known -- the message was parked, and its detail ages
       redis.call('PERSIST', detail)
     end
     if not known or holds(known, PENDING) then
@@ -118,7 +121,8 @@ for n = 1, count do
   end
 end
 
--- The pending marks come before the lists, for what is pending is not trimmed.
+-- The pending marks are set before the ids are listed, because a list keeps pending ids when it is
+-- trimmed.
 for first = 1, #entries, 1000 do
   redis.call('ZADD', pending, unpack(entries, first, math.min(first + 999, #entries)))
 end

@@ -1,7 +1,7 @@
 -- Add to a user's deletes. Uses tail, deletes.
 --
 -- KEYS  the user's deletes, their floor
--- ARGV  the id above which they are complete now ('' when that is not known), the ids
+-- ARGV  the id above which the deletes are complete now ('' when no such id is known), the ids
 
 local deleted, floor_key, floor = KEYS[1], KEYS[2], ARGV[1]
 for first = 2, #ARGV, 1000 do

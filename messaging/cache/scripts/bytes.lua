@@ -1,9 +1,9 @@
--- Part: how much is pending, in bytes (`keys.PENDING_BYTES`).
+-- Part: count the bytes of pending messages (`keys.PENDING_BYTES`).
 
--- Messages of so many bytes are pending no more.
+-- Subtract the bytes of messages that are not pending any more.
 local function release(pending, bytes, freed)
   if redis.call('EXISTS', pending) == 0 then
-    redis.call('DEL', bytes) -- so that no error in the sum lasts
+    redis.call('DEL', bytes) -- an error in the sum ends here
   elseif freed > 0 then
     redis.call('DECRBY', bytes, freed)
   end

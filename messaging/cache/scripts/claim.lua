@@ -1,8 +1,8 @@
--- Claim a clientMsgId for a message, unless another has it.
+-- Claim a clientMsgId for a message, unless another message has the claim.
 --
 -- KEYS  claim
 -- ARGV  the claim of the message
--- Reply the earlier claim, or nil: it is this one's
+-- Reply the claim of another message, or nil: this message has the claim
 
 if redis.call('SET', KEYS[1], ARGV[1], 'EX', CLAIM_TTL_S, 'NX') then return false end
 local first = redis.call('GET', KEYS[1])

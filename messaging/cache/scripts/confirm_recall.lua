@@ -6,7 +6,7 @@
 local cached = redis.call('GET', KEYS[1])
 local recalled = cached and holds(cached, RECALLED) and not holds(cached, PENDING)
 if recalled and redis.call('TTL', KEYS[1]) >= 0 then
-  redis.call('DEL', KEYS[2]) -- it ages, so it is in the store: nothing is left to do
+  redis.call('DEL', KEYS[2]) -- a detail that ages is in the store: nothing is left to do
   return
 end
 local text = tombstone_over(cached, ARGV[1])

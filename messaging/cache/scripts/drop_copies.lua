@@ -1,9 +1,10 @@
--- Drop what is a copy of the store. Uses state.
+-- Drop the keys whose content is a copy of the store. Uses state.
 --
--- KEYS  pending set, keys that begin as `keys.COPIES` do
+-- KEYS  pending set, keys with the prefixes of `keys.COPIES`
 --
--- What does not age is pending, or was recalled while its row may still have the content; or its
--- recall mark has outlived a restart that the blanking has not.
+-- A detail that does not age is pending, or is recalled while the store's row may still have the
+-- content. Any other detail without expiry is a copy, too: a restart has lost the blanking of the
+-- detail and has kept the recall mark.
 
 local pending = KEYS[1]
 

@@ -10,9 +10,10 @@ local mark = redis.call('GET', loaded)
 if not mark or string.sub(mark, 1, #token) ~= token then return end
 redis.call('DEL', loaded)
 
--- base counts the rows at or below floor at the moment of the store's read. A listed message down
--- there is among them if its pending mark went before the token was taken; else nobody can tell.
--- And what was stored since is missing here if the list was evicted since.
+-- base counts the rows at or below floor at the moment of the store's read. A listed message at or
+-- below floor is surely among those rows only if its pending mark was dropped before the token was
+-- taken. A message stored since then is missing from the rows here, and the list lacks the message
+-- too if the list was evicted since.
 local lowest = string.match(mark, ':(%d+)$')
 if lowest and not (newer(lowest, floor) and is_listed(list, lowest)) then return end
 local covered = place(list, floor)

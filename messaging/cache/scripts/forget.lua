@@ -1,4 +1,4 @@
--- Drop details that age.
+-- Drop those of these details that age.
 --
 -- KEYS  the details
 

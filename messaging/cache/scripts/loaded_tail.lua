@@ -1,4 +1,4 @@
--- A whole list with its loaded mark.
+-- Return a whole list with its loaded mark.
 --
 -- KEYS  list, loaded mark
 -- Reply ids, mark (nil for none)

@@ -1,9 +1,9 @@
--- Some messages, and which of them a reader has deleted. Uses deletes, epoch.
+-- Return the texts of some messages, and a reader's deletes among them. Uses deletes, epoch.
 --
--- KEYS  the reader's deletes, their floor, the epoch, a detail each
+-- KEYS  the reader's deletes, their floor, the epoch, a detail for each message
 -- ARGV  the ids
--- Reply texts (nil where not cached), 1 for each that the reader deleted, the deletes' floor (nil
---       when not known), 1 while Redis recovers
+-- Reply texts (nil where not cached), 1 for each message that the reader deleted (0 for others),
+--       the deletes' floor (nil when not known), 1 while Redis recovers
 
 local deleted, texts, hidden = KEYS[1], {}, {}
 for from = 1, #ARGV, 500 do

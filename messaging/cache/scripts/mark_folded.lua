@@ -1,9 +1,9 @@
--- Forget messages that repeat an earlier send. Uses tail, bytes.
+-- Drop messages that repeat an earlier send. Uses tail, bytes.
 --
--- KEYS  pending set, attempts, pending bytes, lists and loaded marks, then for each message its detail, its
---       recall mark and the claim of the pair that it repeats
--- ARGV  number of messages, where the details begin; for each: id, where its list is (0: unknown),
---       the claim of the first send
+-- KEYS  pending set, attempts, pending bytes, lists and loaded marks; for each message: its detail,
+--       its recall mark, the claim of the (sender, clientMsgId) that the message repeats
+-- ARGV  number of messages, index of the first detail; for each message: id, index of its list
+--       (0: unknown), the content of the first send's claim
 
 local count, details = tonumber(ARGV[1]), tonumber(ARGV[2])
 local freed, touched = 0, {}
@@ -15,7 +15,7 @@ for n = 1, count do
   list = tonumber(list)
   if list > 0 then touched[list] = true end
   if list > 0 and redis.call('LREM', KEYS[list], 1, id) == 1 then
-    redis.call('DEL', KEYS[list + 1]) -- it was counted, perhaps in the place of one that is missing
+    redis.call('DEL', KEYS[list + 1]) -- the id was counted, perhaps in place of a missing one
   end
   redis.call('DEL', KEYS[at], KEYS[at + 1])
   redis.call('SET', KEYS[at + 2], claim, 'EX', CLAIM_TTL_S)

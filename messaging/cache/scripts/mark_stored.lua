@@ -1,27 +1,29 @@
 -- Join the store's rows into the cache. Uses state, tail, bytes.
 --
 -- KEYS  pending set, attempts, pending bytes, lists and loaded marks, the details, the recall marks
--- ARGV  number of rows, where the details begin; then the rows' ids, where their lists are, their
---       seqs, and their tombstones' texts ('' for a row that is not recalled), all in order of id
+-- ARGV  number of rows, index of the first detail; then the rows' ids, the indexes of their lists,
+--       their seqs, and their tombstones' texts ('' for a row that is not recalled); within a
+--       conversation in order of id
 --
--- This is what makes memory free again, so it must go through when there is none left. Redis
--- refuses only the first write of a script for that, and only one that may need memory: hence the
--- pending marks go before anything is set.
+-- This script makes memory free again, so it must go through when no memory is left. A full Redis
+-- refuses only the first write of a script, and only a write that may need memory: hence the
+-- pending marks are removed before anything is set.
 
 local count, details = tonumber(ARGV[1]), tonumber(ARGV[2])
 local pending, attempts = KEYS[1], KEYS[2]
 
 local function store_row(detail, cached, cancel, seq)
   local text = cached and persisted(cached, seq)
-  if text == cached then return end -- it is not pending, or not here
+  if text == cached then return end -- the cached state is not pending, or there is none
   if holds(cached, RECALLED) and redis.call('EXISTS', cancel) == 1 then
-    redis.call('SET', detail, text) -- it must outlive the store's row, which still has the content
+    redis.call('SET', detail, text) -- no expiry: the store's row still has the content
   else
     redis.call('SET', detail, text, 'EX', DETAIL_TTL_S)
   end
 end
 
--- Note for the fill under way that these listed messages were stored after the token was taken.
+-- Record in the mark of a running fill that these listed messages were stored after the token was
+-- taken. Drop the mark, and so end the fill, when one of the messages is not listed.
 local function note(list, loaded, mark, ids)
   local token, lowest = string.match(mark, '^(%?%x+):?(%d*)$')
   for _, id in ipairs(ids) do
@@ -34,8 +36,8 @@ local function note(list, loaded, mark, ids)
   redis.call('SET', loaded, token .. ':' .. lowest, 'KEEPTTL')
 end
 
--- Keep the loaded mark true. A message that came past the cache is not listed, and neither is one
--- whose list was evicted.
+-- Keep the loaded mark true: list the stored messages that the list lacks. A message is not listed
+-- when it was stored without the cache, or when its list was evicted.
 local function account(list, loaded, ids, seq)
   local mark = redis.call('GET', loaded)
   if not mark then return end
@@ -47,7 +49,7 @@ local function account(list, loaded, ids, seq)
   end
   local floor, base = bounds(redis.call('GET', loaded))
   if floor and base + redis.call('LLEN', list) < seq then
-    redis.call('DEL', loaded) -- a row was stored of which nobody could tell
+    redis.call('DEL', loaded) -- a row was stored that the cache was never given
   end
 end
 

@@ -1,7 +1,7 @@
--- Let go of dead-lettered messages. Uses tail, bytes.
+-- Drop the pending marks and list entries of dead-lettered messages. Uses tail, bytes.
 --
--- KEYS  pending set, attempts, pending bytes, lists and loaded marks, a detail each
--- ARGV  number of messages, where the details begin; for each: id, where its list is
+-- KEYS  pending set, attempts, pending bytes, lists and loaded marks, a detail for each message
+-- ARGV  number of messages, index of the first detail; for each message: id, index of its list
 
 local count, details = tonumber(ARGV[1]), tonumber(ARGV[2])
 local freed, touched = 0, {}
@@ -11,7 +11,7 @@ for n = 1, count do
   if redis.call('ZREM', KEYS[1], id) == 1 then freed = freed + redis.call('STRLEN', detail) end
   redis.call('HDEL', KEYS[2], id)
   redis.call('EXPIRE', detail, DETAIL_TTL_S)
-  -- Whether the conversation has it, the store alone decides from here on.
+  -- The store alone decides from here on whether the conversation has the message.
   redis.call('LREM', KEYS[list], 1, id)
   redis.call('DEL', KEYS[list + 1])
   touched[list] = true

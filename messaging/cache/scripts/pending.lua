@@ -1,7 +1,7 @@
--- Pending ids in the order of the set: by send time, then by id.
+-- Return pending ids in the order of the set: by send time, then by id as text.
 --
 -- KEYS  pending set
--- ARGV  before (ms), limit, send time and id of the entry to go on after ('' for none)
+-- ARGV  before (ms), limit, send time and id of the entry to continue after ('' for none)
 -- Reply id, send time, id, send time …
 
 local before, limit = '(' .. ARGV[1], tonumber(ARGV[2])

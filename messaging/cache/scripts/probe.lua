@@ -1,11 +1,13 @@
--- Write something, which Redis refuses when it is full or a replica. Uses run.
+-- Write a heartbeat, which Redis refuses when Redis is full or a replica. Uses run.
 --
--- A process that is missed may have accepted what Redis was not told: an epoch begins. What is of a
--- time to come was written before the server's clock was set back: it counts as of now.
+-- A process whose heartbeats stopped may have accepted messages that Redis was never given, so an
+-- epoch begins. A time in the future was written before the server's clock was set back, and is
+-- replaced by the present time.
 --
 -- KEYS  epoch, run, present, held
--- ARGV  the name of the process that asks, if it is to be missed
--- Reply the id of this run of the server, 1 if it is settled, 1 if a consumer holds a partition
+-- ARGV  the name of the process that probes, if the process is to be missed
+-- Reply the id of this run of the server, 1 if the run is settled, 1 if a consumer has a held
+--       partition
 
 local run, time, held = current_run(), redis.call('TIME'), redis.call('EXISTS', KEYS[4])
 local now = time[1] + time[2] / 1000000

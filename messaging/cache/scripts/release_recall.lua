@@ -1,5 +1,4 @@
--- Take back a recall mark, unless another recall with the same mark went through.
--- Uses state.
+-- Drop a recall mark, unless another recall with the same mark went through. Uses state.
 --
 -- KEYS  detail, recall mark
 -- ARGV  recall time (ms)

@@ -1,10 +1,11 @@
 -- Count an attempt to persist messages that are still pending. Uses tail.
 --
 -- KEYS  pending set, attempts, pending bytes, lists and loaded marks
--- ARGV  number of messages; for each: id, where its list is
--- Reply the attempts of each, 0 for one that is not pending any more
+-- ARGV  number of messages; for each message: id, index of its list
+-- Reply the attempts of each message, 0 for a message that is not pending any more
 --
--- It must go through when memory is full (see mark_stored), hence PERSIST, in `keep`, comes first.
+-- The script must go through when memory is full (see mark_stored), hence PERSIST, in `keep`, comes
+-- first.
 
 local counts = {}
 for n = 1, tonumber(ARGV[1]) do

@@ -1,4 +1,4 @@
--- Part: which start of the Redis server this is.
+-- Part: return the id of the present run of the Redis server.
 
 local function current_run()
   return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')

@@ -1,7 +1,7 @@
--- Part: the state of a message in its encoded text.
+-- Part: read and change the state of a message in its encoded text.
 --
--- The text is never decoded: Lua's numbers would spoil ids. The patterns found and replaced here
--- cannot be imitated by what a user wrote, since a quote inside a JSON string is escaped.
+-- The text is never decoded, because Lua's numbers would spoil ids. A user's content cannot contain
+-- the patterns found and replaced here, since a quote inside a JSON string is escaped.
 
 local PENDING = '"persistStatus":"PENDING"'
 local NOT_STORED = '"seq":null,' .. PENDING
@@ -22,12 +22,12 @@ local function recall_time(text)
   return string.match(text, '"recallTime":(%d+)')
 end
 
--- The text of the same message in the store, under this seq (digits).
+-- Return a pending text as the text of the stored message, under this seq (digits).
 local function persisted(text, seq)
   return replaced(text, NOT_STORED, string.format(STORED, seq))
 end
 
--- A tombstone's text with what is known beside it: the seq, and the earlier recall time.
+-- Return a tombstone's text with the cached seq and the earlier of both recall times.
 local function tombstone_over(cached, tombstone)
   if not cached then return tombstone end
   local seq = string.match(cached, '"seq":(%d+)')
@@ -39,14 +39,14 @@ local function tombstone_over(cached, tombstone)
   return text
 end
 
--- Cache the tombstone that the store holds; its recall mark has done its work.
+-- Cache a tombstone that is stored, and drop its recall mark, which has no further use.
 local function store_tombstone(detail, cancel, tombstone)
   local text = tombstone_over(redis.call('GET', detail), tombstone)
   redis.call('SET', detail, text, 'EX', DETAIL_TTL_S)
   redis.call('DEL', cancel)
 end
 
--- Cache a row as read from the store, which may be older than what is known here.
+-- Cache a row as read from the store, which may be older than the state in the cache.
 local function cache_row(detail, cancel, text)
   if holds(text, RECALLED) then
     store_tombstone(detail, cancel, text)

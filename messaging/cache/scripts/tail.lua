@@ -1,12 +1,12 @@
--- Part: a conversation's list of ids and its loaded mark (`keys.tail`, `keys.loaded`).
+-- Part: keep a conversation's list of ids and its loaded mark (`keys.tail`, `keys.loaded`).
 --
--- What holds while the mark says "{floor}:{base}": the list is every message of the conversation
--- above floor, and base counts all others. Whatever might break that deletes the mark, which costs
--- the next reader one fill.
+-- Invariant: while the mark is "{floor}:{base}", the list has every message of the conversation
+-- above floor, and base counts all others. Any step that might break the invariant deletes the
+-- mark, which costs the next reader one fill.
 
-local MOST_TRIMMED = 100 -- at a time: a long list must not stall Redis
+local MOST_TRIMMED = 100 -- ids at a time: a long list must not stall Redis
 
--- Compares ids as digits: Lua's numbers lose some past 2^53.
+-- Compare ids as digits, because Lua's numbers lose digits past 2^53.
 local function newer(id, other)
   if #id ~= #other then return #id > #other end
   return id > other
@@ -22,8 +22,9 @@ local function bounds(mark)
   return floor, tonumber(base)
 end
 
--- The index of the first listed id that is not newer than this one; the list's length if none is.
--- Steps out from the head in doubling strides, then halves: most ids belong near the head.
+-- Return the index of the first listed id that is not newer than this id; the list's length if
+-- there is none. Search from the head in doubling strides, then by halves: most ids belong near the
+-- head.
 local function place(list, id)
   local length = redis.call('LLEN', list)
   local low, stride = 0, 1
@@ -43,7 +44,7 @@ local function is_listed(list, id)
   return redis.call('LINDEX', list, place(list, id)) == id
 end
 
--- Put an id in its place. The list's length, 0 when the id was there.
+-- Insert an id in its place. Return the list's length, 0 when the id was listed already.
 local function insert(list, id)
   local head = redis.call('LINDEX', list, 0)
   if not head or newer(id, head) then return redis.call('LPUSH', list, id) end
@@ -53,8 +54,8 @@ local function insert(list, id)
   return redis.call('RPUSH', list, id)
 end
 
--- Drop the oldest ids over the cap and raise the floor over them. A pending id stays, and so does
--- what is newer: nowhere else could a reader find it.
+-- Drop the oldest ids over the cap and raise the floor over them. A pending id stays, and so do
+-- newer ids, because a reader can find a pending message nowhere else.
 local function trim(list, loaded, pending, length)
   local excess = math.min(length - TAIL_CAP, MOST_TRIMMED)
   local dropped, oldest = 0, nil
@@ -73,7 +74,7 @@ local function trim(list, loaded, pending, length)
   end
 end
 
--- List a message that the conversation has.
+-- List a message of the conversation, and keep the loaded mark true.
 local function add(list, loaded, pending, id)
   local mark = redis.call('GET', loaded)
   if mark and not is_filling(mark) then
@@ -82,13 +83,13 @@ local function add(list, loaded, pending, id)
     if mark == EMPTY_TAIL and not listed then
       redis.call('SET', loaded, '0:0', 'KEEPTTL')
     elseif not listed or not floor or not newer(id, floor) then
-      redis.call('DEL', loaded) -- the list was evicted, or this message may be counted already
+      redis.call('DEL', loaded) -- the list was evicted, or base may count this message already
     end
   end
   trim(list, loaded, pending, insert(list, id))
 end
 
--- The list holds a pending message: it must not age.
+-- Remove the expiry of a list with a pending message, and of its loaded mark.
 local function keep(list, loaded)
   redis.call('PERSIST', list)
   local mark = redis.call('GET', loaded)
@@ -104,8 +105,8 @@ local function age(list, loaded, pending)
   if mark and not is_filling(mark) then redis.call('EXPIRE', loaded, TAIL_TTL_S) end
 end
 
--- Let the list age from now on, unless any of its messages is pending: it may have been kept for one
--- that has left it.
+-- Let the list age from now on, unless any of its messages is pending. The list may have no expiry
+-- because of a pending message that has left the list.
 local function age_unless_pending(list, loaded, pending)
   local first, part = 0, redis.call('LRANGE', list, 0, 499)
   while #part > 0 do

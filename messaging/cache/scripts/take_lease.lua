@@ -4,11 +4,12 @@
 -- ARGV  owner, life (ms)
 -- Reply 1, or 0 when another owner holds it
 --
--- It must go through when memory is full (see mark_stored), hence PEXPIRE comes first.
+-- The script must go through when memory is full (see mark_stored), hence PEXPIRE comes first.
 
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then
-  -- Everybody asks for one life: it is longer only if the server's clock was set back since.
+  -- All owners ask for the same life, so a longer rest of life means that the server's clock was
+  -- set back since.
   if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
   return 0
 end

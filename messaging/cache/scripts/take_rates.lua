@@ -1,11 +1,11 @@
--- Count one request against each of some rates, or against none of them.
+-- Count one request against each of some rates, or against none of the rates.
 --
 -- KEYS  the rates
--- ARGV  for each: what a request takes of it (µs), burst
--- Reply 0, or the longest time to wait (µs)
+-- ARGV  for each rate: step of a request (µs), burst
+-- Reply 0 when the request is counted, or the longest time to wait (µs)
 --
--- The generic cell rate algorithm, as in `messaging.domain.rates`. A time past the whole burst was written
--- before the server's clock was set back: it says nothing any more.
+-- The generic cell rate algorithm, as in `messaging.domain.rates`. A time further ahead than a
+-- whole burst was written before the server's clock was set back, so the time is ignored.
 
 local time = redis.call('TIME')
 local now, longest, reached = time[1] * 1e6 + time[2], 0, {}

@@ -1,11 +1,11 @@
--- Lease a worker id that is free, or renew one's own, and note the times that it may be used for.
+-- Lease a worker id that is free, or renew one's own lease, and note the end of its ids' times.
 --
 -- KEYS  lease, times
--- ARGV  owner, life (ms), worker id, now by the owner's clock (ms), until when it is used (ms)
--- Reply the last time that another may have used it for; nil when another owner holds it, or when
---       that time is still to come
+-- ARGV  owner, life (ms), worker id, now by the owner's clock (ms), the end of its ids' times (ms)
+-- Reply the last time (ms) that another owner's ids may have, 0 when none is known; nil when
+--       another owner holds the lease, or when that last time is after now
 --
--- It must go through when memory is full (see mark_stored), hence PEXPIRE comes first.
+-- The script must go through when memory is full (see mark_stored), hence PEXPIRE comes first.
 
 local owner, life, node, now = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local holder = redis.call('GET', KEYS[1])

@@ -1,7 +1,7 @@
--- Which messages their lists lack. Uses tail.
+-- Return the messages that their lists lack. Uses tail.
 --
 -- KEYS  lists and loaded marks
--- ARGV  for each: id, where its list is
+-- ARGV  for each message: id, index of its list
 -- Reply the ids
 
 local ids = {}

@@ -1,4 +1,4 @@
--- Drop a loaded mark, and ids from its list that are not pending.
+-- Drop a loaded mark, and from its list those of the given ids that are not pending.
 --
 -- KEYS  list, loaded mark, pending set
 -- ARGV  the ids

@@ -1,7 +1,7 @@
--- Which ids of a list are pending, newest first.
+-- Return the pending ids of a list, newest first.
 --
 -- KEYS  list, pending set
--- ARGV  how many at most
+-- ARGV  limit
 -- Reply the ids
 
 local most, ids, first = tonumber(ARGV[1]), {}, 0

@@ -1,15 +1,15 @@
--- The newest listed messages of a conversation below an id, as a reader sees it. Uses tail, deletes,
--- epoch.
+-- Return the newest listed messages of a conversation below an id, without the messages that the
+-- reader has deleted. Uses tail, deletes, epoch.
 --
 -- KEYS  list, loaded mark, the reader's deletes, their floor, the epoch
--- ARGV  before ('' for the newest), limit, the prefix of the details' keys ('' for ids alone), how
---       many bytes of texts are enough
--- Reply ids without the deleted ones, their texts (nil where not cached), the lowest id looked at
---       (nil when that was the list's last), floor and total (nil when not loaded), the deletes'
+-- ARGV  before ('' for the newest), limit, the prefix of the details' keys ('' for ids alone), the
+--       bytes of texts after which the reply ends
+-- Reply ids without the deleted ones, their texts (nil where not cached), the lowest id read
+--       (nil when it was the list's last), floor and total (nil when not loaded), the deletes'
 --       floor (nil when not known), 1 while Redis recovers
 --
--- The details' keys cannot be declared, since the list names them, and a second trip would see
--- another state. Redis asks for declared keys only to find the right node of a cluster.
+-- The details' keys cannot be declared, since the list gives their ids, and a second trip would
+-- read another state. Redis needs declared keys only to find the right node of a cluster.
 
 local list, loaded, deleted = KEYS[1], KEYS[2], KEYS[3]
 local before, limit, prefix, most = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
@@ -20,7 +20,7 @@ local floor, base = bounds(mark)
 if mark == EMPTY_TAIL and length == 0 then
   floor, base = '0', 0
 elseif floor and length == 0 then
-  redis.call('DEL', loaded) -- the list was evicted, the mark was not
+  redis.call('DEL', loaded) -- the list was evicted, and the mark was not
   floor, mark = nil, nil
 end
 
@@ -46,7 +46,7 @@ while #ids < limit and looked < stop do
     end
     looked, lowest = looked + 1, id
   end
-  wanted = math.min(2 * wanted, 500) -- there may be very many deletes in a row
+  wanted = math.min(2 * wanted, 500) -- very many deletes may follow one another
 end
 
 local texts, bytes, goes_on = {}, 0, looked < length
@@ -64,7 +64,8 @@ if prefix ~= '' and #texts < #ids then
   ids = { unpack(ids, 1, #texts) }
 end
 
--- Once a minute is enough, for each time goes into the append-only file.
+-- The expiry is renewed once a minute at most, because each renewal is written to the append-only
+-- file.
 local left = redis.call('TTL', length > 0 and list or loaded)
 if left >= 0 and left < TAIL_TTL_S - TAIL_REFRESH_S then
   redis.call('EXPIRE', list, TAIL_TTL_S)

@@ -1,7 +1,7 @@
-"""Records of one partition that travel to Kafka together, and the order in which they leave.
+"""Send records of one partition to Kafka in batches, and keep the order of the batches.
 
-Built on aiokafka's batch interface: one vendor future for a batch instead of one for each record is
-what makes the writing end cheap. Used by `kafka_writer` alone.
+The module is built on aiokafka's batch interface: one vendor future for a batch, instead of one for
+each record, makes the writing end cheap. Only `kafka.writer` uses the module.
 """
 
 from __future__ import annotations
@@ -22,21 +22,26 @@ Confirmation = asyncio.Future[Position]
 
 
 def failed(error: BackendError) -> Confirmation:
-    """A confirmation that will not come."""
+    """Return a confirmation that has failed with this error."""
     confirmation: Confirmation = asyncio.get_running_loop().create_future()
     fail(confirmation, error)
     return confirmation
 
 
 def fail(confirmation: Confirmation, error: BackendError) -> None:
-    """End a confirmation that nobody may be waiting for any more."""
+    """Fail a confirmation unless it has ended; perhaps no caller waits for it any more."""
     if not confirmation.done():
         confirmation.set_exception(error)
-        confirmation.exception()  # marks it as looked at: a sender whose budget is spent has gone
+        # Retrieving the exception keeps asyncio from logging it as never retrieved: a sender whose
+        # time budget is spent does not wait any more.
+        confirmation.exception()
 
 
 class Batch:
-    """Its confirmation ends with the broker's answer, or when somebody calls `fail`."""
+    """Hold records that travel together, with the one confirmation that they share.
+
+    The confirmation ends with the broker's answer, or with a call of `fail`.
+    """
 
     def __init__(self, builder: BatchBuilder, topic: str, partition: int) -> None:
         loop = asyncio.get_running_loop()
@@ -48,7 +53,10 @@ class Batch:
         self._count = 0
 
     def fill(self, records: Sequence[OutgoingRecord]) -> int:
-        """Take what fits, until the batch leaves; returns how many were taken."""
+        """Add the first of these records, as many as fit, and return how many were added.
+
+        A batch that has left takes no records.
+        """
         taken = 0
         append = self.builder.append
         for record in records:
@@ -62,15 +70,15 @@ class Batch:
         return taken
 
     def settle(self, answer: asyncio.Future[RecordMetadata]) -> BackendError | None:
-        """Pass the broker's answer on; returns what went wrong, typed."""
+        """End the confirmation with the broker's answer; return the error of a failed batch."""
         cause = answer.exception()
         if cause is None:
             if not self.confirmation.done():
                 first = str(answer.result().offset)
                 self.confirmation.set_result(Position(self._topic, self._partition, first))
             return None
-        # A record above the size of a batch is alone in its own. Several refused together are each
-        # small enough, so that it is the topic's limit that is too small for a batch.
+        # A record above the size of a batch is alone in its batch. Records that are refused
+        # together are each small enough, so then the topic's limit is too small for a batch.
         is_too_large = self._count == 1 and isinstance(cause, MessageSizeTooLargeError)
         error = RecordTooLarge() if is_too_large else LogUnavailable()
         self.fail(error, cause)
@@ -83,9 +91,10 @@ class Batch:
 
 @dataclass(slots=True)
 class Lane:
-    """One partition's way out: batches leave one after the other, in the order of the calls.
+    """Send the batches of one partition one after the other, in the order of the calls.
 
-    `on_made` and `on_settled` are told of each batch.
+    `on_made`: called with each new batch.
+    `on_settled`: called with each batch that the broker answered, and the batch's error or None.
     """
 
     topic: str
@@ -97,7 +106,10 @@ class Lane:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def take(self, records: Sequence[OutgoingRecord], sent: list[Confirmation]) -> None:
-        """Put what fits into the open batch, unless others wait for their turn; see `send`."""
+        """Add the records that fit to the open batch, unless callers of `send` wait for their turn.
+
+        A confirmation is added to `sent` for each record that was added.
+        """
         if self._open is not None and not self._callers:
             sent += [self._open.confirmation] * self._open.fill(records)
 
@@ -107,9 +119,10 @@ class Lane:
         records: Sequence[OutgoingRecord],
         sent: list[Confirmation],
     ) -> None:
-        """Hand over the records after those in `sent`, adding the confirmation of each.
+        """Hand over the records after those in `sent`, adding the confirmation of each to `sent`.
 
-        What is not in `sent` when the call ends or is cancelled was not handed over.
+        Leaves: a record without a confirmation in `sent`, when the call ends or is cancelled, was
+        not handed over.
         """
         self._callers += 1
         try:
@@ -131,7 +144,7 @@ class Lane:
         records: Sequence[OutgoingRecord],
         sent: list[Confirmation],
     ) -> None:
-        """Open a batch and hand it over, which waits while the one before has not left yet."""
+        """Open a batch and hand it to the producer, which waits until the batch before has left."""
         batch = Batch(producer.create_batch(), self.topic, self.partition)
         self.on_made(batch)
         taken = batch.fill(records[len(sent) :] if sent else records)

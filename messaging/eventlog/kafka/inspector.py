@@ -1,8 +1,8 @@
-"""Looking at the log on Kafka from the side, behind `ports.audit.LogInspector`.
+"""Read the log on Kafka outside the consumer group, behind `ports.audit.LogInspector`.
 
-A kafka-python consumer that is given its partitions instead of joining the group, on a thread of
-its own. It names the group only to be told what that has committed. A place is the offset of the
-next record.
+The inspector is a kafka-python consumer on a thread of its own. The consumer assigns its partitions
+itself instead of joining the group, and names the group only to read the group's committed offsets.
+A place is the offset of the next record.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from messaging.ports.log import Record
 
 T = TypeVar("T")
 
-EXTENTS_S = 30.0  # all partitions
+EXTENTS_S = 30.0  # for all partitions together
 FETCH_PARTITION_BYTES = 4 * 1024 * 1024
 
 
 class KafkaLogInspector:
-    """Each call ends within half a minute."""
+    """Implement `ports.audit.LogInspector`; each call ends within about half a minute."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class KafkaLogInspector:
     def _offsets_at(
         self, since_ms: int, end: dict[TopicPartition, int]
     ) -> dict[TopicPartition, int]:
-        """The first record appended since then, of each partition."""
+        """Return by partition the offset of the first record since `since_ms`, else the end."""
         times = {each: max(since_ms, 0) for each in self._partitions}
         found = self._open().offsets_for_times(times, timeout_ms=CALL_S * 1000)
         return {each: found[each].offset if found.get(each) else end[each] for each in times}

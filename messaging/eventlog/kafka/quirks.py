@@ -1,15 +1,17 @@
-"""What kafka-python 3.0.12 does wrong, and the ways around it. Used by all who talk through it.
+"""Work around faults of kafka-python 3.0.12, for every module that uses kafka-python.
 
-It raises once for a batch with a wrong checksum or one that does not decode, and its next poll
-never returns: it goes on asking the decoder that has ended. A seek frees it.
+Undecodable batch: kafka-python raises once for a batch with a wrong checksum, or one that does not
+decode, and the next poll never returns, because the poll goes on asking the decoder that has ended.
+A seek frees the consumer.
 
-It joins the group again when the topic's metadata change, and forgets why as soon as the group's
-leader has shared the partitions out. A poll that has ended by then leaves a join that nobody
-completes: the reader owns nothing, says so to nobody, and reads nothing ever after. A join that is
-answered between two polls is thrown away by the second, which begins another.
+Unfinished join: kafka-python joins the group again when the topic's metadata change, and forgets
+the reason as soon as the group's leader has assigned the partitions. A poll that has ended by then
+leaves a join that nothing completes: the reader owns no partition, raises no error, and reads
+nothing ever after. A join that is answered between two polls is dropped by the second poll, which
+begins another join.
 
-It throws away what arrives together with the end of a connection: with a wrong password the
-broker's refusal, so that nobody is told of it.
+Lost last data: kafka-python drops the data that arrive together with the end of a connection. With
+a wrong password these data are the broker's refusal, so that no caller gets it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from messaging.ports.log import Position, Record
 
 logger = logging.getLogger(__name__)
 
-UNREADABLE = (  # what decoding can raise
+UNREADABLE = (  # the errors that decoding can raise
     CorruptRecordError,
     UnsupportedCodecError,
     ArithmeticError,
@@ -46,7 +48,10 @@ UNREADABLE = (  # what decoding can raise
 
 
 def hear_last_words() -> None:
-    """Let the client handle what arrives with the end of a connection. Safe to repeat."""
+    """Patch kafka-python to handle the data that arrive together with the end of a connection.
+
+    Safe to repeat.
+    """
     for transport in (KafkaTCPTransport, KafkaSSLTransport):
         receive = transport.__dict__["_sock_recv"]
         if not hasattr(receive, "hears_last_words"):
@@ -54,7 +59,10 @@ def hear_last_words() -> None:
 
 
 def _data_first(receive: Any) -> Any:
-    """The end is found again by the next read, which has no data before it."""
+    """Wrap a receive function to return data before an error.
+
+    The next read, which has no data, finds the end of the connection again.
+    """
 
     def sock_recv(transport: Any) -> tuple[bytes, Exception | None]:
         data, error = receive(transport)
@@ -65,12 +73,14 @@ def _data_first(receive: Any) -> Any:
 
 
 def step_over(consumer: KafkaConsumer, cause: Exception) -> tuple[int, Record]:
-    """Seek behind the record that the last poll could not read; returns its offset and place.
+    """Seek behind the record that the last poll could not read, and return its offset and record.
 
-    A batch of which nothing can be read takes as many calls as it has records. Raises
-    LogUnavailable when the error has another reason.
+    The returned record has the position, and neither key nor value. A batch that is wholly
+    unreadable takes as many calls as the batch has records.
+
+    Raises: LogUnavailable when the error has another reason.
     """
-    batch = consumer._fetcher._next_partition_records  # nothing public tells which one it was
+    batch = consumer._fetcher._next_partition_records  # no public attribute has the batch
     if not batch:
         raise LogUnavailable from cause
     partition, offset = batch.topic_partition, batch.next_fetch_offset
@@ -88,9 +98,11 @@ def step_over(consumer: KafkaConsumer, cause: Exception) -> tuple[int, Record]:
 
 
 def complete_join(consumer: KafkaConsumer) -> bool:
-    """Before each poll: whether the last one has left a join in the middle, which goes on in this.
+    """Tell whether the last poll left a join unfinished, and let the next poll continue the join.
 
-    The poll has to last, for it begins anew with a join that was answered between two polls.
+    The next poll has to last, because it starts over where the join was answered between two polls.
+
+    Order: call before each poll.
     """
     coordinator = consumer._coordinator
     if coordinator._join_task is None:

@@ -1,11 +1,13 @@
-"""The reading end of the log on Kafka: a kafka-python consumer behind `ports.LogReader`.
+"""Read the log on Kafka by a kafka-python consumer behind `ports.log.LogReader`.
 
-The consumer process has one, by `eventlog.open_reader`. The vendor's consumer blocks and is not
-thread-safe, so every call to it is made on one thread of its own; its heartbeats have another.
+The consumer process has one reader, by `eventlog.open_reader`. The vendor's consumer blocks and is
+not thread-safe, so every call to it is made on one thread that serves this alone. The vendor's
+heartbeats have another thread.
 
-Partitions are shared by range, eagerly: all readers give theirs back before any gets new ones, so
-that no two ever own the same. The price is that a batch in hand is read again after a change of
-members. No deserializers: a record whose bytes cannot be read is stepped over here.
+Partitions are assigned by range, eagerly: all readers give their partitions back before any reader
+gets new ones, so that no two readers ever own the same partition. The price is that a batch in hand
+is read again after a change of members. The consumer has no deserializers; a record whose bytes
+cannot be read is stepped over here.
 """
 
 from __future__ import annotations
@@ -38,16 +40,16 @@ from messaging.ports.log import Position, Record
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-API_VERSION = (2, 8)  # the oldest broker; given, so that making a consumer waits for none
-CALL_S = 5.0  # one call that is not a poll
-SLACK_S = 5.0  # past its own timeout a call of the vendor's is given up
-PROOF_S = 1.0  # how long silence counts as an empty log before the broker has to answer
-JOIN_S = 0.5  # the least that a poll lasts in which a join is to be completed
-METADATA_S = 5  # a topic that is made, or grows, after a reader has joined is found within
+API_VERSION = (2, 8)  # the oldest broker; set, so that making a consumer waits for no broker
+CALL_S = 5.0  # bounds one call that is not a poll
+SLACK_S = 5.0  # a call is given up so long after the vendor's own timeout
+PROOF_S = 1.0  # silence counts as an empty log for so long, then the broker has to answer
+JOIN_S = 0.5  # the least duration of a poll that has to complete a join
+METADATA_S = 5  # bounds how late a topic that is made, or grows, after the reader's join is found
 FETCH_BYTES = 4 * 1024 * 1024
 FETCH_PARTITION_BYTES = 512 * 1024
 FETCH_MIN_BYTES = 256 * 1024  # with 1 the broker wakes both sides for every record
-FETCH_WAIT_MS = 100  # how long it gathers; a record is read so much later at most
+FETCH_WAIT_MS = 100  # the broker gathers records for so long; the most that it delays a record
 AT_ONCE = 500  # records that the vendor decodes in one go
 NOT_OURS = (
     CommitFailedError,
@@ -60,7 +62,7 @@ NOT_OURS = (
 def consumer_config(
     servers: Sequence[str], group: str, security: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What every consumer of the log is made with: nothing is committed but what it says."""
+    """Return the configuration of every consumer of the log, which commits explicitly alone."""
     hear_last_words()
     return {
         "bootstrap_servers": list(servers),
@@ -77,9 +79,12 @@ def consumer_config(
 
 
 class KafkaLogReader:
-    """`max_poll_interval_s`: a reader silent for longer leaves the group. `session_s`: a dead one
-    is missed after so long (a broker allows no less than 6 s unless told to). `security` is that of
-    a `links.KafkaLink`.
+    """Implement `ports.log.LogReader` as one member of a Kafka consumer group.
+
+    `max_poll_interval_s`: a reader that makes no call for longer leaves the group.
+    `session_s`: the broker detects a dead reader after so long; a broker allows no less than 6 s
+    unless configured to.
+    `security`: as in `links.KafkaLink`.
     """
 
     def __init__(
@@ -141,7 +146,13 @@ class KafkaLogReader:
         self._thread.shutdown(wait=False)
 
     async def _call(self, function: Callable[..., T], *args: Any, bound_s: float) -> T:
-        """Run on the consumer's thread; the vendor's errors end here."""
+        """Run a function on the consumer's thread, and translate the vendor's errors.
+
+        Raises: CommitRefused when the partitions have moved to another reader; LogUnavailable for
+        every other failure.
+        Leaves: a new consumer to be opened by the next call, where the call took too long or failed
+        inside the vendor's code.
+        """
         if self._closed:
             raise LogUnavailable("the reader is closed")
         call = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
@@ -156,9 +167,10 @@ class KafkaLogReader:
             raise LogUnavailable from exc
 
     def _abandon(self) -> None:
-        """The vendor hangs or is broken inside: leave it its thread and begin with a new one.
+        """Give up a consumer that hangs or is broken inside, and start with a new thread and inbox.
 
-        If it ever returns it leaves the group; else the broker misses it soon.
+        The old consumer keeps its thread. The old consumer leaves the group if its call ever
+        returns; else the broker soon detects the old consumer as dead.
         """
         logger.error("consumer abandoned", extra={"action": "reader.abandoned"})
         if self._consumer is not None:
@@ -176,7 +188,7 @@ class KafkaLogReader:
 
     def _fetch(self, max_records: int, timeout_s: float) -> None:
         if self._inbox:
-            return  # a call that was cancelled before this one went on and found something
+            return  # an earlier call, cancelled by its caller, went on and found records
         consumer = self._open()
         consumer.resume(*consumer.paused())
         self._receive(consumer, max_records, timeout_s)
@@ -185,14 +197,15 @@ class KafkaLogReader:
         if self._inbox:
             self._heard_s = time.monotonic()
         elif time.monotonic() - self._heard_s > PROOF_S:
-            # The vendor's poll returns nothing alike when there is nothing and when there is no
-            # broker; an answer tells them apart. The coordinator gives none while members join.
+            # The vendor's poll returns nothing both when the log is empty and when the broker is
+            # away; an answer of the broker tells the two apart. The coordinator could not serve for
+            # this, because it gives no answer while members join.
             consumer.end_offsets([TopicPartition(self._topic, 0)], timeout_ms=PROOF_S * 1000)
             self._heard_s = time.monotonic()
 
     def _receive(self, consumer: KafkaConsumer, max_records: int, timeout_s: float) -> bool:
-        """Whether anything came."""
-        inbox = self._inbox  # lest a call that hangs finds the one of a later consumer
+        """Poll once, put the records into the inbox, and tell whether a readable record came."""
+        inbox = self._inbox  # lest a call that hangs fills the inbox of a later consumer
         wanted = max(1, min(max_records - len(inbox), AT_ONCE))
         batches: dict[TopicPartition, list[Any]] = {}
         if complete_join(consumer):
@@ -204,8 +217,8 @@ class KafkaLogReader:
         for records in batches.values():
             inbox.put((record.offset, record_of(record)) for record in records)
         if self._moved.is_set():
-            # A partition that was given back and came again is still read on from where it was,
-            # past records that were handed out and cannot be committed any more.
+            # The vendor reads a partition that was given back and assigned again on from the old
+            # offset, past records that were handed out and cannot be committed any more.
             self._read_anew(consumer)
             self._moved.clear()
         return bool(batches)
@@ -221,10 +234,12 @@ class KafkaLogReader:
         self._inbox.note_committed(positions)
 
     def _hold(self) -> None:
-        """Be seen, then pause: in this order an error that waits in the fetcher is not lost.
+        """Poll to keep the membership, then pause the partitions.
 
-        A record that slips through (one at most before the pause, and one after each change of
-        partitions) waits in the inbox.
+        A record that the polls return all the same (one at most before the pause, and one after
+        each change of partitions) waits in the inbox.
+
+        Order: the poll comes first, so that an error that waits in the fetcher is not lost.
         """
         consumer = self._open()
         self._receive(consumer, 1, 0)
@@ -252,7 +267,11 @@ class KafkaLogReader:
 
 
 class _Moves(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
-    """Called on the vendor's own thread, while the consumer's thread waits in a poll or close."""
+    """Note changes of the assigned partitions.
+
+    The vendor calls the methods on the vendor's own thread, while the consumer's thread waits in a
+    poll or close.
+    """
 
     def __init__(self, inbox: Inbox[int], moved: threading.Event) -> None:
         self._inbox = inbox

@@ -1,4 +1,4 @@
-"""Makes the topics of the log on Kafka. Called by `eventlog.create_topics`; blocks."""
+"""Create the topics of the log on Kafka for `eventlog.create_topics`; the calls block."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from messaging.eventlog.kafka.quirks import hear_last_words
 
 CONNECT_MS = 5_000
 REQUEST_MS = 10_000
-RETENTION_MS = 7 * 24 * 3_600 * 1_000  # how long the consumer may be down without any loss
+RETENTION_MS = 7 * 24 * 3_600 * 1_000  # the consumer may be down for so long without any loss
 
 
 def create_kafka_topics(
@@ -25,7 +25,7 @@ def create_kafka_topics(
     partitions: int,
     security: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, str]:
-    """As `eventlog.create_topics`; the number of replicas is the brokers' default."""
+    """Create the topics as `eventlog.create_topics` says, with the brokers' default of replicas."""
     hear_last_words()
     try:
         admin = KafkaAdminClient(
@@ -80,7 +80,7 @@ def _partitions(admin: KafkaAdminClient, topic: str) -> int | None:
 
 
 def _retention_ms(admin: KafkaAdminClient, topic: str) -> int:
-    """-1 stands for ever."""
+    """Return the retention time (ms) of a topic; -1 for no limit."""
     resource = ConfigResource("topic", topic, {"retention.ms": None})
     found = admin.describe_configs([resource], config_filter="all")
     return int(found["topic"][topic]["retention.ms"]["value"])

@@ -1,12 +1,14 @@
-"""The writing end of the log on Kafka: an aiokafka producer behind `ports.EventLog`.
+"""Append to the log on Kafka by an aiokafka producer behind `ports.log.EventLog`.
 
-`eventlog.open_log` makes one per process. It belongs to the event loop and the process that used it
-first. Nothing here waits for a broker: the connection is made and made again in the background, and
-while there is none, appends fail at once.
+`eventlog.open_log` makes one log object per process. The object belongs to the event loop and the
+process that used it first. An append does not wait for a broker: the connection is made, and made
+again, in the background, and appends fail at once while there is no connection. Only the first
+appends of a process wait for the connection, `FIRST_CONNECTION_S` at most.
 
-Durability: acks=all, so a record is on every in-sync replica. The producer is not idempotent (a
-retry may write a record twice; the store removes repeats), because an idempotent one has errors
-after which it never sends again. Memory: a partition holds one batch under way and one that waits.
+Durability: acks=all, so a confirmed record is on every in-sync replica. The producer is not
+idempotent (a retry may write a record twice; the store removes repeats), because an idempotent
+producer has errors after which it never sends again. Memory: a partition holds one batch that is
+being sent and one that waits.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ from messaging.ports.log import OutgoingRecord
 logger = logging.getLogger(__name__)
 
 HAND_OVER_S = 0.05
-LOOKS_A_TIMEOUT = 8  # so that a batch is given up an eighth of its time early at most
-FIRST_CONNECTION_S = 0.4  # how long the first appends of a process wait for its connection
+LOOKS_A_TIMEOUT = 8  # a batch is given up an eighth of its time early at most
+FIRST_CONNECTION_S = 0.4  # the first appends of a process wait so long for the connection
 BATCH_BYTES = 128 * 1024
 MAX_RECORD_BYTES = 1_000_000  # Kafka's own default limit is 1,048,588 with the framing
 
@@ -46,14 +48,16 @@ def _hash(key: bytes) -> int:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Where records of this key go: murmur2, the default of the Java client and kafka-python."""
+    """Return the partition of a key: murmur2, the default of the Java client and kafka-python."""
     return _hash(key) % partitions
 
 
 class KafkaEventLog:
-    """`topics` are fetched with the connection, so that the first append to them need not wait.
+    """Implement `ports.log.EventLog` over Kafka.
 
-    `security` is that of a `links.KafkaLink`.
+    `topics`: their metadata are fetched with the connection, so that the first append to one of
+    these topics need not wait.
+    `security`: as in `links.KafkaLink`.
     """
 
     rests_on_cache = False
@@ -144,7 +148,12 @@ class KafkaEventLog:
         return self._producer
 
     async def _reconnect(self) -> None:
-        """Replace the producer. The old one is given its end first, lest it overtake the new."""
+        """Replace the producer by a connected one.
+
+        Order: earlier producers end first, lest they write after the new producer.
+
+        Raises: LogUnavailable when no connection can be made.
+        """
         await self._ended()
         producer = await self._start()
         self._tried.set()
@@ -181,8 +190,8 @@ class KafkaEventLog:
             raise
         return producer
 
-    # aiokafka leaves its connections open where a start or a stop is cancelled: none ever is. Each
-    # ends by itself, for what it waits for expires within the time of two attempts.
+    # A start or a stop is never cancelled, because aiokafka would leave its connections open. Each
+    # ends by itself: the answers that it waits for expire within the time of two attempts.
 
     async def _abandon(self, producer: AIOKafkaProducer, start: asyncio.Task[None]) -> None:
         await asyncio.wait([start], timeout=self._timeout_s)
@@ -195,14 +204,18 @@ class KafkaEventLog:
         stop.add_done_callback(self._ending.discard)
 
     async def _ended(self) -> None:
-        """Let what is under way in the producers that were given up come to its end."""
+        """Wait until the producers that were given up have stopped, `timeout_s` at most."""
         if stops := list(self._ending):
             _, late = await asyncio.wait(stops, timeout=self._timeout_s)
             if late:
                 logger.warning("kafka producer not stopped", extra={"action": "log.not_stopped"})
 
     def _settled(self, batch: Batch, error: BackendError | None) -> None:
-        """A batch failed and none was confirmed since it was made: take a new connection."""
+        """Note the outcome of a batch; reconnect when the log seems to be away.
+
+        The log seems to be away when a batch fails with LogUnavailable and no batch was confirmed
+        since the failed batch was made.
+        """
         if error is None:
             self._confirmed_s = asyncio.get_running_loop().time()
         elif (
@@ -220,7 +233,7 @@ class KafkaEventLog:
     async def _partitions(
         self, producer: AIOKafkaProducer, topic: str, deadline_s: float
     ) -> int | None:
-        """How many the broker says there are; None when it does not know the topic."""
+        """Return the broker's number of partitions; None when the topic is unknown."""
         known = producer.client.cluster.partitions_for_topic(topic)
         if known is None:
             try:
@@ -237,13 +250,18 @@ class KafkaEventLog:
         parts: Mapping[int, Sequence[OutgoingRecord]],
         deadline_s: float,
     ) -> dict[int, list[Confirmation]]:
-        """The confirmations of what was handed over to each partition by the deadline, in order."""
+        """Hand over the records of each partition, and return their confirmations by partition.
+
+        The confirmations are in the order of the records. A partition has fewer confirmations than
+        records where the deadline came first.
+        """
         sent: dict[int, list[Confirmation]] = {partition: [] for partition in parts}
         lanes = {partition: self._lane(topic, partition) for partition in parts}
         for partition, lane in lanes.items():
             lane.take(parts[partition], sent[partition])
         if rest := [p for p in parts if len(sent[p]) < len(parts[p])]:
-            # At once, so that a partition whose leader is away does not hold up the others.
+            # The calls run concurrently, so that a partition whose leader is away does not delay
+            # the others.
             calls = [lanes[p].send(producer, parts[p], sent[p]) for p in rest]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline_s):
@@ -267,7 +285,10 @@ class KafkaEventLog:
             )
 
     def _look(self) -> None:
-        """Give up what takes too long: one timer for all, since one for each costs too much."""
+        """Fail the batches that take too long, and set the timer again.
+
+        One timer serves all batches, since one for each batch costs too much.
+        """
         loop = asyncio.get_running_loop()
         latest_s = loop.time() - self._timeout_s * (1 - 1 / LOOKS_A_TIMEOUT)
         while self._batches and (

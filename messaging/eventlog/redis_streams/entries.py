@@ -1,7 +1,8 @@
-"""What both ends of the log on Redis Streams agree on: keys, fields, scripts, the client.
+"""Define what both ends of the log on Redis Streams share: keys, fields, scripts, the client.
 
-A topic is one stream a partition. Its records are as durable as Redis's append-only file. Scripts
-touch several partitions at once, so a topic needs one Redis server, not a cluster.
+A topic has one stream for each partition. The records of a topic are as durable as Redis's
+append-only file. Scripts touch several partitions at once, so a topic needs one Redis server, not a
+cluster.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ _LUA = Path(__file__).parent / "lua"
 
 
 def connect(url: str, *, timeout_s: float, answer_timeout_s: float | None = None) -> Redis:
-    """A client that asks once: a repeated append would be a second record.
+    """Return a client that never repeats a command: a repeated append would be a second record.
 
-    `timeout_s` bounds the connection and, unless `answer_timeout_s` does, each answer.
+    `timeout_s`: bounds the connection, and each answer where `answer_timeout_s` is None.
+    `answer_timeout_s`: bounds each answer.
     """
     return Redis.from_url(
         url,
@@ -43,12 +45,14 @@ def script(client: Redis, name: str) -> AsyncScript:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Where records of this key go, for as long as the number of partitions stays."""
+    """Return the partition of a key; the same as long as the number of partitions is the same."""
     return zlib.crc32(key) % partitions
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
+    """Name the Redis keys of a topic, and of the reader groups of the topic."""
+
     topic: str
 
     def stream(self, partition: int) -> str:
@@ -62,7 +66,10 @@ class Keys:
         return f"im:log:{self.topic}:{group}:readers"
 
     def leases(self, group: str) -> str:
-        """Without a time to live, for a full Redis would evict it first."""
+        """Return the key of a group's leases.
+
+        The key has no expiry, because a full Redis evicts keys with an expiry first.
+        """
         return f"im:log:{self.topic}:{group}:leases"
 
     def committed(self, group: str) -> str:
@@ -70,14 +77,17 @@ class Keys:
 
 
 def encode_headers(record: OutgoingRecord) -> str:
-    """The field `h`; latin-1 keeps any bytes apart from each other inside JSON."""
+    """Return the headers of a record as the field `h` of its entry.
+
+    latin-1 gives each byte a character of its own, so JSON can hold any bytes.
+    """
     if not record.headers:
         return ""
     return json.dumps([[name, value.decode("latin-1")] for name, value in record.headers])
 
 
 def decode(topic: str, partition: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Record:
-    """The record of an entry; one that is not as `append` writes it has no value."""
+    """Return the record of an entry; value None where `append` has not written the entry."""
     position = Position(topic, partition, entry_id.decode())
     try:
         pairs = json.loads(fields[b"h"] or b"[]")

@@ -1,6 +1,6 @@
-"""Looking at the log on Redis Streams from the side, behind `ports.audit.LogInspector`.
+"""Read the log on Redis Streams outside the readers' group, behind `ports.audit.LogInspector`.
 
-An entry's id is its place: what comes behind it is what is read on from there.
+A place is the id of an entry: reading from a place begins with the next entry.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ BEGINNING = "0-0"
 
 
 class RedisStreamsLogInspector:
-    """`timeout_s` bounds the connection and each answer."""
+    """Implement `ports.audit.LogInspector` over Redis Streams.
+
+    `timeout_s`: bounds the connection and each answer.
+    """
 
     def __init__(
         self, url: str, *, topic: str, group: str, partitions: int, timeout_s: float
@@ -54,7 +57,7 @@ class RedisStreamsLogInspector:
             partition,
             start=min(since, committed, key=parse_id),
             committed=committed,
-            end=max(end, committed, key=parse_id),  # what was read last may be trimmed
+            end=max(end, committed, key=parse_id),  # the entry read last may be trimmed
         )
 
     async def read(self, partition: int, *, start: str, until: str, max_records: int) -> Piece:

@@ -1,8 +1,9 @@
-"""The reading end of the log on Redis Streams, behind `ports.LogReader`.
+"""Read the log on Redis Streams, behind `ports.log.LogReader`.
 
-The consumer process has one, by `eventlog.open_reader`. No consumer groups: those would share one
-stream's records among readers and lose the order. Instead a partition belongs to the one reader
-that holds its lease, a reader takes its fair share of the leases, and they fence every commit.
+The consumer process has one reader, by `eventlog.open_reader`. The reader uses no consumer groups
+of Redis, which would share one stream's records among readers and lose the order. Instead a
+partition belongs to the one reader that holds its lease, each reader takes a fair share of the
+leases, and the leases fence every commit.
 """
 
 from __future__ import annotations
@@ -31,15 +32,20 @@ from messaging.ports.log import Record
 
 logger = logging.getLogger(__name__)
 
-SHARE_S = 1.0  # how often a reader looks at its share, and the longest blocking read
+SHARE_S = 1.0  # the interval in which a reader checks its share, and the longest blocking read
 AT_ONCE = 500  # records that one reply holds, at most
-KEPT_COMMITS = 100  # how many commits' records stay in a stream, for people to look at
+KEPT_COMMITS = 100  # the records of so many commits stay in a stream, for people to inspect
 
 
 class RedisStreamsLogReader:
-    """`lease_s`: a dead reader is missed after so long. `max_poll_interval_s`: so is one that
-    neither polls nor keeps alive, though its process lives. `poll` raises TopicMismatch when the
-    topic has been read with another number of partitions: some of it would never be read.
+    """Implement `ports.log.LogReader` over Redis Streams by leases of partitions.
+
+    `lease_s`: a dead reader loses its leases after so long.
+    `max_poll_interval_s`: a living reader that neither polls nor keeps alive for so long stops
+    renewing its leases, and loses them.
+
+    Raises: TopicMismatch, from `poll`, when the topic has been read with another number of
+    partitions: some of its partitions would never be read.
     """
 
     def __init__(
@@ -102,7 +108,7 @@ class RedisStreamsLogReader:
             raise CommitRefused
 
     async def keep_alive(self) -> None:
-        self._attend()  # which is what the renewing looks at
+        self._attend()  # the renewing task checks the time noted there
 
     async def rewind(self) -> None:
         partitions = list(self._read_to)
@@ -124,7 +130,8 @@ class RedisStreamsLogReader:
         self._closed = True
         self._leaving.set()
         if self._renewing is not None:
-            await asyncio.wait([self._renewing])  # not cancelled: redis-py may swallow that
+            # The task is not cancelled, because redis-py may swallow a cancellation.
+            await asyncio.wait([self._renewing])
         keys = [self._keys.readers(self._group), self._keys.leases(self._group)]
         try:
             await self._scripts["leave"](keys=keys, args=[self._token])
@@ -138,7 +145,7 @@ class RedisStreamsLogReader:
         if known is None:
             with contextlib.suppress(
                 OutOfMemoryError
-            ):  # what is read makes room; a later one notes it
+            ):  # reading makes room, and a later reader notes the number
                 await self._client.setnx(key, self._partitions)
         elif int(known) != self._partitions:
             raise TopicMismatch(
@@ -157,7 +164,11 @@ class RedisStreamsLogReader:
             self._renewing = asyncio.create_task(self._keep_renewing())
 
     async def _keep_renewing(self) -> None:
-        """Between two polls; a reader that its owner has left to itself loses its leases."""
+        """Renew the leases between two polls, until the reader is closed.
+
+        Leases are not renewed while the owner has neither polled nor kept alive for
+        `max_poll_interval_s`.
+        """
         loop = asyncio.get_running_loop()
         while True:
             with contextlib.suppress(TimeoutError):
@@ -172,14 +183,17 @@ class RedisStreamsLogReader:
                     logger.exception("a renewal failed", extra={"action": "reader.fault"})
 
     async def _share(self, mode: str) -> None:
-        """Renew the leases, and with `take` come to a fair share; forget what was lost."""
+        """Renew the leases, and forget the partitions whose leases were lost.
+
+        `mode`: "take" also gives back or takes leases up to a fair share; "keep" does not.
+        """
         ours_first = sorted(range(self._partitions), key=lambda p: p not in self._read_to)
         keys = [
             self._keys.readers(self._group),
             self._keys.leases(self._group),
             self._keys.committed(self._group),
         ]
-        async with self._sharing:  # the replies must be understood in the order of the requests
+        async with self._sharing:  # the replies must be handled in the order of the requests
             reply: Any = await self._scripts["share"](
                 keys=keys, args=[self._token, round(self._lease_s * 1000), mode, *ours_first]
             )
@@ -200,7 +214,7 @@ class RedisStreamsLogReader:
     # --- records ----------------------------------------------------------------------------
 
     async def _fetch(self, max_records: int, wait_s: float) -> None:
-        """Fill the inbox, waiting for the first record no longer than until the next share."""
+        """Fill the inbox, and wait for the first record `wait_s` or `_share_s`, the shorter one."""
         wait_s = max(0.001, min(wait_s, self._share_s))
         if not self._read_to:
             await asyncio.sleep(wait_s)
@@ -225,7 +239,7 @@ class RedisStreamsLogReader:
         return bool(found)
 
     async def _commit(self, due: Mapping[int, tuple[int, int]]) -> list[int]:
-        """Returns the partitions whose lease is not ours any more."""
+        """Commit these positions, and return the partitions whose lease this reader has lost."""
         keys = [self._keys.leases(self._group), self._keys.committed(self._group)]
         arguments: list[str | int] = [self._token]
         for partition, entry_id in due.items():

@@ -1,7 +1,8 @@
-"""The writing end of the log on Redis Streams, behind `ports.EventLog`.
+"""Append to the log on Redis Streams, behind `ports.log.EventLog`.
 
-`eventlog.open_log` makes one per process. Appends are queued and leave in order, one trip at a
-time: whatever has gathered during a trip shares the next. A trip is never repeated.
+`eventlog.open_log` makes one log object per process. Appends are queued and sent in order, one
+round trip at a time: the records that gather during a trip share the next. A trip is never
+repeated.
 """
 
 from __future__ import annotations
@@ -48,11 +49,17 @@ class _Waiting:
     def fail(self, error: Exception) -> None:
         if not self.future.done():
             self.future.set_exception(error)
-            self.future.exception()  # marks it as looked at: its sender may have gone
+            # Retrieving the exception keeps asyncio from logging it as never retrieved: the sender
+            # may not wait any more.
+            self.future.exception()
 
 
 class RedisStreamsEventLog:
-    """`longest` bounds the streams of topics that nobody reads and commits, by topic."""
+    """Implement `ports.log.EventLog` over Redis Streams.
+
+    `longest`: by topic, the most records of a partition's stream, for topics that no reader commits
+    and so trims. Redis may keep some records more.
+    """
 
     rests_on_cache = True
 
@@ -107,13 +114,14 @@ class RedisStreamsEventLog:
             self._queued_bytes -= sum(waiting.size_bytes for waiting in trip)
             try:
                 await self._make(trip)
-            except Exception as exc:  # whatever it is, nobody may wait for these in vain
+            except Exception as exc:  # any error must end the futures, or callers wait for ever
                 if isinstance(exc, (RedisError, OSError, TimeoutError)):
                     extra = {"action": "log.unavailable", "reason": reason(exc)}
                     logger.warning("redis did not confirm", extra=extra)
                 else:
                     logger.exception("a trip failed", extra={"action": "log.fault"})
-                # Those that wait would only find the same, each after a timeout of its own.
+                # The queued records fail too: each trip of theirs would fail the same way, after a
+                # timeout of its own.
                 self.breaker.trip()
                 self._fail([*trip, *self._queue], exc)
                 self._queue.clear()

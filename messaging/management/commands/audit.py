@@ -1,4 +1,4 @@
-"""`manage.py audit`: accounts for every accepted message, and mends what disagrees if told to."""
+"""Run `manage.py audit`: account for every accepted message, and mend on request."""
 
 from __future__ import annotations
 

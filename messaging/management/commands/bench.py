@@ -1,4 +1,4 @@
-"""`manage.py bench`: measures the service that runs, and checks that it keeps its word."""
+"""Run `manage.py bench`: measure the running service, and check that it keeps its promises."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def _add_reports(parser: ArgumentParser) -> None:
 
 
 def _count(most: int) -> Callable[[str], int]:
-    """A whole number from 1 on, as argparse takes it."""
+    """Return a parser of whole numbers from 1 to `most`, for argparse."""
 
     def parse(text: str) -> int:
         if not (text.isdecimal() and 1 <= int(text) <= most):
@@ -191,7 +191,10 @@ def _seconds(least: float, most: float) -> Callable[[str], float]:
 
 
 def _chosen(options: dict[str, Any]) -> list[str]:
-    """The scenarios to run, in their order."""
+    """Return the scenarios to run, in their order.
+
+    Raises: CommandError for an unknown name.
+    """
     named = set(options["scenarios"])
     if unknown := named - SCENARIOS.keys():
         raise CommandError(f"no scenario {', '.join(sorted(unknown))}: {', '.join(SCENARIOS)}")

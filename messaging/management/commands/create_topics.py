@@ -1,4 +1,4 @@
-"""`manage.py create_topics`: make the topics of the log, once, before the first send."""
+"""Run `manage.py create_topics`: make the topics of the log, once, before the first send."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         "Ends with 0 when the topics are ready, and 1 otherwise."
     )
 
-    requires_system_checks = ()  # it runs before there is anything to check
+    requires_system_checks = ()  # the command runs before there is anything to check
 
     def handle(self, *args: Any, **options: Any) -> None:
         current = settings()

@@ -1,4 +1,4 @@
-"""`manage.py dead_letters`: looks at the dead letters and decides about them, as the admin does."""
+"""Run `manage.py dead_letters`: show dead letters, and replay or discard them, as in the admin."""
 
 from __future__ import annotations
 
@@ -170,7 +170,10 @@ def _filtered(rows: QuerySet[DeadLetter], options: dict[str, Any]) -> QuerySet[D
 
 
 def pages_of(rows: QuerySet[DeadLetter]) -> Iterator[list[DeadLetter]]:
-    """Oldest first, up to the newest one of now: what comes back meanwhile is another letter."""
+    """Yield the rows in pages, oldest first, up to the newest row of now.
+
+    A record that fails again meanwhile is another letter, which is not included.
+    """
     newest = rows.order_by("-id").values_list("id", flat=True).first() or 0
     after = 0
     while page := list(rows.filter(id__gt=after, id__lte=newest).order_by("id")[:AT_ONCE]):
@@ -188,7 +191,10 @@ def _run(decide: Decision, letters: Sequence[Letter], word: str) -> Sequence[Let
 
 
 def _body_of(row: DeadLetter) -> str:
-    """The record's text, unless what it says was recalled or nobody can tell."""
+    """Return the record's text.
+
+    Raises: CommandError when the message was recalled, or when that cannot be known.
+    """
     letter = row.as_letter()
     try:
         if wiring.run(lambda backends: dead_letters.shows_recalled(backends, letter)):

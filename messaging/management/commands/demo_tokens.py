@@ -1,4 +1,4 @@
-"""`manage.py demo_tokens`: users to try the service with, for scripts/run in development."""
+"""Run `manage.py demo_tokens`: make users to try the service, for scripts/run in development."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manage.py faults`: breaks real services under load, and accounts for every message."""
+"""Run `manage.py faults`: break real services under load, and account for every message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ none lost, doubled, altered, shown after its recall or after its delete.
 Ends with 1 when anything broke the promise. It touches nothing but what it has started itself. The
 rig is part of the tests, so this needs a checkout with tests/ and requirements-dev.txt.
 """
-    requires_system_checks = ()  # it uses nothing of this instance
+    requires_system_checks = ()  # the rig uses nothing of this instance
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         kwargs["formatter_class"] = RawDescriptionHelpFormatter
@@ -42,7 +42,10 @@ rig is part of the tests, so this needs a checkout with tests/ and requirements-
 
 
 def _rig() -> ModuleType:
-    """Loaded only here: what is installed for production has no tests."""
+    """Import the rig, only when it is used: what is installed for production has no tests.
+
+    Raises: CommandError where the tests or their packages are missing.
+    """
     try:
         return importlib.import_module(RIG)
     except ImportError as error:

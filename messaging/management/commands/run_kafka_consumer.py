@@ -1,4 +1,4 @@
-"""`manage.py run_kafka_consumer`: stores what the log holds."""
+"""Run `manage.py run_kafka_consumer`: persist the events of the log."""
 
 from __future__ import annotations
 

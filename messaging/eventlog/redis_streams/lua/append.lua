@@ -1,4 +1,4 @@
--- Append records to their streams, in order; replies with their ids.
+-- Append records to their streams, in order, and reply with the ids of the entries.
 -- KEYS: the streams. ARGV: for each stream its greatest length (0: any), then for each record the
 -- number of its stream, key, value and headers.
 local ids = {}

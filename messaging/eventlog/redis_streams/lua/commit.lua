@@ -1,8 +1,10 @@
--- Commit positions, each only while nobody else has taken its lease; replies with 1 or 0 for each.
+-- Commit the position of each partition whose lease is still one's own, and reply with 1 for each
+-- partition that was committed, 0 for others.
 -- KEYS: the leases ("until token" by partition), the committed positions, then for each partition
 -- its stream. ARGV: token, then for each partition its number, the position, and the position to
--- trim below ('': nothing).
--- A full Redis refuses only the first write of a script, and never a removal: so one is first.
+-- trim below ('': no trimming).
+-- A full Redis refuses only the first write of a script, and never a removal: so a removal is
+-- first.
 redis.call('HDEL', KEYS[1], '')
 local done = {}
 for i = 1, #KEYS - 2 do

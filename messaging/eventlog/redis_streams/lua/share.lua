@@ -1,16 +1,18 @@
--- Be seen in the group and renew one's leases. With 'take', also give back what is more than a fair
--- share and take what is free of it.
+-- Renew one's place in the group and one's leases. With 'take', also give back the leases beyond a
+-- fair share, and take free leases up to a fair share.
 -- KEYS: the readers, the leases ("until token" by partition), the committed positions.
--- ARGV: token, lease (ms), 'take' or 'keep', then the partitions, the dearest first.
--- Replies with {partition, 0} for each kept and {partition, 1, committed position} for each taken.
--- A full Redis refuses only the first write of a script, and never a removal: so one is first.
+-- ARGV: token, lease (ms), 'take' or 'keep', then the partitions, the preferred ones first.
+-- Reply {partition, 0} for each kept lease and {partition, 1, committed position} for each taken.
+-- A full Redis refuses only the first write of a script, and never a removal: so a removal is
+-- first.
 local token, lease_ms, take = ARGV[1], tonumber(ARGV[2]), ARGV[3] == 'take'
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local lease = string.format('%.0f %s', now + lease_ms, token)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 redis.call('ZADD', KEYS[1], now + lease_ms, token)
--- What ends later than a lease that begins now is of before the server's clock was set back.
+-- A time later than the end of a lease that begins now was written before the server's clock was
+-- set back.
 for _, reader in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now + lease_ms, '+inf')) do
   redis.call('ZADD', KEYS[1], now + lease_ms, reader)
 end
