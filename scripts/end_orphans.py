@@ -21,7 +21,7 @@ def fields(line: str) -> dict[str, str]:
 
 
 def signal_group(group: int, number: int) -> bool:
-    """Tell whether the group has a member left, after this signal to the group."""
+    """Send a signal to a process group, and tell whether the group has a member left."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
