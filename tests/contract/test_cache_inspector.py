@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-import redis
 from msgspec import structs
 
 from messaging.cache import RedisCacheInspector, RedisMessageCache
@@ -17,9 +16,8 @@ from messaging.ports.audit import CachedClaim, CacheInspector, LoadedTail
 from messaging.ports.cache import MessageCache
 from messaging.testing.cache import MemoryCache
 from messaging.testing.inspection import MemoryCacheInspector
-from tests.contract.test_message_cache import DATABASE_OF_THE_TESTS
 from tests.support.messages import FIRST_ID, make_message
-from tests.support.real_services import connected, free_port
+from tests.support.real_services import empty_database, free_port
 
 CONVERSATION = "1_2"
 MANY = 1_200  # keys of a kind: more than one trip brings
@@ -42,9 +40,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     if request.param == "embedded":
         url = str(request.getfixturevalue("redis_url"))
     else:
-        url = f"{connected('IM_REDIS_URL').rpartition('/')[0]}/{DATABASE_OF_THE_TESTS}"
-        with redis.Redis.from_url(url) as client:
-            client.flushdb()
+        url = empty_database()
     settings = Settings(redis_url=url, event_log_url=url, redis_timeout_s=5.0, send_rate=0)
     opened = Case(RedisMessageCache(settings), RedisCacheInspector(settings))
     yield opened

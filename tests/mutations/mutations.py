@@ -43,7 +43,7 @@ MUTATIONS = (
         "messaging/cache/scripts/accept.lua",
         "redis.call('ZADD', pending, unpack(entries, first, math.min(first + 999, #entries)))",
         "local _ = first",
-        _pytest("tests/contract/test_message_cache.py", "-k", "embedded"),
+        _pytest("tests/contract/cache/test_accepting.py", "-k", "embedded"),
     ),
     Mutation(
         "drop the pending mark (memory)",
@@ -78,7 +78,7 @@ MUTATIONS = (
         "messaging/cache/scripts/claim_recall.lua",
         "redis.call('SET', KEYS[2], ARGV[1], 'NX')",
         "redis.call('SET', KEYS[2], ARGV[1], 'NX', 'EX', 600)",
-        _pytest("tests/contract/test_message_cache.py", "-k", "embedded"),
+        _pytest("tests/contract/cache/test_recalls.py", "-k", "embedded"),
     ),
     Mutation(
         "fill the shared cache with one reader's rows",
@@ -125,7 +125,7 @@ MUTATIONS = (
         "messaging/cache/scripts/probe.lua",
         "if missed > 0 or since and since > now + 1 then",
         "if false then",
-        _pytest("tests/contract/test_message_cache.py", "-k", "embedded"),
+        _pytest("tests/contract/cache/test_health.py", "-k", "embedded"),
     ),
     Mutation(
         "acknowledge a recall without a note for an absent cache",
@@ -210,7 +210,7 @@ MUTATIONS = (
         "messaging/cache/scripts/accept.lua",
         "  if holder and holder ~= owner then return false end\n",
         "",
-        _pytest("tests/contract/test_message_cache.py", "-k", "embedded"),
+        _pytest("tests/contract/cache/test_accepting.py", "-k", "embedded"),
     ),
     Mutation(
         "keep no alias of a folded id",

@@ -19,6 +19,7 @@ import redis
 from messaging.cache import keys
 
 ROOT = Path(__file__).resolve().parents[2]
+FIRST_OF_THE_TESTS = 2  # of the databases of the real Redis; the site and Celery have 0 and 1
 SERVICES_ENV = Path(os.environ.get("VAR_DIR", ROOT / "var")) / "services" / "env"
 
 
@@ -101,6 +102,18 @@ def connected(variable: str) -> str:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def empty_database() -> str:
+    """Empty a database of the real Redis, and return its address.
+
+    Each worker of pytest-xdist has a database of its own, because workers run beside each other.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    address = f"{connected('IM_REDIS_URL').rpartition('/')[0]}/{FIRST_OF_THE_TESTS + worker}"
+    with redis.Redis.from_url(address) as client:
+        client.flushdb()
+    return address
 
 
 class KafkaServer:

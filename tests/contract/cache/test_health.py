@@ -1,0 +1,181 @@
+"""Test how the cache tells that it may lack writes, and that it is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from msgspec import structs
+
+from messaging.cache import RedisMessageCache
+from messaging.conf import Settings
+from messaging.domain.errors import CacheUnavailable
+from messaging.ports.cache import MessageCache
+from messaging.ports.cached import Window
+from messaging.testing.cache import MemoryCache
+from tests.contract.cache.conversation import (
+    CONVERSATION,
+    LEASE,
+    READER,
+    is_pending,
+    load,
+    one,
+    rows,
+    stored,
+    window,
+)
+from tests.support.messages import FIRST_ID, make_message
+
+
+async def test_tells_every_process_for_a_while_that_a_partition_is_held(
+    cache: MessageCache,
+) -> None:
+    assert not (await cache.probe()).has_held
+    await cache.note_held(0.3)
+    assert (await cache.probe()).has_held
+    async with asyncio.timeout(5):
+        while (await cache.probe()).has_held:
+            await asyncio.sleep(0.02)
+
+
+class TestAReturn:
+    async def test_is_told_to_readers(self, cache: MessageCache) -> None:
+        run = await cache.probe()
+        assert run.is_settled
+        assert not (await window(cache)).recovering
+        assert not (await cache.look([1], reader_id=READER)).recovering
+        await cache.begin_epoch(run.id, returned=False)
+        assert not (await window(cache)).recovering
+        await cache.begin_epoch(run.id, returned=True)
+
+        assert (await window(cache)).recovering
+        assert (await cache.look([1], reader_id=READER)).recovering
+
+    async def test_to_another_run_is_refused(self, cache: MessageCache) -> None:
+        with pytest.raises(CacheUnavailable):
+            await cache.begin_epoch("99", returned=True)
+
+
+class TestAProcessThatAccepts:
+    async def test_is_missed_when_it_says_nothing_for_a_second(self, cache: MessageCache) -> None:
+        for _ in range(3):
+            await cache.probe("a")
+            await cache.probe("b")
+            await asyncio.sleep(0.5)
+        assert not (await window(cache)).recovering
+        await asyncio.sleep(0.1)
+        await cache.probe("a")
+        await asyncio.sleep(0.5)
+        await cache.probe("a")
+        assert (await window(cache)).recovering
+
+    async def test_is_not_missed_when_it_has_left(self, cache: MessageCache) -> None:
+        await cache.probe("a")
+        for _ in range(2):
+            await cache.leave("a")
+        await asyncio.sleep(1.1)
+        await cache.probe()
+        assert not (await window(cache)).recovering
+
+
+class TestDropCopies:
+    """What the store has too is forgotten, and nothing else."""
+
+    async def test_drops_what_is_stored(self, cache: MessageCache) -> None:
+        message = make_message(1)
+        await cache.accept([message], None)
+        await load(cache)
+        await cache.mark_stored([stored(message, 1)])
+        assert await cache.drop_copies() == []
+        assert await one(cache, message) is None
+        assert (await window(cache)).floor is None
+
+    async def test_keeps_what_is_pending_and_shows_it(self, cache: MessageCache) -> None:
+        message = make_message(1, client_msg_id="k")
+        await load(cache)
+        await cache.accept([message], None)
+        await cache.drop_copies()
+        seen = await window(cache)
+        assert (seen.messages, seen.floor) == ((message,), None)
+        assert await is_pending(cache, message)
+        assert await cache.find_claim(message.from_user_id, "k") is not None
+
+    async def test_keeps_a_recall_that_the_store_may_lack(self, cache: MessageCache) -> None:
+        message = make_message(1)
+        await cache.accept([message], None)
+        await cache.claim_recall(message.id, 5)
+        await cache.confirm_recall(message.recalled(5))
+        await cache.mark_stored([stored(message, 1)])
+        assert await cache.drop_copies() == [message.id]
+        assert (await cache.get([message.id]))[message.id].is_recalled
+
+    async def test_drops_content_under_a_recall_mark(self, cache: MessageCache) -> None:
+        message = make_message(1)
+        await cache.accept([message], None)
+        await cache.mark_stored([stored(message, 1)])
+        await cache.claim_recall(message.id, 5)
+        assert await cache.drop_copies() == [message.id]
+        assert await one(cache, message) is None
+
+    async def test_knows_of_no_deletes_for_sure(self, cache: MessageCache) -> None:
+        await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
+        await cache.drop_copies()
+        look = await cache.look([FIRST_ID + 1], reader_id=READER)
+        assert (look.deleted, look.deletes_floor) == (frozenset(), None)
+
+    async def test_goes_through_very_many(self, cache: MessageCache) -> None:
+        await cache.accept([make_message(n) for n in range(1_500)], None)
+        await cache.mark_stored(rows(*range(1_500)))
+        await cache.drop_copies()
+        assert await cache.get([FIRST_ID + n for n in range(1_500)]) == {}
+
+
+class TestNothing:
+    async def test_is_done_for_nothing(self, cache: MessageCache) -> None:
+        assert await cache.accept([], LEASE) == []
+        assert await cache.get([]) == {}
+        assert await cache.recall_marks([]) == {}
+        assert await cache.retry([]) == {}
+        await cache.mark_stored([])
+        await cache.mark_folded({})
+        await cache.park([])
+        await cache.add_details([])
+        await cache.add_deletes(READER, [])
+        await cache.ping()
+        assert await window(cache) == Window()
+
+    async def test_is_told_when_the_cache_is_away(self, cache: MessageCache) -> None:
+        if isinstance(cache, MemoryCache):
+            cache.down = True
+        else:
+            cache = RedisMessageCache(
+                Settings(redis_url="redis://127.0.0.1:1/0", event_log_url="", redis_timeout_s=0.5)
+            )
+        message = make_message(1)
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: cache.accept([message], None),
+            lambda: cache.get([1]),
+            lambda: cache.mark_stored([stored(message, 1)]),
+            lambda: cache.mark_folded({2: structs.replace(message, client_msg_id="k")}),
+            lambda: cache.park([message]),
+            lambda: cache.claim_recall(1, 1),
+            lambda: cache.release_recall(1, 1),
+            lambda: cache.confirm_recall(message.recalled(1)),
+            lambda: cache.recall_marks([1]),
+            lambda: window(cache),
+            lambda: cache.begin_fill(CONVERSATION),
+            lambda: cache.fill(CONVERSATION, "ab", [message], floor=0, base=0),
+            lambda: cache.add_details([message]),
+            lambda: cache.add_deletes(1, [1]),
+            lambda: cache.pending(before_ms=1, limit=1),
+            lambda: cache.pending_count(),
+            lambda: cache.newest_pending(offset=0, limit=1),
+            lambda: cache.retry([message]),
+            lambda: cache.take_lease("x", "a", 1),
+            lambda: cache.is_leased("x"),
+            lambda: cache.ping(),
+        ]
+        for call in calls:
+            with pytest.raises(CacheUnavailable):
+                await call()
