@@ -1,0 +1,152 @@
+"""Test the keys that the cache writes, and how long each key lives."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from msgspec.structs import replace
+
+from messaging.cache import RedisMessageCache
+from tests.integration.redis_cache.opened import HALF_AN_HOUR, NO_END, load, names, row, window
+from tests.support.messages import FIRST_ID, make_message
+
+
+class TestKeys:
+    async def test_of_an_accepted_message_have_no_end(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        message = make_message(1, client_msg_id="k")
+        await load(cache)
+        await cache.accept([message], None)
+        await cache.retry([message])
+        await cache.claim_recall(message.id, 5)
+
+        lives = {name: server.ttl(name) for name in names(server)}
+        assert lives == {
+            f"msg:detail:{message.id}": NO_END,
+            "msg:conv:1_2": NO_END,
+            "msg:conv:loaded:1_2": NO_END,
+            "msg:pending": NO_END,
+            "msg:pending:attempts": NO_END,
+            "msg:pending:bytes": NO_END,
+            f"msg:cancel:{message.id}": NO_END,
+            "msg:dedupe:1:k": pytest.approx(24 * 60 * 60, abs=5),
+        }
+        assert server.lrange("msg:conv:1_2", 0, -1) == [str(message.id)]
+        assert server.zscore("msg:pending", str(message.id)) == message.send_time
+        assert server.get("msg:dedupe:1:k") == f"{message.id}:{message.body_hash}"
+        assert server.get("msg:conv:loaded:1_2") == "0:0"
+
+    async def test_of_a_stored_message_live_for_half_an_hour(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await load(cache)
+        await cache.accept([make_message(1)], None)
+        await cache.mark_stored([row(1)])
+        await cache.add_deletes(7, [FIRST_ID + 1], floor=0)
+
+        assert {name: server.ttl(name) for name in names(server)} == {
+            f"msg:detail:{FIRST_ID + 1}": HALF_AN_HOUR,
+            "msg:conv:1_2": HALF_AN_HOUR,
+            "msg:conv:loaded:1_2": HALF_AN_HOUR,
+            "msg:deleted:7": HALF_AN_HOUR,
+            "msg:deleted:floor:7": HALF_AN_HOUR,
+        }
+        assert server.smembers("msg:deleted:7") == {str(FIRST_ID + 1), ">0"}
+        assert server.get("msg:deleted:floor:7") == "0"
+
+    @pytest.mark.parametrize("evicted", ["msg:deleted:1", "msg:deleted:floor:1"])
+    async def test_of_deletes_say_nothing_once_one_of_them_is_gone(
+        self, cache: RedisMessageCache, server: redis.Redis, evicted: str
+    ) -> None:
+        await cache.add_deletes(1, [FIRST_ID + 1], floor=0)
+        server.delete(evicted)
+        assert (await window(cache)).deletes_floor is None
+        await cache.add_deletes(1, [FIRST_ID + 2])
+        assert (await window(cache)).deletes_floor is None
+
+        await cache.add_deletes(1, [FIRST_ID + 1, FIRST_ID + 2], floor=FIRST_ID)
+        assert (await window(cache)).deletes_floor == FIRST_ID
+
+    async def test_of_a_tail_begin_anew_when_it_is_read(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await load(cache, row(1))
+        for name in server.scan_iter("msg:conv:*"):
+            server.expire(name, 60)
+
+        await window(cache)
+
+        assert [server.ttl(name) for name in server.scan_iter("msg:conv:*")] == [HALF_AN_HOUR] * 2
+
+    async def test_of_an_empty_tail_begin_anew_when_it_is_read(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await load(cache)
+        server.expire("msg:conv:loaded:1_2", 60)
+
+        await window(cache)
+
+        assert server.ttl("msg:conv:loaded:1_2") == HALF_AN_HOUR
+
+    async def test_of_a_tail_that_is_read_all_the_time_are_written_once_a_minute(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await load(cache, row(1))
+        for _ in range(3):
+            await window(cache)
+        server.config_resetstat()
+
+        for _ in range(10):
+            await window(cache)
+
+        assert "cmdstat_expire" not in server.info("commandstats")
+
+    async def test_of_a_reader_who_went_away_while_filling_end_soon(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.accept([make_message(1)], None)
+        await cache.begin_fill("1_2")
+        await cache.accept([make_message(2)], None)
+        await cache.mark_stored([row(1), row(2)])
+        await window(cache)
+
+        assert 0 < server.ttl("msg:conv:loaded:1_2") <= 10
+
+    @pytest.mark.parametrize("end", ["stored", "folded", "parked"])
+    async def test_of_a_pending_message_go_with_it(
+        self, cache: RedisMessageCache, server: redis.Redis, end: str
+    ) -> None:
+        message = make_message(2)
+        await cache.accept([message], None)
+        await cache.retry([message])
+
+        if end == "stored":
+            await cache.mark_stored([row(2)])
+        elif end == "folded":
+            first = replace(make_message(1, client_msg_id="k"), seq=1)
+            await cache.mark_folded({message.id: first})
+        else:
+            await cache.park([message])
+
+        assert [name for name in names(server) if server.ttl(name) == NO_END] == []
+
+    async def test_of_a_recall_go_when_its_tombstone_is_found_stored(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        tombstone = row(1).recalled(5)
+        await cache.mark_stored([tombstone])
+        server.set(f"msg:cancel:{tombstone.id}", 5)
+
+        await cache.confirm_recall(tombstone)
+
+        assert server.ttl(f"msg:detail:{tombstone.id}") == HALF_AN_HOUR
+        assert await cache.recall_marks([tombstone.id]) == {}
+
+    async def test_are_named_after_the_worker(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.take_lease("worker:37", "me", 600)
+
+        assert server.get("msg:worker:37") == "me"
+        assert server.ttl("msg:worker:37") == pytest.approx(600, abs=5)

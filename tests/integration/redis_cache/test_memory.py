@@ -1,0 +1,171 @@
+"""Test a Redis that evicts keys, that is full, and that has lost all keys."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import redis
+from msgspec.structs import replace
+
+from messaging.cache import RedisMessageCache
+from messaging.domain.errors import CacheUnavailable
+from messaging.domain.events import Message
+from messaging.ports.cached import Window
+from tests.integration.redis_cache.opened import load, row, window
+from tests.support.messages import FIRST_ID, make_message
+
+
+class TestEviction:
+    """`volatile-lru` may take any key with a TTL, alone."""
+
+    async def test_of_the_list_is_noticed_by_the_next_reader(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await load(cache, row(1), row(2, 2))
+        server.delete("msg:conv:1_2")
+
+        assert await window(cache) == Window()
+        await load(cache, row(1), row(2, 2))
+        assert (await window(cache)).total == 2
+
+    async def test_of_the_list_is_noticed_by_the_next_send(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await load(cache, row(1), row(2, 2))
+        server.delete("msg:conv:1_2")
+
+        await cache.accept([make_message(3)], None)
+
+        assert (await window(cache)).floor is None
+
+    async def test_of_the_list_is_noticed_by_the_next_stored_row(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await load(cache, row(1), row(2, 2))
+        server.delete("msg:conv:1_2")
+
+        await cache.mark_stored([row(3, 3)])
+
+        assert (await window(cache)).floor is None
+
+    async def test_of_the_list_is_noticed_by_a_fill_under_way(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        token = await cache.begin_fill("1_2")
+        await cache.accept([make_message(1)], None)
+        await cache.mark_stored([row(1)])
+        server.delete("msg:conv:1_2")
+
+        await cache.fill("1_2", str(token), [], floor=0, base=0)  # the store was read before
+
+        assert (await window(cache)).floor is None
+
+    async def test_of_the_loaded_mark_costs_a_fill(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await load(cache, row(1))
+        server.delete("msg:conv:loaded:1_2")
+        assert (await window(cache)).floor is None
+
+        await cache.accept([make_message(2)], None)
+        await load(cache, row(1))
+
+        seen = await window(cache)
+        assert (seen.floor, seen.total) == (0, 2)
+
+    async def test_of_details_leaves_ids_behind(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await load(cache, row(1), row(2, 2))
+        server.delete(f"msg:detail:{FIRST_ID + 1}")
+
+        seen = await window(cache)
+
+        assert (seen.missing, seen.floor, seen.total) == ((FIRST_ID + 1,), 0, 2)
+
+    async def test_an_unreadable_detail_counts_as_missing(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await load(cache, row(1))
+        server.set(f"msg:detail:{FIRST_ID + 1}", b"\xff{")
+
+        assert (await window(cache)).missing == (FIRST_ID + 1,)
+        assert await cache.get([FIRST_ID + 1]) == {}
+
+
+class TestFullMemory:
+    @pytest.fixture
+    async def full(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> AsyncIterator[list[Message]]:
+        """Redis full of pending messages; none of them may be evicted."""
+        await load(cache)
+        messages = [make_message(n, content="x" * 4_000, client_msg_id=f"k{n}") for n in range(400)]
+        for first in range(0, 400, 100):
+            await cache.accept(messages[first : first + 100], None)
+        await cache.claim_recall(messages[0].id, 5)
+        server.config_set("maxmemory", server.info("memory")["used_memory"] - 200_000)
+        yield messages
+        server.config_set("maxmemory", 0)
+
+    async def test_refuses_a_send_and_writes_nothing_of_it(
+        self, cache: RedisMessageCache, full: list[Message], server: redis.Redis
+    ) -> None:
+        with pytest.raises(CacheUnavailable):
+            await cache.accept([make_message(9_999, client_msg_id="new")], None)
+
+        assert await cache.pending_count() == 400
+        assert server.exists("msg:dedupe:1:new", f"msg:detail:{FIRST_ID + 9_999}") == 0
+        assert len(await cache.get([m.id for m in full])) == 400
+
+    async def test_is_freed_by_marking_messages_as_stored(
+        self, cache: RedisMessageCache, full: list[Message]
+    ) -> None:
+        first, *others = [replace(m, seq=n) for n, m in enumerate(full, 1)]
+
+        await cache.mark_stored([first.recalled(5)])
+        for start in range(0, len(others), 100):
+            await cache.mark_stored(others[start : start + 100])
+
+        assert await cache.pending_count() == 0
+        assert await cache.recall_marks([first.id]) == {}
+        cached = await cache.get([m.id for m in full])
+        assert first.id not in cached or cached[first.id].content == ""
+        await cache.accept([make_message(9_999)], None)
+
+    async def test_does_not_hinder_compensation(
+        self, cache: RedisMessageCache, full: list[Message]
+    ) -> None:
+        assert await cache.take_lease("lease:compensation", "me", 60)
+        assert await cache.take_lease("lease:compensation", "me", 60)
+        assert await cache.retry(full[:2]) == {full[0].id: 1, full[1].id: 1}
+        first = replace(make_message(1_000, client_msg_id="k1"), seq=1)
+        await cache.mark_folded({full[1].id: first})
+        await cache.park([full[2]])
+
+        assert await cache.pending_count() == 398
+
+    async def test_never_leaves_a_hole_in_a_loaded_list(
+        self, cache: RedisMessageCache, full: list[Message]
+    ) -> None:
+        await cache.mark_stored([row(200_000)])  # it never came by the cache
+
+        seen = await cache.window("1_2", reader_id=1, before=None, limit=1)
+        assert seen.floor is None or FIRST_ID + 200_000 in seen.missing
+
+
+class TestAnEmptiedRedis:
+    async def test_is_noticed_by_readers_for_a_while(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        assert not (await window(cache)).recovering
+        server.flushall()
+        assert (await window(cache)).recovering
+        run = await cache.probe()
+        assert not run.is_settled
+        await cache.begin_epoch(run.id, returned=False)
+        assert (await window(cache)).recovering
+        server.set("msg:epoch", int(server.time()[0]) - 3)
+        assert (await cache.probe()).is_settled
+        assert not (await window(cache)).recovering

@@ -1,0 +1,166 @@
+"""Test the cache's scripts: loading, calls beside each other, a clock that is set back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import redis
+from msgspec.structs import replace
+
+from messaging.cache import RedisMessageCache
+from messaging.cache.marking import MARKED_AT_ONCE
+from messaging.conf import Settings
+from messaging.ports.cached import RateLimited, SharedRate
+from tests.integration.redis_cache.opened import load, open_cache, row, window
+from tests.support.messages import make_message
+
+
+class TestScripts:
+    async def test_shorten_a_long_list_a_part_at_a_time(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        messages = [make_message(n) for n in range(1_300)]
+        for first in range(0, 1_300, 325):
+            await cache.accept(messages[first : first + 325], None)
+        for first in range(0, 1_300, 325):
+            part = messages[first : first + 325]
+            await cache.mark_stored([replace(m, seq=n) for n, m in enumerate(part, first + 1)])
+        lengths = []
+        for n in range(1_300, 1_304):
+            await cache.accept([make_message(n)], None)
+            lengths.append(server.llen("msg:conv:1_2"))
+
+        assert lengths == [1_201, 1_102, 1_003, 1_000]
+
+    async def test_are_sent_again_where_redis_lost_them(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.accept([make_message(1)], None)
+        server.script_flush()
+
+        await cache.accept([make_message(2)], None)
+        await cache.accept([make_message(3)], None)
+
+        assert await cache.pending_count() == 3
+        calls = server.info("commandstats")
+        assert calls["cmdstat_eval"]["calls"] >= 1
+        assert len((await window(cache)).messages) == 3
+
+    async def test_run_once_a_call_without_their_text(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.accept([make_message(1)], None)
+        server.config_resetstat()
+
+        await cache.accept([make_message(2), make_message(3, to_id=4)], None)
+
+        calls = server.info("commandstats")
+        assert calls["cmdstat_evalsha"]["calls"] == 1
+        assert "cmdstat_eval" not in calls
+
+    async def test_mark_a_long_backlog_with_few_commands_and_never_for_long(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        """A loaded list of pending messages: each must be found in it, but not one by one."""
+        await load(cache)
+        rows = [row(n, n + 1) for n in range(1_000)]
+        for first in range(0, 1_000, 250):
+            await cache.accept([make_message(n) for n in range(first, first + 250)], None)
+        server.config_resetstat()
+
+        await cache.mark_stored(rows)
+
+        calls = {name: stats["calls"] for name, stats in server.info("commandstats").items()}
+        assert calls["cmdstat_evalsha"] == 1_000 / MARKED_AT_ONCE
+        assert sum(calls.values()) < 1.5 * len(rows)
+        seen = await window(cache)
+        assert (seen.total, len(seen.messages)) == (1_000, 100)
+        cached = await cache.get([m.id for m in rows])
+        assert [cached[m.id].seq for m in rows] == list(range(1, 1_001))
+
+
+class TestConcurrency:
+    async def test_one_of_many_sends_with_one_client_msg_id_wins(self, redis_url: str) -> None:
+        caches = [open_cache(redis_url) for _ in range(4)]
+        messages = [make_message(n, client_msg_id="k") for n in range(40)]
+
+        answers = await asyncio.gather(
+            *(caches[n % 4].accept([m], None) for n, m in enumerate(messages))
+        )
+
+        claims = [claim for (claim,) in answers]
+        assert claims.count(None) == 1
+        winner = messages[claims.index(None)]
+        assert {c.message_id for c in claims if c is not None} == {winner.id}
+        assert await caches[0].pending_count() == 1
+        for each in caches:
+            await each.close()
+
+    async def test_more_calls_than_connections_wait_their_turn(
+        self, cache: RedisMessageCache
+    ) -> None:
+        await cache.accept([make_message(n) for n in range(50)], None)
+
+        seen = await asyncio.gather(*(window(cache) for _ in range(300)))
+
+        assert all(len(each.messages) == 50 for each in seen)
+
+
+class TestAServerClockThatIsSetBack:
+    """By ten minutes: what was written before is of a time to come."""
+
+    STEP_S = 600
+
+    async def test_limits_no_sender_for_what_was_sent_before(
+        self, redis_url: str, server: redis.Redis
+    ) -> None:
+        settings = Settings(redis_url=redis_url, event_log_url="", send_rate=2, send_burst=3)
+        cache = RedisMessageCache(settings)
+        server.set("msg:rate:1", (int(server.time()[0]) + self.STEP_S) * 1_000_000)
+        assert await cache.accept([make_message(n) for n in range(3)], None) == [None] * 3
+        (verdict,) = await cache.accept([make_message(4)], None)
+        assert isinstance(verdict, RateLimited)
+        assert verdict.wait_s <= 0.5
+        await cache.close()
+
+    async def test_limits_nobody_for_passwords_that_were_tried_before(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        rate = SharedRate("login-name", "x", rate=2, burst=3)
+        await cache.take_rates([rate])
+        (key,) = server.keys("msg:rate:login-name:*")
+        server.set(key, (int(server.time()[0]) + self.STEP_S) * 1_000_000)
+        assert [await cache.take_rates([rate]) for _ in range(3)] == [0, 0, 0]
+        assert 0 < await cache.take_rates([rate]) <= 0.5
+
+    async def test_does_not_keep_pages_partial(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.begin_epoch((await cache.probe()).id, returned=False)
+        server.set("msg:epoch", int(server.time()[0]) + self.STEP_S)
+        await cache.probe()
+        assert int(server.get("msg:epoch") or 0) <= int(server.time()[0])
+        assert (await window(cache)).recovering  # for some seconds: nobody can tell since when
+
+    async def test_does_not_hide_that_a_process_is_missed(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.begin_epoch((await cache.probe("alive")).id, returned=False)
+        now_s = int(server.time()[0])
+        server.set("msg:epoch", now_s - 60)
+        server.zadd("msg:present", {"dead": now_s + self.STEP_S, "alive": now_s + self.STEP_S})
+        async with asyncio.timeout(5):
+            while server.zscore("msg:present", "dead") is not None:
+                await cache.probe("alive")
+                await asyncio.sleep(0.1)
+        assert (await window(cache)).recovering
+        assert server.zscore("msg:present", "alive") is not None
+
+    async def test_keeps_no_lease_for_longer_than_its_life(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.take_lease("lease:compensation", "dead", self.STEP_S)
+        assert not await cache.take_lease("lease:compensation", "me", 0.2)
+        async with asyncio.timeout(5):
+            while not await cache.take_lease("lease:compensation", "me", 0.2):
+                await asyncio.sleep(0.05)
