@@ -168,7 +168,7 @@ MUTATIONS = (
         "messaging/store/apply.py",
         "        tables.insert_aliases(owners)\n",
         "",
-        _pytest("tests/contract/test_message_store.py"),
+        _pytest("tests/contract/store/test_keys.py"),
     ),
     Mutation(
         "rest a retry on a reserved key whose message may have failed",
@@ -217,7 +217,7 @@ MUTATIONS = (
         "messaging/store/apply.py",
         "        tables.insert_aliases(owners)\n",
         "",
-        _pytest("tests/contract/test_message_store.py", "-k", "leads_by_its_id"),
+        _pytest("tests/contract/store/test_keys.py", "-k", "leads_by_its_id"),
     ),
     Mutation(
         "recall one attempt of a send and not the others",

@@ -1,0 +1,62 @@
+"""Put into a database the people whom the tests of the directory ask about."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from messaging.conf import settings
+from messaging.database.threads import DatabaseThreads
+from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
+
+MEMBER, STRANGER, LOCKED_OUT, NOBODY = 1, 2, 3, 4
+GROUP, NO_GROUP = 7, 8
+GENERATION = 3
+ON_DATABASE = pytest.mark.django_db(transaction=True)
+IDENTITY_TTL_S = settings().identity_ttl_s
+Write = Callable[[Callable[[], object]], Awaitable[None]]
+Begin = Callable[[], None]
+Start = Callable[[], Awaitable[None]]
+Stall = Callable[[], contextlib.AbstractContextManager[threading.Event]]
+
+
+class Clock:
+    now_s = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def add_user(user_id: int, *, is_active: bool = True) -> None:
+    get_user_model().objects.create(pk=user_id, username=f"u{user_id}", is_active=is_active)
+
+
+def block(blocker_id: int, blocked_id: int) -> None:
+    UserBlock.objects.create(blocker_id=blocker_id, blocked_id=blocked_id)
+
+
+def populate() -> None:
+    add_user(MEMBER)
+    add_user(STRANGER)
+    add_user(LOCKED_OUT, is_active=False)
+    group = ChatGroup.objects.create(pk=GROUP, name="a group")
+    ChatGroupMember.objects.create(group=group, user_id=MEMBER)
+    block(MEMBER, STRANGER)
+    UserTokens.objects.create(user_id=STRANGER, generation=GENERATION, ended={"ended": 1})
+
+
+@contextlib.asynccontextmanager
+async def writing() -> AsyncIterator[Write]:
+    """Run something that writes people, in a thread where Django lets it; some are there."""
+    threads = DatabaseThreads(name="people", threads=1, timeout_s=5)
+
+    async def write(job: Callable[[], object]) -> None:
+        await threads.run(lambda _: job())
+
+    await write(populate)
+    yield write
+    await threads.close()

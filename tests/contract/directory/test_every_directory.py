@@ -1,0 +1,94 @@
+"""Test each directory: in memory, and the database of the settings in force."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from messaging.conf import settings
+from messaging.directory import DatabaseDirectory
+from messaging.domain.events import ID_MAX
+from messaging.ports.directory import Directory, TokenMark
+from messaging.testing.store import MemoryDirectory
+from tests.contract.directory.people import (
+    GENERATION,
+    GROUP,
+    LOCKED_OUT,
+    MEMBER,
+    NO_GROUP,
+    NOBODY,
+    ON_DATABASE,
+    STRANGER,
+    writing,
+)
+
+
+@pytest.fixture(params=["memory", pytest.param("database", marks=ON_DATABASE)])
+async def any_directory(request: pytest.FixtureRequest) -> AsyncIterator[Directory]:
+    if request.param == "memory":
+        memory = MemoryDirectory(users=[MEMBER, STRANGER, LOCKED_OUT], groups={GROUP: {MEMBER}})
+        memory.inactive.add(LOCKED_OUT)
+        memory.blocks.add((MEMBER, STRANGER))
+        memory.generations[STRANGER] = GENERATION
+        memory.ended.add((STRANGER, "ended"))
+        yield memory
+        return
+    async with writing():
+        opened = DatabaseDirectory(settings())
+        yield opened
+        await opened.close()
+
+
+class TestEveryDirectory:
+    async def test_knows_who_exists(self, any_directory: Directory) -> None:
+        for user_id in (MEMBER, STRANGER, LOCKED_OUT):
+            assert await any_directory.user_exists(user_id)
+        assert not await any_directory.user_exists(NOBODY)
+        assert not await any_directory.user_exists(ID_MAX)
+
+    async def test_knows_who_may_act(self, any_directory: Directory) -> None:
+        assert await any_directory.user_is_active(MEMBER)
+        assert not await any_directory.user_is_active(LOCKED_OUT)
+        assert not await any_directory.user_is_active(NOBODY)
+
+    async def test_knows_by_which_tokens_a_user_may_act(self, any_directory: Directory) -> None:
+        for mark, is_good in (
+            (TokenMark(GENERATION, "open"), True),
+            (TokenMark(GENERATION + 1, "open"), True),  # newer than what is known here
+            (TokenMark(GENERATION - 1, "open"), False),
+            (TokenMark(GENERATION, "ended"), False),
+        ):
+            assert await any_directory.user_is_active(STRANGER, mark) is is_good
+            assert any_directory.known_active(STRANGER, mark) in (None, is_good)
+        assert await any_directory.user_is_active(MEMBER, TokenMark(0, "ended"))
+        for user_id in (LOCKED_OUT, NOBODY):
+            assert not await any_directory.user_is_active(user_id, TokenMark(GENERATION, "open"))
+
+    async def test_knows_who_belongs_to_a_group(self, any_directory: Directory) -> None:
+        assert await any_directory.is_member(GROUP, MEMBER) is True
+        assert await any_directory.is_member(GROUP, STRANGER) is False
+        assert await any_directory.is_member(GROUP, ID_MAX) is False
+        assert await any_directory.is_member(NO_GROUP, MEMBER) is None
+        assert await any_directory.is_member(ID_MAX, MEMBER) is None
+
+    async def test_knows_who_has_blocked_whom(self, any_directory: Directory) -> None:
+        assert await any_directory.is_blocked(MEMBER, STRANGER)
+        assert not await any_directory.is_blocked(STRANGER, MEMBER)
+        assert not await any_directory.is_blocked(MEMBER, MEMBER)
+        assert not await any_directory.is_blocked(NOBODY, STRANGER)
+        assert not await any_directory.is_blocked(ID_MAX, ID_MAX)
+
+    async def test_what_it_knows_at_once_is_what_it_would_find(
+        self, any_directory: Directory
+    ) -> None:
+        for user_id in (MEMBER, STRANGER, LOCKED_OUT, NOBODY):
+            active = await any_directory.user_is_active(user_id)
+            assert any_directory.known_active(user_id) in (None, active)
+            member = await any_directory.is_member(GROUP, user_id)
+            assert any_directory.known_member(GROUP, user_id) in (None, member)
+            blocked = await any_directory.is_blocked(MEMBER, user_id)
+            assert any_directory.known_blocked(MEMBER, user_id) in (None, blocked)
+
+    async def test_closes_twice(self, any_directory: Directory) -> None:
+        await any_directory.close()

@@ -1,0 +1,13 @@
+"""Compare the rows of a store with the messages that were applied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import structs
+
+from messaging.domain.events import Message
+
+
+def without_seq(messages: Sequence[Message]) -> list[Message]:
+    return [structs.replace(message, seq=None) for message in messages]
