@@ -47,7 +47,7 @@ MUTATIONS = (
     ),
     Mutation(
         "drop the pending mark (memory)",
-        "messaging/testing/cache.py",
+        "messaging/testing/cache_accepting.py",
         "            self.pending_set.times[message.id] = message.send_time\n",
         "",
         _simulator(2_000),

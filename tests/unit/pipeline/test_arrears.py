@@ -29,7 +29,7 @@ from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
-from messaging.testing.cache import RECOVERS_S
+from messaging.testing.cache_health import RECOVERS_S
 from tests.support.memory import ALICE, BOB, SETTINGS, Service, message, to_bob, with_bob
 
 

@@ -20,7 +20,8 @@ from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
-from messaging.testing.cache import RECOVERS_S, MemoryCache
+from messaging.testing.cache import MemoryCache
+from messaging.testing.cache_health import RECOVERS_S
 from tests.support.memory import ALICE, BOB, GROUP, MALLORY, Service, to_bob, to_group, with_bob
 
 
@@ -314,7 +315,7 @@ async def test_any_mix_of_cached_and_stored_reads_the_same(
 ) -> None:
     monkeypatch.setattr("messaging.service.slices.FILL_ROWS", 20)
     monkeypatch.setattr("messaging.service.deletes.DELETES_LOADED", 5)
-    monkeypatch.setattr("messaging.testing.cache.MOST_LOOKED_AT", 9)
+    monkeypatch.setattr("messaging.testing.cache_reading.MOST_LOOKED_AT", 9)
     chance = random.Random(seed)
     expected: list[int] = []
     deleted: set[int] = set()

@@ -143,9 +143,9 @@ async def test_any_page_of_any_mix_of_cached_and_stored_is_where_it_belongs(
     monkeypatch.setattr("messaging.service.history.LARGEST_SLICE", 6)
     monkeypatch.setattr("messaging.service.history.MOST_PASSED", 7)
     monkeypatch.setattr("messaging.service.deletes.DELETES_LOADED", 5)
-    monkeypatch.setattr("messaging.testing.cache.MOST_LOOKED_AT", 9)
-    monkeypatch.setattr("messaging.testing.cache.TAIL_CAP", 25)
-    monkeypatch.setattr("messaging.testing.cache.MAX_WINDOW_BYTES", 2_000)
+    monkeypatch.setattr("messaging.testing.cache_reading.MOST_LOOKED_AT", 9)
+    monkeypatch.setattr("messaging.testing.cache_state.TAIL_CAP", 25)
+    monkeypatch.setattr("messaging.testing.cache_reading.MAX_WINDOW_BYTES", 2_000)
     chance, service = random.Random(seed), Service()
     said: list[int] = []
     deleted: set[int] = set()

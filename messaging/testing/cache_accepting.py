@@ -1,0 +1,114 @@
+"""Accept messages in memory, find earlier sends, count requests, and lease names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from messaging.domain.errors import LeaseLost
+from messaging.domain.events import Message, PersistStatus, encode_message
+from messaging.domain.ids import WorkerLease
+from messaging.domain.rates import Rates, take_all
+from messaging.ports.cached import Claim, PendingFull, RateLimited, SharedRate, Verdict
+from messaging.testing import leases
+from messaging.testing.cache_state import CacheState
+
+
+class Accepting(CacheState):
+    """Implement the accepting part of `MemoryCache`."""
+
+    __slots__ = ()
+
+    async def accept(
+        self,
+        messages: Sequence[Message],
+        lease: WorkerLease | None,
+        *,
+        texts: Sequence[bytes] = (),
+        limited: bool = True,
+    ) -> list[Verdict]:
+        self._answer()
+        if lease is not None and lease.fenced:
+            name, now_s = f"worker:{lease.node}", self.clock_s()
+            if not leases.holds(self.leases, name, lease.owner, now_s=now_s) and not leases.take(
+                self.leases, name, lease.owner, now_s=now_s, ttl_s=self.worker_lease_s
+            ):
+                raise LeaseLost
+        return [self._judge(message, limited=limited) for message in messages]
+
+    async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
+        self._answer()
+        return self.claims.get((user_id, client_msg_id))
+
+    async def claim(self, message: Message) -> Claim | None:
+        self._answer()
+        assert message.client_msg_id is not None
+        own = Claim(message.id, message.body_hash)
+        first = self.claims.setdefault((message.from_user_id, message.client_msg_id), own)
+        return None if first == own else first
+
+    async def add_alias(self, message_id: int, owner_id: int) -> None:
+        self._answer()
+        self.aliases[message_id] = owner_id
+
+    async def find_alias(self, message_id: int) -> int | None:
+        self._answer()
+        return self.aliases.get(message_id)
+
+    async def take_rates(self, rates: Sequence[SharedRate]) -> float:
+        self._answer()
+        counted = [
+            (self.shared_rates.setdefault((each.kind, each.key), self._counter(each)), each.key)
+            for each in rates
+        ]
+        return take_all(counted)
+
+    async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
+        self._answer()
+        return leases.take(self.leases, name, owner, now_s=self.clock_s(), ttl_s=ttl_s)
+
+    async def is_leased(self, name: str) -> bool:
+        self._answer()
+        return leases.is_held(self.leases, name, now_s=self.clock_s())
+
+    async def take_worker(
+        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
+    ) -> int | None:
+        self._answer()
+        return leases.take_worker(
+            self.leases,
+            self.used,
+            node,
+            owner,
+            now_s=self.clock_s(),
+            ttl_s=ttl_s,
+            now_ms=now_ms,
+            until_ms=until_ms,
+        )
+
+    def _judge(self, message: Message, *, limited: bool) -> Verdict:
+        wait_s = self.rates.take(message.from_user_id) if limited else 0
+        return RateLimited(wait_s) if wait_s else self._accept(message, limited=limited)
+
+    def _accept(self, message: Message, *, limited: bool) -> Claim | PendingFull | None:
+        size_bytes = len(encode_message(message))
+        if limited and sum(self.pending_set.sizes.values()) + size_bytes > self.most_pending_bytes:
+            key = (message.from_user_id, message.client_msg_id or "")
+            first = self.claims.get(key)
+            return PendingFull.FULL if first is None or first.message_id == message.id else first
+        if message.client_msg_id is not None:
+            key = (message.from_user_id, message.client_msg_id)
+            claim = self.claims.setdefault(key, Claim(message.id, message.body_hash))
+            if claim.message_id != message.id:
+                return claim
+        if self.details.setdefault(message.id, message).persist_status is PersistStatus.PENDING:
+            self.lasting.add(message.id)
+            self.pending_set.sizes.setdefault(message.id, size_bytes)
+            self.pending_set.times[message.id] = message.send_time
+            self._list(message)
+        return None
+
+    def _counter(self, shared: SharedRate) -> Rates:
+        def clock_us() -> int:
+            return int(self.clock_s() * 1e6)
+
+        return Rates(rate=shared.rate, burst=shared.burst, clock_us=clock_us)

@@ -1,0 +1,86 @@
+"""Mark messages in memory as stored, folded or dead-lettered, and list the pending ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from messaging.domain.events import Message, PersistStatus
+from messaging.ports.cached import Claim, PendingEntry
+from messaging.testing.cache_state import CacheState
+
+
+class Marking(CacheState):
+    """Implement the marking part of `MemoryCache`."""
+
+    __slots__ = ()
+
+    async def mark_stored(self, messages: Sequence[Message]) -> None:
+        self._answer()
+        for row in messages:
+            if row.seq is None:
+                raise ValueError(f"message {row.id} has no seq: it is no row of the store")
+            cached = self.details.get(row.id)
+            if row.is_recalled:
+                self._store_tombstone(row)
+            elif cached is not None and cached.persist_status is PersistStatus.PENDING:
+                self.details[row.id] = replace(cached, seq=row.seq)
+                if not (cached.is_recalled and row.id in self.marks):
+                    self.lasting.discard(row.id)
+            self.pending_set.remove(row.id)
+            self._tail(row.conversation_id).account(row.id, row.seq)
+        for row in messages:
+            self._tail(row.conversation_id).age()
+
+    async def mark_folded(self, folded: Mapping[int, Message]) -> None:
+        self._answer()
+        for message_id, first in folded.items():
+            self.pending_set.remove(message_id)
+            self.marks.pop(message_id, None)
+            self.lasting.discard(message_id)
+            if (repeat := self.details.pop(message_id, None)) is not None:
+                tail = self._tail(repeat.conversation_id)
+                if message_id in tail.ids:  # counted, perhaps in the place of one that is missing
+                    tail.remove(message_id)
+                    tail.forget()
+                tail.age_unless_pending()
+            assert first.client_msg_id is not None
+            claim = Claim(first.id, first.body_hash)
+            self.claims[first.from_user_id, first.client_msg_id] = claim
+
+    async def park(self, messages: Sequence[Message]) -> None:
+        self._answer()
+        for message in messages:
+            self.pending_set.remove(message.id)
+            self.lasting.discard(message.id)
+            tail = self._tail(message.conversation_id)
+            tail.remove(message.id)
+            tail.forget()
+            tail.age_unless_pending()
+
+    async def pending(
+        self, *, before_ms: int, limit: int, after: PendingEntry | None = None
+    ) -> list[PendingEntry]:
+        self._answer()
+        return self.pending_set.entries(before_ms=before_ms, after=after)[:limit]
+
+    async def pending_count(self) -> int:
+        self._answer()
+        return len(self.pending_set.times)
+
+    async def newest_pending(self, *, offset: int, limit: int) -> list[PendingEntry]:
+        self._answer()
+        return self.pending_set.entries()[::-1][offset : offset + limit]
+
+    async def retry(self, messages: Sequence[Message]) -> dict[int, int]:
+        self._answer()
+        counts = {m.id: self.pending_set.count_attempt(m.id) for m in messages}
+        for message in messages:
+            if counts[message.id]:
+                self._list(message)
+        return counts
+
+    async def attempts(self, message_ids: Sequence[int]) -> dict[int, int]:
+        self._answer()
+        return {i: self.pending_set.attempts.get(i, 0) for i in message_ids}

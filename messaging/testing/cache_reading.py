@@ -1,0 +1,120 @@
+"""Read messages and conversations in memory, and fill in what the store has."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Sequence
+
+from messaging.domain.events import Message, encode_message
+from messaging.limits import MAX_WINDOW_BYTES
+from messaging.ports.cached import Look, Window
+from messaging.testing.cache_health import Health
+from messaging.testing.tail import FILL_S, Filling
+
+MOST_LOOKED_AT = 2_000
+
+
+class Reading(Health):
+    """Implement the reading part of `MemoryCache`."""
+
+    __slots__ = ()
+
+    async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
+        self._answer()
+        return {i: self.details[i] for i in message_ids if i in self.details}
+
+    async def window(
+        self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
+    ) -> Window:
+        seen = await self.listed(conversation_id, reader_id=reader_id, before=before, limit=limit)
+        ids, taken_bytes = list(seen.missing), 0
+        for place, message_id in enumerate(ids):
+            if taken_bytes >= MAX_WINDOW_BYTES:
+                seen = dataclasses.replace(seen, end=ids[place - 1])
+                del ids[place:]
+                break
+            if (message := self.details.get(message_id)) is not None:
+                taken_bytes += len(encode_message(message))
+        return dataclasses.replace(
+            seen,
+            messages=tuple(self.details[i] for i in ids if i in self.details),
+            missing=tuple(i for i in ids if i not in self.details),
+        )
+
+    async def listed(
+        self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
+    ) -> Window:
+        self._answer()
+        tail = self._tail(conversation_id)
+        if not tail.ids and not tail.empty and tail.filling is None:
+            tail.forget()
+        below = tail.ids[0 if before is None else tail.place(before - 1) :]
+        deleted = self.deletes.get(reader_id, set())
+        ids: list[int] = []
+        end = None
+        for looked, message_id in enumerate(below):
+            if len(ids) == limit or looked == MOST_LOOKED_AT:
+                end = below[looked - 1]
+                break
+            if message_id not in deleted:
+                ids.append(message_id)
+        return Window(
+            missing=tuple(ids),
+            end=end,
+            floor=tail.floor,
+            total=None if tail.floor is None else tail.base + len(tail.ids),
+            deletes_floor=self.deletes_floors.get(reader_id),
+            recovering=self.recovering,
+        )
+
+    async def waiting(self, conversation_id: str, *, limit: int) -> list[int]:
+        self._answer()
+        ids = self._tail(conversation_id).ids
+        return [i for i in ids if i in self.pending_set.times][:limit]
+
+    async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
+        self._answer()
+        return Look(
+            messages={i: self.details[i] for i in message_ids if i in self.details},
+            deleted=frozenset(self.deletes.get(reader_id, set()).intersection(message_ids)),
+            deletes_floor=self.deletes_floors.get(reader_id),
+            recovering=self.recovering,
+        )
+
+    async def begin_fill(self, conversation_id: str) -> str | None:
+        self._answer()
+        tail, now_s = self._tail(conversation_id), self.clock_s()
+        if tail.floor is not None or (tail.filling is not None and now_s < tail.filling.end_s):
+            return None
+        tail.filling = Filling(secrets.token_hex(8), now_s + FILL_S)
+        return tail.filling.token
+
+    async def fill(
+        self,
+        conversation_id: str,
+        token: str,
+        messages: Sequence[Message],
+        *,
+        floor: int,
+        base: int,
+    ) -> None:
+        self._answer()
+        tail = self._tail(conversation_id)
+        filling = tail.filling
+        if filling is None or filling.token != token or self.clock_s() >= filling.end_s:
+            return
+        if tail.load([message.id for message in messages], floor=floor, base=base):
+            self._add_rows(messages)
+
+    async def add_details(self, messages: Sequence[Message]) -> None:
+        self._answer()
+        self._add_rows(messages)
+
+    async def add_deletes(
+        self, user_id: int, message_ids: Sequence[int], *, floor: int | None = None
+    ) -> None:
+        self._answer()
+        self.deletes.setdefault(user_id, set()).update(message_ids)
+        if floor is not None:
+            self.deletes_floors[user_id] = min(floor, self.deletes_floors.get(user_id, floor))

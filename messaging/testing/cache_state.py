@@ -1,0 +1,68 @@
+"""Keep what the parts of the memory cache share: the keys, and the lists of conversations."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from messaging.domain.errors import CacheUnavailable
+from messaging.domain.events import Message, join
+from messaging.domain.rates import Rates
+from messaging.ports.cached import Claim
+from messaging.testing.leases import Leases, Used
+from messaging.testing.pending import PendingSet
+from messaging.testing.tail import MemoryTail
+
+TAIL_CAP = 1_000
+
+
+@dataclass(eq=False, slots=True)
+class CacheState:
+    """Hold the keys of `MemoryCache`, and the faults of the cache."""
+
+    down: bool = False
+    worker_lease_s: float = 600.0
+    most_pending_bytes: int = 2**30
+    rates: Rates = field(default_factory=lambda: Rates(rate=0, burst=0))
+    clock_s: Callable[[], float] = time.monotonic
+    details: dict[int, Message] = field(default_factory=dict)
+    lasting: set[int] = field(default_factory=set)  # details that do not age
+    tails: dict[str, MemoryTail] = field(default_factory=dict)
+    pending_set: PendingSet = field(default_factory=PendingSet)
+    marks: dict[int, int] = field(default_factory=dict)  # recall times
+    claims: dict[tuple[int, str], Claim] = field(default_factory=dict)
+    aliases: dict[int, int] = field(default_factory=dict)
+    deletes: dict[int, set[int]] = field(default_factory=dict)
+    deletes_floors: dict[int, int] = field(default_factory=dict)
+    leases: Leases = field(default_factory=dict)
+    shared_rates: dict[tuple[str, str], Rates] = field(default_factory=dict)
+    used: Used = field(default_factory=dict)
+
+    def _answer(self) -> None:
+        if self.down:
+            raise CacheUnavailable
+
+    def _list(self, message: Message) -> None:
+        tail = self._tail(message.conversation_id)
+        tail.add(message.id)
+        tail.ages = False
+
+    def _tail(self, conversation_id: str) -> MemoryTail:
+        tail = self.tails.get(conversation_id)
+        if tail is None:
+            tail = self.tails[conversation_id] = MemoryTail(self.pending_set.times, TAIL_CAP)
+        return tail
+
+    def _store_tombstone(self, row: Message) -> None:
+        cached = self.details.get(row.id)
+        self.details[row.id] = row if cached is None else join(row, cached)
+        self.lasting.discard(row.id)
+        self.marks.pop(row.id, None)
+
+    def _add_rows(self, rows: Iterable[Message]) -> None:
+        for row in rows:
+            if row.is_recalled:
+                self._store_tombstone(row)
+            elif row.id not in self.marks:
+                self.details.setdefault(row.id, row)
