@@ -16,7 +16,8 @@ from messaging.domain.errors import ApiError, CacheUnavailable, LogUnavailable, 
 from messaging.domain.events import ChatType
 from messaging.domain.ids import time_of_id
 from messaging.ports.log import OutgoingRecord
-from messaging.testing.store import MemoryDirectory, MemoryStore
+from messaging.testing.directory import MemoryDirectory
+from messaging.testing.store import MemoryStore
 from tests.simulation.backends import Backend, Broker, Cache
 from tests.simulation.check import Check
 from tests.simulation.clients import BAD, Client

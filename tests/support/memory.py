@@ -15,9 +15,10 @@ from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
 from messaging.runtime.assembly import assemble, compensator
 from messaging.testing.cache import MemoryCache
+from messaging.testing.directory import MemoryDirectory
 from messaging.testing.inspection import MemoryLogInspector
 from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
-from messaging.testing.store import MemoryDirectory, MemoryStore
+from messaging.testing.store import MemoryStore
 from tests.support.messages import FIRST_ID, make_message
 
 NOW_MS = time_of_id(FIRST_ID)

@@ -10,7 +10,7 @@ from messaging.conf import settings
 from messaging.directory import DatabaseDirectory
 from messaging.domain.events import ID_MAX
 from messaging.ports.directory import Directory, TokenMark
-from messaging.testing.store import MemoryDirectory
+from messaging.testing.directory import MemoryDirectory
 from tests.contract.directory.people import (
     GENERATION,
     GROUP,

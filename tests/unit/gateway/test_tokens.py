@@ -13,7 +13,7 @@ from messaging.domain.errors import AuthenticationRequired, TokenExpired
 from messaging.gateway import tokens
 from messaging.gateway.tokens import TokenCache
 from messaging.limits import MAX_TOKEN_BYTES
-from messaging.testing.store import MemoryDirectory
+from messaging.testing.directory import MemoryDirectory
 
 ALICE = 1
 

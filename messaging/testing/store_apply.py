@@ -1,0 +1,109 @@
+"""Apply messages to the store in memory, and reserve the keys of sends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from messaging.domain.errors import BadData
+from messaging.domain.events import Message, SendKey, is_same, join
+from messaging.ports.cached import Claim
+from messaging.ports.store import ApplyResult, Arrear
+from messaging.testing.store_tables import Tables
+
+
+class Applying(Tables):
+    """Implement the writing of messages in `MemoryStore`."""
+
+    __slots__ = ()
+
+    async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
+        await self._answer()
+        if any(self.refuses(message) for message in messages):
+            raise BadData
+        rows: dict[int, Message] = {}
+        states = {m.id: _incoming(m) for m in sorted(messages, key=lambda m: m.id)}
+        owners = self._owners(states)
+        conflicts: list[Message] = []
+        for message_id, state in states.items():
+            stored = self.rows.get(message_id)
+            if message_id in owners:
+                continue
+            if stored is None:
+                rows[message_id] = self._insert(state)
+            elif not is_same(stored, state):
+                conflicts.append(next(m for m in messages if m.id == message_id))
+            else:
+                rows[message_id] = self.rows[message_id] = join(stored, state)
+        for message_id, owner in owners.items():
+            self._recall_first(states[message_id], owner, rows)
+        self.aliases |= owners
+        if owed:
+            self._note([Arrear(i) for i in {*rows, *owners.values()}])
+        return ApplyResult(
+            rows=tuple(rows[message_id] for message_id in sorted(rows)),
+            folded={message_id: self.rows[owner] for message_id, owner in owners.items()},
+            deletes=tuple(self._copy_deletes(owners)),
+            conflicts=tuple(conflicts),
+        )
+
+    async def find_claims(self, sends: Sequence[SendKey]) -> dict[SendKey, Claim]:
+        await self._answer()
+        found = {}
+        for send in sends:
+            claims = [self._claim(key) for key in self.claims if key[:2] == send[:2]]
+            stored = sorted(claim.message_id for claim in claims if claim.is_stored)
+            if send in self.claims:
+                found[send] = self._claim(send)
+            elif stored:
+                found[send] = next(c for c in claims if c.message_id == stored[0])
+        return found
+
+    async def reserve(self, messages: Sequence[Message]) -> dict[int, Claim]:
+        keys = {m.id: key for m in messages if (key := m.send_key) is not None}
+        found = await self.find_claims(list(keys.values()))
+        for message_id, key in keys.items():
+            if key not in found:
+                self.claims.setdefault(key, Claim(message_id, key[2]))
+        found |= {key: self._claim(key) for key in keys.values() if key not in found}
+        return {i: found[key] for i, key in keys.items() if found[key].message_id != i}
+
+    def _owners(self, states: Mapping[int, Message]) -> dict[int, int]:
+        """Return the ids of messages that fold, each with the id that it folds into.
+
+        A key is taken over when its message is neither stored nor among these.
+        """
+        owners = {}
+        for message_id, state in states.items():
+            if message_id in self.rows or (key := state.send_key) is None:
+                continue
+            own = Claim(message_id, state.body_hash)
+            owner = self.claims.setdefault(key, own).message_id
+            if owner not in self.rows and owner not in states:
+                owner = message_id
+                self.claims[key] = own
+            if owner != message_id:
+                owners[message_id] = owner
+        return owners
+
+    def _insert(self, message: Message) -> Message:
+        seq = self.last_seqs.get(message.conversation_id, 0) + 1
+        self.last_seqs[message.conversation_id] = seq
+        self.rows[message.id] = row = replace(message, seq=seq)
+        return row
+
+    def _recall_first(self, repeat: Message, owner: int, rows: dict[int, Message]) -> None:
+        first = self.rows[owner]
+        if repeat.recall_time is not None:
+            rows[owner] = self.rows[owner] = join(first, first.recalled(repeat.recall_time))
+
+    def _copy_deletes(self, owners: Mapping[int, int]) -> list[tuple[int, int]]:
+        copied = [(user, owners[i]) for user, i in self.deletes if i in owners]
+        self.deletes.update(copied)
+        return copied
+
+
+def _incoming(message: Message) -> Message:
+    bare = replace(message, seq=None)
+    return bare if bare.recall_time is None else bare.recalled(bare.recall_time)

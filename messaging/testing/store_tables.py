@@ -1,0 +1,62 @@
+"""Keep what the parts of the memory store share: the tables."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from messaging.conf import MAX_CONTENT_CODE_POINTS
+from messaging.domain.breakers import Breaker
+from messaging.domain.errors import StoreUnavailable
+from messaging.domain.events import Message, SendKey
+from messaging.ports.cached import Claim
+from messaging.ports.log import Position
+from messaging.ports.store import Arrear, DeadLetter, DeadLetterState
+from messaging.testing.leases import Leases, Used
+
+
+@dataclass(eq=False, slots=True)
+class Tables:
+    """Hold the tables of `MemoryStore`, and the faults of the store."""
+
+    down: bool = False
+    delay_s: float = 0.0
+    refuses: Callable[[Message], bool] = lambda message: (
+        len(message.content) > MAX_CONTENT_CODE_POINTS
+    )
+    rows: dict[int, Message] = field(default_factory=dict)
+    claims: dict[SendKey, Claim] = field(default_factory=dict)
+    aliases: dict[int, int] = field(default_factory=dict)
+    last_seqs: dict[str, int] = field(default_factory=dict)
+    deletes: set[tuple[int, int]] = field(default_factory=set)
+    owed: dict[int, Arrear] = field(default_factory=dict)  # to the cache, by note
+    notes: int = 0
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    settled: dict[Position, DeadLetterState] = field(default_factory=dict)
+    leases: Leases = field(default_factory=dict)
+    used: Used = field(default_factory=dict)
+    clock_s: Callable[[], float] = time.monotonic
+    breaker: Breaker = field(init=False)  # never trips by itself: calls fail at once anyway
+
+    def __post_init__(self) -> None:
+        self.breaker = Breaker("store", self.ping)
+
+    async def ping(self) -> None:
+        await self._answer()
+
+    async def _answer(self) -> None:
+        await asyncio.sleep(self.delay_s)
+        if self.down:
+            raise StoreUnavailable
+
+    def _note(self, arrears: Sequence[Arrear]) -> None:
+        for arrear in arrears:
+            self.notes += 1
+            self.owed[self.notes] = dataclasses.replace(arrear, note_id=self.notes)
+
+    def _claim(self, key: SendKey) -> Claim:
+        claim = self.claims[key]
+        return dataclasses.replace(claim, is_stored=claim.message_id in self.rows)
