@@ -8,24 +8,22 @@ from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.conf import Settings
-from messaging.domain.errors import CacheUnavailable, LeaseLost
+from messaging.domain.errors import LeaseLost
 from messaging.domain.events import Message, encode_message
 from messaging.domain.ids import WorkerLease
 from messaging.domain.rates import step_us
-from messaging.ports.cached import CacheRun, Claim, PendingFull, RateLimited, Verdict
+from messaging.ports.cached import Claim, PendingFull, RateLimited, Verdict
 
-ACCEPT = load("accept", uses=("state", "tail"))
+ACCEPT = load("accept", uses=("incarnation", "state", "tail"))
 CLAIM = load("claim")
 TAKE_LEASE = load("take_lease")
 TAKE_WORKER = load("take_worker")
-PROBE = load("probe", uses=("run",))
-BEGIN_EPOCH = load("begin_epoch", uses=("run",))
 
 UNLIMITED = 2**53  # bytes that may be pending; Lua's numbers are exact up to this bound
 
 
 class Accepting(RedisClient):
-    """Implement accepting, leases and health of `RedisMessageCache`.
+    """Implement accepting and leases of `RedisMessageCache`.
 
     `ports.cache.MessageCache` has the contract of each method.
     """
@@ -102,22 +100,6 @@ class Accepting(RedisClient):
 
     async def is_leased(self, name: str) -> bool:
         return bool(await self._command("EXISTS", keys.lease(name)))
-
-    async def probe(self, present: str | None = None) -> CacheRun:
-        names = [keys.EPOCH, keys.RUN, keys.PRESENT, keys.HELD]
-        told = await self._run(PROBE, names, [] if present is None else [present])
-        run, is_settled, has_held = told
-        return CacheRun(run.decode(), bool(is_settled), bool(has_held))
-
-    async def note_held(self, ttl_s: float) -> None:
-        await self._command("SET", keys.HELD, 1, "PX", round(ttl_s * 1000))
-
-    async def leave(self, present: str) -> None:
-        await self._command("ZREM", keys.PRESENT, present)
-
-    async def begin_epoch(self, run: str, *, returned: bool) -> None:
-        if not await self._run(BEGIN_EPOCH, [keys.EPOCH, keys.RUN], [run, int(returned)]):
-            raise CacheUnavailable("it was started again meanwhile")
 
     async def take_worker(
         self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int

@@ -17,11 +17,12 @@ from messaging.domain.events import Message
 from messaging.ports.audit import CachedClaim, LoadedTail, Pieces
 from messaging.ports.store import Deletes
 
+DETAILS = load("details", uses=("incarnation",))
 FORGET = load("forget")
-LOADED_TAIL = load("loaded_tail")
+LOADED_TAIL = load("loaded_tail", uses=("incarnation", "tail"))
 UNLOAD = load("unload")
-UNLISTED = load("unlisted", uses=("tail",))
-KNOWN_DELETES = load("known_deletes", uses=("deletes",))
+UNLISTED = load("unlisted", uses=("incarnation", "tail"))
+KNOWN_DELETES = load("known_deletes", uses=("incarnation", "deletes"))
 
 KEYS_AT_ONCE = 500
 
@@ -35,7 +36,7 @@ class RedisCacheInspector(RedisClient):
     async def details(self) -> Pieces[Message]:
         async for done, names in self._scan(keys.DETAIL):
             ids = [int(name.removeprefix(keys.DETAIL)) for name in names]
-            states, _ = read_details(ids, await self._command("MGET", *names))
+            states, _ = read_details(ids, await self._run(DETAILS, names, []))
             yield done, list(states.values())
 
     async def claims(self) -> Pieces[CachedClaim]:

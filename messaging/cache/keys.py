@@ -17,12 +17,6 @@ DEDUPE = "msg:dedupe:"
 LOADED = "msg:conv:loaded:"
 DELETED = "msg:deleted:"
 
-COPIES = (DETAIL, LOADED, DELETED)
-"""List the prefixes of keys whose content the store has too, unless it is pending or recalled."""
-
-COPIES_AND_MARKS = "msg:[cd][aeo][lnt]*"
-"""Match by SCAN the keys of `COPIES` and the recall marks, without the far more numerous claims."""
-
 PENDING = "msg:pending"
 """Hold the pending ids in a sorted set, by send time (ms); an id leaves when it is persisted."""
 
@@ -32,21 +26,20 @@ ATTEMPTS = "msg:pending:attempts"
 PENDING_BYTES = "msg:pending:bytes"
 """Hold as a string the bytes that the details of pending ids take; dropped when none is pending."""
 
-EPOCH = "msg:epoch"
-"""Hold as a string the time (s) from which Redis is complete: the start of the epoch.
+CANCELS = "msg:cancels"
+"""Hold in a set the ids of all messages that have a recall mark."""
 
-An epoch starts when a process returns to Redis or is missed, and when Redis was found empty. The
-value is `?` until a process has rewritten the writes that a restart may have lost. No expiry.
+INCARNATION = "msg:incarnation"
+"""Describe in a hash the present start of the Redis server, its incarnation. No expiry.
+
+`id`: the server's run id. `noticed_ms`: the time of the first heartbeat since the start; copies of
+the store that are older are hidden. `complete_from`: the time (s) from which Redis is complete. A
+new such time is set when a process returns to Redis or ends without a word. The field is missing
+until a process has rewritten the writes that the restart may have lost.
 """
 
-RUN = "msg:run"
-"""Hold as a string the run id of the server that was settled last. No expiry.
-
-A run is settled when its possible losses are rewritten, see `EPOCH`.
-"""
-
-PRESENT = "msg:present"
-"""Hold in a sorted set the processes that accept messages, by the time (s) of the last probe.
+HEARTBEATS = "msg:heartbeats"
+"""Hold in a sorted set the processes that accept messages, by the time (s) of the last heartbeat.
 
 The key ends with the last of these processes.
 """
@@ -71,11 +64,10 @@ FILL_TTL_S = 10
 TAIL_REFRESH_S = 60
 TAIL_CAP = 1_000
 RECOVERS_S = 3  # long enough for every process to write to Redis its arrears of an outage
-SILENT_S = 1  # a process of `PRESENT` silent for longer is missed: it has died or lost Redis
+SILENT_S = 1  # a process without a heartbeat for longer has died or lost Redis
 MOST_LOOKED_AT = 2_000  # ids of a list for one page, however many of them its reader has deleted
 
 EMPTY_TAIL = "empty"
-UNSETTLED = "?"
 
 
 def detail(message_id: int) -> str:
@@ -98,7 +90,8 @@ def tail(conversation_id: str) -> str:
 def loaded(conversation_id: str) -> str:
     """Return the key of a tail's loaded mark: a string, how far down the list is complete.
 
-    The mark lives as long as the list.
+    The mark lives as long as the list. A stamp `{noticed_ms}/` before the value names the start of
+    Redis under which the mark was set; under another start the mark does not count.
 
     `{floor}:{base}`: the list has every message above the id `floor`, and `base` counts the rest.
     `empty`: the conversation has no message.
@@ -117,14 +110,14 @@ def cancel(message_id: int) -> str:
 
 
 def deleted(user_id: int) -> str:
-    """Return the key of a user's deletes: a set of message ids, and `>{floor}`. 30 minutes."""
+    """Return the key of a user's deletes: a set of message ids, and `={floor}`. 30 minutes."""
     return f"{DELETED}{user_id}"
 
 
 def deletes_floor(user_id: int) -> str:
-    """Return the key of the floor of a user's deletes: a string, an id.
+    """Return the key of the floor of a user's deletes: a string, an id with a stamp (`loaded`).
 
-    The set of deletes is complete above the floor while the set has the member `>{floor}`, too. The
+    The set of deletes is complete above the floor while the set has the member `={floor}`, too. The
     floor lives as long as the set.
     """
     return f"msg:deleted:floor:{user_id}"

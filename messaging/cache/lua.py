@@ -27,8 +27,11 @@ CONSTANTS = (
     "SILENT_S",
     "MOST_LOOKED_AT",
     "EMPTY_TAIL",
-    "UNSETTLED",
     "DETAIL",
+    "CANCEL",
+    "CANCELS",
+    "PENDING",
+    "INCARNATION",
 )
 
 

@@ -14,10 +14,10 @@ from messaging.cache.lua import load
 from messaging.domain.events import Message, encode_message
 from messaging.ports.cached import PendingEntry
 
-MARK_STORED = load("mark_stored", uses=("state", "tail", "bytes"))
-MARK_FOLDED = load("mark_folded", uses=("tail", "bytes"))
-PARK = load("park", uses=("tail", "bytes"))
-RETRY = load("retry", uses=("tail",))
+MARK_STORED = load("mark_stored", uses=("incarnation", "state", "tail", "bytes"))
+MARK_FOLDED = load("mark_folded", uses=("incarnation", "state", "tail", "bytes"))
+PARK = load("park", uses=("incarnation", "tail", "bytes"))
+RETRY = load("retry", uses=("incarnation", "tail"))
 PENDING = load("pending")
 
 MARKED_AT_ONCE = 200  # by one script: Redis answers no other client while a script runs

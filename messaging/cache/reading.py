@@ -13,15 +13,14 @@ from messaging.domain.events import Message, encode_message
 from messaging.limits import MAX_WINDOW_BYTES
 from messaging.ports.cached import Look, Window
 
-WINDOW = load("window", uses=("tail", "deletes", "epoch"))
-LOOK = load("look", uses=("deletes", "epoch"))
+WINDOW = load("window", uses=("incarnation", "tail", "deletes"))
+LOOK = load("look", uses=("incarnation", "deletes"))
+DETAILS = load("details", uses=("incarnation",))
 WAITING = load("waiting")
-FILL = load("fill", uses=("state", "tail"))
-ADD_DETAILS = load("add_details", uses=("state",))
-ADD_DELETES = load("add_deletes", uses=("tail", "deletes"))
-DROP_COPIES = load("drop_copies", uses=("state",))
-
-SCANNED_AT_ONCE = 1_000
+BEGIN_FILL = load("begin_fill", uses=("incarnation", "tail"))
+FILL = load("fill", uses=("incarnation", "state", "tail"))
+ADD_DETAILS = load("add_details", uses=("incarnation", "state"))
+ADD_DELETES = load("add_deletes", uses=("incarnation", "tail", "deletes"))
 
 
 class Reading(RedisClient):
@@ -33,7 +32,7 @@ class Reading(RedisClient):
     async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
         if not message_ids:
             return {}
-        texts = await self._command("MGET", *(keys.detail(each) for each in message_ids))
+        texts = await self._run(DETAILS, [keys.detail(each) for each in message_ids], [])
         return read_details(message_ids, texts)[0]
 
     async def window(
@@ -55,7 +54,6 @@ class Reading(RedisClient):
             keys.loaded(conversation_id),
             keys.deleted(reader_id),
             keys.deletes_floor(reader_id),
-            keys.EPOCH,
         ]
         arguments = ["" if before is None else before, limit, prefix, MAX_WINDOW_BYTES]
         reply = await self._run(WINDOW, names, arguments)
@@ -77,7 +75,7 @@ class Reading(RedisClient):
         return [int(each) for each in await self._run(WAITING, names, [limit])]
 
     async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
-        names = [keys.deleted(reader_id), keys.deletes_floor(reader_id), keys.EPOCH]
+        names = [keys.deleted(reader_id), keys.deletes_floor(reader_id)]
         names += [keys.detail(each) for each in message_ids]
         texts, hidden, known_above, recovering = await self._run(LOOK, names, message_ids)
         return Look(
@@ -89,9 +87,8 @@ class Reading(RedisClient):
 
     async def begin_fill(self, conversation_id: str) -> str | None:
         token = secrets.token_hex(8)
-        name = keys.loaded(conversation_id)
-        taken = await self._command("SET", name, f"?{token}", "EX", keys.FILL_TTL_S, "NX")
-        return token if taken else None
+        begun = await self._run(BEGIN_FILL, [keys.loaded(conversation_id)], [token])
+        return token if begun else None
 
     async def fill(
         self,
@@ -121,14 +118,3 @@ class Reading(RedisClient):
         arguments = ["" if floor is None else floor, *message_ids]
         names = [keys.deleted(user_id), keys.deletes_floor(user_id)]
         await self._run(ADD_DELETES, names, arguments)
-
-    async def drop_copies(self) -> list[int]:
-        copies = tuple(each.encode() for each in keys.COPIES)
-        mark, marked = keys.CANCEL.encode(), set()
-        cursor, scan = b"", ("MATCH", keys.COPIES_AND_MARKS, "COUNT", SCANNED_AT_ONCE)
-        while cursor != b"0":
-            cursor, names = await self._command("SCAN", cursor or b"0", *scan)
-            if found := [name for name in names if name.startswith(copies)]:
-                await self._run(DROP_COPIES, [keys.PENDING, *found], [])
-            marked |= {int(name[len(mark) :]) for name in names if name.startswith(mark)}
-        return sorted(marked)

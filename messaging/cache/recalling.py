@@ -9,9 +9,11 @@ from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.domain.events import Message, encode_message
 
-CLAIM_RECALL = load("claim_recall", uses=("state",))
-RELEASE_RECALL = load("release_recall", uses=("state",))
-CONFIRM_RECALL = load("confirm_recall", uses=("state",))
+CLAIM_RECALL = load("claim_recall", uses=("incarnation", "state"))
+RELEASE_RECALL = load("release_recall", uses=("incarnation", "state"))
+CONFIRM_RECALL = load("confirm_recall", uses=("incarnation", "state"))
+
+SCANNED_AT_ONCE = 500
 
 
 class Recalling(RedisClient):
@@ -38,6 +40,15 @@ class Recalling(RedisClient):
         marks = await self._command("MGET", *(keys.cancel(each) for each in message_ids))
         pairs = zip(message_ids, marks, strict=True)
         return {message_id: int(mark) for message_id, mark in pairs if mark is not None}
+
+    async def marked(self) -> list[int]:
+        found: set[int] = set()
+        cursor = b""
+        while cursor != b"0":
+            scan = ("SSCAN", keys.CANCELS, cursor or b"0", "COUNT", SCANNED_AT_ONCE)
+            cursor, ids = await self._command(*scan)
+            found.update(map(int, ids))
+        return sorted(found)
 
 
 def _keys(message_id: int) -> list[str]:

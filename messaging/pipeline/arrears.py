@@ -2,7 +2,7 @@
 
 While Redis is away, messages are still sent, recalled and deleted, and Redis may come back with its
 old state. So a process that has lost Redis uses Redis again only once all of these changes are
-written to Redis. The probe of the cache's circuit breaker (`Arrears.settle`) writes them.
+written to Redis. The probe of the cache's circuit breaker (`Arrears.recover`) writes them.
 
 There are two kinds of arrears:
 
@@ -13,9 +13,9 @@ There are two kinds of arrears:
 
 A Redis that was restarted may lack its last writes: those that Redis had confirmed and not yet
 written to its file. With a busy disk these are the writes of some seconds. So such a Redis is
-trusted only with data that no other part has. Copies of database rows are dropped from Redis, the
-pending messages are looked up in the database, and each process repeats the last writes that it
-made to Redis alone.
+trusted only with data that no other part has. The first heartbeat after the restart hides the
+copies of database rows. The pending and the recalled messages are looked up in the database, and
+each process repeats the last writes that it made to Redis alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from messaging.domain.events import Message
 from messaging.pipeline.keeping import Late, Told
 from messaging.pipeline.teller import AT_ONCE, Teller
 from messaging.ports.cache import MessageCache
-from messaging.ports.cached import CacheRun, Claim
+from messaging.ports.cached import Claim, Incarnation
 from messaging.ports.store import Arrear, MessageStore
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Arrears:
     """Keep this process's arrears of the cache, and write them to the cache when it answers.
 
     `cache` is the adapter without the circuit breaker. `breaker` guards the cache for the use
-    cases, and its probe is `settle`.
+    cases, and its probe is `recover`.
     """
 
     cache: MessageCache
@@ -60,11 +60,11 @@ class Arrears:
     breaker: Breaker
     _teller: Teller = field(init=False)
     _name: str | None = None
-    _run: str | None = None  # the run of the cache that `settle` has seen last
-    _seen_run: str | None = None  # the run of the cache that any probe has seen last
+    _recovered: str | None = None  # the start of the cache that `recover` has seen last
+    _seen: str | None = None  # the start of the cache that any heartbeat has seen last
     _started_s: float = float("-inf")  # when this process noticed the cache's last restart
-    has_held: bool = False  # at the last probe a consumer held a partition
-    _in_reach: bool = True  # at the last probe the cache took a write
+    has_held: bool = False  # at the last heartbeat a consumer held a partition
+    _in_reach: bool = True  # at the last heartbeat the cache took a write
     _late: Late = field(default_factory=Late)  # accepted messages that the cache lacks
     _claims: dict[tuple[int, str], Claim] = field(default_factory=dict)  # of the late messages
     _told: Told = field(default_factory=Told)  # messages that only the cache confirmed, of late
@@ -161,8 +161,8 @@ class Arrears:
         is stale), and when the cache was restarted, its lost writes are not repaired yet, and the
         store can tell which they are.
         """
-        run = await self._probe(self._name)
-        if (self._lost or not run.is_settled) and not self._nothing_noted:
+        seen = await self._beat(self._name)
+        if (self._lost or not seen.is_recovered) and not self._nothing_noted:
             self.breaker.trip()
             raise CacheUnavailable("it was started again")
 
@@ -170,7 +170,7 @@ class Arrears:
         """Start the heartbeat, so that no process goes on with a cache that another has lost.
 
         Other processes notice when the heartbeat of a named process stops: see
-        `MessageCache.probe`.
+        `CacheHealth.heartbeat`.
         """
         self._name = name
         self.breaker.watch(self.look, every_s=HEARTBEAT_S, longest_s=HEARTBEAT_S + SLEPT_S)
@@ -183,9 +183,9 @@ class Arrears:
         await self.breaker.close()
         if self._name is not None and not self._late and not self._lost:
             with contextlib.suppress(CacheUnavailable):
-                await self.cache.leave(self._name)
+                await self.cache.deregister(self._name)
 
-    async def settle(self) -> None:
+    async def recover(self) -> None:
         """Write all arrears to the cache, and repair what a restart of the cache may have lost.
 
         Return with part of the arrears unwritten when the store was away before the cache was lost
@@ -194,39 +194,38 @@ class Arrears:
 
         Raises: CacheUnavailable, StoreUnavailable. Safe to repeat.
         """
-        run = await self._probe()
-        recalled = [] if run.is_settled else await self.cache.drop_copies()
-        if run.id != self._run:
+        seen = await self._beat()
+        if seen.id != self._recovered:
             self._lost |= self._told_before(self.breaker.opened_s)
-            self._run = run.id
+            self._recovered = seen.id
         await self._tell_late()
         try:
             async with asyncio.timeout(STORE_S):
                 await self._teller.tell_noted()
             await self._tell_again()
-            if not run.is_settled:
-                await self._teller.tell_what_became_of(recalled)
+            if not seen.is_recovered:
+                await self._teller.tell_what_became_of()
         except (StoreUnavailable, TimeoutError) as error:
             if not self._nothing_noted:
                 raise StoreUnavailable from error
-            if not run.is_settled:
+            if not seen.is_recovered:
                 return  # `look` trips the breaker once the store is back
         was_away = not self.breaker.is_closed
-        if was_away or not run.is_settled:
-            await self.cache.begin_epoch(run.id, returned=was_away)
+        if was_away or not seen.is_recovered:
+            await self.cache.note_recovered(seen.id, returned=was_away)
 
-    async def _probe(self, present: str | None = None) -> CacheRun:
+    async def _beat(self, name: str | None = None) -> Incarnation:
         try:
-            run = await self.cache.probe(present)
+            seen = await self.cache.heartbeat(name)
         except CacheUnavailable:
             self._in_reach = False
             self.breaker.trip()
             raise
-        self._in_reach, self.has_held = True, run.has_held
-        if self._seen_run not in (None, run.id):
+        self._in_reach, self.has_held = True, seen.has_held
+        if self._seen not in (None, seen.id):
             self._started_s = asyncio.get_running_loop().time()
-        self._seen_run = run.id
-        return run
+        self._seen = seen.id
+        return seen
 
     @property
     def claims_may_be_lost(self) -> bool:

@@ -126,8 +126,8 @@ class Teller:
             await self.store.drop_arrears(noted)
             logger.info("told the cache", extra={"action": "arrears.told", "count": len(noted)})
 
-    async def tell_what_became_of(self, recalled: Sequence[int]) -> None:
-        """Show the cache the stored rows of the `recalled` ids and of all pending ids.
+    async def tell_what_became_of(self) -> None:
+        """Show the cache the stored rows of all pending ids, and of all ids under a recall mark.
 
         A row may have been recalled in the store since the cache got the message.
         """
@@ -135,6 +135,7 @@ class Teller:
         while page := await self.cache.pending(before_ms=sys.maxsize, limit=AT_ONCE, after=last):
             await self._tell_ids([entry.message_id for entry in page])
             last = page[-1]
+        recalled = await self.cache.marked()
         for first in range(0, len(recalled), AT_ONCE):
             await self._tell_ids(recalled[first : first + AT_ONCE])
 

@@ -14,7 +14,15 @@ from typing import Protocol
 
 from messaging.domain.events import Message
 from messaging.domain.ids import WorkerLease
-from messaging.ports.cached import CacheRun, Claim, Look, PendingEntry, SharedRate, Verdict, Window
+from messaging.ports.cached import (
+    Claim,
+    Incarnation,
+    Look,
+    PendingEntry,
+    SharedRate,
+    Verdict,
+    Window,
+)
 
 
 class Accepting(Protocol):
@@ -120,6 +128,9 @@ class Recalls(Protocol):
 
     async def recall_marks(self, message_ids: Sequence[int]) -> dict[int, int]:
         """Return the recall times of the marked messages among these ids, by id."""
+
+    async def marked(self) -> list[int]:
+        """Return the ids of all messages under a recall mark, in steps."""
 
 
 class Tails(Protocol):
@@ -243,44 +254,40 @@ class CacheHealth(Protocol):
 
     async def ping(self) -> None: ...
 
-    async def probe(self, present: str | None = None) -> CacheRun:
-        """Write to the cache, and return the run of the server that took the write.
+    async def heartbeat(self, name: str | None = None) -> Incarnation:
+        """Write to the cache, and return the start of the server that took the write.
 
-        `present`: the name of a process that is to be missed when its probes stop; such a process
-        probes about every 0.2 s.
+        The first heartbeat after a start of the server hides, at once and whatever their number,
+        all copies of the store that the cache holds: stored details, and the marks of how far lists
+        and deletes are complete. Pending messages stay, and so do lists, claims and recalls.
 
-        Windows and looks are `recovering` until the run is settled. They are `recovering` for some
-        seconds, too, when a process is missed: the process has died or lost the cache, and may have
-        accepted messages that the cache was never given.
+        `name`: of a process whose end the others are to notice; it writes a heartbeat about every
+        0.2 s.
+
+        Windows and looks are `recovering` until `note_recovered`. They are `recovering` for some
+        seconds, too, when the heartbeats of a named process stop: the process has died or lost the
+        cache, and may have accepted messages that the cache was never given.
+        """
+
+    async def deregister(self, name: str) -> None:
+        """Forget the heartbeats of a process that has no arrears, and whose end is no loss.
+
+        Safe to repeat.
+        """
+
+    async def note_recovered(self, incarnation: str, *, returned: bool) -> None:
+        """Note that the caller has written all that the cache lacked at this start.
+
+        Windows and looks are `recovering` for some seconds more, unless another caller has noted
+        the recovery before and this caller was not away (`returned` is False).
+
+        Raises: CacheUnavailable when the server was started again meanwhile.
         """
 
     async def note_held(self, ttl_s: float) -> None:
         """Announce to every process, for `ttl_s`, that a consumer has a held partition.
 
         A held partition waits for a person.
-        """
-
-    async def leave(self, present: str) -> None:
-        """Sign off the process `present`, which has no arrears and is not to be missed.
-
-        Safe to repeat.
-        """
-
-    async def begin_epoch(self, run: str, *, returned: bool) -> None:
-        """Settle this run of the cache, after the caller has written all that the run lacked.
-
-        Windows and looks are `recovering` for some seconds more, unless another caller has settled
-        the run before and this caller was not away (`returned` is False).
-
-        Raises: CacheUnavailable when another run has begun meanwhile.
-        """
-
-    async def drop_copies(self) -> list[int]:
-        """Drop all that the store has too, and return the ids of messages under a recall mark.
-
-        Dropped are stored details, cached deletes, and the marks of how far lists and deletes are
-        complete. Pending messages stay, and so do the lists that show them, claims and recalls. The
-        call takes several steps.
         """
 
     async def close(self) -> None: ...

@@ -87,15 +87,15 @@ class PendingEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class CacheRun:
-    """Describe a start of the cache, which may lack its last writes, or everything.
+class Incarnation:
+    """Describe a start of the cache's server, which may lack its last writes, or everything.
 
-    `is_settled`: somebody has written to the cache what it lacked at this start.
+    `is_recovered`: a process has written to the cache all that the cache lacked at this start.
     `has_held`: a consumer has a held partition, as `note_held` says.
     """
 
     id: str
-    is_settled: bool
+    is_recovered: bool
     has_held: bool = False
 
 

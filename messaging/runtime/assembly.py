@@ -61,7 +61,7 @@ class Node:
         """
         arrears = self.backends.arrears
         try:
-            await arrears.settle()
+            await arrears.recover()
         except CacheUnavailable:
             logger.warning("no cache yet", extra={"action": "wiring.no_cache"})
         except StoreUnavailable:
@@ -92,10 +92,10 @@ def assemble(
     connection and starts no task: `Node.begin` does.
     """
 
-    async def settle() -> None:
-        await arrears.settle()
+    async def recover() -> None:
+        await arrears.recover()
 
-    arrears = Arrears(cache, store, breaker=Breaker("cache", settle))
+    arrears = Arrears(cache, store, breaker=Breaker("cache", recover))
     guarded_cache = guarded(cache, arrears.breaker)
     lease = WorkerLeaseKeeper(
         ids=ids, cache=guarded_cache, store=store, settings=settings, monotonic_s=monotonic_s

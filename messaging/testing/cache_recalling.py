@@ -42,3 +42,7 @@ class Recalling(CacheState):
     async def recall_marks(self, message_ids: Sequence[int]) -> dict[int, int]:
         self._answer()
         return {i: self.marks[i] for i in message_ids if i in self.marks}
+
+    async def marked(self) -> list[int]:
+        self._answer()
+        return sorted(self.marks)

@@ -278,4 +278,4 @@ def test_nothing_of_what_is_stored_stays_in_redis_for_ever(
     service.persist()
     with redis.Redis.from_url(redis_url) as client:
         lasting = {name for name in client.scan_iter("msg:*") if client.ttl(name) < 0}
-    assert lasting == {name.encode() for name in (keys.EPOCH, keys.RUN, keys.USED)}
+    assert lasting == {name.encode() for name in (keys.INCARNATION, keys.USED)}

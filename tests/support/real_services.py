@@ -82,9 +82,9 @@ def running_redis(
 
 
 def call_whole(client: redis.Redis) -> None:
-    """As if a process had settled this run of the server a while ago."""
-    client.set(keys.EPOCH, 0)
-    client.set(keys.RUN, client.info("server")["run_id"])
+    """As if the server had been started, and had recovered, a long time ago."""
+    started = {"id": client.info("server")["run_id"], "noticed_ms": 0, "complete_from": 0}
+    client.hset(keys.INCARNATION, mapping=started)
 
 
 def connected(variable: str) -> str:

@@ -57,9 +57,9 @@ def keys_in_use() -> dict[str, str]:
         "PENDING_BYTES": keys.PENDING_BYTES,
         "LEASE": keys.lease(LEASE),
         "MARK": keys.lease(MARK),
-        "EPOCH": keys.EPOCH,
-        "RUN": keys.RUN,
-        "PRESENT": keys.PRESENT,
+        "CANCELS": keys.CANCELS,
+        "INCARNATION": keys.INCARNATION,
+        "HEARTBEATS": keys.HEARTBEATS,
         "USED": keys.USED,
         "HELD": keys.HELD,
     }

@@ -1,4 +1,4 @@
--- Hold new pending messages. Uses state, tail.
+-- Hold new pending messages. Uses incarnation, state, tail.
 --
 -- KEYS  pending set, its bytes, [the worker id's lease, where the lease is fenced], lists and
 --       loaded marks, a rate for each sender, a detail for each message, a claim for each message
@@ -50,11 +50,11 @@ local function list_all(list, loaded, ids)
     end
   end
 
-  local mark = redis.call('GET', loaded)
+  local mark = read_mark(loaded)
   if mark and not is_filling(mark) then
     local floor = bounds(mark)
     if mark == EMPTY_TAIL and not known then
-      redis.call('SET', loaded, '0:0')
+      set_mark(loaded, '0:0')
     elseif not known or not floor or not newer(lowest, floor) then
       redis.call('DEL', loaded) -- see `add`
     else
@@ -102,11 +102,11 @@ for n = 1, count do
     local known = not redis.call('SET', detail, text, 'NX') and redis.call('GET', detail)
     if not known then
       bytes = bytes + #text
-    elseif holds(known, PENDING) and not redis.call('ZSCORE', pending, id) then
+    elseif holds(known, IS_PENDING) and not redis.call('ZSCORE', pending, id) then
       bytes = bytes + #known -- the message was parked, and its detail ages
       redis.call('PERSIST', detail)
     end
-    if not known or holds(known, PENDING) then
+    if not known or holds(known, IS_PENDING) then
       entries[#entries + 1] = ARGV[at + 2]
       entries[#entries + 1] = id
       local place = ARGV[at + 1]

@@ -1,4 +1,4 @@
--- Add to a user's deletes. Uses tail, deletes.
+-- Add to a user's deletes. Uses incarnation, tail, deletes.
 --
 -- KEYS  the user's deletes, their floor
 -- ARGV  the id above which the deletes are complete now ('' when no such id is known), the ids
@@ -9,11 +9,7 @@ for first = 2, #ARGV, 1000 do
 end
 if floor ~= '' then
   local known = deletes_floor(deleted, floor_key)
-  if not known or newer(known, floor) then
-    if known then redis.call('SREM', deleted, '>' .. known) end
-    redis.call('SADD', deleted, '>' .. floor)
-    redis.call('SET', floor_key, floor)
-  end
+  if not known or newer(known, floor) then set_deletes_floor(deleted, floor_key, floor) end
 end
 redis.call('EXPIRE', deleted, DELETED_TTL_S)
 redis.call('EXPIRE', floor_key, DELETED_TTL_S)

@@ -1,4 +1,4 @@
--- Cache rows of the store. Uses state.
+-- Cache rows of the store. Uses incarnation, state.
 --
 -- KEYS  for each row: its detail, its recall mark
 -- ARGV  for each row: its text

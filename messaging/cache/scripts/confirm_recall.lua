@@ -1,12 +1,12 @@
--- Blank the cached content of a recalled message. Uses state.
+-- Blank the cached content of a recalled message. Uses incarnation, state.
 --
 -- KEYS  detail, recall mark, pending bytes
 -- ARGV  the tombstone's text
 
 local cached = redis.call('GET', KEYS[1])
-local recalled = cached and holds(cached, RECALLED) and not holds(cached, PENDING)
+local recalled = cached and holds(cached, IS_RECALLED) and not holds(cached, IS_PENDING)
 if recalled and redis.call('TTL', KEYS[1]) >= 0 then
-  redis.call('DEL', KEYS[2]) -- a detail that ages is in the store: nothing is left to do
+  drop_recall_mark(KEYS[2]) -- a detail that ages is in the store: nothing is left to do
   return
 end
 local text = tombstone_over(cached, ARGV[1])
@@ -17,4 +17,4 @@ elseif cached then
 else
   redis.call('SET', KEYS[1], text, 'EX', DETAIL_TTL_S)
 end
-if cached and holds(cached, PENDING) then redis.call('INCRBY', KEYS[3], #text - #cached) end
+if cached and holds(cached, IS_PENDING) then redis.call('INCRBY', KEYS[3], #text - #cached) end

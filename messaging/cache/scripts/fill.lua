@@ -1,4 +1,4 @@
--- Load a conversation's tail with rows of the store. Uses state, tail.
+-- Load a conversation's tail with rows of the store. Uses incarnation, state, tail.
 --
 -- KEYS  list, loaded mark, pending set, then for each row its detail and its recall mark
 -- ARGV  token, floor, base; for each row, oldest first: id, text
@@ -6,7 +6,7 @@
 local list, loaded, pending = KEYS[1], KEYS[2], KEYS[3]
 local token, floor, base = '?' .. ARGV[1], ARGV[2], ARGV[3]
 
-local mark = redis.call('GET', loaded)
+local mark = read_mark(loaded)
 if not mark or string.sub(mark, 1, #token) ~= token then return end
 redis.call('DEL', loaded)
 
@@ -29,9 +29,9 @@ end
 
 local length = redis.call('LLEN', list)
 if length > 0 then
-  redis.call('SET', loaded, floor .. ':' .. base)
+  set_mark(loaded, floor .. ':' .. base)
   trim(list, loaded, pending, length)
 elseif base == '0' then
-  redis.call('SET', loaded, EMPTY_TAIL)
+  set_mark(loaded, EMPTY_TAIL)
 end
 age(list, loaded, pending)

@@ -1,4 +1,5 @@
--- Return a user's cached deletes, and the id down to which they are complete. Uses deletes.
+-- Return a user's cached deletes, and the id down to which they are complete. Uses incarnation,
+-- deletes.
 --
 -- KEYS  the user's deletes, their floor
 -- Reply the members of the set, floor (nil when not known)

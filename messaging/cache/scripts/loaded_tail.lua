@@ -1,6 +1,6 @@
--- Return a whole list with its loaded mark.
+-- Return a whole list with its loaded mark. Uses incarnation, tail.
 --
 -- KEYS  list, loaded mark
 -- Reply ids, mark (nil for none)
 
-return { redis.call('LRANGE', KEYS[1], 0, -1), redis.call('GET', KEYS[2]) }
+return { redis.call('LRANGE', KEYS[1], 0, -1), read_mark(KEYS[2]) or false }

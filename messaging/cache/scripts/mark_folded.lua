@@ -1,4 +1,4 @@
--- Drop messages that repeat an earlier send. Uses tail, bytes.
+-- Drop messages that repeat an earlier send. Uses incarnation, state, tail, bytes.
 --
 -- KEYS  pending set, attempts, pending bytes, lists and loaded marks; for each message: its detail,
 --       its recall mark, the claim of the (sender, clientMsgId) that the message repeats
@@ -17,7 +17,8 @@ for n = 1, count do
   if list > 0 and redis.call('LREM', KEYS[list], 1, id) == 1 then
     redis.call('DEL', KEYS[list + 1]) -- the id was counted, perhaps in place of a missing one
   end
-  redis.call('DEL', KEYS[at], KEYS[at + 1])
+  redis.call('DEL', KEYS[at])
+  drop_recall_mark(KEYS[at + 1])
   redis.call('SET', KEYS[at + 2], claim, 'EX', CLAIM_TTL_S)
 end
 release(KEYS[1], KEYS[3], freed)

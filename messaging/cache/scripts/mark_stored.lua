@@ -1,4 +1,5 @@
--- Join the store's rows into the cache. Uses state, tail, bytes.
+-- Join the store's rows into the cache. Uses incarnation, state, tail,
+-- bytes.
 --
 -- KEYS  pending set, attempts, pending bytes, lists and loaded marks, the details, the recall marks
 -- ARGV  number of rows, index of the first detail; then the rows' ids, the indexes of their lists,
@@ -15,7 +16,7 @@ local pending, attempts = KEYS[1], KEYS[2]
 local function store_row(detail, cached, cancel, seq)
   local text = cached and persisted(cached, seq)
   if text == cached then return end -- the cached state is not pending, or there is none
-  if holds(cached, RECALLED) and redis.call('EXISTS', cancel) == 1 then
+  if holds(cached, IS_RECALLED) and redis.call('EXISTS', cancel) == 1 then
     redis.call('SET', detail, text) -- no expiry: the store's row still has the content
   else
     redis.call('SET', detail, text, 'EX', DETAIL_TTL_S)
@@ -33,13 +34,13 @@ local function note(list, loaded, mark, ids)
     end
     if lowest == '' or newer(lowest, id) then lowest = id end
   end
-  redis.call('SET', loaded, token .. ':' .. lowest, 'KEEPTTL')
+  set_mark(loaded, token .. ':' .. lowest, 'KEEPTTL')
 end
 
 -- Keep the loaded mark true: list the stored messages that the list lacks. A message is not listed
 -- when it was stored without the cache, or when its list was evicted.
 local function account(list, loaded, ids, seq)
-  local mark = redis.call('GET', loaded)
+  local mark = read_mark(loaded)
   if not mark then return end
   if is_filling(mark) then return note(list, loaded, mark, ids) end
   local first, listed = place(list, ids[#ids]), {}
@@ -47,7 +48,7 @@ local function account(list, loaded, ids, seq)
   for _, id in ipairs(ids) do
     if not listed[id] then add(list, loaded, pending, id) end
   end
-  local floor, base = bounds(redis.call('GET', loaded))
+  local floor, base = bounds(read_mark(loaded))
   if floor and base + redis.call('LLEN', list) < seq then
     redis.call('DEL', loaded) -- a row was stored that the cache was never given
   end

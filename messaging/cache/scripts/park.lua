@@ -1,4 +1,4 @@
--- Drop the pending marks and list entries of dead-lettered messages. Uses tail, bytes.
+-- Drop the pending marks and list entries of dead-lettered messages. Uses incarnation, tail, bytes.
 --
 -- KEYS  pending set, attempts, pending bytes, lists and loaded marks, a detail for each message
 -- ARGV  number of messages, index of the first detail; for each message: id, index of its list

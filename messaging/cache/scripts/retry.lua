@@ -1,4 +1,4 @@
--- Count an attempt to persist messages that are still pending. Uses tail.
+-- Count an attempt to persist messages that are still pending. Uses incarnation, tail.
 --
 -- KEYS  pending set, attempts, pending bytes, lists and loaded marks
 -- ARGV  number of messages; for each message: id, index of its list

@@ -1,12 +1,12 @@
--- Part: read and change the state of a message in its encoded text.
+-- Part: read and change the state of a message in its encoded text. Uses incarnation.
 --
 -- The text is never decoded, because Lua's numbers would spoil ids. A user's content cannot contain
 -- the patterns found and replaced here, since a quote inside a JSON string is escaped.
 
-local PENDING = '"persistStatus":"PENDING"'
-local NOT_STORED = '"seq":null,' .. PENDING
+local IS_PENDING = '"persistStatus":"PENDING"'
+local NOT_STORED = '"seq":null,' .. IS_PENDING
 local STORED = '"seq":%s,"persistStatus":"PERSISTED"'
-local RECALLED = '"status":"RECALLED"'
+local IS_RECALLED = '"status":"RECALLED"'
 
 local function holds(text, pattern)
   return string.find(text, pattern, 1, true) ~= nil
@@ -39,18 +39,23 @@ local function tombstone_over(cached, tombstone)
   return text
 end
 
+local function drop_recall_mark(cancel)
+  redis.call('DEL', cancel)
+  redis.call('SREM', CANCELS, string.sub(cancel, #CANCEL + 1))
+end
+
 -- Cache a tombstone that is stored, and drop its recall mark, which has no further use.
 local function store_tombstone(detail, cancel, tombstone)
   local text = tombstone_over(redis.call('GET', detail), tombstone)
   redis.call('SET', detail, text, 'EX', DETAIL_TTL_S)
-  redis.call('DEL', cancel)
+  drop_recall_mark(cancel)
 end
 
 -- Cache a row as read from the store, which may be older than the state in the cache.
 local function cache_row(detail, cancel, text)
-  if holds(text, RECALLED) then
+  if holds(text, IS_RECALLED) then
     store_tombstone(detail, cancel, text)
-  elseif redis.call('EXISTS', cancel) == 0 then
-    redis.call('SET', detail, text, 'EX', DETAIL_TTL_S, 'NX')
+  elseif redis.call('EXISTS', cancel) == 0 and not read_details({ detail }, 1, 1)[1] then
+    redis.call('SET', detail, text, 'EX', DETAIL_TTL_S)
   end
 end

@@ -1,4 +1,5 @@
--- Part: keep a conversation's list of ids and its loaded mark (`keys.tail`, `keys.loaded`).
+-- Part: keep a conversation's list of ids and its loaded mark (`keys.tail`, `keys.loaded`). Uses
+-- incarnation.
 --
 -- Invariant: while the mark is "{floor}:{base}", the list has every message of the conversation
 -- above floor, and base counts all others. Any step that might break the invariant deletes the
@@ -10,6 +11,19 @@ local MOST_TRIMMED = 100 -- ids at a time: a long list must not stall Redis
 local function newer(id, other)
   if #id ~= #other then return #id > #other end
   return id > other
+end
+
+-- Return the loaded mark without its stamp. A mark of an earlier start of Redis does not count, and
+-- is dropped: it may have no expiry.
+local function read_mark(loaded)
+  local value = redis.call('GET', loaded)
+  local mark = unstamped(value)
+  if value and not mark then redis.call('DEL', loaded) end
+  return mark
+end
+
+local function set_mark(loaded, mark, ...)
+  redis.call('SET', loaded, stamp() .. mark, ...)
 end
 
 local function is_filling(mark)
@@ -66,9 +80,9 @@ local function trim(list, loaded, pending, length)
     dropped, oldest = dropped + 1, last
   end
   if dropped == 0 then return end
-  local floor, base = bounds(redis.call('GET', loaded))
+  local floor, base = bounds(read_mark(loaded))
   if floor then
-    redis.call('SET', loaded, string.format('%s:%d', oldest, base + dropped), 'KEEPTTL')
+    set_mark(loaded, string.format('%s:%d', oldest, base + dropped), 'KEEPTTL')
   else
     redis.call('DEL', loaded)
   end
@@ -76,12 +90,12 @@ end
 
 -- List a message of the conversation, and keep the loaded mark true.
 local function add(list, loaded, pending, id)
-  local mark = redis.call('GET', loaded)
+  local mark = read_mark(loaded)
   if mark and not is_filling(mark) then
     local floor = bounds(mark)
     local listed = redis.call('EXISTS', list) == 1
     if mark == EMPTY_TAIL and not listed then
-      redis.call('SET', loaded, '0:0', 'KEEPTTL')
+      set_mark(loaded, '0:0', 'KEEPTTL')
     elseif not listed or not floor or not newer(id, floor) then
       redis.call('DEL', loaded) -- the list was evicted, or base may count this message already
     end
@@ -92,7 +106,7 @@ end
 -- Remove the expiry of a list with a pending message, and of its loaded mark.
 local function keep(list, loaded)
   redis.call('PERSIST', list)
-  local mark = redis.call('GET', loaded)
+  local mark = read_mark(loaded)
   if mark and not is_filling(mark) then redis.call('PERSIST', loaded) end
 end
 
@@ -101,7 +115,7 @@ local function age(list, loaded, pending)
   local head = redis.call('LINDEX', list, 0)
   if head and redis.call('ZSCORE', pending, head) then return end
   redis.call('EXPIRE', list, TAIL_TTL_S)
-  local mark = redis.call('GET', loaded)
+  local mark = read_mark(loaded)
   if mark and not is_filling(mark) then redis.call('EXPIRE', loaded, TAIL_TTL_S) end
 end
 

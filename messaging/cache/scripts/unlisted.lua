@@ -1,4 +1,4 @@
--- Return the messages that their lists lack. Uses tail.
+-- Return the messages that their lists lack. Uses incarnation, tail.
 --
 -- KEYS  lists and loaded marks
 -- ARGV  for each message: id, index of its list

@@ -1,7 +1,7 @@
 -- Return the newest listed messages of a conversation below an id, without the messages that the
--- reader has deleted. Uses tail, deletes, epoch.
+-- reader has deleted. Uses incarnation, tail, deletes.
 --
--- KEYS  list, loaded mark, the reader's deletes, their floor, the epoch
+-- KEYS  list, loaded mark, the reader's deletes, their floor
 -- ARGV  before ('' for the newest), limit, the prefix of the details' keys ('' for ids alone), the
 --       bytes of texts after which the reply ends
 -- Reply ids without the deleted ones, their texts (nil where not cached), the lowest id read
@@ -15,7 +15,7 @@ local list, loaded, deleted = KEYS[1], KEYS[2], KEYS[3]
 local before, limit, prefix, most = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
 local length = redis.call('LLEN', list)
-local mark = redis.call('GET', loaded)
+local mark = read_mark(loaded)
 local floor, base = bounds(mark)
 if mark == EMPTY_TAIL and length == 0 then
   floor, base = '0', 0
@@ -51,7 +51,7 @@ end
 
 local texts, bytes, goes_on = {}, 0, looked < length
 for from = 1, prefix ~= '' and #names or 0, 50 do
-  for _, text in ipairs(redis.call('MGET', unpack(names, from, math.min(from + 49, #names)))) do
+  for _, text in ipairs(read_details(names, from, math.min(from + 49, #names))) do
     if bytes < most then
       texts[#texts + 1] = text
       bytes = bytes + (text and #text or 0)
@@ -78,5 +78,5 @@ return {
   floor or false,
   floor and base + length or false,
   known_above or false,
-  is_recovering(KEYS[5]),
+  is_recovering(),
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import redis
 
-from messaging.cache import RedisMessageCache
+from messaging.cache import RedisMessageCache, keys
 from messaging.conf import Settings
 from messaging.domain.events import encode_message
 from messaging.domain.rates import Rates
@@ -58,6 +59,24 @@ def run_out(cache: MessageCache, url: str | None) -> Callable[[], None]:
                     client.delete(name)
 
     return delete_what_ages
+
+
+@pytest.fixture
+def restart(cache: MessageCache, url: str | None) -> Callable[[], Awaitable[None]]:
+    """Starts the server of the cache again, with all its data, and waits until it is noticed."""
+
+    async def start_again() -> None:
+        if isinstance(cache, MemoryCache):
+            cache.restart(cache.file())
+        else:
+            assert url is not None
+            with redis.Redis.from_url(url) as client:
+                client.hset(keys.INCARNATION, "id", "an earlier start")
+            await asyncio.sleep(0.01)  # a real start takes longer than the clock's millisecond
+        await cache.heartbeat()
+        await asyncio.sleep(0.02)  # a copy of the same millisecond may be hidden, too
+
+    return start_again
 
 
 @pytest.fixture

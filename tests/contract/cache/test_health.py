@@ -18,117 +18,61 @@ from tests.contract.cache.conversation import (
     CONVERSATION,
     LEASE,
     READER,
-    is_pending,
-    load,
-    one,
-    rows,
     stored,
     window,
 )
-from tests.support.messages import FIRST_ID, make_message
+from tests.support.messages import make_message
 
 
 async def test_tells_every_process_for_a_while_that_a_partition_is_held(
     cache: MessageCache,
 ) -> None:
-    assert not (await cache.probe()).has_held
+    assert not (await cache.heartbeat()).has_held
     await cache.note_held(0.3)
-    assert (await cache.probe()).has_held
+    assert (await cache.heartbeat()).has_held
     async with asyncio.timeout(5):
-        while (await cache.probe()).has_held:
+        while (await cache.heartbeat()).has_held:
             await asyncio.sleep(0.02)
 
 
 class TestAReturn:
     async def test_is_told_to_readers(self, cache: MessageCache) -> None:
-        run = await cache.probe()
-        assert run.is_settled
+        seen = await cache.heartbeat()
+        assert seen.is_recovered
         assert not (await window(cache)).recovering
         assert not (await cache.look([1], reader_id=READER)).recovering
-        await cache.begin_epoch(run.id, returned=False)
+        await cache.note_recovered(seen.id, returned=False)
         assert not (await window(cache)).recovering
-        await cache.begin_epoch(run.id, returned=True)
+        await cache.note_recovered(seen.id, returned=True)
 
         assert (await window(cache)).recovering
         assert (await cache.look([1], reader_id=READER)).recovering
 
-    async def test_to_another_run_is_refused(self, cache: MessageCache) -> None:
+    async def test_to_another_start_is_refused(self, cache: MessageCache) -> None:
         with pytest.raises(CacheUnavailable):
-            await cache.begin_epoch("99", returned=True)
+            await cache.note_recovered("99", returned=True)
 
 
 class TestAProcessThatAccepts:
     async def test_is_missed_when_it_says_nothing_for_a_second(self, cache: MessageCache) -> None:
         for _ in range(3):
-            await cache.probe("a")
-            await cache.probe("b")
+            await cache.heartbeat("a")
+            await cache.heartbeat("b")
             await asyncio.sleep(0.5)
         assert not (await window(cache)).recovering
         await asyncio.sleep(0.1)
-        await cache.probe("a")
+        await cache.heartbeat("a")
         await asyncio.sleep(0.5)
-        await cache.probe("a")
+        await cache.heartbeat("a")
         assert (await window(cache)).recovering
 
     async def test_is_not_missed_when_it_has_left(self, cache: MessageCache) -> None:
-        await cache.probe("a")
+        await cache.heartbeat("a")
         for _ in range(2):
-            await cache.leave("a")
+            await cache.deregister("a")
         await asyncio.sleep(1.1)
-        await cache.probe()
+        await cache.heartbeat()
         assert not (await window(cache)).recovering
-
-
-class TestDropCopies:
-    """What the store has too is forgotten, and nothing else."""
-
-    async def test_drops_what_is_stored(self, cache: MessageCache) -> None:
-        message = make_message(1)
-        await cache.accept([message], None)
-        await load(cache)
-        await cache.mark_stored([stored(message, 1)])
-        assert await cache.drop_copies() == []
-        assert await one(cache, message) is None
-        assert (await window(cache)).floor is None
-
-    async def test_keeps_what_is_pending_and_shows_it(self, cache: MessageCache) -> None:
-        message = make_message(1, client_msg_id="k")
-        await load(cache)
-        await cache.accept([message], None)
-        await cache.drop_copies()
-        seen = await window(cache)
-        assert (seen.messages, seen.floor) == ((message,), None)
-        assert await is_pending(cache, message)
-        assert await cache.find_claim(message.from_user_id, "k") is not None
-
-    async def test_keeps_a_recall_that_the_store_may_lack(self, cache: MessageCache) -> None:
-        message = make_message(1)
-        await cache.accept([message], None)
-        await cache.claim_recall(message.id, 5)
-        await cache.confirm_recall(message.recalled(5))
-        await cache.mark_stored([stored(message, 1)])
-        assert await cache.drop_copies() == [message.id]
-        assert (await cache.get([message.id]))[message.id].is_recalled
-
-    async def test_drops_content_under_a_recall_mark(self, cache: MessageCache) -> None:
-        message = make_message(1)
-        await cache.accept([message], None)
-        await cache.mark_stored([stored(message, 1)])
-        await cache.claim_recall(message.id, 5)
-        assert await cache.drop_copies() == [message.id]
-        assert await one(cache, message) is None
-
-    async def test_knows_of_no_deletes_for_sure(self, cache: MessageCache) -> None:
-        await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
-        await cache.drop_copies()
-        look = await cache.look([FIRST_ID + 1], reader_id=READER)
-        assert (look.deleted, look.deletes_floor) == (frozenset(), None)
-
-    async def test_goes_through_very_many(self, cache: MessageCache) -> None:
-        await cache.accept([make_message(n) for n in range(1_500)], None)
-        await cache.mark_stored(rows(*range(1_500)))
-        await cache.drop_copies()
-        assert await cache.get([FIRST_ID + n for n in range(1_500)]) == {}
 
 
 class TestNothing:
@@ -136,6 +80,7 @@ class TestNothing:
         assert await cache.accept([], LEASE) == []
         assert await cache.get([]) == {}
         assert await cache.recall_marks([]) == {}
+        assert await cache.marked() == []
         assert await cache.retry([]) == {}
         await cache.mark_stored([])
         await cache.mark_folded({})
@@ -163,6 +108,7 @@ class TestNothing:
             lambda: cache.release_recall(1, 1),
             lambda: cache.confirm_recall(message.recalled(1)),
             lambda: cache.recall_marks([1]),
+            lambda: cache.marked(),
             lambda: window(cache),
             lambda: cache.begin_fill(CONVERSATION),
             lambda: cache.fill(CONVERSATION, "ab", [message], floor=0, base=0),
@@ -175,6 +121,9 @@ class TestNothing:
             lambda: cache.take_lease("x", "a", 1),
             lambda: cache.is_leased("x"),
             lambda: cache.ping(),
+            lambda: cache.heartbeat(),
+            lambda: cache.deregister("a"),
+            lambda: cache.note_recovered("a", returned=True),
         ]
         for call in calls:
             with pytest.raises(CacheUnavailable):

@@ -30,12 +30,13 @@ class TestKeys:
             "msg:pending:attempts": NO_END,
             "msg:pending:bytes": NO_END,
             f"msg:cancel:{message.id}": NO_END,
+            "msg:cancels": NO_END,
             "msg:dedupe:1:k": pytest.approx(24 * 60 * 60, abs=5),
         }
         assert server.lrange("msg:conv:1_2", 0, -1) == [str(message.id)]
         assert server.zscore("msg:pending", str(message.id)) == message.send_time
         assert server.get("msg:dedupe:1:k") == f"{message.id}:{message.body_hash}"
-        assert server.get("msg:conv:loaded:1_2") == "0:0"
+        assert server.get("msg:conv:loaded:1_2") == "0/0:0"
 
     async def test_of_a_stored_message_live_for_half_an_hour(
         self, cache: RedisMessageCache, server: redis.Redis
@@ -52,8 +53,8 @@ class TestKeys:
             "msg:deleted:7": HALF_AN_HOUR,
             "msg:deleted:floor:7": HALF_AN_HOUR,
         }
-        assert server.smembers("msg:deleted:7") == {str(FIRST_ID + 1), ">0"}
-        assert server.get("msg:deleted:floor:7") == "0"
+        assert server.smembers("msg:deleted:7") == {str(FIRST_ID + 1), "=0/0"}
+        assert server.get("msg:deleted:floor:7") == "0/0"
 
     @pytest.mark.parametrize("evicted", ["msg:deleted:1", "msg:deleted:floor:1"])
     async def test_of_deletes_say_nothing_once_one_of_them_is_gone(

@@ -8,7 +8,7 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from messaging.cache import RedisMessageCache
+from messaging.cache import RedisMessageCache, keys
 from messaging.domain.errors import CacheUnavailable
 from messaging.domain.events import Message
 from messaging.ports.cached import Window
@@ -162,10 +162,10 @@ class TestAnEmptiedRedis:
         assert not (await window(cache)).recovering
         server.flushall()
         assert (await window(cache)).recovering
-        run = await cache.probe()
-        assert not run.is_settled
-        await cache.begin_epoch(run.id, returned=False)
+        seen = await cache.heartbeat()
+        assert not seen.is_recovered
+        await cache.note_recovered(seen.id, returned=False)
         assert (await window(cache)).recovering
-        server.set("msg:epoch", int(server.time()[0]) - 3)
-        assert (await cache.probe()).is_settled
+        server.hset(keys.INCARNATION, "complete_from", int(server.time()[0]) - 3)
+        assert (await cache.heartbeat()).is_recovered
         assert not (await window(cache)).recovering

@@ -7,7 +7,7 @@ import asyncio
 import redis
 from msgspec.structs import replace
 
-from messaging.cache import RedisMessageCache
+from messaging.cache import RedisMessageCache, keys
 from messaging.cache.marking import MARKED_AT_ONCE
 from messaging.conf import Settings
 from messaging.ports.cached import RateLimited, SharedRate
@@ -136,25 +136,26 @@ class TestAServerClockThatIsSetBack:
     async def test_does_not_keep_pages_partial(
         self, cache: RedisMessageCache, server: redis.Redis
     ) -> None:
-        await cache.begin_epoch((await cache.probe()).id, returned=False)
-        server.set("msg:epoch", int(server.time()[0]) + self.STEP_S)
-        await cache.probe()
-        assert int(server.get("msg:epoch") or 0) <= int(server.time()[0])
+        await cache.note_recovered((await cache.heartbeat()).id, returned=False)
+        server.hset(keys.INCARNATION, "complete_from", int(server.time()[0]) + self.STEP_S)
+        await cache.heartbeat()
+        complete_from = server.hget(keys.INCARNATION, "complete_from")
+        assert int(complete_from or 0) <= int(server.time()[0])
         assert (await window(cache)).recovering  # for some seconds: nobody can tell since when
 
     async def test_does_not_hide_that_a_process_is_missed(
         self, cache: RedisMessageCache, server: redis.Redis
     ) -> None:
-        await cache.begin_epoch((await cache.probe("alive")).id, returned=False)
+        await cache.note_recovered((await cache.heartbeat("alive")).id, returned=False)
         now_s = int(server.time()[0])
-        server.set("msg:epoch", now_s - 60)
-        server.zadd("msg:present", {"dead": now_s + self.STEP_S, "alive": now_s + self.STEP_S})
+        server.hset(keys.INCARNATION, "complete_from", now_s - 60)
+        server.zadd(keys.HEARTBEATS, {"dead": now_s + self.STEP_S, "alive": now_s + self.STEP_S})
         async with asyncio.timeout(5):
-            while server.zscore("msg:present", "dead") is not None:
-                await cache.probe("alive")
+            while server.zscore(keys.HEARTBEATS, "dead") is not None:
+                await cache.heartbeat("alive")
                 await asyncio.sleep(0.1)
         assert (await window(cache)).recovering
-        assert server.zscore("msg:present", "alive") is not None
+        assert server.zscore(keys.HEARTBEATS, "alive") is not None
 
     async def test_keeps_no_lease_for_longer_than_its_life(
         self, cache: RedisMessageCache, server: redis.Redis

@@ -147,7 +147,7 @@ class TestARecall:
         backends = replace(
             service.backends, cache=_Other(service.cache, mark_stored=fail, confirm_recall=fail)
         )
-        service.arrears.cache = _Other(service.cache, probe=fail)  # type: ignore[assignment]
+        service.arrears.cache = _Other(service.cache, heartbeat=fail)  # type: ignore[assignment]
         await recall(backends, message_id, user_id=ALICE)
         other = service.restarted_with()
         lose(other)
@@ -390,7 +390,7 @@ class TestTheReturn:
         service.store.down = True
         lose(service)
         await regain(service)
-        service.cache.epoch_s -= RECOVERS_S
+        service.cache.complete_from_s -= RECOVERS_S
         assert await listed(service) == ["secret"]
 
     async def test_is_told_to_readers_for_a_moment(self, service: Service) -> None:
@@ -426,7 +426,7 @@ class TestAProcess:
         await send(service.backends, to_bob("second"), sender_id=ALICE)
         other = service.restarted_with()
         service.cache.down = False
-        service.cache.present["a"] -= 1
+        service.cache.heartbeats["a"] -= 1
         await other.arrears.look()
         page = await history(other.backends, with_bob(), reader_id=ALICE)
         assert [message.content for message in page.messages] == ["secret"]
@@ -435,7 +435,7 @@ class TestAProcess:
     async def test_that_has_lost_the_cache_is_not_there(self, service: Service) -> None:
         service.arrears.watch(name="a")
         await service.arrears.breaker.try_now()
-        assert service.cache.present == {}
+        assert service.cache.heartbeats == {}
 
     @pytest.mark.parametrize("owes", [False, True])
     async def test_that_ends_is_missed_only_if_it_owes_something(
@@ -448,7 +448,7 @@ class TestAProcess:
             await send(service.backends, to_bob("second"), sender_id=ALICE)
             service.cache.down = False
         await service.arrears.leave()
-        assert bool(service.cache.present) == owes
+        assert bool(service.cache.heartbeats) == owes
 
 
 class TestTheTime:
@@ -601,7 +601,7 @@ class TestARestart:
     async def test_is_not_told_content_again_without_the_stores_word(
         self, service: Service, file: Mapping[str, Any]
     ) -> None:
-        """Another process has recalled it, and settled the run."""
+        """Another process has recalled it, and written all that it lacked."""
         service.broker.down = True
         receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
         other = service.restarted_with()

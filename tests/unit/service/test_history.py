@@ -103,7 +103,7 @@ async def test_total_is_exact_by_cursor_where_nothing_is_loaded(service: Service
     for _ in ("pending", "stored"):
         for cold in (True, False):
             if cold:
-                await service.cache.drop_copies()
+                service.cache.hide_copies()
             page = await history(service.backends, with_bob(before_id=ids[30]), reader_id=ALICE)
             assert (page.total, page.partial) == (60, False)
             assert [m.id for m in page.messages] == ids[31:51]
@@ -132,7 +132,7 @@ async def test_total_is_exact_with_a_pending_message_older_than_a_fill(service: 
     service.broker.records.clear()
     ids = [*await say(service, 130), stuck]
     await service.consume()
-    await service.cache.drop_copies()
+    service.cache.hide_copies()
     for before in (None, ids[3], ids[60], ids[-2]):
         page = await history(service.backends, with_bob(before_id=before), reader_id=ALICE)
         assert (page.total, page.partial) == (131, False)
@@ -280,10 +280,10 @@ async def test_for_some_seconds_after_the_cache_was_away_a_page_is_partial(
     service: Service,
 ) -> None:
     await say(service, 3)
-    await service.cache.begin_epoch((await service.cache.probe()).id, returned=True)
+    await service.cache.note_recovered((await service.cache.heartbeat()).id, returned=True)
     for _ in ("cold", "warm"):
         assert (await history(service.backends, with_bob(), reader_id=ALICE)).partial
-    service.cache.epoch_s -= RECOVERS_S
+    service.cache.complete_from_s -= RECOVERS_S
     assert not (await history(service.backends, with_bob(), reader_id=ALICE)).partial
 
 
@@ -293,8 +293,8 @@ async def test_so_is_one_that_the_store_has_a_part_in(
 ) -> None:
     ids = await say(service, 130)
     await service.consume()
-    await service.cache.begin_epoch((await service.cache.probe()).id, returned=True)
-    await service.cache.drop_copies()
+    await service.cache.note_recovered((await service.cache.heartbeat()).id, returned=True)
+    service.cache.hide_copies()
     if somebody_fills:
         await service.cache.begin_fill("1_2")
     request = with_bob(before_id=ids[120], size=3)
@@ -345,7 +345,7 @@ async def recount(service: Service, expected: list[int], chance: random.Random) 
     """Whatever is loaded, and whoever fills: by cursor and by page, the total is that of all."""
     for _ in range(4):
         if chance.random() < 0.5:
-            await service.cache.drop_copies()
+            service.cache.hide_copies()
         if chance.random() < 0.3:
             await service.cache.begin_fill("1_2")
         cursor = chance.choice([None, *expected]) if chance.random() < 0.7 else None

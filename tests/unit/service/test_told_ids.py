@@ -207,7 +207,7 @@ async def test_a_cache_that_was_started_again_unseen_is_doubted_too(service: Ser
     await service.arrears.look()
     assert not service.arrears.claims_may_be_lost
     service.cache.restart(service.cache.file())
-    service.cache.settled_run = service.cache.run  # another process has settled it
+    service.cache.recovered_run = service.cache.run  # another process has written what it lacked
     await service.arrears.look()
     assert service.arrears.claims_may_be_lost
 
