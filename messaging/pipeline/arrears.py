@@ -148,6 +148,10 @@ class Arrears:
         """Return the claim of a send of this process that the cache does not have yet."""
         return self._claims.get((user_id, client_msg_id))
 
+    def owes(self, message_id: int) -> bool:
+        """Tell whether this process is to write this message to the cache when it answers."""
+        return message_id in self._late
+
     @property
     def _nothing_noted(self) -> bool:
         """Tell whether the store has no notes, being away since before the cache was lost."""

@@ -33,6 +33,9 @@ class Late:
     def __bool__(self) -> bool:
         return bool(self._messages)
 
+    def __contains__(self, message_id: int) -> bool:
+        return message_id in self._messages
+
     def first(self, count: int) -> list[Message]:
         """Return the `count` oldest messages."""
         return [message for _, message in zip(range(count), self._messages.values(), strict=False)]

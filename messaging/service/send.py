@@ -200,23 +200,21 @@ async def _stored_id(backends: Backends, message_id: int) -> int | None:
     A row that the cache lacks is shown to the cache first, because the process that stored the row
     may have ended before it could show the row.
 
-    Raises: SendFailed when the row cannot be looked up or shown now. While the cache is away, a
-    failed look-up returns None instead.
+    Raises: SendFailed when the row cannot be looked up or shown now. For a message that this
+    process is to show the cache anyway, a failed look-up returns None instead.
     """
-    reachable, cached = True, None
-    try:
+    cached = None
+    with contextlib.suppress(CacheUnavailable):
         cached = (await backends.cache.get([message_id])).get(message_id)
-    except CacheUnavailable:
-        reachable = False
     if cached is not None:
         return message_id if cached.persist_status is PersistStatus.PERSISTED else None
     try:
         async with asyncio.timeout(ROW_S):
             row = (await backends.store.find([message_id])).get(message_id)
     except (StoreUnavailable, TimeoutError) as error:
-        if reachable:
-            raise SendFailed from error
-        return None
+        if backends.arrears.owes(message_id):
+            return None
+        raise SendFailed from error
     if row is None:
         return None
     await _show(backends, row)

@@ -22,8 +22,10 @@ from messaging.domain.events import ChatType, PersistStatus
 from messaging.domain.ids import time_of_id
 from messaging.domain.requests import Ack, HistoryRequest
 from messaging.pipeline.accept import Durability
+from messaging.ports.cached import Claim
 from messaging.service.history import history
 from messaging.service.send import send
+from messaging.testing.cache import MemoryCache
 from tests.support.memory import (
     ALICE,
     BOB,
@@ -248,6 +250,36 @@ async def test_a_repeat_of_what_cannot_be_shown_now_is_refused(service: Service)
     service.store.delay_s = 1.0
     with pytest.raises(SendFailed):
         await send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE)
+
+
+async def test_a_repeat_is_refused_where_the_cache_was_lost_after_its_claim_was_found(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row may be there without a reader who finds it, and nobody can be asked."""
+    first = make_message(
+        100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
+    )
+    await service.store.apply([first])
+    await service.cache.claim(first)
+    find_claim = service.cache.find_claim
+
+    async def find_the_last(user_id: int, client_msg_id: str) -> Claim | None:
+        claim = await find_claim(user_id, client_msg_id)
+        service.cache.down = service.store.down = True
+        return claim
+
+    monkeypatch.setattr(MemoryCache, "find_claim", lambda _, *key: find_the_last(*key))
+    with pytest.raises(SendFailed):
+        await send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE)
+
+
+async def test_a_repeat_of_what_this_process_will_show_is_answered_with_nobody_to_ask(
+    service: Service,
+) -> None:
+    service.cache.down = service.store.down = True
+    first = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+    again = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
+    assert again.message_id == first.message_id
 
 
 async def test_what_a_store_that_is_away_made_pending_is_not_stored_under_another_id(
