@@ -57,6 +57,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "messaging",
+    "bench",
 ]
 MIDDLEWARE = [
     "imsite.page_policy.PagePolicy",

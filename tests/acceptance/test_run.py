@@ -156,7 +156,7 @@ def test_a_taken_port_is_said_plainly(stopped: Service) -> None:
 
 def test_runs_at_any_path_on_ipv6_and_past_a_proxy(tmp_path: Path) -> None:
     root = tmp_path / "o dd%(here)s" / "%s ü&'\"$(a);#\\"
-    for part in ("imsite", "messaging", "scripts", "compose", "fixtures"):
+    for part in ("imsite", "messaging", "bench", "scripts", "compose", "fixtures"):
         shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
     for path in (ROOT / "manage.py", *ROOT.glob("requirements*")):
         shutil.copy(path, root)

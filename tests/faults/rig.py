@@ -33,7 +33,7 @@ SETTINGS = {
 }
 MAKE_CASTS = """\
 import json
-from messaging.bench.people import make_pairs
+from bench.laps.accounts import make_pairs
 from messaging.models import ChatGroup
 casts = []
 people = make_pairs({run!r}, {count} * {size})

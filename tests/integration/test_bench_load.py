@@ -9,20 +9,22 @@ from typing import Any
 import psutil
 import pytest
 
-from messaging.bench import load_run, noop_server, receipts
-from messaging.bench.load_child import LoadFailed
-from messaging.bench.load_run import Plan, Result
-from messaging.bench.traffic import Person, Site
+from bench.laps import noop_server
+from bench.load import receipts
+from bench.load import run as load_run
+from bench.load.child import LoadFailed
+from bench.load.run import LapPlan, LoadResult
+from bench.load.traffic import Account, Site
 from tests.support.answering_server import SENT, Step, answering, http
 
-LOAD = "messaging.bench.load_process"
-PEOPLE = [Person(index=n, user_id=n + 1, token="t", to=n + 2, chat_type=1) for n in range(8)]
+LOAD = "bench.load.process"
+ACCOUNTS = [Account(index=n, user_id=n + 1, token="t", to=n + 2, chat_type=1) for n in range(8)]
 
 
-def run(port: int, receipts_in: Path | None = None, **changes: Any) -> Result:
+def run(port: int, receipts_in: Path | None = None, **changes: Any) -> LoadResult:
     site = Site(host="127.0.0.1", port=port, run="abcd1234", lap=1, text_bytes=60)
     options = {"connections": 4, "seconds": 20.0, "timeout_s": 1.0} | changes
-    plan = Plan(site=site, people=PEOPLE, **options)
+    plan = LapPlan(site=site, accounts=ACCOUNTS, **options)
     return load_run.run(plan, receipts=receipts_in, progress=lambda answered, errors: None)
 
 

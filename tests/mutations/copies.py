@@ -13,7 +13,10 @@ from tempfile import TemporaryDirectory
 from tests.mutations.mutations import Mutation
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("imsite", "messaging", "tests", "manage.py", "pyproject.toml", "compose", "scripts")
+COPIED = (
+    *("imsite", "messaging", "bench", "tests"),
+    *("manage.py", "pyproject.toml", "compose", "scripts"),
+)
 CHECK_TIMEOUT_S = 900.0
 
 

@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
+from imsite.settings import INSTALLED_APPS
+
 COMPOSE = Path(__file__).resolve().parents[2] / "compose"
 STACK: dict[str, Any] = yaml.safe_load((COMPOSE / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = STACK["services"]
@@ -33,6 +35,12 @@ def test_the_whole_stack_is_there() -> None:
 )
 def test_every_image_is_pinned_to_a_patch_version(image: str) -> None:
     assert re.fullmatch(r"[a-z/]+:\d+\.\d+\.\d+(-[a-z-]+)?", image)
+
+
+def test_the_image_has_every_application_of_the_project() -> None:
+    copied = re.findall(r"^COPY (\w+) \1$", (COMPOSE / "Dockerfile").read_text(), re.MULTILINE)
+    root = COMPOSE.parent
+    assert set(copied) >= {name for name in INSTALLED_APPS if (root / name).is_dir()} >= {"bench"}
 
 
 def test_the_broker_in_a_container_is_the_one_that_the_tests_run_against() -> None:

@@ -14,7 +14,7 @@ BEGINNINGS = ("What", "Who", "Whoever", "That", "Those")
 SENTENCE = re.compile(r"(?:^|[.!?]\s+|\n\s*\n\s*)(\w+)")
 PATHS = sorted(
     str(path.relative_to(ROOT))
-    for folder in ("imsite", "messaging")
+    for folder in ("imsite", "messaging", "bench")
     for path in (ROOT / folder).rglob("*.py")
     if "migrations" not in path.parts
 )

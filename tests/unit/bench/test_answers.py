@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from messaging.bench.answers import (
+from bench.load.answers import (
     CACHE,
     LOG,
     MAX_KNOWN,

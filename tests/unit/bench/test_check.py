@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 import pytest
 
-from messaging.bench.check import Conversation, Findings, Row
-from messaging.bench.content import client_msg_id_of, text_of
-from messaging.bench.receipts import RECALLED, Sent, tag_base
+from bench.check.conversation import ConversationCheck, Findings, StoredRow
+from bench.load.content import client_msg_id_of, text_of
+from bench.load.receipts import RECALLED, SentMessage, tag_base
 
 RUN = "abcd1234"
 TEXT_BYTES = 80
@@ -32,10 +32,10 @@ def acknowledged() -> list[int]:
     ]
 
 
-def stored() -> list[Row]:
-    sent = [Sent(1, sender, number) for number in range(EACH) for sender in SENDERS]
+def stored() -> list[StoredRow]:
+    sent = [SentMessage(1, sender, number) for number in range(EACH) for sender in SENDERS]
     return [
-        Row(
+        StoredRow(
             message_id(each.sender, each.number),
             seq,
             0,
@@ -46,9 +46,9 @@ def stored() -> list[Row]:
     ]
 
 
-def examined(items: list[int], rows: list[Row]) -> dict[str, int]:
+def examined(items: list[int], rows: list[StoredRow]) -> dict[str, int]:
     """What is not 0, but how many there were."""
-    findings = Conversation(items, run=RUN, text_bytes=TEXT_BYTES).examine(rows)
+    findings = ConversationCheck(items, run=RUN, text_bytes=TEXT_BYTES).examine(rows)
     found = {name: count for name, count in asdict(findings).items() if count}
     del found["acknowledged"]
     found.pop("stored", None)
@@ -56,74 +56,74 @@ def examined(items: list[int], rows: list[Row]) -> dict[str, int]:
 
 
 def test_all_is_well() -> None:
-    conversation = Conversation(acknowledged(), run=RUN, text_bytes=TEXT_BYTES)
+    conversation = ConversationCheck(acknowledged(), run=RUN, text_bytes=TEXT_BYTES)
     assert conversation.examine(stored()) == Findings(acknowledged=12, stored=12)
 
 
-def lose_one(items: list[int], rows: list[Row]) -> None:
+def lose_one(items: list[int], rows: list[StoredRow]) -> None:
     del rows[3]
 
 
-def lose_the_last(items: list[int], rows: list[Row]) -> None:
+def lose_the_last(items: list[int], rows: list[StoredRow]) -> None:
     del rows[-1]
 
 
-def lose_all(items: list[int], rows: list[Row]) -> None:
+def lose_all(items: list[int], rows: list[StoredRow]) -> None:
     rows.clear()
 
 
-def store_twice(items: list[int], rows: list[Row]) -> None:
+def store_twice(items: list[int], rows: list[StoredRow]) -> None:
     rows.append(rows[5]._replace(id=2_000, seq=13))
 
 
-def tell_one_id_twice(items: list[int], rows: list[Row]) -> None:
+def tell_one_id_twice(items: list[int], rows: list[StoredRow]) -> None:
     items += [items[0], tag_base(1, 4) + 99]
 
 
-def change_a_letter(items: list[int], rows: list[Row]) -> None:
+def change_a_letter(items: list[int], rows: list[StoredRow]) -> None:
     rows[5] = rows[5]._replace(content=rows[5].content.replace("ferry", "Ferry"))
 
 
-def cut_the_end(items: list[int], rows: list[Row]) -> None:
+def cut_the_end(items: list[int], rows: list[StoredRow]) -> None:
     rows[5] = rows[5]._replace(content=rows[5].content[:-1])
 
 
-def swap_two_texts(items: list[int], rows: list[Row]) -> None:
+def swap_two_texts(items: list[int], rows: list[StoredRow]) -> None:
     one, two = rows[2], rows[4]
     rows[2] = one._replace(content=two.content, client_msg_id=two.client_msg_id)
     rows[4] = two._replace(content=one.content, client_msg_id=one.client_msg_id)
 
 
-def tombstone_of_what_was_not_recalled(items: list[int], rows: list[Row]) -> None:
+def tombstone_of_what_was_not_recalled(items: list[int], rows: list[StoredRow]) -> None:
     rows[5] = rows[5]._replace(content="", status=1)
 
 
-def swap_two_acknowledgements(items: list[int], rows: list[Row]) -> None:
+def swap_two_acknowledgements(items: list[int], rows: list[StoredRow]) -> None:
     items[0:4] = items[2:4] + items[0:2]
 
 
-def skip_a_number(items: list[int], rows: list[Row]) -> None:
+def skip_a_number(items: list[int], rows: list[StoredRow]) -> None:
     rows[-1] = rows[-1]._replace(seq=13)
 
 
-def use_a_number_twice(items: list[int], rows: list[Row]) -> None:
+def use_a_number_twice(items: list[int], rows: list[StoredRow]) -> None:
     rows[-1] = rows[-1]._replace(seq=11)
 
 
-def recall_in_vain(items: list[int], rows: list[Row]) -> None:
+def recall_in_vain(items: list[int], rows: list[StoredRow]) -> None:
     items += [items[0], items[1] | RECALLED]
 
 
-def number_a_late_one(items: list[int], rows: list[Row]) -> None:
+def number_a_late_one(items: list[int], rows: list[StoredRow]) -> None:
     """A sender's second message was stored after its last one."""
     rows[2] = rows[2]._replace(seq=12)
     rows[3:] = [row._replace(seq=row.seq - 1) for row in rows[3:]]
 
 
-def store_what_nobody_was_told_of(items: list[int], rows: list[Row]) -> None:
-    unheard = Sent(1, 4, EACH)
+def store_what_nobody_was_told_of(items: list[int], rows: list[StoredRow]) -> None:
+    unheard = SentMessage(1, 4, EACH)
     text = text_of(unheard, run=RUN, size=TEXT_BYTES)
-    rows.append(Row(2_000, 13, 0, client_msg_id_of(unheard, run=RUN), text))
+    rows.append(StoredRow(2_000, 13, 0, client_msg_id_of(unheard, run=RUN), text))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def store_what_nobody_was_told_of(items: list[int], rows: list[Row]) -> None:
         (store_what_nobody_was_told_of, {"unacknowledged": 1}),
     ],
 )
-def test_finds(plant: Callable[[list[int], list[Row]], None], found: dict[str, int]) -> None:
+def test_finds(plant: Callable[[list[int], list[StoredRow]], None], found: dict[str, int]) -> None:
     items, rows = acknowledged(), stored()
     plant(items, rows)
     assert examined(items, rows) == found

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.bench.histogram import BUCKETS, LARGEST_US, Histogram, bucket_of
+from bench.load.histogram import BUCKETS, LARGEST_US, Histogram, bucket_of
 
 TOLERANCE = 1 / 64
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from messaging.bench import compare, page, report
-from messaging.bench.check import Findings
-from messaging.bench.document import Document, document_of
-from messaging.bench.goals import judge
-from messaging.bench.histogram import Histogram
-from messaging.bench.load_run import Result
-from messaging.bench.measurement import Measurement, Run
-from messaging.bench.usage import Part
-from messaging.bench.watch import Seen
+from bench.check.conversation import Findings
+from bench.laps.measurement import Measurement, Run
+from bench.laps.watch import Seen
+from bench.load.histogram import Histogram
+from bench.load.run import LoadResult
+from bench.load.usage import Part
+from bench.report import compare, page
+from bench.report import text as report
+from bench.report.document import Document, document_of
+from bench.report.goals import judge
 
 
 def measured(
@@ -32,7 +33,7 @@ def measured(
     histogram = Histogram()
     for _ in range(100):
         histogram.add(int(latency_ms * 1000))
-    result = Result(
+    result = LoadResult(
         answered=10 * rate,
         measured=10 * rate,
         measured_s=10,

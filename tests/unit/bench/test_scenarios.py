@@ -6,9 +6,9 @@ import io
 
 import pytest
 
-from messaging.bench.scenarios.drain import Drained
-from messaging.bench.scenarios.endurance import growth
-from messaging.bench.scenarios.sustain import slope
+from bench.scenarios.drain import Drained
+from bench.scenarios.endurance import growth
+from bench.scenarios.sustain import slope
 from messaging.progress import Progress
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from messaging.bench.histogram import Histogram
-from messaging.bench.schedule import NANOSECONDS, Schedule
+from bench.load.histogram import Histogram
+from bench.load.schedule import NANOSECONDS, Schedule
 
 MS = NANOSECONDS // 1_000
 

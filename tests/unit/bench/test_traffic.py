@@ -6,18 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from messaging.bench import receipts
-from messaging.bench.content import client_msg_id_of, text_of
-from messaging.bench.receipts import Receipts, Sent, sent_of
-from messaging.bench.traffic import MIX, Mix, Person, Sender, Sends, Site
+from bench.load import receipts
+from bench.load.content import client_msg_id_of, text_of
+from bench.load.receipts import Receipts, SentMessage, sent_of
+from bench.load.traffic import MIX, Account, Mix, Sender, Sends, Site
 
 SITE = Site(host="127.0.0.1", port=8082, run="abcd1234", lap=3, text_bytes=90)
 ANSWER = b'{"data":{"messageId":"%d","durability":"log"}}'
 
 
-def person(index: int = 5, chat_type: int = 1) -> Person:
+def account(index: int = 5, chat_type: int = 1) -> Account:
     token = "000000000.000000000"  # what a number is written over must not be looked for in it
-    return Person(index=index, user_id=71, token=token, to=72, chat_type=chat_type)
+    return Account(index=index, user_id=71, token=token, to=72, chat_type=chat_type)
 
 
 def parsed(request: bytes | bytearray) -> tuple[str, dict[str, Any]]:
@@ -29,10 +29,10 @@ def parsed(request: bytes | bytearray) -> tuple[str, dict[str, Any]]:
 
 class TestASend:
     def test_says_what_the_check_expects(self) -> None:
-        sender = Sender(person(), SITE)
+        sender = Sender(account(), SITE)
         for number in range(3):
             line, body = parsed(sender.send())
-            sent = Sent(3, 5, number)
+            sent = SentMessage(3, 5, number)
             assert line == "POST /api/message/send HTTP/1.1"
             assert body == {
                 "toUserId": "72",
@@ -44,14 +44,14 @@ class TestASend:
             assert sent_of(sender.tag + sender.number) == sent
 
     def test_goes_to_a_group_in_group_chat(self) -> None:
-        _, body = parsed(Sender(person(chat_type=2), SITE).send())
+        _, body = parsed(Sender(account(chat_type=2), SITE).send())
         assert (body["groupId"], body["chatType"]) == ("72", 2)
         assert "toUserId" not in body
-        assert person(chat_type=2).conversation_id == "g72"
+        assert account(chat_type=2).conversation_id == "g72"
 
     def test_is_as_long_as_was_asked_for(self) -> None:
         for size in (60, 90, 121, 4_096):
-            text = text_of(Sent(1, 2, 3), run="abcd1234", size=size)
+            text = text_of(SentMessage(1, 2, 3), run="abcd1234", size=size)
             assert size - 3 <= len(text.encode()) <= size
 
 
@@ -81,7 +81,7 @@ class TestRecords:
             assert list(receipts.read(tmp_path / "lap")) == [(11, 12)]
 
     def test_hold_what_was_acknowledged_with_its_durability(self, tmp_path: Path) -> None:
-        written, sender = Receipts(tmp_path / "lap"), Sender(person(), SITE)
+        written, sender = Receipts(tmp_path / "lap"), Sender(account(), SITE)
         traffic = Sends(written)
         for message_id in (11, 12):
             traffic.request(sender)
@@ -92,7 +92,7 @@ class TestRecords:
 
 
 def test_the_mix_recalls_what_was_acknowledged_last(tmp_path: Path) -> None:
-    written, sender = Receipts(tmp_path / "lap"), Sender(person(index=0), SITE)
+    written, sender = Receipts(tmp_path / "lap"), Sender(account(index=0), SITE)
     traffic, recalled = Mix(written), []
     for message_id in range(100, 100 + len(MIX)):
         line = bytes(traffic.request(sender)).partition(b"\r\n")[0]

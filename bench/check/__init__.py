@@ -1,0 +1,1 @@
+"""Compare the acknowledged messages with the stored ones."""

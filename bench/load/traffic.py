@@ -1,0 +1,190 @@
+"""Make the bytes of each request, from a template at the sender's turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from struct import Struct
+from typing import Protocol
+
+from bench.load.answers import accepted_of
+from bench.load.content import FIRST, NUMBER, send_body
+from bench.load.receipts import Receipts, SentMessage, tag_base
+from messaging.domain.events import ChatType
+from messaging.domain.ids import group_conversation, private_conversation
+
+SEND, HISTORY, RECALL = range(3)
+PAGE_SIZE = 20
+write_number = Struct(f"{len(FIRST)}s").pack_into
+OPERATIONS = ("send", "history", "recall")
+MIX = (SEND, SEND, HISTORY, SEND, SEND, RECALL, SEND, HISTORY, SEND, SEND)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Name one who sends: a user, to a user or a group.
+
+    `index` is unique within the run.
+    """
+
+    index: int
+    user_id: int
+    token: str
+    to: int
+    chat_type: int
+
+    @property
+    def conversation_id(self) -> str:
+        if self.chat_type == ChatType.GROUP:
+            return group_conversation(self.to)
+        return private_conversation(self.user_id, self.to)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Say where the requests of a lap go, and what its texts are made of."""
+
+    host: str
+    port: int
+    run: str
+    lap: int
+    text_bytes: int
+
+
+def authority(host: str, port: int) -> str:
+    """Return the host and port as a URL and the header Host name them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Sender:
+    """Send as one account, with one request under way at a time, so that the order is known."""
+
+    __slots__ = (
+        "_first",
+        "_headers",
+        "_history",
+        "_second",
+        "_send",
+        "last_id",
+        "number",
+        "operation",
+        "tag",
+        "turn",
+    )
+
+    def __init__(self, account: Account, site: Site) -> None:
+        self.tag = tag_base(site.lap, account.index)
+        self.turn = account.index
+        self.number = -1
+        self.last_id = 0
+        self.operation = SEND
+        self._headers = (
+            f"Host: {authority(site.host, site.port)}\r\nAuthorization: Bearer {account.token}\r\n"
+            "Content-Type: application/json\r\n"
+        )
+        body = send_body(
+            SentMessage(site.lap, account.index, 0),
+            run=site.run,
+            to=account.to,
+            chat_type=account.chat_type,
+            size=site.text_bytes,
+        )
+        self._send = bytearray(self._post("/api/message/send", body))
+        self._second = self._send.rindex(FIRST)
+        self._first = self._send.rindex(FIRST, 0, self._second)
+        self._history = (
+            f"GET /api/message/history?targetId={account.to}&chatType={account.chat_type}"
+            f"&size={PAGE_SIZE} HTTP/1.1\r\n{self._headers}\r\n"
+        ).encode()
+
+    def send(self) -> bytearray:
+        """Return the next message; the bytes are good until the next call."""
+        self.operation = SEND
+        self.number += 1
+        request, number = self._send, NUMBER % self.number
+        write_number(request, self._first, number)
+        write_number(request, self._second, number)
+        return request
+
+    def history(self) -> bytes:
+        self.operation = HISTORY
+        return self._history
+
+    def recall(self) -> bytes:
+        """Return the request that recalls the last acknowledged message."""
+        self.operation = RECALL
+        return self._post("/api/message/recall", b'{"messageId":"%d"}' % self.last_id)
+
+    def _post(self, path: str, body: bytes) -> bytes:
+        head = f"POST {path} HTTP/1.1\r\n{self._headers}Content-Length: {len(body)}\r\n\r\n"
+        return head.encode() + body
+
+
+class Traffic(Protocol):
+    """Define what a sender does at its turn."""
+
+    usual: int
+    """Name the operation that counts for requests that were due and could not be sent."""
+
+    durability: list[int]
+    """Count the answers by the first letter of the durability that they name."""
+
+    def request(self, sender: Sender) -> bytes | bytearray: ...
+
+    def answered(self, sender: Sender, answer: bytes) -> None:
+        """Take in an answer with status 200."""
+
+
+class Sends:
+    """Make every sender send, one message after the other."""
+
+    __slots__ = ("_note", "_receipts", "durability")
+    usual = SEND
+
+    def __init__(self, receipts: Receipts) -> None:
+        self._receipts = receipts
+        self._note = receipts.note
+        self.durability = [0] * 256
+
+    def request(self, sender: Sender) -> bytes | bytearray:
+        return sender.send()
+
+    def answered(self, sender: Sender, answer: bytes) -> None:
+        sender.last_id, durability = accepted_of(answer)
+        self._note((sender.last_id, sender.tag + sender.number))
+        self.durability[durability] += 1
+
+
+class Pages:
+    """Make every sender read the first page of a conversation."""
+
+    __slots__ = ("durability",)
+    usual = HISTORY
+
+    def __init__(self) -> None:
+        self.durability = [0] * 256
+
+    def request(self, sender: Sender) -> bytes | bytearray:
+        return sender.history()
+
+    def answered(self, sender: Sender, answer: bytes) -> None:
+        pass
+
+
+class Mix(Sends):
+    """Make seven sends, two pages and one recall of the sender's last message in every ten."""
+
+    __slots__ = ()
+
+    def request(self, sender: Sender) -> bytes | bytearray:
+        operation = MIX[sender.turn % len(MIX)]
+        sender.turn += 1
+        if operation == RECALL and sender.last_id:
+            return sender.recall()
+        return sender.history() if operation == HISTORY else sender.send()
+
+    def answered(self, sender: Sender, answer: bytes) -> None:
+        if sender.operation == SEND:
+            super().answered(sender, answer)
+        elif sender.operation == RECALL:
+            self._receipts.note_recall(sender.last_id, sender.tag + sender.number)
+            sender.last_id = 0

@@ -1,0 +1,120 @@
+"""Judge a run by the goals of the service on two cores, with everything on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from bench.laps.measurement import Run
+
+STEADY_GROWTH = 0.01  # of the offered rate: a backlog that grows by less stays where it is
+FLAT_MB = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Hold one goal and its result."""
+
+    what: str
+    goal: str
+    reached: str
+    met: bool
+
+
+Rule = Callable[[Run], Iterable[Judged]]
+
+
+def judge(run: Run) -> list[Judged]:
+    """Return the judged goals of what was measured in this run.
+
+    Goals of other measurements are left out.
+    """
+    return [judged for rule in RULES for judged in rule(run)]
+
+
+def _capacity(run: Run) -> Iterator[Judged]:
+    """Judge the best of the closed loops, with the consumer beside them or stopped."""
+    flat_out = [
+        each for each in run.measurements if each.name.partition("-")[0] in ("closed", "backlog")
+    ]
+    if not flat_out:
+        return
+    best = max(flat_out, key=lambda each: each.rate)
+    yield at_least(f"accepted sends a second ({best.title})", 10_000, best.rate, "/s")
+    best = max(flat_out, key=lambda each: each.ratio or 0.0)
+    yield at_least(f"sends to a bare no-op ({best.title})", 0.30, best.ratio or 0.0)
+
+
+def _half_rate(run: Run) -> Iterator[Judged]:
+    if found := run.named("open"):
+        yield below(f"p99 of sends at {found.offered:,.0f}/s", 10, found.percentile_ms(99), " ms")
+        yield below("errors at that rate", 1, found.result.errors.total())
+
+
+def _modes(run: Run) -> Iterator[Judged]:
+    sync, other = run.named("sync"), run.named("async")
+    if sync and other and sync.rate:
+        yield at_least("throughput of async to sync mode", 10, other.rate / sync.rate)
+    sync, other = run.named("sync-equal"), run.named("async-equal")
+    if sync and other and sync.percentile_ms(99):
+        share = other.percentile_ms(99) / sync.percentile_ms(99)
+        yield below("p99 of async to sync mode at equal load", 0.1, share)
+
+
+def _few(run: Run) -> Iterator[Judged]:
+    if found := run.named("lone"):
+        yield below("p50 of a lone send", 3, found.percentile_ms(50), " ms")
+    if found := run.named("sends"):
+        count = found.result.answered
+        yield below("average of sends one after the other", 10, found.latency.mean_ms(), " ms")
+        limit_s = max(count, 1) * 2 / 100
+        yield below(f"all {count} of them", limit_s, found.result.measured_s, " s")
+
+
+def _drain(run: Run) -> Iterator[Judged]:
+    if found := run.named("drain"):
+        yield at_least("rows stored a second by the consumer", 15_000, found.rate, "/s")
+
+
+def _sustained(run: Run) -> Iterator[Judged]:
+    if found := run.named("sustain"):
+        yield at_least("accept and drain together", 5_000, found.rate, "/s")
+        steady = STEADY_GROWTH * (found.offered or found.rate)
+        yield below(
+            "growth of the backlog meanwhile", steady, found.figures["backlog growth/s"], "/s"
+        )
+
+
+def _pages(run: Run) -> Iterator[Judged]:
+    if found := run.named("pages"):
+        yield at_least("first history pages a second", 5_000, found.rate, "/s")
+    if found := run.named("pages-open"):
+        yield below(f"p99 of pages at {found.offered:,.0f}/s", 5, found.percentile_ms(99), " ms")
+
+
+def _memory(run: Run) -> Iterator[Judged]:
+    for part, limit_mb in (("web", 200), ("consumer", 250)):
+        used = [each.seen.parts[part] for each in run.measurements if part in each.seen.parts]
+        if peak_mb := max((each.peak_mb for each in used), default=0.0):
+            yield below(f"memory of a {part} process", limit_mb, peak_mb, " MB")
+        long = run.named("long")
+        if long and f"{part} growth MB" in long.figures:
+            growth_mb = long.figures[f"{part} growth MB"]
+            yield below(f"growth of a {part} process", FLAT_MB, growth_mb, " MB")
+
+
+RULES: tuple[Rule, ...] = (_capacity, _half_rate, _modes, _few, _drain, _sustained, _pages, _memory)
+
+
+def at_least(what: str, goal: float, reached: float, unit: str = "") -> Judged:
+    return Judged(what, f"≥ {_told(goal)}{unit}", f"{_told(reached)}{unit}", reached >= goal)
+
+
+def below(what: str, goal: float, reached: float, unit: str = "") -> Judged:
+    return Judged(what, f"< {_told(goal)}{unit}", f"{_told(reached)}{unit}", reached < goal)
+
+
+def _told(value: float) -> str:
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
