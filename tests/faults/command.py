@@ -1,4 +1,4 @@
-"""What `manage.py faults` does: runs faults one after the other on one rig, prints the table."""
+"""Run faults one after the other on one rig, and print the table."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ from tests.faults.rows import FAULTS, Fault
 from tests.faults.run import run
 from tests.faults.transcript import read_transcript
 
+ABOUT = """\
+Starts MariaDB, Redis, Kafka and the whole service on data and ports of its own, breaks one or more
+of them under load, mends them, waits until everything has drained, and accounts for every message:
+none lost, doubled, altered, shown after its recall or after its delete.
+
+  python -m tests.faults --list
+  python -m tests.faults                  each fault once: some minutes
+  python -m tests.faults --rows redis-killed,mariadb-killed --seeds 3
+  python -m tests.faults --judge FILE     judges the transcript of an earlier run again
+
+Ends with 1 when anything broke the promise. It touches nothing but what it has started itself. It
+needs the packages of requirements-dev.txt.
+"""
 LARGEST_SEED = 99_999
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--list", action="store_true", help="say which faults there are")
-    add("--rows", metavar="NAME[,NAME]", help="these faults alone")
-    add("--seeds", type=int, default=1, metavar="N", help="how often, each with its own seed (1)")
-    add("--seed", type=int, metavar="S", help="the first seed; else one is drawn and printed")
-    add("--hold", type=float, metavar="S", help="how long each fault lasts at least (as it says)")
-    add("--keep", action="store_true", help="keep the transcripts, logs and data, and say where")
-    add("--json", type=Path, metavar="FILE", help="write the table and all violations")
-    add("--judge", type=Path, metavar="FILE", help="judge this transcript again; runs nothing")
-
-
-def main(options: argparse.Namespace) -> int:
+def main() -> int:
     """The exit status: 1 when anything broke the promise, 2 when a name is unknown."""
+    options = _parser().parse_args()
     names = options.rows.split(",") if options.rows else list(FAULTS)
     if unknown := [name for name in names if name not in FAULTS]:
         print(f"no fault {', '.join(unknown)}; see --list", file=sys.stderr)
@@ -52,6 +54,24 @@ def main(options: argparse.Namespace) -> int:
     finally:  # a run that breaks off tells what it has seen
         broken = _report(results, options.json)
     return 1 if broken else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults",
+        description=ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--list", action="store_true", help="say which faults there are")
+    add("--rows", metavar="NAME[,NAME]", help="these faults alone")
+    add("--seeds", type=int, default=1, metavar="N", help="how often, each with its own seed (1)")
+    add("--seed", type=int, metavar="S", help="the first seed; else one is drawn and printed")
+    add("--hold", type=float, metavar="S", help="how long each fault lasts at least (as it says)")
+    add("--keep", action="store_true", help="keep the transcripts, logs and data, and say where")
+    add("--json", type=Path, metavar="FILE", help="write the table and all violations")
+    add("--judge", type=Path, metavar="FILE", help="judge this transcript again; runs nothing")
+    return parser
 
 
 def _report(results: Sequence[Result], file: Path | None) -> int:

@@ -1,6 +1,6 @@
 """Each fault once, in its short form: nothing lost, doubled, altered or shown again.
 
-`manage.py faults` runs the same for longer and with other seeds.
+`python -m tests.faults` runs the same for longer and with other seeds.
 """
 
 from __future__ import annotations
