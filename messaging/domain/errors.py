@@ -32,7 +32,7 @@ class MessagingError(Exception):
 
 
 class BackendError(MessagingError):
-    """A backing service did not do what was asked."""
+    """A backing service failed."""
 
 
 class CacheUnavailable(BackendError):
@@ -67,7 +67,7 @@ class StoreUnavailable(BackendError):
 
 
 class StoreBusy(StoreUnavailable):
-    """The database answers, and has no place or no time for this now: no outage."""
+    """The database is busy: it answers probes, but has no thread or time for this call."""
 
 
 class BadData(BackendError):
@@ -75,7 +75,7 @@ class BadData(BackendError):
 
 
 class ValueRefused(BadData):
-    """The driver or the server refuses a value; whose fault that is, the store has to judge."""
+    """The driver or the server refuses a value; the store decides whether the value is bad."""
 
 
 class PoisonRecord(BackendError):
@@ -123,7 +123,7 @@ class InvalidInput(ApiError):
 
 
 class AuthenticationRequired(ApiError):
-    """This needs a token."""
+    """This call needs an access token; log in to get one."""
 
     code = http_status = 401
 
@@ -135,13 +135,13 @@ class PathNotFound(ApiError):
 
 
 class MethodNotAllowed(ApiError):
-    """This address does not take this method."""
+    """This address does not support this method."""
 
     code = http_status = 405
 
 
 class RequestTimeout(ApiError):
-    """The request did not arrive in time."""
+    """The request did not arrive in time; send it again."""
 
     code = http_status = 408
 
@@ -153,7 +153,7 @@ class BodyTooLarge(ApiError):
 
 
 class ServerError(ApiError):
-    """Something went wrong here; it has been noted."""
+    """The server failed and logged the error; try again later."""
 
     code = http_status = 500
 
@@ -207,13 +207,13 @@ class AlreadyRecalled(ApiError):
 
 
 class RecallWindowPassed(ApiError):
-    """The time in which this message could be recalled has passed."""
+    """The time limit to recall this message has passed."""
 
     code, http_status = 3004, 403
 
 
 class NotTheSender(ApiError):
-    """Only its sender may recall a message."""
+    """Only the sender may recall a message."""
 
     code, http_status = 3005, 403
 
@@ -237,7 +237,7 @@ class NotAMember(ApiError):
 
 
 class TooManyRequests(ApiError):
-    """Too many requests wait; try again shortly."""
+    """Too many requests; try again after the seconds in Retry-After."""
 
     code, http_status = 4290, 429
 

@@ -57,7 +57,7 @@ class Refusal(StrEnum):
     RECEIVER_GROUP = "A group message goes to groupId."
     PAGE = "This must be a whole number from 1, in digits."
     SIZE = f"This must be a whole number from 1 to {MAX_PAGE_SIZE}, in digits."
-    PAGE_TOO_DEEP = "Pages do not reach this far back; go on with beforeId."
+    PAGE_TOO_DEEP = "Page numbers do not reach this far back; use beforeId."
     PAGE_OR_CURSOR = "Give page or beforeId, not both."
     BODY_NOT_JSON = "The body must be valid JSON in UTF-8."
     BODY_NOT_OBJECT = "The body must be a JSON object."
@@ -69,11 +69,11 @@ class Refusal(StrEnum):
     PASSWORD_TOO_LARGE = f"This must have at most {MAX_PASSWORD_BYTES:,} bytes of UTF-8."
     NAME_TOO_LONG = f"This must have at most {MAX_LOGIN_NAME_CHARACTERS} characters."
     TOKEN_TOO_LONG = f"This must have at most {MAX_TOKEN_BYTES:,} characters."
-    USERNAME_CHARACTERS = "A user name has letters, digits and the characters . @ + - _ alone."
+    USERNAME_CHARACTERS = "A user name has only letters, digits and the characters . @ + - _"
     USERNAME_SCRIPTS = "A user name must not mix the letters of scripts that look alike."
     GROUP_NAME_LENGTH = "A group name has at most 100 characters."
-    NAME_INVISIBLE = "A name must not contain characters that show nothing."
-    NAME_MARKS = "A name must not begin with a mark for a letter, nor pile marks up."
+    NAME_INVISIBLE = "A name must not contain invisible characters."
+    NAME_MARKS = "A name must not begin with a combining mark, nor have too many marks."
 
 
 class Refused(ValueError):

@@ -93,7 +93,11 @@ class TestABody:
 
         answer = answer_of(asyncio.run(serve(application, receive, {"Accept-Language": language})))
         assert (answer.status, answer.code) == (408, 408)
-        told = "The request did not arrive in time." if language == "en" else "请求未能及时送达。"
+        told = (
+            "The request did not arrive in time; send it again."
+            if language == "en"
+            else "请求未能及时送达，请重新发送。"
+        )
         assert answer.body["message"] == told
 
     def test_whose_sender_leaves_is_dropped(self, application: Application) -> None:

@@ -30,14 +30,14 @@ def test_a_user_is_added_under_a_name_of_any_script(superuser: Client, username:
 def test_names_are_judged_as_the_api_judges_them(superuser: Client) -> None:
     assert add(superuser, "alice") == ""
     for username, told in (
-        ("\u3164\u3164\u3164", "show nothing"),
-        ("q\u0301\u0302\u0300bc", "pile marks up"),
+        ("\u3164\u3164\u3164", "invisible characters"),
+        ("q\u0301\u0302\u0300bc", "too many marks"),
         ("аlice", "look alike"),
         ("ALICE", "This user name is taken."),
     ):
         assert told in add(superuser, username)
     form = form_of(superuser, f"{GROUPS}add/") | {"name": "\u3164"}
-    assert "show nothing" in shown(superuser.post(f"{GROUPS}add/", form))
+    assert "invisible characters" in shown(superuser.post(f"{GROUPS}add/", form))
     assert not ChatGroup.objects.exists()
 
 
