@@ -124,7 +124,7 @@ install_locked() {
   "$1/bin/python" -m pip install --disable-pip-version-check --progress-bar off \
     --require-hashes "${@:3}" -r "$ROOT/$2" |
     sed -n 's/^Collecting \([^ ]*\).*/  \1/p' >&2 ||
-    die "pip could not install $2; its last lines above say why"
+    die "pip could not install $2; the lines above say why"
 }
 
 make_venv() {
@@ -145,12 +145,12 @@ sys.exit(sys.version_info < (3, 11) or importlib.util.find_spec("pip") is None)'
 create_venv() {
   local python
   python=$(find_python)
-  [[ $1 != *:* ]] || die "Python makes no environment in a path with a colon: $1"
+  [[ $1 != *:* ]] || die "Python makes no environment in a path with a colon: $1; move the checkout"
   say "creating $(basename "$1") with $("$python" --version) …"
   "$python" -m venv --clear "$1" >/dev/null 2>&1 && return
   # Debian keeps venv in a package of its own.
   apt_install python3-venv
-  "$python" -m venv --clear "$1" || die "$python -m venv $1 failed"
+  "$python" -m venv --clear "$1" || die "$python -m venv $1 failed; mend the error above, then start again"
 }
 
 # mysqlclient has no wheel for Linux: it is compiled here.

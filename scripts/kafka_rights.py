@@ -59,7 +59,7 @@ def main(account: str) -> None:
     with closing(client) as admin:
         failed = admin.create_acls(rights)["failed"]
         if failed:
-            sys.exit(f"not given: {failed}")
+            sys.exit(f"the broker refused these rights: {failed}")
 
 
 if __name__ == "__main__":

@@ -22,5 +22,6 @@ def moment(text: str) -> datetime:
     try:
         given = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ArgumentTypeError(f"{text}: 30m, 2h, 7d, or 2026-11-26T08:00") from error
+        advice = "write 30m, 2h, 7d, or 2026-11-26T08:00"
+        raise ArgumentTypeError(f"{text} is no time; {advice}") from error
     return given if given.tzinfo else given.replace(tzinfo=UTC)

@@ -32,7 +32,7 @@ LONGEST_PAUSE_S = 5.0
 
 
 class TooManyDeadLetters(MessagingError):
-    """Record after record cannot be persisted: stopped before the topic ends in the dead letters.
+    """Too many records in a row cannot be persisted: mend the cause, then restart.
 
     Nothing of the last batch was committed or set aside. Look at the first dead letters and at what
     was deployed last, then start the consumer again.

@@ -181,11 +181,11 @@ def test_a_record_is_withheld_while_nobody_can_tell() -> None:
     ("arguments", "advice"),
     [
         (["show", 9], "there is no dead letter 9"),
-        (["replay"], "name letters by their IDs, or say --all"),
-        (["replay", 9, "--all"], "name letters by their IDs, or say --all"),
-        (["replay", 9, "--since", "2h"], "narrow --all"),
+        (["replay"], "give the IDs of letters, or --all"),
+        (["replay", 9, "--all"], "give the IDs of letters, or --all"),
+        (["replay", 9, "--since", "2h"], "go with --all"),
         (["replay", 9], "not there, or not open: 9"),
-        (["list", "--since", "soon"], "soon: 30m, 2h, 7d"),
+        (["list", "--since", "soon"], "soon is no time; write 30m, 2h, 7d"),
     ],
 )
 def test_a_mistake_is_told_with_what_to_do(arguments: list[object], advice: str) -> None:

@@ -20,28 +20,31 @@ from messaging.progress import Progress
 from messaging.runtime import wiring
 
 HELP = """\
-Compares the cache, the log and the database while the service runs, and accounts for every message
-that any of them names as accepted: persisted, recalled, folded (a repeated send), a dead letter,
-discarded, pending, under way in the log, or unaccounted. Then whether what the cache shows is what
-the database has, and whether the database agrees with itself.
-
-  manage.py audit                          look, change nothing
-  manage.py audit --receipts told.txt      also account for these ids, one a line
-  manage.py audit --whole-log              also for what the log still keeps of what is committed
-  manage.py audit --since 2h               rows and committed records of the last two hours only
-  manage.py audit --repair                 mend what can be; run it again to see that all is well
+  manage.py audit                          report, change nothing
+  manage.py audit --receipts ids.txt       account for the ids in this file too, one a line
+  manage.py audit --whole-log              account for committed records of the log too
+  manage.py audit --since 2h               check only rows and records of the last two hours
+  manage.py audit --repair                 mend the faults; run it again to confirm
   manage.py audit --json > audit.json
 
-Messages move while it looks, so what looks wrong is looked at three times more, --settle seconds
-apart, before it counts. It reads everything through once, some ten thousand messages a second, and
-keeps in memory what looks wrong alone. It prints counts and ids, never what a message says.
+The audit compares the cache, the log and the database while the service runs. It finds the fate of
+each message that was accepted: persisted, recalled, folded (a repeated send), a dead letter,
+discarded, pending, under way in the log, or unaccounted. The audit also compares the cache with the
+database, and the tables of the database with each other.
 
---repair persists what is stuck or lost and still to be found, marks what is stored, drops or joins
-cached copies that disagree, and restores what a row lacks. It never changes what a message says,
-its number, or which of two messages a clientMsgId stands for: those are for a person.
+Messages move during the audit. So each suspect is checked three times more, --settle seconds apart,
+before it counts. The audit reads some ten thousand messages a second. The audit keeps only suspects
+in memory, and prints counts and ids, never the content of a message.
 
-Ends with 0 when every message is accounted for and nothing disagrees (any more), with 1 when not,
-and with 2 when a service is away or a file cannot be read, so that nothing can be said.
+--repair persists messages that are stuck or lost, if a copy is left. --repair also marks stored
+messages as stored, drops or joins cached copies that disagree, and restores missing fields of rows.
+--repair never changes a message's content or number, nor the message of a clientMsgId: a person has
+to decide these.
+
+Exit status:
+  0  every message is accounted for, and nothing disagrees (any more)
+  1  a message is unaccounted, or a fault is left
+  2  a service is away or a file cannot be read; start it or correct the path, then repeat
 """
 
 
@@ -54,19 +57,34 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add("--receipts", type=Path, metavar="FILE", help="ids that clients were told, one a line")
-        add("--whole-log", action="store_true", help="what the log keeps, not its tail alone")
+        add(
+            "--receipts",
+            type=Path,
+            metavar="FILE",
+            help="account for the ids in this file, one a line",
+        )
+        add(
+            "--whole-log",
+            action="store_true",
+            help="read all records of the log, not only its tail",
+        )
         add("--since", type=moment, metavar="WHEN", help="30m, 2h, 7d, or 2026-11-26T08:00 (UTC)")
-        add("--repair", action="store_true", help="mend what can be")
-        add("--settle", type=_seconds, default=2.0, metavar="S", help="between two looks (2)")
+        add("--repair", action="store_true", help="mend the faults that need no person")
+        add(
+            "--settle",
+            type=_seconds,
+            default=2.0,
+            metavar="S",
+            help="seconds between two checks (2)",
+        )
         add(
             "--stuck",
             type=_seconds,
             default=300.0,
             metavar="S",
-            help="tell of what is pending for longer; --repair persists it (300)",
+            help="report messages pending for longer; --repair persists them (300)",
         )
-        add("--examples", type=int, default=10, metavar="N", help="ids of each kind (10)")
+        add("--examples", type=int, default=10, metavar="N", help="ids to print of each kind (10)")
         add("--json", action="store_true", help="print JSON")
 
     def handle(self, **options: Any) -> None:
@@ -107,14 +125,14 @@ def _away(error: BackendError) -> str:
     what = f"{type(error).__name__}: {error.__cause__ or error}"
     return (
         f"{what}. An audit needs Redis, the log and the database. "
-        "See that they are up (source var/env first?), then run it again."
+        "Start them, or run `source var/env` first, then run the audit again."
     )
 
 
 def _advice(report: Report) -> str:
     if report.repaired:
-        return "what is left is for a person; the kinds and ids are above"
-    return "run it again with --repair to mend what can be"
+        return "a person has to decide about the faults that are left; their ids are above"
+    return "run it again with --repair to mend the faults that need no person"
 
 
 def _seconds(text: str) -> float:
@@ -123,5 +141,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= 86_400:
-        raise ArgumentTypeError(f"{text}: seconds, 0 to 86400")
+        raise ArgumentTypeError(f"{text} is not a number of seconds from 0 to 86400")
     return seconds

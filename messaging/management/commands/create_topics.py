@@ -14,14 +14,14 @@ from messaging.eventlog import create_topics
 
 class Command(BaseCommand):
     help = (
-        "Make the two topics of the log: the messages (IM_TOPIC) and the dead letters "
-        "(IM_DEAD_LETTER_TOPIC), with IM_PARTITIONS partitions each (10), kept for at least 7 "
-        "days, with as many replicas as the brokers give by default. Run it once after Kafka is "
-        "installed; running it again changes nothing, except that a shorter retention is made 7 "
-        "days. It refuses when a topic exists with another number of partitions, because "
-        "repartitioning takes the messages of a conversation apart. With the log on Redis Streams "
-        "(IM_EVENT_LOG_URL=redis://…) there is nothing to make, and it says so. "
-        "Ends with 0 when the topics are ready, and 1 otherwise."
+        "manage.py create_topics makes the two topics of the log: one for messages (IM_TOPIC) and "
+        "one for dead letters (IM_DEAD_LETTER_TOPIC). Run it once after Kafka is installed; a "
+        "second run changes nothing. Each topic gets IM_PARTITIONS partitions (10), the brokers' "
+        "default number of replicas, and a retention of at least 7 days: a shorter one is raised. "
+        "The command refuses a topic that exists with another number of partitions, because new "
+        "partitions would take the messages of a conversation apart. On Redis Streams "
+        "(IM_EVENT_LOG_URL=redis://…) there is nothing to make, and the command says so. "
+        "Exit status: 0 when the topics are ready, 1 otherwise."
     )
 
     requires_system_checks = ()  # the command runs before there is anything to check
@@ -35,4 +35,4 @@ class Command(BaseCommand):
         for topic, what in done.items():
             self.stdout.write(f"{topic}: {what}")
         if not done:
-            self.stdout.write("the log is on Redis Streams: nothing needs to be made")
+            self.stdout.write("the log is on Redis Streams: there are no topics to make")

@@ -22,19 +22,22 @@ from messaging.service import dead_letters
 from messaging.service.backends import Backends
 
 HELP = """\
-Looks at the dead letters (records of the log that could not be persisted) and decides about them.
-
-  manage.py dead_letters list                           the open ones, newest first
+  manage.py dead_letters list                           list the open letters, newest first
   manage.py dead_letters list --state all --since 2h --reason bad_data
-  manage.py dead_letters show 17                        everything but what was written
-  manage.py dead_letters show 17 --body                 and that, unless it was recalled
-  manage.py dead_letters replay 17 18                   append them to the log again
+  manage.py dead_letters show 17                        show a letter without its record
+  manage.py dead_letters show 17 --body                 show the record too, unless recalled
+  manage.py dead_letters replay 17 18                   append the records to the log again
   manage.py dead_letters replay --all --reason bad_data
-  manage.py dead_letters discard 19                     nothing is to be done about it
+  manage.py dead_letters discard 19                     note that nothing has to be done
 
-Mend the reason before you replay: the consumer judges a record anew, and what fails again becomes
-another letter. Replaying twice stores a message once. A discarded letter is kept, and may be
-replayed later. Each ends with 0 when all of it was done, and 1 otherwise.
+A dead letter is a record of the log that could not be persisted. A person decides whether to replay
+or to discard it.
+
+Mend the reason before you replay a letter. The consumer judges the record again, and a record that
+fails again becomes another letter. To replay a letter twice is safe: the message is stored once. A
+discarded letter is kept, and may be replayed later.
+
+Exit status: 0 when all of it was done, 1 otherwise.
 """
 AT_ONCE = 100
 EVERY = "all"
@@ -51,20 +54,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         does = parser.add_subparsers(dest="does", required=True, metavar="list|show|replay|discard")
-        each = does.add_parser("list", help="which there are, newest first")
+        each = does.add_parser("list", help="list the letters, newest first")
         _add_filters(each)
         states = [*(state.value.lower() for state in DeadLetterState), EVERY]
-        each.add_argument("--state", choices=states, default="open", help="(open)")
-        each.add_argument("--limit", type=int, default=50, metavar="N", help="so many at most (50)")
-        each = does.add_parser("show", help="one of them")
-        each.add_argument("id", type=int, metavar="ID", help="as the list tells it")
-        each.add_argument("--body", action="store_true", help="the record as well, as text")
-        each = does.add_parser("replay", help="append them to the log again")
-        each.add_argument("ids", type=int, nargs="*", metavar="ID", help="as the list tells it")
-        each.add_argument("--all", action="store_true", help="all that are open, instead of IDs")
+        each.add_argument(
+            "--state", choices=states, default="open", help="the state to list (open)"
+        )
+        each.add_argument(
+            "--limit", type=int, default=50, metavar="N", help="list at most N letters (50)"
+        )
+        each = does.add_parser("show", help="show one letter")
+        each.add_argument("id", type=int, metavar="ID", help="the id from the list")
+        each.add_argument("--body", action="store_true", help="show the record too, as text")
+        each = does.add_parser("replay", help="append the records to the log again")
+        each.add_argument("ids", type=int, nargs="*", metavar="ID", help="ids from the list")
+        each.add_argument(
+            "--all", action="store_true", help="replay all open letters, instead of IDs"
+        )
         _add_filters(each)
-        each = does.add_parser("discard", help="note that nothing is to be done about them")
-        each.add_argument("ids", type=int, nargs="+", metavar="ID", help="as the list tells it")
+        each = does.add_parser("discard", help="note that nothing has to be done about the letters")
+        each.add_argument("ids", type=int, nargs="+", metavar="ID", help="ids from the list")
         for each in does.choices.values():
             each.add_argument("--json", action="store_true", help="print JSON")
 
@@ -105,9 +114,9 @@ class Command(BaseCommand):
 
     def _replay(self, *, ids: list[int], all: bool, **options: Any) -> None:
         if bool(ids) == all:
-            raise CommandError("name letters by their IDs, or say --all")
+            raise CommandError("give the IDs of letters, or --all")
         if ids and (options["reason"] or options["since"]):
-            raise CommandError("--reason and --since narrow --all, not IDs")
+            raise CommandError("--reason and --since go with --all, not with IDs")
         chosen = _filtered(DeadLetter.objects.filter(state=DeadLetterState.OPEN.value), options)
         rows = chosen if all else DeadLetter.objects.filter(pk__in=ids)
         self._decide(rows, ids, dead_letters.replay, "replayed", options)
@@ -141,23 +150,25 @@ class Command(BaseCommand):
             self.stdout.write(f"{word}: {len(done)}")
         if left:
             raise CommandError(
-                f"the log did not confirm {_named(left)}, which stay as they are: see that the log "
-                "is up, then do this again"
+                f"the log did not confirm {_named(left)}, which stay as they are: start the log, "
+                "then repeat this command"
             )
         if unknown:
-            raise CommandError(f"not there, or not open: {_named(unknown)}")
+            raise CommandError(
+                f"not there, or not open: {_named(unknown)}; see `dead_letters list --state all`"
+            )
 
     def _print(self, document: object) -> None:
         self.stdout.write(json.dumps(document, ensure_ascii=False, indent=1))
 
 
 def _add_filters(parser: ArgumentParser) -> None:
-    parser.add_argument("--reason", help="only those with this reason: bad_data, unreadable …")
+    parser.add_argument("--reason", help="only letters with this reason: bad_data, unreadable …")
     parser.add_argument(
         "--since",
         type=moment,
         metavar="WHEN",
-        help="only those kept since then: 30m, 2h, 7d, or 2026-11-26T08:00 (UTC)",
+        help="only letters since then: 30m, 2h, 7d, or 2026-11-26T08:00 (UTC)",
     )
 
 
@@ -186,7 +197,7 @@ def _run(decide: Decision, letters: Sequence[Letter], word: str) -> Sequence[Let
         return wiring.run(lambda backends: decide(backends, letters))
     except TemporarilyUnavailable as error:
         raise CommandError(
-            f"the database did not note what was {word}; do this again, which harms nothing"
+            f"the database may not have noted the {word} letters; repeat this command, it is safe"
         ) from error
 
 
@@ -198,10 +209,13 @@ def _body_of(row: DeadLetter) -> str:
     letter = row.as_letter()
     try:
         if wiring.run(lambda backends: dead_letters.shows_recalled(backends, letter)):
-            raise CommandError("withheld: its message was recalled; without --body the rest shows")
+            raise CommandError(
+                "withheld: its message was recalled; leave out --body to see the rest"
+            )
     except TemporarilyUnavailable as error:
         raise CommandError(
-            "withheld: whether its message was recalled cannot be known while a service is away"
+            "withheld: whether its message was recalled cannot be known while a service is away; "
+            "start the service, or leave out --body"
         ) from error
     return view.text_of(row.value)
 

@@ -18,13 +18,16 @@ NAMES = ("alice", "bob")
 
 class Command(BaseCommand):
     help = (
-        "Print an access token for each demo user, as shell assignments. Loads fixtures/demo.json "
-        "where neither they nor any group is there yet. Refuses to run in production."
+        "`source var/env && .venv/bin/python manage.py demo_tokens` prints an access token for "
+        "each demo user, as shell assignments. The command loads fixtures/demo.json if neither "
+        "the demo users nor any group exist yet. The command refuses to run in production."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCTION:
-            raise CommandError("there are no demo users in production (IM_ENV)")
+            raise CommandError(
+                "there are no demo users in production (IM_ENV): register users instead"
+            )
         users = User.objects.filter(username__in=NAMES)
         if not users.exists() and not ChatGroup.objects.exists():
             call_command("loaddata", FIXTURE, verbosity=0)

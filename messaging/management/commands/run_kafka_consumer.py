@@ -19,11 +19,13 @@ GIVEN_UP = 3  # the exit status after which nobody should start it again unseen
 
 class Command(BaseCommand):
     help = (
-        "Read the log in batches, store them in the database, tell Redis, commit. The name is the "
-        "same whichever log is configured (IM_EVENT_LOG_URL). Stop it with SIGTERM or Ctrl-C: it "
-        "finishes its batch, commits and leaves the group. Run as many as there are partitions, "
-        "on as many machines as you like; --workers N runs N processes from one command. It ends "
-        "with status 3 when too many records in a row cannot be persisted: see to that first."
+        "manage.py run_kafka_consumer --workers 2 runs two processes that read the log in batches, "
+        "store the messages in the database, mark them as stored in Redis and commit. The name of "
+        "the command is the same for Kafka and Redis Streams (IM_EVENT_LOG_URL). Run at most as "
+        "many processes as there are partitions, on any number of machines. Stop the command with "
+        "SIGTERM or Ctrl-C: the consumer finishes its batch, commits and leaves the group. Exit "
+        "status 3 means that too many records in a row could not be persisted: mend the cause "
+        "before you start the consumer again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -32,7 +34,7 @@ class Command(BaseCommand):
             type=int,
             default=1,
             metavar="N",
-            help="processes that share the partitions; one that dies is started again (default: 1)",
+            help="processes that share the partitions; a dead one is restarted (default: 1)",
         )
 
     def handle(self, *, workers: int, **options: Any) -> None:
