@@ -32,7 +32,9 @@ class UserBlockAdmin(KeysetAdmin):
     fields = ("blocker", "blocked")
     autocomplete_fields = ("blocker", "blocked")
     search_fields = ("id",)
-    search_help_text = "A user's id: whom they have blocked. Or of:42, who has blocked user 42."
+    search_help_text = (
+        "42 finds the users blocked by user 42; of:42 finds those who blocked user 42."
+    )
     empty_list_text = "No block fits."
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:

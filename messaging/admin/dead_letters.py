@@ -86,11 +86,11 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         context["may_settle"] = self.has_settle_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 
-    @admin.action(description="Replay: append them to the log again", permissions=["settle"])
+    @admin.action(description="Replay: append the records to the log again", permissions=["settle"])
     def replay(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
         self._settle(request, self._selected(queryset), dead_letters.replay, "Replayed")
 
-    @admin.action(description="Discard: nothing is to be done about them", permissions=["settle"])
+    @admin.action(description="Discard: note that nothing has to be done", permissions=["settle"])
     def discard(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
         undecided = queryset.filter(state=DeadLetterState.OPEN.value)
         self._settle(request, self._selected(undecided), dead_letters.discard, "Discarded")
@@ -107,7 +107,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
             settled = wiring.run(lambda backends: decide(backends, list(letters)))
         except TemporarilyUnavailable:
             self.message_user(
-                request, "A service is away; please do this again later.", messages.ERROR
+                request, "A service is away: start it, then do this again.", messages.ERROR
             )
             return
         for letter in settled:
@@ -117,11 +117,16 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         if left := len(rows) - len(settled):
             self.message_user(
                 request,
-                f"The log did not confirm, so they stay as they are: {left}.",
+                f"The log did not confirm these letters, which stay as they are: {left}. "
+                "Try again later.",
                 messages.ERROR,
             )
         if not rows:
-            self.message_user(request, "None of these is open.", messages.WARNING)
+            self.message_user(
+                request,
+                "None of the selected letters is open: select open letters.",
+                messages.WARNING,
+            )
 
     # showing
 

@@ -93,7 +93,7 @@ class PendingMessageAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         ids = _read_selected(request)
         if not ids:
-            messages.warning(request, "Select the messages that are to be persisted.")
+            messages.warning(request, "Select the messages to persist first.")
         else:
             sweep = wiring.run(lambda backends: compensator(backends).repair(ids))
             for message_id in ids:

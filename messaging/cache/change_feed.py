@@ -117,11 +117,14 @@ class ChangeListener:
             except (RedisError, OSError, TimeoutError) as error:
                 if self._wait_s == FIRST_WAIT_S:
                     logger.warning(
-                        "not listening to changes",
+                        "cannot listen to changes on Redis; trying again",
                         extra={"action": "changes.lost", "reason": reason(error)},
                     )
             except Exception:  # a process without a listener would keep stale facts for ever
-                logger.exception("the listener failed", extra={"action": "changes.fault"})
+                logger.exception(
+                    "the listener to changes failed; trying again",
+                    extra={"action": "changes.fault"},
+                )
             self._tried.set()
             await asyncio.sleep(self._wait_s)
             self._wait_s = min(self._wait_s * 2, LAST_WAIT_S)

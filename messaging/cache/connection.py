@@ -104,7 +104,8 @@ class SharedConnection:
         if why != self._told:
             self._told = why
             logger.warning(
-                "no connection to redis", extra={"action": "cache.not_connected", "reason": why}
+                "cannot connect to Redis; trying again",
+                extra={"action": "cache.not_connected", "reason": why},
             )
 
 

@@ -30,7 +30,7 @@ class Health(RedisClient):
     async def note_recovered(self, incarnation: str, *, returned: bool) -> None:
         arguments = [incarnation, int(returned)]
         if not await self._run(NOTE_RECOVERED, [keys.INCARNATION], arguments):
-            raise CacheUnavailable("it was started again meanwhile")
+            raise CacheUnavailable("Redis was restarted meanwhile")
 
     async def note_held(self, ttl_s: float) -> None:
         await self._command("SET", keys.HELD, 1, "PX", round(ttl_s * 1000))

@@ -70,9 +70,11 @@ class DatabaseThreads:
         an outage when the server answers a probe, and when too many calls wait.
         """
         if not self.breaker.is_closed:
-            raise StoreUnavailable(f"away a moment ago: {self._outage}", is_outage=True)
+            raise StoreUnavailable(
+                f"the database was away a moment ago: {self._outage}", is_outage=True
+            )
         if self._waiting >= MOST_WAITING:
-            raise StoreBusy("too many calls wait")
+            raise StoreBusy("too many calls wait for the database")
         self._waiting += 1
         try:
             return await _call(self._executor, self._guarded, job, timeout_s=self._timeout_s)
@@ -136,7 +138,10 @@ class DatabaseThreads:
             async with asyncio.timeout(self._timeout_s):
                 await asyncio.to_thread(self._end)
         except TimeoutError:
-            logger.warning("database call still runs", extra={"action": "database.close_timeout"})
+            logger.warning(
+                "a database call still runs at the end of the process",
+                extra={"action": "database.close_timeout"},
+            )
 
     def _open(self, name: str, threads: int) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(

@@ -217,7 +217,7 @@ class SnowflakeIdGenerator:
         elif self._last_ms < lease.until_ms:
             self._last_ms, self._count = self._last_ms + 1, 0
         else:
-            raise IdsUnavailable("the times of the worker id are used up")
+            raise IdsUnavailable("the lease of the worker id has no time left")
 
     def _leave_to_parent(self) -> None:
         """Drop the lease in a forked child, for the lease is the parent's, and replace the lock.

@@ -68,7 +68,10 @@ async def send_answer(
                 async with asyncio.timeout(UNTAKEN_S):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
         except TimeoutError:
-            logger.info("an answer was not taken", extra={"action": "answer.not_taken"})
+            logger.info(
+                "a client did not receive its answer; connection given up",
+                extra={"action": "answer.not_taken"},
+            )
             return
     await send({"type": "http.response.body", "body": b""})
 

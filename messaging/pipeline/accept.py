@@ -176,7 +176,10 @@ class Acceptor:
         try:
             verdicts = await self._accept_under_lease(group)
         except CacheUnavailable:
-            logger.warning("cache did not confirm", extra={"action": "accept.cache_unavailable"})
+            logger.warning(
+                "Redis did not confirm the sends in time; going on without it",
+                extra={"action": "accept.cache_unavailable"},
+            )
             group, verdicts = await self._without_cache(group)
         else:
             for waiting in group:

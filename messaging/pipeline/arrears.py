@@ -131,7 +131,7 @@ class Arrears:
         if not self._has_forgotten:
             self._has_forgotten = True
             logger.error(
-                "more is owed to the cache than may be kept: the oldest is forgotten",
+                "more is owed to Redis than fits in memory: the oldest messages are dropped",
                 extra={"action": "arrears.forgotten", "kind": kind},
             )
 
@@ -168,7 +168,7 @@ class Arrears:
         seen = await self._beat(self._name)
         if (self._lost or not seen.is_recovered) and not self._nothing_noted:
             self.breaker.trip()
-            raise CacheUnavailable("it was started again")
+            raise CacheUnavailable("Redis was restarted, and its lost writes are not repaired yet")
 
     def watch(self, *, name: str | None = None) -> None:
         """Start the heartbeat, so that no process goes on with a cache that another has lost.
@@ -253,7 +253,7 @@ class Arrears:
             for message in late:
                 self._forget(message)
             logger.info(
-                "told the cache late",
+                "wrote accepted messages to Redis late",
                 extra={"action": "arrears.brought", "count": len(late), "stored": len(rows)},
             )
         self._has_forgotten = False
@@ -270,7 +270,8 @@ class Arrears:
             for message in lost:
                 del self._lost[message.id]
             logger.info(
-                "told the cache again", extra={"action": "arrears.again", "count": len(lost)}
+                "wrote messages to the restarted Redis again",
+                extra={"action": "arrears.again", "count": len(lost)},
             )
 
     def _forget(self, message: Message) -> None:

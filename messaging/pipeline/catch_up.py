@@ -57,9 +57,15 @@ class CatchUp:
                 try:
                     await self._wait_stored(self._store.closed_s)
                 except LogUnavailable:
-                    logger.warning("log unavailable", extra={"action": "store.catching_up"})
+                    logger.warning(
+                        "cannot read the end of the log; trying again",
+                        extra={"action": "store.catching_up"},
+                    )
                 except Exception:  # without this loop the store would be behind for ever
-                    logger.exception("no look at the log", extra={"action": "store.catching_up"})
+                    logger.exception(
+                        "reading the end of the log failed; trying again",
+                        extra={"action": "store.catching_up"},
+                    )
             await asyncio.sleep(LOOK_S)
 
     async def _wait_stored(self, return_s: float) -> None:
@@ -75,7 +81,10 @@ class CatchUp:
             while self._store.is_closed and self._store.closed_s == return_s:
                 if await inspector.is_committed(ends):
                     self._return_s = return_s
-                    logger.info("the store has caught up", extra={"action": "store.caught_up"})
+                    logger.info(
+                        "the database has caught up with the log",
+                        extra={"action": "store.caught_up"},
+                    )
                     return
                 await asyncio.sleep(LOOK_S)
         finally:

@@ -89,11 +89,14 @@ class Compensator:
             async with asyncio.timeout(budget_s):
                 await self._sweep_all(done)
         except TimeoutError:
-            logger.warning("sweep out of time", extra={"action": "compensation.out_of_time"})
+            logger.warning(
+                "the sweep ran out of time; the next one goes on",
+                extra={"action": "compensation.out_of_time"},
+            )
         left_s = max(due_s - asyncio.get_running_loop().time(), SHORTEST_LEASE_S)
         await self.cache.take_lease(LEASE, self._owner, min(left_s, budget_s + LEASE_MARGIN_S))
         if done.examined:
-            logger.info("swept", extra={"action": "compensation.swept", **_counts(done)})
+            logger.info("sweep done", extra={"action": "compensation.swept", **_counts(done)})
         return done
 
     async def repair(self, ids: Sequence[int]) -> Sweep:
@@ -105,7 +108,10 @@ class Compensator:
         """
         done = Sweep(examined=len(ids), past_the_log=True)
         await self._repair(ids, done)
-        logger.info("repaired", extra={"action": "compensation.repaired", **_counts(done)})
+        logger.info(
+            "repair of pending messages done",
+            extra={"action": "compensation.repaired", **_counts(done)},
+        )
         return done
 
     async def _sweep_all(self, done: Sweep) -> None:
@@ -134,7 +140,10 @@ class Compensator:
         try:
             rows = await self.store.find(ids)
         except StoreUnavailable:
-            logger.warning("store unavailable", extra={"action": "compensation.store_unavailable"})
+            logger.warning(
+                "the database is away; messages stay pending",
+                extra={"action": "compensation.store_unavailable"},
+            )
             return False
         own = {i: row for i, row in rows.items() if row.id == i}
         stored = [row for i, row in own.items() if not _ahead(cached.get(i), row)]
@@ -167,7 +176,10 @@ class Compensator:
         try:
             persisted = await self._writes.write(direct)
         except StoreUnavailable:
-            logger.warning("store unavailable", extra={"action": "compensation.store_unavailable"})
+            logger.warning(
+                "the database is away; messages stay pending",
+                extra={"action": "compensation.store_unavailable"},
+            )
             return
         done.applied += len(direct) - len(persisted.refused)
         if persisted.refused:

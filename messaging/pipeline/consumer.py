@@ -107,7 +107,10 @@ class Consumer:
                     pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             await self._settle(leave=0)
         except Stopped:
-            logger.info("stopped with a batch in hand", extra={"action": "consumer.batch_dropped"})
+            logger.info(
+                "stopped before a batch was stored; it is read again at the next start",
+                extra={"action": "consumer.batch_dropped"},
+            )
         finally:
             await self._drop()
             await self.reader.close()
@@ -153,7 +156,7 @@ class Consumer:
         for record in newer:
             self._held.add(record.position.partition)
             logger.error(
-                "an event of a newer release holds its partition: roll the consumers forward",
+                "an event of a newer release holds its partition: upgrade the consumers",
                 extra={
                     "action": "consumer.newer_event",
                     "partition": record.position.partition,
@@ -178,9 +181,15 @@ class Consumer:
         try:
             await self.reader.commit(batch.last)
         except CommitRefused:
-            logger.warning("commit refused", extra={"action": "consumer.commit_refused"})
+            logger.warning(
+                "commit refused: another consumer has the partition now",
+                extra={"action": "consumer.commit_refused"},
+            )
         except LogUnavailable:
-            logger.warning("not committed", extra={"action": "consumer.log_unavailable"})
+            logger.warning(
+                "the log did not confirm a commit; trying again",
+                extra={"action": "consumer.log_unavailable"},
+            )
             self._behind = True  # no later batch may follow that commits for this one
 
     async def _read_anew(self) -> None:

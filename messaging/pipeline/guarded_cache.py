@@ -35,7 +35,7 @@ class _GuardedCache:
             async def method(*args: Any, **kwargs: Any) -> Any:
                 if not breaker.is_closed:
                     breaker.trip()  # its state may still be closed, after a standstill
-                    raise CacheUnavailable("it was away a moment ago")
+                    raise CacheUnavailable("Redis was away a moment ago")
                 try:
                     return await call(*args, **kwargs)
                 except CacheUnavailable:

@@ -114,7 +114,10 @@ class Handler:
         try:
             await self.writes.show(done)
         except CacheUnavailable:
-            logger.warning("cache not told", extra={"action": "consumer.cache_unavailable"})
+            logger.warning(
+                "Redis did not take the stored batch; trying again",
+                extra={"action": "consumer.cache_unavailable"},
+            )
             return False
         logger.info(
             "batch persisted",

@@ -88,11 +88,11 @@ class SweepWatch:
         before, self.state = self.state, Sweeps.LATE if is_late else Sweeps.ON_TIME
         if before is not self.state and is_late:
             logger.error(
-                "nobody sweeps: are Celery's beat and worker running?",
+                "no compensation sweep for too long: start Celery's beat and worker",
                 extra={"action": "compensation.late"},
             )
         elif before is not self.state:
-            logger.info("sweeps again", extra={"action": "compensation.again"})
+            logger.info("compensation sweeps run again", extra={"action": "compensation.again"})
 
     async def _keep_looking(self) -> None:
         while True:

@@ -63,15 +63,23 @@ class Node:
         try:
             await arrears.recover()
         except CacheUnavailable:
-            logger.warning("no cache yet", extra={"action": "wiring.no_cache"})
+            logger.warning(
+                "Redis does not answer yet; starting without it",
+                extra={"action": "wiring.no_cache"},
+            )
         except StoreUnavailable:
-            logger.warning("arrears unknown", extra={"action": "wiring.no_arrears"})
+            logger.warning(
+                "cannot read yet what Redis lacks; trying again",
+                extra={"action": "wiring.no_arrears"},
+            )
         arrears.watch(name=name)
         self.backends.catch_up.watch()
         try:
             await self.lease.ensure()
         except IdsUnavailable:
-            logger.warning("no worker id yet", extra={"action": "wiring.no_worker_id"})
+            logger.warning(
+                "no worker id leased yet; trying again", extra={"action": "wiring.no_worker_id"}
+            )
 
 
 def assemble(

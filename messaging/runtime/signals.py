@@ -87,7 +87,7 @@ def compare_user(
     if instance.has_new_name and user_names.is_taken(
         instance.username, besides=instance.pk or 0, using=using
     ):
-        raise IntegrityError("this user name is taken in another case or width")
+        raise IntegrityError("this user name is taken, in another spelling (case or width)")
 
 
 def keep_user(*, instance: Any, using: str, **_: Any) -> None:
@@ -156,6 +156,6 @@ def _tell(using: str) -> None:
         wiring.tell(list(changes))
     except CacheUnavailable:
         logger.warning(
-            "other processes were not told of a change",
+            "other processes did not get a change; they learn of it within IM_IDENTITY_TTL_S",
             extra={"action": "changes.not_told", "count": len(changes)},
         )

@@ -119,7 +119,10 @@ class WorkerLeaseKeeper:
         try:
             await port.take_worker(held.node, held.owner, REST_S, now_ms=used_ms, until_ms=used_ms)
         except BackendError:
-            logger.warning("worker id not given back", extra=_extra("worker.not_returned", held))
+            logger.warning(
+                "worker id not released; its lease ends by itself",
+                extra=_extra("worker.not_returned", held),
+            )
 
     async def _keep_renewing(self) -> None:
         while True:
@@ -132,9 +135,14 @@ class WorkerLeaseKeeper:
                 async with self._lock:
                     await self._renew()
             except IdsUnavailable:
-                logger.error("no worker id can be leased", extra={"action": "worker.none"})
+                logger.error(
+                    "no worker id can be leased; trying again", extra={"action": "worker.none"}
+                )
             except Exception:  # without renewals the process would stop accepting messages
-                logger.exception("renewal failed", extra={"action": "worker.renewal_failed"})
+                logger.exception(
+                    "renewal of the worker id failed; trying again",
+                    extra={"action": "worker.renewal_failed"},
+                )
 
     async def _renew(self) -> None:
         """Renew the held lease, or take another one.
@@ -154,7 +162,10 @@ class WorkerLeaseKeeper:
                 if lease is not None:
                     self._use(lease)
                     return
-                logger.error("worker id lost", extra=_extra("worker.lost", held))
+                logger.error(
+                    "worker id lost to another process; taking a new one",
+                    extra=_extra("worker.lost", held),
+                )
                 self._held = None
                 self._ids.use(None)
         await self._take_any()
@@ -217,7 +228,7 @@ class WorkerLeaseKeeper:
                     return lease
         except BackendError:
             logger.warning(
-                "worker ids out of reach",
+                "cannot reach the leases of worker ids; trying again",
                 extra={"action": "worker.out_of_reach", "in_cache": fenced},
             )
         return None

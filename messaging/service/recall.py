@@ -151,6 +151,6 @@ async def _release(backends: Backends, tombstones: Sequence[Message]) -> None:
             await backends.cache.release_recall(tombstone.id, tombstone.recall_time)
     except CacheUnavailable:
         logger.warning(
-            "a recall mark may be left of a refused recall",
+            "a refused recall may have left its mark in Redis",
             extra={"action": "recall.mark_left", "message_id": tombstones[0].id},
         )

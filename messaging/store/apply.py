@@ -181,7 +181,7 @@ def _number(tables: Tables, fresh: Sequence[Message]) -> dict[int, Message]:
         growth[message.conversation_id] = (count + 1, message.id)
     last_seqs = tables.extend_conversations(growth)
     if last_seqs.keys() != growth.keys():
-        raise BadData("a conversation id that equals another one but for trailing spaces")
+        raise BadData("the conversation id differs from a stored one only in trailing spaces")
     seqs = {name: last_seqs[name] - count for name, (count, _) in growth.items()}
     rows: dict[int, Message] = {}
     for message in fresh:

@@ -78,7 +78,7 @@ async def test_the_queue_has_a_bound(
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         await asyncio.wait([job])
 
-    assert [str(outcome) for outcome in outcomes].count("too many calls wait") == 7
+    assert [str(outcome) for outcome in outcomes].count("too many calls wait for the database") == 7
     await threads.run(ask)
     assert ran == []  # nobody waits for these any more
 

@@ -141,7 +141,10 @@ class KafkaLogReader:
         try:
             await self._call(self._leave, bound_s=CALL_S)
         except LogUnavailable:
-            logger.warning("left without a goodbye", extra={"action": "reader.not_closed"})
+            logger.warning(
+                "closed without leaving the group; its partitions are free after a timeout",
+                extra={"action": "reader.not_closed"},
+            )
         self._closed = True
         self._thread.shutdown(wait=False)
 
@@ -172,7 +175,7 @@ class KafkaLogReader:
         The old consumer keeps its thread. The old consumer leaves the group if its call ever
         returns; else the broker soon detects the old consumer as dead.
         """
-        logger.error("consumer abandoned", extra={"action": "reader.abandoned"})
+        logger.error("Kafka client hangs and was replaced", extra={"action": "reader.abandoned"})
         if self._consumer is not None:
             self._thread.submit(self._consumer.close, autocommit=False, timeout_ms=CALL_S * 1000)
         self._thread.shutdown(wait=False)

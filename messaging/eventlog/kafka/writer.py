@@ -180,7 +180,7 @@ class KafkaEventLog:
                 await producer.client.set_topics(self._topics)
         except (KafkaError, OSError, TimeoutError) as exc:
             logger.warning(
-                "no connection to kafka",
+                "cannot connect to Kafka; trying again",
                 extra={"action": "log.unavailable", "reason": reason(exc)},
             )
             await self._abandon(producer, start)
@@ -208,7 +208,9 @@ class KafkaEventLog:
         if stops := list(self._ending):
             _, late = await asyncio.wait(stops, timeout=self._timeout_s)
             if late:
-                logger.warning("kafka producer not stopped", extra={"action": "log.not_stopped"})
+                logger.warning(
+                    "Kafka producer did not stop in time", extra={"action": "log.not_stopped"}
+                )
 
     def _settled(self, batch: Batch, error: BackendError | None) -> None:
         """Note the outcome of a batch; reconnect when the log seems to be away.
@@ -223,7 +225,9 @@ class KafkaEventLog:
             and self._producer is not None
             and self._confirmed_s < batch.made_s
         ):
-            logger.warning("kafka does not confirm", extra={"action": "log.unavailable"})
+            logger.warning(
+                "Kafka does not confirm; connecting anew", extra={"action": "log.unavailable"}
+            )
             self._end(self._producer)
             self._producer = None
             self.breaker.trip()
@@ -240,7 +244,10 @@ class KafkaEventLog:
                 async with asyncio.timeout_at(deadline_s):
                     known = await producer.partitions_for(topic)
             except (KafkaError, TimeoutError):
-                logger.warning("unknown topic", extra={"action": "log.no_topic", "topic": topic})
+                logger.warning(
+                    "unknown topic: run manage.py create_topics",
+                    extra={"action": "log.no_topic", "topic": topic},
+                )
         return len(known) if known else None
 
     async def _hand_over(
@@ -305,7 +312,7 @@ async def _stop(producer: AIOKafkaProducer) -> None:
         await producer.stop()
     except (KafkaError, OSError) as exc:
         logger.warning(
-            "kafka producer failed at its end",
+            "Kafka producer failed while it was closed",
             extra={"action": "log.not_stopped", "error": type(exc).__name__},
         )
 

@@ -136,7 +136,10 @@ class RedisStreamsLogReader:
         try:
             await self._scripts["leave"](keys=keys, args=[self._token])
         except (RedisError, OSError):
-            logger.warning("left without a goodbye", extra={"action": "reader.not_closed"})
+            logger.warning(
+                "closed without releasing its leases; they end by themselves",
+                extra={"action": "reader.not_closed"},
+            )
         await self._client.aclose()
 
     async def _check_partitions(self) -> None:
@@ -178,9 +181,14 @@ class RedisStreamsLogReader:
                 try:
                     await self._share("keep")
                 except (RedisError, OSError):
-                    logger.warning("lease not renewed", extra={"action": "reader.not_renewed"})
+                    logger.warning(
+                        "leases of partitions not renewed; trying again",
+                        extra={"action": "reader.not_renewed"},
+                    )
                 except Exception:  # the next renewal may go through
-                    logger.exception("a renewal failed", extra={"action": "reader.fault"})
+                    logger.exception(
+                        "renewal of leases failed; trying again", extra={"action": "reader.fault"}
+                    )
 
     async def _share(self, mode: str) -> None:
         """Renew the leases, and forget the partitions whose leases were lost.

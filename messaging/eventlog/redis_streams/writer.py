@@ -117,9 +117,11 @@ class RedisStreamsEventLog:
             except Exception as exc:  # any error must end the futures, or callers wait for ever
                 if isinstance(exc, (RedisError, OSError, TimeoutError)):
                     extra = {"action": "log.unavailable", "reason": reason(exc)}
-                    logger.warning("redis did not confirm", extra=extra)
+                    logger.warning("Redis did not confirm records of the log", extra=extra)
                 else:
-                    logger.exception("a trip failed", extra={"action": "log.fault"})
+                    logger.exception(
+                        "writing records to Redis failed", extra={"action": "log.fault"}
+                    )
                 # The queued records fail too: each trip of theirs would fail the same way, after a
                 # timeout of its own.
                 self.breaker.trip()

@@ -188,7 +188,9 @@ def test_only_open_letters_are_discarded(desk: Client) -> None:
 
     assert settle(desk, "discard", first, second) == ["Discarded: 1."]
     assert states() == ["REPLAYED", "DISCARDED"]
-    assert settle(desk, "discard", first, second) == ["None of these is open."]
+    assert settle(desk, "discard", first, second) == [
+        "None of the selected letters is open: select open letters."
+    ]
 
 
 def test_the_buttons_of_the_detail_page_do_the_same(desk: Client) -> None:
