@@ -75,7 +75,7 @@ class Environment(environ.Env):  # type: ignore[misc]
         for choice in choices:
             if given.lower() == choice.lower():
                 return choice
-        raise ImproperlyConfigured(f"{var} is {given!r}; it can be {', '.join(choices)}.")
+        raise ImproperlyConfigured(f"{var} is {given!r}; set it to one of {', '.join(choices)}.")
 
     def networks(self, var: str) -> tuple[IPv4Network | IPv6Network, ...]:
         """Read addresses and networks, separated by commas; none by default."""

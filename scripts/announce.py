@@ -1,8 +1,9 @@
-"""Prints its standard input once the web answers.
+"""Prints its standard input when the web server answers.
 
 usage: announce.py URL SECONDS <BANNER
 
-Run by scripts/run, to which it sends SIGUSR1 when there is no answer within that many seconds.
+scripts/run runs this program. If URL does not answer within SECONDS, the program sends SIGUSR1 to
+scripts/run.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Prints the address that a web server is to listen on, and the URL that asks it.
+"""Prints the address for a web server to listen on, and the URL of that server.
 
 usage: choose_address.py HOST PORT
 
-Run by scripts/run. Exit 3 when the host is no name or address of this machine, 1 when the port is
-taken or not permitted.
+scripts/run runs this program. Exit status: 3 when HOST is no name or address of this machine,
+1 when PORT is taken or not permitted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Ends what a program leaves behind when it dies, or when supervisord itself does.
+"""Ends the processes that a program leaves when the program or supervisord dies.
 
-An event listener of supervisord, configured by scripts/run. Each program leads a process group of
-its own; a program that is killed cannot stop its workers, and they would go on beside the new one.
-When supervisord disappears (end of input), whatever it ran is asked to stop and then killed.
+This program is an event listener of supervisord; scripts/run configures it. Each program leads its
+own process group. A killed program cannot stop its workers, which would go on beside the new
+program. When supervisord disappears (end of input), its programs are asked to stop and then killed.
 """
 
 from __future__ import annotations

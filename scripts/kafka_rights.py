@@ -2,8 +2,8 @@
 
 usage: RIGHTS_URL=… IM_TLS_CA=… kafka_rights.py ACCOUNT
 
-Run by scripts/services. The address of the broker's account comes out of a variable, for it
-holds a password. Safe to repeat.
+scripts/services runs this program. RIGHTS_URL is the address of the broker's account. The address
+is a variable and no argument, because it holds a password. Safe to repeat.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Merges what several programs print into one stream, each line after its program's name.
+"""Merges the output of several programs into one stream, with the program's name before each line.
 
 usage: merge_output.py FILE FIFO…        (each FIFO is named after its program)
 
-Run by scripts/run, which lets supervisord write each program's output into a FIFO of its own. The
-FIFOs are always read: lines for which the reader of the stream leaves no room go to the file.
-SIGUSR1 ends it after everything written so far has been passed on. The signals that stop the
-service do not, for its last lines are still to come.
+scripts/run runs this program, and supervisord writes each program's output into its own FIFO. The
+FIFOs are always read. Lines for which the reader of the stream leaves no room go to FILE.
+SIGUSR1 ends this program when all earlier output has been passed on. The signals that stop the
+service do not end this program, because the last lines of the service are still to come.
 """
 
 from __future__ import annotations

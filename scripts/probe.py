@@ -1,8 +1,8 @@
-"""Whether a web server answers: exit 0 when anything but a server error comes back.
+"""Checks that a web server answers: exit 0 for any answer except a server error.
 
 usage: probe.py URL
 
-Used by the health check in compose/docker-compose.yml, and by announce.py beside this.
+The health check in compose/docker-compose.yml and scripts/announce.py use this program.
 """
 
 from __future__ import annotations

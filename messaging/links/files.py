@@ -27,10 +27,12 @@ class TlsFiles:
         Raises: ImproperlyConfigured, with the variable, for a file that cannot be used.
         """
         if self.key and not self.cert:
-            raise ImproperlyConfigured(f"{variable}: a key of TLS is given without a certificate.")
+            raise ImproperlyConfigured(
+                f"{variable}: a TLS key is given without its certificate; name both."
+            )
         for path in filter(None, (self.ca, self.cert, self.key)):
             if not Path(path).is_file():
-                raise ImproperlyConfigured(f"{variable}: there is no file {path!r} for TLS.")
+                raise ImproperlyConfigured(f"{variable}: the TLS file {path!r} does not exist.")
         try:
             context = ssl.create_default_context(cafile=self.ca or None)
             context.minimum_version = ssl.TLSVersion.TLSv1_2

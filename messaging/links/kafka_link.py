@@ -81,7 +81,7 @@ def _options(variable: str, url: str) -> dict[str, str]:
 def _credentials(variable: str, user: str, mechanism: str) -> dict[str, str]:
     name, colon, password = user.partition(":")
     if not name or not colon or not password:
-        raise ImproperlyConfigured(f"{variable}: a user of Kafka needs a name and a password.")
+        raise ImproperlyConfigured(f"{variable}: a Kafka user needs a name and a password.")
     if mechanism.upper() not in MECHANISMS:
         raise ImproperlyConfigured(f"{variable}: sasl can be {', '.join(MECHANISMS)}.")
     return {
@@ -94,5 +94,5 @@ def _credentials(variable: str, user: str, mechanism: str) -> dict[str, str]:
 def _server(variable: str, host: str) -> str:
     parts = addresses.split_address(variable, f"//{host}")
     if not parts.hostname:
-        raise ImproperlyConfigured(f"{variable}: a broker is named as host:port.")
+        raise ImproperlyConfigured(f"{variable}: write each broker as host:port.")
     return host if parts.port is not None else f"{host}:{DEFAULT_PORT}"

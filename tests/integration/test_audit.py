@@ -283,7 +283,7 @@ def test_it_says_what_a_person_is_to_do(client: redis.Redis) -> None:
     with pytest.raises(CommandError, match="run it again with --repair"):
         call_command("audit", "--settle", "0", stdout=out)
 
-    assert "detail_differs: 1 cached otherwise than it is stored" in out.getvalue()
+    assert "detail_differs: 1 cached with another value than in the database" in out.getvalue()
     assert out.getvalue().splitlines()[-1] == "FAILED: 1 left: detail_differs."
     assert "message 1" not in out.getvalue()
 
