@@ -20,6 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
 
+from messaging.domain.deadline_queue import DeadlineQueue
 from messaging.links import reason
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class SharedConnection:
             self._tell(reason(error))
             raise
         self._told = ""
-        connection.socket_timeout = None  # from here on the line's timer bounds the answers
+        connection.socket_timeout = None  # from here on the line's deadlines bound the answers
         self._line = _Line(connection, self._timeout_s, self._on_lost)
         return self._line
 
@@ -127,8 +128,8 @@ class _Line:
         self._loop = asyncio.get_running_loop()
         self._unsent: list[bytes] = []
         self._has_unsent = asyncio.Event()
-        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()  # with deadlines
-        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._deadlines = DeadlineQueue(self._give_up)
         self._tasks = [self._loop.create_task(self._write()), self._loop.create_task(self._read())]
         self.lost = False
 
@@ -138,11 +139,10 @@ class _Line:
         if len(self._waiting) >= MOST_WAITING:
             raise ConnectionError("too many commands wait for Redis")
         answer: asyncio.Future[Any] = self._loop.create_future()
-        self._waiting.append((answer, self._loop.time() + self._timeout_s))
+        self._waiting.append(answer)
+        self._deadlines.add(answer, self._loop.time() + self._timeout_s)
         self._unsent.append(packed)
         self._has_unsent.set()
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._timeout_s, self._look)
         return answer
 
     async def close(self) -> None:
@@ -181,7 +181,8 @@ class _Line:
             await self._connection.disconnect(nowait=True)
 
     def _give(self, answer: Any = None, *, error: Exception | None = None) -> None:
-        waiting, _ = self._waiting.popleft()
+        waiting = self._waiting.popleft()
+        self._deadlines.discard(waiting)
         if waiting.done():  # its caller went away
             return
         if error is None:
@@ -189,27 +190,15 @@ class _Line:
         else:
             waiting.set_exception(error)
 
-    def _look(self) -> None:
-        """Fail the connection when the oldest command is overdue; else set the timer again.
-
-        One timer serves all commands.
-        """
-        self._timer = None
-        if not self._waiting:
-            return
-        left_s = self._waiting[0][1] - self._loop.time()
-        if left_s <= 0:
-            self._lose(TimeoutError("Redis did not answer in time"))
-        else:
-            self._timer = self._loop.call_later(left_s, self._look)
+    def _give_up(self, overdue: asyncio.Future[Any]) -> None:
+        self._lose(TimeoutError("Redis did not answer in time"))
 
     def _lose(self, error: Exception) -> None:
         """Mark the connection as lost, and fail every waiting command with this error."""
         if not self.lost and self._on_lost is not None:
             self._on_lost()
         self.lost = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadlines.drain()
         while self._waiting:
             self._give(error=error)
         for task in self._tasks:

@@ -1,13 +1,12 @@
-"""End calls that take too long, with one timer for all calls under way.
-
-A timer for each request would cost more than a whole request of the gateway may cost.
-"""
+"""End calls that take too long, with one timer for all calls under way."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
+
+from messaging.domain.deadline_queue import DeadlineQueue
 
 T = TypeVar("T")
 
@@ -23,11 +22,10 @@ class Deadlines:
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        self._pause_s = min(limit_s / LOOKS_A_LIMIT, LONGEST_PAUSE_S)
+        pause_s = min(limit_s / LOOKS_A_LIMIT, LONGEST_PAUSE_S)
         self._loop = asyncio.get_running_loop()
-        self._under_way: dict[asyncio.Task[Any], float] = {}  # the oldest deadline first
+        self._under_way = DeadlineQueue(self._end, pause_s=pause_s)
         self._overdue: set[asyncio.Task[Any]] = set()
-        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, call: Awaitable[T]) -> T:
         """Return the result of the call, ended when it passes the limit; runs must not be nested.
@@ -36,9 +34,7 @@ class Deadlines:
         """
         task = asyncio.current_task()
         assert task is not None
-        self._under_way[task] = self._loop.time() + self._limit_s
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._pause_s, self._look)
+        self._under_way.add(task, self._loop.time() + self._limit_s)
         try:
             return await call
         except asyncio.CancelledError as error:
@@ -46,15 +42,9 @@ class Deadlines:
                 raise TimeoutError from error
             raise
         finally:
-            del self._under_way[task]
+            self._under_way.discard(task)
             self._overdue.discard(task)
 
-    def _look(self) -> None:
-        now_s = self._loop.time()
-        for task, deadline_s in self._under_way.items():
-            if deadline_s > now_s:
-                break
-            if task not in self._overdue:
-                self._overdue.add(task)
-                task.cancel()
-        self._timer = self._loop.call_later(self._pause_s, self._look) if self._under_way else None
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._overdue.add(task)
+        task.cancel()

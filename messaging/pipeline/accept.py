@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from messaging.conf import Settings
+from messaging.domain.deadline_queue import DeadlineQueue
 from messaging.domain.errors import (
     ApiError,
     BackendError,
@@ -73,8 +74,9 @@ class Acceptor:
     _queue: deque[Waiting] = field(default_factory=deque)
     _turns: asyncio.Task[None] | None = None
     _groups: set[asyncio.Task[None]] = field(default_factory=set)  # not finished
-    _watched: deque[Waiting] = field(default_factory=deque)  # oldest first, some done
-    _watch: asyncio.TimerHandle | None = None
+    _deadlines: DeadlineQueue[Waiting] = field(
+        default_factory=lambda: DeadlineQueue(_give_up, pause_s=LOOKS_EVERY_S)
+    )
 
     async def accept(
         self, message: Message, *, ack: Ack, deadline_s: float | None = None
@@ -98,25 +100,18 @@ class Acceptor:
             deadline_s = loop.time() + self.settings.send_timeout_s
         waiting = Waiting(message, ack, answer, encode_message(message), deadline_s)
         self._queue.append(waiting)
-        self._watched.append(waiting)
-        if self._watch is None:
-            self._watch = loop.call_later(LOOKS_EVERY_S, self._look)
+        self._deadlines.add(waiting, deadline_s)
         if self._turns is None or self._turns.done():
             self._turns = asyncio.create_task(self._take_turns())
-        return await answer
+        try:
+            return await answer
+        finally:
+            self._deadlines.discard(waiting)
 
     async def close(self) -> None:
         """Wait for all queued and started groups, each of which its backends' time limits bound."""
         while self._queue or self._groups:
             await asyncio.wait([t for t in (self._turns, *self._groups) if t is not None])
-
-    def _look(self) -> None:
-        """Fail the sends whose deadline has passed, by one timer for all sends."""
-        loop = asyncio.get_running_loop()
-        now_s, watched = loop.time(), self._watched
-        while watched and (watched[0].answer.done() or watched[0].deadline_s <= now_s):
-            watched.popleft().fail(SendFailed())
-        self._watch = loop.call_later(LOOKS_EVERY_S, self._look) if self._watched else None
 
     async def _take_turns(self) -> None:
         """Process the queue one group at a time, until the queue is empty.
@@ -307,6 +302,10 @@ class Acceptor:
                 waiting.resolve(Durability.STORE)
             elif first := done.folded.get(waiting.message.id):
                 waiting.resolve(Durability.STORE, Claim(first.id, first.body_hash))
+
+
+def _give_up(overdue: Waiting) -> None:
+    overdue.fail(SendFailed())
 
 
 def _observe(future: asyncio.Future[Position]) -> None:

@@ -33,7 +33,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     repeats: Claim | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiting:
     """Hold a send until it is answered, with the parts that have confirmed it so far."""
 

@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
@@ -28,6 +28,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
 from messaging.domain.breakers import Breaker, State
+from messaging.domain.deadline_queue import DeadlineQueue
 from messaging.domain.errors import BackendError, LogUnavailable, RecordTooLarge
 from messaging.eventlog.kafka.batch import Batch, Confirmation, Lane, failed
 from messaging.links import reason
@@ -81,8 +82,7 @@ class KafkaEventLog:
         self.breaker = Breaker("log", self._reconnect, state=State.OPEN)
         self._tried = asyncio.Event()
         self._lanes: dict[tuple[str, int], Lane] = {}
-        self._batches: deque[Batch] = deque()  # the oldest first, some of them done
-        self._watch: asyncio.TimerHandle | None = None
+        self._batches = DeadlineQueue(_give_up, pause_s=timeout_s / LOOKS_A_TIMEOUT)
         self._confirmed_s = float("-inf")
         self._closed = False
 
@@ -126,10 +126,8 @@ class KafkaEventLog:
         if producer is not None:
             self._end(producer)
         await self._ended()
-        for batch in self._batches:
-            batch.fail(LogUnavailable(), None)
-        if self._watch is not None:
-            self._watch.cancel()
+        for batch in self._batches.drain():
+            _give_up(batch)
 
     # --- the connection ---------------------------------------------------------------------
 
@@ -218,6 +216,7 @@ class KafkaEventLog:
         The log seems to be away when a batch fails with LogUnavailable and no batch was confirmed
         since the failed batch was made.
         """
+        self._batches.discard(batch)
         if error is None:
             self._confirmed_s = asyncio.get_running_loop().time()
         elif (
@@ -285,26 +284,11 @@ class KafkaEventLog:
     # --- the batches ------------------------------------------------------------------------
 
     def _made(self, batch: Batch) -> None:
-        self._batches.append(batch)
-        if self._watch is None:
-            self._watch = asyncio.get_running_loop().call_later(
-                self._timeout_s / LOOKS_A_TIMEOUT, self._look
-            )
+        self._batches.add(batch, batch.made_s + self._timeout_s * (1 - 1 / LOOKS_A_TIMEOUT))
 
-    def _look(self) -> None:
-        """Fail the batches that take too long, and set the timer again.
 
-        One timer serves all batches, since one for each batch costs too much.
-        """
-        loop = asyncio.get_running_loop()
-        latest_s = loop.time() - self._timeout_s * (1 - 1 / LOOKS_A_TIMEOUT)
-        while self._batches and (
-            self._batches[0].confirmation.done() or self._batches[0].made_s <= latest_s
-        ):
-            self._batches.popleft().fail(LogUnavailable(), None)
-        self._watch = None
-        if self._batches:
-            self._watch = loop.call_later(self._timeout_s / LOOKS_A_TIMEOUT, self._look)
+def _give_up(batch: Batch) -> None:
+    batch.fail(LogUnavailable(), None)
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

@@ -61,4 +61,4 @@ async def test_the_timer_ends_with_the_last_call() -> None:
     deadlines = Deadlines(0.05)
     await deadlines.run(answer_after(0))
     await asyncio.sleep(0.1)
-    assert deadlines._timer is None
+    assert deadlines._under_way._timer is None
