@@ -23,6 +23,7 @@ from redis.retry import Retry
 
 from messaging.cache import keys
 from messaging.conf import Settings
+from messaging.domain.backoff import Backoff
 from messaging.domain.changes import AnythingChanged, Change, Notice, decode_notice, encode_notice
 from messaging.domain.errors import CacheUnavailable, PoisonRecord
 from messaging.links import reason
@@ -80,7 +81,7 @@ class ChangeListener:
         self._on_gap = on_gap
         self._silence_s = silence_s
         self.origin = secrets.token_hex(8)
-        self._wait_s = FIRST_WAIT_S
+        self._backoff = Backoff(FIRST_WAIT_S, LAST_WAIT_S)
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -115,7 +116,7 @@ class ChangeListener:
                     await pubsub.subscribe(keys.CHANGES)
                     await self._hear(pubsub)
             except (RedisError, OSError, TimeoutError) as error:
-                if self._wait_s == FIRST_WAIT_S:
+                if self._backoff.is_fresh:
                     logger.warning(
                         "cannot listen to changes on Redis; trying again",
                         extra={"action": "changes.lost", "reason": reason(error)},
@@ -126,8 +127,7 @@ class ChangeListener:
                     extra={"action": "changes.fault"},
                 )
             self._tried.set()
-            await asyncio.sleep(self._wait_s)
-            self._wait_s = min(self._wait_s * 2, LAST_WAIT_S)
+            await asyncio.sleep(self._backoff.next_s())
 
     async def _hear(self, pubsub: PubSub) -> None:
         """Handle messages until the connection fails, or Redis leaves a ping unanswered.
@@ -148,7 +148,7 @@ class ChangeListener:
 
     def _note(self, message: Mapping[str, Any]) -> None:
         if message["type"] == "subscribe":
-            self._wait_s = FIRST_WAIT_S
+            self._backoff.reset()
             self._on_gap()
             self._tried.set()
         elif message["type"] == "message":

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
+from messaging.domain.backoff import Backoff
 from messaging.domain.errors import BackendError
 
 logger = logging.getLogger(__name__)
@@ -115,10 +116,9 @@ class Breaker:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _keep_probing(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while not (await self.try_now() and self.is_closed):  # a trip may come in between
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            await asyncio.sleep(backoff.next_s())
 
     async def _probe_after(self, current: asyncio.Task[bool] | None) -> bool:
         if current is not None:

@@ -26,6 +26,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from messaging.conf import Settings
+from messaging.domain.backoff import Backoff
 from messaging.domain.errors import CacheUnavailable, CommitRefused, LogUnavailable
 from messaging.links import reason
 from messaging.pipeline.batch import Batch, read_batch
@@ -92,19 +93,18 @@ class Consumer:
 
         Raises: TooManyDeadLetters, once the batches before the failing one are committed.
         """
-        pause_s = FIRST_PAUSE_S
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         try:
             while not self.stop.is_set():
                 try:
                     await self._read_ahead()
-                    pause_s = FIRST_PAUSE_S
+                    backoff.reset()
                 except LogUnavailable as error:
                     logger.warning(
                         "log unavailable",
                         extra={"action": "consumer.log_unavailable", "reason": reason(error)},
                     )
-                    await self._kept_alive(pause(pause_s, until=self.stop))
-                    pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                    await self._kept_alive(pause(backoff.next_s(), until=self.stop))
             await self._settle(leave=0)
         except Stopped:
             logger.info(

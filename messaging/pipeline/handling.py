@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from messaging.conf import Settings
+from messaging.domain.backoff import Backoff
 from messaging.domain.errors import BackendError, CacheUnavailable, MessagingError
 from messaging.pipeline.batch import Batch, dead_letter
 from messaging.pipeline.dead_letters import set_aside
@@ -136,7 +137,7 @@ class Handler:
 
         Raises: Stopped when the consumer is to stop between two attempts.
         """
-        pause_s = FIRST_PAUSE_S
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             try:
                 return await attempt()
@@ -149,9 +150,8 @@ class Handler:
                         "reason": str(error),
                     },
                 )
-            if await pause(pause_s, until=self.stop):
+            if await pause(backoff.next_s(), until=self.stop):
                 raise Stopped
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
 
 async def pause(pause_s: float, *, until: asyncio.Event) -> bool:

@@ -8,6 +8,7 @@ import contextlib
 import msgspec
 from msgspec.structs import replace
 
+from messaging.domain.backoff import Backoff
 from messaging.domain.errors import (
     Blocked,
     CacheUnavailable,
@@ -226,11 +227,11 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
 
     The receipt's durability tells whether the message was stored in that time.
     """
-    wait_s = FIRST_LOOK_S
+    backoff = Backoff(FIRST_LOOK_S, LAST_LOOK_S)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + backends.settings.store_ack_timeout_s
     while loop.time() < deadline:
-        await asyncio.sleep(wait_s)
+        await asyncio.sleep(backoff.next_s())
         with contextlib.suppress(SendFailed):  # the message is accepted in any case
             stored = await _stored_id(backends, receipt.message_id)
             if stored is not None:
@@ -241,7 +242,6 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
                     persist_status=PersistStatus.PERSISTED,
                     durability=Durability.STORE,
                 )
-        wait_s = min(wait_s * 2, LAST_LOOK_S)
     return receipt
 
 
