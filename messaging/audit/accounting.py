@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from messaging.audit.check import Check, Parts, Step, pieces
 from messaging.audit.findings import Fate, Kind, Suspect
 from messaging.audit.log_search import search
-from messaging.domain.events import Message, is_same
+from messaging.domain.events import Key, Message, is_same
 from messaging.pipeline.write_through import WriteThrough
 from messaging.ports.cached import Claim
 from messaging.ports.store import DeadLetterState
@@ -27,7 +27,7 @@ class Accepted:
     """
 
     id: int
-    key: tuple[int, str] | None = None
+    key: Key | None = None
     body_hash: str | None = None
     message: Message | None = None
     in_tail: bool = False
@@ -36,10 +36,8 @@ class Accepted:
 
 def named_by(message: Message, *, logged: bool = False, in_tail: bool = False) -> Accepted:
     """Return a message at hand as an accepted one, with its own key and body hash."""
-    key = None
-    if message.client_msg_id is not None:
-        key = (message.from_user_id, message.client_msg_id)
-    return Accepted(message.id, key, message.body_hash, message if logged else None, in_tail)
+    state = message if logged else None
+    return Accepted(message.id, message.key, message.body_hash, state, in_tail)
 
 
 Walk = Callable[[], AsyncIterator[tuple[float, Sequence[Accepted]]]]

@@ -59,7 +59,8 @@ class Action(StrEnum):
     RECALL = "RECALL"
 
 
-SendKey = tuple[int, str, str]  # sender, clientMsgId, hash of the body
+Key = tuple[int, str]  # sender, clientMsgId
+SendKey = tuple[int, str, str]  # the same, and the hash of the body
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -87,11 +88,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return PersistStatus.PENDING if self.seq is None else PersistStatus.PERSISTED
 
     @property
+    def key(self) -> Key | None:
+        """Return the key that the first send claims; None without a clientMsgId."""
+        return None if self.client_msg_id is None else (self.from_user_id, self.client_msg_id)
+
+    @property
     def send_key(self) -> SendKey | None:
         """Return the key by which a repeat of the send is known; None without a clientMsgId."""
-        if self.client_msg_id is None:
-            return None
-        return self.from_user_id, self.client_msg_id, self.body_hash
+        return None if (key := self.key) is None else (*key, self.body_hash)
 
     @property
     def is_recalled(self) -> bool:

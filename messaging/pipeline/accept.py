@@ -31,7 +31,7 @@ from messaging.domain.errors import (
     TemporarilyUnavailable,
     TooManyRequests,
 )
-from messaging.domain.events import Message, as_event, encode_message
+from messaging.domain.events import Message, encode_message
 from messaging.domain.ids import SnowflakeIdGenerator, node_of_id, under_id
 from messaging.domain.rates import Rates
 from messaging.domain.requests import Ack
@@ -228,7 +228,7 @@ class Acceptor:
         """
         kept: dict[object, Waiting] = {}
         for waiting in group:
-            first = kept.setdefault(waiting.key or waiting.message.id, waiting)
+            first = kept.setdefault(waiting.message.key or waiting.message.id, waiting)
             if first is not waiting:
                 first.repeats.append(waiting)
         left = list(kept.values())
@@ -264,10 +264,7 @@ class Acceptor:
         """
         if not fresh:
             return
-        records = [
-            OutgoingRecord(w.message.conversation_id.encode(), as_event(w.text, w.message))
-            for w in fresh
-        ]
+        records = [OutgoingRecord.of(w.message, w.text) for w in fresh]
         futures = await self.log.append(self.settings.topic, records)
         for waiting, future in zip(fresh, futures, strict=True):
             waiting.appended = future
@@ -301,7 +298,7 @@ class Acceptor:
             if waiting.message.id in stored:
                 waiting.resolve(Durability.STORE)
             elif first := done.folded.get(waiting.message.id):
-                waiting.resolve(Durability.STORE, Claim(first.id, first.body_hash))
+                waiting.resolve(Durability.STORE, Claim.of(first))
 
 
 def _give_up(overdue: Waiting) -> None:

@@ -187,9 +187,7 @@ class Compensator:
 
     async def _append(self, messages: Sequence[Message]) -> set[int]:
         """Append the messages again; return the ids that the log has confirmed."""
-        records = [
-            OutgoingRecord(key=m.conversation_id.encode(), value=encode_event(m)) for m in messages
-        ]
+        records = [OutgoingRecord.of(message) for message in messages]
         futures = await self.log.append(self.settings.topic, records) if records else []
         outcomes = await asyncio.gather(*futures, return_exceptions=True)
         return {

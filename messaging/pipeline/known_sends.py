@@ -58,7 +58,7 @@ class KnownSends:
         claims: dict[int, Claim] = {}
         unknown: list[Waiting] = []
         for waiting in group:
-            if (key := waiting.key) is None:
+            if (key := waiting.message.key) is None:
                 continue
             if (claim := self.arrears.claim_of(*key)) is not None:
                 claims[waiting.message.id] = claim

@@ -61,18 +61,13 @@ class Waiting:
         if not self.answer.done():
             self.answer.set_result(Accepted(self.message, durability, first))
         for repeat in self.repeats:
-            repeat.resolve(durability, first or Claim(self.message.id, self.message.body_hash))
+            repeat.resolve(durability, first or Claim.of(self.message))
 
     def fail(self, error: ApiError) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
         for repeat in self.repeats:
             repeat.fail(error)
-
-    @property
-    def key(self) -> tuple[int, str] | None:
-        text = self.message.client_msg_id
-        return None if text is None else (self.message.from_user_id, text)
 
     @property
     def in_log(self) -> bool:

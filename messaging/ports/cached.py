@@ -21,6 +21,11 @@ class Claim:
     body_hash: str
     is_stored: bool = field(default=True, compare=False)
 
+    @classmethod
+    def of(cls, message: Message) -> Claim:
+        """Return the claim of this message, as the first of its send."""
+        return cls(message.id, message.body_hash)
+
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from messaging.domain.breakers import Breaker
+from messaging.domain.events import Message, as_event, encode_event
 
 
 class OutgoingRecord(msgspec.Struct, frozen=True, gc=False):
@@ -17,6 +18,15 @@ class OutgoingRecord(msgspec.Struct, frozen=True, gc=False):
     key: bytes
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
+
+    @classmethod
+    def of(cls, message: Message, text: bytes | None = None) -> OutgoingRecord:
+        """Return the record of a message's state; the records of a conversation share its key.
+
+        `text`: the encoded message, where it has no `seq` and the text is at hand.
+        """
+        event = encode_event(message) if text is None else as_event(text, message)
+        return cls(message.conversation_id.encode(), event)
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):

@@ -11,7 +11,7 @@ import contextlib
 from msgspec.structs import replace
 
 from messaging.domain.errors import CacheUnavailable
-from messaging.domain.events import Message
+from messaging.domain.events import Key, Message
 from messaging.domain.ids import under_id
 from messaging.service.access import NOBODY
 from messaging.service.backends import Backends
@@ -27,12 +27,12 @@ async def other_attempts(backends: Backends, message: Message) -> list[Message]:
     knows are left out: the store folds them later, and this message's recall or delete then
     applies to them.
     """
-    if message.client_msg_id is None:
+    if (key := message.key) is None:
         return []
-    ids = await _cached_attempts(backends, message)
+    ids = await _cached_attempts(backends, message, key)
     if message.seq is None:  # a row holds the store's claim itself
         claims = [
-            backends.arrears.claim_of(message.from_user_id, message.client_msg_id),
+            backends.arrears.claim_of(*key),
             await find_stored_claim(backends, message),
         ]
         ids |= {c.message_id for c in claims if c and c.body_hash == message.body_hash}
@@ -42,29 +42,20 @@ async def other_attempts(backends: Backends, message: Message) -> list[Message]:
     ]
 
 
-async def _cached_attempts(backends: Backends, message: Message) -> set[int]:
+async def _cached_attempts(backends: Backends, message: Message, key: Key) -> set[int]:
     """Return the ids of the attempts that the cache knows; none while the cache is away.
 
     The cache's claim names one attempt. For a pending message, the newest messages of its
     conversation are searched as well.
     """
-    assert message.client_msg_id is not None
     cache, ids = backends.cache, set()
     with contextlib.suppress(CacheUnavailable):
-        claim = await cache.find_claim(message.from_user_id, message.client_msg_id)
+        claim = await cache.find_claim(*key)
         if claim is not None and claim.body_hash == message.body_hash:
             ids.add(claim.message_id)
         if message.seq is None:
             window = await cache.window(
                 message.conversation_id, reader_id=NOBODY, before=None, limit=LISTED
             )
-            ids |= {each.id for each in window.messages if _is_attempt(each, message)}
+            ids |= {each.id for each in window.messages if each.send_key == message.send_key}
     return ids
-
-
-def _is_attempt(one: Message, other: Message) -> bool:
-    return (
-        one.from_user_id == other.from_user_id
-        and one.client_msg_id == other.client_msg_id
-        and one.body_hash == other.body_hash
-    )

@@ -18,12 +18,12 @@ async def find_claim(backends: Backends, message: Message) -> Claim | None:
 
     While the cache is away, return the claim that this process or the store has.
     """
-    if (key := message.send_key) is None:
+    if (key := message.key) is None:
         return None
     try:
-        return await backends.cache.find_claim(key[0], key[1])
+        return await backends.cache.find_claim(*key)
     except CacheUnavailable:
-        claim = backends.arrears.claim_of(key[0], key[1])
+        claim = backends.arrears.claim_of(*key)
         return claim or await find_stored_claim(backends, message)
 
 

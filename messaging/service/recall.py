@@ -26,7 +26,7 @@ from messaging.domain.errors import (
     StoreUnavailable,
     TemporarilyUnavailable,
 )
-from messaging.domain.events import Message, encode_event
+from messaging.domain.events import Message
 from messaging.pipeline.write_through import Persisted
 from messaging.ports.log import OutgoingRecord, Position
 from messaging.service.access import access_message
@@ -97,10 +97,7 @@ async def _store(backends: Backends, tombstones: Sequence[Message]) -> Persisted
 async def _append(
     backends: Backends, tombstones: Sequence[Message]
 ) -> list[asyncio.Future[Position]]:
-    records = [
-        OutgoingRecord(key=each.conversation_id.encode(), value=encode_event(each))
-        for each in tombstones
-    ]
+    records = [OutgoingRecord.of(tombstone) for tombstone in tombstones]
     return await backends.log.append(backends.settings.topic, records)
 
 

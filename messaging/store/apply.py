@@ -57,7 +57,7 @@ def reserve(tables: Tables, messages: Sequence[Message]) -> dict[int, Claim]:
     free: dict[SendKey, Claim] = {}
     for message in messages:
         if (key := message.send_key) is not None and key not in found:
-            free.setdefault(key, Claim(message.id, message.body_hash))
+            free.setdefault(key, Claim.of(message))
     found |= tables.reserve_keys(free)
     return {i: found[key] for i, key in keys.items() if found[key].message_id != i}
 
@@ -111,7 +111,7 @@ def _write_keys(tables: Tables, new: Iterable[Message], write_keys: WriteKeys) -
     for message in new:
         if (key := message.send_key) is not None:
             keys[message.id] = key
-            claims.setdefault(key, Claim(message.id, message.body_hash))
+            claims.setdefault(key, Claim.of(message))
     known = write_keys(tables, claims)
     return {i: known[key].message_id for i, key in keys.items() if known[key].message_id != i}
 
@@ -130,7 +130,7 @@ def _take_over(
         if owner not in known:
             heirs.setdefault(owner, message_id)
     if heirs:
-        tables.hand_keys({_key_of(given[i]): Claim(i, given[i].body_hash) for i in heirs.values()})
+        tables.hand_keys({_key_of(given[i]): Claim.of(given[i]) for i in heirs.values()})
     changed = {i: heirs.get(owner, owner) for i, owner in owners.items()}
     return {i: owner for i, owner in changed.items() if i != owner}
 

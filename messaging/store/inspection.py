@@ -166,9 +166,7 @@ class DatabaseInspector:
         )
 
     async def restore_keys(self, messages: Sequence[Message]) -> None:
-        claims = {
-            key: Claim(m.id, m.body_hash) for m in messages if (key := m.send_key) is not None
-        }
+        claims = {key: Claim.of(m) for m in messages if (key := m.send_key) is not None}
         await self._with_tables(lambda tables: tables.reserve_keys(claims))
 
     async def close(self) -> None:

@@ -230,7 +230,7 @@ class MemoryStoreInspector:
         await self.store.ping()
         for message in messages:
             if (key := message.send_key) is not None:
-                self.store.claims.setdefault(key, Claim(message.id, message.body_hash))
+                self.store.claims.setdefault(key, Claim.of(message))
 
     async def close(self) -> None:
         pass

@@ -25,6 +25,7 @@ from messaging.domain.events import (
     hash_body,
     join,
 )
+from messaging.ports.log import OutgoingRecord
 from tests.support.messages import make_message
 
 ids = st.integers(1, ID_MAX)
@@ -323,3 +324,20 @@ class TestPoison:
         except PoisonRecord:
             return
         assert decode_event(encode_event(message)) == replace(message, seq=None)
+
+
+def test_a_send_is_known_by_its_sender_and_client_msg_id_and_body() -> None:
+    message = make_message(1, client_msg_id="k")
+    assert message.key == (message.from_user_id, "k")
+    assert message.send_key == (message.from_user_id, "k", message.body_hash)
+    without = make_message(1, client_msg_id=None)
+    assert without.key is None
+    assert without.send_key is None
+
+
+@pytest.mark.parametrize("is_recalled", [False, True])
+def test_the_record_of_a_message_is_the_same_from_its_encoded_text(is_recalled: bool) -> None:
+    message = make_message(1).recalled(7) if is_recalled else make_message(1)
+    record = OutgoingRecord.of(message)
+    assert record == OutgoingRecord(message.conversation_id.encode(), encode_event(message))
+    assert OutgoingRecord.of(message, encode_message(message)) == record
