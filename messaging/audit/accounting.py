@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from messaging.audit.check import Check, Parts, Step, pieces
+from messaging.audit.check import AT_ONCE, Check, Parts, Step
 from messaging.audit.findings import Fate, Kind, Suspect
 from messaging.audit.log_search import search
+from messaging.domain.batched import batched
 from messaging.domain.events import Key, Message, is_same
 from messaging.pipeline.write_through import WriteThrough
 from messaging.ports.cached import Claim
@@ -67,7 +68,7 @@ class Accounting(Check[Accepted]):
 
     async def walk(self) -> AsyncIterator[Step[Accepted]]:
         async for done, accepted in self._walk():
-            for piece in pieces(accepted):
+            for piece in batched(accepted, AT_ONCE):
                 yield Step(done, len(piece), await self.judge(piece))
 
     async def judge(self, subjects: Sequence[Accepted]) -> list[Suspect[Accepted]]:

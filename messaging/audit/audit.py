@@ -11,7 +11,7 @@ from typing import Protocol
 
 from messaging.audit import sources
 from messaging.audit.accounting import Accounting, Walk
-from messaging.audit.check import Check, Parts, pieces
+from messaging.audit.check import AT_ONCE, Check, Parts
 from messaging.audit.deletes import CachedDeletes
 from messaging.audit.details import Details
 from messaging.audit.findings import Findings, Subject, Suspect
@@ -20,6 +20,7 @@ from messaging.audit.lists import Lists, PendingLists, RecallMarks
 from messaging.audit.report import Report
 from messaging.audit.rows import Numbers, Rows
 from messaging.audit.sources import LogRecords
+from messaging.domain.batched import batched
 from messaging.domain.ids import first_id_at
 
 SETTLE_AT = 10_000  # suspects in memory
@@ -149,7 +150,7 @@ class Audit:
             return 0
         left: Sequence[Suspect[Subject]] = found
         if self._plan.repair:
-            for piece in pieces(found):
+            for piece in batched(found, AT_ONCE):
                 await check.mend(piece)
             left = await _judge(check, found)
         check.leave(left)
@@ -161,7 +162,7 @@ async def _judge(
     check: Check[Subject], suspects: Sequence[Suspect[Subject]]
 ) -> list[Suspect[Subject]]:
     subjects = list(dict.fromkeys(suspect.subject for suspect in suspects))
-    return [suspect for piece in pieces(subjects) for suspect in await check.judge(piece)]
+    return [suspect for piece in batched(subjects, AT_ONCE) for suspect in await check.judge(piece)]
 
 
 def _told(found: int) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic
 
 from messaging.audit.findings import Subject, Suspect
 from messaging.pipeline.compensation import Compensator
@@ -14,7 +14,6 @@ from messaging.ports.cache import MessageCache
 from messaging.ports.store import MessageStore
 
 AT_ONCE = 500
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,3 @@ class Check(ABC, Generic[Subject]):
 
     def leave(self, suspects: Sequence[Suspect[Subject]]) -> None:
         """Note that these suspects stay as they are."""
-
-
-def pieces(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    return (items[first : first + AT_ONCE] for first in range(0, len(items), AT_ONCE))

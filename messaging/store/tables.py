@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from messaging.domain.batched import batched
 from messaging.domain.events import Message, SendKey, Status
 from messaging.ports.cached import Claim
 from messaging.ports.store import Arrear, Tail
@@ -376,8 +377,7 @@ def chunks(
     A single item larger than the bound makes a run of its own.
     """
     if size_of is None:
-        for first in range(0, len(items), ROWS_PER_STATEMENT):
-            yield items[first : first + ROWS_PER_STATEMENT]
+        yield from batched(items, ROWS_PER_STATEMENT)
         return
     part: list[Item] = []
     taken_bytes = 0
