@@ -19,6 +19,7 @@ from messaging.domain.rates import PasswordRates, Rates, UserRates
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.catch_up import CatchUp
+from messaging.pipeline.commit import GroupCommit
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.write_through import OwingWrites
@@ -109,7 +110,7 @@ def assemble(
         ids=ids, cache=guarded_cache, store=store, settings=settings, monotonic_s=monotonic_s
     )
     writes = OwingWrites(guarded_cache, store, arrears)
-    acceptor = Acceptor(
+    commit = GroupCommit(
         cache=guarded_cache,
         log=log,
         store=store,
@@ -126,7 +127,7 @@ def assemble(
         store=store,
         directory=directory,
         ids=ids,
-        acceptor=acceptor,
+        acceptor=Acceptor(commit, settings),
         arrears=arrears,
         writes=writes,
         catch_up=CatchUp(store.breaker, open_inspector, store_timeout_s=settings.store_timeout_s),

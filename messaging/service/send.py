@@ -25,7 +25,7 @@ from messaging.domain.errors import (
 from messaging.domain.events import ChatType, Message, PersistStatus, hash_body
 from messaging.domain.ids import conversation_id, time_of_id
 from messaging.domain.requests import Ack, SendRequest
-from messaging.pipeline.accept import Durability
+from messaging.pipeline.waiting import Durability
 from messaging.ports.cached import Claim
 from messaging.service.access import check_member
 from messaging.service.backends import Backends
@@ -100,7 +100,7 @@ async def _find_earlier(
     """
     if request.client_msg_id is None:
         return None
-    if wait_s := backends.acceptor.rates.take(sender_id):
+    if wait_s := backends.acceptor.commit.rates.take(sender_id):
         raise TooManyRequests(wait_s)
     message = _compose(backends, request, sender_id)
     try:
@@ -254,7 +254,7 @@ async def _send_sync(backends: Backends, message: Message, deadline_s: float) ->
     harm. So one attempt of a clientMsgId may be stored here and another accepted in `async` mode:
     the claim in the cache decides between them.
     """
-    if wait_s := backends.acceptor.rates.take(message.from_user_id):
+    if wait_s := backends.acceptor.commit.rates.take(message.from_user_id):
         raise TooManyRequests(wait_s)
     if first := await find_claim(backends, message):
         return await _repeat(backends, message, first)

@@ -55,7 +55,7 @@ class Turns:
             open_inspector=wiring.inspector_of_log,
             clock_ms=backends.clock_ms,
         ).backends
-        own.acceptor.renew_lease = backends.acceptor.renew_lease
+        own.acceptor.commit.renew_lease = backends.acceptor.commit.renew_lease
         return own
 
     def consumer(self, actor: str, consumer: Consumer) -> Consumer:

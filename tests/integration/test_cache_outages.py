@@ -295,7 +295,7 @@ def second_process(backends: Backends) -> Backends:
         settings=replace(backends.settings, send_rate=0),
         open_inspector=wiring.inspector_of_log,
     ).backends
-    second.acceptor.renew_lease = backends.acceptor.renew_lease
+    second.acceptor.commit.renew_lease = backends.acceptor.commit.renew_lease
     return second
 
 

@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from messaging.domain.errors import SendFailed
 from messaging.models import Conversation
-from messaging.pipeline.accept import Durability
+from messaging.pipeline.waiting import Durability
 from messaging.runtime.assembly import compensator
 from messaging.service.recall import recall
 from tests.integration.database import held_conversation

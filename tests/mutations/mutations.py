@@ -144,7 +144,7 @@ MUTATIONS = (
     ),
     Mutation(
         "acknowledge a message that nothing has confirmed",
-        "messaging/pipeline/accept.py",
+        "messaging/pipeline/commit.py",
         "            elif waiting.cached:\n                waiting.resolve(Durability.CACHE)\n",
         "            else:\n                waiting.resolve(Durability.CACHE)\n",
         _simulator(1_000),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from messaging.domain.events import Message
-from messaging.pipeline.accept import Durability
+from messaging.pipeline.waiting import Durability
 from messaging.testing.store import MemoryStore
 from tests.simulation.record import Read, Record, Said, Total
 from tests.simulation.watch import Watch

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from messaging.domain.events import ChatType, Message
-from messaging.pipeline.accept import Durability
+from messaging.pipeline.waiting import Durability
 from tests.simulation.lives import Life
 
 

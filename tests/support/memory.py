@@ -79,7 +79,7 @@ class Service:
         ).backends
         self.arrears, self.acceptor = self.backends.arrears, self.backends.acceptor
         self.guarded_cache = self.backends.cache
-        self.acceptor.renew_lease = self._take_lease
+        self.acceptor.commit.renew_lease = self._take_lease
         self.consumer = self.new_consumer()
 
     async def _take_lease(self) -> None:

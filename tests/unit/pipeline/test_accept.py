@@ -11,7 +11,7 @@ from msgspec import structs
 from messaging.domain.errors import LeaseLost, SendFailed, TooManyRequests
 from messaging.domain.ids import WorkerLease, node_of_id, time_of_id
 from messaging.domain.requests import Ack
-from messaging.pipeline.accept import Durability
+from messaging.pipeline.waiting import Durability
 from messaging.ports.cached import Claim
 from tests.support.memory import SETTINGS, Service, message
 
@@ -99,7 +99,7 @@ async def test_many_sends_share_few_trips(service: Service) -> None:
         await asyncio.sleep(0)
         return await accept(messages, lease, texts=texts)
 
-    service.acceptor.cache = _Replaced(service.cache, accept=counted)  # type: ignore[assignment]
+    service.acceptor.commit.cache = _Replaced(service.cache, accept=counted)  # type: ignore[assignment]
     await asyncio.gather(*(service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(500)))
     assert trips <= 500 / 256 + 3
     assert await service.cache.pending_count() == 500
@@ -140,7 +140,7 @@ async def test_a_lost_lease_means_a_new_id_and_one_message(service: Service) -> 
             raise LeaseLost
         return await accept(messages, lease, texts=texts)
 
-    service.acceptor.cache = _Replaced(service.cache, accept=fenced)  # type: ignore[assignment]
+    service.acceptor.commit.cache = _Replaced(service.cache, accept=fenced)  # type: ignore[assignment]
     first = message()
     accepted = await service.acceptor.accept(first, ack=Ack.LOG)
     assert accepted.message.id != first.id
@@ -240,7 +240,7 @@ async def test_a_group_that_breaks_leaves_the_next_its_turn(service: Service) ->
             raise ZeroDivisionError
         return await accept(messages, lease, texts=texts)
 
-    service.acceptor.cache = _Replaced(service.cache, accept=breaking)  # type: ignore[assignment]
+    service.acceptor.commit.cache = _Replaced(service.cache, accept=breaking)  # type: ignore[assignment]
     outcomes = await asyncio.gather(
         *(service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(3)),
         return_exceptions=True,

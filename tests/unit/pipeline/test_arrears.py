@@ -20,8 +20,8 @@ from messaging.domain.errors import (
     TemporarilyUnavailable,
 )
 from messaging.domain.events import Message, PersistStatus
-from messaging.pipeline.accept import Durability
 from messaging.pipeline.keeping import Told, size_bytes
+from messaging.pipeline.waiting import Durability
 from messaging.ports.store import ApplyResult
 from messaging.service.backends import Backends
 from messaging.service.delete import delete
@@ -455,7 +455,7 @@ class TestTheTime:
     async def test_of_a_send_is_bounded_whatever_hangs(self, service: Service) -> None:
         service = service.restarted_with(send_timeout_s=0.3)
         loop = asyncio.get_running_loop()
-        service.acceptor.cache = _Other(service.cache, accept=hang)  # type: ignore[assignment]
+        service.acceptor.commit.cache = _Other(service.cache, accept=hang)  # type: ignore[assignment]
         service.store.delay_s = 10
         service.broker.down = True
         began_s = loop.time()
@@ -474,7 +474,7 @@ class TestTheTime:
                 await asyncio.sleep(10)
             return await accept(*args, **kwargs)
 
-        service.acceptor.cache = _Other(service.cache, accept=hold_the_first)  # type: ignore[assignment]
+        service.acceptor.commit.cache = _Other(service.cache, accept=hold_the_first)  # type: ignore[assignment]
         first = asyncio.create_task(send(service.backends, to_bob(), sender_id=ALICE))
         await held.wait()
         receipt = await send(service.backends, to_bob(), sender_id=ALICE)

@@ -21,7 +21,7 @@ from messaging.domain.errors import (
 from messaging.domain.events import ChatType, PersistStatus
 from messaging.domain.ids import time_of_id
 from messaging.domain.requests import Ack, HistoryRequest
-from messaging.pipeline.accept import Durability
+from messaging.pipeline.waiting import Durability
 from messaging.ports.cached import Claim
 from messaging.service.history import history
 from messaging.service.send import send
