@@ -215,12 +215,9 @@ class OwingWrites(WriteThrough):
         Raises: StoreUnavailable. Leaves: perhaps a part hidden. Safe to repeat: a repeat completes
         the write.
         """
-        hidden = [message.id, *(other.id for other in others)]
-        for each in hidden:
-            await self.store.delete_for_user(user_id, each)
-        if message.seq is None:  # the message may be a repeat, folded since it was read
-            owner = await self.store.delete_owner(user_id, message)
-            hidden += [owner] if owner is not None else []
+        ids = [message.id, *(other.id for other in others)]
+        repeat = message if message.seq is None else None  # it may be folded since it was read
+        hidden = await self.store.delete_for_user(user_id, ids, repeat=repeat)
         try:
             await self.cache.add_deletes(user_id, hidden)
         except CacheUnavailable:

@@ -157,21 +157,18 @@ class MessageStore(Protocol):
         Safe to repeat.
         """
 
-    async def delete_for_user(self, user_id: int, message_id: int) -> None:
-        """Hide a message, stored or not yet, from one user.
+    async def delete_for_user(
+        self, user_id: int, message_ids: Sequence[int], *, repeat: Message | None = None
+    ) -> list[int]:
+        """Hide messages, stored or not yet, from one user, and return the ids that are hidden.
 
-        Safe to repeat.
-        """
+        `repeat`: one of these messages, which may have been folded since it was read. The row that
+        the repeat was folded into is hidden as well.
 
-    async def delete_owner(self, user_id: int, message: Message) -> int | None:
-        """Hide from the user the row that this message was folded into, and return the row's id.
+        Order: the given ids first, and durably, because a message that is folded from then on hands
+        its delete over.
 
-        Return None when the message was not folded.
-
-        Safe to repeat.
-
-        Order: after `delete_for_user`, because a message that is folded from then on hands its
-        delete over.
+        Leaves: perhaps a part hidden after StoreUnavailable. Safe to repeat.
         """
 
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]: ...

@@ -89,14 +89,18 @@ class DatabaseStore:
     async def reserve(self, messages: Sequence[Message]) -> dict[int, Claim]:
         return await self._with_tables(lambda tables: reserve(tables, messages))
 
-    async def delete_for_user(self, user_id: int, message_id: int) -> None:
-        await self._with_tables(lambda tables: tables.insert_deletes([(user_id, message_id)]))
-
-    async def delete_owner(self, user_id: int, message: Message) -> int | None:
-        def delete(tables: Tables) -> int | None:
-            if (owner := tables.owner(message)) is not None:
-                tables.insert_deletes([(user_id, owner)])
-            return owner
+    async def delete_for_user(
+        self, user_id: int, message_ids: Sequence[int], *, repeat: Message | None = None
+    ) -> list[int]:
+        def delete(tables: Tables) -> list[int]:
+            # Each statement commits by itself. In one transaction a fold that runs meanwhile would
+            # not see the delete, and this would not see the fold: the row would stay visible.
+            tables.insert_deletes([(user_id, each) for each in message_ids])
+            owner = None if repeat is None else tables.owner(repeat)
+            if owner is None:
+                return list(message_ids)
+            tables.insert_deletes([(user_id, owner)])
+            return [*message_ids, owner]
 
         return await self._with_tables(delete)
 

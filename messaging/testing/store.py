@@ -49,17 +49,19 @@ class MemoryStore(Applying):
         rows = await self.page(conversation_id, before=None, limit=limit)
         return Tail(tuple(rows), self.last_seqs.get(conversation_id, 0))
 
-    async def delete_for_user(self, user_id: int, message_id: int) -> None:
+    async def delete_for_user(
+        self, user_id: int, message_ids: Sequence[int], *, repeat: Message | None = None
+    ) -> list[int]:
         await self._answer()
-        self.deletes.add((user_id, message_id))
-
-    async def delete_owner(self, user_id: int, message: Message) -> int | None:
-        await self._answer()
-        claim = None if message.send_key is None else self.claims.get(message.send_key)
-        if claim is None or claim.message_id == message.id:
-            return None
+        self.deletes.update((user_id, each) for each in message_ids)
+        if repeat is None:
+            return list(message_ids)
+        await self._answer()  # the database may fail or fold between the two statements
+        claim = None if repeat.send_key is None else self.claims.get(repeat.send_key)
+        if claim is None or claim.message_id == repeat.id:
+            return list(message_ids)
         self.deletes.add((user_id, claim.message_id))
-        return claim.message_id
+        return [*message_ids, claim.message_id]
 
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]:
         await self._answer()

@@ -185,10 +185,11 @@ class TestWriters:
 
         folding = asyncio.create_task(other.run(fold))
         await asyncio.to_thread(has_folded.wait)
-        await store.delete_for_user(2, repeat.id)
-        if connection.vendor == "mysql":  # a writer of SQLite is alone: this waited already
-            assert await store.deleted_among(2, [first.id]) == set()
-        assert await store.delete_owner(2, repeat) == first.id
+        hiding = asyncio.create_task(store.delete_for_user(2, [repeat.id], repeat=repeat))
+        if connection.vendor == "mysql":  # a writer of SQLite is alone: this waits from the start
+            await asyncio.sleep(0.2)
+            assert await store.deleted_among(2, [first.id, repeat.id]) == {repeat.id}
+        assert await hiding == [repeat.id, first.id]
         await folding
         assert await store.deleted_among(2, [first.id]) == {first.id}
 

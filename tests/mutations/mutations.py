@@ -116,8 +116,8 @@ MUTATIONS = (
     Mutation(
         "a delete does not follow its message where it was folded",
         "messaging/pipeline/write_through.py",
-        "        if message.seq is None:",
-        "        if False:",
+        "repeat = message if message.seq is None else None",
+        "repeat = None",
         _pytest("tests/unit/pipeline"),
     ),
     Mutation(

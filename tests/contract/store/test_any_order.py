@@ -68,7 +68,7 @@ async def test_any_order_repeat_and_omission_ends_in_the_join(
 
     for number, batch in enumerate(batches):
         for user_id, message in deletes[number :: len(batches)]:
-            await store.delete_for_user(user_id + shift, FIRST_ID + shift + message)
+            await store.delete_for_user(user_id + shift, [FIRST_ID + shift + message])
         for row in (await applied(store, join_all([moved(m, shift) for m in batch]))).rows:
             assert seqs.setdefault(row.id, row.seq) == row.seq  # once given, it stays
 

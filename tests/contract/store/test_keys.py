@@ -172,8 +172,8 @@ class TestAFoldedMessage:
         """The reader was shown both, and deleted the one that goes."""
         first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
         await store.apply([first])
-        await store.delete_for_user(reader, repeat.id)
-        await store.delete_for_user(3, first.id + 9)
+        await store.delete_for_user(reader, [repeat.id])
+        await store.delete_for_user(3, [first.id + 9])
 
         assert (await store.apply([repeat])).deletes == ((reader, first.id),)
         assert await store.deleted_among(reader, [first.id]) == {first.id}
@@ -183,15 +183,19 @@ class TestAFoldedMessage:
         self, store: MessageStore
     ) -> None:
         first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
-        assert await store.delete_owner(2, repeat) is None
+        assert await store.delete_for_user(3, [repeat.id], repeat=repeat) == [repeat.id]
         await store.apply([first])
         await store.apply([repeat])
         for _ in range(2):
-            assert await store.delete_owner(2, repeat) == first.id
+            hidden = await store.delete_for_user(2, [repeat.id], repeat=repeat)
+            assert hidden == [repeat.id, first.id]
 
-        assert await store.deleted_among(2, [first.id, repeat.id]) == {first.id}
-        assert await store.delete_owner(2, first) is None
-        assert await store.delete_owner(2, make_message(3)) is None
+        assert await store.deleted_among(2, [first.id, repeat.id]) == {first.id, repeat.id}
+        assert await store.delete_for_user(4, [first.id], repeat=first) == [first.id]
+        keyless = make_message(3)
+        assert await store.delete_for_user(4, [keyless.id], repeat=keyless) == [keyless.id]
+        assert await store.delete_for_user(5, [repeat.id]) == [repeat.id]
+        assert await store.deleted_among(5, [first.id, repeat.id]) == {repeat.id}
         assert await store.deletes_of(1, limit=9) == Deletes((), floor=0)
 
     async def test_leads_by_its_id_to_what_it_is_folded_into(self, store: MessageStore) -> None:

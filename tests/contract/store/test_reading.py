@@ -41,8 +41,8 @@ class TestPassing:
         await store.apply([make_message(n) for n in range(10)])
         await store.apply([make_message(n, to_id=3) for n in range(20, 25)])
         for number in (7, 5):
-            await store.delete_for_user(1, FIRST_ID + number)
-        await store.delete_for_user(2, FIRST_ID + 8)
+            await store.delete_for_user(1, [FIRST_ID + number])
+        await store.delete_for_user(2, [FIRST_ID + 8])
 
         async def nth(count: int, *, reader_id: int = 1, before: int = 9) -> int | None:
             found = await store.nth_visible(
@@ -57,9 +57,16 @@ class TestPassing:
 
 
 class TestDeletes:
+    async def test_hide_several_messages_at_once(self, store: MessageStore) -> None:
+        ids = [FIRST_ID + 1, FIRST_ID, FIRST_ID + 2]
+        assert await store.delete_for_user(1, ids) == ids
+
+        assert await store.deleted_among(1, ids) == set(ids)
+        assert await store.deleted_among(2, ids) == set()
+
     async def test_hide_a_message_that_is_not_stored_yet(self, store: MessageStore) -> None:
         for _ in range(2):
-            await store.delete_for_user(1, FIRST_ID)
+            await store.delete_for_user(1, [FIRST_ID])
 
         assert await store.deleted_among(1, [FIRST_ID, FIRST_ID + 1]) == {FIRST_ID}
         assert await store.deleted_among(2, [FIRST_ID]) == set()
@@ -68,7 +75,7 @@ class TestDeletes:
         self, store: MessageStore
     ) -> None:
         for message_id in (5, 3, 8):
-            await store.delete_for_user(1, message_id)
+            await store.delete_for_user(1, [message_id])
 
         assert await store.deletes_of(1, limit=3) == Deletes((8, 5, 3), floor=0)
         assert await store.deletes_of(1, limit=2) == Deletes((8, 5), floor=3)

@@ -134,7 +134,7 @@ async def pending_in_no_list(audited: Audited) -> str:
 
 async def deletes_that_lack(audited: Audited) -> str:
     row = await audited.persisted()
-    await audited.service.store.delete_for_user(1, row.id)
+    await audited.service.store.delete_for_user(1, [row.id])
     await audited.service.cache.add_deletes(1, [], floor=0)
     return "user 1"
 

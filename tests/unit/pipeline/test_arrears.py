@@ -200,9 +200,12 @@ class TestADelete:
         repeat = service.cache.details[receipt.message_id]
         hide = service.store.delete_for_user
 
-        async def fold_first(user_id: int, message_id: int) -> None:
+        async def fold_first(
+            user_id: int, message_ids: Sequence[int], *, repeat: Message | None = None
+        ) -> list[int]:
+            assert repeat is not None
             await folded(service, repeat)
-            await hide(user_id, message_id)
+            return await hide(user_id, message_ids, repeat=repeat)
 
         backends = with_store(service, _Other(service.store, delete_for_user=fold_first))
         await delete(backends, repeat.id, user_id=BOB)
