@@ -24,7 +24,8 @@ from messaging.ports.log import Position
 from messaging.ports.store import ApplyResult, Arrear, DeadLetter, DeadLetterState, Deletes, Tail
 from messaging.store.apply import apply_batch, reserve
 from messaging.store.limits import fits
-from messaging.store.tables import Tables, chunks
+from messaging.store.statements import chunks
+from messaging.store.tables import Tables
 
 THREADS = 8
 Result = TypeVar("Result")

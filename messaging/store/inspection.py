@@ -17,7 +17,8 @@ from messaging.ports.cached import Claim
 from messaging.ports.log import Position
 from messaging.ports.store import DeadLetterState
 from messaging.store.rows import COLUMNS, NO_USERS, from_row
-from messaging.store.tables import Tables, chunks, listed
+from messaging.store.statements import chunks, listed
+from messaging.store.tables import Tables
 
 Result = TypeVar("Result")
 

@@ -28,7 +28,8 @@ from messaging.pipeline.write_through import WriteThrough
 from messaging.ports.store import DeadLetter
 from messaging.store import DatabaseStore
 from messaging.store.apply import apply_batch
-from messaging.store.tables import BYTES_PER_STATEMENT, Tables
+from messaging.store.statements import BYTES_PER_STATEMENT
+from messaging.store.tables import Tables
 from messaging.testing.cache import MemoryCache
 from tests.integration.database import held_conversation
 from tests.support.messages import FIRST_ID, make_message

@@ -61,7 +61,7 @@ MUTATIONS = (
     ),
     Mutation(
         "PERSIST overwrites RECALL (SQL)",
-        "messaging/store/tables.py",
+        "messaging/store/message_table.py",
         "status = f\"{greatest}(status, {given('status')})\"",
         "status = given('status')",
         _pytest("tests/integration/test_database_store.py", "-k", "never_take_a_recall_back"),

@@ -1,0 +1,101 @@
+"""Read and write the keys that tell which message a sender's clientMsgId and body stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from messaging.domain.events import Message, SendKey
+from messaging.ports.cached import Claim
+from messaging.store.rows import client_msg_id
+from messaging.store.statements import Statements, chunks
+
+NAME = "from_user_id = %s AND client_msg_id = %s"
+KEY = "from_user_id, client_msg_id, body_hash"
+
+
+class KeyTable(Statements):
+    """Hold the statements on keys, the same in all dialects."""
+
+    def take_keys(self, claims: Mapping[SendKey, Claim]) -> dict[SendKey, Claim]:
+        """Insert the keys, and return the claims as given.
+
+        Raises: IntegrityError for a key that exists.
+        """
+        self._insert_keys(claims)
+        return dict(claims)
+
+    def reserve_keys(self, claims: Mapping[SendKey, Claim]) -> dict[SendKey, Claim]:
+        """Insert the keys that are free, and return the claim that each key has now.
+
+        Safe to repeat.
+        """
+        self._insert_keys(claims, self._dialect.or_keep(KEY))
+        return self.claims(claims)
+
+    def _insert_keys(self, claims: Mapping[SendKey, Claim], suffix: str = "") -> None:
+        columns = ("from_user_id", "client_msg_id", "body_hash", "message_id")
+        for part in chunks(sorted(claims)):
+            rows = [(*key, claims[key].message_id) for key in part]
+            self._insert("message_key", columns, rows, suffix)
+
+    def claims(self, keys: Iterable[SendKey], *, as_written: bool = False) -> dict[SendKey, Claim]:
+        """Return the claims under these keys; the body hash has to match as well.
+
+        With `as_written` the statement waits for transactions that are writing one of the keys.
+        """
+        shared = self._dialect.SHARED if as_written else ""
+        found: dict[SendKey, Claim] = {}
+        for part in chunks(sorted(keys)):
+            values = [value for key in part for value in key]
+            found |= self._read_claims(f"{NAME} AND body_hash = %s", len(part), values, shared)
+        return found
+
+    def claims_of_names(self, keys: Iterable[SendKey]) -> dict[SendKey, Claim]:
+        """Return each key's claim, or else the first claim of another body under its clientMsgId.
+
+        A claim of another body counts only when its message is stored; the smallest id is first.
+        """
+        found: dict[SendKey, Claim] = {}
+        for part in chunks(sorted(keys)):
+            names = sorted({key[:2] for key in part})
+            values = [value for name in names for value in name]
+            known = self._read_claims(NAME, len(names), values)
+            firsts: dict[tuple[int, str], Claim] = {}
+            for key, claim in sorted(known.items(), key=lambda item: item[1].message_id):
+                if claim.is_stored:
+                    firsts.setdefault(key[:2], claim)
+            claims = {key: known.get(key) or firsts.get(key[:2]) for key in part}
+            found |= {key: claim for key, claim in claims.items() if claim is not None}
+        return found
+
+    def hand_keys(self, claims: Mapping[SendKey, Claim]) -> None:
+        """Point each key to the message of its claim, in place of the message that it named."""
+        self._insert_keys(
+            claims,
+            self._dialect.or_update(KEY, f"message_id = {self._dialect.given('message_id')}"),
+        )
+
+    def owner(self, message: Message) -> int | None:
+        """Return the id of the message that this one was folded into, or None.
+
+        The statement waits for a transaction that is folding the message just now.
+        """
+        if (key := message.send_key) is None:
+            return None
+        claim = self.claims([key], as_written=True).get(key)
+        return claim.message_id if claim and claim.message_id != message.id else None
+
+    def _read_claims(
+        self, condition: str, count: int, values: Sequence[Any], suffix: str = ""
+    ) -> dict[SendKey, Claim]:
+        is_stored = "EXISTS (SELECT 1 FROM message m WHERE m.id = message_key.message_id)"
+        rows = self._read(
+            f"SELECT {KEY}, message_id, {is_stored} FROM message_key"
+            f" WHERE {' OR '.join([f'({condition})'] * count)}{suffix}",
+            values,
+        )
+        return {
+            (user_id, client_msg_id(text), body_hash): Claim(message_id, body_hash, bool(stored))
+            for user_id, text, body_hash, message_id, stored in rows
+        }

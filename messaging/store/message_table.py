@@ -1,0 +1,149 @@
+"""Read and write the messages, the aliases of their ids, and the numbers of conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from messaging.domain.events import Message, Status
+from messaging.ports.store import Tail
+from messaging.store.rows import COLUMNS, NO_USERS, from_row, size_bytes, to_row
+from messaging.store.statements import Statements, assigned, chunks, listed
+
+MESSAGE = ", ".join(COLUMNS)
+
+
+class MessageTable(Statements):
+    """Hold the statements on messages, aliases and conversations, the same in all dialects."""
+
+    def messages(self, ids: Iterable[int]) -> dict[int, Message]:
+        """Return the rows of these ids, by id; an id without a row is left out."""
+        found: dict[int, Message] = {}
+        for part in chunks(sorted(ids)):
+            numbers = ", ".join(map(str, part))
+            query = f"SELECT {MESSAGE} FROM message WHERE id IN ({numbers})"
+            found |= {row[0]: from_row(row) for row in self._read(query, [])}
+        return found
+
+    def find(self, ids: Iterable[int]) -> dict[int, Message]:
+        """Return the rows of these ids, and under an alias the row of the message it leads to."""
+        rows = self.messages(ids)
+        aliases = self.aliases(set(ids).difference(rows))
+        owners = rows | self.messages(set(aliases.values()).difference(rows))
+        return rows | {i: owners[owner] for i, owner in aliases.items() if owner in owners}
+
+    def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
+        rows = self._read(*self._page(MESSAGE, conversation_id, before, limit))
+        return [from_row(row) for row in rows]
+
+    def nth_visible(
+        self, conversation_id: str, *, reader_id: int, before: int, count: int
+    ) -> int | None:
+        """Return the id of the `count`-th row below `before` without the reader's deletes.
+
+        The newest row counts first. Return None where there are fewer rows. The statement reads the
+        index alone, and looks each id up among the reader's deletes.
+        """
+        hint = self._dialect.by_index("message", "message_conversation_id")
+        query = (
+            f"SELECT message.id FROM message{hint} LEFT JOIN message_delete AS hidden"
+            " ON hidden.user_id = %s AND hidden.message_id = message.id"
+            " WHERE message.conversation_id = %s AND message.id < %s"
+            " AND hidden.message_id IS NULL ORDER BY message.id DESC LIMIT 1 OFFSET %s"
+        )
+        rows = self._read(query, [reader_id, conversation_id, before, count - 1])
+        return rows[0][0] if rows else None
+
+    def tail(self, conversation_id: str, *, limit: int) -> Tail:
+        """Return the newest rows and the number of all rows of a conversation.
+
+        One statement reads both, so that they are of one moment.
+        """
+        last_seq = "(SELECT last_seq FROM conversation WHERE id = %s)"
+        query, values = self._page(f"{MESSAGE}, {last_seq}", conversation_id, None, limit)
+        rows = self._read(query, [conversation_id, *values])
+        return Tail(tuple(from_row(row) for row in rows), rows[0][-1] if rows else 0)
+
+    def _page(
+        self, columns: str, conversation_id: str, before: int | None, limit: int
+    ) -> tuple[str, list[Any]]:
+        # Without this index MariaDB reads a long conversation from its newest message to `before`.
+        table = f"message{self._dialect.by_index('message', 'message_conversation_id')}"
+        below, values = ("", []) if before is None else (" AND id < %s", [before])
+        query = f"SELECT {columns} FROM {table} WHERE conversation_id = %s{below}"
+        return f"{query} ORDER BY id DESC LIMIT %s", [conversation_id, *values, limit]
+
+    def insert_messages(self, messages: Sequence[Message]) -> None:
+        """Insert the messages as new rows; a row that exists is never overwritten.
+
+        Raises: IntegrityError for an id that has a row by now.
+        """
+        for part in chunks(messages, size_of=size_bytes):
+            self._insert("message", COLUMNS, [to_row(message) for message in part])
+
+    def raise_messages(self, messages: Sequence[Message]) -> None:
+        """Join the states into rows that exist (`events.join`).
+
+        A status only rises, the earlier recall time wins, and `seq` stays. A recalled row loses its
+        content, address and mentioned users.
+        """
+        given, greatest, least = self._dialect.given, self._dialect.GREATEST, self._dialect.LEAST
+        status = f"{greatest}(status, {given('status')})"
+        new_time = given("recall_time")
+        unless_recalled = f"CASE WHEN {status} = {Status.RECALLED.value} THEN %s ELSE %s END"
+        times = f"COALESCE(recall_time, {new_time}), COALESCE({new_time}, recall_time)"
+        assignments = {
+            "content": unless_recalled % ("''", "content"),
+            "url": unless_recalled % ("NULL", "url"),
+            "at_user_ids": unless_recalled % (f"'{NO_USERS}'", "at_user_ids"),
+            "recall_time": f"{least}({times})",
+            "status": status,
+        }
+        suffix = self._dialect.or_update("id", assigned(assignments))
+        for part in chunks(messages, size_of=size_bytes):
+            self._insert("message", COLUMNS, [to_row(message) for message in part], suffix)
+
+    # conversations
+
+    def extend_conversations(self, growth: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+        """Count new rows into their conversations, and lock each conversation's row.
+
+        `growth` has the number of new rows and their largest id by conversation. Return each
+        `last_seq` after the addition. `last_message_id` never moves back. The lock lasts until the
+        transaction ends.
+        """
+        given, greatest = self._dialect.given, self._dialect.GREATEST
+        columns = ("id", "last_seq", "last_message_id")
+        assignments = {
+            "last_seq": f"conversation.last_seq + {given('last_seq')}",
+            "last_message_id": f"{greatest}(last_message_id, {given('last_message_id')})",
+        }
+        suffix = self._dialect.or_update("id", assigned(assignments))
+        last_seqs: dict[str, int] = {}
+        for part in chunks(sorted(growth)):
+            rows = [(conversation_id, *growth[conversation_id]) for conversation_id in part]
+            self._insert("conversation", columns, rows, suffix)
+            query = f"SELECT id, last_seq FROM conversation WHERE id IN {listed(part)}"
+            last_seqs.update(self._read(query, part))
+        return last_seqs
+
+    # aliases
+
+    def aliases(self, ids: Iterable[int]) -> dict[int, int]:
+        """Return the owner of each of these ids that is an alias."""
+        found: dict[int, int] = {}
+        for part in chunks(sorted(ids)):
+            query = (
+                f"SELECT message_id, owner_id FROM message_alias WHERE message_id IN {listed(part)}"
+            )
+            found.update(self._read(query, part))
+        return found
+
+    def insert_aliases(self, aliases: Mapping[int, int]) -> None:
+        """Insert aliases with their owners; an alias that exists stays.
+
+        Safe to repeat.
+        """
+        keep = self._dialect.or_keep("message_id")
+        for part in chunks(sorted(aliases.items())):
+            self._insert("message_alias", ("message_id", "owner_id"), part, keep)
