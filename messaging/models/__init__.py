@@ -1,0 +1,60 @@
+"""Define the tables, without any rules.
+
+The store writes the tables of messages, and the admin writes others. Django finds every model here.
+"""
+
+from __future__ import annotations
+
+from messaging.models.messages import (
+    AT_USER_IDS_LENGTH,
+    BODY_HASH_LENGTH,
+    CLIENT_MSG_ID_LENGTH,
+    CONVERSATION_ID_LENGTH,
+    Conversation,
+    Message,
+    MessageAlias,
+    MessageDelete,
+    MessageKey,
+    PendingMessage,
+)
+from messaging.models.people import (
+    SESSION_ID_LENGTH,
+    ChatGroup,
+    ChatGroupMember,
+    UserBlock,
+    UserName,
+    UserSession,
+    UserTokens,
+)
+from messaging.models.recovery import (
+    DEAD_LETTER_ERROR_LENGTH,
+    DEAD_LETTER_REASON_LENGTH,
+    CacheArrear,
+    DeadLetter,
+    Lease,
+)
+
+__all__ = [
+    "AT_USER_IDS_LENGTH",
+    "BODY_HASH_LENGTH",
+    "CLIENT_MSG_ID_LENGTH",
+    "CONVERSATION_ID_LENGTH",
+    "DEAD_LETTER_ERROR_LENGTH",
+    "DEAD_LETTER_REASON_LENGTH",
+    "SESSION_ID_LENGTH",
+    "CacheArrear",
+    "ChatGroup",
+    "ChatGroupMember",
+    "Conversation",
+    "DeadLetter",
+    "Lease",
+    "Message",
+    "MessageAlias",
+    "MessageDelete",
+    "MessageKey",
+    "PendingMessage",
+    "UserBlock",
+    "UserName",
+    "UserSession",
+    "UserTokens",
+]
