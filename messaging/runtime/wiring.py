@@ -1,4 +1,4 @@
-"""Build the adapters of a process from the settings: the composition root.
+"""Keep the runtime of this process: its event loop, its thread and its end.
 
 The adapters are built once a process, when they are first needed, and live on one event loop. The
 ASGI front door calls `start` on the server's loop. Any other process (a Celery worker, a command, a
@@ -16,95 +16,30 @@ import os
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from messaging.audit.check import Parts
-from messaging.cache import ChangeListener, RedisCacheInspector, RedisMessageCache, publish
-from messaging.conf import Settings, settings
-from messaging.directory import DatabaseDirectory
+from messaging.cache import publish
+from messaging.conf import settings
 from messaging.domain.breakers import State
 from messaging.domain.changes import Change, Notice
 from messaging.domain.errors import TemporarilyUnavailable
-from messaging.domain.ids import Clock, SnowflakeIdGenerator, wall_clock_ms
-from messaging.eventlog import open_inspector, open_log, open_reader
-from messaging.pipeline.compensation import Compensator, Sweep
-from messaging.pipeline.consumer import Consumer, Consuming
-from messaging.pipeline.sweep_watch import Sweeps, SweepWatch, mark_swept
-from messaging.ports.audit import LogInspector
-from messaging.runtime.assembly import Node, assemble, compensator
+from messaging.domain.ids import Clock
+from messaging.pipeline.compensation import Sweep
+from messaging.pipeline.consumer import Consuming
+from messaging.pipeline.sweep_watch import Sweeps, mark_swept
+from messaging.runtime.adapters import CLOSE_TIMEOUT_S
+from messaging.runtime.assembly import compensator
+from messaging.runtime.runtime import Runtime, build
 from messaging.service.backends import Backends
-from messaging.store import DatabaseInspector, DatabaseStore
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-CLOSE_TIMEOUT_S = 10.0
 WATCH_STORE_S = 0.25  # a recall waits longer for the store before the log is enough
-AUDIT_PATIENCE_S = 30.0
-
-
-@dataclass(slots=True)
-class Runtime:
-    """Hold the adapters of this process and the event loop that they live on.
-
-    `thread` runs the loop where the process does not run the loop itself.
-    """
-
-    loop: asyncio.AbstractEventLoop
-    node: Node
-    changes: ChangeListener
-    store: DatabaseStore
-    sweeps: SweepWatch
-    thread: threading.Thread | None = None
-
-    @property
-    def backends(self) -> Backends:
-        return self.node.backends
-
-    async def close(self) -> None:
-        """Wait for the accepted sends to end, then close all parts.
-
-        Raises: TimeoutError after `CLOSE_TIMEOUT_S`.
-        """
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            await self.backends.acceptor.close()
-            await self.sweeps.close()
-            await self.changes.close()
-            await self.node.lease.close()
-            await self.backends.catch_up.close()
-            await self.backends.arrears.leave()
-            await self.backends.log.close()
-            await self.backends.cache.close()
-            await self.backends.store.close()
-            await self.backends.directory.close()
 
 
 _runtime: Runtime | None = None
 _lock = threading.Lock()
-
-
-def _build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
-    redis, store = RedisMessageCache(current), DatabaseStore(current)
-    directory = DatabaseDirectory(current)
-    node = assemble(
-        cache=redis,
-        log=open_log(current.event_log_url, current),
-        store=store,
-        directory=directory,
-        ids=SnowflakeIdGenerator(),
-        settings=current,
-        open_inspector=inspector_of_log,
-    )
-    redis.on_lost = node.breakers["cache"].trip
-    changes = ChangeListener(current, on_change=directory.forget, on_gap=directory.doubt)
-    return Runtime(loop, node, changes, store, SweepWatch(node.backends.cache, current))
-
-
-def inspector_of_log() -> LogInspector:
-    """Open a reader of the log's ends and of the committed positions; the caller closes it."""
-    current = settings()
-    return open_inspector(current.event_log_url, current)
 
 
 async def start() -> None:
@@ -115,7 +50,7 @@ async def start() -> None:
     global _runtime
     if _runtime is not None:
         raise RuntimeError("this process has a runtime already")
-    _runtime = _build(asyncio.get_running_loop(), settings())
+    _runtime = build(asyncio.get_running_loop(), settings())
     await _begin(_runtime, name=secrets.token_hex(8))
 
 
@@ -214,60 +149,6 @@ async def _sweep(backends: Backends) -> Sweep:
     return done
 
 
-def open_consumer() -> Consumer:
-    """Build a consumer on the running loop with its own adapters; `close_consumer` closes them."""
-    current = settings()
-    return Consumer(
-        reader=open_reader(current.event_log_url, current),
-        log=open_log(current.event_log_url, current),
-        cache=RedisMessageCache(current),
-        store=DatabaseStore(current),
-        settings=current,
-    )
-
-
-async def close_consumer(consumer: Consumer) -> None:
-    async with asyncio.timeout(CLOSE_TIMEOUT_S):
-        await consumer.reader.close()
-        await consumer.log.close()
-        await consumer.cache.close()
-        await consumer.store.close()
-
-
-def open_audit_parts() -> Parts:
-    """Build the adapters of an audit on the running loop; `close_audit_parts` closes them.
-
-    No client waits for an audit, so its calls of Redis may take `AUDIT_PATIENCE_S`.
-    """
-    given = settings()
-    current = replace(given, redis_timeout_s=max(given.redis_timeout_s, AUDIT_PATIENCE_S))
-    cache, store = RedisMessageCache(current), DatabaseStore(current)
-    return Parts(
-        cache=cache,
-        store=store,
-        cached=RedisCacheInspector(current),
-        stored=DatabaseInspector(current),
-        log=inspector_of_log(),
-        compensator=Compensator(
-            cache=cache,
-            log=open_log(current.event_log_url, current),
-            store=store,
-            settings=current,
-            clock_ms=wall_clock_ms,
-        ),
-    )
-
-
-async def close_audit_parts(parts: Parts) -> None:
-    async with asyncio.timeout(CLOSE_TIMEOUT_S):
-        await parts.log.close()
-        await parts.stored.close()
-        await parts.cached.close()
-        await parts.compensator.log.close()
-        await parts.store.close()
-        await parts.cache.close()
-
-
 def reset() -> None:
     """Drop this process's runtime; the next `run` builds another one.
 
@@ -312,7 +193,7 @@ def _ensure() -> Runtime:
 
 
 async def _build_on(loop: asyncio.AbstractEventLoop) -> Runtime:
-    return _build(loop, settings())
+    return build(loop, settings())
 
 
 def _forget_parents_runtime() -> None:

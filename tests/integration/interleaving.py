@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from messaging.pipeline.consumer import Consumer
-from messaging.runtime import wiring
+from messaging.runtime import adapters
 from messaging.runtime.assembly import assemble
 from messaging.service.backends import Backends
 
@@ -52,7 +52,7 @@ class Turns:
             directory=backends.directory,
             ids=backends.ids,
             settings=backends.settings,
-            open_inspector=wiring.inspector_of_log,
+            open_inspector=adapters.inspector_of_log,
             clock_ms=backends.clock_ms,
         ).backends
         own.acceptor.commit.renew_lease = backends.acceptor.commit.renew_lease

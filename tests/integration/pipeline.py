@@ -25,7 +25,7 @@ from messaging.pipeline.consumer import Consumer
 from messaging.ports.cache import MessageCache
 from messaging.ports.log import EventLog, OutgoingRecord
 from messaging.ports.store import MessageStore
-from messaging.runtime import wiring
+from messaging.runtime import adapters
 from messaging.store import DatabaseStore
 
 PARTITIONS = 4
@@ -52,7 +52,7 @@ class Pipeline:
 
     def consumer(self, *, session_s: float = 6.0) -> Consumer:
         """One more member of the group, with ports of its own as the process has them."""
-        consumer = wiring.open_consumer()
+        consumer = adapters.open_consumer()
         consumer.reader = KafkaLogReader(
             self.servers,
             topic=self.topic,
@@ -143,7 +143,7 @@ class Pipeline:
 
     async def close(self) -> None:
         for consumer in self.consumers:
-            await wiring.close_consumer(consumer)
+            await adapters.close_consumer(consumer)
         for port in (self.log, self.cache, self.store):
             await port.close()
         self.admin.delete_topics([self.topic, settings().dead_letter_topic])

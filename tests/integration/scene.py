@@ -18,7 +18,7 @@ from messaging.domain.errors import MessageNotFound
 from messaging.domain.events import ChatType, Message, MsgType
 from messaging.domain.requests import Ack, HistoryRequest, SendRequest
 from messaging.pipeline.consumer import Consumer
-from messaging.runtime import wiring
+from messaging.runtime import adapters, wiring
 from messaging.service.backends import Backends
 from messaging.service.fetch import fetch
 from messaging.service.history import HistoryPage, history
@@ -111,12 +111,12 @@ async def running(
 ) -> AsyncIterator[Scene]:
     """The scene on the running loop, with adapters as the settings name them."""
     await wiring.start()
-    consumer = wiring.open_consumer()
+    consumer = adapters.open_consumer()
     try:
         backends = await asyncio.to_thread(wiring.run, _hand_over)
         yield Scene(backends, consumer, pairs, forget)
     finally:
-        await wiring.close_consumer(consumer)
+        await adapters.close_consumer(consumer)
         await wiring.stop()
 
 

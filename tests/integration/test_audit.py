@@ -25,7 +25,7 @@ from messaging.domain.ids import first_id_at, wall_clock_ms
 from messaging.eventlog import create_topics
 from messaging.ports.log import OutgoingRecord
 from messaging.ports.store import DeadLetter
-from messaging.runtime import wiring
+from messaging.runtime import adapters, wiring
 from messaging.service.backends import Backends
 from messaging.service.recall import recall as recall_message
 from tests.integration.admin.pages import accept, consume, keep, recall, store
@@ -163,7 +163,7 @@ def pending_unlisted(client: redis.Redis) -> tuple[str, str]:
 
 def deletes_lack(client: redis.Redis) -> tuple[str, str]:
     row = persisted()
-    wiring.run(lambda backends: backends.store.delete_for_user(2, row.id))
+    wiring.run(lambda backends: backends.store.delete_for_user(2, [row.id]))
     wiring.run(lambda backends: backends.cache.add_deletes(2, [], floor=0))
     return "deletes_lack", "user 2"
 
@@ -354,7 +354,7 @@ async def test_a_live_service_has_nothing_to_tell(log: None, scene: Scene) -> No
             turn += 20
 
     busy = [asyncio.create_task(consume_all()), asyncio.create_task(talk_on())]
-    parts = wiring.open_audit_parts()
+    parts = adapters.open_audit_parts()
     try:
         for _ in range(4):
             report = await Audit(parts, Plan(settle_s=0.5, whole_log=True), Silent()).run()
@@ -364,7 +364,7 @@ async def test_a_live_service_has_nothing_to_tell(log: None, scene: Scene) -> No
     finally:
         done.set()
         await asyncio.gather(*busy)
-        await wiring.close_audit_parts(parts)
+        await adapters.close_audit_parts(parts)
 
 
 async def test_a_message_that_the_consumer_has_lost_is_found_in_the_log(
@@ -374,13 +374,13 @@ async def test_a_message_that_the_consumer_has_lost_is_found_in_the_log(
     lost, kept = await scene.sent(alice, bob, "lost"), await scene.sent(alice, bob, "kept")
     await scene.persist()
     await asyncio.to_thread(models.Message.objects.filter(pk=lost).delete)
-    parts = wiring.open_audit_parts()
+    parts = adapters.open_audit_parts()
     try:
         told = await Audit(parts, Plan(settle_s=0, whole_log=True), Silent()).run()
         assert told.findings.kinds[Kind.UNACCOUNTED].examples(9) == [str(lost)]
         await parts.cached.forget([lost])
         await Audit(parts, Plan(settle_s=0, whole_log=True, repair=True), Silent()).run()
     finally:
-        await wiring.close_audit_parts(parts)
+        await adapters.close_audit_parts(parts)
 
     assert [row.content for row in await scene.rows(lost, kept)] == ["lost", "kept"]

@@ -25,7 +25,7 @@ from messaging.conf import settings as current_settings
 from messaging.domain.events import Message, PersistStatus
 from messaging.domain.ids import SnowflakeIdGenerator, WorkerLease
 from messaging.models import DeadLetter
-from messaging.runtime import wiring
+from messaging.runtime import adapters
 from messaging.runtime.assembly import assemble
 from messaging.service.backends import Backends
 from messaging.service.delete import delete
@@ -293,7 +293,7 @@ def second_process(backends: Backends) -> Backends:
         directory=backends.directory,
         ids=ids,
         settings=replace(backends.settings, send_rate=0),
-        open_inspector=wiring.inspector_of_log,
+        open_inspector=adapters.inspector_of_log,
     ).backends
     second.acceptor.commit.renew_lease = backends.acceptor.commit.renew_lease
     return second

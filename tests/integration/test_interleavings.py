@@ -14,7 +14,7 @@ import redis
 
 from messaging.conf import Mode
 from messaging.domain.events import Message
-from messaging.runtime import wiring
+from messaging.runtime import adapters
 from messaging.runtime.assembly import compensator
 from messaging.service.delete import delete
 from messaging.service.recall import recall
@@ -178,7 +178,7 @@ class TestAConsumer:
     async def take_over(self, scene: Scene, choose: Choose, redis_url: str) -> None:
         alice, bob = next(scene.pairs)
         sent = [await scene.sent(alice, bob) for _ in range(3)]
-        consumers = {"stale": wiring.open_consumer(), "successor": wiring.open_consumer()}
+        consumers = {"stale": adapters.open_consumer(), "successor": adapters.open_consumer()}
         turns = Turns()
         played = 0
 
@@ -197,7 +197,7 @@ class TestAConsumer:
         assert told == {"stale": 3, "successor": 3}
         await replace(scene, consumer=consumers["successor"]).persist()
         for consumer in consumers.values():
-            await wiring.close_consumer(consumer)
+            await adapters.close_consumer(consumer)
         assert [row.seq for row in await scene.rows(*sent)] == [1, 2, 3]
         assert (await scene.history(alice, bob)).total == 3
 

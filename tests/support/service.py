@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from messaging.models import ChatGroup
-from messaging.runtime import wiring
+from messaging.runtime import adapters
 from tests.support.http_client import Answer, Client
 
 PERSIST_TIMEOUT_S = 20.0
@@ -100,10 +100,10 @@ def listed(answer: Answer) -> list[str]:
 
 
 async def _consume() -> None:
-    consumer = wiring.open_consumer()
+    consumer = adapters.open_consumer()
     deadline_s = time.monotonic() + PERSIST_TIMEOUT_S
     try:
         while await consumer.step() or await consumer.cache.pending_count():
             assert time.monotonic() < deadline_s, "messages stay pending"
     finally:
-        await wiring.close_consumer(consumer)
+        await adapters.close_consumer(consumer)

@@ -17,7 +17,7 @@ from messaging.audit.sources import BadReceipts
 from messaging.domain.errors import BackendError
 from messaging.management.moments import moment
 from messaging.progress import Progress
-from messaging.runtime import wiring
+from messaging.runtime import adapters
 
 HELP = """\
   manage.py audit                          report, change nothing
@@ -114,11 +114,11 @@ class Command(BaseCommand):
 
 
 async def _audit(plan: Plan) -> Report:
-    parts = wiring.open_audit_parts()
+    parts = adapters.open_audit_parts()
     try:
         return await Audit(parts, plan, Progress(sys.stderr)).run()
     finally:
-        await wiring.close_audit_parts(parts)
+        await adapters.close_audit_parts(parts)
 
 
 def _away(error: BackendError) -> str:

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from messaging.conf import settings
 from messaging.management.worker_processes import supervise
 from messaging.pipeline.consumer import TooManyDeadLetters
-from messaging.runtime import wiring
+from messaging.runtime import adapters
 
 GIVEN_UP = 3  # the exit status after which nobody should start it again unseen
 
@@ -53,11 +53,11 @@ class Command(BaseCommand):
 
 
 async def _consume() -> None:
-    consumer = wiring.open_consumer()
+    consumer = adapters.open_consumer()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, consumer.stop.set)
     try:
         await consumer.run()
     finally:
-        await wiring.close_consumer(consumer)
+        await adapters.close_consumer(consumer)

@@ -10,7 +10,7 @@ from typing import Any
 
 from messaging.domain.events import Message
 from messaging.ports.store import DeadLetter
-from messaging.runtime import wiring
+from messaging.runtime import adapters, wiring
 
 MESSAGES = "/admin/messaging/message/"
 PENDING = "/admin/messaging/pendingmessage/"
@@ -49,7 +49,7 @@ def consume() -> None:
     """Let a consumer take up what the log has."""
 
     async def run() -> None:
-        consumer = wiring.open_consumer()
+        consumer = adapters.open_consumer()
         try:
             async with asyncio.timeout(CONSUME_TIMEOUT_S):
                 while not await consumer.step():
@@ -57,7 +57,7 @@ def consume() -> None:
                 while await consumer.step():
                     pass
         finally:
-            await wiring.close_consumer(consumer)
+            await adapters.close_consumer(consumer)
 
     asyncio.run(run())
 

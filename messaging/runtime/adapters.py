@@ -1,0 +1,79 @@
+"""Build the adapters of a consumer or an audit, which run beside the runtime of their process."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from messaging.audit.check import Parts
+from messaging.cache import RedisCacheInspector, RedisMessageCache
+from messaging.conf import settings
+from messaging.domain.ids import wall_clock_ms
+from messaging.eventlog import open_inspector, open_log, open_reader
+from messaging.pipeline.compensation import Compensator
+from messaging.pipeline.consumer import Consumer
+from messaging.ports.audit import LogInspector
+from messaging.store import DatabaseInspector, DatabaseStore
+
+CLOSE_TIMEOUT_S = 10.0
+AUDIT_PATIENCE_S = 30.0
+
+
+def inspector_of_log() -> LogInspector:
+    """Open a reader of the log's ends and of the committed positions; the caller closes it."""
+    current = settings()
+    return open_inspector(current.event_log_url, current)
+
+
+def open_consumer() -> Consumer:
+    """Build a consumer on the running loop with its own adapters; `close_consumer` closes them."""
+    current = settings()
+    return Consumer(
+        reader=open_reader(current.event_log_url, current),
+        log=open_log(current.event_log_url, current),
+        cache=RedisMessageCache(current),
+        store=DatabaseStore(current),
+        settings=current,
+    )
+
+
+async def close_consumer(consumer: Consumer) -> None:
+    async with asyncio.timeout(CLOSE_TIMEOUT_S):
+        await consumer.reader.close()
+        await consumer.log.close()
+        await consumer.cache.close()
+        await consumer.store.close()
+
+
+def open_audit_parts() -> Parts:
+    """Build the adapters of an audit on the running loop; `close_audit_parts` closes them.
+
+    No client waits for an audit, so its calls of Redis may take `AUDIT_PATIENCE_S`.
+    """
+    given = settings()
+    current = replace(given, redis_timeout_s=max(given.redis_timeout_s, AUDIT_PATIENCE_S))
+    cache, store = RedisMessageCache(current), DatabaseStore(current)
+    return Parts(
+        cache=cache,
+        store=store,
+        cached=RedisCacheInspector(current),
+        stored=DatabaseInspector(current),
+        log=inspector_of_log(),
+        compensator=Compensator(
+            cache=cache,
+            log=open_log(current.event_log_url, current),
+            store=store,
+            settings=current,
+            clock_ms=wall_clock_ms,
+        ),
+    )
+
+
+async def close_audit_parts(parts: Parts) -> None:
+    async with asyncio.timeout(CLOSE_TIMEOUT_S):
+        await parts.log.close()
+        await parts.stored.close()
+        await parts.cached.close()
+        await parts.compensator.log.close()
+        await parts.store.close()
+        await parts.cache.close()

@@ -1,0 +1,72 @@
+"""Build the adapters of a process from the settings: the composition root."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass
+
+from messaging.cache import ChangeListener, RedisMessageCache
+from messaging.conf import Settings
+from messaging.directory import DatabaseDirectory
+from messaging.domain.ids import SnowflakeIdGenerator
+from messaging.eventlog import open_log
+from messaging.pipeline.sweep_watch import SweepWatch
+from messaging.runtime.adapters import CLOSE_TIMEOUT_S, inspector_of_log
+from messaging.runtime.assembly import Node, assemble
+from messaging.service.backends import Backends
+from messaging.store import DatabaseStore
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Hold the adapters of this process and the event loop that they live on.
+
+    `thread` runs the loop where the process does not run the loop itself.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    node: Node
+    changes: ChangeListener
+    store: DatabaseStore
+    sweeps: SweepWatch
+    thread: threading.Thread | None = None
+
+    @property
+    def backends(self) -> Backends:
+        return self.node.backends
+
+    async def close(self) -> None:
+        """Wait for the accepted sends to end, then close all parts.
+
+        Raises: TimeoutError after `CLOSE_TIMEOUT_S`.
+        """
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await self.backends.acceptor.close()
+            await self.sweeps.close()
+            await self.changes.close()
+            await self.node.lease.close()
+            await self.backends.catch_up.close()
+            await self.backends.arrears.leave()
+            await self.backends.log.close()
+            await self.backends.cache.close()
+            await self.backends.store.close()
+            await self.backends.directory.close()
+
+
+def build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
+    """Build the adapters of a process; `Node.begin` starts them."""
+    redis, store = RedisMessageCache(current), DatabaseStore(current)
+    directory = DatabaseDirectory(current)
+    node = assemble(
+        cache=redis,
+        log=open_log(current.event_log_url, current),
+        store=store,
+        directory=directory,
+        ids=SnowflakeIdGenerator(),
+        settings=current,
+        open_inspector=inspector_of_log,
+    )
+    redis.on_lost = node.breakers["cache"].trip
+    changes = ChangeListener(current, on_change=directory.forget, on_gap=directory.doubt)
+    return Runtime(loop, node, changes, store, SweepWatch(node.backends.cache, current))
