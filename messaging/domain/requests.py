@@ -8,20 +8,16 @@ Raises: InvalidInput, from every parser, with all fields that are wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
 
 import msgspec
 
 from messaging.conf import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_PAGED_MESSAGES
 from messaging.domain import inputs
-from messaging.domain.errors import InvalidInput
 from messaging.domain.events import ChatType, MsgType
+from messaging.domain.form import Form
 from messaging.domain.inputs import Refusal, Refused
-
-T = TypeVar("T")
-D = TypeVar("D")
 
 
 class Ack(StrEnum):
@@ -68,56 +64,8 @@ class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     new_password: str
 
 
-class _Form:
-    """Read fields one by one, and collect the errors of each field.
-
-    A stand-in takes the place of a value that is wrong or missing. `close` raises InvalidInput
-    then, so that no caller sees a stand-in.
-    """
-
-    def __init__(self, source: object) -> None:
-        if not isinstance(source, Mapping):
-            raise InvalidInput({"body": [Refusal.BODY_NOT_OBJECT]})
-        self._source = source
-        self._errors: dict[str, list[str]] = {}
-
-    def has(self, field: str) -> bool:
-        return self._source.get(field) is not None
-
-    def take(self, field: str, read: Callable[[object], T], *, default: D) -> T | D:
-        value = self._source.get(field)
-        if value is None:
-            return default
-        try:
-            return read(value)
-        except Refused as refused:
-            self.refuse(field, refused.text)
-            return default
-
-    def need(self, field: str, read: Callable[[object], T], *, stand_in: T) -> T:
-        value = self._source.get(field)
-        if value is None:
-            self.refuse(field, Refusal.REQUIRED)
-            return stand_in
-        try:
-            return read(value)
-        except Refused as refused:
-            self.refuse(field, refused.text)
-            return stand_in
-
-    def refuse(self, field: str, text: Refusal) -> None:
-        self._errors.setdefault(field, []).append(text)
-
-    def is_wrong(self, field: str) -> bool:
-        return field in self._errors
-
-    def close(self) -> None:
-        if self._errors:
-            raise InvalidInput(self._errors)
-
-
 def parse_send(body: object) -> SendRequest:
-    form = _Form(body)
+    form = Form(body)
     chat_type = form.need("chatType", inputs.read_chat_type, stand_in=ChatType.PRIVATE)
     msg_type = form.need("msgType", inputs.read_msg_type, stand_in=MsgType.TEXT)
     target_id = _take_receiver(form, None if form.is_wrong("chatType") else chat_type)
@@ -140,7 +88,7 @@ def parse_send(body: object) -> SendRequest:
 
 def parse_message_id(value: object, field: str = "messageId") -> int:
     """Return the message id in a path; `field` is the name of the value in an error."""
-    form = _Form({field: value})
+    form = Form({field: value})
     message_id = form.need(field, inputs.read_id, stand_in=0)
     form.close()
     return message_id
@@ -148,14 +96,14 @@ def parse_message_id(value: object, field: str = "messageId") -> int:
 
 def parse_message_reference(body: object) -> int:
     """Return the `messageId` that the body of a recall or a delete names."""
-    form = _Form(body)
+    form = Form(body)
     message_id = form.need("messageId", inputs.read_id, stand_in=0)
     form.close()
     return message_id
 
 
 def parse_history(query: Mapping[str, str]) -> HistoryRequest:
-    form = _Form(query)
+    form = Form(query)
     chat_type = form.need("chatType", _read_chat_type_digit, stand_in=ChatType.PRIVATE)
     target_id = form.need("targetId", inputs.read_id, stand_in=0)
     size = form.take("size", _read_size, default=DEFAULT_PAGE_SIZE)
@@ -177,7 +125,7 @@ def parse_history(query: Mapping[str, str]) -> HistoryRequest:
 
 
 def parse_credentials(body: object) -> Credentials:
-    form = _Form(body)
+    form = Form(body)
     username = form.need("username", inputs.read_name, stand_in="")
     password = form.need("password", inputs.read_password, stand_in="")
     form.close()
@@ -185,7 +133,7 @@ def parse_credentials(body: object) -> Credentials:
 
 
 def parse_password_change(body: object) -> PasswordChange:
-    form = _Form(body)
+    form = Form(body)
     old_password = form.need("oldPassword", inputs.read_password, stand_in="")
     new_password = form.need("newPassword", inputs.read_password, stand_in="")
     form.close()
@@ -194,13 +142,13 @@ def parse_password_change(body: object) -> PasswordChange:
 
 def parse_logout(body: object) -> str | None:
     """Return the refresh token that ends with the access token, if the body names one."""
-    form = _Form(body)
+    form = Form(body)
     refresh = form.take("refresh", inputs.read_token, default=None)
     form.close()
     return refresh
 
 
-def _take_receiver(form: _Form, chat_type: ChatType | None) -> int:
+def _take_receiver(form: Form, chat_type: ChatType | None) -> int:
     """Return the receiver's id; `chat_type` is None where the chat type is not known."""
     to_user_id = form.take("toUserId", inputs.read_id, default=0)
     group_id = form.take("groupId", inputs.read_id, default=0)
@@ -218,7 +166,7 @@ def _take_receiver(form: _Form, chat_type: ChatType | None) -> int:
     return group_id if chat_type is ChatType.GROUP else to_user_id
 
 
-def _take_content(form: _Form, msg_type: MsgType | None) -> tuple[str, str | None]:
+def _take_content(form: Form, msg_type: MsgType | None) -> tuple[str, str | None]:
     """Return the text and the address; an empty address means none."""
     if msg_type is MsgType.TEXT:
         content = form.need("content", inputs.read_content, stand_in="")
