@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from messaging.domain.events import ChatType, Message
 from messaging.service.history import HistoryPage
-from messaging.service.send import Receipt
+from messaging.service.receipts import Receipt
 
 Json = dict[str, object]
 _PRIVATE = ChatType.PRIVATE  # reaching into an enumeration costs as much as half of a message

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-import msgspec
 from msgspec.structs import replace
 
 from messaging.domain.backoff import Backoff
 from messaging.domain.errors import (
     Blocked,
     CacheUnavailable,
-    ClientMsgIdReused,
     GroupNotFound,
     IdsUnavailable,
     NotAMember,
@@ -30,21 +28,10 @@ from messaging.ports.cached import Claim
 from messaging.service.access import check_member
 from messaging.service.backends import Backends
 from messaging.service.claims import find_claim, find_stored_claim
+from messaging.service.receipts import Receipt, receipt_of, repeat_receipt, show_row, stored_id
 
 FIRST_LOOK_S = 0.01
 LAST_LOOK_S = 0.2
-ROW_S = 0.3  # for the store to tell whether an earlier send is stored
-
-
-class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Hold the answer to a send; for a repeated send it describes the first one."""
-
-    message_id: int
-    conversation_id: str
-    send_time: int
-    persist_status: PersistStatus
-    durability: Durability
-    client_msg_id: str | None
 
 
 async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> Receipt:
@@ -77,9 +64,9 @@ async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> R
 async def _send_async(backends: Backends, message: Message, ack: Ack, deadline_s: float) -> Receipt:
     accepted = await backends.acceptor.accept(message, ack=ack, deadline_s=deadline_s)
     if accepted.repeats is not None:
-        receipt = await _repeat(backends, message, accepted.repeats)
+        receipt = await repeat_receipt(backends, message, accepted.repeats)
     else:
-        receipt = _receipt(accepted.message, accepted.durability)
+        receipt = receipt_of(accepted.message, accepted.durability)
     return await _waited_for(backends, receipt, ack)
 
 
@@ -108,7 +95,7 @@ async def _find_earlier(
             for find in (find_claim, find_stored_claim):
                 claim = await find(backends, message)
                 if claim is not None and claim.body_hash == message.body_hash:
-                    return await _repeat(backends, message, claim)
+                    return await repeat_receipt(backends, message, claim)
     except TimeoutError as error:
         raise SendFailed from error
     return None
@@ -160,68 +147,6 @@ def _compose(backends: Backends, request: SendRequest, sender_id: int) -> Messag
     )
 
 
-def _receipt(message: Message, durability: Durability) -> Receipt:
-    return Receipt(
-        message_id=message.id,
-        conversation_id=message.conversation_id,
-        send_time=message.send_time,
-        persist_status=(
-            PersistStatus.PERSISTED if durability is Durability.STORE else PersistStatus.PENDING
-        ),
-        durability=durability,
-        client_msg_id=message.client_msg_id,
-    )
-
-
-async def _repeat(backends: Backends, repeat: Message, first: Claim) -> Receipt:
-    """Return the first send's receipt for a repeat of it.
-
-    The send time is read from the first send's id. The conversation is the repeat's, because both
-    bodies are the same.
-
-    Raises: ClientMsgIdReused when the first send has another body; SendFailed as `_stored_id` does.
-    """
-    if first.body_hash != repeat.body_hash:
-        raise ClientMsgIdReused
-    stored = await _stored_id(backends, first.message_id)
-    first_id = first.message_id if stored is None else stored
-    return Receipt(
-        message_id=first_id,
-        conversation_id=repeat.conversation_id,
-        send_time=time_of_id(first_id),
-        persist_status=PersistStatus.PENDING if stored is None else PersistStatus.PERSISTED,
-        durability=Durability.CACHE if stored is None else Durability.STORE,
-        client_msg_id=repeat.client_msg_id,
-    )
-
-
-async def _stored_id(backends: Backends, message_id: int) -> int | None:
-    """Return the id of a message's row, or of the row it was folded into; None without a row.
-
-    A row that the cache lacks is shown to the cache first, because the process that stored the row
-    may have ended before it could show the row.
-
-    Raises: SendFailed when the row cannot be looked up or shown now. For a message that this
-    process is to show the cache anyway, a failed look-up returns None instead.
-    """
-    cached = None
-    with contextlib.suppress(CacheUnavailable):
-        cached = (await backends.cache.get([message_id])).get(message_id)
-    if cached is not None:
-        return message_id if cached.persist_status is PersistStatus.PERSISTED else None
-    try:
-        async with asyncio.timeout(ROW_S):
-            row = (await backends.store.find([message_id])).get(message_id)
-    except (StoreUnavailable, TimeoutError) as error:
-        if backends.arrears.owes(message_id):
-            return None
-        raise SendFailed from error
-    if row is None:
-        return None
-    await _show(backends, row)
-    return row.id
-
-
 async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
     """Wait until the message is stored, at most `store_ack_timeout_s`; return its receipt.
 
@@ -233,7 +158,7 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
     while loop.time() < deadline:
         await asyncio.sleep(backoff.next_s())
         with contextlib.suppress(SendFailed):  # the message is accepted in any case
-            stored = await _stored_id(backends, receipt.message_id)
+            stored = await stored_id(backends, receipt.message_id)
             if stored is not None:
                 return replace(
                     receipt,
@@ -257,7 +182,7 @@ async def _send_sync(backends: Backends, message: Message, deadline_s: float) ->
     if wait_s := backends.acceptor.commit.rates.take(message.from_user_id):
         raise TooManyRequests(wait_s)
     if first := await find_claim(backends, message):
-        return await _repeat(backends, message, first)
+        return await repeat_receipt(backends, message, first)
     try:
         now_s = asyncio.get_running_loop().time()
         async with asyncio.timeout_at((now_s + deadline_s) / 2):
@@ -269,9 +194,11 @@ async def _send_sync(backends: Backends, message: Message, deadline_s: float) ->
     row = done.row_of(message.id)
     first = await _claim(backends, row)
     if first is not None and first.body_hash == row.body_hash:
-        return await _repeat(backends, message, first)
-    await _show(backends, row)  # for a folded send, its row's process may have ended before it did
-    return _receipt(row, Durability.STORE)
+        return await repeat_receipt(backends, message, first)
+    await show_row(
+        backends, row
+    )  # for a folded send, its row's process may have ended before it did
+    return receipt_of(row, Durability.STORE)
 
 
 async def _claim(backends: Backends, row: Message) -> Claim | None:
@@ -285,14 +212,3 @@ async def _claim(backends: Backends, row: Message) -> Claim | None:
         return await backends.cache.claim(row)
     except CacheUnavailable:
         return None
-
-
-async def _show(backends: Backends, row: Message) -> None:
-    """Show the cache a stored row, or owe the row.
-
-    Raises: SendFailed when neither is possible.
-    """
-    try:
-        await backends.writes.show_row(row)
-    except StoreUnavailable as error:
-        raise SendFailed from error

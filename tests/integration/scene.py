@@ -22,7 +22,8 @@ from messaging.runtime import adapters, wiring
 from messaging.service.backends import Backends
 from messaging.service.fetch import fetch
 from messaging.service.history import HistoryPage, history
-from messaging.service.send import Receipt, send
+from messaging.service.receipts import Receipt
+from messaging.service.send import send
 
 PERSIST_TIMEOUT_S = 20.0
 PAIRS = 1_000

@@ -17,7 +17,8 @@ from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import HistoryPage, history
 from messaging.service.recall import recall
-from messaging.service.send import Receipt, send
+from messaging.service.receipts import Receipt
+from messaging.service.send import send
 from tests.simulation.record import Read, Said, Total
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from messaging.domain.events import ChatType, Message, MsgType, PersistStatus
 from messaging.http.representation import present_message, present_page, present_receipt
 from messaging.pipeline.waiting import Durability
 from messaging.service.history import HistoryPage
-from messaging.service.send import Receipt
+from messaging.service.receipts import Receipt
 
 ALICE, BOB = 2**53 + 1, 2
 SENT = Message(
