@@ -18,8 +18,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from messaging.domain.errors import LogUnavailable
+from messaging.eventlog.kafka.consuming import CALL_S, SLACK_S, consumer_config, record_of
 from messaging.eventlog.kafka.quirks import UNREADABLE, step_over
-from messaging.eventlog.kafka.reader import CALL_S, SLACK_S, consumer_config, record_of
 from messaging.ports.audit import Extent, Piece
 from messaging.ports.log import Record
 

@@ -16,12 +16,12 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import (
     CommitFailedError,
@@ -34,15 +34,14 @@ from kafka.structs import OffsetAndMetadata
 
 from messaging.domain.errors import CommitRefused, LogUnavailable
 from messaging.eventlog.inbox import Inbox
-from messaging.eventlog.kafka.quirks import UNREADABLE, complete_join, hear_last_words, step_over
-from messaging.ports.log import Position, Record
+from messaging.eventlog.kafka.consuming import CALL_S, SLACK_S, Moves, consumer_config, record_of
+from messaging.eventlog.kafka.quirks import UNREADABLE, complete_join, step_over
+from messaging.ports.log import Record
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-API_VERSION = (2, 8)  # the oldest broker; set, so that making a consumer waits for no broker
-CALL_S = 5.0  # bounds one call that is not a poll
-SLACK_S = 5.0  # a call is given up so long after the vendor's own timeout
+
 PROOF_S = 1.0  # silence counts as an empty log for so long, then the broker has to answer
 JOIN_S = 0.5  # the least duration of a poll that has to complete a join
 METADATA_S = 5  # bounds how late a topic that is made, or grows, after the reader's join is found
@@ -57,25 +56,6 @@ NOT_OURS = (
     RebalanceInProgressError,
     UnknownMemberIdError,
 )
-
-
-def consumer_config(
-    servers: Sequence[str], group: str, security: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the configuration of every consumer of the log, which commits explicitly alone."""
-    hear_last_words()
-    return {
-        "bootstrap_servers": list(servers),
-        **security,
-        "group_id": group,
-        "api_version": API_VERSION,
-        "enable_auto_commit": False,
-        "auto_offset_reset": "earliest",
-        "allow_auto_create_topics": False,
-        "request_timeout_ms": round(CALL_S * 1000),
-        "reconnect_backoff_max_ms": 1_000,
-        "metrics_enabled": False,
-    }
 
 
 class KafkaLogReader:
@@ -186,7 +166,7 @@ class KafkaLogReader:
     def _open(self) -> KafkaConsumer:
         if self._consumer is None:
             self._consumer = KafkaConsumer(**self._config)
-            self._consumer.subscribe([self._topic], listener=_Moves(self._inbox, self._moved))
+            self._consumer.subscribe([self._topic], listener=Moves(self._inbox, self._moved))
         return self._consumer
 
     def _fetch(self, max_records: int, timeout_s: float) -> None:
@@ -269,32 +249,5 @@ class KafkaLogReader:
             consumer.close(autocommit=False, timeout_ms=CALL_S * 1000)
 
 
-class _Moves(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped
-    """Note changes of the assigned partitions.
-
-    The vendor calls the methods on the vendor's own thread, while the consumer's thread waits in a
-    poll or close.
-    """
-
-    def __init__(self, inbox: Inbox[int], moved: threading.Event) -> None:
-        self._inbox = inbox
-        self._moved = moved
-
-    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        self._inbox.forget(partition.partition for partition in revoked)
-
-    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self._moved.set()
-
-
 def _new_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-reader")
-
-
-def record_of(record: Any) -> Record:
-    return Record(
-        Position(record.topic, record.partition, str(record.offset)),
-        record.key,
-        record.value,
-        tuple((name, value or b"") for name, value in record.headers) if record.headers else (),
-    )
