@@ -19,7 +19,8 @@ from messaging.domain.errors import BackendError, StoreUnavailable
 from messaging.domain.events import ID_MAX, Message, encode_event, join
 from messaging.pipeline.dead_letters import set_aside
 from messaging.pipeline.write_through import Persisted, ShownCache, WriteThrough
-from messaging.ports.cache import Leases, PendingMessages
+from messaging.ports.cache import PendingMessages
+from messaging.ports.cache_service import Leases
 from messaging.ports.cached import PendingEntry
 from messaging.ports.log import EventLog, OutgoingRecord
 from messaging.ports.store import DeadLetter, MessageStore

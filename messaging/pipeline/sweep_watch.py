@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from messaging.conf import Settings
 from messaging.domain.errors import BackendError
-from messaging.ports.cache import Leases
+from messaging.ports.cache_service import Leases
 
 logger = logging.getLogger(__name__)
 

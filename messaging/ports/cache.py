@@ -14,15 +14,8 @@ from typing import Protocol
 
 from messaging.domain.events import Message
 from messaging.domain.ids import WorkerLease
-from messaging.ports.cached import (
-    Claim,
-    Incarnation,
-    Look,
-    PendingEntry,
-    SharedRate,
-    Verdict,
-    Window,
-)
+from messaging.ports.cache_service import CacheHealth, Leases, SharedRates
+from messaging.ports.cached import Claim, Look, PendingEntry, Verdict, Window
 
 
 class Accepting(Protocol):
@@ -217,80 +210,6 @@ class PendingMessages(Protocol):
 
         The count is 0 where there was no attempt, and where the message is not pending.
         """
-
-
-class SharedRates(Protocol):
-    """Count requests for all processes together."""
-
-    async def take_rates(self, rates: Sequence[SharedRate]) -> float:
-        """Count one request against each of these rates, and return 0.0.
-
-        Count nothing where one of the rates is used up, and return the seconds to wait.
-        """
-
-
-class Leases(Protocol):
-    """Lease names and worker ids to one owner at a time."""
-
-    async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
-        """Take a named lease or renew one's own; return False when another owner holds it."""
-
-    async def is_leased(self, name: str) -> bool:
-        """Tell whether anybody holds this lease."""
-
-    async def take_worker(
-        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
-    ) -> int | None:
-        """Lease a worker id as `take_lease` does, and note that ids bear times to `until_ms`.
-
-        Return the last time (ms) that another owner may have used, 0 where none is known. Return
-        None when another owner holds the worker id, or when another owner's ids are of a time after
-        `now_ms`, which the caller could give again.
-        """
-
-
-class CacheHealth(Protocol):
-    """Report whether the cache is complete, or may lack writes after a loss."""
-
-    async def ping(self) -> None: ...
-
-    async def heartbeat(self, name: str | None = None) -> Incarnation:
-        """Write to the cache, and return the start of the server that took the write.
-
-        The first heartbeat after a start of the server hides, at once and whatever their number,
-        all copies of the store that the cache holds: stored details, and the marks of how far lists
-        and deletes are complete. Pending messages stay, and so do lists, claims and recalls.
-
-        `name`: of a process whose end the others are to notice; it writes a heartbeat about every
-        0.2 s.
-
-        Windows and looks are `recovering` until `note_recovered`. They are `recovering` for some
-        seconds, too, when the heartbeats of a named process stop: the process has died or lost the
-        cache, and may have accepted messages that the cache was never given.
-        """
-
-    async def deregister(self, name: str) -> None:
-        """Forget the heartbeats of a process that has no arrears, and whose end is no loss.
-
-        Safe to repeat.
-        """
-
-    async def note_recovered(self, incarnation: str, *, returned: bool) -> None:
-        """Note that the caller has written all that the cache lacked at this start.
-
-        Windows and looks are `recovering` for some seconds more, unless another caller has noted
-        the recovery before and this caller was not away (`returned` is False).
-
-        Raises: CacheUnavailable when the server was started again meanwhile.
-        """
-
-    async def note_held(self, ttl_s: float) -> None:
-        """Announce to every process, for `ttl_s`, that a consumer has a held partition.
-
-        A held partition waits for a person.
-        """
-
-    async def close(self) -> None: ...
 
 
 class MessageCache(

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from messaging.conf import Settings
 from messaging.domain.errors import BackendError, IdsUnavailable
 from messaging.domain.ids import AHEAD_MS, WORKERS, SnowflakeIdGenerator, WorkerLease
-from messaging.ports.cache import Leases
+from messaging.ports.cache_service import Leases
 from messaging.ports.store import MessageStore
 
 logger = logging.getLogger(__name__)
