@@ -14,7 +14,7 @@ from messaging.domain.ids import WorkerLease
 from messaging.domain.rates import step_us
 from messaging.ports.cached import Claim, PendingFull, RateLimited, Verdict
 
-ACCEPT = load("accept", uses=("incarnation", "state", "tail"))
+ACCEPT = load("accept", uses=("rows", "incarnation", "state", "tail"))
 CLAIM = load("claim")
 TAKE_LEASE = load("take_lease")
 TAKE_WORKER = load("take_worker")
@@ -48,30 +48,19 @@ class Accepting(RedisClient):
         texts = texts or [encode_message(message) for message in messages]
         names = [keys.PENDING, keys.PENDING_BYTES]
         owner = ""
-        step_us = self._step_us if limited else 0
         if lease is not None and lease.fenced:
             names.append(keys.worker(lease.node))
             owner = lease.owner
-        tails, places = keys.tails((m.conversation_id for m in messages), after=len(names))
-        names += tails
-        senders: dict[int, int] = {}
-        if step_us:
-            rates, senders = keys.rates((m.from_user_id for m in messages), after=len(names))
-            names += rates
-        details = len(names) + 1
-        names += [keys.detail(m.id) for m in messages]
-        claims = len(names) + 1
-        arguments: list[str | bytes | int] = [owner, self._worker_lease_ms, len(messages)]
+        step_us = self._step_us if limited else 0
         most = self._pending_bytes if limited else UNLIMITED
-        arguments += (details, claims, step_us, self._burst, most)
+        arguments: list[str | bytes | int] = [owner, self._worker_lease_ms]
+        arguments += (step_us, self._burst, most)
         for message, text in zip(messages, texts, strict=True):
-            claim = ""
+            client_msg_id, claim = message.client_msg_id or "", ""
             if message.client_msg_id is not None:
-                names.append(keys.dedupe(message.from_user_id, message.client_msg_id))
                 claim = _claim_of(message)
-            place = places[message.conversation_id]
-            sender = senders.get(message.from_user_id, 0)
-            arguments += (message.id, place, message.send_time, claim, text, sender)
+            arguments += (message.id, message.conversation_id, message.send_time)
+            arguments += (message.from_user_id, client_msg_id, claim, text)
         reply = await self._run(ACCEPT, names, arguments)
         if reply is None:
             raise LeaseLost

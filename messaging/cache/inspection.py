@@ -21,7 +21,7 @@ DETAILS = load("details", uses=("incarnation",))
 FORGET = load("forget")
 LOADED_TAIL = load("loaded_tail", uses=("incarnation", "tail"))
 UNLOAD = load("unload")
-UNLISTED = load("unlisted", uses=("incarnation", "tail"))
+UNLISTED = load("unlisted", uses=("rows", "incarnation", "tail"))
 KNOWN_DELETES = load("known_deletes", uses=("incarnation", "deletes"))
 
 KEYS_AT_ONCE = 500
@@ -93,9 +93,8 @@ class RedisCacheInspector(RedisClient):
     async def unlisted(self, messages: Sequence[Message]) -> list[int]:
         if not messages:
             return []
-        tails, places = keys.tails((m.conversation_id for m in messages), after=0)
-        arguments = [value for m in messages for value in (m.id, places[m.conversation_id])]
-        return [int(each) for each in await self._run(UNLISTED, tails, arguments)]
+        arguments = [value for m in messages for value in (m.id, m.conversation_id)]
+        return [int(each) for each in await self._run(UNLISTED, [], arguments)]
 
     async def forget(self, message_ids: Sequence[int]) -> None:
         await self._run(FORGET, [keys.detail(each) for each in message_ids], [])

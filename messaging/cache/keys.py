@@ -8,12 +8,12 @@ A docstring below gives the Redis type of the key, the content, and the time to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 PREFIX = "msg:"
 DETAIL = "msg:detail:"
 CANCEL = "msg:cancel:"
 DEDUPE = "msg:dedupe:"
+RATE = "msg:rate:"
+TAIL = "msg:conv:"
 LOADED = "msg:conv:loaded:"
 DELETED = "msg:deleted:"
 
@@ -84,7 +84,7 @@ def tail(conversation_id: str) -> str:
     The key lives for 30 minutes, and has no expiry while the newest id is pending. The list is
     capped at 1,000 ids; a pending id beyond the cap is kept, and so are the ids newer than that id.
     """
-    return f"msg:conv:{conversation_id}"
+    return f"{TAIL}{conversation_id}"
 
 
 def loaded(conversation_id: str) -> str:
@@ -141,7 +141,7 @@ def rate(user_id: int) -> str:
 
     The key expires when that time is past.
     """
-    return f"msg:rate:{user_id}"
+    return f"{RATE}{user_id}"
 
 
 def shared_rate(kind: str, digest: str) -> str:
@@ -149,7 +149,7 @@ def shared_rate(kind: str, digest: str) -> str:
 
     `digest`: of the property that the counted requests share. Content and expiry are as in `rate`.
     """
-    return f"msg:rate:{kind}:{digest}"
+    return f"{RATE}{kind}:{digest}"
 
 
 def worker(node: int) -> str:
@@ -163,25 +163,3 @@ def worker(node: int) -> str:
 def lease(name: str) -> str:
     """Return the key of a named lease: a string, its owner's token. Lives as long as the lease."""
     return f"{PREFIX}{name}"
-
-
-def rates(user_ids: Iterable[int], *, after: int) -> tuple[list[str], dict[int, int]]:
-    """Return the keys of these users' rates for a script's KEYS, and each user's index in KEYS.
-
-    Each key is in the list once. KEYS is counted from 1, and has `after` keys before these keys.
-    """
-    distinct = list(dict.fromkeys(user_ids))
-    return [rate(each) for each in distinct], {
-        each: after + 1 + n for n, each in enumerate(distinct)
-    }
-
-
-def tails(conversation_ids: Iterable[str], *, after: int) -> tuple[list[str], dict[str, int]]:
-    """Return the keys of these tails for a script's KEYS, and the index in KEYS of each list.
-
-    Each conversation has two keys, once each: the list, then the loaded mark. KEYS is counted from
-    1, and has `after` keys before these keys.
-    """
-    distinct = list(dict.fromkeys(conversation_ids))
-    names = [name for each in distinct for name in (tail(each), loaded(each))]
-    return names, {each: after + 1 + 2 * n for n, each in enumerate(distinct)}

@@ -4,6 +4,10 @@ The text of a script is the constants of `keys`, then the parts that the script 
 script's own file. Parts hold functions alone. A script changes several keys in one atomic step, so
 all keys must be in one Redis: one primary, with replicas and Sentinel if wanted. In a Redis Cluster
 the keys would have to share a slot.
+
+KEYS has a script's fixed keys. A key of a message, a conversation or a sender is composed in the
+script from its prefix and the argument that names it, such as `DETAIL .. id`. Redis needs a key in
+KEYS only to find the right node of a cluster.
 """
 
 from __future__ import annotations
@@ -32,6 +36,10 @@ CONSTANTS = (
     "CANCELS",
     "PENDING",
     "INCARNATION",
+    "TAIL",
+    "LOADED",
+    "DEDUPE",
+    "RATE",
 )
 
 

@@ -14,10 +14,10 @@ from messaging.cache.lua import load
 from messaging.domain.events import Message, encode_message
 from messaging.ports.cached import PendingEntry
 
-MARK_STORED = load("mark_stored", uses=("incarnation", "state", "tail", "bytes"))
-MARK_FOLDED = load("mark_folded", uses=("incarnation", "state", "tail", "bytes"))
-PARK = load("park", uses=("incarnation", "tail", "bytes"))
-RETRY = load("retry", uses=("incarnation", "tail"))
+MARK_STORED = load("mark_stored", uses=("rows", "incarnation", "state", "tail", "bytes"))
+MARK_FOLDED = load("mark_folded", uses=("rows", "incarnation", "state", "tail", "bytes"))
+PARK = load("park", uses=("rows", "incarnation", "tail", "bytes"))
+RETRY = load("retry", uses=("rows", "incarnation", "tail"))
 PENDING = load("pending")
 
 MARKED_AT_ONCE = 200  # by one script: Redis answers no other client while a script runs
@@ -39,16 +39,11 @@ class Marking(RedisClient):
             await self._mark_stored(rows[first : first + MARKED_AT_ONCE])
 
     async def _mark_stored(self, messages: Sequence[Message]) -> None:
-        tails, places = keys.tails((m.conversation_id for m in messages), after=len(_MARKS))
-        names = _MARKS + tails
-        details = len(names) + 1
-        names += [keys.detail(m.id) for m in messages]
-        names += [keys.cancel(m.id) for m in messages]
-        arguments: list[bytes | int] = [len(messages), details, *(m.id for m in messages)]
-        arguments += [places[m.conversation_id] for m in messages]
-        arguments += [_seq(m) for m in messages]
-        arguments += [encode_message(m) if m.is_recalled else b"" for m in messages]
-        await self._run(MARK_STORED, names, arguments)
+        arguments: list[str | bytes | int] = []
+        for row in messages:
+            tombstone = encode_message(row) if row.is_recalled else b""
+            arguments += (row.id, row.conversation_id, _seq(row), tombstone)
+        await self._run(MARK_STORED, _MARKS, arguments)
 
     async def mark_folded(self, folded: Mapping[int, Message]) -> None:
         if not folded:
@@ -57,39 +52,22 @@ class Marking(RedisClient):
         # the repeat names the conversation.
         texts = await self._command("MGET", *(keys.detail(message_id) for message_id in folded))
         found = [_CONVERSATION.search(text or b"") for text in texts]
-        conversations = [match and match[1].decode() for match in found]
-        tails, places = keys.tails((c for c in conversations if c is not None), after=len(_MARKS))
-        names = _MARKS + tails
-        arguments: list[str | int] = [len(folded), len(names) + 1]
-        for (message_id, first), conversation in zip(folded.items(), conversations, strict=True):
+        arguments: list[str | bytes | int] = []
+        for (message_id, first), match in zip(folded.items(), found, strict=True):
             assert first.client_msg_id is not None  # the two sends share this key
-            names += (
-                keys.detail(message_id),
-                keys.cancel(message_id),
-                keys.dedupe(first.from_user_id, first.client_msg_id),
-            )
-            place = 0 if conversation is None else places[conversation]
-            arguments += (message_id, place, f"{first.id}:{first.body_hash}")
-        await self._run(MARK_FOLDED, names, arguments)
+            arguments += (message_id, match[1] if match else "")
+            arguments += (first.from_user_id, first.client_msg_id, f"{first.id}:{first.body_hash}")
+        await self._run(MARK_FOLDED, _MARKS, arguments)
 
     async def park(self, messages: Sequence[Message]) -> None:
-        if not messages:
-            return
-        tails, places = keys.tails((m.conversation_id for m in messages), after=len(_MARKS))
-        names = [*_MARKS, *tails, *(keys.detail(m.id) for m in messages)]
-        arguments: list[int] = [len(messages), len(_MARKS) + len(tails) + 1]
-        for message in messages:
-            arguments += (message.id, places[message.conversation_id])
-        await self._run(PARK, names, arguments)
+        if messages:
+            await self._run(PARK, _MARKS, _with_conversations(messages))
 
     async def retry(self, messages: Sequence[Message]) -> dict[int, int]:
         if not messages:
             return {}
-        tails, places = keys.tails((m.conversation_id for m in messages), after=len(_MARKS))
-        arguments: list[int] = [len(messages)]
-        for message in messages:
-            arguments += (message.id, places[message.conversation_id])
-        counts = await self._run(RETRY, _MARKS + tails, arguments)
+        names = [keys.PENDING, keys.ATTEMPTS]
+        counts = await self._run(RETRY, names, _with_conversations(messages))
         return {message.id: count for message, count in zip(messages, counts, strict=True)}
 
     async def attempts(self, message_ids: Sequence[int]) -> dict[int, int]:
@@ -112,6 +90,10 @@ class Marking(RedisClient):
         return _entries(
             await self._command("ZRANGE", keys.PENDING, offset, last, "REV", "WITHSCORES")
         )
+
+
+def _with_conversations(messages: Sequence[Message]) -> list[int | str]:
+    return [value for m in messages for value in (m.id, m.conversation_id)]
 
 
 def _seq(row: Message) -> int:

@@ -10,7 +10,7 @@ from messaging.cache.lua import load
 from messaging.domain.rates import step_us
 from messaging.ports.cached import SharedRate
 
-TAKE_RATES = load("take_rates")
+TAKE_RATES = load("take_rates", uses=("rows",))
 
 
 class Rating(RedisClient):
@@ -23,7 +23,9 @@ class Rating(RedisClient):
         counted = [each for each in rates if each.rate]
         if not counted:
             return 0.0
-        names = [keys.shared_rate(each.kind, each.key) for each in counted]
-        arguments = [value for each in counted for value in (step_us(each.rate), each.burst)]
-        wait_us = await self._run(TAKE_RATES, names, arguments)
+        arguments: list[str | int] = []
+        for each in counted:
+            name = keys.shared_rate(each.kind, each.key)
+            arguments += (name, step_us(each.rate), each.burst)
+        wait_us = await self._run(TAKE_RATES, [], arguments)
         return int(wait_us) / 1e6

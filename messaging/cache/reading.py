@@ -17,9 +17,9 @@ WINDOW = load("window", uses=("incarnation", "tail", "deletes"))
 LOOK = load("look", uses=("incarnation", "deletes"))
 DETAILS = load("details", uses=("incarnation",))
 WAITING = load("waiting")
+FILL = load("fill", uses=("rows", "incarnation", "state", "tail"))
+ADD_DETAILS = load("add_details", uses=("rows", "incarnation", "state"))
 BEGIN_FILL = load("begin_fill", uses=("incarnation", "tail"))
-FILL = load("fill", uses=("incarnation", "state", "tail"))
-ADD_DETAILS = load("add_details", uses=("incarnation", "state"))
 ADD_DELETES = load("add_deletes", uses=("incarnation", "tail", "deletes"))
 
 
@@ -102,15 +102,14 @@ class Reading(RedisClient):
         names = [keys.tail(conversation_id), keys.loaded(conversation_id), keys.PENDING]
         arguments: list[str | bytes | int] = [token, floor, base]
         for message in sorted(messages, key=lambda message: message.id):
-            names += (keys.detail(message.id), keys.cancel(message.id))
             arguments += (message.id, encode_message(message))
         await self._run(FILL, names, arguments)
 
     async def add_details(self, messages: Sequence[Message]) -> None:
         if not messages:
             return
-        names = [name for m in messages for name in (keys.detail(m.id), keys.cancel(m.id))]
-        await self._run(ADD_DETAILS, names, [encode_message(message) for message in messages])
+        arguments = [value for m in messages for value in (m.id, encode_message(m))]
+        await self._run(ADD_DETAILS, [], arguments)
 
     async def add_deletes(
         self, user_id: int, message_ids: Sequence[int], *, floor: int | None = None

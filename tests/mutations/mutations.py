@@ -76,8 +76,8 @@ MUTATIONS = (
     Mutation(
         "the recall mark has a short time to live",
         "messaging/cache/scripts/claim_recall.lua",
-        "redis.call('SET', KEYS[2], ARGV[1], 'NX')",
-        "redis.call('SET', KEYS[2], ARGV[1], 'NX', 'EX', 600)",
+        "redis.call('SET', cancel, recalled_at, 'NX')",
+        "redis.call('SET', cancel, recalled_at, 'NX', 'EX', 600)",
         _pytest("tests/contract/cache/test_recalls.py", "-k", "embedded"),
     ),
     Mutation(

@@ -1,31 +1,28 @@
--- Hold new pending messages. Uses incarnation, state, tail.
+-- Hold new pending messages. Uses rows, incarnation, state, tail.
 --
--- KEYS  pending set, its bytes, [the worker id's lease, where the lease is fenced], lists and
---       loaded marks, a rate for each sender, a detail for each message, a claim for each message
---       that has one
--- ARGV  owner ('' when not fenced), lease (ms), number of messages, index of the first detail,
---       index of the first claim, step of a message in its sender's rate (µs; 0: no rate), burst,
---       bytes that may be pending; for each message: id, index of its list, send time (ms), claim
---       ('' for none), text, index of its rate
+-- KEYS  pending set, its bytes, the worker id's lease where the lease is fenced
+-- ARGV  owner ('' when not fenced), lease (ms), step of a message in its sender's rate (µs; 0: no
+--       rate), burst, bytes that may be pending; for each message: id, conversation, send time
+--       (ms), sender, clientMsgId, claim (both '' for none), text
 -- Reply nil when another owner leases the worker id (nothing is written); else for each message the
 --       earlier claim, the time to wait (µs) of a sender who is too fast, -1 when too much is
 --       pending, or nil: the message is accepted
 
+local pending, pending_bytes, lease = unpack(KEYS)
 local owner, lease_ms = ARGV[1], ARGV[2]
-local count, details, claims = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local step, burst, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local pending, bytes = KEYS[1], tonumber(redis.call('GET', KEYS[2]) or 0)
+local step, burst, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local bytes = tonumber(redis.call('GET', pending_bytes) or 0)
 local bytes_before = bytes
 
 if owner ~= '' then
-  local holder = redis.call('GET', KEYS[3])
+  local holder = redis.call('GET', lease)
   if holder and holder ~= owner then return false end
-  if not holder then redis.call('SET', KEYS[3], owner, 'PX', lease_ms) end
+  if not holder then redis.call('SET', lease, owner, 'PX', lease_ms) end
 end
 
 -- Return the earlier claim of a message for which there is no room, else -1.
 local function refuse(key, claim)
-  local first = claim ~= '' and redis.call('GET', key)
+  local first = key and redis.call('GET', key)
   return first and first ~= claim and first or -1
 end
 
@@ -75,8 +72,8 @@ if step > 0 then
   local time = redis.call('TIME')
   now = time[1] * 1e6 + time[2]
 end
-local function wait_of(place)
-  local key = KEYS[tonumber(place)]
+local function wait_of(sender)
+  local key = RATE .. sender
   local at = used[key] or tonumber(redis.call('GET', key) or 0)
   at = (at > now + burst * step and now or math.max(at, now)) + step
   local wait = at - now - burst * step
@@ -85,18 +82,15 @@ local function wait_of(place)
   return false
 end
 
-local verdicts, entries, lists, listed = {}, {}, {}, {}
-for n = 1, count do
-  local at = 6 * n + 3
-  local claim, text = ARGV[at + 3], ARGV[at + 4]
-  verdicts[n] = bytes + #text > most and refuse(KEYS[claims], claim)
-    or step > 0 and wait_of(ARGV[at + 5])
-  if claim ~= '' then
-    if not verdicts[n] then verdicts[n] = claimed_before(KEYS[claims], claim) end
-    claims = claims + 1
-  end
-  if not verdicts[n] then
-    local id, detail = ARGV[at], KEYS[details + n - 1]
+local verdicts, entries, conversations, listed = {}, {}, {}, {}
+for id, conversation, send_time, sender, client_msg_id, claim, text in rows(7, 5) do
+  local key = claim ~= '' and DEDUPE .. sender .. ':' .. client_msg_id
+  local verdict = bytes + #text > most and refuse(key, claim)
+    or step > 0 and wait_of(sender)
+    or key and claimed_before(key, claim)
+  verdicts[#verdicts + 1] = verdict
+  if not verdict then
+    local detail = DETAIL .. id
     -- The log may have been quicker, so a state of this message that is cached already is never
     -- overwritten.
     local known = not redis.call('SET', detail, text, 'NX') and redis.call('GET', detail)
@@ -107,15 +101,14 @@ for n = 1, count do
       redis.call('PERSIST', detail)
     end
     if not known or holds(known, IS_PENDING) then
-      entries[#entries + 1] = ARGV[at + 2]
+      entries[#entries + 1] = send_time
       entries[#entries + 1] = id
-      local place = ARGV[at + 1]
-      local ids = listed[place]
+      local ids = listed[conversation]
       if ids then
         ids[#ids + 1] = id
       else
-        listed[place] = { id }
-        lists[#lists + 1] = place
+        listed[conversation] = { id }
+        conversations[#conversations + 1] = conversation
       end
     end
   end
@@ -126,11 +119,10 @@ end
 for first = 1, #entries, 1000 do
   redis.call('ZADD', pending, unpack(entries, first, math.min(first + 999, #entries)))
 end
-for _, place in ipairs(lists) do
-  local list = tonumber(place)
-  list_all(KEYS[list], KEYS[list + 1], listed[place])
+for _, conversation in ipairs(conversations) do
+  list_all(TAIL .. conversation, LOADED .. conversation, listed[conversation])
 end
-if bytes > bytes_before then redis.call('INCRBY', KEYS[2], bytes - bytes_before) end
+if bytes > bytes_before then redis.call('INCRBY', pending_bytes, bytes - bytes_before) end
 for key, at in pairs(used) do
   redis.call('SET', key, string.format('%.0f', at), 'PX', math.ceil((at - now) / 1000))
 end

@@ -1,6 +1,5 @@
--- Cache rows of the store. Uses incarnation, state.
+-- Cache rows of the store. Uses rows, incarnation, state.
 --
--- KEYS  for each row: its detail, its recall mark
--- ARGV  for each row: its text
+-- ARGV  for each row: id, text
 
-for n, text in ipairs(ARGV) do cache_row(KEYS[2 * n - 1], KEYS[2 * n], text) end
+for id, text in rows(2, 0) do cache_row(DETAIL .. id, CANCEL .. id, text) end

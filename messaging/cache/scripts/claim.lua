@@ -4,6 +4,7 @@
 -- ARGV  the claim of the message
 -- Reply the claim of another message, or nil: this message has the claim
 
-if redis.call('SET', KEYS[1], ARGV[1], 'EX', CLAIM_TTL_S, 'NX') then return false end
-local first = redis.call('GET', KEYS[1])
-return first ~= ARGV[1] and first
+local key, claim = KEYS[1], ARGV[1]
+if redis.call('SET', key, claim, 'EX', CLAIM_TTL_S, 'NX') then return false end
+local first = redis.call('GET', key)
+return first ~= claim and first

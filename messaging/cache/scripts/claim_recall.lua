@@ -4,9 +4,10 @@
 -- ARGV  recall time (ms)
 -- Reply the recall time that counts
 
-local cached = redis.call('GET', KEYS[1])
+local detail, cancel, recalled_at = KEYS[1], KEYS[2], ARGV[1]
+local cached = redis.call('GET', detail)
 if cached and holds(cached, IS_RECALLED) then return recall_time(cached) end
-if redis.call('SET', KEYS[2], ARGV[1], 'NX') then
-  redis.call('SADD', CANCELS, string.sub(KEYS[2], #CANCEL + 1))
+if redis.call('SET', cancel, recalled_at, 'NX') then
+  redis.call('SADD', CANCELS, string.sub(cancel, #CANCEL + 1))
 end
-return redis.call('GET', KEYS[2])
+return redis.call('GET', cancel)

@@ -1,9 +1,9 @@
--- Load a conversation's tail with rows of the store. Uses incarnation, state, tail.
+-- Load a conversation's tail with rows of the store. Uses rows, incarnation, state, tail.
 --
--- KEYS  list, loaded mark, pending set, then for each row its detail and its recall mark
+-- KEYS  list, loaded mark, pending set
 -- ARGV  token, floor, base; for each row, oldest first: id, text
 
-local list, loaded, pending = KEYS[1], KEYS[2], KEYS[3]
+local list, loaded, pending = unpack(KEYS)
 local token, floor, base = '?' .. ARGV[1], ARGV[2], ARGV[3]
 
 local mark = read_mark(loaded)
@@ -22,9 +22,9 @@ for _, id in ipairs(redis.call('LRANGE', list, covered, -1)) do
 end
 if covered == 0 then redis.call('DEL', list) else redis.call('LTRIM', list, 0, covered - 1) end
 
-for n = 1, (#ARGV - 3) / 2 do
-  insert(list, ARGV[2 * n + 2])
-  cache_row(KEYS[2 * n + 2], KEYS[2 * n + 3], ARGV[2 * n + 3])
+for id, text in rows(2, 3) do
+  insert(list, id)
+  cache_row(DETAIL .. id, CANCEL .. id, text)
 end
 
 local length = redis.call('LLEN', list)

@@ -1,25 +1,26 @@
--- Drop messages that repeat an earlier send. Uses incarnation, state, tail, bytes.
+-- Drop messages that repeat an earlier send. Uses rows, incarnation, state, tail, bytes.
 --
--- KEYS  pending set, attempts, pending bytes, lists and loaded marks; for each message: its detail,
---       its recall mark, the claim of the (sender, clientMsgId) that the message repeats
--- ARGV  number of messages, index of the first detail; for each message: id, index of its list
---       (0: unknown), the content of the first send's claim
+-- KEYS  pending set, attempts, pending bytes
+-- ARGV  for each message: id, conversation ('' for unknown); sender, clientMsgId and claim of the
+--       first send, which the message repeats
 
-local count, details = tonumber(ARGV[1]), tonumber(ARGV[2])
+local pending, attempts, pending_bytes = unpack(KEYS)
 local freed, touched = 0, {}
-for n = 1, count do
-  local id, list, claim = unpack(ARGV, 3 * n, 3 * n + 2)
-  local at = details + 3 * n - 3
-  if redis.call('ZREM', KEYS[1], id) == 1 then freed = freed + redis.call('STRLEN', KEYS[at]) end
-  redis.call('HDEL', KEYS[2], id)
-  list = tonumber(list)
-  if list > 0 then touched[list] = true end
-  if list > 0 and redis.call('LREM', KEYS[list], 1, id) == 1 then
-    redis.call('DEL', KEYS[list + 1]) -- the id was counted, perhaps in place of a missing one
+for id, conversation, sender, client_msg_id, claim in rows(5, 0) do
+  local detail = DETAIL .. id
+  if redis.call('ZREM', pending, id) == 1 then freed = freed + redis.call('STRLEN', detail) end
+  redis.call('HDEL', attempts, id)
+  if conversation ~= '' then
+    touched[conversation] = true
+    if redis.call('LREM', TAIL .. conversation, 1, id) == 1 then
+      redis.call('DEL', LOADED .. conversation) -- the id was counted, perhaps for a missing one
+    end
   end
-  redis.call('DEL', KEYS[at])
-  drop_recall_mark(KEYS[at + 1])
-  redis.call('SET', KEYS[at + 2], claim, 'EX', CLAIM_TTL_S)
+  redis.call('DEL', detail)
+  drop_recall_mark(CANCEL .. id)
+  redis.call('SET', DEDUPE .. sender .. ':' .. client_msg_id, claim, 'EX', CLAIM_TTL_S)
 end
-release(KEYS[1], KEYS[3], freed)
-for list in pairs(touched) do age_unless_pending(KEYS[list], KEYS[list + 1], KEYS[1]) end
+release(pending, pending_bytes, freed)
+for conversation in pairs(touched) do
+  age_unless_pending(TAIL .. conversation, LOADED .. conversation, pending)
+end

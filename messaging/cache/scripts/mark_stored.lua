@@ -1,17 +1,14 @@
--- Join the store's rows into the cache. Uses incarnation, state, tail,
--- bytes.
+-- Join the store's rows into the cache. Uses rows, incarnation, state, tail, bytes.
 --
--- KEYS  pending set, attempts, pending bytes, lists and loaded marks, the details, the recall marks
--- ARGV  number of rows, index of the first detail; then the rows' ids, the indexes of their lists,
---       their seqs, and their tombstones' texts ('' for a row that is not recalled); within a
---       conversation in order of id
+-- KEYS  pending set, attempts, pending bytes
+-- ARGV  for each row: id, conversation, seq, its tombstone's text ('' for a row that is not
+--       recalled); within a conversation in order of id
 --
 -- This script makes memory free again, so it must go through when no memory is left. A full Redis
 -- refuses only the first write of a script, and only a write that may need memory: hence the
 -- pending marks are removed before anything is set.
 
-local count, details = tonumber(ARGV[1]), tonumber(ARGV[2])
-local pending, attempts = KEYS[1], KEYS[2]
+local pending, attempts, pending_bytes = unpack(KEYS)
 
 local function store_row(detail, cached, cancel, seq)
   local text = cached and persisted(cached, seq)
@@ -54,28 +51,31 @@ local function account(list, loaded, ids, seq)
   end
 end
 
-local waited = redis.call('ZMSCORE', pending, unpack(ARGV, 3, count + 2))
-redis.call('ZREM', pending, unpack(ARGV, 3, count + 2))
-if redis.call('EXISTS', attempts) == 1 then
-  redis.call('HDEL', attempts, unpack(ARGV, 3, count + 2))
+local ids, details = {}, {}
+for id in rows(4, 0) do
+  ids[#ids + 1] = id
+  details[#details + 1] = DETAIL .. id
 end
-local cached = redis.call('MGET', unpack(KEYS, details, details + count - 1))
-local touched, seqs, freed = {}, {}, 0
-for n = 1, count do
+local waited = redis.call('ZMSCORE', pending, unpack(ids))
+redis.call('ZREM', pending, unpack(ids))
+if redis.call('EXISTS', attempts) == 1 then redis.call('HDEL', attempts, unpack(ids)) end
+local cached = redis.call('MGET', unpack(details))
+local n, touched, seqs, freed = 0, {}, {}, 0
+for id, conversation, seq, tombstone in rows(4, 0) do
+  n = n + 1
   if waited[n] and cached[n] then freed = freed + #cached[n] end
-  local list, tombstone = tonumber(ARGV[count + n + 2]), ARGV[3 * count + n + 2]
-  local detail, cancel = KEYS[details + n - 1], KEYS[details + count + n - 1]
   if tombstone ~= '' then
-    store_tombstone(detail, cancel, tombstone)
+    store_tombstone(details[n], CANCEL .. id, tombstone)
   else
-    store_row(detail, cached[n], cancel, ARGV[2 * count + n + 2])
+    store_row(details[n], cached[n], CANCEL .. id, seq)
   end
-  touched[list] = touched[list] or {}
-  table.insert(touched[list], ARGV[n + 2])
-  seqs[list] = math.max(seqs[list] or 0, tonumber(ARGV[2 * count + n + 2]))
+  touched[conversation] = touched[conversation] or {}
+  table.insert(touched[conversation], id)
+  seqs[conversation] = math.max(seqs[conversation] or 0, tonumber(seq))
 end
-release(pending, KEYS[3], freed)
-for list, ids in pairs(touched) do
-  account(KEYS[list], KEYS[list + 1], ids, seqs[list])
-  age(KEYS[list], KEYS[list + 1], pending)
+release(pending, pending_bytes, freed)
+for conversation, stored in pairs(touched) do
+  local list, loaded = TAIL .. conversation, LOADED .. conversation
+  account(list, loaded, stored, seqs[conversation])
+  age(list, loaded, pending)
 end

@@ -4,9 +4,9 @@
 -- ARGV  before (ms), limit, send time and id of the entry to continue after ('' for none)
 -- Reply id, send time, id, send time …
 
-local before, limit = '(' .. ARGV[1], tonumber(ARGV[2])
-local after_time, after_id = tonumber(ARGV[3]), ARGV[4]
-local low = after_time and ARGV[3] or '-inf'
+local before_ms, limit, after_time, after_id = unpack(ARGV)
+local low, before = after_time ~= '' and after_time or '-inf', '(' .. before_ms
+limit, after_time = tonumber(limit), tonumber(after_time)
 local found, offset = {}, 0
 while #found < 2 * limit do
   local part =

@@ -3,7 +3,8 @@
 -- KEYS  detail, recall mark
 -- ARGV  recall time (ms)
 
-local cached = redis.call('GET', KEYS[1])
-if redis.call('GET', KEYS[2]) == ARGV[1] and not (cached and holds(cached, IS_RECALLED)) then
-  drop_recall_mark(KEYS[2])
+local detail, cancel, recalled_at = KEYS[1], KEYS[2], ARGV[1]
+local cached = redis.call('GET', detail)
+if redis.call('GET', cancel) == recalled_at and not (cached and holds(cached, IS_RECALLED)) then
+  drop_recall_mark(cancel)
 end

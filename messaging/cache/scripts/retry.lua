@@ -1,20 +1,21 @@
--- Count an attempt to persist messages that are still pending. Uses incarnation, tail.
+-- Count an attempt to persist messages that are still pending. Uses rows, incarnation, tail.
 --
--- KEYS  pending set, attempts, pending bytes, lists and loaded marks
--- ARGV  number of messages; for each message: id, index of its list
+-- KEYS  pending set, attempts
+-- ARGV  for each message: id, conversation
 -- Reply the attempts of each message, 0 for a message that is not pending any more
 --
 -- The script must go through when memory is full (see mark_stored), hence PERSIST, in `keep`, comes
 -- first.
 
+local pending, attempts = unpack(KEYS)
 local counts = {}
-for n = 1, tonumber(ARGV[1]) do
-  local id, list = ARGV[2 * n], tonumber(ARGV[2 * n + 1])
-  counts[n] = 0
-  if redis.call('ZSCORE', KEYS[1], id) then
-    keep(KEYS[list], KEYS[list + 1])
-    counts[n] = redis.call('HINCRBY', KEYS[2], id, 1)
-    add(KEYS[list], KEYS[list + 1], KEYS[1], id)
+for id, conversation in rows(2, 0) do
+  local list, loaded, count = TAIL .. conversation, LOADED .. conversation, 0
+  if redis.call('ZSCORE', pending, id) then
+    keep(list, loaded)
+    count = redis.call('HINCRBY', attempts, id, 1)
+    add(list, loaded, pending, id)
   end
+  counts[#counts + 1] = count
 end
 return counts

@@ -6,13 +6,14 @@
 --
 -- The script must go through when memory is full (see mark_stored), hence PEXPIRE comes first.
 
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then
+local lease, owner, life_ms = KEYS[1], ARGV[1], ARGV[2]
+local holder = redis.call('GET', lease)
+if holder and holder ~= owner then
   -- All owners ask for the same life, so a longer rest of life means that the server's clock was
   -- set back since.
-  if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+  if redis.call('PTTL', lease) > tonumber(life_ms) then redis.call('PEXPIRE', lease, life_ms) end
   return 0
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-if not holder then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+redis.call('PEXPIRE', lease, life_ms)
+if not holder then redis.call('SET', lease, owner, 'PX', life_ms) end
 return 1

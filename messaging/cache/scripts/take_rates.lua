@@ -1,7 +1,7 @@
--- Count one request against each of some rates, or against none of the rates.
+-- Count one request against each of some rates, or against none of the rates. Uses
+-- rows.
 --
--- KEYS  the rates
--- ARGV  for each rate: step of a request (µs), burst
+-- ARGV  for each rate: key, step of a request (µs), burst
 -- Reply 0 when the request is counted, or the longest time to wait (µs)
 --
 -- The generic cell rate algorithm, as in `messaging.domain.rates`. A time further ahead than a
@@ -9,15 +9,13 @@
 
 local time = redis.call('TIME')
 local now, longest, reached = time[1] * 1e6 + time[2], 0, {}
-for n, key in ipairs(KEYS) do
-  local step, burst = tonumber(ARGV[2 * n - 1]), tonumber(ARGV[2 * n])
-  local at = tonumber(redis.call('GET', key) or 0)
-  reached[n] = (at > now + burst * step and now or math.max(at, now)) + step
-  longest = math.max(longest, reached[n] - now - burst * step)
+for key, step, burst in rows(3, 0) do
+  local at, whole = tonumber(redis.call('GET', key) or 0), burst * step
+  reached[key] = (at > now + whole and now or math.max(at, now)) + step
+  longest = math.max(longest, reached[key] - now - whole)
 end
 if longest > 0 then return math.ceil(longest) end
-for n, key in ipairs(KEYS) do
-  local life = math.ceil((reached[n] - now) / 1000)
-  redis.call('SET', key, string.format('%.0f', reached[n]), 'PX', life)
+for key, at in pairs(reached) do
+  redis.call('SET', key, string.format('%.0f', at), 'PX', math.ceil((at - now) / 1000))
 end
 return 0

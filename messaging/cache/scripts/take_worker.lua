@@ -7,13 +7,14 @@
 --
 -- The script must go through when memory is full (see mark_stored), hence PEXPIRE comes first.
 
-local owner, life, node, now = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local holder = redis.call('GET', KEYS[1])
+local lease, times = unpack(KEYS)
+local owner, life_ms, node, now_ms, until_ms = unpack(ARGV)
+local holder = redis.call('GET', lease)
 if holder and holder ~= owner then return false end
-local used, by = string.match(redis.call('HGET', KEYS[2], node) or '', '^(%d+) (.+)$')
+local used, by = string.match(redis.call('HGET', times, node) or '', '^(%d+) (.+)$')
 if not used or by == owner then used = 0 end
-if tonumber(used) > now then return false end
-redis.call('PEXPIRE', KEYS[1], life)
-if not holder then redis.call('SET', KEYS[1], owner, 'PX', life) end
-redis.call('HSET', KEYS[2], node, ARGV[5] .. ' ' .. owner)
+if tonumber(used) > tonumber(now_ms) then return false end
+redis.call('PEXPIRE', lease, life_ms)
+if not holder then redis.call('SET', lease, owner, 'PX', life_ms) end
+redis.call('HSET', times, node, until_ms .. ' ' .. owner)
 return tonumber(used)

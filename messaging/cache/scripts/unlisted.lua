@@ -1,11 +1,10 @@
--- Return the messages that their lists lack. Uses incarnation, tail.
+-- Return the messages that their lists lack. Uses rows, incarnation, tail.
 --
--- KEYS  lists and loaded marks
--- ARGV  for each message: id, index of its list
+-- ARGV  for each message: id, conversation
 -- Reply the ids
 
 local ids = {}
-for n = 1, #ARGV, 2 do
-  if not is_listed(KEYS[tonumber(ARGV[n + 1])], ARGV[n]) then ids[#ids + 1] = ARGV[n] end
+for id, conversation in rows(2, 0) do
+  if not is_listed(TAIL .. conversation, id) then ids[#ids + 1] = id end
 end
 return ids

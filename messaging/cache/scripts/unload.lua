@@ -3,7 +3,8 @@
 -- KEYS  list, loaded mark, pending set
 -- ARGV  the ids
 
-redis.call('DEL', KEYS[2])
+local list, loaded, pending = unpack(KEYS)
+redis.call('DEL', loaded)
 for _, id in ipairs(ARGV) do
-  if not redis.call('ZSCORE', KEYS[3], id) then redis.call('LREM', KEYS[1], 0, id) end
+  if not redis.call('ZSCORE', pending, id) then redis.call('LREM', list, 0, id) end
 end

@@ -4,11 +4,12 @@
 -- ARGV  limit
 -- Reply the ids
 
-local most, ids, first = tonumber(ARGV[1]), {}, 0
+local list, pending, most = KEYS[1], KEYS[2], tonumber(ARGV[1])
+local ids, first = {}, 0
 while #ids < most do
-  local part = redis.call('LRANGE', KEYS[1], first, first + 499)
+  local part = redis.call('LRANGE', list, first, first + 499)
   if #part == 0 then break end
-  for n, score in ipairs(redis.call('ZMSCORE', KEYS[2], unpack(part))) do
+  for n, score in ipairs(redis.call('ZMSCORE', pending, unpack(part))) do
     if score and #ids < most then ids[#ids + 1] = part[n] end
   end
   first = first + 500
