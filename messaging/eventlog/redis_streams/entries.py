@@ -7,16 +7,19 @@ cluster.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import OutOfMemoryError
 
+from messaging.domain.errors import TopicMismatch
 from messaging.ports.log import OutgoingRecord, Position, Record
 
 if TYPE_CHECKING:
@@ -74,6 +77,24 @@ class Keys:
 
     def committed(self, group: str) -> str:
         return f"im:log:{self.topic}:{group}:committed"
+
+
+async def check_partitions(client: Redis, topic: str, partitions: int) -> None:
+    """Note the topic's number of partitions, or compare it with the noted one.
+
+    Raises: TopicMismatch when the noted number is another one.
+    """
+    key = Keys(topic).partitions
+    known: Any = await client.get(key)
+    if known is None:
+        with contextlib.suppress(OutOfMemoryError):  # reading makes room, a later reader notes it
+            await client.setnx(key, partitions)
+    elif int(known) != partitions:
+        raise TopicMismatch(
+            f"topic {topic} has {int(known)} partitions in Redis, not {partitions}. "
+            f"Set IM_PARTITIONS={int(known)} until the consumer has read "
+            f"it to its end; then delete the key {key} and set it anew."
+        )
 
 
 def encode_headers(record: OutgoingRecord) -> str:

@@ -16,12 +16,13 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import RedisError
 
-from messaging.domain.errors import CommitRefused, LogUnavailable, TopicMismatch
+from messaging.domain.errors import CommitRefused, LogUnavailable
 from messaging.eventlog.inbox import Inbox
 from messaging.eventlog.redis_streams.entries import (
     Keys,
+    check_partitions,
     connect,
     decode,
     format_id,
@@ -85,7 +86,7 @@ class RedisStreamsLogReader:
         deadline_s = loop.time() + timeout_s
         try:
             if self._shared_s < 0:
-                await self._check_partitions()
+                await check_partitions(self._client, self._topic, self._partitions)
             while True:
                 if loop.time() - self._shared_s >= self._share_s:
                     await self._share("take")
@@ -141,21 +142,6 @@ class RedisStreamsLogReader:
                 extra={"action": "reader.not_closed"},
             )
         await self._client.aclose()
-
-    async def _check_partitions(self) -> None:
-        key = self._keys.partitions
-        known: Any = await self._client.get(key)
-        if known is None:
-            with contextlib.suppress(
-                OutOfMemoryError
-            ):  # reading makes room, and a later reader notes the number
-                await self._client.setnx(key, self._partitions)
-        elif int(known) != self._partitions:
-            raise TopicMismatch(
-                f"topic {self._topic} has {int(known)} partitions in Redis, not "
-                f"{self._partitions}. Set IM_PARTITIONS={int(known)} until the consumer has read "
-                f"it to its end; then delete the key {key} and set it anew."
-            )
 
     # --- leases -----------------------------------------------------------------------------
 
