@@ -122,8 +122,8 @@ MUTATIONS = (
     ),
     Mutation(
         "miss no process that may owe something",
-        "messaging/cache/scripts/probe.lua",
-        "if missed > 0 or since and since > now + 1 then",
+        "messaging/cache/scripts/heartbeat.lua",
+        "if missed > 0 or tonumber(complete_from) > now + 1 then",
         "if false then",
         _pytest("tests/contract/cache/test_health.py", "-k", "embedded"),
     ),

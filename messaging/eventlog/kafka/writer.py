@@ -31,7 +31,7 @@ from messaging.domain.breakers import Breaker, State
 from messaging.domain.deadline_queue import DeadlineQueue
 from messaging.domain.errors import BackendError, LogUnavailable, RecordTooLarge
 from messaging.eventlog.kafka.batch import Batch, Confirmation, Lane, failed
-from messaging.links import reason
+from messaging.eventlog.kafka.producers import Producers
 from messaging.ports.log import OutgoingRecord
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,6 @@ logger = logging.getLogger(__name__)
 HAND_OVER_S = 0.05
 LOOKS_A_TIMEOUT = 8  # a batch is given up an eighth of its time early at most
 FIRST_CONNECTION_S = 0.4  # the first appends of a process wait so long for the connection
-BATCH_BYTES = 128 * 1024
 MAX_RECORD_BYTES = 1_000_000  # Kafka's own default limit is 1,048,588 with the framing
 
 
@@ -71,14 +70,11 @@ class KafkaEventLog:
         timeout_s: float,
         security: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        self._servers = list(servers)
-        self._security = security
-        self._topics = set(topics)
+        self._producers = Producers(servers, topics=topics, timeout_s=timeout_s, security=security)
         self._timeout_s = timeout_s
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._producer: AIOKafkaProducer | None = None
-        self._ending: set[asyncio.Task[None]] = set()  # stops of earlier producers
         self.breaker = Breaker("log", self._reconnect, state=State.OPEN)
         self._tried = asyncio.Event()
         self._lanes: dict[tuple[str, int], Lane] = {}
@@ -124,8 +120,8 @@ class KafkaEventLog:
         await self.breaker.close()
         producer, self._producer = self._producer, None
         if producer is not None:
-            self._end(producer)
-        await self._ended()
+            self._producers.end(producer)
+        await self._producers.ended()
         for batch in self._batches.drain():
             _give_up(batch)
 
@@ -152,63 +148,12 @@ class KafkaEventLog:
 
         Raises: LogUnavailable when no connection can be made.
         """
-        await self._ended()
-        producer = await self._start()
+        await self._producers.ended()
+        producer = await self._producers.start()
         self._tried.set()
         if producer is None:
             raise LogUnavailable
         self._producer, self._lanes = producer, {}
-
-    async def _start(self) -> AIOKafkaProducer | None:
-        attempt_s = self._timeout_s / 4  # a batch may wait for one attempt and then have its own
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers,
-            **self._security,
-            acks="all",
-            enable_idempotence=False,
-            max_batch_size=BATCH_BYTES,
-            request_timeout_ms=round(attempt_s * 1000),
-            retry_backoff_ms=100,
-            metadata_max_age_ms=30_000,
-        )
-        start = asyncio.create_task(producer.start())
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await asyncio.shield(start)
-                await producer.client.set_topics(self._topics)
-        except (KafkaError, OSError, TimeoutError) as exc:
-            logger.warning(
-                "cannot connect to Kafka; trying again",
-                extra={"action": "log.unavailable", "reason": reason(exc)},
-            )
-            await self._abandon(producer, start)
-            return None
-        except asyncio.CancelledError:
-            await self._abandon(producer, start)
-            raise
-        return producer
-
-    # A start or a stop is never cancelled, because aiokafka would leave its connections open. Each
-    # ends by itself: the answers that it waits for expire within the time of two attempts.
-
-    async def _abandon(self, producer: AIOKafkaProducer, start: asyncio.Task[None]) -> None:
-        await asyncio.wait([start], timeout=self._timeout_s)
-        self._end(producer)
-        await self._ended()
-
-    def _end(self, producer: AIOKafkaProducer) -> None:
-        stop = asyncio.create_task(_stop(producer))
-        self._ending.add(stop)
-        stop.add_done_callback(self._ending.discard)
-
-    async def _ended(self) -> None:
-        """Wait until the producers that were given up have stopped, `timeout_s` at most."""
-        if stops := list(self._ending):
-            _, late = await asyncio.wait(stops, timeout=self._timeout_s)
-            if late:
-                logger.warning(
-                    "Kafka producer did not stop in time", extra={"action": "log.not_stopped"}
-                )
 
     def _settled(self, batch: Batch, error: BackendError | None) -> None:
         """Note the outcome of a batch; reconnect when the log seems to be away.
@@ -227,7 +172,7 @@ class KafkaEventLog:
             logger.warning(
                 "Kafka does not confirm; connecting anew", extra={"action": "log.unavailable"}
             )
-            self._end(self._producer)
+            self._producers.end(self._producer)
             self._producer = None
             self.breaker.trip()
 
@@ -289,16 +234,6 @@ class KafkaEventLog:
 
 def _give_up(batch: Batch) -> None:
     batch.fail(LogUnavailable(), None)
-
-
-async def _stop(producer: AIOKafkaProducer) -> None:
-    try:
-        await producer.stop()
-    except (KafkaError, OSError) as exc:
-        logger.warning(
-            "Kafka producer failed while it was closed",
-            extra={"action": "log.not_stopped", "error": type(exc).__name__},
-        )
 
 
 def _size(record: OutgoingRecord) -> int:
