@@ -22,7 +22,7 @@ from imsite.django_door import DjangoDoor
 from messaging.api.health import health
 from messaging.conf import settings
 from messaging.domain.errors import InvalidInput
-from messaging.domain.inputs import Refusal
+from messaging.domain.request_fields import FieldError
 from messaging.gateway.answering import send_error, send_success
 from messaging.gateway.application import Gateway
 from messaging.gateway.heads import is_too_large, values_of
@@ -108,7 +108,7 @@ def _spare_the_collector() -> None:
 
 async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
     if is_too_large(scope):
-        too_large = InvalidInput({"request": [Refusal.REQUEST]})
+        too_large = InvalidInput({"request": [FieldError.REQUEST]})
         await send_error(too_large, values_of(scope, b"accept-language"), send)
     elif _is_up and scope["path"] == HEALTH and scope["method"] in ("GET", "HEAD"):
         await send_success(health(), scope, send)

@@ -14,28 +14,28 @@ import socket
 import stat
 from pathlib import Path
 
-from messaging.limits import UNTAKEN_S
+from messaging.limits import UNTAKEN_TIMEOUT_S
 
 OPEN_FILES = Path("/proc/self/fd")
-LOOK_EVERY_S = 0.1
-LOOK_FOR_S = 10.0
+CHECK_EVERY_S = 0.1
+CHECK_FOR_S = 10.0
 logger = logging.getLogger(__name__)
 
 
 async def end_untaken() -> None:
-    """Bound how long data may wait for a client (`UNTAKEN_S`) on every connection accepted later.
+    """Bound how long data may wait for a client (`UNTAKEN_TIMEOUT_S`) on every later connection.
 
     The server listens a moment after the server has started the application. So search for a
-    listening socket every `LOOK_EVERY_S`, for `LOOK_FOR_S` at most. Log a warning where no such
+    listening socket every `CHECK_EVERY_S`, for `CHECK_FOR_S` at most. Log a warning where no such
     socket is found (another system, a Unix socket).
     """
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    for _ in range(round(LOOK_FOR_S / LOOK_EVERY_S)):
+    for _ in range(round(CHECK_FOR_S / CHECK_EVERY_S)):
         if option is None or not OPEN_FILES.is_dir():
             break
         if bound_listeners(option):
             return
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(CHECK_EVERY_S)
     logger.warning(
         "connections have no write timeout", extra={"action": "connections.no_write_timeout"}
     )
@@ -53,7 +53,7 @@ def bound_listeners(option: int) -> int:
             continue
         with opened:
             if _listens(opened):
-                opened.setsockopt(socket.IPPROTO_TCP, option, round(UNTAKEN_S * 1_000))
+                opened.setsockopt(socket.IPPROTO_TCP, option, round(UNTAKEN_TIMEOUT_S * 1_000))
                 found += 1
     return found
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 ROOM_BYTES = 1_000_000
-PATIENCE_S = 2.0  # how long `end` waits for a reader who takes nothing
+UNREAD_TIMEOUT_S = 2.0  # how long `end` waits for a reader who takes nothing
 
 
 class UnreadOutput:
@@ -54,14 +54,14 @@ class UnreadOutput:
         return True
 
     def end(self) -> None:
-        """Wait until all lines are written, as long as the reader takes some every `PATIENCE_S`."""
+        """Wait until all lines are written, if the reader takes some every `UNREAD_TIMEOUT_S`."""
         with self._changed:
             self._note_dropped()
-            deadline, before = time.monotonic() + PATIENCE_S, self._bytes
+            deadline, before = time.monotonic() + UNREAD_TIMEOUT_S, self._bytes
             while self._bytes and not self._is_gone and time.monotonic() < deadline:
                 self._changed.wait(0.1)
                 if self._bytes < before:
-                    deadline, before = time.monotonic() + PATIENCE_S, self._bytes
+                    deadline, before = time.monotonic() + UNREAD_TIMEOUT_S, self._bytes
 
     def _note_dropped(self) -> None:
         if self._dropped:

@@ -24,7 +24,7 @@ from messaging.domain.errors import TooManyRequests
 from messaging.limits import HASHES_A_CLIENT
 
 NICENESS = 19  # a send is worth more than a hash
-REMEMBERED_S = 10.0  # how long one attempt of a client counts against its next ones
+REMEMBERED_FOR_S = 10.0  # how long one attempt of a client counts against its next ones
 MOST_CLIENTS = 10_000  # about 2 MB
 
 _asking: ContextVar[str | None] = ContextVar("asking", default=None)
@@ -76,7 +76,7 @@ class Places:
         job = _Job(work, client, self._weigh(client))
         with self._lock:
             self._admit(job)
-        self._executor.submit(self._run_lightest)
+        self._executor.submit(self._hash_lightest)
         try:
             return job.done.result(self._wait_s)
         except TimeoutError as error:
@@ -89,14 +89,15 @@ class Places:
     def _weigh(self, client: str | None) -> float:
         """Count an attempt of this client, and return the client's weight before the attempt.
 
-        Each attempt adds `REMEMBERED_S` to the weight, in seconds, and the weight falls with time.
+        Each attempt adds `REMEMBERED_FOR_S` to the weight, in seconds, and the weight falls with
+        time.
         """
         if client is None:
             return 0.0
         now_s = time.monotonic()
         with self._lock:
             until_s = max(self._asked_until_s.pop(client, now_s), now_s)
-            self._asked_until_s[client] = until_s + REMEMBERED_S
+            self._asked_until_s[client] = until_s + REMEMBERED_FOR_S
             if len(self._asked_until_s) > MOST_CLIENTS:
                 del self._asked_until_s[next(iter(self._asked_until_s))]
         return until_s - now_s
@@ -114,7 +115,7 @@ class Places:
             heaviest.done.set_exception(TooManyRequests())
         self._waiting.append(job)
 
-    def _run_lightest(self) -> None:
+    def _hash_lightest(self) -> None:
         with self._lock:
             if not self._waiting:  # dropped meanwhile
                 return

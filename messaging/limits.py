@@ -60,11 +60,11 @@ PAGES_UNDER_WAY = 4  # of one reader, in a process; the next ones wait
 # --- the answer -----------------------------------------------------------------------------
 
 ANSWER_PIECE_BYTES = 64 * 1024  # a longer answer goes out piece by piece, as its client takes them
-UNTAKEN_S = 30.0  # a client that takes nothing for so long is given up
+UNTAKEN_TIMEOUT_S = 30.0  # a client that takes nothing for so long is given up
 MAX_UNTAKEN_BYTES = 64 * 1024 * 1024  # of answers in pieces, in one process; past it 429
 MAX_UNTAKEN_ADDRESS_BYTES = 16 * 1024 * 1024  # the same, for one client address
 MAX_PAGE_BYTES = 512 * 1024  # of a page's messages, as JSON; past it the page ends and goes on
-MAX_WINDOW_BYTES = 512 * 1024  # of messages that one reading of the cache takes, and one over it
+MAX_CACHED_TAIL_BYTES = 512 * 1024  # of messages that one reading takes, and one over it
 
 # --- passwords ------------------------------------------------------------------------------
 

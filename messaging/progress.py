@@ -6,7 +6,7 @@ import time
 from typing import TextIO
 
 BAR_CHARACTERS = 24
-QUIET_S = 10.0
+SHOW_EVERY_S = 10.0
 LINE_CHARACTERS = 100
 
 
@@ -25,7 +25,7 @@ class Progress:
         self.update(0.0)
 
     def update(self, fraction: float, note: str = "") -> None:
-        """Show which fraction (0 to 1) of the stage is done; off a terminal once in `QUIET_S`."""
+        """Show which fraction (0 to 1) of the stage is done; off a terminal rarely."""
         fraction = min(max(fraction, 0.0), 1.0)
         if self._is_terminal:
             full = round(fraction * BAR_CHARACTERS)
@@ -33,7 +33,7 @@ class Progress:
             line = f"{bar} {fraction:4.0%}  {self._title}  {note}"
             self._stream.write(f"\r{line[:LINE_CHARACTERS]:<{LINE_CHARACTERS}}")
             self._stream.flush()
-        elif time.monotonic() - self._told_s >= QUIET_S:
+        elif time.monotonic() - self._told_s >= SHOW_EVERY_S:
             self._told_s = time.monotonic()
             self._stream.write(f"  {fraction:4.0%}  {self._title}  {note}\n")
             self._stream.flush()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.core.exceptions import ValidationError
 
 from messaging.domain import names
-from messaging.domain.inputs import Refused
+from messaging.domain.request_fields import InvalidField
 
 
 def validate_user_name(name: str) -> None:
@@ -21,5 +21,5 @@ def validate_group_name(name: str) -> None:
 def _validate(check: Callable[[str], None], name: str) -> None:
     try:
         check(name)
-    except Refused as refused:
-        raise ValidationError(refused.text.value) from refused
+    except InvalidField as invalid:
+        raise ValidationError(invalid.text.value) from invalid

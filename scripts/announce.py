@@ -15,7 +15,7 @@ import time
 
 from probe import answers
 
-PAUSE_S = 0.2
+PROBE_EVERY_S = 0.2
 
 
 def main(url: str, limit_s: float) -> None:
@@ -25,7 +25,7 @@ def main(url: str, limit_s: float) -> None:
             print(f"{url} does not answer after {limit_s:.0f} s; see above", file=sys.stderr)
             os.kill(os.getppid(), signal.SIGUSR1)
             return
-        time.sleep(PAUSE_S)
+        time.sleep(PROBE_EVERY_S)
     sys.stdout.write(sys.stdin.read())
 
 

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 
-STOP_LIMIT_S = 20.0
+STOP_TIMEOUT_S = 20.0
 
 
 def fields(line: str) -> dict[str, str]:
@@ -49,7 +49,7 @@ def listen(groups: dict[str, int]) -> None:
 
 
 def stop_all(groups: dict[str, int]) -> None:
-    deadline = time.monotonic() + STOP_LIMIT_S
+    deadline = time.monotonic() + STOP_TIMEOUT_S
     for group in groups.values():
         signal_group(group, signal.SIGTERM)
     while any(signal_group(group, 0) for group in groups.values()):

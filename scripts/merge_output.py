@@ -24,8 +24,8 @@ from imsite.unread import UnreadOutput
 CHUNK_BYTES = 65_536
 LINE_BYTES = 1_000_000  # a longer line goes out in pieces
 FILE_BYTES = 20_000_000  # one older file is kept
-LOOK_UP_S = 0.2
-STOP_LIMIT_S = 60
+SELECT_TIMEOUT_S = 0.2
+STOP_TIMEOUT_S = 60
 
 
 class Stream:
@@ -107,11 +107,11 @@ def main(file: Path, fifos: list[Path]) -> None:
         selector.register(program.fd, selectors.EVENT_READ, program)
     parent, alone_since = os.getppid(), None
     while not told_to_end:
-        for key, _ in selector.select(timeout=LOOK_UP_S):
+        for key, _ in selector.select(timeout=SELECT_TIMEOUT_S):
             key.data.read()
         if os.getppid() != parent:  # it was killed, and cannot tell when supervisord has ended
             alone_since = alone_since or time.monotonic()
-            told_to_end = time.monotonic() > alone_since + STOP_LIMIT_S
+            told_to_end = time.monotonic() > alone_since + STOP_TIMEOUT_S
     for program in programs:
         program.end()
     stream.end()

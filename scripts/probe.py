@@ -11,14 +11,14 @@ import sys
 import urllib.error
 import urllib.request
 
-LIMIT_S = 5
+ANSWER_TIMEOUT_S = 5
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine
 
 
 def answers(url: str) -> bool:
     """Tell whether the address answers; a refusal (401, 404 …) is an answer."""
     try:
-        with _direct.open(url, timeout=LIMIT_S):
+        with _direct.open(url, timeout=ANSWER_TIMEOUT_S):
             return True
     except urllib.error.HTTPError as error:
         return error.code < 500

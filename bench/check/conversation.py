@@ -18,7 +18,7 @@ from messaging.domain.events import Status
 MAX_SEQ = 1 << 26
 
 
-class StoredRow(NamedTuple):
+class PersistedRow(NamedTuple):
     """Hold a stored message."""
 
     id: int
@@ -29,7 +29,7 @@ class StoredRow(NamedTuple):
 
 
 @dataclass(slots=True)
-class Findings:
+class CheckFindings:
     """Count messages by what was found; those from `missing` to `unrecalled` must be none.
 
     missing: acknowledged, and not stored.
@@ -66,7 +66,7 @@ class Findings:
             + self.unrecalled
         )
 
-    def add(self, other: Findings) -> None:
+    def add(self, other: CheckFindings) -> None:
         for field, mine, theirs in zip(fields(self), astuple(self), astuple(other), strict=True):
             setattr(self, field.name, mine + theirs)
 
@@ -78,7 +78,7 @@ class ConversationCheck:
     """
 
     def __init__(self, items: Sequence[int], *, run: str, text_bytes: int) -> None:
-        self.findings = Findings()
+        self.findings = CheckFindings()
         self._run = run
         self._text_bytes = text_bytes
         self._recalled: set[int] = set()
@@ -98,7 +98,7 @@ class ConversationCheck:
         self._tags[message_id] = tag
         last_ids[sender] = message_id
 
-    def examine(self, rows: Iterable[StoredRow]) -> Findings:
+    def examine(self, rows: Iterable[PersistedRow]) -> CheckFindings:
         """Compare with all rows of the conversation, which come in the order of their ids."""
         findings = self.findings
         findings.recalled = len(self._recalled)
@@ -120,7 +120,7 @@ class ConversationCheck:
         findings.gaps = max(len(numbers), findings.stored) - numbers.count(1)
         return findings
 
-    def _examine_known(self, row: StoredRow, tag: int) -> None:
+    def _examine_known(self, row: PersistedRow, tag: int) -> None:
         sent = sent_of(tag)
         if row.client_msg_id != client_msg_id_of(sent, run=self._run):
             self.findings.altered += 1
@@ -131,7 +131,7 @@ class ConversationCheck:
         ):
             self.findings.altered += 1
 
-    def _examine_unknown(self, row: StoredRow) -> None:
+    def _examine_unknown(self, row: PersistedRow) -> None:
         """Count a row that was acknowledged under another id, or never."""
         if row.client_msg_id in self._names:
             self.findings.doubled += 1

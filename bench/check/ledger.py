@@ -10,7 +10,7 @@ from pathlib import Path
 from django.db import OperationalError, connection
 
 from bench.check import stored
-from bench.check.conversation import ConversationCheck, Findings
+from bench.check.conversation import CheckFindings, ConversationCheck
 from bench.load import receipts
 from bench.load.traffic import Account
 
@@ -82,9 +82,9 @@ class Ledger:
             self._legible = stored.legible_of(self._legible)
         return count, len(self._legible)
 
-    def check(self, tell: Told) -> Findings:
+    def check(self, tell: Told) -> CheckFindings:
         """Compare every conversation with the database, one after the other."""
-        total = Findings()
+        total = CheckFindings()
         for name, items in self._by_conversation().items():
             conversation = ConversationCheck(items, run=self._run, text_bytes=self._text_bytes)
             total.add(conversation.examine(stored.rows_of(name)))

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from django.db.models import Sum
 
-from bench.check.conversation import StoredRow
+from bench.check.conversation import PersistedRow
 from messaging.domain.events import Status
 from messaging.models import Conversation, Message
 
@@ -38,13 +38,13 @@ def legible_of(message_ids: Sequence[int]) -> list[int]:
     return sorted(legible)
 
 
-def rows_of(conversation_id: str) -> Iterator[StoredRow]:
+def rows_of(conversation_id: str) -> Iterator[PersistedRow]:
     """Yield the conversation's messages in the order of their ids."""
     after = 0
     while True:
         rows = Message.objects.filter(conversation_id=conversation_id, id__gt=after)
         piece = list(rows.order_by("id").values_list(*COLUMNS)[:ROWS_A_QUERY])
-        yield from (StoredRow(*row) for row in piece)
+        yield from (PersistedRow(*row) for row in piece)
         if len(piece) < ROWS_A_QUERY:
             return
         after = piece[-1][0]

@@ -14,7 +14,7 @@ from bench.laps.watch import Seen, Watch
 from bench.load import run as load_run
 from bench.load.receipts import MAX_LAPS
 from bench.load.run import LapPlan, LoadResult
-from bench.load.traffic import Account, Site
+from bench.load.traffic import Account, TargetSite
 from messaging.conf import settings
 from messaging.progress import Progress
 
@@ -58,7 +58,7 @@ class Bench:
         pairs = accounts.make_pairs(run.name, options.users)
         self.ledger.expect(pairs)
         self.standard = LapPlan(
-            site=Site(
+            site=TargetSite(
                 host=options.host,
                 port=options.port,
                 run=run.name,

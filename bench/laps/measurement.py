@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.check.conversation import Findings
+from bench.check.conversation import CheckFindings
 from bench.laps.watch import Seen
 from bench.load.histogram import Histogram
 from bench.load.run import LoadResult
@@ -88,7 +88,7 @@ class Run:
     machine: dict[str, object]
     measurements: list[Measurement] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    findings: Findings = field(default_factory=Findings)
+    findings: CheckFindings = field(default_factory=CheckFindings)
 
     def named(self, name: str) -> Measurement | None:
         return next((each for each in self.measurements if each.name == name), None)

@@ -20,7 +20,7 @@ from bench.load.answers import DURABILITIES
 from bench.load.loop import LoadLoop, Outcome
 from bench.load.receipts import Receipts
 from bench.load.schedule import NANOSECONDS, Schedule
-from bench.load.traffic import Account, Mix, Pages, Sender, Sends, Site, Traffic
+from bench.load.traffic import Account, Mix, Pages, Sender, Sends, TargetSite, Traffic
 from bench.load.usage import MEGABYTE
 
 KINDS: Mapping[str, Callable[[Receipts], Traffic]] = {
@@ -34,7 +34,7 @@ KINDS: Mapping[str, Callable[[Receipts], Traffic]] = {
 class Job:
     """Hold the work of one load process."""
 
-    site: Site
+    site: TargetSite
     accounts: list[Account]
     kind: str
     connections: int
@@ -51,7 +51,7 @@ class Job:
     @classmethod
     def from_json(cls, text: str) -> Job:
         data: dict[str, Any] = json.loads(text)
-        site = Site(**data.pop("site"))
+        site = TargetSite(**data.pop("site"))
         accounts = [Account(**each) for each in data.pop("accounts")]
         return cls(site=site, accounts=accounts, **data)
 

@@ -13,7 +13,7 @@ from bench.load.child import LoadChild, LoadFailed
 from bench.load.histogram import Histogram
 from bench.load.process import Job
 from bench.load.schedule import NANOSECONDS
-from bench.load.traffic import Account, Site
+from bench.load.traffic import Account, TargetSite
 from bench.load.usage import Part
 
 START_S = 0.1  # in which all processes connect
@@ -28,7 +28,7 @@ class LapPlan:
     `rate` makes it an open loop. `limit` ends it after so many requests.
     """
 
-    site: Site
+    site: TargetSite
     accounts: Sequence[Account]
     kind: str = "send"
     connections: int

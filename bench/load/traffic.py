@@ -40,7 +40,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class TargetSite:
     """Say where the requests of a lap go, and what its texts are made of."""
 
     host: str
@@ -71,7 +71,7 @@ class Sender:
         "turn",
     )
 
-    def __init__(self, account: Account, site: Site) -> None:
+    def __init__(self, account: Account, site: TargetSite) -> None:
         self.tag = tag_base(site.lap, account.index)
         self.turn = account.index
         self.number = -1

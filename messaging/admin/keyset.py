@@ -27,12 +27,12 @@ class KeysetChangeList(ChangeList):
     """Show one page of rows.
 
     `next_before` is the id below which the next page begins, None on the last page.
-    `looked_down_to` is set when the search was given up at that id with the page not full.
+    `searched_down_to` is set when the search was given up at that id with the page not full.
     """
 
     before: int
     next_before: int | None
-    looked_down_to: int | None
+    searched_down_to: int | None
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.before = _read_before(request)
@@ -52,10 +52,10 @@ class KeysetChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         wanted = self.list_per_page + 1  # one more than is shown tells whether there is a next page
-        rows, self.looked_down_to = self.find(request, wanted)
+        rows, self.searched_down_to = self.find(request, wanted)
         full = len(rows) == wanted
         self.result_list = rows[: self.list_per_page]
-        self.next_before = self.result_list[-1].pk if full else self.looked_down_to
+        self.next_before = self.result_list[-1].pk if full else self.searched_down_to
         self.result_count = self.full_result_count = len(self.result_list)
         self.show_full_result_count = False
         self.show_admin_actions = bool(rows)

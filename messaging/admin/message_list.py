@@ -28,7 +28,7 @@ BY_CONVERSATION = "message_conversation_id"
 BY_SENDER = "message_sender_id"
 BY_PERSIST_STATUS = "message_persist_send_time"
 MOST_PENDING = 1_000  # no stored message should be PENDING
-LOOK_THROUGH = (1_000, 10_000, 50_000)  # rows; most pages are full after the first
+ROWS_SEARCHED = (1_000, 10_000, 50_000)  # rows; most pages are full after the first
 SEARCH_HELP = (
     "A message id, a conversation (1_2 of two users, g5 of a group) or a sender (from:42). "
     "Text cannot be searched."
@@ -82,7 +82,7 @@ class _ChoiceFilter(admin.SimpleListFilter):
         raise NotImplementedError
 
     @property
-    def looks_for_rows(self) -> bool:
+    def needs_search(self) -> bool:
         return self.value() in self.unindexed
 
 
@@ -159,12 +159,12 @@ class MessageChangeList(KeysetChangeList):
     def find(self, request: HttpRequest, wanted: int) -> tuple[list[Model], int | None]:
         filters = cast(list[_ChoiceFilter], self.filter_specs)
         first_id = max(spec.first_id() for spec in filters if isinstance(spec, SentFilter))
-        if not any(spec.looks_for_rows for spec in filters):
+        if not any(spec.needs_search for spec in filters):
             return list(self._between(self.queryset, first_id, self.before)[:wanted]), None
-        reach = self._reach(request, [spec for spec in filters if not spec.looks_for_rows])
+        reach = self._reach(request, [spec for spec in filters if not spec.needs_search])
         found: list[Model] = []
         start = self.before
-        for rows in LOOK_THROUGH:
+        for rows in ROWS_SEARCHED:
             newest = self._between(reach, first_id, start).values("id")[:rows]
             edge = newest.aggregate(edge=Min("id"))["edge"]
             if edge is None:
@@ -186,8 +186,8 @@ class MessageChangeList(KeysetChangeList):
         return self.model_admin.get_search_results(request, reach, self.query)[0]
 
     @property
-    def looked_back_to(self) -> str | None:
+    def searched_back_to(self) -> str | None:
         """Return the time down to which a page that is not full was searched."""
-        if self.looked_down_to is None:
+        if self.searched_down_to is None:
             return None
-        return utc_time(time_of_id(self.looked_down_to))
+        return utc_time(time_of_id(self.searched_down_to))

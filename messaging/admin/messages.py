@@ -185,7 +185,7 @@ class MessageAdmin(ReadOnlyAdmin):
 def _owner_of(message_id: int) -> int:
     """Return the id of the message that an id leads to.
 
-    The id of a repeated send that was folded leads to another message.
+    The id of a repeated send that was deduplicated leads to another message.
     """
     owner = MessageAlias.objects.filter(message_id=message_id).values_list("owner_id", flat=True)
     return owner.first() or message_id

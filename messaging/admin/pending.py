@@ -98,7 +98,7 @@ class PendingMessageAdmin(ReadOnlyAdmin):
             sweep = wiring.run(lambda backends: compensator(backends).repair(ids))
             for message_id in ids:
                 self.log_change(request, PendingMessage(id=message_id), "Asked to persist it.")
-            _tell(request, sweep)
+            _show_sweep(request, sweep)
         return HttpResponseRedirect(request.get_full_path())
 
 
@@ -116,7 +116,7 @@ def _age(entry: PendingEntry, now_ms: int) -> str:
     return age((now_ms - entry.send_time) / 1_000)
 
 
-def _tell(request: HttpRequest, sweep: Sweep) -> None:
+def _show_sweep(request: HttpRequest, sweep: Sweep) -> None:
     if persisted := sweep.confirmed + sweep.applied:
         messages.success(request, f"Persisted: {persisted}.")
     if sweep.left:

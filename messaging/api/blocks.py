@@ -16,7 +16,7 @@ from messaging.api.authentication import asking_user
 from messaging.api.counting import count, count_change
 from messaging.domain.errors import InvalidInput, UserNotFound
 from messaging.domain.events import ID_MAX
-from messaging.domain.inputs import Refusal
+from messaging.domain.request_fields import FieldError
 from messaging.domain.requests import parse_message_id
 from messaging.models import UserBlock
 
@@ -63,7 +63,7 @@ def block(user_id: int, *, blocker_id: int) -> UserBlock:
     Raises: InvalidInput for oneself; UserNotFound.
     """
     if user_id == blocker_id:
-        raise InvalidInput({"userId": [Refusal.ONESELF]})
+        raise InvalidInput({"userId": [FieldError.ONESELF]})
     _check_exists(user_id)
     try:
         return UserBlock.objects.get_or_create(blocker_id=blocker_id, blocked_id=user_id)[0]

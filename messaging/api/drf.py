@@ -35,7 +35,7 @@ from messaging.domain.errors import (
     TokenExpired,
     WrongCredentials,
 )
-from messaging.domain.inputs import Refusal
+from messaging.domain.request_fields import FieldError
 from messaging.http import envelope as answers
 from messaging.http.parsing import decode_object
 from messaging.limits import MAX_BODY_BYTES
@@ -98,7 +98,7 @@ def _as_api_error(raised: Exception) -> ApiError | None:
         case ValidationError(detail=dict() as detail):
             return InvalidInput({field: list(map(str, texts)) for field, texts in detail.items()})
         case SuspiciousOperation():
-            return InvalidInput({"request": [Refusal.REQUEST]})
+            return InvalidInput({"request": [FieldError.REQUEST]})
         case OperationalError() | InterfaceError():
             logger.warning(
                 "the database did not answer a request",

@@ -20,7 +20,7 @@ from messaging.domain.errors import (
     ServerError,
     TemporarilyUnavailable,
 )
-from messaging.domain.inputs import Refusal
+from messaging.domain.request_fields import FieldError
 from messaging.http import envelope as answers
 
 
@@ -31,7 +31,7 @@ def path_not_found(request: HttpRequest) -> HttpResponse:
 
 def handle_400(request: HttpRequest, exception: Exception) -> HttpResponse:
     if _is_api(request):
-        return _respond(InvalidInput({"request": [Refusal.REQUEST]}))
+        return _respond(InvalidInput({"request": [FieldError.REQUEST]}))
     return defaults.bad_request(request, exception)
 
 

@@ -16,7 +16,7 @@ from messaging.runtime import wiring
 
 def health() -> dict[str, str]:
     """Return the state of each part, by its name."""
-    return {name: state.value for name, state in wiring.states().items()}
+    return {name: state.value for name, state in wiring.breaker_states().items()}
 
 
 class HealthView(APIView):

@@ -24,8 +24,8 @@ from messaging import user_names
 from messaging.api.counting import count_change
 from messaging.api.passwords import address_of
 from messaging.domain.errors import InvalidInput, UserNameTaken, WrongCredentials
-from messaging.domain.inputs import Refused
 from messaging.domain.names import check_user_name
+from messaging.domain.request_fields import InvalidField
 from messaging.domain.requests import Credentials, parse_credentials
 from messaging.hashing import asked_by
 from messaging.http.tokens import mark_of, open_token, user_id_of
@@ -111,8 +111,8 @@ def _check(credentials: Credentials) -> None:
     errors: dict[str, list[str]] = {}
     try:
         check_user_name(credentials.username)
-    except Refused as refused:
-        errors["username"] = [refused.text]
+    except InvalidField as invalid:
+        errors["username"] = [invalid.text]
     try:  # only a valid name is compared with the password
         validate_password(credentials.password, None if errors else user)
     except ValidationError as error:

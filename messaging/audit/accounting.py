@@ -6,25 +6,25 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from messaging.audit.check import AT_ONCE, Check, Parts, Step
-from messaging.audit.findings import Fate, Kind, Suspect
+from messaging.audit.check import AT_ONCE, AuditBackends, Check, Step
+from messaging.audit.findings import Defect, Fate, Suspect
 from messaging.audit.log_search import search
 from messaging.domain.batched import batched
 from messaging.domain.events import Key, Message, is_same
 from messaging.pipeline.write_through import WriteThrough
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import DeadLetterState
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedMessage:
     """Hold a message that a source names as accepted, with what the source knows beside the id.
 
     `key` is the message's (sender, clientMsgId). A repeat of which the store keeps no alias can be
     recognised by the key alone. The first send accounts for a repeat only with the same
     `body_hash`, where the hash is known. `message` is the log's state of the message. `in_tail` is
-    set while the consumer has not committed the log's record. `is_claim` is set when a client that
-    repeats its send would be told this id.
+    set while the consumer has not committed the log's record. `answers_repeats` is set when a
+    client that repeats its send would be told this id.
     """
 
     id: int
@@ -32,19 +32,19 @@ class Accepted:
     body_hash: str | None = None
     message: Message | None = None
     in_tail: bool = False
-    is_claim: bool = False
+    answers_repeats: bool = False
 
 
-def named_by(message: Message, *, logged: bool = False, in_tail: bool = False) -> Accepted:
+def named_by(message: Message, *, logged: bool = False, in_tail: bool = False) -> AcceptedMessage:
     """Return a message at hand as an accepted one, with its own key and body hash."""
     state = message if logged else None
-    return Accepted(message.id, message.key, message.body_hash, state, in_tail)
+    return AcceptedMessage(message.id, message.key, message.body_hash, state, in_tail)
 
 
-Walk = Callable[[], AsyncIterator[tuple[float, Sequence[Accepted]]]]
+Walk = Callable[[], AsyncIterator[tuple[float, Sequence[AcceptedMessage]]]]
 
 
-class Accounting(Check[Accepted]):
+class Accounting(Check[AcceptedMessage]):
     """Count the fates of the messages that one source names.
 
     `stuck_ms` is the age up to which a pending message is no finding.
@@ -54,41 +54,41 @@ class Accounting(Check[Accepted]):
         self,
         title: str,
         walk: Walk,
-        parts: Parts,
+        backends: AuditBackends,
         *,
         stuck_ms: int,
-        tell_search: Callable[[int], None],
+        on_search: Callable[[int], None],
     ) -> None:
         self.title = title
         self.fates: Counter[Fate] = Counter()
         self._walk = walk
-        self._parts = parts
+        self._backends = backends
         self._stuck_ms = stuck_ms
-        self._tell_search = tell_search
+        self._on_search = on_search
 
-    async def walk(self) -> AsyncIterator[Step[Accepted]]:
+    async def walk(self) -> AsyncIterator[Step[AcceptedMessage]]:
         async for done, accepted in self._walk():
             for piece in batched(accepted, AT_ONCE):
                 yield Step(done, len(piece), await self.judge(piece))
 
-    async def judge(self, subjects: Sequence[Accepted]) -> list[Suspect[Accepted]]:
+    async def judge(self, subjects: Sequence[AcceptedMessage]) -> list[Suspect[AcceptedMessage]]:
         """Return the suspects among these messages, and count the fates of all others."""
         ids = list(dict.fromkeys(each.id for each in subjects))
-        pending = await self._parts.cached.pending_among(ids)
-        found = await self._parts.store.find(ids)
+        pending = await self._backends.cached.pending_among(ids)
+        found = await self._backends.store.find(ids)
         rows = {i: row for i, row in found.items() if row.id == i}
         fates = await self._fates([each for each in subjects if each.id not in found], pending)
-        fates |= {i: Fate.FOLDED for i in found if i not in rows}
+        fates |= {i: Fate.DUPLICATE for i in found if i not in rows}
         misleading = await self._misleading(subjects, fates)
-        strangers = await self._strangers(subjects, rows)
+        conflicting = await self._conflicting(subjects, rows)
         suspects = []
         for each in subjects:
             row = rows.get(each.id)
             fate = fates[each.id] if row is None else _fate_of(row)
-            if each in strangers:
-                suspects.append(Suspect(Kind.LOG_DIFFERS, str(each.id), each, fate))
+            if each in conflicting:
+                suspects.append(Suspect(Defect.LOG_DIFFERS, str(each.id), each, fate))
             elif each in misleading:
-                suspects.append(Suspect(Kind.CLAIM_STALE, str(each.id), each, fate))
+                suspects.append(Suspect(Defect.RECORD_STALE, str(each.id), each, fate))
             elif kind := self._wrong(each, row, fate, pending.get(each.id)):
                 suspects.append(Suspect(kind, str(each.id), each, fate))
             else:
@@ -96,15 +96,15 @@ class Accounting(Check[Accepted]):
         return suspects
 
     async def _fates(
-        self, accepted: Sequence[Accepted], pending: Mapping[int, int]
+        self, accepted: Sequence[AcceptedMessage], pending: Mapping[int, int]
     ) -> dict[int, Fate]:
         """Return the fates of messages that have no row and are no alias of one."""
         ids = [each.id for each in accepted]
         if not ids:
             return {}
-        details = await self._parts.cache.get(ids)
-        letters = await self._parts.stored.letters(ids)
-        claims = await self._claims(accepted)
+        details = await self._backends.cache.get(ids)
+        letters = await self._backends.stored.letters(ids)
+        records = await self._idempotency_records(accepted)
         fates = {}
         for each in accepted:
             states = letters.get(each.id, frozenset())
@@ -116,35 +116,37 @@ class Accounting(Check[Accepted]):
                 fate = Fate.PENDING
             elif each.in_tail:
                 fate = Fate.UNDER_WAY
-            elif _is_repeat(each, claims.get(each.id)):
-                fate = Fate.FOLDED
+            elif _is_repeat(each, records.get(each.id)):
+                fate = Fate.DUPLICATE
             else:
                 fate = Fate.UNACCOUNTED
             fates[each.id] = fate
         return fates
 
-    async def _claims(self, accepted: Sequence[Accepted]) -> dict[int, Claim]:
-        """Return the stored claims under the keys of these messages, by the messages' ids."""
+    async def _idempotency_records(
+        self, accepted: Sequence[AcceptedMessage]
+    ) -> dict[int, IdempotencyRecord]:
+        """Return the stored records under the keys of these messages, by the messages' ids."""
         sends = {each.id: (*each.key, each.body_hash or "") for each in accepted if each.key}
-        found = await self._parts.store.find_claims(list(sends.values()))
-        claims = {i: found[send] for i, send in sends.items() if send in found}
-        return {i: claim for i, claim in claims.items() if claim.is_stored}
+        found = await self._backends.store.find_idempotency_records(list(sends.values()))
+        records = {i: found[send] for i, send in sends.items() if send in found}
+        return {i: record for i, record in records.items() if record.is_stored}
 
     async def _misleading(
-        self, subjects: Sequence[Accepted], fates: Mapping[int, Fate]
-    ) -> set[Accepted]:
-        """Return the cached claims that still stand for a message which was folded into another."""
-        folded = {
+        self, subjects: Sequence[AcceptedMessage], fates: Mapping[int, Fate]
+    ) -> set[AcceptedMessage]:
+        """Return the cached records that still name a message deduplicated into another."""
+        duplicates = {
             each.key: each
             for each in subjects
-            if each.is_claim and each.key and fates.get(each.id) is Fate.FOLDED
+            if each.answers_repeats and each.key and fates.get(each.id) is Fate.DUPLICATE
         }
-        claimed = await self._parts.cached.claimed(list(folded))
-        return {each for key, each in folded.items() if claimed.get(key) == each.id}
+        recorded = await self._backends.cached.recorded_ids(list(duplicates))
+        return {each for key, each in duplicates.items() if recorded.get(key) == each.id}
 
-    async def _strangers(
-        self, subjects: Sequence[Accepted], rows: Mapping[int, Message]
-    ) -> set[Accepted]:
+    async def _conflicting(
+        self, subjects: Sequence[AcceptedMessage], rows: Mapping[int, Message]
+    ) -> set[AcceptedMessage]:
         """Return the messages whose row is another message's, unless a dead letter says so."""
         strange = [
             each
@@ -153,81 +155,89 @@ class Accounting(Check[Accepted]):
         ]
         if not strange:
             return set()
-        letters = await self._parts.stored.letters([each.id for each in strange])
+        letters = await self._backends.stored.letters([each.id for each in strange])
         return {each for each in strange if each.id not in letters}
 
     def _wrong(
-        self, each: Accepted, row: Message | None, fate: Fate, pending_since: int | None
-    ) -> Kind | None:
+        self, each: AcceptedMessage, row: Message | None, fate: Fate, pending_since: int | None
+    ) -> Defect | None:
         if fate is Fate.UNACCOUNTED:
-            return Kind.UNACCOUNTED
+            return Defect.UNACCOUNTED
         if row is not None and pending_since is not None:
-            return Kind.STILL_PENDING
+            return Defect.STILL_PENDING
         if row is not None and each.message is not None and not each.in_tail:
             return _against_log(row, each.message)
         if fate is Fate.PENDING and pending_since is not None:
-            age_ms = self._parts.compensator.clock_ms() - pending_since
-            return Kind.STUCK if age_ms > self._stuck_ms else None
+            age_ms = self._backends.compensator.clock_ms() - pending_since
+            return Defect.STUCK if age_ms > self._stuck_ms else None
         return None
 
-    async def conclude(self, suspects: Sequence[Suspect[Accepted]]) -> list[Suspect[Accepted]]:
+    async def conclude(
+        self, suspects: Sequence[Suspect[AcceptedMessage]]
+    ) -> list[Suspect[AcceptedMessage]]:
         """Search the whole log for unaccounted messages, and judge again those that are found.
 
         The log may have the message itself, or show which send the message repeats.
         """
-        lost = [s.subject for s in suspects if s.kind is Kind.UNACCOUNTED]
-        found = await search(self._parts.log, {each.id for each in lost}, tell=self._tell_search)
+        lost = [s.subject for s in suspects if s.kind is Defect.UNACCOUNTED]
+        found = await search(
+            self._backends.log, {each.id for each in lost}, on_read=self._on_search
+        )
         known = [
             named_by(there.message, logged=True, in_tail=there.in_tail) for there in found.values()
         ]
-        rest = [s for s in suspects if s.kind is not Kind.UNACCOUNTED or s.subject.id not in found]
+        rest = [
+            s for s in suspects if s.kind is not Defect.UNACCOUNTED or s.subject.id not in found
+        ]
         return rest + await self.judge(known)
 
-    async def mend(self, suspects: Sequence[Suspect[Accepted]]) -> None:
-        """Persist the messages that can be found, and correct stale claims.
+    async def mend(self, suspects: Sequence[Suspect[AcceptedMessage]]) -> None:
+        """Persist the messages that can be found, and correct stale idempotency records.
 
         The message that the source knows is used where the cache has no detail.
         """
         ids = [s.subject.id for s in suspects]
-        cached = await self._parts.cache.get(ids)
-        unmarked = {s.subject.id for s in suspects if s.kind is Kind.STILL_PENDING}
+        cached = await self._backends.cache.get(ids)
+        unmarked = {s.subject.id for s in suspects if s.kind is Defect.STILL_PENDING}
         stuck = [i for i in ids if i in cached or i in unmarked]
         if stuck:
-            await self._parts.compensator.repair(stuck)
+            await self._backends.compensator.repair(stuck)
         logged = [
             s.subject.message
             for s in suspects
-            if s.kind in (Kind.UNACCOUNTED, Kind.RECALL_NOT_STORED)
+            if s.kind in (Defect.UNACCOUNTED, Defect.RECALL_NOT_STORED)
             and s.subject.message is not None
             and s.subject.id not in cached
         ]
-        await WriteThrough(self._parts.cache, self._parts.store).write(logged)
-        await self._correct_claims([s.subject for s in suspects if s.kind is Kind.CLAIM_STALE])
+        await WriteThrough(self._backends.cache, self._backends.store).write(logged)
+        await self._correct_idempotency_records(
+            [s.subject for s in suspects if s.kind is Defect.RECORD_STALE]
+        )
 
-    def leave(self, suspects: Sequence[Suspect[Accepted]]) -> None:
+    def leave(self, suspects: Sequence[Suspect[AcceptedMessage]]) -> None:
         self.fates.update(s.fate for s in suspects if s.fate is not None)
 
-    async def _correct_claims(self, claims: Sequence[Accepted]) -> None:
-        owners = await self._claims(claims)
-        rows = await self._parts.store.get([owner.message_id for owner in owners.values()])
-        folded = {
+    async def _correct_idempotency_records(self, records: Sequence[AcceptedMessage]) -> None:
+        owners = await self._idempotency_records(records)
+        rows = await self._backends.store.get([owner.message_id for owner in owners.values()])
+        duplicates = {
             i: rows[owner.message_id] for i, owner in owners.items() if owner.message_id in rows
         }
-        if folded:
-            await self._parts.cache.mark_folded(folded)
+        if duplicates:
+            await self._backends.cache.mark_duplicates(duplicates)
 
 
 def _fate_of(row: Message) -> Fate:
     return Fate.RECALLED if row.is_recalled else Fate.PERSISTED
 
 
-def _is_repeat(accepted: Accepted, claim: Claim | None) -> bool:
-    if claim is None or claim.message_id == accepted.id:
+def _is_repeat(accepted: AcceptedMessage, record: IdempotencyRecord | None) -> bool:
+    if record is None or record.message_id == accepted.id:
         return False
-    return accepted.body_hash in (None, claim.body_hash)
+    return accepted.body_hash in (None, record.body_hash)
 
 
-def _against_log(row: Message, logged: Message) -> Kind | None:
+def _against_log(row: Message, logged: Message) -> Defect | None:
     """Return the kind of disagreement between a row and its committed event, or None.
 
     Everything that the consumer has committed must be in the row.
@@ -235,7 +245,7 @@ def _against_log(row: Message, logged: Message) -> Kind | None:
     if not is_same(row, logged):
         return None  # a dead letter tells of it
     if logged.is_recalled:
-        return None if row.is_recalled else Kind.RECALL_NOT_STORED
+        return None if row.is_recalled else Defect.RECALL_NOT_STORED
     said = (logged.content, logged.url, logged.at_user_ids)
     differs = not row.is_recalled and said != (row.content, row.url, row.at_user_ids)
-    return Kind.LOG_DIFFERS if differs else None
+    return Defect.LOG_DIFFERS if differs else None

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from messaging.audit import sources
 from messaging.audit.accounting import Accounting, Walk
-from messaging.audit.check import AT_ONCE, Check, Parts
+from messaging.audit.check import AT_ONCE, AuditBackends, Check
 from messaging.audit.deletes import CachedDeletes
 from messaging.audit.details import Details
 from messaging.audit.findings import Findings, Subject, Suspect
@@ -24,10 +24,10 @@ from messaging.domain.batched import batched
 from messaging.domain.ids import first_id_at
 
 SETTLE_AT = 10_000  # suspects in memory
-LOOKS = 3
+REPEATS = 3
 
 
-class Teller(Protocol):
+class ProgressListener(Protocol):
     """Show a person how far the audit is (`messaging.progress.Progress`)."""
 
     def begin(self, title: str) -> None: ...
@@ -38,10 +38,10 @@ class Teller(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class AuditPlan:
     """Hold the options of an audit.
 
-    `settle_s` passes before each of three more looks at a suspect. `since_ms` selects the rows,
+    `settle_s` passes before each of three repeats of a check. `since_ms` selects the rows,
     conversations and log records from then on; None selects all. `whole_log` adds the committed
     records. `repair` mends what can be mended. `stuck_s` is the age up to which a pending message
     is no finding. `examples` of each kind are named.
@@ -64,36 +64,38 @@ class Audit:
     Leaves: everything that was mended before the error stays mended.
     """
 
-    def __init__(self, parts: Parts, plan: Plan, teller: Teller) -> None:
-        self._parts = parts
+    def __init__(
+        self, backends: AuditBackends, plan: AuditPlan, progress: ProgressListener
+    ) -> None:
+        self._backends = backends
         self._plan = plan
-        self._teller = teller
+        self._progress = progress
         self._findings = Findings()
-        self._records = LogRecords(parts.log, whole=plan.whole_log, since_ms=plan.since_ms)
+        self._records = LogRecords(backends.log, whole=plan.whole_log, since_ms=plan.since_ms)
 
     async def run(self) -> Report:
-        clock_ms = self._parts.compensator.clock_ms
+        clock_ms = self._backends.compensator.clock_ms
         started_ms = clock_ms()
         accountings = self._accountings()
         for check in accountings:
-            await self._run(check)
+            await self._run_check(check)
         since_id = first_id_at(self._plan.since_ms) if self._plan.since_ms is not None else 0
-        await self._run(Letters(self._parts, self._records.poison))
+        await self._run_check(Letters(self._backends, self._records.poison))
         # Check rows before the cache, because the cache is mended after the rows.
-        await self._run(Rows(self._parts, since_id=since_id))
-        await self._run(Numbers(self._parts, since_id=since_id))
-        await self._run(Details(self._parts))
-        await self._run(RecallMarks(self._parts))
-        await self._run(PendingLists(self._parts))
-        await self._run(Lists(self._parts))
-        await self._run(CachedDeletes(self._parts))
-        oldest = await self._parts.cache.pending(before_ms=sources.END_OF_TIME_MS, limit=1)
+        await self._run_check(Rows(self._backends, since_id=since_id))
+        await self._run_check(Numbers(self._backends, since_id=since_id))
+        await self._run_check(Details(self._backends))
+        await self._run_check(RecallMarks(self._backends))
+        await self._run_check(PendingLists(self._backends))
+        await self._run_check(Lists(self._backends))
+        await self._run_check(CachedDeletes(self._backends))
+        oldest = await self._backends.cache.pending(before_ms=sources.END_OF_TIME_MS, limit=1)
         return Report(
             started_ms=started_ms,
             took_ms=clock_ms() - started_ms,
             fates={each.title: dict(each.fates) for each in accountings},
             findings=self._findings,
-            pending=await self._parts.cache.pending_count(),
+            pending=await self._backends.cache.pending_count(),
             oldest_pending_ms=clock_ms() - oldest[0].send_time if oldest else None,
             lag=dict(self._records.lag),
             unreadable=self._records.unreadable,
@@ -102,11 +104,11 @@ class Audit:
         )
 
     def _accountings(self) -> list[Accounting]:
-        parts, plan = self._parts, self._plan
+        backends, plan = self._backends, self._plan
         walks: dict[str, Walk] = {
-            "pending set": partial(sources.pending, parts.cache),
-            "cached details": partial(sources.details, parts.cached),
-            "cached claims": partial(sources.claims, parts.cached),
+            "pending set": partial(sources.pending, backends.cache),
+            "cached details": partial(sources.details, backends.cached),
+            "cached idempotency records": partial(sources.idempotency_records, backends.cached),
             "log": self._records.walk,
         }
         if plan.receipts is not None:
@@ -115,35 +117,35 @@ class Audit:
             Accounting(
                 title,
                 walk,
-                parts,
+                backends,
                 stuck_ms=round(plan.stuck_s * 1000),
-                tell_search=lambda records: self._teller.update(
+                on_search=lambda records: self._progress.update(
                     0.0, f"searching the log: {records:,} records"
                 ),
             )
             for title, walk in walks.items()
         ]
 
-    async def _run(self, check: Check[Subject]) -> None:
-        self._teller.begin(check.title)
-        looked_at = 0
+    async def _run_check(self, check: Check[Subject]) -> None:
+        self._progress.begin(check.title)
+        examined = 0
         suspects: list[Suspect[Subject]] = []
         async for step in check.walk():
-            looked_at += step.looked_at
+            examined += step.examined
             suspects += step.suspects
-            self._teller.update(step.done, f"{looked_at:,}")
+            self._progress.update(step.done, f"{examined:,}")
             if len(suspects) >= SETTLE_AT:
                 await self._settle(check, suspects)
                 suspects = []
         found = await self._settle(check, suspects)
-        self._teller.end(f"{check.title}: {looked_at:,} looked at{_told(found)}")
+        self._progress.end(f"{check.title}: {examined:,} looked at{_told(found)}")
 
     async def _settle(self, check: Check[Subject], suspects: Sequence[Suspect[Subject]]) -> int:
         """Judge the suspects three times more, mend if planned, and return how many are wrong."""
-        for look in range(LOOKS):
+        for repeat in range(REPEATS):
             if not suspects:
                 return 0
-            self._teller.update(look / LOOKS, f"looking again at {len(suspects):,}")
+            self._progress.update(repeat / REPEATS, f"looking again at {len(suspects):,}")
             await asyncio.sleep(self._plan.settle_s)
             suspects = await _judge(check, suspects)
         if not suspects or not (found := await check.conclude(suspects)):

@@ -17,7 +17,7 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class AuditBackends:
     """Hold the ports that an audit reads, and those that it mends with."""
 
     cache: MessageCache
@@ -36,7 +36,7 @@ class Step(Generic[Subject]):
     """
 
     done: float
-    looked_at: int
+    examined: int
     suspects: Sequence[Suspect[Subject]]
 
 
@@ -57,7 +57,7 @@ class Check(ABC, Generic[Subject]):
         """Return the suspects among these subjects, as things are now."""
 
     async def conclude(self, suspects: Sequence[Suspect[Subject]]) -> list[Suspect[Subject]]:
-        """Return the suspects that remain after a last and expensive look.
+        """Return the suspects that remain after a last and expensive check.
 
         The suspects given are those that `judge` has returned each time.
         """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from messaging.audit.check import Check, Parts, Step
-from messaging.audit.findings import Kind, Suspect
+from messaging.audit.check import AuditBackends, Check, Step
+from messaging.audit.findings import Defect, Suspect
 
 MORE = 1_000  # deletes than the cache knows of
 
@@ -18,11 +18,11 @@ class CachedDeletes(Check[int]):
 
     title = "cached deletes against the database"
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, backends: AuditBackends) -> None:
+        self._backends = backends
 
     async def walk(self) -> AsyncIterator[Step[int]]:
-        async for done, users in self._parts.cached.deleters():
+        async for done, users in self._backends.cached.deleters():
             yield Step(done, len(users), await self.judge(users))
 
     async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
@@ -32,20 +32,20 @@ class CachedDeletes(Check[int]):
                 suspects.append(Suspect(kind, f"user {user_id}", user_id))
         return suspects
 
-    async def _wrong(self, user_id: int) -> Kind | None:
-        cached = await self._parts.cached.deletes(user_id)
+    async def _wrong(self, user_id: int) -> Defect | None:
+        cached = await self._backends.cached.deletes(user_id)
         if cached is None:
             return None
         known = set(cached.message_ids)
-        stored = await self._parts.store.deletes_of(user_id, limit=len(known) + MORE)
+        stored = await self._backends.store.deletes_of(user_id, limit=len(known) + MORE)
         above = {i for i in stored.message_ids if i > cached.floor}
         if above - known:
-            return Kind.DELETES_LACK
+            return Defect.DELETES_LACK
         unsure = sorted(known - above)
-        deleted = await self._parts.store.deleted_among(user_id, unsure) if unsure else set()
-        return Kind.DELETES_STRANGER if len(deleted) < len(unsure) else None
+        deleted = await self._backends.store.deleted_among(user_id, unsure) if unsure else set()
+        return Defect.DELETES_ORPHAN if len(deleted) < len(unsure) else None
 
     async def mend(self, suspects: Sequence[Suspect[int]]) -> None:
         """Drop the cached deletes of these users; the next reading fetches them anew."""
         for suspect in suspects:
-            await self._parts.cached.forget_deletes(suspect.subject)
+            await self._backends.cached.forget_deletes(suspect.subject)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from messaging.audit.check import Check, Parts, Step
-from messaging.audit.findings import Kind, Suspect
+from messaging.audit.check import AuditBackends, Check, Step
+from messaging.audit.findings import Defect, Suspect
 from messaging.audit.log_search import search
 from messaging.audit.rows import is_as_sent
 from messaging.domain.events import Message, is_same, join
@@ -20,18 +20,18 @@ class Details(Check[int]):
 
     title = "cached details against the database"
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, backends: AuditBackends) -> None:
+        self._backends = backends
 
     async def walk(self) -> AsyncIterator[Step[int]]:
-        async for done, messages in self._parts.cached.details():
+        async for done, messages in self._backends.cached.details():
             ids = [message.id for message in messages]
             yield Step(done, len(ids), await self.judge(ids))
 
     async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
-        cached = await self._parts.cache.get(subjects)
+        cached = await self._backends.cache.get(subjects)
         rows = await self._rows(list(cached))
-        pending = await self._parts.cached.pending_among(list(rows))
+        pending = await self._backends.cached.pending_among(list(rows))
         return [
             Suspect(kind, str(i), i)
             for i, row in rows.items()
@@ -44,7 +44,7 @@ class Details(Check[int]):
         A tombstone that still has its content is shown without, because that is the row's own
         fault.
         """
-        rows = await self._parts.store.get(ids)
+        rows = await self._backends.store.get(ids)
         return {
             i: row if row.recall_time is None else row.recalled(row.recall_time)
             for i, row in rows.items()
@@ -52,8 +52,8 @@ class Details(Check[int]):
 
     async def conclude(self, suspects: Sequence[Suspect[int]]) -> list[Suspect[int]]:
         """Clear the recalls that are in the log's tail, which the consumer has not read yet."""
-        recalls = {s.subject for s in suspects if s.kind is Kind.RECALL_NOT_STORED}
-        found = await search(self._parts.log, recalls, tail_alone=True)
+        recalls = {s.subject for s in suspects if s.kind is Defect.RECALL_NOT_STORED}
+        found = await search(self._backends.log, recalls, tail_alone=True)
         under_way = {i for i, there in found.items() if there.message.is_recalled}
         return [s for s in suspects if s.subject not in under_way]
 
@@ -65,24 +65,24 @@ class Details(Check[int]):
         detail.
         """
         ids = [s.subject for s in suspects]
-        cached = await self._parts.cache.get(ids)
+        cached = await self._backends.cache.get(ids)
         rows = await self._rows(list(cached))
         ahead = [cached[i] for i, row in rows.items() if _is_ahead(cached[i], row)]
-        await WriteThrough(self._parts.cache, self._parts.store).write(ahead)
+        await WriteThrough(self._backends.cache, self._backends.store).write(ahead)
         if rows := await self._rows(list(rows)):
-            await self._parts.cache.mark_stored(list(rows.values()))
+            await self._backends.cache.mark_stored(list(rows.values()))
         sound = {i for i, row in rows.items() if row.is_recalled or is_as_sent(row)}
         left = [s.subject for s in await self.judge(ids) if s.subject in sound]
         if left:
-            await self._parts.cached.forget(left)
+            await self._backends.cached.forget(left)
 
 
-def _wrong(cached: Message, row: Message, *, is_pending: bool) -> Kind | None:
+def _wrong(cached: Message, row: Message, *, is_pending: bool) -> Defect | None:
     if is_same(cached, row) and cached.is_recalled != row.is_recalled:
-        return Kind.RECALLED_SHOWN if row.is_recalled else Kind.RECALL_NOT_STORED
+        return Defect.RECALLED_SHOWN if row.is_recalled else Defect.RECALL_NOT_STORED
     if cached.seq is None:
-        return None if is_pending else Kind.DETAIL_PENDING
-    return Kind.DETAIL_DIFFERS if cached != row else None
+        return None if is_pending else Defect.DETAIL_PENDING
+    return Defect.DETAIL_DIFFERS if cached != row else None
 
 
 def _is_ahead(cached: Message, row: Message) -> bool:

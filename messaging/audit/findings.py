@@ -22,7 +22,7 @@ class Fate(StrEnum):
 
     PERSISTED = "persisted"
     RECALLED = "recalled"
-    FOLDED = "folded"  # repeats an earlier send with its clientMsgId
+    DUPLICATE = "duplicate"  # repeats an earlier send with its clientMsgId
     DEAD_LETTER = "dead letter"  # open: a person has to decide
     DISCARDED = "discarded"  # by a person
     PENDING = "pending"  # in the cache, to be persisted
@@ -30,7 +30,7 @@ class Fate(StrEnum):
     UNACCOUNTED = "unaccounted"
 
 
-class Kind(StrEnum):
+class Defect(StrEnum):
     """Name what is wrong, as JSON names it.
 
     `MEANINGS` explains each kind to a person.
@@ -41,18 +41,18 @@ class Kind(StrEnum):
     STILL_PENDING = "still_pending"
     RECALL_NOT_STORED = "recall_not_stored"
     LOG_DIFFERS = "log_differs"
-    CLAIM_STALE = "claim_stale"
+    RECORD_STALE = "record_stale"
     LETTER_MISSING = "letter_missing"
     RECALLED_SHOWN = "recalled_shown"
     DETAIL_PENDING = "detail_pending"
     DETAIL_DIFFERS = "detail_differs"
     MARK_LEFT = "mark_left"
     LIST_LACKS = "list_lacks"
-    LIST_STRANGER = "list_stranger"
+    LIST_ORPHAN = "list_orphan"
     LIST_COUNT = "list_count"
     PENDING_UNLISTED = "pending_unlisted"
     DELETES_LACK = "deletes_lack"
-    DELETES_STRANGER = "deletes_stranger"
+    DELETES_ORPHAN = "deletes_orphan"
     ROW_STATUS = "row_status"
     ROW_ALTERED = "row_altered"
     TOMBSTONE_SPEAKS = "tombstone_speaks"
@@ -62,32 +62,32 @@ class Kind(StrEnum):
 
 
 MEANINGS = {
-    Kind.UNACCOUNTED: "accepted, and found nowhere",
-    Kind.STUCK: "pending for too long",
-    Kind.STILL_PENDING: "stored, and still marked pending",
-    Kind.RECALL_NOT_STORED: "recalled, and not recalled in the database",
-    Kind.LOG_DIFFERS: "stored with another value than in the log",
-    Kind.CLAIM_STALE: "a cached clientMsgId leads to a repeat of another message",
-    Kind.LETTER_MISSING: "a committed record that is no event and has no dead letter",
-    Kind.RECALLED_SHOWN: "recalled, and the cache still shows its content",
-    Kind.DETAIL_PENDING: "stored, and cached as PENDING",
-    Kind.DETAIL_DIFFERS: "cached with another value than in the database",
-    Kind.MARK_LEFT: "a recall mark whose tombstone is stored",
-    Kind.LIST_LACKS: "a cached list is marked complete and lacks stored messages",
-    Kind.LIST_STRANGER: "a cached list holds a message that is neither stored nor pending",
-    Kind.LIST_COUNT: "a cached list has a wrong count of its conversation",
-    Kind.PENDING_UNLISTED: "pending, and missing in the cached list, so that no reader finds it",
-    Kind.DELETES_LACK: "a user's cached deletes are marked complete and lack one",
-    Kind.DELETES_STRANGER: "a user's cached deletes have a message that the user has not deleted",
-    Kind.ROW_STATUS: "stored, and marked as not stored",
-    Kind.ROW_ALTERED: "stored with another value than was sent",
-    Kind.TOMBSTONE_SPEAKS: "recalled, and the row still has its content",
-    Kind.KEY_MISSING: "stored without its clientMsgId",
-    Kind.KEY_OTHER: "stored, though its clientMsgId leads to another message",
-    Kind.SEQ: "the seq numbers of a conversation have a gap or a repeat",
+    Defect.UNACCOUNTED: "accepted, and found nowhere",
+    Defect.STUCK: "pending for too long",
+    Defect.STILL_PENDING: "stored, and still marked pending",
+    Defect.RECALL_NOT_STORED: "recalled, and not recalled in the database",
+    Defect.LOG_DIFFERS: "stored with another value than in the log",
+    Defect.RECORD_STALE: "a cached clientMsgId leads to a repeat of another message",
+    Defect.LETTER_MISSING: "a committed record that is no event and has no dead letter",
+    Defect.RECALLED_SHOWN: "recalled, and the cache still shows its content",
+    Defect.DETAIL_PENDING: "stored, and cached as PENDING",
+    Defect.DETAIL_DIFFERS: "cached with another value than in the database",
+    Defect.MARK_LEFT: "a recall mark whose tombstone is stored",
+    Defect.LIST_LACKS: "a cached list is marked complete and lacks stored messages",
+    Defect.LIST_ORPHAN: "a cached list holds a message that is neither stored nor pending",
+    Defect.LIST_COUNT: "a cached list has a wrong count of its conversation",
+    Defect.PENDING_UNLISTED: "pending, and missing in the cached list, so that no reader finds it",
+    Defect.DELETES_LACK: "a user's cached deletes are marked complete and lack one",
+    Defect.DELETES_ORPHAN: "a user's cached deletes have a message that the user has not deleted",
+    Defect.ROW_STATUS: "stored, and marked as not stored",
+    Defect.ROW_ALTERED: "stored with another value than was sent",
+    Defect.TOMBSTONE_SPEAKS: "recalled, and the row still has its content",
+    Defect.KEY_MISSING: "stored without its clientMsgId",
+    Defect.KEY_OTHER: "stored, though its clientMsgId leads to another message",
+    Defect.SEQ: "the seq numbers of a conversation have a gap or a repeat",
 }
 
-TOLD_ONLY = frozenset({Kind.STUCK})  # accounted for, so no failure
+TOLD_ONLY = frozenset({Defect.STUCK})  # accounted for, so no failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Suspect(Generic[Subject]):
     `name` is for people. `fate` is the message's fate, where a message is being accounted for.
     """
 
-    kind: Kind
+    kind: Defect
     name: str
     subject: Subject
     fate: Fate | None = None
@@ -133,7 +133,7 @@ class Tally:
 class Findings:
     """Hold everything that was found wrong, by kind."""
 
-    kinds: dict[Kind, Tally] = field(default_factory=dict)
+    kinds: dict[Defect, Tally] = field(default_factory=dict)
 
     def add(self, found: Sequence[Suspect[Subject]], left: Sequence[Suspect[Subject]]) -> None:
         """Add findings; `left` are those that are still wrong after the mending.

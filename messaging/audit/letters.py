@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from messaging.audit.check import Check, Parts, Step
-from messaging.audit.findings import Kind, Suspect
+from messaging.audit.check import AuditBackends, Check, Step
+from messaging.audit.findings import Defect, Suspect
 from messaging.pipeline.batch import dead_letter
 from messaging.ports.log import Record
 
@@ -18,24 +18,24 @@ class Letters(Check[Record]):
 
     title = "dead letters of unreadable records"
 
-    def __init__(self, parts: Parts, poison: Sequence[Record]) -> None:
-        self._parts = parts
+    def __init__(self, backends: AuditBackends, poison: Sequence[Record]) -> None:
+        self._backends = backends
         self._poison = poison
 
     async def walk(self) -> AsyncIterator[Step[Record]]:
         yield Step(1.0, len(self._poison), await self.judge(self._poison))
 
     async def judge(self, subjects: Sequence[Record]) -> list[Suspect[Record]]:
-        kept = await self._parts.stored.kept([record.position for record in subjects])
+        kept = await self._backends.stored.kept([record.position for record in subjects])
         return [
-            Suspect(Kind.LETTER_MISSING, _name(record), record)
+            Suspect(Defect.LETTER_MISSING, _name(record), record)
             for record in subjects
             if record.position not in kept
         ]
 
     async def mend(self, suspects: Sequence[Suspect[Record]]) -> None:
         """Keep the records as dead letters for people, as the consumer should have done."""
-        await self._parts.store.save_dead_letters(
+        await self._backends.store.save_dead_letters(
             [
                 dead_letter(suspect.subject, reason="unreadable", error="found by an audit")
                 for suspect in suspects

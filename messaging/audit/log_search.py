@@ -17,7 +17,7 @@ EARLIER_MS = 60_000  # how much before its id's time a record may have been appe
 
 @dataclass(slots=True)
 class Found:
-    """Hold the log's state of a message, folded from its events.
+    """Hold the log's state of a message, merged from its events.
 
     `in_tail` is set when some of the events are not committed yet.
     """
@@ -52,12 +52,13 @@ async def search(
     ids: Collection[int],
     *,
     tail_alone: bool = False,
-    tell: Callable[[int], None] = lambda records: None,
+    on_read: Callable[[int], None] = lambda records: None,
 ) -> dict[int, Found]:
     """Return what the log still keeps of these messages, by id.
 
     Every record since the oldest of the messages was sent is read, whosever it is; only the records
-    of these messages are held in memory. `tell` is called with the number of records read so far.
+    of these messages are held in memory. `on_read` is called with the number of records read so
+    far.
 
     Raises: LogUnavailable.
     """
@@ -73,7 +74,7 @@ async def search(
                     if message is not None and message.id in wanted:
                         _note(found, message, in_tail=in_tail)
                 records_read += len(records)
-                tell(records_read)
+                on_read(records_read)
     return found
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from messaging.audit.check import AT_ONCE, Check, Parts, Step
-from messaging.audit.findings import Kind, Suspect
+from messaging.audit.check import AT_ONCE, AuditBackends, Check, Step
+from messaging.audit.findings import Defect, Suspect
 from messaging.domain.events import Message, PersistStatus, hash_body
 from messaging.ports.audit import Numbering, StoredRow
 
@@ -17,22 +17,22 @@ class Rows(Check[int]):
 
     title = "rows"
 
-    def __init__(self, parts: Parts, *, since_id: int) -> None:
-        self._parts = parts
+    def __init__(self, backends: AuditBackends, *, since_id: int) -> None:
+        self._backends = backends
         self._since_id = since_id
 
     async def walk(self) -> AsyncIterator[Step[int]]:
         after = max(self._since_id - 1, 0)
-        newest = await self._parts.stored.newest_id()
+        newest = await self._backends.stored.newest_id()
         first = 0
-        while rows := await self._parts.stored.rows_after(after, limit=AT_ONCE):
+        while rows := await self._backends.stored.rows_after(after, limit=AT_ONCE):
             after = rows[-1].message.id
             first = first or rows[0].message.id
             done = (after - first) / max(newest - first, 1)
             yield Step(min(done, 1.0), len(rows), _suspects(rows))
 
     async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
-        return _suspects(await self._parts.stored.rows(subjects))
+        return _suspects(await self._backends.stored.rows(subjects))
 
     async def mend(self, suspects: Sequence[Suspect[int]]) -> None:
         """Correct statuses, blank the tombstones that have content, and restore missing keys.
@@ -40,16 +40,16 @@ class Rows(Check[int]):
         An altered row stays, because nothing here knows the original. A row whose key stands for
         another message stays too, because a person has to choose between the two messages.
         """
-        by_kind: dict[Kind, list[int]] = {}
+        by_kind: dict[Defect, list[int]] = {}
         for suspect in suspects:
             by_kind.setdefault(suspect.kind, []).append(suspect.subject)
-        if unmarked := by_kind.get(Kind.ROW_STATUS):
-            await self._parts.stored.mark_rows(unmarked)
-        if speaking := by_kind.get(Kind.TOMBSTONE_SPEAKS):
-            await self._parts.stored.blank_tombstones(speaking)
-        if keyless := by_kind.get(Kind.KEY_MISSING):
-            rows = await self._parts.stored.rows(keyless)
-            await self._parts.stored.restore_keys([row.message for row in rows])
+        if unmarked := by_kind.get(Defect.ROW_STATUS):
+            await self._backends.stored.mark_rows(unmarked)
+        if speaking := by_kind.get(Defect.TOMBSTONE_SPEAKS):
+            await self._backends.stored.blank_tombstones(speaking)
+        if keyless := by_kind.get(Defect.KEY_MISSING):
+            rows = await self._backends.stored.rows(keyless)
+            await self._backends.stored.restore_keys([row.message for row in rows])
 
 
 def is_as_sent(message: Message) -> bool:
@@ -70,19 +70,19 @@ def _suspects(rows: Sequence[StoredRow]) -> list[Suspect[int]]:
     ]
 
 
-def _wrong(row: StoredRow) -> list[Kind]:
+def _wrong(row: StoredRow) -> list[Defect]:
     message, wrong = row.message, []
     if row.persist_status != PersistStatus.PERSISTED:
-        wrong.append(Kind.ROW_STATUS)
+        wrong.append(Defect.ROW_STATUS)
     if message.is_recalled:
         if message.content or message.url or message.at_user_ids:
-            wrong.append(Kind.TOMBSTONE_SPEAKS)
+            wrong.append(Defect.TOMBSTONE_SPEAKS)
     elif not is_as_sent(message):
-        wrong.append(Kind.ROW_ALTERED)
+        wrong.append(Defect.ROW_ALTERED)
     if message.client_msg_id is not None and row.key is None:
-        wrong.append(Kind.KEY_MISSING)
+        wrong.append(Defect.KEY_MISSING)
     elif row.key is not None and row.key.message_id != message.id:
-        wrong.append(Kind.KEY_OTHER)
+        wrong.append(Defect.KEY_OTHER)
     return wrong
 
 
@@ -95,22 +95,22 @@ class Numbers(Check[str]):
 
     title = "numbers of conversations"
 
-    def __init__(self, parts: Parts, *, since_id: int) -> None:
-        self._parts = parts
+    def __init__(self, backends: AuditBackends, *, since_id: int) -> None:
+        self._backends = backends
         self._since_id = since_id
 
     async def walk(self) -> AsyncIterator[Step[str]]:
         after = ""
-        while found := await self._parts.stored.conversations_after(after, limit=AT_ONCE):
+        while found := await self._backends.stored.conversations_after(after, limit=AT_ONCE):
             after = found[-1][0]
             new = [(name, seq) for name, seq, last_id in found if last_id >= self._since_id]
             for names in _runs(new):
                 yield Step(0.0, len(names), await self.judge(names))
 
     async def judge(self, subjects: Sequence[str]) -> list[Suspect[str]]:
-        numberings = await self._parts.stored.numberings(subjects)
+        numberings = await self._backends.stored.numberings(subjects)
         return [
-            Suspect(Kind.SEQ, name, name)
+            Suspect(Defect.SEQ, name, name)
             for name, numbering in numberings.items()
             if not _is_gapless(numbering)
         ]

@@ -1,4 +1,4 @@
-"""Yield accepted messages from the pending set, cached details and claims, the log and receipts.
+"""Yield accepted messages from the cache, from the log and from receipts.
 
 Each source is walked in pieces. Each piece comes with the share of the walk that is done: 0 to 1,
 and 0 for as long as the share is unknown.
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
-from messaging.audit.accounting import Accepted, named_by
+from messaging.audit.accounting import AcceptedMessage, named_by
 from messaging.audit.check import AT_ONCE
 from messaging.audit.log_search import message_of, read
 from messaging.domain.errors import MessagingError
@@ -23,7 +23,7 @@ from messaging.ports.log import Record
 MOST_POISON = 1_000
 END_OF_TIME_MS = 2**53 - 1  # the largest score that a sorted set keeps exactly
 
-Named = AsyncIterator[tuple[float, Sequence[Accepted]]]
+Named = AsyncIterator[tuple[float, Sequence[AcceptedMessage]]]
 
 
 class BadReceipts(MessagingError):
@@ -32,7 +32,7 @@ class BadReceipts(MessagingError):
 
 async def pending(cache: MessageCache) -> Named:
     async for done, entries in pending_entries(cache):
-        yield done, [Accepted(entry.message_id) for entry in entries]
+        yield done, [AcceptedMessage(entry.message_id) for entry in entries]
 
 
 async def pending_entries(cache: MessageCache) -> AsyncIterator[tuple[float, list[PendingEntry]]]:
@@ -51,11 +51,14 @@ async def details(cached: CacheInspector) -> Named:
         yield done, [named_by(message) for message in messages]
 
 
-async def claims(cached: CacheInspector) -> Named:
-    async for done, found in cached.claims():
+async def idempotency_records(cached: CacheInspector) -> Named:
+    async for done, found in cached.idempotency_records():
         yield (
             done,
-            [Accepted(each.message_id, each.key, each.body_hash, is_claim=True) for each in found],
+            [
+                AcceptedMessage(each.message_id, each.key, each.body_hash, answers_repeats=True)
+                for each in found
+            ],
         )
 
 
@@ -87,7 +90,7 @@ class LogRecords:
                 self.lag[extent.partition] += len(records)
                 yield number / len(extents), self._accepted(records, in_tail=True)
 
-    def _accepted(self, records: Sequence[Record], *, in_tail: bool) -> list[Accepted]:
+    def _accepted(self, records: Sequence[Record], *, in_tail: bool) -> list[AcceptedMessage]:
         messages = [message_of(record) for record in records]
         poison = [r for r, message in zip(records, messages, strict=True) if message is None]
         self.unreadable += len(poison)
@@ -111,7 +114,7 @@ async def receipts(path: Path) -> Named:
         seen += sum(len(line) for _, line in lines)
         yield (
             min(seen / total, 1.0),
-            [Accepted(_id(line, path, number)) for number, line in lines if line.strip()],
+            [AcceptedMessage(_id(line, path, number)) for number, line in lines if line.strip()],
         )
 
 

@@ -7,7 +7,7 @@ The message cache is the hot copy of messages: `wiring` builds it, and other cod
 from __future__ import annotations
 
 from messaging.cache.change_feed import ChangeListener, publish
-from messaging.cache.inspection import RedisCacheInspector
+from messaging.cache.inspector import RedisCacheInspector
 from messaging.cache.redis_cache import RedisMessageCache
 
 __all__ = ["ChangeListener", "RedisCacheInspector", "RedisMessageCache", "publish"]

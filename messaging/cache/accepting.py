@@ -12,17 +12,17 @@ from messaging.domain.errors import LeaseLost
 from messaging.domain.events import Message, encode_message
 from messaging.domain.ids import WorkerLease
 from messaging.domain.rates import step_us
-from messaging.ports.cached import Claim, PendingFull, RateLimited, Verdict
+from messaging.ports.cached import IdempotencyRecord, PendingFull, RateLimited, Verdict
 
 ACCEPT = load("accept", uses=("rows", "incarnation", "state", "tail"))
-CLAIM = load("claim")
+ADD_IDEMPOTENCY_RECORD = load("add_idempotency_record")
 TAKE_LEASE = load("take_lease")
 TAKE_WORKER = load("take_worker")
 
 UNLIMITED = 2**53  # bytes that may be pending; Lua's numbers are exact up to this bound
 
 
-class Accepting(RedisClient):
+class RedisAccepting(RedisClient):
     """Implement accepting and leases of `RedisMessageCache`.
 
     `ports.cache.MessageCache` has the contract of each method.
@@ -56,25 +56,27 @@ class Accepting(RedisClient):
         arguments: list[str | bytes | int] = [owner, self._worker_lease_ms]
         arguments += (step_us, self._burst, most)
         for message, text in zip(messages, texts, strict=True):
-            client_msg_id, claim = message.client_msg_id or "", ""
+            client_msg_id, record = message.client_msg_id or "", ""
             if message.client_msg_id is not None:
-                claim = _claim_of(message)
+                record = _record_text(message)
             arguments += (message.id, message.conversation_id, message.send_time)
-            arguments += (message.from_user_id, client_msg_id, claim, text)
+            arguments += (message.from_user_id, client_msg_id, record, text)
         reply = await self._run(ACCEPT, names, arguments)
         if reply is None:
             raise LeaseLost
         return [None if verdict is None else _read_verdict(verdict) for verdict in reply]
 
-    async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
-        claim = await self._command("GET", keys.dedupe(user_id, client_msg_id))
-        return None if claim is None else _read_claim(claim)
+    async def find_idempotency_record(
+        self, user_id: int, client_msg_id: str
+    ) -> IdempotencyRecord | None:
+        record = await self._command("GET", keys.dedupe(user_id, client_msg_id))
+        return None if record is None else _read_idempotency_record(record)
 
-    async def claim(self, message: Message) -> Claim | None:
+    async def add_idempotency_record(self, message: Message) -> IdempotencyRecord | None:
         assert message.client_msg_id is not None
         name = keys.dedupe(message.from_user_id, message.client_msg_id)
-        first = await self._run(CLAIM, [name], [_claim_of(message)])
-        return None if first is None else _read_claim(first)
+        first = await self._run(ADD_IDEMPOTENCY_RECORD, [name], [_record_text(message)])
+        return None if first is None else _read_idempotency_record(first)
 
     async def add_alias(self, message_id: int, owner_id: int) -> None:
         await self._command("SET", keys.alias(message_id), owner_id, "EX", keys.DETAIL_TTL_S)
@@ -99,20 +101,21 @@ class Accepting(RedisClient):
         return None if used_ms is None else int(used_ms)
 
 
-def _read_verdict(verdict: bytes | int) -> Claim | RateLimited | PendingFull:
+def _read_verdict(verdict: bytes | int) -> IdempotencyRecord | RateLimited | PendingFull:
     """Decode the verdict on a message that is not accepted, from a reply of `accept.lua`.
 
-    A text is an earlier claim. A number is the time to wait (µs), or -1 where too much is pending.
+    A text is an earlier idempotency record. A number is the time to wait (µs), or -1 where too much
+    is pending.
     """
     if isinstance(verdict, int):
         return PendingFull.FULL if verdict < 0 else RateLimited(verdict / 1e6)
-    return _read_claim(verdict)
+    return _read_idempotency_record(verdict)
 
 
-def _claim_of(message: Message) -> str:
+def _record_text(message: Message) -> str:
     return f"{message.id}:{message.body_hash}"
 
 
-def _read_claim(text: bytes) -> Claim:
+def _read_idempotency_record(text: bytes) -> IdempotencyRecord:
     message_id, _, body_hash = text.decode().partition(":")
-    return Claim(int(message_id), body_hash)
+    return IdempotencyRecord(int(message_id), body_hash)

@@ -30,8 +30,8 @@ from messaging.links import reason
 
 logger = logging.getLogger(__name__)
 
-SILENCE_S = 5.0  # the listener pings Redis after this silence, and reconnects after twice as much
-CLOSE_AGAIN_S = 0.5
+PING_AFTER_S = 5.0  # of silence; the listener reconnects after twice as much
+CLOSE_EVERY_S = 0.5
 FIRST_WAIT_S = 0.1
 LAST_WAIT_S = 2.0
 
@@ -74,7 +74,7 @@ class ChangeListener:
         *,
         on_change: Callable[[Change], None],
         on_gap: Callable[[], None],
-        silence_s: float = SILENCE_S,
+        silence_s: float = PING_AFTER_S,
     ) -> None:
         self._settings = settings
         self._on_change = on_change
@@ -107,7 +107,7 @@ class ChangeListener:
         while task is not None and not task.done():
             # A cancellation is lost where redis-py takes it for the end of redis-py's own wait.
             task.cancel()
-            await asyncio.wait([task], timeout=CLOSE_AGAIN_S)
+            await asyncio.wait([task], timeout=CLOSE_EVERY_S)
 
     async def _listen(self) -> None:
         while True:

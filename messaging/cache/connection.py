@@ -54,7 +54,7 @@ class SharedConnection:
         self._on_lost = on_lost
         self._connecting: asyncio.Task[_Line] | None = None
         self._line: _Line | None = None
-        self._told = ""  # why the last attempt failed
+        self._logged = ""  # why the last attempt failed
 
     async def call(self, *command: str | bytes | int) -> Any:
         """Send one command and return Redis' answer.
@@ -93,17 +93,17 @@ class SharedConnection:
             await connection.disconnect(nowait=True)
             raise
         except (RedisError, OSError) as error:
-            self._tell(reason(error))
+            self._log_once(reason(error))
             raise
-        self._told = ""
+        self._logged = ""
         connection.socket_timeout = None  # from here on the line's deadlines bound the answers
         self._line = _Line(connection, self._timeout_s, self._on_lost)
         return self._line
 
-    def _tell(self, why: str) -> None:
+    def _log_once(self, why: str) -> None:
         """Log the reason for a failed connection, each reason once until an attempt succeeds."""
-        if why != self._told:
-            self._told = why
+        if why != self._logged:
+            self._logged = why
             logger.warning(
                 "cannot connect to Redis; trying again",
                 extra={"action": "cache.not_connected", "reason": why},

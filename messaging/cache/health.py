@@ -12,7 +12,7 @@ HEARTBEAT = load("heartbeat", uses=("incarnation",))
 NOTE_RECOVERED = load("note_recovered", uses=("incarnation",))
 
 
-class Health(RedisClient):
+class RedisHealth(RedisClient):
     """Implement the health of `RedisMessageCache`.
 
     `ports.cache.CacheHealth` has the contract of each method.

@@ -59,13 +59,13 @@ CHANGES = "msg:changes"
 DETAIL_TTL_S = 30 * 60
 TAIL_TTL_S = 30 * 60
 DELETED_TTL_S = 30 * 60
-CLAIM_TTL_S = 24 * 60 * 60
+IDEMPOTENCY_TTL_S = 24 * 60 * 60
 FILL_TTL_S = 10
 TAIL_REFRESH_S = 60
 TAIL_CAP = 1_000
-RECOVERS_S = 3  # long enough for every process to write to Redis its arrears of an outage
+RECOVERS_S = 3  # long enough for every process to write to Redis its hints of an outage
 SILENT_S = 1  # a process without a heartbeat for longer has died or lost Redis
-MOST_LOOKED_AT = 2_000  # ids of a list for one page, however many of them its reader has deleted
+MOST_IDS_READ = 2_000  # ids of a list for one page, however many of them its reader has deleted
 
 EMPTY_TAIL = "empty"
 
@@ -124,14 +124,14 @@ def deletes_floor(user_id: int) -> str:
 
 
 def dedupe(user_id: int, client_msg_id: str) -> str:
-    """Return the key of a clientMsgId's claim: a string, `{messageId}:{bodyHash}`. 24 hours."""
+    """Return the key of an idempotency record: a string, `{messageId}:{bodyHash}`. 24 hours."""
     return f"{DEDUPE}{user_id}:{client_msg_id}"
 
 
 def alias(message_id: int) -> str:
     """Return the key of an alias: a string, the id of the message that a repeated send leads to.
 
-    The alias lives for 30 minutes: it serves until the store has folded the repeated send.
+    The alias lives for 30 minutes: it serves until the store has deduplicated the repeated send.
     """
     return f"msg:alias:{message_id}"
 

@@ -1,4 +1,4 @@
-"""Mark accepted messages as stored, folded into an earlier send, or dead-lettered.
+"""Mark accepted messages as stored, deduplicated into an earlier send, or dead-lettered.
 
 The module also lists the pending messages, whose fate is not known yet, for the compensation.
 """
@@ -15,9 +15,9 @@ from messaging.domain.events import Message, encode_message
 from messaging.ports.cached import PendingEntry
 
 MARK_STORED = load("mark_stored", uses=("rows", "incarnation", "state", "tail", "bytes"))
-MARK_FOLDED = load("mark_folded", uses=("rows", "incarnation", "state", "tail", "bytes"))
-PARK = load("park", uses=("rows", "incarnation", "tail", "bytes"))
-RETRY = load("retry", uses=("rows", "incarnation", "tail"))
+MARK_DUPLICATES = load("mark_duplicates", uses=("rows", "incarnation", "state", "tail", "bytes"))
+DEAD_LETTER = load("dead_letter", uses=("rows", "incarnation", "tail", "bytes"))
+COUNT_ATTEMPT = load("count_attempt", uses=("rows", "incarnation", "tail"))
 PENDING = load("pending")
 
 MARKED_AT_ONCE = 200  # by one script: Redis answers no other client while a script runs
@@ -26,7 +26,7 @@ _CONVERSATION = re.compile(rb'"conversationId":"([^"]*)"')
 _MARKS = [keys.PENDING, keys.ATTEMPTS, keys.PENDING_BYTES]
 
 
-class Marking(RedisClient):
+class RedisMarking(RedisClient):
     """Implement the marking part of `RedisMessageCache`.
 
     `ports.cache.MessageCache` has the contract of each method.
@@ -45,29 +45,29 @@ class Marking(RedisClient):
             arguments += (row.id, row.conversation_id, _seq(row), tombstone)
         await self._run(MARK_STORED, _MARKS, arguments)
 
-    async def mark_folded(self, folded: Mapping[int, Message]) -> None:
-        if not folded:
+    async def mark_duplicates(self, duplicates: Mapping[int, Message]) -> None:
+        if not duplicates:
             return
         # A repeat may have gone to another conversation than the first send. Only the detail of
         # the repeat names the conversation.
-        texts = await self._command("MGET", *(keys.detail(message_id) for message_id in folded))
+        texts = await self._command("MGET", *(keys.detail(message_id) for message_id in duplicates))
         found = [_CONVERSATION.search(text or b"") for text in texts]
         arguments: list[str | bytes | int] = []
-        for (message_id, first), match in zip(folded.items(), found, strict=True):
+        for (message_id, first), match in zip(duplicates.items(), found, strict=True):
             assert first.client_msg_id is not None  # the two sends share this key
             arguments += (message_id, match[1] if match else "")
             arguments += (first.from_user_id, first.client_msg_id, f"{first.id}:{first.body_hash}")
-        await self._run(MARK_FOLDED, _MARKS, arguments)
+        await self._run(MARK_DUPLICATES, _MARKS, arguments)
 
-    async def park(self, messages: Sequence[Message]) -> None:
+    async def dead_letter(self, messages: Sequence[Message]) -> None:
         if messages:
-            await self._run(PARK, _MARKS, _with_conversations(messages))
+            await self._run(DEAD_LETTER, _MARKS, _with_conversations(messages))
 
-    async def retry(self, messages: Sequence[Message]) -> dict[int, int]:
+    async def count_attempt(self, messages: Sequence[Message]) -> dict[int, int]:
         if not messages:
             return {}
         names = [keys.PENDING, keys.ATTEMPTS]
-        counts = await self._run(RETRY, names, _with_conversations(messages))
+        counts = await self._run(COUNT_ATTEMPT, names, _with_conversations(messages))
         return {message.id: count for message, count in zip(messages, counts, strict=True)}
 
     async def attempts(self, message_ids: Sequence[int]) -> dict[int, int]:

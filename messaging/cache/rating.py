@@ -13,7 +13,7 @@ from messaging.ports.cached import SharedRate
 TAKE_RATES = load("take_rates", uses=("rows",))
 
 
-class Rating(RedisClient):
+class RedisRating(RedisClient):
     """Implement the shared rates of `RedisMessageCache`.
 
     `ports.cache.MessageCache` has the contract of each method.

@@ -10,11 +10,11 @@ from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
 from messaging.domain.events import Message, encode_message
-from messaging.limits import MAX_WINDOW_BYTES
-from messaging.ports.cached import Look, Window
+from messaging.limits import MAX_CACHED_TAIL_BYTES
+from messaging.ports.cached import CachedTail, ReaderView
 
-WINDOW = load("window", uses=("incarnation", "tail", "deletes"))
-LOOK = load("look", uses=("incarnation", "deletes"))
+CACHED_TAIL = load("cached_tail", uses=("incarnation", "tail", "deletes"))
+READER_VIEW = load("reader_view", uses=("incarnation", "deletes"))
 DETAILS = load("details", uses=("incarnation",))
 WAITING = load("waiting")
 FILL = load("fill", uses=("rows", "incarnation", "state", "tail"))
@@ -23,7 +23,7 @@ BEGIN_FILL = load("begin_fill", uses=("incarnation", "tail"))
 ADD_DELETES = load("add_deletes", uses=("incarnation", "tail", "deletes"))
 
 
-class Reading(RedisClient):
+class RedisReading(RedisClient):
     """Implement the reading part of `RedisMessageCache`.
 
     `ports.cache.MessageCache` has the contract of each method.
@@ -35,32 +35,32 @@ class Reading(RedisClient):
         texts = await self._run(DETAILS, [keys.detail(each) for each in message_ids], [])
         return read_details(message_ids, texts)[0]
 
-    async def window(
+    async def cached_tail(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
-    ) -> Window:
-        return await self._window(conversation_id, reader_id, before, limit, keys.DETAIL)
+    ) -> CachedTail:
+        return await self._cached_tail(conversation_id, reader_id, before, limit, keys.DETAIL)
 
     async def listed(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
-    ) -> Window:
-        return await self._window(conversation_id, reader_id, before, limit, "")
+    ) -> CachedTail:
+        return await self._cached_tail(conversation_id, reader_id, before, limit, "")
 
-    async def _window(
+    async def _cached_tail(
         self, conversation_id: str, reader_id: int, before: int | None, limit: int, prefix: str
-    ) -> Window:
-        """Return a window whose details have keys with this prefix; '' for ids alone."""
+    ) -> CachedTail:
+        """Return a cached tail whose details have keys with this prefix; '' for ids alone."""
         names = [
             keys.tail(conversation_id),
             keys.loaded(conversation_id),
             keys.deleted(reader_id),
             keys.deletes_floor(reader_id),
         ]
-        arguments = ["" if before is None else before, limit, prefix, MAX_WINDOW_BYTES]
-        reply = await self._run(WINDOW, names, arguments)
+        arguments = ["" if before is None else before, limit, prefix, MAX_CACHED_TAIL_BYTES]
+        reply = await self._run(CACHED_TAIL, names, arguments)
         listed, texts, end, floor, total, known_above, recovering = reply
         ids = [int(each) for each in listed]
         states, missing = read_details(ids, texts) if prefix else ({}, ids)
-        return Window(
+        return CachedTail(
             messages=tuple(states.values()),
             missing=tuple(missing),
             end=None if end is None else int(end),
@@ -74,11 +74,11 @@ class Reading(RedisClient):
         names = [keys.tail(conversation_id), keys.PENDING]
         return [int(each) for each in await self._run(WAITING, names, [limit])]
 
-    async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
+    async def reader_view(self, message_ids: Sequence[int], *, reader_id: int) -> ReaderView:
         names = [keys.deleted(reader_id), keys.deletes_floor(reader_id)]
         names += [keys.detail(each) for each in message_ids]
-        texts, hidden, known_above, recovering = await self._run(LOOK, names, message_ids)
-        return Look(
+        texts, hidden, known_above, recovering = await self._run(READER_VIEW, names, message_ids)
+        return ReaderView(
             messages=read_details(message_ids, texts)[0],
             deleted=frozenset(i for i, known in zip(message_ids, hidden, strict=True) if known),
             deletes_floor=None if known_above is None else int(known_above),

@@ -9,24 +9,24 @@ from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.domain.events import Message, encode_message
 
-CLAIM_RECALL = load("claim_recall", uses=("incarnation", "state"))
-RELEASE_RECALL = load("release_recall", uses=("incarnation", "state"))
+SET_RECALL_MARK = load("set_recall_mark", uses=("incarnation", "state"))
+CLEAR_RECALL_MARK = load("clear_recall_mark", uses=("incarnation", "state"))
 CONFIRM_RECALL = load("confirm_recall", uses=("incarnation", "state"))
 
 SCANNED_AT_ONCE = 500
 
 
-class Recalling(RedisClient):
+class RedisRecalling(RedisClient):
     """Implement the recalls of `RedisMessageCache`.
 
     `ports.cache.MessageCache` has the contract of each method.
     """
 
-    async def claim_recall(self, message_id: int, recall_time: int) -> int:
-        return int(await self._run(CLAIM_RECALL, _keys(message_id), [recall_time]))
+    async def set_recall_mark(self, message_id: int, recall_time: int) -> int:
+        return int(await self._run(SET_RECALL_MARK, _keys(message_id), [recall_time]))
 
-    async def release_recall(self, message_id: int, recall_time: int) -> None:
-        await self._run(RELEASE_RECALL, _keys(message_id), [recall_time])
+    async def clear_recall_mark(self, message_id: int, recall_time: int) -> None:
+        await self._run(CLEAR_RECALL_MARK, _keys(message_id), [recall_time])
 
     async def confirm_recall(self, tombstone: Message) -> None:
         if not tombstone.is_recalled:

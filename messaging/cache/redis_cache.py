@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from messaging.cache.accepting import Accepting
-from messaging.cache.health import Health
-from messaging.cache.marking import Marking
-from messaging.cache.rating import Rating
-from messaging.cache.reading import Reading
-from messaging.cache.recalling import Recalling
+from messaging.cache.accepting import RedisAccepting
+from messaging.cache.health import RedisHealth
+from messaging.cache.marking import RedisMarking
+from messaging.cache.rating import RedisRating
+from messaging.cache.reading import RedisReading
+from messaging.cache.recalling import RedisRecalling
 
 
-class RedisMessageCache(Accepting, Marking, Recalling, Reading, Rating, Health):
+class RedisMessageCache(
+    RedisAccepting, RedisMarking, RedisRecalling, RedisReading, RedisRating, RedisHealth
+):
     """Implement `ports.cache.MessageCache` over one Redis (6.2 or newer), AOF and `volatile-lru`.
 
     Every change of state is one script, thus one atomic step and one round trip. The keys are named

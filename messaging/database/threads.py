@@ -24,11 +24,11 @@ from messaging.domain.errors import StoreBusy, StoreUnavailable
 logger = logging.getLogger(__name__)
 
 ALIAS = "default"
-LOOKERS = 1  # threads for probes, beside the threads for jobs
-LOOK_S = 0.6  # bound of a probe: the server may leave `SELECT 1` unanswered for so long
-UNUSED_S = 5.0  # a connection unused for longer may be silent because a firewall has dropped it
-SLICE_S = 0.1
-DEAD_S = 0.6  # an ended connection fails within this time; a silent server takes longer
+PROBE_THREADS = 1  # threads for probes, beside the threads for jobs
+PROBE_TIMEOUT_S = 0.6  # bound of a probe: the server may leave `SELECT 1` unanswered for so long
+UNUSED_FOR_S = 5.0  # a connection unused for longer may be silent because a firewall has dropped it
+TIMEOUT_STEP_S = 0.1
+LOST_WITHIN_S = 0.6  # an ended connection fails within this time; a silent server takes longer
 MOST_WAITING = 1_000  # calls that run or wait for a thread; with a message each at most 20 MB
 Result = TypeVar("Result")
 Job = Callable[[BaseDatabaseWrapper], Result]
@@ -37,8 +37,8 @@ Job = Callable[[BaseDatabaseWrapper], Result]
 class DatabaseThreads:
     """Run at most `threads` jobs at a time, each in a thread with a connection of its own.
 
-    Each call ends within `timeout_s` and one probe (`LOOK_S`). A job whose caller has given up is
-    dropped if the job still waits. A running job ends by the driver's own timeouts
+    Each call ends within `timeout_s` and one probe (`PROBE_TIMEOUT_S`). A job whose caller has
+    given up is dropped if the job still waits. A running job ends by the driver's own timeouts
     (`connect_timeout`, `read_timeout`), and its result is lost. While the breaker is open, calls
     fail at once.
 
@@ -56,11 +56,11 @@ class DatabaseThreads:
         self._outage = ""  # the error text of the current outage
         self._timeout_s = timeout_s
         self._waiting = 0
-        self._looking: asyncio.Task[bool] | None = None
+        self._probing: asyncio.Task[bool] | None = None
         self._answered_s = float("-inf")
         self._connections: list[BaseDatabaseWrapper] = []
         self._executor = self._open(name, threads)
-        self._looker = self._open(f"{name} look", LOOKERS)
+        self._prober = self._open(f"{name} probe", PROBE_THREADS)
 
     async def run(self, job: Job[Result]) -> Result:
         """Run the job with a connection in one of the threads, and return its result.
@@ -79,36 +79,39 @@ class DatabaseThreads:
         try:
             return await _call(self._executor, self._guarded, job, timeout_s=self._timeout_s)
         except StoreUnavailable as error:
-            if not error.is_outage or not await self._answers_a_look():
+            if not error.is_outage or not await self._answers_a_probe():
                 raise
             raise StoreBusy(str(error)) from error
         finally:
             self._waiting -= 1
 
-    async def look(self) -> None:
+    async def probe(self) -> None:
         """Probe the server in the thread kept for probes, as the other threads may all be busy.
 
-        Raises: StoreUnavailable when the server does not answer within `LOOK_S`.
+        Raises: StoreUnavailable when the server does not answer within `PROBE_TIMEOUT_S`.
         Leaves: the breaker open.
         """
-        if not await self._answers_a_look():
+        if not await self._answers_a_probe():
             raise StoreUnavailable(self._outage, is_outage=True)
 
-    async def _answers_a_look(self) -> bool:
+    async def _answers_a_probe(self) -> bool:
         """Tell whether the server answers a probe; calls at the same time share one probe."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self.breaker.try_now())
-        return await asyncio.shield(self._looking)
+        if self._probing is None or self._probing.done():
+            self._probing = asyncio.create_task(self.breaker.try_now())
+        return await asyncio.shield(self._probing)
 
     async def _probe(self) -> None:
         """Probe the server with `SELECT 1`, on a new connection if the last answer is old.
 
         Raises: StoreUnavailable for an outage alone; any other error is a sign of life.
         """
-        is_used = time.monotonic() - self._answered_s < UNUSED_S
+        is_used = time.monotonic() - self._answered_s < UNUSED_FOR_S
         try:
             await _call(
-                self._looker, self._guarded, _ask if is_used else _ask_anew, timeout_s=LOOK_S
+                self._prober,
+                self._guarded,
+                _ask if is_used else _ask_anew,
+                timeout_s=PROBE_TIMEOUT_S,
             )
         except StoreUnavailable as error:
             if error.is_outage:
@@ -131,9 +134,9 @@ class DatabaseThreads:
         Safe to repeat.
         """
         await self.breaker.close()
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.wait([self._looking])
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.wait([self._probing])
         try:
             async with asyncio.timeout(self._timeout_s):
                 await asyncio.to_thread(self._end)
@@ -149,7 +152,7 @@ class DatabaseThreads:
         )
 
     def _end(self) -> None:
-        for executor in (self._looker, self._executor):
+        for executor in (self._prober, self._executor):
             executor.shutdown(cancel_futures=True)
         while self._connections:
             connection = self._connections.pop()
@@ -174,7 +177,7 @@ class DatabaseThreads:
                 not is_kept
                 or not isinstance(cause, Error)
                 or not is_lost(cause, vendor=connection.vendor)
-                or time.monotonic() - began_s > DEAD_S
+                or time.monotonic() - began_s > LOST_WITHIN_S
             ):
                 raise
         return _attempt(job, connection)
@@ -190,13 +193,13 @@ async def _call(
     """Run the job in the executor, and return its result.
 
     A job that has not begun at the timeout is dropped. The timeout is counted in slices of
-    `SLICE_S`: time in which this process did not come to run counts as one slice at most, so that
-    a busy process does not take the server for silent.
+    `TIMEOUT_STEP_S`: time in which this process did not come to run counts as one slice at most, so
+    that a busy process does not take the server for silent.
 
     Raises: StoreUnavailable at the timeout.
     """
     future = asyncio.get_running_loop().run_in_executor(executor, guarded, job)
-    slices = max(1, round(timeout_s / SLICE_S))
+    slices = max(1, round(timeout_s / TIMEOUT_STEP_S))
     try:
         for _ in range(slices):
             await asyncio.wait([future], timeout=timeout_s / slices)

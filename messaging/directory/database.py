@@ -16,7 +16,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from messaging.conf import Settings
 from messaging.database.threads import DatabaseThreads
-from messaging.directory.known import Known
 from messaging.directory.queries import (
     BLOCKS_HELD,
     Person,
@@ -24,6 +23,7 @@ from messaging.directory.queries import (
     find_member,
     find_person,
 )
+from messaging.directory.ttl_cache import TtlCache
 from messaging.domain.changes import BlockChanged, Change, MemberChanged, TokensEnded, UserChanged
 from messaging.domain.errors import StoreUnavailable
 from messaging.ports.directory import TokenMark
@@ -58,13 +58,13 @@ class DatabaseDirectory:
             threads=THREADS,
             timeout_s=min(LOOKUP_TIMEOUT_S, settings.store_timeout_s),
         )
-        self._people: Known[int, Person | None] = Known(
+        self._people: TtlCache[int, Person | None] = TtlCache(
             self._person_ttl_s, monotonic_s=monotonic_s, size_of=_size_of
         )
-        self._members: Known[tuple[int, int], bool | None] = Known(
+        self._members: TtlCache[tuple[int, int], bool | None] = TtlCache(
             lambda member: MEMBERSHIP_TTL_S if member else NEGATIVE_TTL_S, monotonic_s=monotonic_s
         )
-        self._blocks: Known[tuple[int, int], bool] = Known(
+        self._blocks: TtlCache[tuple[int, int], bool] = TtlCache(
             lambda _: self._identity_ttl_s, monotonic_s=monotonic_s
         )
 
@@ -102,7 +102,7 @@ class DatabaseDirectory:
         return person is not None and person.may_act(mark)
 
     async def is_blocked(self, blocker_id: int, blocked_id: int) -> bool:
-        async def look() -> bool:
+        async def query() -> bool:
             return await self._ask(
                 lambda connection: find_block(connection, blocker_id, blocked_id)
             )
@@ -113,7 +113,7 @@ class DatabaseDirectory:
                 return False
             if person.blocked is not None:
                 return blocked_id in person.blocked
-            return await self._blocks.find((blocker_id, blocked_id), look)
+            return await self._blocks.find((blocker_id, blocked_id), query)
         except StoreUnavailable as error:
             was_blocked = self._was_blocked(blocker_id, blocked_id)
             if not was_blocked and not error.is_outage:
@@ -121,11 +121,11 @@ class DatabaseDirectory:
             return was_blocked
 
     async def is_member(self, group_id: int, user_id: int) -> bool | None:
-        async def look() -> bool | None:
+        async def query() -> bool | None:
             return await self._ask(lambda connection: find_member(connection, group_id, user_id))
 
         try:
-            return await self._members.find((group_id, user_id), look)
+            return await self._members.find((group_id, user_id), query)
         except StoreUnavailable as error:
             last = self._members.last((group_id, user_id))
             if last is None or not error.is_outage:
@@ -134,7 +134,7 @@ class DatabaseDirectory:
 
     # changes, and the end
 
-    def forget(self, change: Change) -> None:
+    def invalidate(self, change: Change) -> None:
         """Doubt the answers that the change is about: the next question asks the database again.
 
         Leaves: a refusal that the change tells of, as the last answer while the database is away
@@ -142,28 +142,28 @@ class DatabaseDirectory:
         """
         match change:
             case UserChanged(user_id, is_locked_out):
-                self._people.doubt(user_id)
+                self._people.expire(user_id)
                 if is_locked_out:
                     person = replace(self._last_person(user_id), is_active=False)
                     self._people.note(user_id, person)
             case TokensEnded(user_id, generation, ended):
-                self._people.doubt(user_id)
+                self._people.expire(user_id)
                 person = self._last_person(user_id).without_tokens(generation, ended)
                 self._people.note(user_id, person)
             case MemberChanged(group_id, user_id):
-                self._members.forget((group_id, user_id))
+                self._members.invalidate((group_id, user_id))
             case BlockChanged(blocker_id, blocked_id, is_blocked):
-                self._people.doubt(blocker_id)
-                self._blocks.doubt((blocker_id, blocked_id))
+                self._people.expire(blocker_id)
+                self._blocks.expire((blocker_id, blocked_id))
                 if is_blocked:
                     self._note_block(blocker_id, blocked_id)
             case _:
-                self.doubt()
+                self.expire_all()
 
-    def doubt(self) -> None:
-        """Doubt every answer, because changes may have been missed."""
+    def expire_all(self) -> None:
+        """Expire every answer, because changes may have been missed."""
         for known in (self._people, self._members, self._blocks):
-            known.doubt_all()
+            known.expire_all()
 
     async def close(self) -> None:
         for known in (self._people, self._members, self._blocks):
@@ -177,11 +177,11 @@ class DatabaseDirectory:
         Raises: StoreUnavailable for a failure that is no outage.
         """
 
-        async def look() -> Person | None:
+        async def query() -> Person | None:
             return await self._ask(lambda connection: find_person(connection, user_id))
 
         try:
-            return await self._people.find(user_id, look)
+            return await self._people.find(user_id, query)
         except StoreUnavailable as error:
             if not error.is_outage:
                 raise
@@ -213,8 +213,8 @@ class DatabaseDirectory:
         is_active = person is not None and person.is_active
         return self._identity_ttl_s if is_active else min(self._identity_ttl_s, NEGATIVE_TTL_S)
 
-    async def _ask(self, look: Callable[[BaseDatabaseWrapper], Value]) -> Value:
-        return await self._threads.run(look)
+    async def _ask(self, query: Callable[[BaseDatabaseWrapper], Value]) -> Value:
+        return await self._threads.run(query)
 
 
 def _size_of(person: Person | None) -> int:

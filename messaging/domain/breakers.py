@@ -31,8 +31,8 @@ class Breaker:
 
     `probe` returns when the backend is well, and raises a BackendError in bounded time when it is
     not. While the breaker is open, probes follow each other with pauses that grow to a second. A
-    probe or a look that raises anything else has a fault of its own: the fault is logged, the
-    backend counts as away, and the next probe or look is made all the same.
+    probe or a check that raises anything else has a fault of its own: the fault is logged, the
+    backend counts as away, and the next probe or check is made all the same.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Breaker:
         self._next: asyncio.Task[bool] | None = None
         self._probes: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._looked_s = float("-inf")
+        self._checked_s = float("-inf")
         self._longest_s: float | None = None
         self._faults: set[str] = set()  # logged since the last call without one
 
@@ -61,11 +61,11 @@ class Breaker:
 
     @property
     def _slept(self) -> bool:
-        """Tell whether no look has passed for too long, because this process stood still."""
+        """Tell whether no check has passed for too long, because this process stood still."""
         if self._longest_s is None:
             return False
         now_s = asyncio.get_running_loop().time()
-        return now_s - max(self._looked_s, self.closed_s) > self._longest_s
+        return now_s - max(self._checked_s, self.closed_s) > self._longest_s
 
     def trip(self) -> None:
         """Refuse calls from now on, and begin to probe.
@@ -90,23 +90,23 @@ class Breaker:
 
     def watch(
         self,
-        look: Callable[[], Awaitable[None]],
+        check: Callable[[], Awaitable[None]],
         *,
         every_s: float,
         longest_s: float | None = None,
     ) -> None:
-        """Look at the backend regularly while calls pass, so that no outage goes unnoticed.
+        """Check the backend regularly while calls pass, so that no outage goes unnoticed.
 
-        `look`: raises a BackendError when the backend is away, and sees to it that the breaker is
+        `check`: raises a BackendError when the backend is away, and sees to it that the breaker is
         tripped.
-        `longest_s`: no call passes in a process in which `look` has not passed for so long, because
-        such a process may have slept through an outage.
+        `longest_s`: no call passes in a process in which `check` has not passed for so long,
+        because such a process may have slept through an outage.
         """
-        self._looked_s, self._longest_s = asyncio.get_running_loop().time(), longest_s
-        self._watch = asyncio.create_task(self._keep_looking(look, every_s))
+        self._checked_s, self._longest_s = asyncio.get_running_loop().time(), longest_s
+        self._watch = asyncio.create_task(self._keep_checking(check, every_s))
 
     async def close(self) -> None:
-        """End all probes and looks.
+        """End all probes and checks.
 
         Safe to repeat.
         """
@@ -138,16 +138,16 @@ class Breaker:
             logger.warning("backend back", extra={"action": "breaker.closed", "backend": self.name})
         return True
 
-    async def _keep_looking(self, look: Callable[[], Awaitable[None]], every_s: float) -> None:
+    async def _keep_checking(self, check: Callable[[], Awaitable[None]], every_s: float) -> None:
         while True:
             await asyncio.sleep(every_s)
             if self.state is not State.CLOSED:
                 continue
-            passed = await self._passes(look, "look")
+            passed = await self._passes(check, "check")
             if self._slept:
                 self.trip()
             elif passed:
-                self._looked_s = asyncio.get_running_loop().time()
+                self._checked_s = asyncio.get_running_loop().time()
 
     async def _passes(self, call: Callable[[], Awaitable[None]], name: str) -> bool:
         try:

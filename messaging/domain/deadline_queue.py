@@ -20,8 +20,8 @@ class DeadlineQueue(Generic[Item]):
     Items come in the order of their deadlines, or nearly so: an item is looked at only when no item
     in front of it has time left.
     `on_overdue`: called once with each item whose deadline has passed; the item has left the queue.
-    `pause_s`: the time between two looks, by which an item may be late. Without it the timer is set
-    to the oldest deadline.
+    `pause_s`: the time between two checks, by which an item may be late. Without it the timer is
+    set to the oldest deadline.
     """
 
     def __init__(self, on_overdue: Callable[[Item], None], *, pause_s: float | None = None) -> None:
@@ -51,9 +51,9 @@ class DeadlineQueue(Generic[Item]):
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, oldest_s: float) -> None:
         at_s = oldest_s if self._pause_s is None else loop.time() + self._pause_s
-        self._timer = loop.call_at(at_s, self._look)
+        self._timer = loop.call_at(at_s, self._expire_due)
 
-    def _look(self) -> None:
+    def _expire_due(self) -> None:
         self._timer = None
         loop = asyncio.get_running_loop()
         now_s = loop.time()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from messaging.domain.errors import InvalidInput
-from messaging.domain.inputs import Refusal, Refused
+from messaging.domain.request_fields import FieldError, InvalidField
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -24,7 +24,7 @@ class Form:
 
     def __init__(self, source: object) -> None:
         if not isinstance(source, Mapping):
-            raise InvalidInput({"body": [Refusal.BODY_NOT_OBJECT]})
+            raise InvalidInput({"body": [FieldError.BODY_NOT_OBJECT]})
         self._source = source
         self._errors: dict[str, list[str]] = {}
 
@@ -37,22 +37,22 @@ class Form:
             return default
         try:
             return read(value)
-        except Refused as refused:
+        except InvalidField as refused:
             self.refuse(field, refused.text)
             return default
 
     def need(self, field: str, read: Callable[[object], T], *, stand_in: T) -> T:
         value = self._source.get(field)
         if value is None:
-            self.refuse(field, Refusal.REQUIRED)
+            self.refuse(field, FieldError.REQUIRED)
             return stand_in
         try:
             return read(value)
-        except Refused as refused:
+        except InvalidField as refused:
             self.refuse(field, refused.text)
             return stand_in
 
-    def refuse(self, field: str, text: Refusal) -> None:
+    def refuse(self, field: str, text: FieldError) -> None:
         self._errors.setdefault(field, []).append(text)
 
     def is_wrong(self, field: str) -> bool:

@@ -36,7 +36,7 @@ WORKERS = 1 << WORKER_BITS
 NODES = WORKERS * WORKERS
 AHEAD_MS = 5_000  # a larger lead of ids over the wall clock wants another worker id
 FULL_MS = 20  # full milliseconds alone may bring ids so far ahead
-TOLD_S = 60.0
+SET_BACK_FOR_S = 60.0
 
 
 def wall_clock_ms() -> int:
@@ -92,7 +92,7 @@ def conversation_id(*, chat_type: ChatType, user_id: int, target_id: int) -> str
     return private_conversation(user_id, target_id)
 
 
-class Clock(StrEnum):
+class ClockHealth(StrEnum):
     """Describe the wall clock of a process, as seen by its ids."""
 
     RIGHT = "right"
@@ -157,10 +157,10 @@ class SnowflakeIdGenerator:
         return self._lease
 
     @property
-    def clock(self) -> Clock:
+    def clock(self) -> ClockHealth:
         """Return SET_BACK for a minute after the clock was last seen far behind an id."""
-        is_back = self._monotonic_s() - self._behind_s < TOLD_S
-        return Clock.SET_BACK if is_back else Clock.RIGHT
+        is_back = self._monotonic_s() - self._behind_s < SET_BACK_FOR_S
+        return ClockHealth.SET_BACK if is_back else ClockHealth.RIGHT
 
     def behind_ms(self) -> int:
         """Return how far (ms) the wall clock is behind the last id; 0 where it is not."""

@@ -10,7 +10,7 @@ import unicodedata
 
 import regex
 
-from messaging.domain.inputs import Refusal, Refused
+from messaging.domain.request_fields import FieldError, InvalidField
 from messaging.limits import (
     MAX_GROUP_NAME_CHARACTERS,
     MAX_LOGIN_NAME_CHARACTERS,
@@ -67,10 +67,10 @@ _ONE_WRITING = regex.compile("|".join(map(_written_in, _WRITINGS)))
 def composed(name: str) -> str:
     """Return a typed user name in Unicode's NFKC form, as Django keeps it.
 
-    Raises: Refused for a name that is too long to be normalised.
+    Raises: InvalidField for a name that is too long to be normalised.
     """
     if len(name) > MAX_LOGIN_NAME_CHARACTERS:
-        raise Refused(Refusal.USERNAME_LENGTH)
+        raise InvalidField(FieldError.USERNAME_LENGTH)
     return unicodedata.normalize("NFKC", name)
 
 
@@ -86,32 +86,32 @@ def fold(name: str) -> str:
 def check_user_name(name: str) -> None:
     """Check that a user may take this name.
 
-    Raises: Refused, with the reason, where no user may.
+    Raises: InvalidField, with the reason, where no user may.
     """
     name = composed(name)
     if not MIN_NAME_CHARACTERS <= len(name) <= MAX_NAME_CHARACTERS:
-        raise Refused(Refusal.USERNAME_LENGTH)
+        raise InvalidField(FieldError.USERNAME_LENGTH)
     shown = _JOINER.sub("", name)
     if _INVISIBLE.search(shown):
-        raise Refused(Refusal.NAME_INVISIBLE)
+        raise InvalidField(FieldError.NAME_INVISIBLE)
     if not _USER_NAME.fullmatch(shown):
-        raise Refused(Refusal.USERNAME_CHARACTERS)
+        raise InvalidField(FieldError.USERNAME_CHARACTERS)
     if _FIRST_MARK.search(shown) or _STACK.search(shown):
-        raise Refused(Refusal.NAME_MARKS)
+        raise InvalidField(FieldError.NAME_MARKS)
     if not _ONE_WRITING.fullmatch(shown):
-        raise Refused(Refusal.USERNAME_SCRIPTS)
+        raise InvalidField(FieldError.USERNAME_SCRIPTS)
 
 
 def check_group_name(name: str) -> None:
     """Check that a group may take this name, which may have words and emoji.
 
-    Raises: Refused, with the reason, where no group may.
+    Raises: InvalidField, with the reason, where no group may.
     """
     if len(name) > MAX_GROUP_NAME_CHARACTERS:
-        raise Refused(Refusal.GROUP_NAME_LENGTH)
+        raise InvalidField(FieldError.GROUP_NAME_LENGTH)
     shown = _EMOJI_JOINER.sub("", _JOINER.sub("", name))
     if name != name.strip() or _INVISIBLE.search(regex.sub("[ \u3000]", "", shown)):
-        raise Refused(Refusal.NAME_INVISIBLE)
+        raise InvalidField(FieldError.NAME_INVISIBLE)
     shown = unicodedata.normalize("NFC", shown)
     if _GROUPS_FIRST_MARK.search(shown) or _STACK.search(shown):
-        raise Refused(Refusal.NAME_MARKS)
+        raise InvalidField(FieldError.NAME_MARKS)

@@ -14,10 +14,10 @@ from enum import StrEnum
 import msgspec
 
 from messaging.conf import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_PAGED_MESSAGES
-from messaging.domain import inputs
+from messaging.domain import request_fields
 from messaging.domain.events import ChatType, MsgType
 from messaging.domain.form import Form
-from messaging.domain.inputs import Refusal, Refused
+from messaging.domain.request_fields import FieldError, InvalidField
 
 
 class Ack(StrEnum):
@@ -66,12 +66,12 @@ class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def parse_send(body: object) -> SendRequest:
     form = Form(body)
-    chat_type = form.need("chatType", inputs.read_chat_type, stand_in=ChatType.PRIVATE)
-    msg_type = form.need("msgType", inputs.read_msg_type, stand_in=MsgType.TEXT)
+    chat_type = form.need("chatType", request_fields.read_chat_type, stand_in=ChatType.PRIVATE)
+    msg_type = form.need("msgType", request_fields.read_msg_type, stand_in=MsgType.TEXT)
     target_id = _take_receiver(form, None if form.is_wrong("chatType") else chat_type)
     content, url = _take_content(form, None if form.is_wrong("msgType") else msg_type)
-    at_user_ids = form.take("atUserIds", inputs.read_ids, default=())
-    client_msg_id = form.take("clientMsgId", inputs.read_client_msg_id, default=None)
+    at_user_ids = form.take("atUserIds", request_fields.read_ids, default=())
+    client_msg_id = form.take("clientMsgId", request_fields.read_client_msg_id, default=None)
     ack = form.take("ack", _read_ack, default=Ack.LOG)
     form.close()
     return SendRequest(
@@ -89,7 +89,7 @@ def parse_send(body: object) -> SendRequest:
 def parse_message_id(value: object, field: str = "messageId") -> int:
     """Return the message id in a path; `field` is the name of the value in an error."""
     form = Form({field: value})
-    message_id = form.need(field, inputs.read_id, stand_in=0)
+    message_id = form.need(field, request_fields.read_id, stand_in=0)
     form.close()
     return message_id
 
@@ -97,7 +97,7 @@ def parse_message_id(value: object, field: str = "messageId") -> int:
 def parse_message_reference(body: object) -> int:
     """Return the `messageId` that the body of a recall or a delete names."""
     form = Form(body)
-    message_id = form.need("messageId", inputs.read_id, stand_in=0)
+    message_id = form.need("messageId", request_fields.read_id, stand_in=0)
     form.close()
     return message_id
 
@@ -105,15 +105,15 @@ def parse_message_reference(body: object) -> int:
 def parse_history(query: Mapping[str, str]) -> HistoryRequest:
     form = Form(query)
     chat_type = form.need("chatType", _read_chat_type_digit, stand_in=ChatType.PRIVATE)
-    target_id = form.need("targetId", inputs.read_id, stand_in=0)
+    target_id = form.need("targetId", request_fields.read_id, stand_in=0)
     size = form.take("size", _read_size, default=DEFAULT_PAGE_SIZE)
     page = form.take("page", _read_page, default=1)
-    before_id = form.take("beforeId", inputs.read_id, default=None)
+    before_id = form.take("beforeId", request_fields.read_id, default=None)
     if form.has("page") and form.has("beforeId"):
-        form.refuse("page", Refusal.PAGE_OR_CURSOR)
-        form.refuse("beforeId", Refusal.PAGE_OR_CURSOR)
+        form.refuse("page", FieldError.PAGE_OR_CURSOR)
+        form.refuse("beforeId", FieldError.PAGE_OR_CURSOR)
     elif page * size > MAX_PAGED_MESSAGES:
-        form.refuse("page", Refusal.PAGE_TOO_DEEP)
+        form.refuse("page", FieldError.PAGE_TOO_DEEP)
     form.close()
     return HistoryRequest(
         chat_type=chat_type,
@@ -126,16 +126,16 @@ def parse_history(query: Mapping[str, str]) -> HistoryRequest:
 
 def parse_credentials(body: object) -> Credentials:
     form = Form(body)
-    username = form.need("username", inputs.read_name, stand_in="")
-    password = form.need("password", inputs.read_password, stand_in="")
+    username = form.need("username", request_fields.read_name, stand_in="")
+    password = form.need("password", request_fields.read_password, stand_in="")
     form.close()
     return Credentials(username=username, password=password)
 
 
 def parse_password_change(body: object) -> PasswordChange:
     form = Form(body)
-    old_password = form.need("oldPassword", inputs.read_password, stand_in="")
-    new_password = form.need("newPassword", inputs.read_password, stand_in="")
+    old_password = form.need("oldPassword", request_fields.read_password, stand_in="")
+    new_password = form.need("newPassword", request_fields.read_password, stand_in="")
     form.close()
     return PasswordChange(old_password=old_password, new_password=new_password)
 
@@ -143,64 +143,64 @@ def parse_password_change(body: object) -> PasswordChange:
 def parse_logout(body: object) -> str | None:
     """Return the refresh token that ends with the access token, if the body names one."""
     form = Form(body)
-    refresh = form.take("refresh", inputs.read_token, default=None)
+    refresh = form.take("refresh", request_fields.read_token, default=None)
     form.close()
     return refresh
 
 
 def _take_receiver(form: Form, chat_type: ChatType | None) -> int:
     """Return the receiver's id; `chat_type` is None where the chat type is not known."""
-    to_user_id = form.take("toUserId", inputs.read_id, default=0)
-    group_id = form.take("groupId", inputs.read_id, default=0)
+    to_user_id = form.take("toUserId", request_fields.read_id, default=0)
+    group_id = form.take("groupId", request_fields.read_id, default=0)
     has_user, has_group = form.has("toUserId"), form.has("groupId")
     if has_user and has_group:
-        form.refuse("toUserId", Refusal.RECEIVER_BOTH)
-        form.refuse("groupId", Refusal.RECEIVER_BOTH)
+        form.refuse("toUserId", FieldError.RECEIVER_BOTH)
+        form.refuse("groupId", FieldError.RECEIVER_BOTH)
     elif not has_user and not has_group:
         field = "groupId" if chat_type is ChatType.GROUP else "toUserId"
-        form.refuse(field, Refusal.RECEIVER_MISSING)
+        form.refuse(field, FieldError.RECEIVER_MISSING)
     elif has_group and chat_type is ChatType.PRIVATE:
-        form.refuse("groupId", Refusal.RECEIVER_PRIVATE)
+        form.refuse("groupId", FieldError.RECEIVER_PRIVATE)
     elif has_user and chat_type is ChatType.GROUP:
-        form.refuse("toUserId", Refusal.RECEIVER_GROUP)
+        form.refuse("toUserId", FieldError.RECEIVER_GROUP)
     return group_id if chat_type is ChatType.GROUP else to_user_id
 
 
 def _take_content(form: Form, msg_type: MsgType | None) -> tuple[str, str | None]:
     """Return the text and the address; an empty address means none."""
     if msg_type is MsgType.TEXT:
-        content = form.need("content", inputs.read_content, stand_in="")
+        content = form.need("content", request_fields.read_content, stand_in="")
     else:
-        content = form.take("content", inputs.read_caption, default="")
+        content = form.take("content", request_fields.read_caption, default="")
     url = form.take("url", _read_url_or_none, default=None)
     if msg_type not in (MsgType.TEXT, None) and url is None and not form.is_wrong("url"):
-        form.refuse("url", Refusal.REQUIRED)
+        form.refuse("url", FieldError.REQUIRED)
     return content, url
 
 
 def _read_url_or_none(value: object) -> str | None:
-    return None if value == "" else inputs.read_url(value)
+    return None if value == "" else request_fields.read_url(value)
 
 
 def _read_ack(value: object) -> Ack:
     if not isinstance(value, str) or value not in tuple(Ack):
-        raise Refused(Refusal.ACK)
+        raise InvalidField(FieldError.ACK)
     return Ack(value)
 
 
 def _read_chat_type_digit(value: object) -> ChatType:
-    return inputs.read_chat_type(inputs.read_number(value))
+    return request_fields.read_chat_type(request_fields.read_number(value))
 
 
 def _read_size(value: object) -> int:
-    size = inputs.read_number(value)
+    size = request_fields.read_number(value)
     if size is None or size > MAX_PAGE_SIZE:
-        raise Refused(Refusal.SIZE)
+        raise InvalidField(FieldError.SIZE)
     return size
 
 
 def _read_page(value: object) -> int:
-    page = inputs.read_number(value)
+    page = request_fields.read_number(value)
     if page is None:
-        raise Refused(Refusal.PAGE)
+        raise InvalidField(FieldError.PAGE)
     return page

@@ -19,7 +19,7 @@ from messaging.domain.errors import ApiError
 from messaging.gateway.untaken import Untaken
 from messaging.http import envelope as answers
 from messaging.languages import language_of
-from messaging.limits import ANSWER_PIECE_BYTES, UNTAKEN_S
+from messaging.limits import ANSWER_PIECE_BYTES, UNTAKEN_TIMEOUT_S
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
@@ -51,7 +51,7 @@ async def send_answer(
     """Send an answer; a large one goes piece by piece, as its client takes the pieces.
 
     So a client that does not read costs what the server's socket holds. A client that takes nothing
-    for UNTAKEN_S seconds loses the rest, and its connection.
+    for UNTAKEN_TIMEOUT_S seconds loses the rest, and its connection.
 
     Raises: TooManyRequests when too much waits for clients already; nothing is sent then.
     """
@@ -65,7 +65,7 @@ async def send_answer(
         try:
             for at in range(0, len(content), ANSWER_PIECE_BYTES):
                 piece = content[at : at + ANSWER_PIECE_BYTES]
-                async with asyncio.timeout(UNTAKEN_S):
+                async with asyncio.timeout(UNTAKEN_TIMEOUT_S):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
         except TimeoutError:
             logger.info(

@@ -90,7 +90,7 @@ class Gateway:
         """Authenticate a recognised request, read its body, run its call and send the outcome."""
         languages = asked.headers.get(b"accept-language", b"")
         try:
-            data = await self._deadlines.run(self._call(asked, receive))
+            data = await self._deadlines.bound(self._call(asked, receive))
         except ApiError as error:
             await send_error(error, languages, send)
         except TimeoutError:
@@ -105,9 +105,9 @@ class Gateway:
             await send_error(ServerError(), languages, send)
         else:
             if data is not None:
-                await self._tell(data, asked, send)
+                await self._respond(data, asked, send)
 
-    async def _tell(self, data: Json, asked: Asked, send: Send) -> None:
+    async def _respond(self, data: Json, asked: Asked, send: Send) -> None:
         try:
             await send_success(data, asked.scope, send)
         except TooManyRequests as error:

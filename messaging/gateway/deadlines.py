@@ -27,7 +27,7 @@ class Deadlines:
         self._under_way = DeadlineQueue(self._end, pause_s=pause_s)
         self._overdue: set[asyncio.Task[Any]] = set()
 
-    async def run(self, call: Awaitable[T]) -> T:
+    async def bound(self, call: Awaitable[T]) -> T:
         """Return the result of the call, ended when it passes the limit; runs must not be nested.
 
         Raises: TimeoutError when the call was ended.

@@ -12,7 +12,7 @@ from typing import NoReturn
 import msgspec
 
 from messaging.domain.errors import BodyTooLarge, InvalidInput
-from messaging.domain.inputs import Refusal
+from messaging.domain.request_fields import FieldError
 from messaging.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH, MAX_JSON_PARTS
 
 _INTEGER_CHARACTERS = 20  # "-9223372036854775808"
@@ -48,7 +48,7 @@ def decode_object(body: bytes) -> dict[str, object]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = _decode_strictly(body)
     if not isinstance(value, dict):
-        raise _refused(Refusal.BODY_NOT_OBJECT)
+        raise _refused(FieldError.BODY_NOT_OBJECT)
     _check_depth(value)
     return value
 
@@ -66,12 +66,12 @@ def _decode_strictly(body: bytes) -> object:
             parse_constant=_refuse_constant,
         )
     except RecursionError as error:
-        raise _refused(Refusal.BODY_TOO_DEEP) from error
+        raise _refused(FieldError.BODY_TOO_DEEP) from error
     except ValueError as error:
-        raise _refused(Refusal.BODY_NOT_JSON) from error
+        raise _refused(FieldError.BODY_NOT_JSON) from error
 
 
-def _refused(text: Refusal) -> InvalidInput:
+def _refused(text: FieldError) -> InvalidInput:
     return InvalidInput({"body": [text]})
 
 
@@ -94,7 +94,7 @@ def _check_parts(body: bytes) -> None:
     pieces = unescaped.split(b'"', MAX_JSON_PARTS + 1)
     outside = b"".join(pieces[::2])
     if len(pieces) - 1 + _structure(outside) > MAX_JSON_PARTS:
-        raise _refused(Refusal.BODY_TOO_MANY)
+        raise _refused(FieldError.BODY_TOO_MANY)
 
 
 def _structure(text: bytes) -> int:
@@ -112,4 +112,4 @@ def _check_depth(value: object) -> None:
         ]
         if not level:
             return
-    raise _refused(Refusal.BODY_TOO_DEEP)
+    raise _refused(FieldError.BODY_TOO_DEEP)

@@ -13,7 +13,7 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import Token
 
 from messaging.domain.errors import TokenExpired
-from messaging.domain.inputs import Refused, read_id
+from messaging.domain.request_fields import InvalidField, read_id
 from messaging.limits import MAX_TOKEN_BYTES
 from messaging.models import SESSION_ID_LENGTH
 from messaging.ports.directory import TokenMark
@@ -48,7 +48,7 @@ def user_id_of(token: Token) -> int:
     """
     try:
         return read_id(token.get(api_settings.USER_ID_CLAIM))
-    except Refused as error:
+    except InvalidField as error:
         raise TokenExpired from error
 
 

@@ -105,7 +105,7 @@ class MessageKey(models.Model):
 class MessageAlias(models.Model):
     """Lead from the id of a repeated send, which clients may know, to the message that was kept.
 
-    The row is written in the transaction of the fold. A fold of an older version has left no alias.
+    The row is written in the transaction of the deduplication. An older version has left no alias.
     """
 
     message_id = models.BigIntegerField("alias", primary_key=True)

@@ -1,4 +1,4 @@
-"""Define the tables of what waits: arrears of Redis, dead letters of the log, and leases."""
+"""Define the tables of what waits: hints of Redis, dead letters of the log, and leases."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ DEAD_LETTER_ERROR_LENGTH = 2_000
 
 
 class CacheArrear(models.Model):
-    """Hold an arrear: a row that Redis has to be told of at its return.
+    """Hold a hint: a row that Redis has to be shown at its return.
 
-    With a user, Redis has to be told of that user's delete of the row.
+    With a user, Redis has to be shown that user's delete of the row.
     """
 
     message_id = models.BigIntegerField("message")
@@ -26,7 +26,7 @@ class CacheArrear(models.Model):
         default_permissions = ()
 
     def __str__(self) -> str:
-        return f"arrear of message {self.message_id}"
+        return f"hint of message {self.message_id}"
 
 
 class DeadLetter(models.Model):

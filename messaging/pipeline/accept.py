@@ -22,13 +22,13 @@ from messaging.domain.errors import (
 from messaging.domain.events import Message, encode_message
 from messaging.domain.requests import Ack
 from messaging.pipeline.commit import GroupCommit
-from messaging.pipeline.waiting import Accepted, Waiting
+from messaging.pipeline.queued_send import Accepted, QueuedSend
 
 logger = logging.getLogger(__name__)
 
-TURN_S = 0.15  # past it the next group no longer waits for the one before
+TURN_TIMEOUT_S = 0.15  # past it the next group no longer waits for the one before
 MOST_GROUPS = 8  # processed at the same time
-LOOKS_EVERY_S = 0.05
+EXPIRE_EVERY_S = 0.05
 
 
 @dataclass(slots=True)
@@ -37,11 +37,11 @@ class Acceptor:
 
     commit: GroupCommit
     settings: Settings
-    _queue: deque[Waiting] = field(default_factory=deque)
+    _queue: deque[QueuedSend] = field(default_factory=deque)
     _turns: asyncio.Task[None] | None = None
     _groups: set[asyncio.Task[None]] = field(default_factory=set)  # not finished
-    _deadlines: DeadlineQueue[Waiting] = field(
-        default_factory=lambda: DeadlineQueue(_give_up, pause_s=LOOKS_EVERY_S)
+    _deadlines: DeadlineQueue[QueuedSend] = field(
+        default_factory=lambda: DeadlineQueue(_give_up, pause_s=EXPIRE_EVERY_S)
     )
 
     async def accept(
@@ -64,15 +64,15 @@ class Acceptor:
         answer: asyncio.Future[Accepted] = loop.create_future()
         if deadline_s is None:
             deadline_s = loop.time() + self.settings.send_timeout_s
-        waiting = Waiting(message, ack, answer, encode_message(message), deadline_s)
-        self._queue.append(waiting)
-        self._deadlines.add(waiting, deadline_s)
+        send = QueuedSend(message, ack, answer, encode_message(message), deadline_s)
+        self._queue.append(send)
+        self._deadlines.add(send, deadline_s)
         if self._turns is None or self._turns.done():
             self._turns = asyncio.create_task(self._take_turns())
         try:
             return await answer
         finally:
-            self._deadlines.discard(waiting)
+            self._deadlines.discard(send)
 
     async def close(self) -> None:
         """Wait for all queued and started groups, each of which its backends' time limits bound."""
@@ -83,33 +83,34 @@ class Acceptor:
         """Process the queue one group at a time, until the queue is empty.
 
         Two groups at once would be smaller, and a group costs more than its messages do. A group
-        that takes longer than `TURN_S` is held up by an outage: the next one does not wait for it.
+        that takes longer than `TURN_TIMEOUT_S` is held up by an outage: the next one does not wait
+        for it.
         """
         while self._queue:
             size = min(len(self._queue), self.settings.accept_group)
             group = [w for _ in range(size) if not (w := self._queue.popleft()).answer.done()]
             if not group:
                 continue
-            task = asyncio.create_task(self._run(group))
+            task = asyncio.create_task(self._process(group))
             self._groups.add(task)
             task.add_done_callback(self._groups.discard)
-            await asyncio.wait([task], timeout=TURN_S)
+            await asyncio.wait([task], timeout=TURN_TIMEOUT_S)
             if len(self._groups) >= MOST_GROUPS:
                 await asyncio.wait(self._groups, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _run(self, group: list[Waiting]) -> None:
+    async def _process(self, group: list[QueuedSend]) -> None:
         try:
             await self.commit.run(group)
         except ApiError as error:
-            for waiting in group:
-                waiting.fail(error)
+            for send in group:
+                send.fail(error)
         except Exception:  # the groups behind must have a turn, whatever happened
             logger.exception("a group failed", extra={"action": "accept.group_failed"})
         finally:
-            for waiting in group:
-                if not waiting.answer.done():
-                    waiting.fail(SendFailed())
+            for send in group:
+                if not send.answer.done():
+                    send.fail(SendFailed())
 
 
-def _give_up(overdue: Waiting) -> None:
+def _give_up(overdue: QueuedSend) -> None:
     overdue.fail(SendFailed())

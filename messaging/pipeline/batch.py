@@ -1,4 +1,4 @@
-"""Turn records of the log into one state a message: decode, fold, set the unreadable aside.
+"""Turn records of the log into one state a message: decode, merge, set the unreadable aside.
 
 Pure: no calls of a backend.
 """
@@ -32,7 +32,7 @@ class Batch:
 
 
 def read_batch(records: Sequence[Record], *, held: Container[int] = ()) -> Batch:
-    """Fold records into a batch, without those of `held` partitions.
+    """Merge records into a batch, without those of `held` partitions.
 
     Never fails, whatever the records' bytes are.
     """

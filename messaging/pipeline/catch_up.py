@@ -16,7 +16,7 @@ from messaging.ports.audit import LogInspector
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 0.5
+CHECK_EVERY_S = 0.5
 
 
 class CatchUp:
@@ -43,7 +43,7 @@ class CatchUp:
 
     def watch(self) -> None:
         """Compare from now on, after each outage that this process notices."""
-        self._watch = asyncio.create_task(self._keep_looking())
+        self._watch = asyncio.create_task(self._keep_checking())
 
     async def close(self) -> None:
         """Compare no more. Safe to repeat."""
@@ -51,7 +51,7 @@ class CatchUp:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
 
-    async def _keep_looking(self) -> None:
+    async def _keep_checking(self) -> None:
         while True:
             if self.is_behind and self._store.is_closed:
                 try:
@@ -66,7 +66,7 @@ class CatchUp:
                         "reading the end of the log failed; trying again",
                         extra={"action": "store.catching_up"},
                     )
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_EVERY_S)
 
     async def _wait_stored(self, return_s: float) -> None:
         """Return when all is stored that the log had after this return, or at the next outage.
@@ -86,6 +86,6 @@ class CatchUp:
                         extra={"action": "store.caught_up"},
                     )
                     return
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(CHECK_EVERY_S)
         finally:
             await inspector.close()

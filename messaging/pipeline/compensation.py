@@ -148,10 +148,10 @@ class Compensator:
             return False
         own = {i: row for i, row in rows.items() if row.id == i}
         stored = [row for i, row in own.items() if not _ahead(cached.get(i), row)]
-        folded = {i: row for i, row in rows.items() if i not in own and i not in cached}
-        if stored or folded:
-            await self._writes.show(Persisted(rows=stored, folded=folded))
-            done.confirmed += len(stored) + len(folded)
+        duplicates = {i: row for i, row in rows.items() if i not in own and i not in cached}
+        if stored or duplicates:
+            await self._writes.show(Persisted(rows=stored, duplicates=duplicates))
+            done.confirmed += len(stored) + len(duplicates)
         known = {row.id for row in stored}
         stuck = [cached[i] for i in ids if i in cached and i not in known]
         for message_id in ids:
@@ -166,7 +166,7 @@ class Compensator:
         return True
 
     async def _push_on(self, stuck: Sequence[Message], done: Sweep) -> None:
-        attempts = await self.cache.retry(stuck)
+        attempts = await self.cache.count_attempt(stuck)
         again = [m for m in stuck if attempts[m.id] <= self.settings.compensate_attempts]
         appended = set() if done.past_the_log else await self._append(again)
         done.past_the_log |= bool(again) and not appended

@@ -30,10 +30,10 @@ from messaging.domain.backoff import Backoff
 from messaging.domain.errors import CacheUnavailable, CommitRefused, LogUnavailable
 from messaging.links import reason
 from messaging.pipeline.batch import Batch, read_batch
-from messaging.pipeline.handling import (
+from messaging.pipeline.batch_persister import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
-    Handler,
+    BatchPersister,
     Stopped,
     TooManyDeadLetters,
     pause,
@@ -47,10 +47,12 @@ __all__ = ["Consumer", "Consuming", "TooManyDeadLetters"]
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-IN_HAND = 3  # batches: one read ahead, one being stored, one being marked
-KEEP_ALIVE_S = 1.0
-HELD_S = 30.0  # until held partitions are read again
-SKIPPED_S = 0.1  # between two polls, when the first returned only records of held partitions
+IN_HAND = 3  # batches: one read ahead, one being stored, one being shown to the cache
+KEEP_ALIVE_EVERY_S = 1.0
+HELD_FOR_S = 30.0  # until held partitions are read again
+POLL_HELD_EVERY_S = (
+    0.1  # between two polls, when the first returned only records of held partitions
+)
 
 
 class Consuming(StrEnum):
@@ -63,12 +65,12 @@ class Consuming(StrEnum):
 @dataclass(slots=True)
 class _InHand:
     batch: Batch
-    handling: asyncio.Task[bool]
+    persisting: asyncio.Task[bool]
 
 
 @dataclass(slots=True)
 class Consumer:
-    """Consume the log: poll, hand batches to the `Handler`, and commit them in their order."""
+    """Consume the log: poll, hand batches to the `BatchPersister`, commit in their order."""
 
     reader: LogReader
     log: EventLog
@@ -76,15 +78,15 @@ class Consumer:
     store: MessageStore
     settings: Settings
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    _handler: Handler = field(init=False)
+    _persister: BatchPersister = field(init=False)
     _in_hand: deque[_InHand] = field(default_factory=deque, init=False)  # oldest first
     _next_read_s: float = field(default=0.0, init=False)
     _held: set[int] = field(default_factory=set, init=False)  # partitions with a newer event
-    _look_again_s: float = field(default=0.0, init=False)
+    _reread_held_s: float = field(default=0.0, init=False)
     _behind: bool = field(default=False, init=False)  # commit nothing before the rewind
 
     def __post_init__(self) -> None:
-        self._handler = Handler(self.log, self.cache, self.store, self.settings, self.stop)
+        self._persister = BatchPersister(self.log, self.cache, self.store, self.settings, self.stop)
 
     async def run(self) -> None:
         """Consume until `stop` is set; finish and commit the batches being stored by then.
@@ -140,19 +142,19 @@ class Consumer:
         if batch.newer:
             await self._hold(batch.newer.values())
         if batch.last:
-            handling = asyncio.create_task(self._handler.handle(batch))
-            self._in_hand.append(_InHand(batch, handling))
+            persisting = asyncio.create_task(self._persister.persist(batch))
+            self._in_hand.append(_InHand(batch, persisting))
         if records and not batch.last:
-            self._next_read_s = began_s + max(self.settings.consumer_interval_s, SKIPPED_S)
+            self._next_read_s = began_s + max(self.settings.consumer_interval_s, POLL_HELD_EVERY_S)
         elif 0 < len(records) < self.settings.consumer_batch:
             self._next_read_s = began_s + self.settings.consumer_interval_s
         return len(records)
 
     async def _hold(self, newer: Iterable[Record]) -> None:
         """Store and commit nothing of these records' partitions from them on."""
-        self._look_again_s = asyncio.get_running_loop().time() + HELD_S
+        self._reread_held_s = asyncio.get_running_loop().time() + HELD_FOR_S
         with contextlib.suppress(CacheUnavailable):  # the error log has it too
-            await self.cache.note_held(1.5 * HELD_S)
+            await self.cache.note_held(1.5 * HELD_FOR_S)
         for record in newer:
             self._held.add(record.position.partition)
             logger.error(
@@ -169,9 +171,9 @@ class Consumer:
 
         Order: oldest first.
         """
-        while self._in_hand and (len(self._in_hand) > leave or self._in_hand[0].handling.done()):
+        while self._in_hand and (len(self._in_hand) > leave or self._in_hand[0].persisting.done()):
             oldest = self._in_hand[0]
-            cache_knows = await self._kept_alive(oldest.handling)
+            cache_knows = await self._kept_alive(oldest.persisting)
             self._in_hand.popleft()
             self._behind = self._behind or not cache_knows
             if not self._behind:
@@ -197,7 +199,7 @@ class Consumer:
 
         Nothing happens while the cache lacks rows and is still away.
         """
-        is_time = self._held and asyncio.get_running_loop().time() >= self._look_again_s
+        is_time = self._held and asyncio.get_running_loop().time() >= self._reread_held_s
         if not self._behind and not is_time:
             return
         if self._behind:
@@ -212,14 +214,14 @@ class Consumer:
 
     async def _drop(self) -> None:
         for dropped in self._in_hand:
-            dropped.handling.cancel()
-        await asyncio.gather(*(d.handling for d in self._in_hand), return_exceptions=True)
+            dropped.persisting.cancel()
+        await asyncio.gather(*(d.persisting for d in self._in_hand), return_exceptions=True)
 
     async def _kept_alive(self, awaited: Awaitable[T]) -> T:
         """Wait for this call without losing the membership in the consumer group."""
         task = asyncio.ensure_future(awaited)
         while True:
-            done, _ = await asyncio.wait([task], timeout=KEEP_ALIVE_S)
+            done, _ = await asyncio.wait([task], timeout=KEEP_ALIVE_EVERY_S)
             if done:
                 return task.result()
             try:

@@ -53,7 +53,7 @@ async def set_aside(
         await future
     await store.save_dead_letters(letters)
     if messages:
-        await cache.park(messages)
+        await cache.dead_letter(messages)
 
 
 async def _append(log: EventLog, topic: str, letters: Sequence[DeadLetter]) -> list[DeadLetter]:

@@ -1,4 +1,4 @@
-"""Keep messages for the cache in bounded memory. Used by `arrears` alone."""
+"""Keep messages for the cache in bounded memory. Used by `hints` alone."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Told:
 
     most_bytes: int = MOST_BYTES
     bytes: int = 0
-    _tellings: deque[tuple[float, Sequence[Message], int]] = field(default_factory=deque)
+    _deliveries: deque[tuple[float, Sequence[Message], int]] = field(default_factory=deque)
 
     def put(self, told_s: float, messages: Sequence[Message], *, keep_from_s: float) -> bool:
         """Keep these messages, written at `told_s`; drop the writes before `keep_from_s`.
@@ -75,20 +75,20 @@ class Told:
         dropped then, but never the last one.
         """
         taken_bytes = sum(map(size_bytes, messages))
-        self._tellings.append((told_s, messages, taken_bytes))
+        self._deliveries.append((told_s, messages, taken_bytes))
         self.bytes += taken_bytes
-        while self._tellings[0][0] < keep_from_s:
+        while self._deliveries[0][0] < keep_from_s:
             self._forget_first()
         fits = self.bytes <= self.most_bytes
-        while self.bytes > self.most_bytes and len(self._tellings) > 1:
+        while self.bytes > self.most_bytes and len(self._deliveries) > 1:
             self._forget_first()
         return fits
 
     def since(self, moment_s: float) -> Iterator[Message]:
         """Yield the messages that were written after this moment, in the order of the writes."""
-        for told_s, messages, _ in self._tellings:
+        for told_s, messages, _ in self._deliveries:
             if told_s > moment_s:
                 yield from messages
 
     def _forget_first(self) -> None:
-        self.bytes -= self._tellings.popleft()[2]
+        self.bytes -= self._deliveries.popleft()[2]

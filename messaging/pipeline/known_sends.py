@@ -1,4 +1,4 @@
-"""Find earlier sends without the cache's claims. Used by `accept` alone.
+"""Find earlier sends without the cache's idempotency records. Used by `accept` alone.
 
 The store has the keys of its rows, and the keys that a process reserved before the process gave a
 message to the log. A reserved key without a row says nothing about its message, which may be under
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from messaging.domain.errors import BadData, StoreUnavailable
 from messaging.domain.events import Message
-from messaging.pipeline.arrears import Arrears
-from messaging.pipeline.waiting import Waiting, share_of_time
-from messaging.ports.cached import Claim
+from messaging.pipeline.hints import CacheHints
+from messaging.pipeline.queued_send import QueuedSend, deadline_after
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import MessageStore
 
 SHARE = 1 / 4  # of the time that is left; past it the sends go on without the store's answer
@@ -25,68 +25,74 @@ SHARE = 1 / 4  # of the time that is left; past it the sends go on without the s
 
 @dataclass(frozen=True, slots=True)
 class KnownSends:
-    """Find the claims of earlier sends that a group repeats, by the ids of the group's messages.
+    """Find the records of earlier sends that a group repeats, by the ids of the group's messages.
 
-    A repeat of an attempt that may have failed has no claim here: it takes that attempt's id.
+    A repeat of an attempt that may have failed has no idempotency record here: it takes that
+    attempt's id.
     """
 
     store: MessageStore
-    arrears: Arrears
+    hints: CacheHints
 
-    async def reserve(self, group: Sequence[Waiting]) -> dict[int, Claim]:
-        """Return the group's claims, and reserve the keys of its other messages in the store.
+    async def reserve(self, group: Sequence[QueuedSend]) -> dict[int, IdempotencyRecord]:
+        """Return the group's records, and reserve the keys of its other messages in the store.
 
         For while the cache is away: a retry may come to another process, which finds the key.
         """
-        claims, unknown = self._of_process(group)
+        records, unknown = self._of_process(group)
         if unknown:
-            claims |= await _in_time(group, self.store.reserve([w.message for w in unknown]))
-        return _without_failed(unknown, claims)
+            records |= await _in_time(group, self.store.reserve([w.message for w in unknown]))
+        return _without_failed(unknown, records)
 
-    async def look_up(self, group: Sequence[Waiting]) -> dict[int, Claim]:
-        """Return the group's claims, without reserving any key.
+    async def find(self, group: Sequence[QueuedSend]) -> dict[int, IdempotencyRecord]:
+        """Return the group's idempotency records, without reserving any key.
 
-        For a cache that may have lost claims: the cache itself claims the keys of new messages.
+        For a cache that may have lost idempotency records: the cache itself adds the records of new
+        messages.
         """
-        claims, unknown = self._of_process(group)
+        records, unknown = self._of_process(group)
         if unknown:
-            claims |= await _in_time(group, self._look_up([w.message for w in unknown]))
-        return _without_failed(unknown, claims)
+            records |= await _in_time(group, self._find_sends([w.message for w in unknown]))
+        return _without_failed(unknown, records)
 
-    def _of_process(self, group: Sequence[Waiting]) -> tuple[dict[int, Claim], list[Waiting]]:
-        """Return the claims of this process's late sends, and the keyed messages without one."""
-        claims: dict[int, Claim] = {}
-        unknown: list[Waiting] = []
-        for waiting in group:
-            if (key := waiting.message.key) is None:
+    def _of_process(
+        self, group: Sequence[QueuedSend]
+    ) -> tuple[dict[int, IdempotencyRecord], list[QueuedSend]]:
+        """Return the records of this process's late sends, and the keyed messages without one."""
+        records: dict[int, IdempotencyRecord] = {}
+        unknown: list[QueuedSend] = []
+        for send in group:
+            if (key := send.message.key) is None:
                 continue
-            if (claim := self.arrears.claim_of(*key)) is not None:
-                claims[waiting.message.id] = claim
+            if (record := self.hints.idempotency_record(*key)) is not None:
+                records[send.message.id] = record
             else:
-                unknown.append(waiting)
-        return claims, unknown
+                unknown.append(send)
+        return records, unknown
 
-    async def _look_up(self, messages: Sequence[Message]) -> dict[int, Claim]:
+    async def _find_sends(self, messages: Sequence[Message]) -> dict[int, IdempotencyRecord]:
         keys = {m.id: key for m in messages if (key := m.send_key) is not None}
-        found = await self.store.find_claims(list(dict.fromkeys(keys.values())))
-        claims = {i: found[key] for i, key in keys.items() if key in found}
-        return {i: claim for i, claim in claims.items() if claim.message_id != i}
+        found = await self.store.find_idempotency_records(list(dict.fromkeys(keys.values())))
+        records = {i: found[key] for i, key in keys.items() if key in found}
+        return {i: record for i, record in records.items() if record.message_id != i}
 
 
 async def _in_time(
-    group: Sequence[Waiting], asked: Awaitable[dict[int, Claim]]
-) -> dict[int, Claim]:
-    """Return the store's claims; none when the store fails, or is slower than its share of time."""
+    group: Sequence[QueuedSend], asked: Awaitable[dict[int, IdempotencyRecord]]
+) -> dict[int, IdempotencyRecord]:
+    """Return the store's records; none when the store fails, or is late."""
     with contextlib.suppress(StoreUnavailable, BadData, TimeoutError):
-        async with asyncio.timeout_at(share_of_time(group, SHARE)):
+        async with asyncio.timeout_at(deadline_after(group, SHARE)):
             return await asked
     return {}
 
 
-def _without_failed(group: Sequence[Waiting], claims: dict[int, Claim]) -> dict[int, Claim]:
-    for waiting in group:
-        claim = claims.get(waiting.message.id)
-        if claim is not None and not claim.is_stored:
-            del claims[waiting.message.id]
-            waiting.adopt(claim.message_id)
-    return claims
+def _without_failed(
+    group: Sequence[QueuedSend], records: dict[int, IdempotencyRecord]
+) -> dict[int, IdempotencyRecord]:
+    for send in group:
+        record = records.get(send.message.id)
+        if record is not None and not record.is_stored:
+            del records[send.message.id]
+            send.adopt(record.message_id)
+    return records

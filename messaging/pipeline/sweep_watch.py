@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 MARK = "swept"
 SWEEPERS = "sweepers"  # one owner for all sweepers, so that each can renew the mark
 MISSED = 5  # sweeps, before they count as late
-LEAST_S = 300.0
-LOOK_EVERY_S = 15.0
+LATE_AFTER_AT_LEAST_S = 300.0
+CHECK_EVERY_S = 15.0
 
 
 class Sweeps(StrEnum):
@@ -33,7 +33,7 @@ class Sweeps(StrEnum):
 
 def late_after_s(settings: Settings) -> float:
     """Return after how many seconds without a sweep the sweeps are late."""
-    return max(MISSED * settings.compensate_every_s, LEAST_S)
+    return max(MISSED * settings.compensate_every_s, LATE_AFTER_AT_LEAST_S)
 
 
 async def mark_swept(cache: Leases, settings: Settings) -> None:
@@ -45,7 +45,7 @@ async def mark_swept(cache: Leases, settings: Settings) -> None:
 
 
 class SweepWatch:
-    """Look for the mark every `LOOK_EVERY_S`, and keep the state of the sweeps.
+    """Check the mark every `CHECK_EVERY_S`, and keep the state of the sweeps.
 
     Belongs to one event loop. While the cache is away the last state stays.
     """
@@ -65,17 +65,17 @@ class SweepWatch:
         self.state = Sweeps.ON_TIME
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._keep_looking())
+        self._task = asyncio.create_task(self._keep_checking())
 
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def look(self) -> None:
-        """Look for the mark once, and set the state by it.
+    async def check(self) -> None:
+        """Check the mark once, and set the state by it.
 
-        The mark may have ended before this process began to look, so the time counts from then.
+        The mark may have ended before this process began to check, so the time counts from then.
         """
         try:
             is_marked = await self._cache.is_leased(MARK)
@@ -94,7 +94,7 @@ class SweepWatch:
         elif before is not self.state:
             logger.info("compensation sweeps run again", extra={"action": "compensation.again"})
 
-    async def _keep_looking(self) -> None:
+    async def _keep_checking(self) -> None:
         while True:
-            await self.look()
-            await asyncio.sleep(LOOK_EVERY_S)
+            await self.check()
+            await asyncio.sleep(CHECK_EVERY_S)

@@ -1,17 +1,17 @@
 """Store message states and show them to the cache. All writes of messages go through this module.
 
 The central rule of the service: **readers believe Redis. Therefore each change in the database is
-shown to Redis, or owed to Redis, before any client is answered.**
+shown to Redis, or recorded as a hint, before any client is answered.**
 
 - *Stored*: the database has joined the states into rows (`MessageStore.apply`).
 - *Shown*: Redis has the rows. The pending marks go, a tombstone replaces the content, deleted
   messages are hidden, and the id of a repeated send leads to the message that was kept.
-- *Owed*: Redis is away. A note in the database names each row, and every process writes the noted
-  rows to Redis before the process believes Redis again (`arrears`).
+- *Hinted*: Redis is away. A hint in the database names each row, and every process writes
+  these rows to Redis before the process believes Redis again (`hints`).
 
 `WriteThrough` stores and shows. Its callers repeat a failed call until it succeeds: the consumer
-does not commit, and the compensation finds the pending mark once more. `OwingWrites` owes the rows
-that it cannot show: its callers answer a client, and do not repeat the call.
+does not commit, and the compensation finds the pending mark once more. `HintedWrites` records hints
+of the rows that it cannot show: its callers answer a client, and do not repeat the call.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from messaging.domain.breakers import Breaker
 from messaging.domain.errors import BadData, CacheUnavailable, StoreUnavailable
 from messaging.domain.events import Message
 from messaging.ports.cache import HiddenMessages, Marking, Recalls
-from messaging.ports.store import Arrear, MessageStore
+from messaging.ports.store import CacheHint, MessageStore
 
 
 @dataclass(slots=True)
 class Persisted:
-    """Hold the outcome of a write: stored rows, folded repeats, deletes and refused messages.
+    """Hold the outcome of a write: stored rows, duplicates, deletes and refused messages.
 
-    `folded` maps the id of a repeat to the row of its first send. `refused` messages belong in the
-    dead letters.
+    `duplicates` maps the id of a repeat to the row of its first send. `refused` messages belong in
+    the dead letters.
     """
 
     rows: list[Message] = field(default_factory=list)
-    folded: dict[int, Message] = field(default_factory=dict)
+    duplicates: dict[int, Message] = field(default_factory=dict)
     deletes: list[tuple[int, int]] = field(default_factory=list)  # user, message
     refused: list[tuple[Message, str, str]] = field(default_factory=list)  # message, reason, error
 
     @property
     def all_rows(self) -> list[Message]:
         """Return each row once, in the order of the ids, those of earlier sends among them."""
-        rows = {row.id: row for row in (*self.folded.values(), *self.rows)}
+        rows = {row.id: row for row in (*self.duplicates.values(), *self.rows)}
         return [rows[message_id] for message_id in sorted(rows)]
 
     def row_of(self, message_id: int) -> Message:
         """Return the row of a message that was not refused: its own, or that of its first send."""
-        folded = self.folded.get(message_id)
-        return folded or next(row for row in self.rows if row.id == message_id)
+        kept = self.duplicates.get(message_id)
+        return kept or next(row for row in self.rows if row.id == message_id)
 
 
 class ShownCache(Marking, Recalls, HiddenMessages, Protocol):
@@ -91,10 +91,10 @@ class WriteThrough:
         )
 
     async def show(self, done: Persisted) -> None:
-        """Show the stored rows, deletes and folded repeats to the cache.
+        """Show the stored rows, deletes and duplicates to the cache.
 
-        The row that a repeat was folded into is shown as well: the process that stored that row may
-        have ended before it could show the row.
+        The row that a repeat was deduplicated into is shown as well: the process that stored that
+        row may have ended before it could show the row.
 
         Raises: CacheUnavailable: repeat the call until it succeeds. Safe to repeat.
         """
@@ -102,21 +102,21 @@ class WriteThrough:
             await self.cache.mark_stored(rows)
         for user_id, message_id in done.deletes:
             await self.cache.add_deletes(user_id, [message_id])
-        if done.folded:
-            await self.cache.mark_folded(done.folded)
+        if done.duplicates:
+            await self.cache.mark_duplicates(done.duplicates)
 
-    async def _persist(self, states: Sequence[Message], *, owed: bool = False) -> Persisted:
+    async def _persist(self, states: Sequence[Message], *, hinted: bool = False) -> Persisted:
         """Store these states; a refused state never prevents the others from being stored.
 
         A batch with bad data is halved until the bad state is alone: n poison messages among m cost
-        about 2 n log2 m calls. With `owed` the store notes the rows as owed to the cache.
+        about 2 n log2 m calls. With `hinted` the store records hints of the rows.
         """
         done = Persisted()
         parts = [list(states)] if states else []
         while parts:
             part = parts.pop()
             try:
-                result = await self.store.apply(part, owed=owed)
+                result = await self.store.apply(part, hinted=hinted)
             except BadData as error:
                 if len(part) == 1:
                     done.refused.append((part[0], "bad_data", str(error)))
@@ -125,7 +125,7 @@ class WriteThrough:
                     parts += [part[half:], part[:half]]
                 continue
             done.rows += result.rows
-            done.folded |= result.folded
+            done.duplicates |= result.duplicates
             done.deletes += result.deletes
             done.refused += [
                 (message, "id_conflict", "this id belongs to another message")
@@ -134,80 +134,80 @@ class WriteThrough:
         return done
 
 
-class Debts(Protocol):
-    """Keep the rows and deletes that this process owes to the cache (`arrears.Arrears`)."""
+class Hints(Protocol):
+    """Keep the hints that this process has for the cache (`hints.CacheHints`)."""
 
     breaker: Breaker
 
-    async def note(self, arrears: Sequence[Arrear], *changed: Message) -> None:
-        """Note these arrears in the store, then wait as `tell` does.
+    async def record(self, hints: Sequence[CacheHint], *changed: Message) -> None:
+        """Record these hints in the store, then wait as `deliver` does.
 
-        Raises: StoreUnavailable. Leaves: the arrears perhaps noted.
+        Raises: StoreUnavailable. Leaves: the hints perhaps recorded.
         """
 
-    async def tell(self, *changed: Message) -> None:
-        """Wait until the cache has the noted arrears, or until no process reads the cache."""
+    async def deliver(self, *changed: Message) -> None:
+        """Wait until the cache has the recorded hints, or until no process reads the cache."""
 
-    async def bring(self, messages: Sequence[Message]) -> None:
+    async def hand_over(self, messages: Sequence[Message]) -> None:
         """Show the cache these messages now, or as soon as it is back."""
 
 
 @dataclass(frozen=True, slots=True)
-class OwingWrites(WriteThrough):
-    """Store and show for the use cases, which answer a client: rows not shown are owed."""
+class HintedWrites(WriteThrough):
+    """Store and show for the use cases, which answer a client: rows not shown get hints."""
 
-    debts: Debts
+    hints: Hints
 
-    async def add(self, messages: Sequence[Message], *, owed: bool = False) -> Persisted:
+    async def add(self, messages: Sequence[Message], *, hinted: bool = False) -> Persisted:
         """Store new messages; the caller shows their rows afterwards.
 
-        With `owed`, for a cache known to be away, the store notes the rows as owed to the cache.
+        With `hinted`, for a cache known to be away, the store records hints of the rows.
 
         Raises: StoreUnavailable.
         """
-        return await self._persist(messages, owed=owed)
+        return await self._persist(messages, hinted=hinted)
 
     async def show_row(self, row: Message) -> None:
-        """Show the cache a stored row with its content, or owe the row.
+        """Show the cache a stored row with its content, or record a hint of the row.
 
-        Raises: StoreUnavailable when the cache is away and the row could not be noted.
+        Raises: StoreUnavailable when the cache is away and the row could not be recorded.
         """
         try:
             await self.cache.mark_stored([row])
             await self.cache.add_details([row])
         except CacheUnavailable:
-            await self.store.note_arrears([Arrear(row.id)])
-            await self.debts.bring([row])
+            await self.store.record_hints([CacheHint(row.id)])
+            await self.hints.hand_over([row])
 
     async def recall(self, tombstones: Sequence[Message], *, within_s: float) -> Persisted:
         """Store tombstones; no reader gets their content any more when this returns.
 
-        A refused tombstone is not stored, and nothing is owed for it.
+        A refused tombstone is not stored, and no hint is recorded for it.
 
         Raises: StoreUnavailable, also when the store takes longer than `within_s` seconds.
         Leaves: perhaps a part stored. Safe to repeat: a repeat completes the write.
         """
-        owed = not self.debts.breaker.is_closed
+        hinted = not self.hints.breaker.is_closed
         try:
             async with asyncio.timeout(within_s):
-                done = await self._persist(tombstones, owed=owed)
+                done = await self._persist(tombstones, hinted=hinted)
         except TimeoutError as error:
             raise StoreUnavailable from error
-        if owed:
-            await self.debts.tell(*done.all_rows)
+        if hinted:
+            await self.hints.deliver(*done.all_rows)
             return done
         try:
             await self.show(done)
         except CacheUnavailable:
-            await self.owe(*done.all_rows)
+            await self.leave_hints(*done.all_rows)
         return done
 
-    async def owe(self, *tombstones: Message) -> None:
-        """Owe stored tombstones that the cache may lack.
+    async def leave_hints(self, *tombstones: Message) -> None:
+        """Record hints of stored tombstones that the cache may lack.
 
         Raises: StoreUnavailable.
         """
-        await self.debts.note([Arrear(each.id) for each in tombstones], *tombstones)
+        await self.hints.record([CacheHint(each.id) for each in tombstones], *tombstones)
 
     async def hide(self, user_id: int, message: Message, others: Sequence[Message] = ()) -> None:
         """Hide a message from a user for ever, and the other attempts of its send with it.
@@ -216,9 +216,10 @@ class OwingWrites(WriteThrough):
         the write.
         """
         ids = [message.id, *(other.id for other in others)]
-        repeat = message if message.seq is None else None  # it may be folded since it was read
+        # A message without a row may be a repeat that was deduplicated since it was read.
+        repeat = message if message.seq is None else None
         hidden = await self.store.delete_for_user(user_id, ids, repeat=repeat)
         try:
             await self.cache.add_deletes(user_id, hidden)
         except CacheUnavailable:
-            await self.debts.note([Arrear(each, user_id) for each in hidden])
+            await self.hints.record([CacheHint(each, user_id) for each in hidden])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from messaging.domain.events import Message
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position, Record
 from messaging.ports.store import DeadLetterState, Deletes
 
@@ -77,7 +77,7 @@ class LogInspector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class CachedClaim:
+class CachedIdempotencyRecord:
     """Hold a (sender, clientMsgId) of the cache, and the message that it stands for."""
 
     key: tuple[int, str]
@@ -105,9 +105,9 @@ class CacheInspector(Protocol):
 
     def details(self) -> Pieces[Message]: ...
 
-    def claims(self) -> Pieces[CachedClaim]: ...
+    def idempotency_records(self) -> Pieces[CachedIdempotencyRecord]: ...
 
-    async def claimed(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    async def recorded_ids(self, sends: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
         """Return the message ids that these (sender, clientMsgId) pairs stand for, if any."""
 
     def recall_marks(self) -> Pieces[int]:
@@ -145,7 +145,7 @@ class CacheInspector(Protocol):
         Safe to repeat.
         """
 
-    async def unload(self, conversation_id: str, *, strangers: Sequence[int] = ()) -> None:
+    async def unload(self, conversation_id: str, *, orphans: Sequence[int] = ()) -> None:
         """Drop the loaded mark, and take these ids from the list, but for pending ones.
 
         The next reader fills the list anew.
@@ -169,12 +169,12 @@ class CacheInspector(Protocol):
 class StoredRow:
     """Hold a row with the columns that a `Message` does not carry.
 
-    `key`: the claim that the row's clientMsgId stands for.
+    `key`: the idempotency record that the row's clientMsgId stands for.
     """
 
     message: Message
     persist_status: str
-    key: Claim | None
+    key: IdempotencyRecord | None
 
 
 @dataclass(frozen=True, slots=True)

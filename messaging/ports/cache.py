@@ -4,7 +4,8 @@ Changes of the state of one message are atomic, and only move up (`events.join`)
 
 Raises: CacheUnavailable, from every method, when Redis does not confirm in time.
 Leaves: a write perhaps done, perhaps not.
-Safe to repeat: every write but `take_rates`; a repeated `retry` or limited `accept` counts again.
+Safe to repeat: every write but `take_rates`; a repeated `count_attempt` or limited `accept` counts
+again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Protocol
 from messaging.domain.events import Message
 from messaging.domain.ids import WorkerLease
 from messaging.ports.cache_service import CacheHealth, Leases, SharedRates
-from messaging.ports.cached import Claim, Look, PendingEntry, Verdict, Window
+from messaging.ports.cached import CachedTail, IdempotencyRecord, PendingEntry, ReaderView, Verdict
 
 
 class Accepting(Protocol):
@@ -32,10 +33,11 @@ class Accepting(Protocol):
         """Write new PENDING messages to the cache, all in one atomic step.
 
         Each message gets its detail, its place in the conversation's list, its pending mark and its
-        claim. Return a verdict for each message: None when the message is accepted, the Claim of an
-        earlier send with its (sender, clientMsgId), RateLimited (`send_rate`, `send_burst`) or
-        PendingFull (`pending_bytes`). Nothing of the message is written but in the first case. A
-        claim made by an earlier message of the same call counts.
+        idempotency record. Return a verdict for each message: None when the message is accepted,
+        the IdempotencyRecord of an earlier send with its (sender, clientMsgId), RateLimited
+        (`send_rate`, `send_burst`) or PendingFull (`pending_bytes`). Nothing of the message is
+        written but in the first case. An idempotency record made by an earlier message of the same
+        call counts.
 
         `texts`: the messages as `encode_message` encodes them, where the caller has the texts at
         hand.
@@ -46,19 +48,21 @@ class Accepting(Protocol):
         Leaves: nothing written, after LeaseLost.
         """
 
-    async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
-        """Return the claim of the send that this user made under this clientMsgId, if any."""
+    async def find_idempotency_record(
+        self, user_id: int, client_msg_id: str
+    ) -> IdempotencyRecord | None:
+        """Return the record of the send that this user made under this clientMsgId, if any."""
 
-    async def claim(self, message: Message) -> Claim | None:
-        """Claim the clientMsgId of a stored message for that message.
+    async def add_idempotency_record(self, message: Message) -> IdempotencyRecord | None:
+        """Add the idempotency record of a stored message.
 
-        Return the claim of another message that has the clientMsgId, else None.
+        Return the record of another message that has the clientMsgId, else None.
         """
 
     async def add_alias(self, message_id: int, owner_id: int) -> None:
         """Cache for half an hour that the id of a repeated send leads to the message `owner_id`.
 
-        The alias in the store counts once the store has folded the repeat into that message.
+        The alias in the store counts once the store has deduplicated the repeat into that message.
         """
 
     async def find_alias(self, message_id: int) -> int | None:
@@ -86,13 +90,13 @@ class Marking(Protocol):
         in its place. Many rows take several steps, between which other calls are served.
         """
 
-    async def mark_folded(self, folded: Mapping[int, Message]) -> None:
-        """Drop messages that were folded, given by id with the row that each was folded into.
+    async def mark_duplicates(self, duplicates: Mapping[int, Message]) -> None:
+        """Drop duplicates, given by id with the row of the message that each one repeats.
 
-        The sender's clientMsgId is claimed for that row from then on.
+        The idempotency record of the sender's clientMsgId names that row from then on.
         """
 
-    async def park(self, messages: Sequence[Message]) -> None:
+    async def dead_letter(self, messages: Sequence[Message]) -> None:
         """Drop the pending marks of dead-lettered messages, and let their details age.
 
         The messages leave their conversation's list, and the list's loaded mark is dropped, because
@@ -103,10 +107,10 @@ class Marking(Protocol):
 class Recalls(Protocol):
     """Keep recall marks until the store has the tombstones."""
 
-    async def claim_recall(self, message_id: int, recall_time: int) -> int:
+    async def set_recall_mark(self, message_id: int, recall_time: int) -> int:
         """Set the recall mark unless it is set, and return the recall time that counts."""
 
-    async def release_recall(self, message_id: int, recall_time: int) -> None:
+    async def clear_recall_mark(self, message_id: int, recall_time: int) -> None:
         """Drop the recall mark set with this time, when the recall was made durable nowhere.
 
         The mark stays when the cached message is recalled: another recall with the mark went
@@ -129,24 +133,24 @@ class Recalls(Protocol):
 class Tails(Protocol):
     """Serve the newest messages of a conversation to one reader."""
 
-    async def window(
+    async def cached_tail(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
-    ) -> Window:
+    ) -> CachedTail:
         """Return the newest `limit` listed messages below `before`, in one round trip.
 
-        `before` None stands for the newest. The window has fewer messages where the reader has
-        deleted very many in between, and where the messages reach MAX_WINDOW_BYTES.
+        `before` None stands for the newest. The tail has fewer messages where the reader has
+        deleted very many in between, and where the messages reach MAX_CACHED_TAIL_BYTES.
         """
 
     async def listed(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
-    ) -> Window:
-        """Return a window as `window` does, but of ids alone: all listed ids are `missing`."""
+    ) -> CachedTail:
+        """Return a tail as `cached_tail` does, but of ids alone: all listed ids are `missing`."""
 
     async def waiting(self, conversation_id: str, *, limit: int) -> list[int]:
         """Return the pending ids of the conversation's list, newest first, `limit` at most."""
 
-    async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
+    async def reader_view(self, message_ids: Sequence[int], *, reader_id: int) -> ReaderView:
         """Return the cached states of these ids and the reader's deletes, in one round trip."""
 
     async def begin_fill(self, conversation_id: str) -> str | None:
@@ -198,7 +202,7 @@ class PendingMessages(Protocol):
     async def newest_pending(self, *, offset: int, limit: int) -> list[PendingEntry]:
         """Return pending ids for the admin, newest first."""
 
-    async def retry(self, messages: Sequence[Message]) -> dict[int, int]:
+    async def count_attempt(self, messages: Sequence[Message]) -> dict[int, int]:
         """Count one more attempt to persist each message, and return the counts by id.
 
         The count of a message that is not pending any more is 0. The list that holds a pending

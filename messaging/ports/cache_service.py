@@ -53,18 +53,19 @@ class CacheHealth(Protocol):
 
         The first heartbeat after a start of the server hides, at once and whatever their number,
         all copies of the store that the cache holds: stored details, and the marks of how far lists
-        and deletes are complete. Pending messages stay, and so do lists, claims and recalls.
+        and deletes are complete. Pending messages stay, and so do lists, idempotency records and
+        recalls.
 
         `name`: of a process whose end the others are to notice; it writes a heartbeat about every
         0.2 s.
 
-        Windows and looks are `recovering` until `note_recovered`. They are `recovering` for some
-        seconds, too, when the heartbeats of a named process stop: the process has died or lost the
-        cache, and may have accepted messages that the cache was never given.
+        Cached tails and reader views are `recovering` until `note_recovered`. They are `recovering`
+        for some seconds, too, when the heartbeats of a named process stop: the process has died or
+        lost the cache, and may have accepted messages that the cache was never given.
         """
 
     async def deregister(self, name: str) -> None:
-        """Forget the heartbeats of a process that has no arrears, and whose end is no loss.
+        """Forget the heartbeats of a process that has no hints, and whose end is no loss.
 
         Safe to repeat.
         """
@@ -72,8 +73,8 @@ class CacheHealth(Protocol):
     async def note_recovered(self, incarnation: str, *, returned: bool) -> None:
         """Note that the caller has written all that the cache lacked at this start.
 
-        Windows and looks are `recovering` for some seconds more, unless another caller has noted
-        the recovery before and this caller was not away (`returned` is False).
+        Cached tails and reader views are `recovering` for some seconds more, unless another caller
+        has noted the recovery before and this caller was not away (`returned` is False).
 
         Raises: CacheUnavailable when the server was started again meanwhile.
         """

@@ -1,4 +1,4 @@
-"""Describe the cache's answers: claims, tails of conversations, pending ids and rates."""
+"""Describe the cache's answers: idempotency records, tails, pending ids and rates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from messaging.domain.events import Message
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class IdempotencyRecord:
     """Name the send that a (sender, clientMsgId) stands for: the first, with its body's hash.
 
     `is_stored`: False when the store has the key reserved, and no row of that message. The message
@@ -22,8 +22,8 @@ class Claim:
     is_stored: bool = field(default=True, compare=False)
 
     @classmethod
-    def of(cls, message: Message) -> Claim:
-        """Return the claim of this message, as the first of its send."""
+    def of(cls, message: Message) -> IdempotencyRecord:
+        """Return the idempotency record of this message, as the first of its send."""
         return cls(message.id, message.body_hash)
 
 
@@ -40,11 +40,11 @@ class PendingFull(Enum):
     FULL = "full"
 
 
-Verdict = Claim | RateLimited | PendingFull | None
+Verdict = IdempotencyRecord | RateLimited | PendingFull | None
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class CachedTail:
     """Hold the cached part of a conversation's tail, without the messages its reader deleted.
 
     `messages`: newest first, with ids below `before`, each at its latest cached state.
@@ -55,7 +55,7 @@ class Window:
     whose id is above `floor` and below `before`, down to `end`.
     `total`: the number of messages in the whole conversation, when `floor` is not None.
     `deletes_floor`: the reader's deletes above this id are known; None: not even those for sure.
-    Other messages that the reader deleted may be in the window.
+    Other messages that the reader deleted may be in the tail.
     `recovering`: the cache was away or emptied just now, and may lack messages that are not stored.
     """
 
@@ -69,14 +69,14 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ReaderView:
     """Hold the cached states of some messages, and one reader's deletes among them.
 
     `messages`: the cached states, by id.
     `deleted`: ids that the reader has surely deleted.
     `deletes_floor`: above this id the reader has deleted no others of these messages; None: at any
     id the reader may have deleted others.
-    `recovering`: as in `Window`.
+    `recovering`: as in `CachedTail`.
     """
 
     messages: Mapping[int, Message] = field(default_factory=dict)

@@ -57,10 +57,10 @@ class EventLog(Protocol):
     itself within its hand-over timeout: the future of a record that could not be handed over has
     failed. There is no fire-and-forget variant and no flush.
 
-    `rests_on_cache`: the log is kept by the server of the cache, and dies with that server.
+    `shares_cache_disk`: the log is kept by the server of the cache, and dies with its disk.
     """
 
-    rests_on_cache: bool
+    shares_cache_disk: bool
 
     async def append(
         self, topic: str, records: Sequence[OutgoingRecord]

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from messaging.domain.breakers import Breaker
 from messaging.domain.events import Message, SendKey
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 
 
@@ -18,33 +18,33 @@ class ApplyResult:
     """Hold the outcome of `MessageStore.apply`.
 
     `rows`: the rows of the given messages, in order of id.
-    `folded`: the row of an earlier message, by the id of each message with the same sender,
-    clientMsgId and body. Nothing of the folded message was stored but its id as an alias
-    (`MessageStore.find`). A tombstone among the folded messages recalls that row as well: the row
+    `duplicates`: the row of an earlier message, by the id of each message with the same sender,
+    clientMsgId and body. Nothing of the duplicate was stored but its id as an alias
+    (`MessageStore.find`). A tombstone among the duplicates recalls that row as well: the row
     is one of `rows` then. A message with another body is stored under its own id, whatever else has
     its clientMsgId.
-    `deletes`: pairs of a user who had deleted a folded message and the id of the row that the
-    message was folded into, which is deleted for the user now.
+    `deletes`: pairs of a user who had deleted a duplicate and the id of the row that the
+    message was deduplicated into, which is deleted for the user now.
     `conflicts`: messages whose id belongs to the row of another message (two generators shared a
     worker id): nothing was stored and nothing overwritten.
     """
 
     rows: tuple[Message, ...] = ()
-    folded: Mapping[int, Message] = field(default_factory=dict)
+    duplicates: Mapping[int, Message] = field(default_factory=dict)
     deletes: tuple[tuple[int, int], ...] = ()
     conflicts: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Arrear:
+class CacheHint:
     """Name a row that the cache has to be given, or, with `user_id`, that user's delete of it.
 
-    `note_id`: the id of the note in the store, where the arrear was noted already.
+    `hint_id`: the id of the hint in the store, where the hint was recorded already.
     """
 
     message_id: int
     user_id: int | None = None
-    note_id: int | None = None
+    hint_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +102,14 @@ class MessageStore(Protocol):
     def breaker(self) -> Breaker:
         """Return the circuit breaker of this process; unless it is closed, calls fail at once."""
 
-    async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
+    async def apply(self, messages: Sequence[Message], *, hinted: bool = False) -> ApplyResult:
         """Join these states into their rows, in one transaction, and give new rows their `seq`.
 
         A state whose row is absent is inserted, any other is joined (`events.join`). The `seq`
         numbers of a conversation grow by one in the order of ids within a call, never have a gap
         and are never given twice. At most one state of a message may be given.
 
-        `owed`: note the rows as arrears of the cache, too.
+        `hinted`: record hints of the rows, too.
 
         Raises: BadData when the database refuses a value (bisect), StoreUnavailable (repeat).
         Leaves: nothing stored after BadData; after StoreUnavailable nothing, or everything with the
@@ -121,7 +121,7 @@ class MessageStore(Protocol):
         """Return the rows under these ids themselves, by id; no alias is followed."""
 
     async def find(self, message_ids: Sequence[int]) -> dict[int, Message]:
-        """Return under each of these ids its row, or the row that it was folded into.
+        """Return under each of these ids its row, or the row that it was deduplicated into.
 
         An id that a client was told leads to its message for ever by this method, and not by `get`.
         """
@@ -140,19 +140,22 @@ class MessageStore(Protocol):
 
     async def tail(self, conversation_id: str, *, limit: int) -> Tail: ...
 
-    async def find_claims(self, sends: Sequence[SendKey]) -> dict[SendKey, Claim]:
-        """Return for each of these sends the claim that its clientMsgId stands for.
+    async def find_idempotency_records(
+        self, sends: Sequence[SendKey]
+    ) -> dict[SendKey, IdempotencyRecord]:
+        """Return for each of these sends the idempotency record that its clientMsgId stands for.
 
-        The claim is that of the message with the same body, where there is one: the send repeats
-        that message. Else the claim is that of the first message with another body, if that message
-        is stored.
+        The idempotency record is that of the message with the same body, where there is one: the
+        send repeats that message. Else the idempotency record is that of the first message with
+        another body, if that message is stored.
         """
 
-    async def reserve(self, messages: Sequence[Message]) -> dict[int, Claim]:
-        """Reserve the keys of new messages that the cache cannot claim.
+    async def reserve(self, messages: Sequence[Message]) -> dict[int, IdempotencyRecord]:
+        """Reserve the keys of new messages whose idempotency records the cache cannot take.
 
-        Return by the ids of these messages the claims of others on the keys, as `find_claims` does.
-        A key whose message never arrives is taken over by the repeat that does arrive.
+        Return by the ids of these messages the idempotency records of others on the keys, as
+        `find_idempotency_records` does. A key whose message never arrives is taken over by the
+        repeat that does arrive.
 
         Safe to repeat.
         """
@@ -162,11 +165,11 @@ class MessageStore(Protocol):
     ) -> list[int]:
         """Hide messages, stored or not yet, from one user, and return the ids that are hidden.
 
-        `repeat`: one of these messages, which may have been folded since it was read. The row that
-        the repeat was folded into is hidden as well.
+        `repeat`: one of these messages, which may have been deduplicated since it was read. The row
+        that the repeat was deduplicated into is hidden as well.
 
-        Order: the given ids first, and durably, because a message that is folded from then on hands
-        its delete over.
+        Order: the given ids first, and durably, because a message that is deduplicated from then on
+        hands its delete over.
 
         Leaves: perhaps a part hidden after StoreUnavailable. Safe to repeat.
         """
@@ -175,14 +178,14 @@ class MessageStore(Protocol):
 
     async def deletes_of(self, user_id: int, *, limit: int) -> Deletes: ...
 
-    async def note_arrears(self, arrears: Sequence[Arrear]) -> None:
-        """Note arrears of the cache, durably when the call returns."""
+    async def record_hints(self, hints: Sequence[CacheHint]) -> None:
+        """Record hints of the cache, durably when the call returns."""
 
-    async def arrears(self, *, limit: int) -> list[Arrear]:
-        """Return the noted arrears, each with its `note_id`, the oldest first."""
+    async def hints(self, *, limit: int) -> list[CacheHint]:
+        """Return the recorded hints, each with its `hint_id`, the oldest first."""
 
-    async def drop_arrears(self, arrears: Sequence[Arrear]) -> None:
-        """Drop the notes of these arrears.
+    async def drop_hints(self, hints: Sequence[CacheHint]) -> None:
+        """Drop these hints.
 
         A note that was made meanwhile about the same row stays.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from messaging.audit.check import Parts
+from messaging.audit.check import AuditBackends
 from messaging.cache import RedisCacheInspector, RedisMessageCache
 from messaging.conf import settings
 from messaging.domain.ids import wall_clock_ms
@@ -16,7 +16,7 @@ from messaging.ports.audit import LogInspector
 from messaging.store import DatabaseInspector, DatabaseStore
 
 CLOSE_TIMEOUT_S = 10.0
-AUDIT_PATIENCE_S = 30.0
+AUDIT_TIMEOUT_S = 30.0
 
 
 def inspector_of_log() -> LogInspector:
@@ -45,15 +45,15 @@ async def close_consumer(consumer: Consumer) -> None:
         await consumer.store.close()
 
 
-def open_audit_parts() -> Parts:
-    """Build the adapters of an audit on the running loop; `close_audit_parts` closes them.
+def open_audit_backends() -> AuditBackends:
+    """Build the adapters of an audit on the running loop; `close_audit_backends` closes them.
 
-    No client waits for an audit, so its calls of Redis may take `AUDIT_PATIENCE_S`.
+    No client waits for an audit, so its calls of Redis may take `AUDIT_TIMEOUT_S`.
     """
     given = settings()
-    current = replace(given, redis_timeout_s=max(given.redis_timeout_s, AUDIT_PATIENCE_S))
+    current = replace(given, redis_timeout_s=max(given.redis_timeout_s, AUDIT_TIMEOUT_S))
     cache, store = RedisMessageCache(current), DatabaseStore(current)
-    return Parts(
+    return AuditBackends(
         cache=cache,
         store=store,
         cached=RedisCacheInspector(current),
@@ -69,7 +69,7 @@ def open_audit_parts() -> Parts:
     )
 
 
-async def close_audit_parts(parts: Parts) -> None:
+async def close_audit_backends(parts: AuditBackends) -> None:
     async with asyncio.timeout(CLOSE_TIMEOUT_S):
         await parts.log.close()
         await parts.stored.close()

@@ -17,12 +17,12 @@ from messaging.domain.errors import CacheUnavailable, IdsUnavailable, StoreUnava
 from messaging.domain.ids import SnowflakeIdGenerator, wall_clock_ms
 from messaging.domain.rates import PasswordRates, Rates, UserRates
 from messaging.pipeline.accept import Acceptor
-from messaging.pipeline.arrears import Arrears
 from messaging.pipeline.catch_up import CatchUp
 from messaging.pipeline.commit import GroupCommit
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.guarded_cache import guarded
-from messaging.pipeline.write_through import OwingWrites
+from messaging.pipeline.hints import CacheHints
+from messaging.pipeline.write_through import HintedWrites
 from messaging.ports.audit import LogInspector
 from messaging.ports.cache import MessageCache
 from messaging.ports.directory import Directory
@@ -49,7 +49,7 @@ class Node:
         """Return the circuit breakers by the name of the part that each one guards."""
         parts = self.backends
         return {
-            "cache": parts.arrears.breaker,
+            "cache": parts.hints.breaker,
             "log": parts.log.breaker,
             "store": parts.store.breaker,
         }
@@ -60,9 +60,9 @@ class Node:
         A process with a `name` accepts messages: other processes miss its heartbeats. A part that
         is away is logged, and is waited for in the background.
         """
-        arrears = self.backends.arrears
+        hints = self.backends.hints
         try:
-            await arrears.recover()
+            await hints.recover()
         except CacheUnavailable:
             logger.warning(
                 "Redis does not answer yet; starting without it",
@@ -71,9 +71,9 @@ class Node:
         except StoreUnavailable:
             logger.warning(
                 "cannot read yet what Redis lacks; trying again",
-                extra={"action": "wiring.no_arrears"},
+                extra={"action": "wiring.no_hints"},
             )
-        arrears.watch(name=name)
+        hints.watch(name=name)
         self.backends.catch_up.watch()
         try:
             await self.lease.ensure()
@@ -102,14 +102,14 @@ def assemble(
     """
 
     async def recover() -> None:
-        await arrears.recover()
+        await hints.recover()
 
-    arrears = Arrears(cache, store, breaker=Breaker("cache", recover))
-    guarded_cache = guarded(cache, arrears.breaker)
+    hints = CacheHints(cache, store, breaker=Breaker("cache", recover))
+    guarded_cache = guarded(cache, hints.breaker)
     lease = WorkerLeaseKeeper(
         ids=ids, cache=guarded_cache, store=store, settings=settings, monotonic_s=monotonic_s
     )
-    writes = OwingWrites(guarded_cache, store, arrears)
+    writes = HintedWrites(guarded_cache, store, hints)
     commit = GroupCommit(
         cache=guarded_cache,
         log=log,
@@ -118,7 +118,7 @@ def assemble(
         renew_lease=lease.ensure,
         settings=settings,
         rates=Rates(rate=settings.send_rate, burst=settings.send_burst),
-        arrears=arrears,
+        hints=hints,
         writes=writes,
     )
     backends = Backends(
@@ -128,7 +128,7 @@ def assemble(
         directory=directory,
         ids=ids,
         acceptor=Acceptor(commit, settings),
-        arrears=arrears,
+        hints=hints,
         writes=writes,
         catch_up=CatchUp(store.breaker, open_inspector, store_timeout_s=settings.store_timeout_s),
         rates=UserRates.of(settings),
@@ -145,7 +145,7 @@ def compensator(backends: Backends) -> Compensator:
     A sweep frees memory even while Redis has no room for anything else.
     """
     return Compensator(
-        cache=backends.arrears.cache,
+        cache=backends.hints.cache,
         log=backends.log,
         store=backends.store,
         settings=backends.settings,

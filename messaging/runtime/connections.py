@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Tags, Warning, register
 from django.db import connections
 
-from messaging.database.threads import LOOKERS
+from messaging.database.threads import PROBE_THREADS
 from messaging.directory.database import THREADS as DIRECTORY_THREADS
 from messaging.store.database import THREADS as STORE_THREADS
 
@@ -40,7 +40,7 @@ class Share:
 
 def shares() -> list[Share]:
     """Return the connections that each kind of process takes; Celery's beat takes none."""
-    store, directory = STORE_THREADS + LOOKERS, DIRECTORY_THREADS + LOOKERS
+    store, directory = STORE_THREADS + PROBE_THREADS, DIRECTORY_THREADS + PROBE_THREADS
     each = {
         "web": django_settings.DJANGO_THREADS + store + directory,
         "consumer": store,

@@ -47,7 +47,7 @@ class Runtime:
             await self.changes.close()
             await self.node.lease.close()
             await self.backends.catch_up.close()
-            await self.backends.arrears.leave()
+            await self.backends.hints.leave()
             await self.backends.log.close()
             await self.backends.cache.close()
             await self.backends.store.close()
@@ -68,5 +68,5 @@ def build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         open_inspector=inspector_of_log,
     )
     redis.on_lost = node.breakers["cache"].trip
-    changes = ChangeListener(current, on_change=directory.forget, on_gap=directory.doubt)
+    changes = ChangeListener(current, on_change=directory.invalidate, on_gap=directory.expire_all)
     return Runtime(loop, node, changes, store, SweepWatch(node.backends.cache, current))

@@ -35,7 +35,7 @@ from messaging.runtime import wiring
 logger = logging.getLogger(__name__)
 
 COMPARED = frozenset({"username", "password", "is_active"})
-TOLD_ONE_BY_ONE = 1_000  # changes of one transaction; more are published as `AnythingChanged`
+PUBLISHED_ONE_BY_ONE = 1_000  # changes of one transaction; more are published as `AnythingChanged`
 
 
 class _Noted(threading.local):
@@ -141,21 +141,21 @@ def _note(change: Change, using: str) -> None:
     Each change registers one publication; the first one after a commit publishes all changes.
     """
     noted = _noted.changes[using]
-    if len(noted) <= TOLD_ONE_BY_ONE:  # past it `AnythingChanged` covers all further changes
+    if len(noted) <= PUBLISHED_ONE_BY_ONE:  # past it `AnythingChanged` covers all further changes
         noted.add(change)
-    transaction.on_commit(partial(_tell, using), using=using)
+    transaction.on_commit(partial(_publish, using), using=using)
 
 
-def _tell(using: str) -> None:
+def _publish(using: str) -> None:
     changes = _noted.changes.pop(using, None)
     if not changes:
         return
-    if len(changes) > TOLD_ONE_BY_ONE:
+    if len(changes) > PUBLISHED_ONE_BY_ONE:
         changes = {AnythingChanged()}
     try:
-        wiring.tell(list(changes))
+        wiring.publish_changes(list(changes))
     except CacheUnavailable:
         logger.warning(
             "other processes did not get a change; they learn of it within IM_IDENTITY_TTL_S",
-            extra={"action": "changes.not_told", "count": len(changes)},
+            extra={"action": "changes.not_published", "count": len(changes)},
         )

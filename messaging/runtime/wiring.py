@@ -23,7 +23,7 @@ from messaging.conf import settings
 from messaging.domain.breakers import State
 from messaging.domain.changes import Change, Notice
 from messaging.domain.errors import TemporarilyUnavailable
-from messaging.domain.ids import Clock
+from messaging.domain.ids import ClockHealth
 from messaging.pipeline.compensation import Sweep
 from messaging.pipeline.consumer import Consuming
 from messaging.pipeline.sweep_watch import Sweeps, mark_swept
@@ -35,7 +35,7 @@ from messaging.service.backends import Backends
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-WATCH_STORE_S = 0.25  # a recall waits longer for the store before the log is enough
+PROBE_STORE_EVERY_S = 0.25  # a recall waits longer for the store before the log is enough
 
 
 _runtime: Runtime | None = None
@@ -73,11 +73,11 @@ async def stop() -> None:
 
 
 async def _begin(runtime: Runtime, *, name: str | None = None) -> None:
-    """Write the noted arrears to the cache, watch it, listen to changes, and lease a worker id.
+    """Write the recorded hints to the cache, watch it, listen to changes, and lease a worker id.
 
     A process with a `name` takes messages from clients, and also watches the sweeps.
     """
-    runtime.store.breaker.watch(runtime.store.look, every_s=WATCH_STORE_S)
+    runtime.store.breaker.watch(runtime.store.probe, every_s=PROBE_STORE_EVERY_S)
     await runtime.node.begin(name=name)
     if name is not None:
         runtime.sweeps.start()
@@ -100,7 +100,7 @@ def run(use_case: Callable[[Backends], Awaitable[T]]) -> T:
     return _submit(runtime, call(), runtime.backends.settings.request_timeout_s)
 
 
-def tell(changes: Sequence[Change]) -> None:
+def publish_changes(changes: Sequence[Change]) -> None:
     """Make all processes forget the changed users, memberships and blocks.
 
     Called from a synchronous thread. This process forgets them before any call that its loop is
@@ -116,14 +116,14 @@ def tell(changes: Sequence[Change]) -> None:
     publish(settings(), Notice(origin, tuple(changes)))
 
 
-def states() -> dict[str, State | Sweeps | Consuming | Clock]:
+def breaker_states() -> dict[str, State | Sweeps | Consuming | ClockHealth]:
     """Return by name the states of the breakers, the sweeps, the consumers and the clock."""
     runtime = _ensure()
     breakers = {name: breaker.state for name, breaker in runtime.node.breakers.items()}
     return {
         **breakers,
         "compensation": runtime.sweeps.state,
-        "consumer": Consuming.HELD if runtime.backends.arrears.has_held else Consuming.WELL,
+        "consumer": Consuming.HELD if runtime.backends.hints.has_held else Consuming.WELL,
         "clock": runtime.backends.ids.clock,
     }
 
@@ -139,13 +139,13 @@ def compensate() -> Sweep:
 
 
 async def _sweep(backends: Backends) -> Sweep:
-    """Run a sweep, after writing the noted arrears to the cache.
+    """Run a sweep, after writing the recorded hints to the cache.
 
-    Such arrears may be left by a call whose answer was lost.
+    Such hints may be left by a call whose answer was lost.
     """
-    await backends.arrears.breaker.try_now()
+    await backends.hints.breaker.try_now()
     done = await compensator(backends).sweep()
-    await mark_swept(backends.arrears.cache, backends.settings)
+    await mark_swept(backends.hints.cache, backends.settings)
     return done
 
 

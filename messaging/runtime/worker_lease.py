@@ -32,7 +32,7 @@ SHORTEST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
 DRIFT = 0.05  # of the life of a lease, given up in case the clocks run at different speeds
 LAST_MS = 2**53 - 1  # a time after all others, exact in Lua
-REST_S = 60.0  # how far behind another clock may be before it could repeat an id of ours
+REST_FOR_S = 60.0  # how far behind another clock may be before it could repeat an id of ours
 
 
 class WorkerLeaseKeeper:
@@ -98,7 +98,7 @@ class WorkerLeaseKeeper:
     async def close(self) -> None:
         """Stop the renewals, take the lease from the generator, and give the worker id back.
 
-        The worker id stays leased for a minute (`REST_S`) under an owner token that no process
+        The worker id stays leased for a minute (`REST_FOR_S`) under an owner token that no process
         uses any more. So a process whose clock is a little behind cannot repeat the ids just given.
 
         Safe to repeat.
@@ -117,7 +117,9 @@ class WorkerLeaseKeeper:
     async def _give_back(self, held: WorkerLease, *, used_ms: int) -> None:
         port = self._port(held.fenced)
         try:
-            await port.take_worker(held.node, held.owner, REST_S, now_ms=used_ms, until_ms=used_ms)
+            await port.take_worker(
+                held.node, held.owner, REST_FOR_S, now_ms=used_ms, until_ms=used_ms
+            )
         except BackendError:
             logger.warning(
                 "worker id not released; its lease ends by itself",

@@ -53,28 +53,28 @@ async def access_message(backends: Backends, message_id: int, *, user_id: int) -
     message = await find_message(backends, message_id)
     if message is None:
         raise MessageNotFound
-    await check_party(backends, message, user_id=user_id)
+    await check_participant(backends, message, user_id=user_id)
     return message
 
 
-async def check_party(backends: Backends, message: Message, *, user_id: int) -> None:
+async def check_participant(backends: Backends, message: Message, *, user_id: int) -> None:
     """Check that a user belongs to a message's conversation.
 
     Raises: MessageNotFound for a user who does not; TemporarilyUnavailable when the membership of
     a group cannot be known; TooManyRequests for a user who asks about too many groups.
     """
     if message.chat_type is ChatType.PRIVATE:
-        is_party = user_id in (message.from_user_id, message.to_id)
+        is_participant = user_id in (message.from_user_id, message.to_id)
     else:
-        is_party = bool(await _find_member(backends, group_id=message.to_id, user_id=user_id))
-    if not is_party:
+        is_participant = bool(await _find_member(backends, group_id=message.to_id, user_id=user_id))
+    if not is_participant:
         raise MessageNotFound
 
 
 async def find_message(backends: Backends, message_id: int) -> Message | None:
     """Return the message at its latest state, without checking the asker; None when there is none.
 
-    The returned message has another id where the message of this id was folded into it.
+    The returned message has another id where the message of this id was deduplicated into it.
 
     Raises: TemporarilyUnavailable when a backend that might know the message is away, or may lack
     messages that another process has accepted without the cache.
@@ -104,7 +104,7 @@ async def _cached(backends: Backends, message_id: int) -> tuple[Message | None, 
     """
     cache = backends.cache
     try:
-        seen = await cache.look([message_id], reader_id=NOBODY)
+        seen = await cache.reader_view([message_id], reader_id=NOBODY)
         cached = seen.messages.get(message_id)
         if cached is None and (owner := await cache.find_alias(message_id)) is not None:
             cached = (await cache.get([owner])).get(owner)

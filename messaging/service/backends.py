@@ -16,9 +16,9 @@ from messaging.ports.store import MessageStore
 
 if TYPE_CHECKING:
     from messaging.pipeline.accept import Acceptor
-    from messaging.pipeline.arrears import Arrears
     from messaging.pipeline.catch_up import CatchUp
-    from messaging.pipeline.write_through import OwingWrites
+    from messaging.pipeline.hints import CacheHints
+    from messaging.pipeline.write_through import HintedWrites
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,8 @@ class Backends:
     directory: Directory
     ids: SnowflakeIdGenerator
     acceptor: Acceptor
-    arrears: Arrears
-    writes: OwingWrites
+    hints: CacheHints
+    writes: HintedWrites
     catch_up: CatchUp
     rates: UserRates
     password_rates: PasswordRates

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from messaging.domain.errors import CacheUnavailable, MessageNotFound, TemporarilyUnavailable
 from messaging.domain.events import Message
-from messaging.ports.cached import Look
-from messaging.service.access import access_message, check_party
+from messaging.ports.cached import ReaderView
+from messaging.service.access import access_message, check_participant
 from messaging.service.backends import Backends
-from messaging.service.deletes import find_deleted
+from messaging.service.hidden_messages import find_hidden
 
 
 async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Message:
     """Return the message at its latest state, as this reader may see it.
 
-    The returned message has another id where the message of this id was folded into it; the
+    The returned message has another id where the message of this id was deduplicated into it; the
     reader's deletes of that other message count then. A message that the cache knows completely
     costs one round trip and no query.
 
@@ -21,7 +21,7 @@ async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Messa
     TemporarilyUnavailable; TooManyRequests, at once, for a reader who reads too fast.
     """
     backends.rates.reads.spend(reader_id)
-    seen = await _look(backends, message_id, reader_id)
+    seen = await _reader_view(backends, message_id, reader_id)
     if seen.recovering and backends.catch_up.is_behind:
         raise TemporarilyUnavailable
     message = seen.messages.get(message_id)
@@ -35,16 +35,16 @@ async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Messa
         if message.id != message_id:
             return await fetch(backends, message.id, reader_id=reader_id)
     else:
-        await check_party(backends, message, user_id=reader_id)
-    if message_id in seen.deleted or await find_deleted(
+        await check_participant(backends, message, user_id=reader_id)
+    if message_id in seen.deleted or await find_hidden(
         backends, [message_id], reader_id=reader_id, floor=seen.deletes_floor
     ):
         raise MessageNotFound
     return message
 
 
-async def _look(backends: Backends, message_id: int, reader_id: int) -> Look:
+async def _reader_view(backends: Backends, message_id: int, reader_id: int) -> ReaderView:
     try:
-        return await backends.cache.look([message_id], reader_id=reader_id)
+        return await backends.cache.reader_view([message_id], reader_id=reader_id)
     except CacheUnavailable:
-        return Look()
+        return ReaderView()

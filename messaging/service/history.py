@@ -13,13 +13,13 @@ from messaging.domain.events import ChatType, Message
 from messaging.domain.ids import conversation_id
 from messaging.domain.requests import HistoryRequest
 from messaging.limits import MAX_PAGE_BYTES, READ_BYTES
-from messaging.ports.cached import Window
+from messaging.ports.cached import CachedTail
 from messaging.service.access import check_member
 from messaging.service.backends import Backends
-from messaging.service.deletes import find_deleted
-from messaging.service.slices import SliceReader
+from messaging.service.hidden_messages import find_hidden
+from messaging.service.history_pages import PageReader
 
-LARGEST_SLICE = MAX_PAGE_SIZE + 1  # messages; 1.6 MB if all are of the largest size
+LARGEST_PART = MAX_PAGE_SIZE + 1  # messages; 1.6 MB if all are of the largest size
 MOST_PASSED = 1_000  # listed ids at a time
 FIELDS_BYTES = 500  # of a message in an answer, without its texts
 
@@ -62,7 +62,7 @@ async def _read_page(backends: Backends, request: HistoryRequest, reader_id: int
     conversation = conversation_id(
         chat_type=request.chat_type, user_id=reader_id, target_id=request.target_id
     )
-    walk = _Walk(backends, SliceReader(backends, conversation, reader_id), before=request.before_id)
+    walk = _Walk(backends, PageReader(backends, conversation, reader_id), before=request.before_id)
     await walk.skip(((request.page or 1) - 1) * request.size)
     messages = await walk.take(request.size)
     has_more = await walk.has_more()
@@ -78,10 +78,10 @@ async def _read_page(backends: Backends, request: HistoryRequest, reader_id: int
 class _Walk:
     """Walk down a conversation, past the messages that the reader has deleted.
 
-    Returned messages are read slice by slice. Skipped messages are passed by their ids alone.
+    Returned messages are read part by part. Skipped messages are passed by their ids alone.
     """
 
-    def __init__(self, backends: Backends, reader: SliceReader, *, before: int | None) -> None:
+    def __init__(self, backends: Backends, reader: PageReader, *, before: int | None) -> None:
         self._backends = backends
         self._reader = reader
         self._before = before
@@ -127,7 +127,7 @@ class _Walk:
         return self._exhausted and not self._ready
 
     async def _read_on(self, wanted: int) -> None:
-        """Read the next slice; if the reader has deleted all of it, go to the next visible message.
+        """Read the next part; if the reader has deleted all of it, go to the next visible message.
 
         Otherwise thousands of texts might be read to show none of them.
         """
@@ -139,7 +139,7 @@ class _Walk:
 
     async def _read(self, wanted: int) -> None:
         # The size doubles each time, because the reader may have deleted very many in a row.
-        self._size = min(max(wanted, 2 * self._size), LARGEST_SLICE)
+        self._size = min(max(wanted, 2 * self._size), LARGEST_PART)
         part = await self._reader.read(before=self._before, limit=self._size)
         if not self._started:
             self.total, self._started = part.total, True
@@ -151,7 +151,7 @@ class _Walk:
     async def _pass(self, count: int) -> int:
         """Pass at most `count` visible messages below `_before`; return how many were passed.
 
-        Return 0 after a slice was read instead, or when only deleted messages were passed.
+        Return 0 after a part was read instead, or when only deleted messages were passed.
         """
         assert self._before is not None
         listed = await self._listed(min(count, MOST_PASSED))
@@ -165,16 +165,16 @@ class _Walk:
             self._before = listed.end
             return 0
         if listed.floor is None or listed.missing[-1] <= listed.floor:
-            await self._read(LARGEST_SLICE)  # the list may have gaps here; a slice has none
+            await self._read(LARGEST_PART)  # the list may have gaps here; a part has none
             return 0
         return await self._pass_listed(listed, count)
 
-    async def _pass_listed(self, listed: Window, count: int) -> int:
+    async def _pass_listed(self, listed: CachedTail, count: int) -> int:
         """Pass listed messages by their ids; return how many of them are visible.
 
         Requires that every message down to the last of these ids is listed.
         """
-        deleted = await find_deleted(
+        deleted = await find_hidden(
             self._backends,
             listed.missing,
             reader_id=self._reader.reader_id,
@@ -204,7 +204,7 @@ class _Walk:
         self._before, self._exhausted = last, last is None
         return count
 
-    async def _listed(self, limit: int) -> Window | None:
+    async def _listed(self, limit: int) -> CachedTail | None:
         try:
             return await self._backends.cache.listed(
                 self._reader.conversation,

@@ -35,14 +35,14 @@ from messaging.service.backends import Backends
 
 logger = logging.getLogger(__name__)
 
-STORE_S = 1.5  # no longer, because a row may be locked and the log is enough
+TOMBSTONE_TIMEOUT_S = 1.5  # no longer, because a row may be locked and the log is enough
 
 
 async def recall(backends: Backends, message_id: int, *, user_id: int) -> Message:
     """Recall the user's own message within the recall window; return the tombstone.
 
     `message_id` may be any id of the message's send: each attempt of the send is recalled, and the
-    message that the attempts are folded into.
+    message that the attempts are deduplicated into.
 
     Raises: MessageNotFound; NotTheSender; AlreadyRecalled; RecallWindowPassed;
     TemporarilyUnavailable; TooManyRequests, at once, for a user who changes too much.
@@ -54,15 +54,15 @@ async def recall(backends: Backends, message_id: int, *, user_id: int) -> Messag
     try:
         _check(message, user_id=user_id, now_ms=now_ms, window_s=backends.settings.recall_window_s)
     except AlreadyRecalled:
-        if not backends.arrears.breaker.is_closed:
-            await _owe(backends, message)  # the cache may lack the store's tombstone
+        if not backends.hints.breaker.is_closed:
+            await _leave_hint(backends, message)  # the cache may lack the store's tombstone
         raise
     others = await other_attempts(backends, message)
     try:
-        recall_time = await backends.cache.claim_recall(message.id, now_ms)
+        recall_time = await backends.cache.set_recall_mark(message.id, now_ms)
         tombstones = [message.recalled(recall_time)]
         for other in others:
-            time = await backends.cache.claim_recall(other.id, recall_time)
+            time = await backends.cache.set_recall_mark(other.id, recall_time)
             tombstones.append(other.recalled(time))
     except CacheUnavailable:
         return await _recall_past_cache(
@@ -86,9 +86,9 @@ def _check(message: Message, *, user_id: int, now_ms: int, window_s: int) -> Non
 
 
 async def _store(backends: Backends, tombstones: Sequence[Message]) -> Persisted | None:
-    """Store the tombstones; return None if the store does not take all of them in `STORE_S`."""
+    """Store the tombstones; return None past `TOMBSTONE_TIMEOUT_S`, or if one is refused."""
     try:
-        done = await backends.writes.recall(tombstones, within_s=STORE_S)
+        done = await backends.writes.recall(tombstones, within_s=TOMBSTONE_TIMEOUT_S)
     except StoreUnavailable:
         return None
     return None if done.refused else done
@@ -117,14 +117,14 @@ async def _rest_on_log(
         if not isinstance(error, BackendError):
             raise error
     if failed:
-        await _release(backends, tombstones)
+        await _clear_marks(backends, tombstones)
         raise TemporarilyUnavailable from failed[0]
     try:
         for tombstone in tombstones:
             await backends.cache.confirm_recall(tombstone)
     except CacheUnavailable as error:
         raise TemporarilyUnavailable from error
-    backends.arrears.remember(tombstones)
+    backends.hints.keep_until_written(tombstones)
 
 
 async def _recall_past_cache(backends: Backends, tombstones: Sequence[Message]) -> Message:
@@ -134,18 +134,18 @@ async def _recall_past_cache(backends: Backends, tombstones: Sequence[Message]) 
     return done.row_of(tombstones[0].id)
 
 
-async def _owe(backends: Backends, tombstone: Message) -> None:
+async def _leave_hint(backends: Backends, tombstone: Message) -> None:
     try:
-        await backends.writes.owe(tombstone)
+        await backends.writes.leave_hints(tombstone)
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
 
 
-async def _release(backends: Backends, tombstones: Sequence[Message]) -> None:
+async def _clear_marks(backends: Backends, tombstones: Sequence[Message]) -> None:
     try:
         for tombstone in tombstones:
             assert tombstone.recall_time is not None
-            await backends.cache.release_recall(tombstone.id, tombstone.recall_time)
+            await backends.cache.clear_recall_mark(tombstone.id, tombstone.recall_time)
     except CacheUnavailable:
         logger.warning(
             "a refused recall may have left its mark in Redis",

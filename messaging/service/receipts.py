@@ -15,11 +15,11 @@ from messaging.domain.errors import (
 )
 from messaging.domain.events import Message, PersistStatus
 from messaging.domain.ids import time_of_id
-from messaging.pipeline.waiting import Durability
-from messaging.ports.cached import Claim
+from messaging.pipeline.queued_send import Durability
+from messaging.ports.cached import IdempotencyRecord
 from messaging.service.backends import Backends
 
-ROW_S = 0.3  # for the store to tell whether an earlier send is stored
+ROW_TIMEOUT_S = 0.3  # for the store to tell whether an earlier send is stored
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -46,7 +46,7 @@ def receipt_of(message: Message, durability: Durability) -> Receipt:
     )
 
 
-async def repeat_receipt(backends: Backends, repeat: Message, first: Claim) -> Receipt:
+async def repeat_receipt(backends: Backends, repeat: Message, first: IdempotencyRecord) -> Receipt:
     """Return the first send's receipt for a repeat of it.
 
     The send time is read from the first send's id. The conversation is the repeat's, because both
@@ -69,7 +69,7 @@ async def repeat_receipt(backends: Backends, repeat: Message, first: Claim) -> R
 
 
 async def stored_id(backends: Backends, message_id: int) -> int | None:
-    """Return the id of a message's row, or of the row it was folded into; None without a row.
+    """Return the id of a message's row, or of the row it duplicates; None without a row.
 
     A row that the cache lacks is shown to the cache first, because the process that stored the row
     may have ended before it could show the row.
@@ -83,10 +83,10 @@ async def stored_id(backends: Backends, message_id: int) -> int | None:
     if cached is not None:
         return message_id if cached.persist_status is PersistStatus.PERSISTED else None
     try:
-        async with asyncio.timeout(ROW_S):
+        async with asyncio.timeout(ROW_TIMEOUT_S):
             row = (await backends.store.find([message_id])).get(message_id)
     except (StoreUnavailable, TimeoutError) as error:
-        if backends.arrears.owes(message_id):
+        if backends.hints.owes(message_id):
             return None
         raise SendFailed from error
     if row is None:
@@ -96,7 +96,7 @@ async def stored_id(backends: Backends, message_id: int) -> int | None:
 
 
 async def show_row(backends: Backends, row: Message) -> None:
-    """Show the cache a stored row, or owe the row.
+    """Show the cache a stored row, or record a hint of the row.
 
     Raises: SendFailed when neither is possible.
     """

@@ -23,15 +23,15 @@ from messaging.domain.errors import (
 from messaging.domain.events import ChatType, Message, PersistStatus, hash_body
 from messaging.domain.ids import conversation_id, time_of_id
 from messaging.domain.requests import Ack, SendRequest
-from messaging.pipeline.waiting import Durability
-from messaging.ports.cached import Claim
+from messaging.pipeline.queued_send import Durability
+from messaging.ports.cached import IdempotencyRecord
 from messaging.service.access import check_member
 from messaging.service.backends import Backends
-from messaging.service.claims import find_claim, find_stored_claim
+from messaging.service.idempotency import find_idempotency_record, find_stored_idempotency_record
 from messaging.service.receipts import Receipt, receipt_of, repeat_receipt, show_row, stored_id
 
-FIRST_LOOK_S = 0.01
-LAST_LOOK_S = 0.2
+FIRST_POLL_EVERY_S = 0.01
+LAST_POLL_EVERY_S = 0.2
 
 
 async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> Receipt:
@@ -92,10 +92,10 @@ async def _find_earlier(
     message = _compose(backends, request, sender_id)
     try:
         async with asyncio.timeout_at(deadline_s):
-            for find in (find_claim, find_stored_claim):
-                claim = await find(backends, message)
-                if claim is not None and claim.body_hash == message.body_hash:
-                    return await repeat_receipt(backends, message, claim)
+            for find in (find_idempotency_record, find_stored_idempotency_record):
+                record = await find(backends, message)
+                if record is not None and record.body_hash == message.body_hash:
+                    return await repeat_receipt(backends, message, record)
     except TimeoutError as error:
         raise SendFailed from error
     return None
@@ -152,7 +152,7 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
 
     The receipt's durability tells whether the message was stored in that time.
     """
-    backoff = Backoff(FIRST_LOOK_S, LAST_LOOK_S)
+    backoff = Backoff(FIRST_POLL_EVERY_S, LAST_POLL_EVERY_S)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + backends.settings.store_ack_timeout_s
     while loop.time() < deadline:
@@ -177,11 +177,11 @@ async def _send_sync(backends: Backends, message: Message, deadline_s: float) ->
     sender's rate is counted by this process alone. When the store is away or too slow, the message
     is accepted as in `async` mode; the store may have taken the message all the same, which does no
     harm. So one attempt of a clientMsgId may be stored here and another accepted in `async` mode:
-    the claim in the cache decides between them.
+    the idempotency record in the cache decides between them.
     """
     if wait_s := backends.acceptor.commit.rates.take(message.from_user_id):
         raise TooManyRequests(wait_s)
-    if first := await find_claim(backends, message):
+    if first := await find_idempotency_record(backends, message):
         return await repeat_receipt(backends, message, first)
     try:
         now_s = asyncio.get_running_loop().time()
@@ -192,23 +192,21 @@ async def _send_sync(backends: Backends, message: Message, deadline_s: float) ->
     for _, reason, error in done.refused:
         raise IdsUnavailable(error) if reason == "id_conflict" else SendFailed
     row = done.row_of(message.id)
-    first = await _claim(backends, row)
+    first = await _add_idempotency_record(backends, row)
     if first is not None and first.body_hash == row.body_hash:
         return await repeat_receipt(backends, message, first)
-    await show_row(
-        backends, row
-    )  # for a folded send, its row's process may have ended before it did
+    await show_row(backends, row)  # its row's process may have ended before it did
     return receipt_of(row, Durability.STORE)
 
 
-async def _claim(backends: Backends, row: Message) -> Claim | None:
-    """Claim the clientMsgId of a stored message; return the claim of an earlier accepted attempt.
+async def _add_idempotency_record(backends: Backends, row: Message) -> IdempotencyRecord | None:
+    """Add the record of a stored message; return that of an earlier accepted attempt.
 
-    The consumer folds that attempt into this row. Return None while the cache is away.
+    The consumer deduplicates that attempt into this row. Return None while the cache is away.
     """
     if row.client_msg_id is None:
         return None
     try:
-        return await backends.cache.claim(row)
+        return await backends.cache.add_idempotency_record(row)
     except CacheUnavailable:
         return None

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from messaging.store.database import DatabaseStore
-from messaging.store.inspection import DatabaseInspector
+from messaging.store.inspector import DatabaseInspector
 
 __all__ = ["DatabaseInspector", "DatabaseStore"]

@@ -16,15 +16,17 @@ from msgspec.structs import replace
 
 from messaging.domain.errors import BadData
 from messaging.domain.events import Message, SendKey, is_same, join
-from messaging.ports.cached import Claim
-from messaging.ports.store import ApplyResult, Arrear
+from messaging.ports.cached import IdempotencyRecord
+from messaging.ports.store import ApplyResult, CacheHint
 from messaging.store.tables import Tables
 
-WriteKeys = Callable[[Tables, Mapping[SendKey, Claim]], Mapping[SendKey, Claim]]
+WriteKeys = Callable[
+    [Tables, Mapping[SendKey, IdempotencyRecord]], Mapping[SendKey, IdempotencyRecord]
+]
 
 
 def apply_batch(
-    connection: BaseDatabaseWrapper, messages: Sequence[Message], *, owed: bool = False
+    connection: BaseDatabaseWrapper, messages: Sequence[Message], *, hinted: bool = False
 ) -> ApplyResult:
     """Join the states into their rows, as `MessageStore.apply` promises.
 
@@ -36,28 +38,28 @@ def apply_batch(
     if len(given) != len(messages):
         raise ValueError("one state a message id expected")
     try:
-        return _apply(connection, given, Tables.take_keys, owed=owed)
+        return _apply(connection, given, Tables.take_keys, hinted=hinted)
     except IntegrityError:
         # A repeated send is the likely cause: only now read which message has each key. The second
         # try is a transaction of its own, since the failed insertion keeps locks on the rows that
         # the insertion met, and two such transactions would deadlock.
-        return _apply(connection, given, Tables.reserve_keys, owed=owed)
+        return _apply(connection, given, Tables.reserve_keys, hinted=hinted)
 
 
-def reserve(tables: Tables, messages: Sequence[Message]) -> dict[int, Claim]:
+def reserve(tables: Tables, messages: Sequence[Message]) -> dict[int, IdempotencyRecord]:
     """Reserve the free keys of new messages, as `MessageStore.reserve` promises.
 
-    Return the claims of other messages on these keys, by the ids of the given messages. No
-    transaction is needed: each statement is harmless alone.
+    Return the idempotency records of other messages on these keys, by the ids of the given
+    messages. No transaction is needed: each statement is harmless alone.
 
     Safe to repeat.
     """
     keys = {m.id: key for m in messages if (key := m.send_key) is not None}
-    found = tables.claims_of_names(keys.values())
-    free: dict[SendKey, Claim] = {}
+    found = tables.idempotency_records_of_names(keys.values())
+    free: dict[SendKey, IdempotencyRecord] = {}
     for message in messages:
         if (key := message.send_key) is not None and key not in found:
-            free.setdefault(key, Claim.of(message))
+            free.setdefault(key, IdempotencyRecord.of(message))
     found |= tables.reserve_keys(free)
     return {i: found[key] for i, key in keys.items() if found[key].message_id != i}
 
@@ -67,7 +69,7 @@ def _apply(
     given: Mapping[int, Message],
     write_keys: WriteKeys,
     *,
-    owed: bool,
+    hinted: bool,
 ) -> ApplyResult:
     tables = Tables(connection)
     with transaction.atomic(using=connection.alias):
@@ -84,11 +86,11 @@ def _apply(
         deletes = _hand_over_deletes(tables, owners)
         tables.insert_aliases(owners)
         tables.raise_messages([m for i, m in rows.items() if i in stored and m != stored[i]])
-        if owed:
-            tables.insert_arrears([Arrear(i) for i in {*rows, *owners.values()}])
+        if hinted:
+            tables.insert_hints([CacheHint(i) for i in {*rows, *owners.values()}])
     return ApplyResult(
         rows=tuple(rows.values()),
-        folded={i: rows.get(owner) or stored[owner] for i, owner in owners.items()},
+        duplicates={i: rows.get(owner) or stored[owner] for i, owner in owners.items()},
         deletes=tuple(deletes),
         conflicts=tuple(m for i, m in given.items() if i not in ours),
     )
@@ -104,15 +106,15 @@ def _incoming(message: Message) -> Message:
 def _write_keys(tables: Tables, new: Iterable[Message], write_keys: WriteKeys) -> dict[int, int]:
     """Write the keys of new messages, in order of id.
 
-    Return the owner of each message whose key names another message: the two are folded.
+    Return the owner of each message whose key names another message: the two are one send.
     """
     keys: dict[int, SendKey] = {}
-    claims: dict[SendKey, Claim] = {}
+    records: dict[SendKey, IdempotencyRecord] = {}
     for message in new:
         if (key := message.send_key) is not None:
             keys[message.id] = key
-            claims.setdefault(key, Claim.of(message))
-    known = write_keys(tables, claims)
+            records.setdefault(key, IdempotencyRecord.of(message))
+    known = write_keys(tables, records)
     return {i: known[key].message_id for i, key in keys.items() if known[key].message_id != i}
 
 
@@ -122,15 +124,17 @@ def _take_over(
     """Return the owners, with the first repeat in place of an owner that has a key and no row.
 
     The process that reserved the key died or failed before anything took the message; or the
-    owner's event is under way, and the owner will be folded into that repeat. The key's row is
-    locked, so that only one repeat is the first.
+    owner's event is under way, and the owner will be deduplicated into that repeat. The key's row
+    is locked, so that only one repeat is the first.
     """
     heirs: dict[int, int] = {}
     for message_id, owner in sorted(owners.items()):
         if owner not in known:
             heirs.setdefault(owner, message_id)
     if heirs:
-        tables.hand_keys({_key_of(given[i]): Claim.of(given[i]) for i in heirs.values()})
+        tables.hand_keys(
+            {_key_of(given[i]): IdempotencyRecord.of(given[i]) for i in heirs.values()}
+        )
     changed = {i: heirs.get(owner, owner) for i, owner in owners.items()}
     return {i: owner for i, owner in changed.items() if i != owner}
 
@@ -142,7 +146,7 @@ def _key_of(message: Message) -> SendKey:
 
 
 def _hand_over_deletes(tables: Tables, owners: Mapping[int, int]) -> list[tuple[int, int]]:
-    """Copy the deletes of folded messages to the messages that were kept; return the copies."""
+    """Copy the deletes of duplicates to the messages that were kept; return the copies."""
     if not owners:
         return []
     deletes = [(user_id, owners[each]) for user_id, each in tables.deletes_of(owners)]
@@ -155,7 +159,7 @@ def _join_all(
 ) -> dict[int, Message]:
     """Return the state that each row is to have.
 
-    A recall of a repeated send recalls the message that the repeat is folded into.
+    A recall of a repeated send recalls the message that the repeat is deduplicated into.
     """
     states: dict[int, Message] = {}
     for message in given.values():

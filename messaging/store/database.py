@@ -19,9 +19,9 @@ from messaging.database.threads import DatabaseThreads
 from messaging.domain.breakers import Breaker
 from messaging.domain.errors import StoreUnavailable, ValueRefused
 from messaging.domain.events import Message, SendKey
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
-from messaging.ports.store import ApplyResult, Arrear, DeadLetter, DeadLetterState, Deletes, Tail
+from messaging.ports.store import ApplyResult, CacheHint, DeadLetter, DeadLetterState, Deletes, Tail
 from messaging.store.apply import apply_batch, reserve
 from messaging.store.limits import fits
 from messaging.store.statements import chunks
@@ -48,12 +48,12 @@ class DatabaseStore:
         """Return the circuit breaker, which is open while the database is away."""
         return self._threads.breaker
 
-    async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
+    async def apply(self, messages: Sequence[Message], *, hinted: bool = False) -> ApplyResult:
         if not messages:
             return ApplyResult()
         try:
             return await self._threads.run(
-                lambda connection: apply_batch(connection, messages, owed=owed)
+                lambda connection: apply_batch(connection, messages, hinted=hinted)
             )
         except ValueRefused as error:
             if len(messages) == 1 and fits(messages[0]):
@@ -84,10 +84,12 @@ class DatabaseStore:
     async def tail(self, conversation_id: str, *, limit: int) -> Tail:
         return await self._with_tables(lambda tables: tables.tail(conversation_id, limit=limit))
 
-    async def find_claims(self, sends: Sequence[SendKey]) -> dict[SendKey, Claim]:
-        return await self._with_tables(lambda tables: tables.claims_of_names(sends))
+    async def find_idempotency_records(
+        self, sends: Sequence[SendKey]
+    ) -> dict[SendKey, IdempotencyRecord]:
+        return await self._with_tables(lambda tables: tables.idempotency_records_of_names(sends))
 
-    async def reserve(self, messages: Sequence[Message]) -> dict[int, Claim]:
+    async def reserve(self, messages: Sequence[Message]) -> dict[int, IdempotencyRecord]:
         return await self._with_tables(lambda tables: reserve(tables, messages))
 
     async def delete_for_user(
@@ -114,15 +116,15 @@ class DatabaseStore:
         )
         return Deletes(tuple(ids[:limit]), floor=ids[limit] if len(ids) > limit else 0)
 
-    async def note_arrears(self, arrears: Sequence[Arrear]) -> None:
-        await self._with_tables(lambda tables: tables.insert_arrears(arrears))
+    async def record_hints(self, hints: Sequence[CacheHint]) -> None:
+        await self._with_tables(lambda tables: tables.insert_hints(hints))
 
-    async def arrears(self, *, limit: int) -> list[Arrear]:
-        return await self._with_tables(lambda tables: tables.arrears(limit=limit))
+    async def hints(self, *, limit: int) -> list[CacheHint]:
+        return await self._with_tables(lambda tables: tables.hints(limit=limit))
 
-    async def drop_arrears(self, arrears: Sequence[Arrear]) -> None:
-        ids = [arrear.note_id for arrear in arrears if arrear.note_id is not None]
-        await self._with_tables(lambda tables: tables.delete_arrears(ids))
+    async def drop_hints(self, hints: Sequence[CacheHint]) -> None:
+        ids = [hint.hint_id for hint in hints if hint.hint_id is not None]
+        await self._with_tables(lambda tables: tables.delete_hints(ids))
 
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         await self._threads.run(lambda connection: _save_dead_letters(connection, letters))
@@ -150,13 +152,13 @@ class DatabaseStore:
     async def ping(self) -> None:
         await self._with_tables(lambda tables: tables.ping())
 
-    async def look(self) -> None:
+    async def probe(self) -> None:
         """Probe the server in a thread kept for probes, as the other threads may all be busy.
 
         Raises: StoreUnavailable when no answer comes soon.
         Leaves: the breaker open.
         """
-        await self._threads.look()
+        await self._threads.probe()
 
     async def close(self) -> None:
         await self._threads.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from messaging.domain.events import Message, SendKey
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.store.rows import client_msg_id
 from messaging.store.statements import Statements, chunks
 
@@ -17,78 +17,87 @@ KEY = "from_user_id, client_msg_id, body_hash"
 class KeyTable(Statements):
     """Hold the statements on keys, the same in all dialects."""
 
-    def take_keys(self, claims: Mapping[SendKey, Claim]) -> dict[SendKey, Claim]:
-        """Insert the keys, and return the claims as given.
+    def take_keys(
+        self, records: Mapping[SendKey, IdempotencyRecord]
+    ) -> dict[SendKey, IdempotencyRecord]:
+        """Insert the keys, and return the idempotency records as given.
 
         Raises: IntegrityError for a key that exists.
         """
-        self._insert_keys(claims)
-        return dict(claims)
+        self._insert_keys(records)
+        return dict(records)
 
-    def reserve_keys(self, claims: Mapping[SendKey, Claim]) -> dict[SendKey, Claim]:
-        """Insert the keys that are free, and return the claim that each key has now.
+    def reserve_keys(
+        self, records: Mapping[SendKey, IdempotencyRecord]
+    ) -> dict[SendKey, IdempotencyRecord]:
+        """Insert the keys that are free, and return the record that each key has now.
 
         Safe to repeat.
         """
-        self._insert_keys(claims, self._dialect.or_keep(KEY))
-        return self.claims(claims)
+        self._insert_keys(records, self._dialect.or_keep(KEY))
+        return self.idempotency_records(records)
 
-    def _insert_keys(self, claims: Mapping[SendKey, Claim], suffix: str = "") -> None:
+    def _insert_keys(self, records: Mapping[SendKey, IdempotencyRecord], suffix: str = "") -> None:
         columns = ("from_user_id", "client_msg_id", "body_hash", "message_id")
-        for part in chunks(sorted(claims)):
-            rows = [(*key, claims[key].message_id) for key in part]
+        for part in chunks(sorted(records)):
+            rows = [(*key, records[key].message_id) for key in part]
             self._insert("message_key", columns, rows, suffix)
 
-    def claims(self, keys: Iterable[SendKey], *, as_written: bool = False) -> dict[SendKey, Claim]:
-        """Return the claims under these keys; the body hash has to match as well.
+    def idempotency_records(
+        self, keys: Iterable[SendKey], *, as_written: bool = False
+    ) -> dict[SendKey, IdempotencyRecord]:
+        """Return the idempotency records under these keys; the body hash has to match as well.
 
         With `as_written` the statement waits for transactions that are writing one of the keys.
         """
         shared = self._dialect.SHARED if as_written else ""
-        found: dict[SendKey, Claim] = {}
+        found: dict[SendKey, IdempotencyRecord] = {}
         for part in chunks(sorted(keys)):
             values = [value for key in part for value in key]
             found |= self._read_claims(f"{NAME} AND body_hash = %s", len(part), values, shared)
         return found
 
-    def claims_of_names(self, keys: Iterable[SendKey]) -> dict[SendKey, Claim]:
-        """Return each key's claim, or else the first claim of another body under its clientMsgId.
+    def idempotency_records_of_names(
+        self, keys: Iterable[SendKey]
+    ) -> dict[SendKey, IdempotencyRecord]:
+        """Return each key's record, or else the first record of another body under its clientMsgId.
 
-        A claim of another body counts only when its message is stored; the smallest id is first.
+        An idempotency record of another body counts only when its message is stored; the smallest
+        id is first.
         """
-        found: dict[SendKey, Claim] = {}
+        found: dict[SendKey, IdempotencyRecord] = {}
         for part in chunks(sorted(keys)):
             names = sorted({key[:2] for key in part})
             values = [value for name in names for value in name]
             known = self._read_claims(NAME, len(names), values)
-            firsts: dict[tuple[int, str], Claim] = {}
-            for key, claim in sorted(known.items(), key=lambda item: item[1].message_id):
-                if claim.is_stored:
-                    firsts.setdefault(key[:2], claim)
-            claims = {key: known.get(key) or firsts.get(key[:2]) for key in part}
-            found |= {key: claim for key, claim in claims.items() if claim is not None}
+            firsts: dict[tuple[int, str], IdempotencyRecord] = {}
+            for key, record in sorted(known.items(), key=lambda item: item[1].message_id):
+                if record.is_stored:
+                    firsts.setdefault(key[:2], record)
+            records = {key: known.get(key) or firsts.get(key[:2]) for key in part}
+            found |= {key: record for key, record in records.items() if record is not None}
         return found
 
-    def hand_keys(self, claims: Mapping[SendKey, Claim]) -> None:
-        """Point each key to the message of its claim, in place of the message that it named."""
+    def hand_keys(self, records: Mapping[SendKey, IdempotencyRecord]) -> None:
+        """Point each key to the message of its record, in place of the message that it named."""
         self._insert_keys(
-            claims,
+            records,
             self._dialect.or_update(KEY, f"message_id = {self._dialect.given('message_id')}"),
         )
 
     def owner(self, message: Message) -> int | None:
-        """Return the id of the message that this one was folded into, or None.
+        """Return the id of the message that this one was deduplicated into, or None.
 
-        The statement waits for a transaction that is folding the message just now.
+        The statement waits for a transaction that is deduplicating the message just now.
         """
         if (key := message.send_key) is None:
             return None
-        claim = self.claims([key], as_written=True).get(key)
-        return claim.message_id if claim and claim.message_id != message.id else None
+        record = self.idempotency_records([key], as_written=True).get(key)
+        return record.message_id if record and record.message_id != message.id else None
 
     def _read_claims(
         self, condition: str, count: int, values: Sequence[Any], suffix: str = ""
-    ) -> dict[SendKey, Claim]:
+    ) -> dict[SendKey, IdempotencyRecord]:
         is_stored = "EXISTS (SELECT 1 FROM message m WHERE m.id = message_key.message_id)"
         rows = self._read(
             f"SELECT {KEY}, message_id, {is_stored} FROM message_key"
@@ -96,6 +105,8 @@ class KeyTable(Statements):
             values,
         )
         return {
-            (user_id, client_msg_id(text), body_hash): Claim(message_id, body_hash, bool(stored))
+            (user_id, client_msg_id(text), body_hash): IdempotencyRecord(
+                message_id, body_hash, bool(stored)
+            )
             for user_id, text, body_hash, message_id, stored in rows
         }

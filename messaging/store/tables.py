@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from messaging.ports.store import Arrear
+from messaging.ports.store import CacheHint
 from messaging.store.key_table import KeyTable
 from messaging.store.message_table import MessageTable
 from messaging.store.statements import assigned, chunks, listed
@@ -55,19 +55,19 @@ class Tables(MessageTable, KeyTable):
         )
         return [row[0] for row in self._read(query, [user_id, limit])]
 
-    # arrears
+    # hints
 
-    def insert_arrears(self, arrears: Sequence[Arrear]) -> None:
-        for part in chunks(arrears):
-            rows = [(arrear.message_id, arrear.user_id) for arrear in part]
+    def insert_hints(self, hints: Sequence[CacheHint]) -> None:
+        for part in chunks(hints):
+            rows = [(hint.message_id, hint.user_id) for hint in part]
             self._insert("cache_arrear", ("message_id", "user_id"), rows)
 
-    def arrears(self, *, limit: int) -> list[Arrear]:
+    def hints(self, *, limit: int) -> list[CacheHint]:
         query = "SELECT message_id, user_id, id FROM cache_arrear ORDER BY id LIMIT %s"
-        return [Arrear(*row) for row in self._read(query, [limit])]
+        return [CacheHint(*row) for row in self._read(query, [limit])]
 
-    def delete_arrears(self, note_ids: Sequence[int]) -> None:
-        for part in chunks(sorted(note_ids)):
+    def delete_hints(self, hint_ids: Sequence[int]) -> None:
+        for part in chunks(sorted(hint_ids)):
             self._execute(f"DELETE FROM cache_arrear WHERE id IN {listed(part)}", part)
 
     # leases

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from messaging.testing.cache_accepting import Accepting
-from messaging.testing.cache_marking import Marking
-from messaging.testing.cache_reading import Reading
-from messaging.testing.cache_recalling import Recalling
+from messaging.testing.cache_accepting import MemoryAccepting
+from messaging.testing.cache_marking import MemoryMarking
+from messaging.testing.cache_reading import MemoryReading
+from messaging.testing.cache_recalling import MemoryRecalling
 
 NOT_IN_FILE = (
     "down",
@@ -28,7 +28,7 @@ NOT_IN_FILE = (
 
 
 @dataclass(eq=False, slots=True)
-class MemoryCache(Accepting, Marking, Recalling, Reading):
+class MemoryCache(MemoryAccepting, MemoryMarking, MemoryRecalling, MemoryReading):
     """Implement `ports.MessageCache`; the fields are the keys, for a test to read.
 
     `down`: every call fails, with nothing done. `run_out` makes half an hour pass.

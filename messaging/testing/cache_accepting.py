@@ -8,12 +8,12 @@ from messaging.domain.errors import LeaseLost
 from messaging.domain.events import Message, PersistStatus, encode_message
 from messaging.domain.ids import WorkerLease
 from messaging.domain.rates import Rates, take_all
-from messaging.ports.cached import Claim, PendingFull, RateLimited, SharedRate, Verdict
+from messaging.ports.cached import IdempotencyRecord, PendingFull, RateLimited, SharedRate, Verdict
 from messaging.testing import leases
 from messaging.testing.cache_state import CacheState
 
 
-class Accepting(CacheState):
+class MemoryAccepting(CacheState):
     """Implement the accepting part of `MemoryCache`."""
 
     __slots__ = ()
@@ -35,15 +35,19 @@ class Accepting(CacheState):
                 raise LeaseLost
         return [self._judge(message, limited=limited) for message in messages]
 
-    async def find_claim(self, user_id: int, client_msg_id: str) -> Claim | None:
+    async def find_idempotency_record(
+        self, user_id: int, client_msg_id: str
+    ) -> IdempotencyRecord | None:
         self._answer()
-        return self.claims.get((user_id, client_msg_id))
+        return self.idempotency_records.get((user_id, client_msg_id))
 
-    async def claim(self, message: Message) -> Claim | None:
+    async def add_idempotency_record(self, message: Message) -> IdempotencyRecord | None:
         self._answer()
         assert message.client_msg_id is not None
-        own = Claim(message.id, message.body_hash)
-        first = self.claims.setdefault((message.from_user_id, message.client_msg_id), own)
+        own = IdempotencyRecord(message.id, message.body_hash)
+        first = self.idempotency_records.setdefault(
+            (message.from_user_id, message.client_msg_id), own
+        )
         return None if first == own else first
 
     async def add_alias(self, message_id: int, owner_id: int) -> None:
@@ -89,17 +93,19 @@ class Accepting(CacheState):
         wait_s = self.rates.take(message.from_user_id) if limited else 0
         return RateLimited(wait_s) if wait_s else self._accept(message, limited=limited)
 
-    def _accept(self, message: Message, *, limited: bool) -> Claim | PendingFull | None:
+    def _accept(self, message: Message, *, limited: bool) -> IdempotencyRecord | PendingFull | None:
         size_bytes = len(encode_message(message))
         if limited and sum(self.pending_set.sizes.values()) + size_bytes > self.most_pending_bytes:
             key = (message.from_user_id, message.client_msg_id or "")
-            first = self.claims.get(key)
+            first = self.idempotency_records.get(key)
             return PendingFull.FULL if first is None or first.message_id == message.id else first
         if message.client_msg_id is not None:
             key = (message.from_user_id, message.client_msg_id)
-            claim = self.claims.setdefault(key, Claim(message.id, message.body_hash))
-            if claim.message_id != message.id:
-                return claim
+            record = self.idempotency_records.setdefault(
+                key, IdempotencyRecord(message.id, message.body_hash)
+            )
+            if record.message_id != message.id:
+                return record
         if self.details.setdefault(message.id, message).persist_status is PersistStatus.PENDING:
             self.lasting.add(message.id)
             self.pending_set.sizes.setdefault(message.id, size_bytes)

@@ -13,7 +13,7 @@ SILENT_S = 1
 
 
 @dataclass(eq=False, slots=True)
-class Health(CacheState):
+class MemoryHealth(CacheState):
     """Implement the health part of `MemoryCache`."""
 
     complete_from_s: float = float("-inf")

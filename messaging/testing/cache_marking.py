@@ -1,4 +1,4 @@
-"""Mark messages in memory as stored, folded or dead-lettered, and list the pending ones."""
+"""Mark messages in memory as stored, deduplicated or dead-lettered, and list the pending ones."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from messaging.domain.events import Message, PersistStatus
-from messaging.ports.cached import Claim, PendingEntry
+from messaging.ports.cached import IdempotencyRecord, PendingEntry
 from messaging.testing.cache_state import CacheState
 
 
-class Marking(CacheState):
+class MemoryMarking(CacheState):
     """Implement the marking part of `MemoryCache`."""
 
     __slots__ = ()
@@ -33,9 +33,9 @@ class Marking(CacheState):
         for row in messages:
             self._tail(row.conversation_id).age()
 
-    async def mark_folded(self, folded: Mapping[int, Message]) -> None:
+    async def mark_duplicates(self, duplicates: Mapping[int, Message]) -> None:
         self._answer()
-        for message_id, first in folded.items():
+        for message_id, first in duplicates.items():
             self.pending_set.remove(message_id)
             self.marks.pop(message_id, None)
             self.lasting.discard(message_id)
@@ -46,10 +46,10 @@ class Marking(CacheState):
                     tail.forget()
                 tail.age_unless_pending()
             assert first.client_msg_id is not None
-            claim = Claim(first.id, first.body_hash)
-            self.claims[first.from_user_id, first.client_msg_id] = claim
+            record = IdempotencyRecord(first.id, first.body_hash)
+            self.idempotency_records[first.from_user_id, first.client_msg_id] = record
 
-    async def park(self, messages: Sequence[Message]) -> None:
+    async def dead_letter(self, messages: Sequence[Message]) -> None:
         self._answer()
         for message in messages:
             self.pending_set.remove(message.id)
@@ -73,7 +73,7 @@ class Marking(CacheState):
         self._answer()
         return self.pending_set.entries()[::-1][offset : offset + limit]
 
-    async def retry(self, messages: Sequence[Message]) -> dict[int, int]:
+    async def count_attempt(self, messages: Sequence[Message]) -> dict[int, int]:
         self._answer()
         counts = {m.id: self.pending_set.count_attempt(m.id) for m in messages}
         for message in messages:

@@ -7,15 +7,15 @@ import secrets
 from collections.abc import Sequence
 
 from messaging.domain.events import Message, encode_message
-from messaging.limits import MAX_WINDOW_BYTES
-from messaging.ports.cached import Look, Window
-from messaging.testing.cache_health import Health
-from messaging.testing.tail import FILL_S, Filling
+from messaging.limits import MAX_CACHED_TAIL_BYTES
+from messaging.ports.cached import CachedTail, ReaderView
+from messaging.testing.cache_health import MemoryHealth
+from messaging.testing.tail import FILL_TTL_S, Filling
 
-MOST_LOOKED_AT = 2_000
+MOST_IDS_READ = 2_000
 
 
-class Reading(Health):
+class MemoryReading(MemoryHealth):
     """Implement the reading part of `MemoryCache`."""
 
     __slots__ = ()
@@ -24,13 +24,13 @@ class Reading(Health):
         self._answer()
         return {i: self.details[i] for i in message_ids if i in self.details}
 
-    async def window(
+    async def cached_tail(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
-    ) -> Window:
+    ) -> CachedTail:
         seen = await self.listed(conversation_id, reader_id=reader_id, before=before, limit=limit)
         ids, taken_bytes = list(seen.missing), 0
         for place, message_id in enumerate(ids):
-            if taken_bytes >= MAX_WINDOW_BYTES:
+            if taken_bytes >= MAX_CACHED_TAIL_BYTES:
                 seen = dataclasses.replace(seen, end=ids[place - 1])
                 del ids[place:]
                 break
@@ -44,7 +44,7 @@ class Reading(Health):
 
     async def listed(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
-    ) -> Window:
+    ) -> CachedTail:
         self._answer()
         tail = self._tail(conversation_id)
         if not tail.ids and not tail.empty and tail.filling is None:
@@ -54,12 +54,12 @@ class Reading(Health):
         ids: list[int] = []
         end = None
         for looked, message_id in enumerate(below):
-            if len(ids) == limit or looked == MOST_LOOKED_AT:
+            if len(ids) == limit or looked == MOST_IDS_READ:
                 end = below[looked - 1]
                 break
             if message_id not in deleted:
                 ids.append(message_id)
-        return Window(
+        return CachedTail(
             missing=tuple(ids),
             end=end,
             floor=tail.floor,
@@ -73,9 +73,9 @@ class Reading(Health):
         ids = self._tail(conversation_id).ids
         return [i for i in ids if i in self.pending_set.times][:limit]
 
-    async def look(self, message_ids: Sequence[int], *, reader_id: int) -> Look:
+    async def reader_view(self, message_ids: Sequence[int], *, reader_id: int) -> ReaderView:
         self._answer()
-        return Look(
+        return ReaderView(
             messages={i: self.details[i] for i in message_ids if i in self.details},
             deleted=frozenset(self.deletes.get(reader_id, set()).intersection(message_ids)),
             deletes_floor=self.deletes_floors.get(reader_id),
@@ -87,7 +87,7 @@ class Reading(Health):
         tail, now_s = self._tail(conversation_id), self.clock_s()
         if tail.floor is not None or (tail.filling is not None and now_s < tail.filling.end_s):
             return None
-        tail.filling = Filling(secrets.token_hex(8), now_s + FILL_S)
+        tail.filling = Filling(secrets.token_hex(8), now_s + FILL_TTL_S)
         return tail.filling.token
 
     async def fill(

@@ -8,19 +8,19 @@ from messaging.domain.events import Message, join
 from messaging.testing.cache_state import CacheState
 
 
-class Recalling(CacheState):
+class MemoryRecalling(CacheState):
     """Implement the recalling part of `MemoryCache`."""
 
     __slots__ = ()
 
-    async def claim_recall(self, message_id: int, recall_time: int) -> int:
+    async def set_recall_mark(self, message_id: int, recall_time: int) -> int:
         self._answer()
         cached = self.details.get(message_id)
         if cached is not None and cached.recall_time is not None:
             return cached.recall_time
         return self.marks.setdefault(message_id, recall_time)
 
-    async def release_recall(self, message_id: int, recall_time: int) -> None:
+    async def clear_recall_mark(self, message_id: int, recall_time: int) -> None:
         self._answer()
         cached = self.details.get(message_id)
         if self.marks.get(message_id) == recall_time and not (cached and cached.is_recalled):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from messaging.domain.errors import CacheUnavailable
 from messaging.domain.events import Message, join
 from messaging.domain.rates import Rates
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.testing.leases import Leases, Used
 from messaging.testing.pending import PendingSet
 from messaging.testing.tail import MemoryTail
@@ -31,7 +31,7 @@ class CacheState:
     tails: dict[str, MemoryTail] = field(default_factory=dict)
     pending_set: PendingSet = field(default_factory=PendingSet)
     marks: dict[int, int] = field(default_factory=dict)  # recall times
-    claims: dict[tuple[int, str], Claim] = field(default_factory=dict)
+    idempotency_records: dict[tuple[int, str], IdempotencyRecord] = field(default_factory=dict)
     aliases: dict[int, int] = field(default_factory=dict)
     deletes: dict[int, set[int]] = field(default_factory=dict)
     deletes_floors: dict[int, int] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from messaging.domain.breakers import Breaker
 from messaging.domain.errors import BackendError, CommitRefused, LogUnavailable, RecordTooLarge
 from messaging.ports.log import POLL_BYTES, OutgoingRecord, Position, Record
 
-IDLE_S = 0.005
+POLL_EVERY_S = 0.005
 
 
 @dataclass(eq=False, slots=True)
@@ -90,7 +90,7 @@ class _Group:
 class MemoryEventLog:
     """Append to the log in memory; a record is in the log when `append` returns."""
 
-    rests_on_cache = False
+    shares_cache_disk = False
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
@@ -149,7 +149,7 @@ class MemoryLogReader:
                 return records
             if time.monotonic() >= deadline_s:
                 return []
-            await asyncio.sleep(IDLE_S)
+            await asyncio.sleep(POLL_EVERY_S)
 
     async def commit(self, last: Mapping[int, Record]) -> None:
         self._broker.answer()

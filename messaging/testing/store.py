@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from messaging.domain.events import Message
 from messaging.ports.log import Position
-from messaging.ports.store import Arrear, DeadLetter, DeadLetterState, Deletes, Tail
+from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState, Deletes, Tail
 from messaging.testing import leases
-from messaging.testing.store_apply import Applying
+from messaging.testing.store_apply import MemoryApplying
 
 
 @dataclass(eq=False, slots=True)
-class MemoryStore(Applying):
+class MemoryStore(MemoryApplying):
     """Implement `ports.MessageStore`; the fields are the tables, for a test to read.
 
     `down`: every call fails as in an outage.
@@ -57,11 +57,11 @@ class MemoryStore(Applying):
         if repeat is None:
             return list(message_ids)
         await self._answer()  # the database may fail or fold between the two statements
-        claim = None if repeat.send_key is None else self.claims.get(repeat.send_key)
-        if claim is None or claim.message_id == repeat.id:
+        record = None if repeat.send_key is None else self.idempotency_records.get(repeat.send_key)
+        if record is None or record.message_id == repeat.id:
             return list(message_ids)
-        self.deletes.add((user_id, claim.message_id))
-        return [*message_ids, claim.message_id]
+        self.deletes.add((user_id, record.message_id))
+        return [*message_ids, record.message_id]
 
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]:
         await self._answer()
@@ -72,18 +72,18 @@ class MemoryStore(Applying):
         ids = sorted((i for user, i in self.deletes if user == user_id), reverse=True)
         return Deletes(tuple(ids[:limit]), floor=ids[limit] if len(ids) > limit else 0)
 
-    async def note_arrears(self, arrears: Sequence[Arrear]) -> None:
+    async def record_hints(self, hints: Sequence[CacheHint]) -> None:
         await self._answer()
-        self._note(arrears)
+        self._record(hints)
 
-    async def arrears(self, *, limit: int) -> list[Arrear]:
+    async def hints(self, *, limit: int) -> list[CacheHint]:
         await self._answer()
-        return list(self.owed.values())[:limit]
+        return list(self.hinted.values())[:limit]
 
-    async def drop_arrears(self, arrears: Sequence[Arrear]) -> None:
+    async def drop_hints(self, hints: Sequence[CacheHint]) -> None:
         await self._answer()
-        for arrear in arrears:
-            self.owed.pop(arrear.note_id or 0, None)
+        for hint in hints:
+            self.hinted.pop(hint.hint_id or 0, None)
 
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         await self._answer()

@@ -8,17 +8,17 @@ from msgspec.structs import replace
 
 from messaging.domain.errors import BadData
 from messaging.domain.events import Message, SendKey, is_same, join
-from messaging.ports.cached import Claim
-from messaging.ports.store import ApplyResult, Arrear
-from messaging.testing.store_tables import Tables
+from messaging.ports.cached import IdempotencyRecord
+from messaging.ports.store import ApplyResult, CacheHint
+from messaging.testing.store_tables import MemoryTables
 
 
-class Applying(Tables):
+class MemoryApplying(MemoryTables):
     """Implement the writing of messages in `MemoryStore`."""
 
     __slots__ = ()
 
-    async def apply(self, messages: Sequence[Message], *, owed: bool = False) -> ApplyResult:
+    async def apply(self, messages: Sequence[Message], *, hinted: bool = False) -> ApplyResult:
         await self._answer()
         if any(self.refuses(message) for message in messages):
             raise BadData
@@ -39,38 +39,44 @@ class Applying(Tables):
         for message_id, owner in owners.items():
             self._recall_first(states[message_id], owner, rows)
         self.aliases |= owners
-        if owed:
-            self._note([Arrear(i) for i in {*rows, *owners.values()}])
+        if hinted:
+            self._record([CacheHint(i) for i in {*rows, *owners.values()}])
         return ApplyResult(
             rows=tuple(rows[message_id] for message_id in sorted(rows)),
-            folded={message_id: self.rows[owner] for message_id, owner in owners.items()},
+            duplicates={message_id: self.rows[owner] for message_id, owner in owners.items()},
             deletes=tuple(self._copy_deletes(owners)),
             conflicts=tuple(conflicts),
         )
 
-    async def find_claims(self, sends: Sequence[SendKey]) -> dict[SendKey, Claim]:
+    async def find_idempotency_records(
+        self, sends: Sequence[SendKey]
+    ) -> dict[SendKey, IdempotencyRecord]:
         await self._answer()
         found = {}
         for send in sends:
-            claims = [self._claim(key) for key in self.claims if key[:2] == send[:2]]
-            stored = sorted(claim.message_id for claim in claims if claim.is_stored)
-            if send in self.claims:
-                found[send] = self._claim(send)
+            records = [
+                self._idempotency_record(key)
+                for key in self.idempotency_records
+                if key[:2] == send[:2]
+            ]
+            stored = sorted(record.message_id for record in records if record.is_stored)
+            if send in self.idempotency_records:
+                found[send] = self._idempotency_record(send)
             elif stored:
-                found[send] = next(c for c in claims if c.message_id == stored[0])
+                found[send] = next(c for c in records if c.message_id == stored[0])
         return found
 
-    async def reserve(self, messages: Sequence[Message]) -> dict[int, Claim]:
+    async def reserve(self, messages: Sequence[Message]) -> dict[int, IdempotencyRecord]:
         keys = {m.id: key for m in messages if (key := m.send_key) is not None}
-        found = await self.find_claims(list(keys.values()))
+        found = await self.find_idempotency_records(list(keys.values()))
         for message_id, key in keys.items():
             if key not in found:
-                self.claims.setdefault(key, Claim(message_id, key[2]))
-        found |= {key: self._claim(key) for key in keys.values() if key not in found}
+                self.idempotency_records.setdefault(key, IdempotencyRecord(message_id, key[2]))
+        found |= {key: self._idempotency_record(key) for key in keys.values() if key not in found}
         return {i: found[key] for i, key in keys.items() if found[key].message_id != i}
 
     def _owners(self, states: Mapping[int, Message]) -> dict[int, int]:
-        """Return the ids of messages that fold, each with the id that it folds into.
+        """Return the ids of duplicates, each with the id of the message that is kept.
 
         A key is taken over when its message is neither stored nor among these.
         """
@@ -78,11 +84,11 @@ class Applying(Tables):
         for message_id, state in states.items():
             if message_id in self.rows or (key := state.send_key) is None:
                 continue
-            own = Claim(message_id, state.body_hash)
-            owner = self.claims.setdefault(key, own).message_id
+            own = IdempotencyRecord(message_id, state.body_hash)
+            owner = self.idempotency_records.setdefault(key, own).message_id
             if owner not in self.rows and owner not in states:
                 owner = message_id
-                self.claims[key] = own
+                self.idempotency_records[key] = own
             if owner != message_id:
                 owners[message_id] = owner
         return owners

@@ -12,14 +12,14 @@ from messaging.conf import MAX_CONTENT_CODE_POINTS
 from messaging.domain.breakers import Breaker
 from messaging.domain.errors import StoreUnavailable
 from messaging.domain.events import Message, SendKey
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
-from messaging.ports.store import Arrear, DeadLetter, DeadLetterState
+from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState
 from messaging.testing.leases import Leases, Used
 
 
 @dataclass(eq=False, slots=True)
-class Tables:
+class MemoryTables:
     """Hold the tables of `MemoryStore`, and the faults of the store."""
 
     down: bool = False
@@ -28,12 +28,12 @@ class Tables:
         len(message.content) > MAX_CONTENT_CODE_POINTS
     )
     rows: dict[int, Message] = field(default_factory=dict)
-    claims: dict[SendKey, Claim] = field(default_factory=dict)
+    idempotency_records: dict[SendKey, IdempotencyRecord] = field(default_factory=dict)
     aliases: dict[int, int] = field(default_factory=dict)
     last_seqs: dict[str, int] = field(default_factory=dict)
     deletes: set[tuple[int, int]] = field(default_factory=set)
-    owed: dict[int, Arrear] = field(default_factory=dict)  # to the cache, by note
-    notes: int = 0
+    hinted: dict[int, CacheHint] = field(default_factory=dict)  # to the cache, by note
+    hint_ids: int = 0
     dead_letters: list[DeadLetter] = field(default_factory=list)
     settled: dict[Position, DeadLetterState] = field(default_factory=dict)
     leases: Leases = field(default_factory=dict)
@@ -52,11 +52,11 @@ class Tables:
         if self.down:
             raise StoreUnavailable
 
-    def _note(self, arrears: Sequence[Arrear]) -> None:
-        for arrear in arrears:
-            self.notes += 1
-            self.owed[self.notes] = dataclasses.replace(arrear, note_id=self.notes)
+    def _record(self, hints: Sequence[CacheHint]) -> None:
+        for hint in hints:
+            self.hint_ids += 1
+            self.hinted[self.hint_ids] = dataclasses.replace(hint, hint_id=self.hint_ids)
 
-    def _claim(self, key: SendKey) -> Claim:
-        claim = self.claims[key]
-        return dataclasses.replace(claim, is_stored=claim.message_id in self.rows)
+    def _idempotency_record(self, key: SendKey) -> IdempotencyRecord:
+        record = self.idempotency_records[key]
+        return dataclasses.replace(record, is_stored=record.message_id in self.rows)

@@ -10,7 +10,7 @@ import bisect
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-FILL_S = 10.0
+FILL_TTL_S = 10.0
 
 
 @dataclass(slots=True)

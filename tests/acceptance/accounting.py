@@ -15,17 +15,17 @@ Row = tuple[int, str, int, str]  # id, conversation, seq, content
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class AcknowledgedSend:
     message_id: int
     conversation_id: str
     content: str
 
 
 @dataclass(slots=True)
-class Load:
+class AccountedLoad:
     """What the clients saw."""
 
-    acknowledged: list[Sent] = field(default_factory=list)
+    acknowledged: list[AcknowledgedSend] = field(default_factory=list)
     refused: int = 0
     tried_again: int = 0
     errors: Counter[int] = field(default_factory=Counter)
@@ -59,7 +59,7 @@ def wait_drained(told: list[int]) -> tuple[dict[int, Row], float]:
     return rows, time.perf_counter() - started
 
 
-def account(load: Load, rows: dict[int, Row]) -> dict[str, int]:
+def account(load: AccountedLoad, rows: dict[int, Row]) -> dict[str, int]:
     """How many acknowledged messages are missing, doubled, merged, altered or out of order.
 
     The rows are by the ids that clients were told (`stored_rows`). Merged are sends that lead to
@@ -87,7 +87,7 @@ def account(load: Load, rows: dict[int, Row]) -> dict[str, int]:
     }
 
 
-def overtaken(load: Load, rows: dict[int, Row]) -> int:
+def overtaken(load: AccountedLoad, rows: dict[int, Row]) -> int:
     """Messages that were stored after a later one of their conversation.
 
     There are none while nothing but consumers dies; what a sweep or the database itself had to

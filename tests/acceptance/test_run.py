@@ -21,7 +21,7 @@ import redis
 
 from tests.support.processes import (
     EMBEDDED,
-    Service,
+    ServiceProcesses,
     clean_environment,
     processes_of,
     running_service,
@@ -34,20 +34,20 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcesses]:
     with running_service(tmp_path_factory.mktemp("service") / "var") as service:
         yield service
 
 
 @pytest.fixture
-def stopped(tmp_path: Path) -> Iterator[Service]:
+def stopped(tmp_path: Path) -> Iterator[ServiceProcesses]:
     """One that is not started yet."""
-    service = Service(tmp_path / "var")
+    service = ServiceProcesses(tmp_path / "var")
     yield service
     service.clear()
 
 
-def status_of(service: Service, path: str, token: str = "") -> int:
+def status_of(service: ServiceProcesses, path: str, token: str = "") -> int:
     request = urllib.request.Request(
         service.base_url + path, headers={"Authorization": f"Bearer {token}"} if token else {}
     )
@@ -60,17 +60,17 @@ def status_of(service: Service, path: str, token: str = "") -> int:
         return 0
 
 
-def history_status(service: Service, token: str = "") -> int:
+def history_status(service: ServiceProcesses, token: str = "") -> int:
     return status_of(service, "/api/message/history?targetId=1&chatType=1", token)
 
 
-def test_the_banner_shows_tokens_that_work(service: Service) -> None:
+def test_the_banner_shows_tokens_that_work(service: ServiceProcesses) -> None:
     assert set(service.users) == {"alice", "bob"}
     assert history_status(service, service.users["bob"].token) == 200
     assert history_status(service) == 401
 
 
-def test_each_line_is_prefixed_with_the_program_that_printed_it(service: Service) -> None:
+def test_each_line_is_prefixed_with_the_program_that_printed_it(service: ServiceProcesses) -> None:
     lines = service.output.splitlines()
     start = next(place for place, line in enumerate(lines) if line.startswith("supervisor"))
     banner = [place for place, line in enumerate(lines) if line.startswith("The message service")]
@@ -83,7 +83,7 @@ def test_each_line_is_prefixed_with_the_program_that_printed_it(service: Service
 
 @pytest.mark.parametrize("program", EMBEDDED)
 def test_a_killed_program_is_started_again_and_leaves_nothing(
-    service: Service, program: str
+    service: ServiceProcesses, program: str
 ) -> None:
     killed = service.kill(program)
     service.await_restart(program, after=killed)
@@ -99,7 +99,7 @@ def test_a_killed_program_is_started_again_and_leaves_nothing(
     assert left == []
 
 
-def test_a_killed_web_worker_is_replaced(service: Service) -> None:
+def test_a_killed_web_worker_is_replaced(service: ServiceProcesses) -> None:
     main = service.pid("web")
     children = Path(f"/proc/{main}/task/{main}/children")
     before = set(children.read_text().split())
@@ -114,7 +114,7 @@ def test_a_killed_web_worker_is_replaced(service: Service) -> None:
 
 
 def test_a_second_instance_needs_a_port_and_a_directory_alone(
-    service: Service, tmp_path: Path
+    service: ServiceProcesses, tmp_path: Path
 ) -> None:
     with running_service(tmp_path / "var") as second:
         assert second.environment["IM_REDIS_URL"] != service.environment["IM_REDIS_URL"]
@@ -124,7 +124,7 @@ def test_a_second_instance_needs_a_port_and_a_directory_alone(
 
 
 @pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "KEYS *", "SHUTDOWN"])
-def test_its_redis_is_for_the_service_alone(service: Service, command: str) -> None:
+def test_its_redis_is_for_the_service_alone(service: ServiceProcesses, command: str) -> None:
     with redis.Redis.from_url(service.environment["IM_REDIS_URL"]) as client:
         port = client.connection_pool.connection_kwargs["port"]
         assert client.ping()
@@ -139,14 +139,14 @@ def test_its_redis_is_for_the_service_alone(service: Service, command: str) -> N
         assert (service.var_dir / "redis" / name).stat().st_mode & 0o077 == 0, name
 
 
-def test_a_second_start_on_the_same_data_is_refused(service: Service) -> None:
-    second = Service(service.var_dir)
+def test_a_second_start_on_the_same_data_is_refused(service: ServiceProcesses) -> None:
+    second = ServiceProcesses(service.var_dir)
     second.launch()
     assert second.await_exit() == 1
     assert "already running" in second.output
 
 
-def test_a_taken_port_is_said_plainly(stopped: Service) -> None:
+def test_a_taken_port_is_said_plainly(stopped: ServiceProcesses) -> None:
     with socket.create_server(("127.0.0.1", stopped.port)):
         stopped.launch()
         assert stopped.await_end() == 1
@@ -162,7 +162,9 @@ def test_runs_at_any_path_on_ipv6_and_past_a_proxy(tmp_path: Path) -> None:
         shutil.copy(path, root)
     (root / ".venv").symlink_to(Path(sys.prefix).resolve())
     nobody = f"http://127.0.0.1:{free_port()}"
-    service = Service(root / "v ar%", root=root, HOST="::1", http_proxy=nobody, HTTP_PROXY=nobody)
+    service = ServiceProcesses(
+        root / "v ar%", root=root, HOST="::1", http_proxy=nobody, HTTP_PROXY=nobody
+    )
     try:
         service.start()
         site = service.environment["IM_SITE_URL"]
@@ -186,13 +188,15 @@ def test_runs_at_any_path_on_ipv6_and_past_a_proxy(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["nobody.invalid", "192.0.2.1", "fe80::1%lo"])
 def test_a_host_that_is_not_of_this_machine_is_refused_at_once(tmp_path: Path, host: str) -> None:
-    service = Service(tmp_path / "var", HOST=host)
+    service = ServiceProcesses(tmp_path / "var", HOST=host)
     service.launch()
     assert service.await_end() == 1
     assert f"HOST={host} is no name and no address of this machine" in service.output
 
 
-def test_sigterm_stops_everything_and_a_second_start_finds_its_data(stopped: Service) -> None:
+def test_sigterm_stops_everything_and_a_second_start_finds_its_data(
+    stopped: ServiceProcesses,
+) -> None:
     stopped.start()
     token = stopped.users["alice"].token
     with redis.Redis.from_url(stopped.environment["IM_REDIS_URL"]) as client:
@@ -212,7 +216,7 @@ def test_sigterm_stops_everything_and_a_second_start_finds_its_data(stopped: Ser
 
 
 def test_a_terminal_that_is_not_read_holds_up_neither_the_service_nor_its_end(
-    stopped: Service,
+    stopped: ServiceProcesses,
 ) -> None:
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4_096)
@@ -235,14 +239,14 @@ def test_full_runs_on_the_real_services(tmp_path: Path) -> None:
         assert history_status(full, full.users["bob"].token) == 200
 
 
-def test_nothing_goes_on_without_supervisord(stopped: Service) -> None:
+def test_nothing_goes_on_without_supervisord(stopped: ServiceProcesses) -> None:
     stopped.start()
     supervisord = int((stopped.var_dir / "run" / "supervisord.pid").read_text())
     os.kill(supervisord, signal.SIGKILL)
     assert stopped.await_end() == 1
 
 
-def test_nothing_goes_on_when_the_script_itself_is_killed(stopped: Service) -> None:
+def test_nothing_goes_on_when_the_script_itself_is_killed(stopped: ServiceProcesses) -> None:
     stopped.start()
     stopped.send_signal(signal.SIGKILL)
     wait_until(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.logs import KafkaRig, MemoryRig, Rig, StreamsRig
+from tests.support.logs import KafkaRig, LogRig, MemoryRig, StreamsRig
 from tests.support.real_services import connected
 
 RIGS_OF_SERVERS = [
@@ -17,8 +17,8 @@ RIGS_OF_SERVERS = [
 
 
 @pytest.fixture(params=["memory", *RIGS_OF_SERVERS])
-async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
-    opened: Rig
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[LogRig]:
+    opened: LogRig
     match request.param:
         case "memory":
             opened = MemoryRig()

@@ -12,10 +12,10 @@ from messaging.cache import RedisCacheInspector, RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.errors import CacheUnavailable
 from messaging.domain.events import Message
-from messaging.ports.audit import CachedClaim, CacheInspector, LoadedTail
+from messaging.ports.audit import CachedIdempotencyRecord, CacheInspector, LoadedTail
 from messaging.ports.cache import MessageCache
 from messaging.testing.cache import MemoryCache
-from messaging.testing.inspection import MemoryCacheInspector
+from messaging.testing.inspectors import MemoryCacheInspector
 from tests.support.messages import FIRST_ID, make_message
 from tests.support.real_services import empty_database, free_port
 
@@ -23,7 +23,7 @@ CONVERSATION = "1_2"
 MANY = 1_200  # keys of a kind: more than one trip brings
 
 
-class Case:
+class CacheCase:
     def __init__(self, cache: MessageCache, inspector: CacheInspector) -> None:
         self.cache = cache
         self.inspector = inspector
@@ -32,17 +32,17 @@ class Case:
 @pytest.fixture(
     params=["memory", "embedded", pytest.param("connected", marks=pytest.mark.connected)]
 )
-async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+async def case(request: pytest.FixtureRequest) -> AsyncIterator[CacheCase]:
     if request.param == "memory":
         memory = MemoryCache()
-        yield Case(memory, MemoryCacheInspector(memory))
+        yield CacheCase(memory, MemoryCacheInspector(memory))
         return
     if request.param == "embedded":
         url = str(request.getfixturevalue("redis_url"))
     else:
         url = empty_database()
     settings = Settings(redis_url=url, event_log_url=url, redis_timeout_s=5.0, send_rate=0)
-    opened = Case(RedisMessageCache(settings), RedisCacheInspector(settings))
+    opened = CacheCase(RedisMessageCache(settings), RedisCacheInspector(settings))
     yield opened
     await opened.inspector.close()
     await opened.cache.close()
@@ -52,13 +52,13 @@ def stored(message: Message, seq: int) -> Message:
     return structs.replace(message, seq=seq)
 
 
-async def load(case: Case, rows: list[Message], *, floor: int = 0, base: int = 0) -> None:
+async def load(case: CacheCase, rows: list[Message], *, floor: int = 0, base: int = 0) -> None:
     token = await case.cache.begin_fill(CONVERSATION)
     assert token is not None
     await case.cache.fill(CONVERSATION, token, rows, floor=floor, base=base)
 
 
-async def test_walks_every_detail(case: Case) -> None:
+async def test_walks_every_detail(case: CacheCase) -> None:
     messages = [make_message(n) for n in range(MANY)]
     await case.cache.accept(messages, None)
     await case.cache.mark_stored([stored(messages[0], 1)])
@@ -68,39 +68,41 @@ async def test_walks_every_detail(case: Case) -> None:
     assert found == {m.id: m for m in messages} | {messages[0].id: stored(messages[0], 1)}
 
 
-async def test_walks_every_claim_whatever_its_name_is(case: Case) -> None:
+async def test_walks_every_idempotency_record_whatever_its_name_is(case: CacheCase) -> None:
     names = [f"{n}: a:{n}*" for n in range(MANY)]
     messages = [make_message(n, client_msg_id=name) for n, name in enumerate(names)]
     await case.cache.accept(messages, None)
 
-    found = {each.key: each async for _, part in case.inspector.claims() for each in part}
+    found = {
+        each.key: each async for _, part in case.inspector.idempotency_records() for each in part
+    }
 
     assert found == {
-        (m.from_user_id, m.client_msg_id): CachedClaim(
+        (m.from_user_id, m.client_msg_id): CachedIdempotencyRecord(
             (m.from_user_id, m.client_msg_id or ""), m.id, m.body_hash
         )
         for m in messages
     }
 
 
-async def test_tells_what_claims_stand_for_now(case: Case) -> None:
+async def test_tells_what_idempotency_records_stand_for_now(case: CacheCase) -> None:
     message = make_message(1, client_msg_id="a:b")
     await case.cache.accept([message], None)
 
-    assert await case.inspector.claimed([(1, "a:b"), (1, "c")]) == {(1, "a:b"): message.id}
-    assert await case.inspector.claimed([]) == {}
+    assert await case.inspector.recorded_ids([(1, "a:b"), (1, "c")]) == {(1, "a:b"): message.id}
+    assert await case.inspector.recorded_ids([]) == {}
 
 
-async def test_walks_every_recall_mark(case: Case) -> None:
+async def test_walks_every_recall_mark(case: CacheCase) -> None:
     for number in range(3):
-        await case.cache.claim_recall(FIRST_ID + number, 9)
+        await case.cache.set_recall_mark(FIRST_ID + number, 9)
 
     found = [each async for _, part in case.inspector.recall_marks() for each in part]
 
     assert sorted(found) == [FIRST_ID, FIRST_ID + 1, FIRST_ID + 2]
 
 
-async def test_a_loaded_tail_is_shown_with_what_is_pending_in_it(case: Case) -> None:
+async def test_a_loaded_tail_is_shown_with_what_is_pending_in_it(case: CacheCase) -> None:
     rows = [stored(make_message(n), n) for n in (3, 4)]
     await load(case, rows, floor=FIRST_ID + 2, base=2)
     await case.cache.accept([make_message(9)], None)
@@ -111,13 +113,13 @@ async def test_a_loaded_tail_is_shown_with_what_is_pending_in_it(case: Case) -> 
     )
 
 
-async def test_an_empty_conversation_is_loaded_as_well(case: Case) -> None:
+async def test_an_empty_conversation_is_loaded_as_well(case: CacheCase) -> None:
     await load(case, [])
 
     assert await case.inspector.tail(CONVERSATION) == LoadedTail((), floor=0, base=0)
 
 
-async def test_a_list_that_promises_nothing_is_no_loaded_tail(case: Case) -> None:
+async def test_a_list_that_promises_nothing_is_no_loaded_tail(case: CacheCase) -> None:
     await case.cache.accept([make_message(1)], None)
     assert await case.inspector.tail(CONVERSATION) is None
 
@@ -125,7 +127,7 @@ async def test_a_list_that_promises_nothing_is_no_loaded_tail(case: Case) -> Non
     assert await case.inspector.tail(CONVERSATION) is None
 
 
-async def test_says_how_far_a_walk_is(case: Case) -> None:
+async def test_says_how_far_a_walk_is(case: CacheCase) -> None:
     await case.cache.accept([make_message(n) for n in range(MANY)], None)
 
     told = [done async for done, _ in case.inspector.details()]
@@ -134,7 +136,7 @@ async def test_says_how_far_a_walk_is(case: Case) -> None:
     assert told[-1] == 1.0
 
 
-async def test_shows_deletes_that_are_known_to_be_complete(case: Case) -> None:
+async def test_shows_deletes_that_are_known_to_be_complete(case: CacheCase) -> None:
     await case.cache.add_deletes(1, [5, 6], floor=3)
     await case.cache.add_deletes(1, [9])
     await case.cache.add_deletes(2, [5])  # nobody knows what else
@@ -149,7 +151,7 @@ async def test_shows_deletes_that_are_known_to_be_complete(case: Case) -> None:
     assert await case.inspector.deletes(3) is None
 
 
-async def test_forgets_a_users_deletes(case: Case) -> None:
+async def test_forgets_a_users_deletes(case: CacheCase) -> None:
     await case.cache.add_deletes(1, [5, 6], floor=3)
 
     for _ in range(2):
@@ -159,7 +161,7 @@ async def test_forgets_a_users_deletes(case: Case) -> None:
     assert [each async for _, part in case.inspector.deleters() for each in part] == []
 
 
-async def test_tells_which_messages_their_lists_lack(case: Case) -> None:
+async def test_tells_which_messages_their_lists_lack(case: CacheCase) -> None:
     listed = [make_message(1), make_message(3), make_message(1, to_id=3)]
     await case.cache.accept(listed, None)
     lacking = [make_message(2), make_message(9, to_id=7)]
@@ -170,7 +172,7 @@ async def test_tells_which_messages_their_lists_lack(case: Case) -> None:
     assert await case.inspector.unlisted([]) == []
 
 
-async def test_tells_the_pending_ones_among_others(case: Case) -> None:
+async def test_tells_the_pending_ones_among_others(case: CacheCase) -> None:
     message = make_message(1)
     await case.cache.accept([message], None)
 
@@ -178,11 +180,11 @@ async def test_tells_the_pending_ones_among_others(case: Case) -> None:
     assert await case.inspector.pending_among([]) == {}
 
 
-async def test_forgets_only_what_ages(case: Case) -> None:
+async def test_forgets_only_what_ages(case: CacheCase) -> None:
     messages = [make_message(n) for n in range(3)]
     await case.cache.accept(messages, None)
     await case.cache.mark_stored([stored(m, m.id - FIRST_ID + 1) for m in messages[:2]])
-    await case.cache.claim_recall(messages[1].id, 9)
+    await case.cache.set_recall_mark(messages[1].id, 9)
     await case.cache.confirm_recall(stored(messages[1], 2).recalled(9))
 
     for _ in range(2):
@@ -191,17 +193,17 @@ async def test_forgets_only_what_ages(case: Case) -> None:
     assert (await case.cache.get([m.id for m in messages])).keys() == {m.id for m in messages[1:]}
 
 
-async def test_an_unloaded_list_keeps_what_is_pending(case: Case) -> None:
+async def test_an_unloaded_list_keeps_what_is_pending(case: CacheCase) -> None:
     await load(case, [stored(make_message(n), n) for n in (1, 2)])
     await case.cache.accept([make_message(3)], None)
 
     for _ in range(2):
-        await case.inspector.unload(CONVERSATION, strangers=[FIRST_ID + 2, FIRST_ID + 3])
+        await case.inspector.unload(CONVERSATION, orphans=[FIRST_ID + 2, FIRST_ID + 3])
 
     assert await case.inspector.tail(CONVERSATION) is None
-    window = await case.cache.window(CONVERSATION, reader_id=1, before=None, limit=10)
-    assert window.floor is None
-    assert [m.id - FIRST_ID for m in window.messages] == [3, 1]
+    tail = await case.cache.cached_tail(CONVERSATION, reader_id=1, before=None, limit=10)
+    assert tail.floor is None
+    assert [m.id - FIRST_ID for m in tail.messages] == [3, 1]
 
 
 @pytest.mark.parametrize("kind", ["memory", "redis"])

@@ -11,9 +11,9 @@ import pytest
 from messaging.domain.errors import CommitRefused, LogUnavailable, RecordTooLarge
 from messaging.ports.log import POLL_BYTES, LogReader, OutgoingRecord, Position, Record
 from tests.contract.conftest import RIGS_OF_SERVERS
-from tests.support.logs import PARTITIONS, TIMEOUT_S, Rig
+from tests.support.logs import PARTITIONS, TIMEOUT_S, LogRig
 
-HAND_OVER_S = 0.5  # an append returns within; generous, since the machine may be busy
+HAND_OVER_TIMEOUT_S = 0.5  # an append returns within; generous, since the machine may be busy
 
 
 def record(key: str, value: str | bytes) -> OutgoingRecord:
@@ -24,7 +24,7 @@ def numbered(key: str, numbers: Iterable[int]) -> list[OutgoingRecord]:
     return [record(key, str(number)) for number in numbers]
 
 
-async def append(rig: Rig, records: Sequence[OutgoingRecord]) -> list[Position]:
+async def append(rig: LogRig, records: Sequence[OutgoingRecord]) -> list[Position]:
     return list(await asyncio.gather(*await rig.log.append(rig.topic, records)))
 
 
@@ -54,7 +54,7 @@ def partitions_of(records: Iterable[Record]) -> set[int]:
 
 
 class TestAppend:
-    async def test_each_future_tells_where_its_records_begin(self, rig: Rig) -> None:
+    async def test_each_future_tells_where_its_records_begin(self, rig: LogRig) -> None:
         positions = await append(rig, [record(f"key {n}", f"value {n}") for n in range(50)])
         reader = rig.reader()
         read_back = {r.value: r.position for r in await read(reader, 50)}
@@ -64,7 +64,9 @@ class TestAppend:
         alone = [(await append(rig, [record("1_2", str(n))]))[0] for n in range(3)]
         assert alone == [r.position for r in await read(reader, 3)]
 
-    async def test_records_of_a_key_share_a_partition_and_keep_their_order(self, rig: Rig) -> None:
+    async def test_records_of_a_key_share_a_partition_and_keep_their_order(
+        self, rig: LogRig
+    ) -> None:
         keys = [f"{n}_{n + 7}" for n in range(20)]
         for number in range(30):
             await append(rig, [record(key, str(number)) for key in keys])
@@ -74,7 +76,9 @@ class TestAppend:
             assert len(partitions_of(r for r in records if r.key == key.encode())) == 1
         assert len(partitions_of(records)) == PARTITIONS
 
-    async def test_order_is_that_of_the_calls_even_when_none_is_waited_for(self, rig: Rig) -> None:
+    async def test_order_is_that_of_the_calls_even_when_none_is_waited_for(
+        self, rig: LogRig
+    ) -> None:
         futures = []
         for number in range(300):
             futures += await rig.log.append(rig.topic, numbered("1_2", [number]))
@@ -83,7 +87,7 @@ class TestAppend:
         records = await read(rig.reader(), 300, max_records=1_000)
         assert values(records) == [str(number).encode() for number in range(300)]
 
-    async def test_order_holds_under_pressure(self, rig: Rig) -> None:
+    async def test_order_holds_under_pressure(self, rig: LogRig) -> None:
         """More than fits at once, from several callers; what is refused is refused."""
         await append(rig, numbered("1_2", [0]))
         sent = [str(number).zfill(2_000).encode() for number in range(1, 501)]
@@ -105,7 +109,7 @@ class TestAppend:
             found += values(await reader.poll(max_records=1_000, timeout_s=0.5))
         assert found[1:] == sorted(found[1:], key=lambda value: value or b"")
 
-    async def test_any_bytes_come_back_as_they_were(self, rig: Rig) -> None:
+    async def test_any_bytes_come_back_as_they_were(self, rig: LogRig) -> None:
         wild = [b"", b"\x00", bytes(range(256)), "喂 👩‍👩‍👧 \u202e".encode(), b"x" * 200_000]
         headers = (("trace", b"\x00\xff\x80"), ("empty", b""), ("trace", b"again"), ("名", b"1"))
         for value in wild:
@@ -114,7 +118,7 @@ class TestAppend:
         assert values(records) == wild
         assert {(r.key, r.headers) for r in records} == {(b"\x00\xfe key", headers)}
 
-    async def test_a_record_that_is_too_large_fails_alone(self, rig: Rig) -> None:
+    async def test_a_record_that_is_too_large_fails_alone(self, rig: LogRig) -> None:
         group = [*numbered("1_2", [1, 2]), record("1_2", b"x" * 2_000_000), *numbered("1_2", [3])]
         futures = await rig.log.append(rig.topic, group)
         outcomes = await asyncio.gather(*futures, return_exceptions=True)
@@ -123,7 +127,7 @@ class TestAppend:
         await append(rig, numbered("1_2", [4]))
         assert values(await read(rig.reader(), 4)) == [b"1", b"2", b"3", b"4"]
 
-    async def test_a_closed_log_refuses_at_once(self, rig: Rig) -> None:
+    async def test_a_closed_log_refuses_at_once(self, rig: LogRig) -> None:
         await append(rig, numbered("1_2", [1]))
         await rig.log.close()
         await rig.log.close()
@@ -131,7 +135,7 @@ class TestAppend:
         with pytest.raises(LogUnavailable):
             await asyncio.wait_for(future, 0.5)
 
-    async def test_closing_lets_what_is_under_way_end(self, rig: Rig) -> None:
+    async def test_closing_lets_what_is_under_way_end(self, rig: LogRig) -> None:
         await append(rig, numbered("1_2", [0]))
         futures = await rig.log.append(rig.topic, numbered("1_2", range(1, 500)))
         await rig.log.close()
@@ -139,12 +143,12 @@ class TestAppend:
         confirmed = [future for future in futures if future.exception() is None]
         assert len(confirmed) == 499
 
-    async def test_ping_returns_while_the_log_answers(self, rig: Rig) -> None:
+    async def test_ping_returns_while_the_log_answers(self, rig: LogRig) -> None:
         await asyncio.wait_for(rig.log.ping(), TIMEOUT_S)
 
 
 class TestRead:
-    async def test_poll_returns_nothing_at_its_timeout(self, rig: Rig) -> None:
+    async def test_poll_returns_nothing_at_its_timeout(self, rig: LogRig) -> None:
         reader = rig.reader()
         await append(rig, numbered("1_2", [1]))
         await read(reader, 1)
@@ -152,7 +156,7 @@ class TestRead:
         assert await reader.poll(max_records=10, timeout_s=0.3) == []
         assert 0.25 <= time.monotonic() - before < 1.5
 
-    async def test_poll_returns_what_arrives_while_it_waits(self, rig: Rig) -> None:
+    async def test_poll_returns_what_arrives_while_it_waits(self, rig: LogRig) -> None:
         reader = rig.reader()
         await append(rig, numbered("1_2", [1]))
         await read(reader, 1)
@@ -163,7 +167,7 @@ class TestRead:
         assert values(await waiting) == [b"2"]
         assert time.monotonic() - before < 1.5
 
-    async def test_poll_returns_no_more_than_asked_for(self, rig: Rig) -> None:
+    async def test_poll_returns_no_more_than_asked_for(self, rig: LogRig) -> None:
         await append(rig, [record(f"key {n}", str(n)) for n in range(100)])
         reader = rig.reader()
         records: list[Record] = []
@@ -173,7 +177,7 @@ class TestRead:
             records += batch
         assert {r.value for r in records} == {str(n).encode() for n in range(100)}
 
-    async def test_poll_returns_large_records_a_few_at_a_time(self, rig: Rig) -> None:
+    async def test_poll_returns_large_records_a_few_at_a_time(self, rig: LogRig) -> None:
         sent = [b"%d" % n + b"x" * 700_000 for n in range(12)]
         for value in sent:
             await append(rig, [record("1_2", value)])
@@ -187,7 +191,7 @@ class TestRead:
             found += batch
         assert found == sent
 
-    async def test_what_is_committed_is_not_delivered_again(self, rig: Rig) -> None:
+    async def test_what_is_committed_is_not_delivered_again(self, rig: LogRig) -> None:
         await append(rig, [record(f"key {n % 9}", str(n)) for n in range(60)])
         first = rig.reader()
         records = await read(first, 60)
@@ -196,7 +200,7 @@ class TestRead:
         await append(rig, numbered("key 1", [60]))
         assert values(await read(rig.reader(), 1)) == [b"60"]
 
-    async def test_what_is_not_committed_is_delivered_again(self, rig: Rig) -> None:
+    async def test_what_is_not_committed_is_delivered_again(self, rig: LogRig) -> None:
         await append(rig, numbered("1_2", range(10)))
         first = rig.reader()
         records = await read(first, 10)
@@ -204,7 +208,7 @@ class TestRead:
         await first.close()
         assert values(await read(rig.reader(), 6)) == [str(n).encode() for n in range(4, 10)]
 
-    async def test_committing_an_earlier_record_later_changes_nothing(self, rig: Rig) -> None:
+    async def test_committing_an_earlier_record_later_changes_nothing(self, rig: LogRig) -> None:
         await append(rig, numbered("1_2", range(10)))
         first = rig.reader()
         records = await read(first, 10)
@@ -213,7 +217,7 @@ class TestRead:
         await first.close()
         assert values(await read(rig.reader(), 2)) == [b"8", b"9"]
 
-    async def test_partitions_are_committed_each_for_itself(self, rig: Rig) -> None:
+    async def test_partitions_are_committed_each_for_itself(self, rig: LogRig) -> None:
         await append(rig, [record(f"key {n}", str(n)) for n in range(40)])
         first = rig.reader()
         records = await read(first, 40)
@@ -223,14 +227,14 @@ class TestRead:
         again = await read(rig.reader(), sum(r.position.partition != one for r in records))
         assert partitions_of(again) == partitions_of(records) - {one}
 
-    async def test_a_record_that_was_never_delivered_cannot_be_committed(self, rig: Rig) -> None:
+    async def test_a_record_that_was_never_delivered_cannot_be_committed(self, rig: LogRig) -> None:
         (position,) = await append(rig, numbered("1_2", [1]))
         reader = rig.reader()
         with pytest.raises(CommitRefused):
             await reader.commit({position.partition: Record(position, b"1_2", b"1")})
         await read(reader, 1)
 
-    async def test_rewind_delivers_again_what_is_not_committed(self, rig: Rig) -> None:
+    async def test_rewind_delivers_again_what_is_not_committed(self, rig: LogRig) -> None:
         await append(rig, [record(f"key {n % 9}", str(n)) for n in range(60)])
         reader = rig.reader()
         records = await read(reader, 60)
@@ -248,7 +252,7 @@ class TestRead:
             assert {(r.position, r.value) for r in again} == after
         await reader.commit(last_of(again))
 
-    async def test_rewind_forgets_what_was_fetched_ahead(self, rig: Rig) -> None:
+    async def test_rewind_forgets_what_was_fetched_ahead(self, rig: LogRig) -> None:
         await append(rig, numbered("1_2", range(50)))
         reader = rig.reader()
         records: list[Record] = []
@@ -257,7 +261,7 @@ class TestRead:
         await reader.rewind()
         assert values(await read(reader, 50)) == [str(n).encode() for n in range(50)]
 
-    async def test_a_cancelled_poll_leaves_its_records_to_the_next(self, rig: Rig) -> None:
+    async def test_a_cancelled_poll_leaves_its_records_to_the_next(self, rig: LogRig) -> None:
         reader = rig.reader()
         await append(rig, numbered("1_2", [0]))
         found = await read(reader, 1)
@@ -272,7 +276,7 @@ class TestRead:
         found += await read(reader, 41 - len(found))
         assert values(found) == [str(n).encode() for n in range(41)]
 
-    async def test_a_closed_reader_says_so(self, rig: Rig) -> None:
+    async def test_a_closed_reader_says_so(self, rig: LogRig) -> None:
         reader = rig.reader()
         await append(rig, numbered("1_2", [0]))
         await read(reader, 1)
@@ -281,14 +285,14 @@ class TestRead:
         with pytest.raises(LogUnavailable):
             await reader.poll(max_records=10, timeout_s=0.1)
 
-    async def test_a_reader_that_was_never_used_closes(self, rig: Rig) -> None:
+    async def test_a_reader_that_was_never_used_closes(self, rig: LogRig) -> None:
         await rig.reader().close()
 
 
 class Sharing:
     """Polls several readers at once, as so many processes would."""
 
-    def __init__(self, rig: Rig, *readers: LogReader) -> None:
+    def __init__(self, rig: LogRig, *readers: LogReader) -> None:
         self.rig = rig
         self.readers = list(readers)
         self.seen: dict[LogReader, list[Record]] = {reader: [] for reader in readers}
@@ -320,14 +324,16 @@ class Sharing:
 
 
 class TestGroup:
-    async def test_readers_share_the_partitions_and_never_two_own_one(self, rig: Rig) -> None:
+    async def test_readers_share_the_partitions_and_never_two_own_one(self, rig: LogRig) -> None:
         sharing = Sharing(rig, rig.reader(), rig.reader())
         first, second = (await sharing.settle(within_s=30)).values()
         assert not first & second
         assert first | second == set(range(PARTITIONS))
         assert {len(first), len(second)} == {PARTITIONS // 2}
 
-    async def test_a_reader_that_leaves_hands_its_partitions_over_at_once(self, rig: Rig) -> None:
+    async def test_a_reader_that_leaves_hands_its_partitions_over_at_once(
+        self, rig: LogRig
+    ) -> None:
         leaving, staying = rig.reader(), rig.reader()
         sharing = Sharing(rig, leaving, staying)
         await sharing.settle(within_s=30)
@@ -339,7 +345,7 @@ class TestGroup:
             found |= set(values(await staying.poll(max_records=100, timeout_s=0.2)))
             assert time.monotonic() - left < 4
 
-    async def test_another_reader_takes_over_from_a_silent_one(self, rig: Rig) -> None:
+    async def test_another_reader_takes_over_from_a_silent_one(self, rig: LogRig) -> None:
         """Silent: the process lives but neither polls nor keeps alive."""
         silent = rig.reader()
         await append(rig, [record(f"key {n}", str(n)) for n in range(40)])
@@ -352,7 +358,7 @@ class TestGroup:
         await read(successor, 40)  # what the silent one tried to commit is not
 
     async def test_a_batch_from_before_the_partition_moved_cannot_be_committed_after_it_came_back(
-        self, rig: Rig
+        self, rig: LogRig
     ) -> None:
         silent = rig.reader()
         await append(rig, numbered("1_2", range(10)))
@@ -366,7 +372,7 @@ class TestGroup:
         await silent.rewind()
         assert values(await read(silent, 6)) == [str(n).encode() for n in range(6, 12)]
 
-    async def test_keep_alive_keeps_the_partitions_while_a_batch_is_held(self, rig: Rig) -> None:
+    async def test_keep_alive_keeps_the_partitions_while_a_batch_is_held(self, rig: LogRig) -> None:
         holder, other = rig.reader(), rig.reader()
         await append(rig, [record(f"key {n}", str(n)) for n in range(20)])
         held = await read(holder, 20, max_records=50)
@@ -381,7 +387,7 @@ class TestGroup:
         await holder.commit(last_of(found))
         await other.close()
 
-    async def test_nothing_that_arrives_while_a_batch_is_held_is_lost(self, rig: Rig) -> None:
+    async def test_nothing_that_arrives_while_a_batch_is_held_is_lost(self, rig: LogRig) -> None:
         holder = rig.reader()
         await append(rig, numbered("1_2", [0]))
         await read(holder, 1)
@@ -391,7 +397,7 @@ class TestGroup:
         found = await read(holder, 20)
         assert values(found) == [str(n).encode() for n in range(1, 21)]
 
-    async def test_a_refused_commit_has_its_records_delivered_again(self, rig: Rig) -> None:
+    async def test_a_refused_commit_has_its_records_delivered_again(self, rig: LogRig) -> None:
         first = rig.reader()
         await append(rig, [record(f"key {n}", str(n)) for n in range(40)])
         held = await read(first, 40)
@@ -408,7 +414,7 @@ class TestGroup:
             again = {r.value for records in sharing.seen.values() for r in records}
         assert refused <= again
 
-    async def test_nothing_is_lost_while_readers_come_and_go(self, rig: Rig) -> None:
+    async def test_nothing_is_lost_while_readers_come_and_go(self, rig: LogRig) -> None:
         """Each commits a batch after it has polled the next, so that many commits are refused."""
         expected = {f"{step} {n}".encode() for step in range(8) for n in range(50)}
         done: set[bytes | None] = set()
@@ -451,7 +457,7 @@ async def committed(reader: LogReader, batch: Sequence[Record]) -> set[bytes | N
 
 
 @pytest.mark.parametrize("rig", RIGS_OF_SERVERS, indirect=True)
-async def test_another_reader_takes_over_from_a_killed_process(rig: Rig) -> None:
+async def test_another_reader_takes_over_from_a_killed_process(rig: LogRig) -> None:
     await append(rig, [record(f"key {n}", str(n)) for n in range(40)])
     process = await rig.reader_process()
     try:

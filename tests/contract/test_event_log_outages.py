@@ -17,8 +17,8 @@ from tests.support.logs import (
     TIMEOUT_S,
     BreakableKafkaRig,
     BreakableStreamsRig,
+    LogRig,
     MemoryRig,
-    Rig,
 )
 from tests.support.real_services import KafkaServer, connected
 
@@ -43,8 +43,8 @@ def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServ
 @pytest.fixture(params=["memory", "embedded", pytest.param("kafka", marks=pytest.mark.connected)])
 async def rig(
     request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> AsyncIterator[Rig]:
-    opened: Rig
+) -> AsyncIterator[LogRig]:
+    opened: LogRig
     match request.param:
         case "memory":
             opened = MemoryRig()
@@ -62,13 +62,13 @@ def records(numbers: range, *, size_bytes: int = 0) -> list[OutgoingRecord]:
     return [OutgoingRecord(f"key {n}".encode(), str(n).encode().ljust(size_bytes)) for n in numbers]
 
 
-async def outcomes(rig: Rig, group: list[OutgoingRecord]) -> list[Position | BaseException]:
+async def outcomes(rig: LogRig, group: list[OutgoingRecord]) -> list[Position | BaseException]:
     return list(
         await asyncio.gather(*await rig.log.append(rig.topic, group), return_exceptions=True)
     )
 
 
-async def append(rig: Rig, group: list[OutgoingRecord]) -> None:
+async def append(rig: LogRig, group: list[OutgoingRecord]) -> None:
     """Append until everything is confirmed; a record may lie in the log more than once then."""
     deadline = time.monotonic() + BACK_S
     while True:
@@ -102,7 +102,7 @@ def last_of(found: list[Record]) -> dict[int, Record]:
 class TestWriting:
     @pytest.mark.parametrize("how", ["stopped", "frozen"])
     async def test_futures_end_in_time_and_later_appends_go_through(
-        self, rig: Rig, how: str
+        self, rig: LogRig, how: str
     ) -> None:
         await append(rig, records(range(10)))
         if how == "stopped":
@@ -121,7 +121,7 @@ class TestWriting:
         await append(rig, records(range(20, 30)))
         await read(rig.reader(), range(20, 30))
 
-    async def test_appends_are_handed_over_or_refused_at_once(self, rig: Rig) -> None:
+    async def test_appends_are_handed_over_or_refused_at_once(self, rig: LogRig) -> None:
         await rig.log.close()
         rig.log = rig.new_log(timeout_s=4 * TIMEOUT_S)  # far from how long a hand-over may take
         await append(rig, records(range(10)))
@@ -138,7 +138,7 @@ class TestWriting:
         assert longest_s < 0.1 + BUSY_S
         assert {type(outcome) for outcome in ended} == {LogUnavailable}
 
-    async def test_once_it_is_known_to_be_away_appends_fail_at_once(self, rig: Rig) -> None:
+    async def test_once_it_is_known_to_be_away_appends_fail_at_once(self, rig: LogRig) -> None:
         await append(rig, records(range(10)))
         rig.freeze()
         await outcomes(rig, records(range(10)))
@@ -149,7 +149,9 @@ class TestWriting:
         rig.thaw()
         await append(rig, records(range(10)))
 
-    async def test_a_log_made_while_the_server_is_away_works_when_it_comes(self, rig: Rig) -> None:
+    async def test_a_log_made_while_the_server_is_away_works_when_it_comes(
+        self, rig: LogRig
+    ) -> None:
         await rig.stop()
         await rig.log.close()
         rig.log = rig.new_log()
@@ -160,7 +162,7 @@ class TestWriting:
         await rig.start()
         await append(rig, records(range(10)))
 
-    async def test_ping_tells_in_time(self, rig: Rig) -> None:
+    async def test_ping_tells_in_time(self, rig: LogRig) -> None:
         await rig.log.ping()
         rig.freeze()
         began = time.monotonic()
@@ -171,7 +173,7 @@ class TestWriting:
         await append(rig, records(range(10)))
         await rig.log.ping()
 
-    async def test_closing_ends_in_time_and_leaves_no_future_behind(self, rig: Rig) -> None:
+    async def test_closing_ends_in_time_and_leaves_no_future_behind(self, rig: LogRig) -> None:
         await append(rig, records(range(10)))
         rig.freeze()
         futures = await rig.log.append(rig.topic, records(range(10, 20)))
@@ -181,7 +183,7 @@ class TestWriting:
         assert all(future.done() for future in futures)
         rig.thaw()
 
-    async def test_what_was_confirmed_survives_a_kill(self, rig: Rig) -> None:
+    async def test_what_was_confirmed_survives_a_kill(self, rig: LogRig) -> None:
         """In memory there is nothing to kill."""
         confirmed: list[int] = []
         stopping = asyncio.Event()
@@ -208,7 +210,7 @@ class TestWriting:
 class TestReading:
     @pytest.mark.parametrize("how", ["stopped", "frozen"])
     async def test_poll_says_so_in_time_and_misses_nothing_after_it(
-        self, rig: Rig, how: str
+        self, rig: LogRig, how: str
     ) -> None:
         reader = rig.reader()
         await append(rig, records(range(10)))
@@ -228,7 +230,7 @@ class TestReading:
         assert {str(n).encode() for n in range(10, 30)} <= {r.value for r in found}
 
     async def test_a_reader_made_while_the_server_is_away_works_when_it_comes(
-        self, rig: Rig
+        self, rig: LogRig
     ) -> None:
         await append(rig, records(range(10)))
         await rig.stop()
@@ -237,7 +239,7 @@ class TestReading:
         await rig.start()
         await read(reader, range(10))
 
-    async def test_what_could_not_be_committed_is_delivered_again(self, rig: Rig) -> None:
+    async def test_what_could_not_be_committed_is_delivered_again(self, rig: LogRig) -> None:
         reader = rig.reader()
         await append(rig, records(range(10)))
         found = await read(reader, range(10))
@@ -250,7 +252,9 @@ class TestReading:
         await reader.close()
         await read(rig.reader(), range(10))
 
-    async def test_keep_alive_through_an_outage_keeps_what_is_held_readable(self, rig: Rig) -> None:
+    async def test_keep_alive_through_an_outage_keeps_what_is_held_readable(
+        self, rig: LogRig
+    ) -> None:
         reader = rig.reader()
         await append(rig, records(range(10)))
         held = await read(reader, range(10))
@@ -269,7 +273,7 @@ class TestReading:
         else:
             await read(reader, range(10, 20))
 
-    async def test_closing_ends_in_time(self, rig: Rig) -> None:
+    async def test_closing_ends_in_time(self, rig: LogRig) -> None:
         reader = rig.reader()
         await append(rig, records(range(10)))
         await read(reader, range(10))
@@ -306,7 +310,9 @@ async def inspected(inspector: LogInspector) -> list[Extent]:
 
 
 class TestUnreadable:
-    async def test_a_record_that_cannot_be_read_is_told_and_blocks_nothing(self, rig: Rig) -> None:
+    async def test_a_record_that_cannot_be_read_is_told_and_blocks_nothing(
+        self, rig: LogRig
+    ) -> None:
         """One key, so that good records lie before and behind it in the same partition."""
         positions = []
         for number in range(6):
@@ -329,7 +335,7 @@ class TestUnreadable:
         await reader.close()
         assert await rig.reader().poll(max_records=10, timeout_s=0.5) == []
 
-    async def test_an_inspector_steps_over_it_as_well(self, rig: Rig) -> None:
+    async def test_an_inspector_steps_over_it_as_well(self, rig: LogRig) -> None:
         positions = []
         for number in range(4):
             (position,) = await outcomes(rig, [OutgoingRecord(b"1_2", str(number).encode())])
@@ -349,7 +355,9 @@ class TestUnreadable:
         assert [r.value for r in found] == [b"0", None, b"2", b"3"]
         assert [r.position for r in found] == positions
 
-    async def test_keeping_alive_beside_an_unreadable_record_loses_nothing(self, rig: Rig) -> None:
+    async def test_keeping_alive_beside_an_unreadable_record_loses_nothing(
+        self, rig: LogRig
+    ) -> None:
         """The bad one is fetched together with good ones of other partitions."""
         (bad,) = await outcomes(rig, [OutgoingRecord(b"1_2", b"bad")])
         assert isinstance(bad, Position)

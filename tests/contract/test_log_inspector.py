@@ -13,12 +13,12 @@ from messaging.eventlog.redis_streams.inspector import RedisStreamsLogInspector
 from messaging.ports.audit import Extent, LogInspector
 from messaging.ports.log import Position, Record
 from tests.contract.test_event_log import append, last_of, numbered, read, record
-from tests.support.logs import PARTITIONS, MemoryRig, Rig
+from tests.support.logs import PARTITIONS, LogRig, MemoryRig
 from tests.support.real_services import free_port
 
 
 @pytest.fixture
-def inspector(rig: Rig) -> LogInspector:
+def inspector(rig: LogRig) -> LogInspector:
     return rig.inspector()
 
 
@@ -47,7 +47,7 @@ async def test_an_empty_log_has_nothing_to_read(inspector: LogInspector) -> None
 
 
 async def test_reads_every_record_of_a_partition_in_order(
-    rig: Rig,
+    rig: LogRig,
     inspector: LogInspector,
 ) -> None:
     (first, *_) = await append(rig, numbered("a", range(20)))
@@ -60,7 +60,7 @@ async def test_reads_every_record_of_a_partition_in_order(
     assert records[0].key == b"a"
 
 
-async def test_the_tail_is_what_is_not_committed(rig: Rig, inspector: LogInspector) -> None:
+async def test_the_tail_is_what_is_not_committed(rig: LogRig, inspector: LogInspector) -> None:
     (first, *_) = await append(rig, numbered("a", range(5)))
     reader = rig.reader()
     await reader.commit(last_of(await read(reader, 5)))
@@ -74,7 +74,7 @@ async def test_the_tail_is_what_is_not_committed(rig: Rig, inspector: LogInspect
     assert [each.value for each in tail] == [b"5", b"6", b"7"]
 
 
-async def test_looking_takes_nothing_from_the_group(rig: Rig, inspector: LogInspector) -> None:
+async def test_looking_takes_nothing_from_the_group(rig: LogRig, inspector: LogInspector) -> None:
     (first, *_) = await append(rig, numbered("a", range(5)))
     reader = rig.reader()
     await read(reader, 5)
@@ -88,7 +88,7 @@ async def test_looking_takes_nothing_from_the_group(rig: Rig, inspector: LogInsp
     assert (await extent(inspector, first)).committed == (await extent(inspector, first)).end
 
 
-async def test_what_came_since_then_is_not_read(rig: Rig, inspector: LogInspector) -> None:
+async def test_what_came_since_then_is_not_read(rig: LogRig, inspector: LogInspector) -> None:
     (first, *_) = await append(rig, numbered("a", range(3)))
     now = await extent(inspector, first)
     await append(rig, numbered("a", range(3, 6)))
@@ -97,7 +97,7 @@ async def test_what_came_since_then_is_not_read(rig: Rig, inspector: LogInspecto
 
 
 async def test_what_is_older_than_asked_for_is_left_out(
-    rig: Rig,
+    rig: LogRig,
     inspector: LogInspector,
 ) -> None:
     (first, *_) = await append(rig, numbered("a", range(3)))
@@ -115,7 +115,7 @@ async def test_what_is_older_than_asked_for_is_left_out(
     assert [each.value for each in records] == [b"%d" % n for n in expected]
 
 
-async def test_the_tail_is_whole_however_old_it_is(rig: Rig, inspector: LogInspector) -> None:
+async def test_the_tail_is_whole_however_old_it_is(rig: LogRig, inspector: LogInspector) -> None:
     (first, *_) = await append(rig, numbered("a", range(3)))
 
     now = await extent(inspector, first, since_ms=wall_clock_ms() + 60_000)
@@ -123,7 +123,7 @@ async def test_the_tail_is_whole_however_old_it_is(rig: Rig, inspector: LogInspe
     assert len(await walk(inspector, first.partition, now.committed, now.end)) == 3
 
 
-async def test_large_records_come_in_pieces(rig: Rig, inspector: LogInspector) -> None:
+async def test_large_records_come_in_pieces(rig: LogRig, inspector: LogInspector) -> None:
     values = [b"%03d" % number + bytes(400_000) for number in range(20)]
     for value in values:
         (first,) = await append(rig, [record("a", value)])
@@ -156,7 +156,7 @@ async def test_a_log_that_is_away_is_told_in_time(kind: str) -> None:
 
 
 async def test_tells_whether_the_group_has_committed_up_to_a_place(
-    rig: Rig, inspector: LogInspector
+    rig: LogRig, inspector: LogInspector
 ) -> None:
     await append(rig, numbered("a", range(5)))
     ends = {each.partition: each.end for each in await inspector.extents()}

@@ -12,17 +12,17 @@ from messaging import models
 from messaging.conf import settings
 from messaging.domain.events import Message
 from messaging.ports.audit import Numbering, StoredRow, StoreInspector
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import DeadLetter, DeadLetterState, MessageStore
 from messaging.store import DatabaseInspector, DatabaseStore
-from messaging.testing.inspection import MemoryStoreInspector
+from messaging.testing.inspectors import MemoryStoreInspector
 from messaging.testing.store import MemoryStore
 from tests.support.messages import FIRST_ID, make_message
 
 LETTER = DeadLetter("im-message-private", 3, "1", b"1_2", b"x", "bad_data", "too long")
 
 
-class Case:
+class StoreCase:
     """`alter` changes a row, `drop_key` forgets what a clientMsgId stands for: past the store."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Case:
         self.drop_key = drop_key
 
 
-def in_memory() -> Case:
+def in_memory() -> StoreCase:
     store = MemoryStore()
     inspector = MemoryStoreInspector(store)
 
@@ -48,25 +48,27 @@ def in_memory() -> Case:
             inspector.unmarked.add(message_id)
 
     def drop_key(name: str) -> None:
-        store.claims = {key: claim for key, claim in store.claims.items() if key[1] != name}
+        store.idempotency_records = {
+            key: record for key, record in store.idempotency_records.items() if key[1] != name
+        }
 
-    return Case(store, inspector, alter, drop_key)
+    return StoreCase(store, inspector, alter, drop_key)
 
 
-def in_the_database() -> Case:
+def in_the_database() -> StoreCase:
     def alter(message_id: int, **changes: object) -> None:
         models.Message.objects.filter(pk=message_id).update(**changes)
 
     def drop_key(name: str) -> None:
         models.MessageKey.objects.filter(client_msg_id=name).delete()
 
-    return Case(DatabaseStore(settings()), DatabaseInspector(settings()), alter, drop_key)
+    return StoreCase(DatabaseStore(settings()), DatabaseInspector(settings()), alter, drop_key)
 
 
 @pytest.fixture(
     params=["memory", pytest.param("database", marks=pytest.mark.django_db(transaction=True))]
 )
-async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+async def case(request: pytest.FixtureRequest) -> AsyncIterator[StoreCase]:
     opened = in_memory() if request.param == "memory" else in_the_database()
     yield opened
     await opened.inspector.close()
@@ -81,11 +83,11 @@ def beside() -> Callable[..., object]:
     return lambda function, *args, **kwargs: sync_to_async(function)(*args, **kwargs)
 
 
-async def stored(case: Case, *messages: Message) -> dict[int, Message]:
+async def stored(case: StoreCase, *messages: Message) -> dict[int, Message]:
     return {row.id: row for row in (await case.store.apply(messages)).rows}
 
 
-async def test_walks_all_rows_with_what_their_keys_stand_for(case: Case) -> None:
+async def test_walks_all_rows_with_what_their_keys_stand_for(case: StoreCase) -> None:
     messages = [make_message(n, client_msg_id=f"Key {n}" if n % 2 else None) for n in range(10)]
     rows = await stored(case, *messages)
 
@@ -95,21 +97,25 @@ async def test_walks_all_rows_with_what_their_keys_stand_for(case: Case) -> None
         found += part
 
     assert found == [
-        StoredRow(rows[m.id], "PERSISTED", Claim(m.id, m.body_hash) if m.client_msg_id else None)
+        StoredRow(
+            rows[m.id],
+            "PERSISTED",
+            IdempotencyRecord(m.id, m.body_hash) if m.client_msg_id else None,
+        )
         for m in messages
     ]
     assert await case.inspector.rows([messages[4].id, messages[1].id, 5]) == [found[1], found[4]]
     assert await case.inspector.newest_id() == messages[-1].id
 
 
-async def test_an_empty_store_has_no_rows(case: Case) -> None:
+async def test_an_empty_store_has_no_rows(case: StoreCase) -> None:
     assert await case.inspector.newest_id() == 0
     assert await case.inspector.rows_after(0, limit=5) == []
     assert await case.inspector.rows([]) == []
     assert await case.inspector.letters([]) == {}
 
 
-async def test_tells_the_states_of_a_messages_letters(case: Case) -> None:
+async def test_tells_the_states_of_a_messages_letters(case: StoreCase) -> None:
     letters = [
         replace(LETTER, offset=str(n), message_id=message_id)
         for n, message_id in enumerate([7, 7, 8, None])
@@ -123,7 +129,7 @@ async def test_tells_the_states_of_a_messages_letters(case: Case) -> None:
     }
 
 
-async def test_tells_of_which_records_there_is_a_letter(case: Case) -> None:
+async def test_tells_of_which_records_there_is_a_letter(case: StoreCase) -> None:
     await case.store.save_dead_letters([LETTER, replace(LETTER, offset="2")])
     others = [replace(LETTER, partition=4), replace(LETTER, topic="other")]
 
@@ -133,7 +139,7 @@ async def test_tells_of_which_records_there_is_a_letter(case: Case) -> None:
     assert await case.inspector.kept([]) == set()
 
 
-async def test_walks_conversations(case: Case) -> None:
+async def test_walks_conversations(case: StoreCase) -> None:
     await stored(case, *(make_message(n, to_id=100 + n % 5) for n in range(10)))
 
     found: list[tuple[str, int, int]] = []
@@ -148,7 +154,7 @@ async def test_walks_conversations(case: Case) -> None:
     [(2, Numbering(2, 2, 2, 2)), (3, Numbering(2, 2, 2, 3)), (1, Numbering(2, 2, 1, 1))],
 )
 async def test_tells_what_a_conversations_rows_are_numbered(
-    case: Case, beside: Callable[..., object], number: int, numbering: Numbering
+    case: StoreCase, beside: Callable[..., object], number: int, numbering: Numbering
 ) -> None:
     await stored(case, make_message(1), make_message(2))
     await beside(case.alter, FIRST_ID + 2, seq=number)  # type: ignore[misc]
@@ -157,7 +163,7 @@ async def test_tells_what_a_conversations_rows_are_numbered(
 
 
 async def test_marks_rows_that_are_marked_wrongly(
-    case: Case, beside: Callable[..., object]
+    case: StoreCase, beside: Callable[..., object]
 ) -> None:
     rows = await stored(case, make_message(1), make_message(2))
     await beside(case.alter, FIRST_ID + 1, persist_status="PENDING")  # type: ignore[misc]
@@ -174,7 +180,7 @@ async def test_marks_rows_that_are_marked_wrongly(
 
 
 async def test_blanks_tombstones_and_nothing_else(
-    case: Case, beside: Callable[..., object]
+    case: StoreCase, beside: Callable[..., object]
 ) -> None:
     recalled, other = make_message(1), make_message(2)
     rows = await stored(case, recalled.recalled(9), other)
@@ -187,7 +193,9 @@ async def test_blanks_tombstones_and_nothing_else(
     assert await case.store.get([recalled.id, other.id]) == rows
 
 
-async def test_restores_keys_and_takes_none_away(case: Case, beside: Callable[..., object]) -> None:
+async def test_restores_keys_and_takes_none_away(
+    case: StoreCase, beside: Callable[..., object]
+) -> None:
     first, second = (make_message(n, client_msg_id=f"k{n}") for n in (1, 2))
     await stored(case, first, second)
     await beside(case.drop_key, "k1")  # type: ignore[misc]
@@ -200,4 +208,7 @@ async def test_restores_keys_and_takes_none_away(case: Case, beside: Callable[..
         await case.inspector.restore_keys([first, structs.replace(second, id=second.id + 5)])
 
     keys = [row.key for row in await case.inspector.rows([first.id, second.id])]
-    assert keys == [Claim(first.id, first.body_hash), Claim(second.id, second.body_hash)]
+    assert keys == [
+        IdempotencyRecord(first.id, first.body_hash),
+        IdempotencyRecord(second.id, second.body_hash),
+    ]

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 ADDRESS = "127.0.0.66"
-PATIENCE_S = 30.0
+CLIENT_TIMEOUT_S = 30.0
 REQUESTS_PER_S = 300  # of one kind
 UNREAD_CONNECTIONS = 50
 DEEP_PAGE, DEEP_SIZE = 10, 100
@@ -160,7 +160,7 @@ async def abuse(base_url: str, abuser: Abuser, kinds: list[str], seconds: float)
     """Abuse the service in all of these ways at once."""
     until_s = time.monotonic() + seconds
     connector = aiohttp.TCPConnector(local_addr=(ADDRESS, 0), limit=0)
-    limit = aiohttp.ClientTimeout(total=PATIENCE_S)
+    limit = aiohttp.ClientTimeout(total=CLIENT_TIMEOUT_S)
     async with aiohttp.ClientSession(base_url, connector=connector, timeout=limit) as session:
         work: list[Awaitable[object]] = []
         for kind in kinds:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.faults.checker import Kind, Violation
+from tests.faults.checker import Violation, ViolationKind
 from tests.faults.transcript import Transcript
 
 WORST_S = 1.0
@@ -56,16 +56,18 @@ def judge_abuse(transcript: Transcript) -> Iterator[Violation]:
     for operation in transcript.operations:
         refused = operation.status in (0, 429) or operation.status >= 500
         if refused and begun_s <= operation.invoked_s < ended_s:
-            yield Violation(Kind.NOTICED, f"{operation.kind} was answered {operation.status}")
+            yield Violation(
+                ViolationKind.NOTICED, f"{operation.kind} was answered {operation.status}"
+            )
     found = figures_of(transcript)
     if not found.beside_s or found.beside_s[-1] > WORST_S:
-        yield Violation(Kind.NOTICED, f"a send took long: {found}")
+        yield Violation(ViolationKind.NOTICED, f"a send took long: {found}")
     p99s = [percentile(each, 0.99) for each in (found.before_s, found.beside_s)]
     enough = min(len(found.before_s), len(found.beside_s)) >= ENOUGH_SENDS
     if enough and p99s[1] > P99_RATIO * p99s[0]:
-        yield Violation(Kind.NOTICED, f"sends took longer: {found}")
+        yield Violation(ViolationKind.NOTICED, f"sends took longer: {found}")
     if found.memory_after > MEMORY_RATIO * found.memory_before:
-        yield Violation(Kind.NOTICED, f"the memory is not back: {found}")
+        yield Violation(ViolationKind.NOTICED, f"the memory is not back: {found}")
 
 
 def percentile(sorted_values: Sequence[float], share: float) -> float:

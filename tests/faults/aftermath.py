@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from kafka import KafkaConsumer, TopicPartition
 
 from messaging.cache import keys
-from tests.faults.client import Client
+from tests.faults.client import FaultClient
 from tests.faults.load import Place, places_of
 from tests.faults.rig import GROUP, TOPIC, Cast, Rig
-from tests.faults.transcript import NOT_FOUND, Conversation, Operation, Row
+from tests.faults.transcript import NOT_FOUND, Operation, StoredConversation, StoredMessage
 
-DRAIN_LIMIT_S = 90.0
-LOOK_S = 0.25
+DRAIN_TIMEOUT_S = 90.0
+CHECK_EVERY_S = 0.25
 PAGE = 50
 ASKED_AT_ONCE = 8
 ASKED_AGAIN, ASK_PAUSE_S = 20, 0.5
@@ -46,9 +46,9 @@ def await_drained(rig: Rig, is_stored: Callable[[], bool]) -> float:
             pending, behind = int(cache.zcard(keys.PENDING)), _behind(consumer)
             if not pending and not behind and is_stored():
                 return time.monotonic() - began_s
-            if time.monotonic() - began_s > DRAIN_LIMIT_S:
+            if time.monotonic() - began_s > DRAIN_TIMEOUT_S:
                 raise NotDrained(f"{pending} pending, {behind} in the log, {is_stored()=}")
-            time.sleep(LOOK_S)
+            time.sleep(CHECK_EVERY_S)
 
 
 def _consumer(rig: Rig) -> KafkaConsumer:
@@ -67,7 +67,7 @@ def _behind(consumer: KafkaConsumer) -> int:
     return sum(end - (consumer.committed(part) or 0) for part, end in ends.items())
 
 
-def stored(rig: Rig, conversations: Sequence[str]) -> list[Row | Conversation]:
+def stored(rig: Rig, conversations: Sequence[str]) -> list[StoredMessage | StoredConversation]:
     """What the database holds of these conversations."""
     with contextlib.closing(rig.servers.database()) as connection:
         cursor = connection.cursor()
@@ -76,7 +76,7 @@ def stored(rig: Rig, conversations: Sequence[str]) -> list[Row | Conversation]:
         cursor.execute(CONVERSATIONS, [conversations])
         return [
             *rows,
-            *(Conversation(id=_text(id_), last_seq=seq) for id_, seq in cursor.fetchall()),
+            *(StoredConversation(id=_text(id_), last_seq=seq) for id_, seq in cursor.fetchall()),
         ]
 
 
@@ -89,8 +89,8 @@ def _row(
     content: str,
     url: str | None,
     status: int,
-) -> Row:
-    return Row(
+) -> StoredMessage:
+    return StoredMessage(
         id=id_,
         conversation=_text(conversation),
         seq=seq,
@@ -106,7 +106,7 @@ def _text(value: str | bytes | None) -> str:
     return value.decode() if isinstance(value, bytes) else value or ""
 
 
-async def read_all(cast: Cast, clients: dict[int, list[Client]]) -> bool:
+async def read_all(cast: Cast, clients: dict[int, list[FaultClient]]) -> bool:
     """Each reads everything; whether no page was partial or refused."""
     walks = [
         _walk(hands[0], place) for user, hands in clients.items() for place in places_of(cast, user)
@@ -114,7 +114,7 @@ async def read_all(cast: Cast, clients: dict[int, list[Client]]) -> bool:
     return all(await asyncio.gather(*walks))
 
 
-async def _walk(client: Client, place: Place) -> bool:
+async def _walk(client: FaultClient, place: Place) -> bool:
     before = None
     while True:
         page = await client.page(
@@ -131,7 +131,7 @@ async def _walk(client: Client, place: Place) -> bool:
         before = page.seen[-1].id
 
 
-async def ask_for_told(sends: Sequence[Operation], clients: dict[int, list[Client]]) -> None:
+async def ask_for_told(sends: Sequence[Operation], clients: dict[int, list[FaultClient]]) -> None:
     """Ask for each acknowledged id as its sender, until there is an answer."""
     told = {
         send.message_id: send

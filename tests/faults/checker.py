@@ -12,11 +12,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tests.faults.sends import NEVER, Send, Sends
-from tests.faults.transcript import NOT_FOUND, REUSED, TOLD, Operation, Row, Seen, Transcript
+from tests.faults.sends import NEVER, Send, SendsById
+from tests.faults.transcript import (
+    NOT_FOUND,
+    REUSED,
+    TOLD,
+    Operation,
+    ShownMessage,
+    StoredMessage,
+    Transcript,
+)
 
 
-class Kind(StrEnum):
+class ViolationKind(StrEnum):
     LOST = "lost"  # acknowledged, and not stored
     DOUBLED = "doubled"  # stored twice
     ALTERED = "altered"  # not what was sent, or not where
@@ -36,13 +44,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    kind: Kind
+    kind: ViolationKind
     what: str
 
 
 def check(transcript: Transcript) -> list[Violation]:
     """Everything that breaks the promise, each once."""
-    sends = Sends(transcript)
+    sends = SendsById(transcript)
     found = [
         *_judge_answers(transcript, sends),
         *_judge_rows(sends),
@@ -53,41 +61,45 @@ def check(transcript: Transcript) -> list[Violation]:
     return list(dict.fromkeys(found))
 
 
-def _judge_answers(transcript: Transcript, sends: Sends) -> Iterator[Violation]:
+def _judge_answers(transcript: Transcript, sends: SendsById) -> Iterator[Violation]:
     for operation in transcript.operations:
         if operation.status >= 500 and operation.status != 503:
-            yield Violation(Kind.FAILED, f"{operation.kind} was answered {operation.status}")
+            yield Violation(
+                ViolationKind.FAILED, f"{operation.kind} was answered {operation.status}"
+            )
         if operation.kind == "send" and operation.code == REUSED:
-            yield Violation(Kind.TWO_IDS, f"repeat of {operation.client_msg_id} was refused")
+            yield Violation(
+                ViolationKind.TWO_IDS, f"repeat of {operation.client_msg_id} was refused"
+            )
     for send in sends.all.values():
         if len(send.told) > 1:
-            yield Violation(Kind.TWO_IDS, send.what)
+            yield Violation(ViolationKind.TWO_IDS, send.what)
 
 
-def _judge_rows(sends: Sends) -> Iterator[Violation]:
+def _judge_rows(sends: SendsById) -> Iterator[Violation]:
     for row in sends.strangers:
-        yield Violation(Kind.UNSENT, f"row {row.id} of {row.sender} in {row.conversation}")
+        yield Violation(ViolationKind.UNSENT, f"row {row.id} of {row.sender} in {row.conversation}")
     for send in sends.all.values():
         if send.told and not send.rows:
-            yield Violation(Kind.LOST, send.what)
+            yield Violation(ViolationKind.LOST, send.what)
         if len(send.rows) > 1:
-            yield Violation(Kind.DOUBLED, send.what)
+            yield Violation(ViolationKind.DOUBLED, send.what)
         if send.rows and not send.maybe:
-            yield Violation(Kind.UNSENT, f"{send.what}: every attempt was refused")
+            yield Violation(ViolationKind.UNSENT, f"{send.what}: every attempt was refused")
         for row in send.rows:
             yield from _judge_row(send, row)
 
 
-def _judge_row(send: Send, row: Row) -> Iterator[Violation]:
+def _judge_row(send: Send, row: StoredMessage) -> Iterator[Violation]:
     if row.conversation != send.conversation:
-        yield Violation(Kind.ALTERED, f"{send.what} is stored in {row.conversation}")
+        yield Violation(ViolationKind.ALTERED, f"{send.what} is stored in {row.conversation}")
     if row.is_recalled:
         if row.content or row.url or not send.maybe_recalled:
-            yield Violation(Kind.ALTERED, f"{send.what}: a row recalled wrongly")
+            yield Violation(ViolationKind.ALTERED, f"{send.what}: a row recalled wrongly")
     elif send.recalled_s < NEVER:
-        yield Violation(Kind.RESURRECTED, f"{send.what}: its row has its content")
+        yield Violation(ViolationKind.RESURRECTED, f"{send.what}: its row has its content")
     elif (row.content, row.url) != (send.content, send.url):
-        yield Violation(Kind.ALTERED, f"{send.what}: its row has another content")
+        yield Violation(ViolationKind.ALTERED, f"{send.what}: its row has another content")
 
 
 def _judge_numbers(transcript: Transcript) -> Iterator[Violation]:
@@ -96,20 +108,20 @@ def _judge_numbers(transcript: Transcript) -> Iterator[Violation]:
         numbers[row.conversation].append(row.seq)
     for conversation, found in numbers.items():
         if sorted(found) != [*range(1, len(found) + 1)]:
-            yield Violation(Kind.MISNUMBERED, f"{conversation}: {sorted(found)}")
+            yield Violation(ViolationKind.MISNUMBERED, f"{conversation}: {sorted(found)}")
     for stored in transcript.conversations:
         if stored.last_seq != len(numbers[stored.id]):
-            yield Violation(Kind.MISNUMBERED, f"{stored.id} ends with {stored.last_seq}")
+            yield Violation(ViolationKind.MISNUMBERED, f"{stored.id} ends with {stored.last_seq}")
     final = {row.id: row.seq for row in transcript.rows}
     for operation in transcript.operations:
         for seen in operation.seen:
             if seen.seq is not None and final.get(seen.id) != seen.seq:
                 yield Violation(
-                    Kind.MISNUMBERED, f"{seen.id}: {seen.seq}, then {final.get(seen.id)}"
+                    ViolationKind.MISNUMBERED, f"{seen.id}: {seen.seq}, then {final.get(seen.id)}"
                 )
 
 
-def _judge_reads(transcript: Transcript, sends: Sends) -> Iterator[Violation]:
+def _judge_reads(transcript: Transcript, sends: SendsById) -> Iterator[Violation]:
     for operation in transcript.operations:
         for seen in operation.seen:
             yield from _judge_seen(operation, seen, sends.find(seen.id, seen.content))
@@ -119,32 +131,38 @@ def _judge_reads(transcript: Transcript, sends: Sends) -> Iterator[Violation]:
             yield from _judge_not_found(operation, sends)
 
 
-def _judge_seen(operation: Operation, seen: Seen, send: Send | None) -> Iterator[Violation]:
+def _judge_seen(operation: Operation, seen: ShownMessage, send: Send | None) -> Iterator[Violation]:
     if send is None:
-        yield Violation(Kind.ALTERED, f"{seen.id} in {operation.conversation}: nobody sent it")
+        yield Violation(
+            ViolationKind.ALTERED, f"{seen.id} in {operation.conversation}: nobody sent it"
+        )
         return
     if send.conversation != operation.conversation:
-        yield Violation(Kind.ALTERED, f"{send.what} was shown in {operation.conversation}")
+        yield Violation(ViolationKind.ALTERED, f"{send.what} was shown in {operation.conversation}")
     if operation.invoked_s >= send.deleted_s.get(operation.user, NEVER):
-        yield Violation(Kind.UNDELETED, f"{send.what} to {operation.user}")
+        yield Violation(ViolationKind.UNDELETED, f"{send.what} to {operation.user}")
     if seen.is_recalled:
         if seen.content or seen.url:
-            yield Violation(Kind.RESURRECTED, f"{send.what}: content of a tombstone")
+            yield Violation(ViolationKind.RESURRECTED, f"{send.what}: content of a tombstone")
     elif operation.invoked_s >= send.recalled_s:
-        yield Violation(Kind.RESURRECTED, f"{send.what} to {operation.user} by {operation.kind}")
+        yield Violation(
+            ViolationKind.RESURRECTED, f"{send.what} to {operation.user} by {operation.kind}"
+        )
     elif (seen.content, seen.url) != (send.content, send.url):
-        yield Violation(Kind.ALTERED, f"{send.what} to {operation.user}")
+        yield Violation(ViolationKind.ALTERED, f"{send.what} to {operation.user}")
 
 
-def _judge_page(page: Operation, sends: Sends) -> Iterator[Violation]:
+def _judge_page(page: Operation, sends: SendsById) -> Iterator[Violation]:
     """A page is a piece of the conversation without holes, newest first."""
     ids = [seen.id for seen in page.seen]
     below = page.before if page.before is not None else NEVER
     if ids != sorted(set(ids), reverse=True) or any(id_ >= below for id_ in ids):
-        yield Violation(Kind.DISORDERED, f"page of {page.conversation} before {page.before}")
+        yield Violation(
+            ViolationKind.DISORDERED, f"page of {page.conversation} before {page.before}"
+        )
     shown = [id(sends.find(seen.id, seen.content)) for seen in page.seen]
     if len(shown) != len(set(shown)):
-        yield Violation(Kind.TWO_IDS, f"page of {page.conversation} shows a message twice")
+        yield Violation(ViolationKind.TWO_IDS, f"page of {page.conversation} shows a message twice")
     if page.partial:
         return
     lowest = min(ids, default=below) if page.has_more else 0
@@ -152,16 +170,16 @@ def _judge_page(page: Operation, sends: Sends) -> Iterator[Violation]:
     for send in sends.of_conversation[page.conversation]:
         if send.acknowledged_s > page.invoked_s or _may_hide(send, page) or send.ids & listed:
             continue
-        if all(lowest < id_ < below for id_ in send.ids):  # one that was folded may lie elsewhere
+        if all(lowest < id_ < below for id_ in send.ids):  # a duplicate may lie elsewhere
             own = "its sender" if send.sender == page.user else str(page.user)
-            yield Violation(Kind.UNSEEN, f"{send.what} by {own}")
+            yield Violation(ViolationKind.UNSEEN, f"{send.what} by {own}")
 
 
 def _may_hide(send: Send, read: Operation) -> bool:
     return send.maybe_deleted_s.get(read.user, NEVER) <= read.completed_s
 
 
-def _judge_not_found(operation: Operation, sends: Sends) -> Iterator[Violation]:
+def _judge_not_found(operation: Operation, sends: SendsById) -> Iterator[Violation]:
     """Yield a violation where an acknowledged id is not found by somebody who may see it.
 
     A reader who has deleted the message gets no content of it, but may recall and delete it again.
@@ -172,10 +190,10 @@ def _judge_not_found(operation: Operation, sends: Sends) -> Iterator[Violation]:
         return
     if operation.kind != "get" or not _may_hide(send, operation):
         what = f"{send.what}: {operation.message_id} not found by {operation.kind}"
-        yield Violation(Kind.DEAD_ID, what)
+        yield Violation(ViolationKind.DEAD_ID, what)
 
 
-def _judge_told(transcript: Transcript, sends: Sends) -> Iterator[Violation]:
+def _judge_told(transcript: Transcript, sends: SendsById) -> Iterator[Violation]:
     """Yield a violation for each told id that does not lead to its row once all is well again."""
     begun_s = transcript.at(TOLD)
     asked = {
@@ -189,7 +207,9 @@ def _judge_told(transcript: Transcript, sends: Sends) -> Iterator[Violation]:
             read = asked.get(message_id)
             if read is None or (read.outcome != "ok" and read.code != NOT_FOUND):
                 answer = "was not asked for" if read is None else f"was answered {read.status}"
-                yield Violation(Kind.DEAD_ID, f"{send.what}: {message_id} {answer}")
+                yield Violation(ViolationKind.DEAD_ID, f"{send.what}: {message_id} {answer}")
             elif read.seen and read.seen[0].id not in rows:
                 shown = read.seen[0].id
-                yield Violation(Kind.DEAD_ID, f"{send.what}: {message_id} leads to {shown}")
+                yield Violation(
+                    ViolationKind.DEAD_ID, f"{send.what}: {message_id} leads to {shown}"
+                )

@@ -8,9 +8,9 @@ from typing import Any
 
 import aiohttp
 
-from tests.faults.transcript import Operation, Recorder, Seen
+from tests.faults.transcript import Operation, Recorder, ShownMessage
 
-PATIENCE_S = 5.0
+CLIENT_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Post:
         }
 
 
-class Client:
+class FaultClient:
     """One person's calls. No answer within 5 s, or a broken connection, is an unknown outcome."""
 
     def __init__(
@@ -129,8 +129,8 @@ class Client:
         return data
 
 
-def _seen(message: dict[str, Any]) -> Seen:
-    return Seen(
+def _seen(message: dict[str, Any]) -> ShownMessage:
+    return ShownMessage(
         id=int(message["messageId"]),
         content=message["content"],
         url=message["url"],

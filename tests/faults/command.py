@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from messaging.progress import Progress
-from tests.faults.result import Result, explain, judge, notes, table
+from tests.faults.result import FaultResult, explain, judge, notes, table
 from tests.faults.rig import running_rig
 from tests.faults.rows import FAULTS, Fault
 from tests.faults.run import run
@@ -45,7 +45,7 @@ def main() -> int:
         for fault in FAULTS.values():
             print(f"{fault.name:<28}{fault.about}")
         return 0
-    results: list[Result] = []
+    results: list[FaultResult] = []
     try:
         if options.judge:
             results.append(_judge_again(options.judge))
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _report(results: Sequence[Result], file: Path | None) -> int:
+def _report(results: Sequence[FaultResult], file: Path | None) -> int:
     """Print everything; returns the number of violations."""
     for line in (*table(results), *notes(results), *explain(results)):
         print(line)
@@ -86,7 +86,9 @@ def _report(results: Sequence[Result], file: Path | None) -> int:
     return broken
 
 
-def _run_all(faults: Sequence[Fault], options: argparse.Namespace, results: list[Result]) -> None:
+def _run_all(
+    faults: Sequence[Fault], options: argparse.Namespace, results: list[FaultResult]
+) -> None:
     """Each fault with each seed; what comes of it is added to `results`."""
     first = options.seed if options.seed is not None else secrets.randbelow(LARGEST_SEED)
     directory = Path(tempfile.mkdtemp(prefix="im-faults-"))
@@ -102,7 +104,7 @@ def _run_all(faults: Sequence[Fault], options: argparse.Namespace, results: list
                     fault,
                     seed=seed,
                     hold_s=max(options.hold or 0.0, fault.hold_s),
-                    tell=lambda note: progress.update(len(results) / total, note),
+                    report=lambda note: progress.update(len(results) / total, note),
                 )
                 results.append(result)
                 progress.end(_line(result))
@@ -112,11 +114,11 @@ def _run_all(faults: Sequence[Fault], options: argparse.Namespace, results: list
         shutil.rmtree(directory)
 
 
-def _line(result: Result) -> str:
+def _line(result: FaultResult) -> str:
     what = f"{len(result.violations)} violations" if result.violations else "holds"
     return f"  {result.fault:<28} seed {result.seed}: {result.operations:,} operations, {what}"
 
 
-def _judge_again(path: Path) -> Result:
+def _judge_again(path: Path) -> FaultResult:
     name, _, seed = path.stem.rpartition("-")
     return judge(FAULTS[name], int(seed), read_transcript(path), path)

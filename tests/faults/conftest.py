@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.result import Result, notes, table
+from tests.faults.result import FaultResult, notes, table
 from tests.faults.rig import Rig, running_rig
 from tests.support.real_services import connected
 
-RESULTS = pytest.StashKey[list[Result]]()
+RESULTS = pytest.StashKey[list[FaultResult]]()
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 @pytest.fixture
-def results(pytestconfig: pytest.Config) -> list[Result]:
+def results(pytestconfig: pytest.Config) -> list[FaultResult]:
     return pytestconfig.stash.setdefault(RESULTS, [])
 
 

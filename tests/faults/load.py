@@ -16,7 +16,7 @@ from random import Random
 import aiohttp
 
 from messaging.domain.ids import group_conversation, private_conversation
-from tests.faults.client import PATIENCE_S, Client, Post
+from tests.faults.client import CLIENT_TIMEOUT_S, FaultClient, Post
 from tests.faults.rig import Cast
 from tests.faults.transcript import Operation, Recorder
 
@@ -39,7 +39,7 @@ class Place:
 
 
 @dataclass(slots=True)
-class Said:
+class AcknowledgedMessage:
     """A message that somebody was told an id of."""
 
     message_id: int
@@ -48,11 +48,11 @@ class Said:
 
 
 @dataclass(slots=True)
-class Known:
+class SharedKnowledge:
     """What all of the load's workers know together."""
 
-    said: list[Said] = field(default_factory=list)
-    unsettled: list[tuple[Client, Post]] = field(default_factory=list)
+    said: list[AcknowledgedMessage] = field(default_factory=list)
+    unsettled: list[tuple[FaultClient, Post]] = field(default_factory=list)
     names: itertools.count[int] = field(default_factory=itertools.count)
 
 
@@ -71,9 +71,9 @@ class Worker:
     def __init__(
         self,
         random: Random,
-        clients: Sequence[Client],
+        clients: Sequence[FaultClient],
         places: Sequence[Place],
-        known: Known,
+        known: SharedKnowledge,
         prefix: str,
         *,
         only_sends: bool,
@@ -87,14 +87,14 @@ class Worker:
         self._weights = (1, 0, 0, 0, 0, 0) if only_sends else (50, 8, 8, 20, 6, 8)
 
     async def run(self, stop: asyncio.Event) -> None:
-        deeds = (self._say, self._recall, self._delete, self._read, self._walk, self._look)
+        deeds = (self._say, self._recall, self._delete, self._read, self._walk, self._fetch_one)
         while not stop.is_set():
             (deed,) = self._random.choices(deeds, self._weights)
             await deed()
             await asyncio.sleep(self._random.uniform(0, LONGEST_PAUSE_S))
 
     @property
-    def _client(self) -> Client:
+    def _client(self) -> FaultClient:
         return self._random.choice(self._clients)
 
     # --- deeds ------------------------------------------------------------------------------
@@ -120,7 +120,7 @@ class Worker:
         content = f"{name} {' '.join(words)}"
         return Post(name, place.conversation, place.target, place.chat_type, content, url)
 
-    async def _repeat(self, post: Post) -> Said | None:
+    async def _repeat(self, post: Post) -> AcknowledgedMessage | None:
         for _ in range(REPEATS):
             await asyncio.sleep(self._random.uniform(0, REPEAT_PAUSE_S))
             if done := self._note([await self._client.send(post)], post):
@@ -128,10 +128,10 @@ class Worker:
         self._known.unsettled.append((self._client, post))
         return None
 
-    def _note(self, told: Sequence[Operation], post: Post) -> Said | None:
+    def _note(self, told: Sequence[Operation], post: Post) -> AcknowledgedMessage | None:
         for operation in told:
             if operation.message_id is not None:
-                said = Said(operation.message_id, operation.user, post.conversation)
+                said = AcknowledgedMessage(operation.message_id, operation.user, post.conversation)
                 self._known.said.append(said)
                 return said
         return None
@@ -145,7 +145,7 @@ class Worker:
         if said := self._choose():
             await self._take_back("delete", said)
 
-    async def _take_back(self, kind: str, said: Said) -> None:
+    async def _take_back(self, kind: str, said: AcknowledgedMessage) -> None:
         told = await self._client.take_back(kind, said.conversation, said.message_id)
         if told.outcome == "unknown" and self._random.random() < 0.5:
             await self._client.take_back(kind, said.conversation, said.message_id)
@@ -170,22 +170,22 @@ class Worker:
             before=before,
         )
 
-    async def _look(self) -> None:
+    async def _fetch_one(self) -> None:
         if said := self._choose():
             await self._client.get(said.conversation, said.message_id)
 
-    def _choose(self) -> Said | None:
+    def _choose(self) -> AcknowledgedMessage | None:
         """A message of one of this person's conversations, a recent one rather than an old one."""
         mine = {place.conversation for place in self._places}
         recent = [said for said in self._known.said[-200:] if said.conversation in mine]
         return self._random.choice(recent) if recent else None
 
 
-class Load:
+class CastLoad:
     """The cast at work, between `begin` and `end`."""
 
-    def __init__(self, cast: Cast, clients: dict[int, list[Client]], seed: str) -> None:
-        self.known = Known()
+    def __init__(self, cast: Cast, clients: dict[int, list[FaultClient]], seed: str) -> None:
+        self.known = SharedKnowledge()
         self._cast = cast
         self._stop = asyncio.Event()
         self._workers = [
@@ -195,7 +195,9 @@ class Load:
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
-    def _new_worker(self, user: int, hand: int, clients: Sequence[Client], seed: str) -> Worker:
+    def _new_worker(
+        self, user: int, hand: int, clients: Sequence[FaultClient], seed: str
+    ) -> Worker:
         """Hands that only send measure what sends get; the others may wait in something else."""
         only_sends = HANDS[hand] != "mixed"
         places = places_of(self._cast, user)
@@ -223,12 +225,12 @@ class Load:
 @asynccontextmanager
 async def clients_of(
     cast: Cast, base_url: str, recorder: Recorder
-) -> AsyncIterator[dict[int, list[Client]]]:
+) -> AsyncIterator[dict[int, list[FaultClient]]]:
     """Of each person three clients: two keep their connections, one makes a new one for each call.
 
     Which web process answers depends on the connection.
     """
-    limit = aiohttp.ClientTimeout(total=PATIENCE_S)
+    limit = aiohttp.ClientTimeout(total=CLIENT_TIMEOUT_S)
     kept = [aiohttp.ClientSession(base_url, timeout=limit) for _ in range(2)]
     fresh = aiohttp.ClientSession(
         base_url, timeout=limit, connector=aiohttp.TCPConnector(force_close=True)
@@ -236,7 +238,7 @@ async def clients_of(
     sessions = [*kept, fresh]
     try:
         yield {
-            user: [Client(each, recorder, user=user, token=token) for each in sessions]
+            user: [FaultClient(each, recorder, user=user, token=token) for each in sessions]
             for user, token in cast.tokens.items()
         }
     finally:

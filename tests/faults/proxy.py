@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 CHUNK_BYTES = 64 * 1024
-CALL_S = 10.0
+CALL_TIMEOUT_S = 10.0
 RESET = struct.pack("ii", 1, 0)  # closed with SO_LINGER like this, a socket sends RST
 
 
@@ -160,8 +160,8 @@ class Proxies:
 
         self._call(close())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(CALL_S)
+        self._thread.join(CALL_TIMEOUT_S)
         self._loop.close()
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(CALL_S)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(CALL_TIMEOUT_S)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.abuse_verdict import figures_of, judge_abuse, percentile
-from tests.faults.checker import Kind, Violation, check
+from tests.faults.checker import Violation, ViolationKind, check
 from tests.faults.rows import Fault
-from tests.faults.sends import Sends
+from tests.faults.sends import SendsById
 from tests.faults.transcript import Operation, Transcript
 
 SETTLED_S = 1.5  # into a fault, after which nothing that was under way before is answered
@@ -20,7 +20,7 @@ DURABILITIES = ("log", "cache", "store")
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class FaultResult:
     """What came of a run. All but `operations` is about the time while the fault lasted."""
 
     fault: str
@@ -36,7 +36,7 @@ class Result:
     transcript: Path
     note: str = ""  # what else was measured
 
-    def count(self, *kinds: Kind) -> int:
+    def count(self, *kinds: ViolationKind) -> int:
         return sum(violation.kind in kinds for violation in self.violations)
 
     @property
@@ -56,7 +56,7 @@ class Result:
         }
 
 
-def judge(fault: Fault, seed: int, transcript: Transcript, path: Path) -> Result:
+def judge(fault: Fault, seed: int, transcript: Transcript, path: Path) -> FaultResult:
     sends = [
         operation
         for operation in transcript.operations
@@ -71,10 +71,10 @@ def judge(fault: Fault, seed: int, transcript: Transcript, path: Path) -> Result
         *(judge_abuse(transcript) if fault.is_abuse else ()),
     ]
     if fault.forgets or math.isfinite(transcript.at("redis lost")):
-        found = [violation for violation in found if violation.kind is not Kind.TWO_IDS]
+        found = [violation for violation in found if violation.kind is not ViolationKind.TWO_IDS]
     latencies_ms = sorted(each.took_s * 1000 for each in sends)
     drained_s = transcript.at("drained") - transcript.at("healed")
-    return Result(
+    return FaultResult(
         fault=fault.name,
         seed=seed,
         operations=len(transcript.operations),
@@ -84,7 +84,7 @@ def judge(fault: Fault, seed: int, transcript: Transcript, path: Path) -> Result
         worst_ms=percentile(latencies_ms, 1.0),
         drain_s=drained_s if math.isfinite(drained_s) else None,
         violations=found,
-        second_ids=Sends(transcript).second_ids,
+        second_ids=SendsById(transcript).second_ids,
         transcript=path,
         note=str(figures_of(transcript)) if fault.is_abuse else "",
     )
@@ -93,7 +93,7 @@ def judge(fault: Fault, seed: int, transcript: Transcript, path: Path) -> Result
 def _judge_end(transcript: Transcript) -> Iterator[Violation]:
     for mark in transcript.marks:
         if mark.name.startswith("stuck"):
-            yield Violation(Kind.STUCK, mark.name)
+            yield Violation(ViolationKind.STUCK, mark.name)
 
 
 def _judge_availability(
@@ -106,9 +106,13 @@ def _judge_availability(
     late = [each for each in sends if each.invoked_s >= settled_s]
     while_broken = {each.durability for each in late if each.completed_s < transcript.at("mending")}
     if missing := fault.accepts - while_broken:
-        yield Violation(Kind.UNAVAILABLE, f"no send was acknowledged by {', '.join(missing)}")
+        yield Violation(
+            ViolationKind.UNAVAILABLE, f"no send was acknowledged by {', '.join(missing)}"
+        )
     if not fault.accepts and while_broken - {None}:
-        yield Violation(Kind.UNAVAILABLE, f"acknowledged by {while_broken} with nothing left")
+        yield Violation(
+            ViolationKind.UNAVAILABLE, f"acknowledged by {while_broken} with nothing left"
+        )
 
 
 HEAD = (
@@ -118,15 +122,15 @@ HEAD = (
 )
 
 
-def table(results: Iterable[Result]) -> Iterator[str]:
+def table(results: Iterable[FaultResult]) -> Iterator[str]:
     yield HEAD
     for result in results:
         main = (
-            result.count(Kind.LOST),
-            result.count(Kind.DOUBLED),
-            result.count(Kind.ALTERED),
-            result.count(Kind.RESURRECTED, Kind.UNDELETED),
-            result.count(Kind.UNSEEN),
+            result.count(ViolationKind.LOST),
+            result.count(ViolationKind.DOUBLED),
+            result.count(ViolationKind.ALTERED),
+            result.count(ViolationKind.RESURRECTED, ViolationKind.UNDELETED),
+            result.count(ViolationKind.UNSEEN),
         )
         drain = "never" if result.drain_s is None else f"{result.drain_s:.1f}"
         yield (
@@ -138,14 +142,14 @@ def table(results: Iterable[Result]) -> Iterator[str]:
         )
 
 
-def notes(results: Iterable[Result]) -> Iterator[str]:
+def notes(results: Iterable[FaultResult]) -> Iterator[str]:
     """Yield a line for every result that has more to tell than the table."""
     for result in results:
         if result.note:
             yield f"{result.fault} (seed {result.seed}): {result.note}"
 
 
-def explain(results: Iterable[Result], most: int = 5) -> Iterator[str]:
+def explain(results: Iterable[FaultResult], most: int = 5) -> Iterator[str]:
     """The first violations of each kind, for every result that has any."""
     for result in results:
         kinds = Counter(violation.kind for violation in result.violations)

@@ -15,7 +15,7 @@ import psutil
 
 from tests.faults.proxy import Proxies
 from tests.faults.servers import NAMES, Servers
-from tests.support.processes import Service
+from tests.support.processes import ServiceProcesses
 from tests.support.site import Site
 
 PEOPLE = 4
@@ -60,7 +60,7 @@ class Rig:
 
     servers: Servers
     proxies: Proxies
-    service: Service
+    service: ServiceProcesses
     directory: Path
     _casts: list[Cast]
     note: Callable[..., None] = lambda *_: None
@@ -115,7 +115,7 @@ def running_rig(directory: Path) -> Iterator[Rig]:
     var_dir = directory / "service"
     var_dir.mkdir()
     (var_dir / "services").symlink_to(servers.home, target_is_directory=True)
-    service = Service(var_dir, "full", **SETTINGS, **servers.environment)
+    service = ServiceProcesses(var_dir, "full", **SETTINGS, **servers.environment)
     try:
         for name in NAMES:
             ports = servers.proxy_ports[name], servers.ports[name]
@@ -130,7 +130,7 @@ def running_rig(directory: Path) -> Iterator[Rig]:
         proxies.close()
 
 
-def _make_casts(service: Service, count: int) -> list[Cast]:
+def _make_casts(service: ServiceProcesses, count: int) -> list[Cast]:
     run = secrets.token_hex(4)
     script = MAKE_CASTS.format(run=run, count=count, size=PEOPLE)
     printed = Site(service).manage("shell", "--verbosity", "0", "--command", script)

@@ -8,39 +8,39 @@ from collections.abc import Callable
 from random import Random
 
 from tests.faults.aftermath import NotDrained, ask_for_told, await_drained, read_all, stored
-from tests.faults.client import Client
-from tests.faults.load import Load, clients_of, places_of
-from tests.faults.result import Result, judge
+from tests.faults.client import FaultClient
+from tests.faults.load import CastLoad, clients_of, places_of
+from tests.faults.result import FaultResult, judge
 from tests.faults.rig import Cast, Rig
 from tests.faults.rows import Fault, Unmet
-from tests.faults.transcript import TOLD, Recorder, Row
+from tests.faults.transcript import TOLD, Recorder, StoredMessage
 
 WARM_S = 1.0
 AFTER_S = 1.0
-READ_LIMIT_S = 30.0
+READ_TIMEOUT_S = 30.0
 READ_PAUSE_S = 0.5
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def run(rig: Rig, fault: Fault, *, seed: int, hold_s: float, tell: Tell) -> Result:
+def run(rig: Rig, fault: Fault, *, seed: int, hold_s: float, report: Report) -> FaultResult:
     """Run it once. The stack is whole afterwards; nothing is restarted to make it drain."""
     path = rig.directory / f"{fault.name}-{seed}.jsonl"
     with Recorder(path) as recorder:
-        asyncio.run(_Run(rig, fault, f"{fault.name} {seed}", hold_s, recorder, tell).run())
+        asyncio.run(_Run(rig, fault, f"{fault.name} {seed}", hold_s, recorder, report).run())
     return judge(fault, seed, recorder.transcript, path)
 
 
 class _Run:
     def __init__(
-        self, rig: Rig, fault: Fault, seed: str, hold_s: float, recorder: Recorder, tell: Tell
+        self, rig: Rig, fault: Fault, seed: str, hold_s: float, recorder: Recorder, report: Report
     ) -> None:
         self._rig = rig
         self._fault = fault
         self._seed = seed
         self._hold_s = hold_s
         self._recorder = recorder
-        self._tell = tell
+        self._report = report
         self._cast: Cast = rig.take_cast()
         self._conversations = sorted(
             {
@@ -53,17 +53,17 @@ class _Run:
     async def run(self) -> None:
         losses, self._rig.note = self._losses_of_redis(), self._recorder.mark
         async with clients_of(self._cast, self._rig.service.base_url, self._recorder) as clients:
-            load = Load(self._cast, clients, self._seed)
+            load = CastLoad(self._cast, clients, self._seed)
             load.begin()
             await asyncio.sleep(self._hold_s if self._fault.is_abuse else WARM_S)
             await self._break_and_mend()
             await asyncio.sleep(AFTER_S)
             await load.end()
-            self._tell("drains")
+            self._report("drains")
             await asyncio.to_thread(self._await_drained)
-            self._tell("is read")
+            self._report("is read")
             await self._read_to_the_end(clients)
-            self._tell("is asked for every id")
+            self._report("is asked for every id")
             operations = list(self._recorder.transcript.operations)
             self._recorder.mark(TOLD)
             await ask_for_told(operations, clients)
@@ -79,7 +79,7 @@ class _Run:
         return sum("backend=cache" in line for line in self._rig.log_lines("breaker.opened"))
 
     async def _break_and_mend(self) -> None:
-        self._tell("is broken")
+        self._report("is broken")
         self._recorder.mark("fault")
         try:
             await asyncio.to_thread(self._fault.strike, self._rig, self._hold_s, Random(self._seed))
@@ -89,7 +89,7 @@ class _Run:
             self._recorder.mark("mending")
             await asyncio.to_thread(self._rig.mend)
         self._recorder.mark("healed")
-        self._tell("is whole again")
+        self._report("is whole again")
 
     def _await_drained(self) -> None:
         names = {
@@ -100,7 +100,7 @@ class _Run:
 
         def are_stored() -> bool:
             found = stored(self._rig, self._conversations)
-            return names <= {row.client_msg_id for row in found if isinstance(row, Row)}
+            return names <= {row.client_msg_id for row in found if isinstance(row, StoredMessage)}
 
         try:
             await_drained(self._rig, are_stored)
@@ -109,8 +109,8 @@ class _Run:
         else:
             self._recorder.mark("drained")
 
-    async def _read_to_the_end(self, clients: dict[int, list[Client]]) -> None:
-        deadline_s = time.monotonic() + READ_LIMIT_S
+    async def _read_to_the_end(self, clients: dict[int, list[FaultClient]]) -> None:
+        deadline_s = time.monotonic() + READ_TIMEOUT_S
         while not await read_all(self._cast, clients):
             if time.monotonic() > deadline_s:
                 self._recorder.mark("stuck: history stays partial")

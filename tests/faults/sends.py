@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from tests.faults.transcript import ALREADY_RECALLED, Operation, Row, Transcript
+from tests.faults.transcript import ALREADY_RECALLED, Operation, StoredMessage, Transcript
 
 NEVER = float("inf")
 
@@ -22,7 +22,7 @@ class Send:
     attempts: int = 0
     maybe: bool = False  # an attempt was acknowledged or its outcome is unknown
     told: dict[int, float] = field(default_factory=dict)  # id: acknowledged
-    rows: list[Row] = field(default_factory=list)
+    rows: list[StoredMessage] = field(default_factory=list)
     recalled_s: float = NEVER
     maybe_recalled: bool = False
     deleted_s: dict[int, float] = field(default_factory=dict)  # by user
@@ -41,12 +41,12 @@ class Send:
         return f"{self.client_msg_id} of {self.sender} in {self.conversation} {sorted(self.ids)}"
 
 
-class Sends:
+class SendsById:
     """All sends of a transcript, found by `clientMsgId`, by id or by content."""
 
     def __init__(self, transcript: Transcript) -> None:
         self.all: dict[str, Send] = {}
-        self.strangers: list[Row] = []  # rows that nobody sent
+        self.strangers: list[StoredMessage] = []  # rows that nobody sent
         for operation in transcript.operations:
             if operation.kind == "send":
                 self._note_send(operation)
@@ -83,7 +83,7 @@ class Sends:
             earlier = send.told.get(operation.message_id, NEVER)
             send.told[operation.message_id] = min(earlier, operation.completed_s)
 
-    def _note_rows(self, rows: list[Row]) -> None:
+    def _note_rows(self, rows: list[StoredMessage]) -> None:
         for row in rows:
             send = self.all.get(row.client_msg_id or "")
             if send is None or send.sender != row.sender:

@@ -19,8 +19,8 @@ from tests.support.processes import clean_environment, processes_of
 from tests.support.real_services import ROOT, SERVICES_ENV, free_port
 
 NAMES = ("mariadb", "redis", "kafka")
-SCRIPT_LIMIT_S = 200.0
-CALL_S = 10
+SCRIPT_TIMEOUT_S = 200.0
+CALL_TIMEOUT_S = 10
 
 # A killed broker may come back, and a dead consumer is missed, within seconds.
 KAFKA_PROPERTIES = """\
@@ -86,7 +86,7 @@ class Servers:
         for process in processes:
             process.kill()
         for process in processes:
-            process.wait(CALL_S)
+            process.wait(CALL_TIMEOUT_S)
 
     def freeze(self, name: str) -> None:
         """It holds its connections and does nothing, until `thaw`."""
@@ -108,7 +108,7 @@ class Servers:
 
     def redis(self) -> redis.Redis:
         """A client past the proxy."""
-        return redis.Redis(port=self.ports["redis"], socket_timeout=CALL_S)
+        return redis.Redis(port=self.ports["redis"], socket_timeout=CALL_TIMEOUT_S)
 
     def database(self) -> Connection:
         """A connection past the proxy, as the service's user; reads what is committed now."""
@@ -121,8 +121,8 @@ class Servers:
             db="im",
             charset="utf8mb4",
             autocommit=True,
-            connect_timeout=CALL_S,
-            read_timeout=CALL_S,
+            connect_timeout=CALL_TIMEOUT_S,
+            read_timeout=CALL_TIMEOUT_S,
         )
 
     @contextlib.contextmanager
@@ -131,7 +131,7 @@ class Servers:
         connection = MySQLdb.connect(
             unix_socket=str(self.home / "mariadb" / "data" / "mariadb.sock"),
             user="root",
-            connect_timeout=CALL_S,
+            connect_timeout=CALL_TIMEOUT_S,
         )
         with contextlib.closing(connection):
             yield connection.cursor()
@@ -143,7 +143,7 @@ class Servers:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=SCRIPT_LIMIT_S,
+            timeout=SCRIPT_TIMEOUT_S,
             env=clean_environment(VAR_DIR=str(self._var_dir), **self.environment),
         )
         if done.returncode:

@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.faults.checker import Kind, check
-from tests.faults.sends import Sends
-from tests.faults.transcript import TOLD, Conversation, Mark, Operation, Row, Seen, Transcript
+from tests.faults.checker import ViolationKind, check
+from tests.faults.sends import SendsById
+from tests.faults.transcript import (
+    TOLD,
+    Mark,
+    Operation,
+    ShownMessage,
+    StoredConversation,
+    StoredMessage,
+    Transcript,
+)
 from tests.faults.transcript import Kind as Call
 
 ALICE, BOB = 1, 2
@@ -48,12 +56,12 @@ class Story:
     def stored(self, message_id: int, name: str = "a", *, seq: int = 1, **columns: Any) -> None:
         columns = {"content": f"hi {name}", "url": None, "is_recalled": False} | columns
         columns = {"conversation": HOME, "sender": ALICE} | columns
-        self.transcript.add(Row(id=message_id, seq=seq, client_msg_id=name, **columns))
+        self.transcript.add(StoredMessage(id=message_id, seq=seq, client_msg_id=name, **columns))
 
-    def page(self, user: int, *seen: Seen, **told: Any) -> None:
+    def page(self, user: int, *seen: ShownMessage, **told: Any) -> None:
         self.call("history", user, seen=list(seen), **told)
 
-    def leads_to(self, told_id: int, row: Seen | None) -> None:
+    def leads_to(self, told_id: int, row: ShownMessage | None) -> None:
         """Say at the end what the sender gets for an id that it was told."""
         if self.transcript.at(TOLD) == float("inf"):
             self.transcript.add(Mark(TOLD, self._now_s))
@@ -61,9 +69,9 @@ class Story:
         self.call("get", ALICE, message_id=told_id, seen=[row] if row else [], **found)
 
     @property
-    def verdict(self) -> set[Kind]:
+    def verdict(self) -> set[ViolationKind]:
         """What is wrong, once each id that is not asked for leads to the first row of its name."""
-        sends, asked = Sends(self.transcript), self.transcript.at(TOLD)
+        sends, asked = SendsById(self.transcript), self.transcript.at(TOLD)
         done = {
             operation.message_id
             for operation in self.transcript.operations
@@ -74,14 +82,15 @@ class Story:
                 if send.rows:
                     row = send.rows[0]
                     self.leads_to(
-                        told_id, Seen(row.id, row.content, row.url, row.is_recalled, row.seq)
+                        told_id,
+                        ShownMessage(row.id, row.content, row.url, row.is_recalled, row.seq),
                     )
         return {violation.kind for violation in check(self.transcript)}
 
 
-def shown(message_id: int, name: str = "a", **fields: Any) -> Seen:
+def shown(message_id: int, name: str = "a", **fields: Any) -> ShownMessage:
     fields = {"content": f"hi {name}", "url": None, "is_recalled": False, "seq": None} | fields
-    return Seen(id=message_id, **fields)
+    return ShownMessage(id=message_id, **fields)
 
 
 BLANK = {"content": "", "is_recalled": True}
@@ -104,7 +113,7 @@ def test_a_transcript_without_fault_passes(story: Story) -> None:
     story.call("get", BOB, message_id=8, outcome="refused", status=404, code=3002)
     story.stored(7, seq=1, **BLANK)
     story.stored(8, "b", seq=2)
-    story.transcript.add(Conversation(id=HOME, last_seq=2))
+    story.transcript.add(StoredConversation(id=HOME, last_seq=2))
     story.transcript.add(Mark("healed", 1.0))
     assert story.verdict == set()
 
@@ -113,9 +122,9 @@ class TestWhatIsStored:
     def test_an_acknowledged_message_without_a_row_is_lost(self, story: Story) -> None:
         story.sent(7)
         story.leads_to(7, None)
-        assert story.verdict == {Kind.LOST, Kind.DEAD_ID}
+        assert story.verdict == {ViolationKind.LOST, ViolationKind.DEAD_ID}
 
-    def test_a_repeat_may_have_been_folded_into_another_attempt(self, story: Story) -> None:
+    def test_a_repeat_may_have_been_deduplicated_into_another_attempt(self, story: Story) -> None:
         story.not_sent(outcome="unknown")
         story.sent(7)
         story.stored(5)
@@ -132,7 +141,7 @@ class TestWhatIsStored:
         story.sent(7)
         story.stored(7)
         story.stored(9, seq=2)
-        assert story.verdict == {Kind.DOUBLED}
+        assert story.verdict == {ViolationKind.DOUBLED}
 
     @pytest.mark.parametrize(
         "columns", [{"content": "hi"}, {"url": "/x"}, {"conversation": "1_3"}, BLANK]
@@ -140,22 +149,22 @@ class TestWhatIsStored:
     def test_a_row_that_is_not_what_was_sent(self, story: Story, columns: Any) -> None:
         story.sent(7)
         story.stored(7, **columns)
-        assert story.verdict == {Kind.ALTERED}
+        assert story.verdict == {ViolationKind.ALTERED}
 
     def test_a_row_that_nobody_sent(self, story: Story) -> None:
         story.stored(7)
-        assert story.verdict == {Kind.UNSENT}
+        assert story.verdict == {ViolationKind.UNSENT}
 
     def test_a_row_of_a_send_that_was_refused(self, story: Story) -> None:
         story.not_sent(outcome="refused", status=429)
         story.stored(7)
-        assert story.verdict == {Kind.UNSENT}
+        assert story.verdict == {ViolationKind.UNSENT}
 
     def test_a_row_with_the_content_of_a_recalled_message(self, story: Story) -> None:
         story.sent(7)
         story.call("recall", ALICE, message_id=7)
         story.stored(7)
-        assert story.verdict == {Kind.RESURRECTED}
+        assert story.verdict == {ViolationKind.RESURRECTED}
 
     def test_a_recall_without_a_clear_answer_may_be_stored_or_not(self, story: Story) -> None:
         for message_id, name in ((7, "a"), (8, "b")):
@@ -171,13 +180,13 @@ class TestWhatIsStored:
         story.sent(8, "b")
         story.stored(7, seq=numbers[0])
         story.stored(8, "b", seq=numbers[1])
-        assert story.verdict == {Kind.MISNUMBERED}
+        assert story.verdict == {ViolationKind.MISNUMBERED}
 
     def test_a_conversation_that_counts_more_than_it_has(self, story: Story) -> None:
         story.sent(7)
         story.stored(7)
-        story.transcript.add(Conversation(id=HOME, last_seq=2))
-        assert story.verdict == {Kind.MISNUMBERED}
+        story.transcript.add(StoredConversation(id=HOME, last_seq=2))
+        assert story.verdict == {ViolationKind.MISNUMBERED}
 
 
 class TestWhatClientsAreTold:
@@ -185,27 +194,27 @@ class TestWhatClientsAreTold:
         story.sent(7)
         story.sent(9)
         story.stored(7)
-        assert story.verdict == {Kind.TWO_IDS}
+        assert story.verdict == {ViolationKind.TWO_IDS}
 
     def test_a_repeat_that_is_refused_as_another_message(self, story: Story) -> None:
         story.sent(7)
         story.not_sent(outcome="refused", status=422, code=3006)
         story.stored(7)
-        assert story.verdict == {Kind.TWO_IDS}
+        assert story.verdict == {ViolationKind.TWO_IDS}
 
     def test_a_second_id_leads_to_the_message_that_is_stored(self, story: Story) -> None:
         story.sent(7)
         story.sent(9)
         story.stored(7)
         story.leads_to(9, shown(7, seq=1))
-        assert story.verdict == {Kind.TWO_IDS}
+        assert story.verdict == {ViolationKind.TWO_IDS}
 
     def test_a_second_id_that_leads_to_nothing(self, story: Story) -> None:
         story.sent(7)
         story.sent(9)
         story.stored(7)
         story.leads_to(9, None)
-        assert story.verdict == {Kind.TWO_IDS, Kind.DEAD_ID}
+        assert story.verdict == {ViolationKind.TWO_IDS, ViolationKind.DEAD_ID}
 
     def test_an_id_that_leads_to_another_message(self, story: Story) -> None:
         story.sent(7)
@@ -213,12 +222,12 @@ class TestWhatClientsAreTold:
         story.stored(7)
         story.stored(8, "b", seq=2)
         story.leads_to(7, shown(8, "b", seq=2))
-        assert story.verdict == {Kind.DEAD_ID}
+        assert story.verdict == {ViolationKind.DEAD_ID}
 
     def test_an_id_that_nobody_has_asked_for_at_the_end(self, story: Story) -> None:
         story.sent(7)
         story.stored(7)
-        assert {violation.kind for violation in check(story.transcript)} == {Kind.DEAD_ID}
+        assert {violation.kind for violation in check(story.transcript)} == {ViolationKind.DEAD_ID}
 
     @pytest.mark.parametrize("kind", ["get", "recall", "delete"])
     def test_an_acknowledged_id_that_is_not_found_meanwhile(self, story: Story, kind: Call) -> None:
@@ -226,18 +235,18 @@ class TestWhatClientsAreTold:
         story.sent(9)
         story.call(kind, ALICE, message_id=9, outcome="refused", status=404, code=3002)
         story.stored(7)
-        assert story.verdict == {Kind.TWO_IDS, Kind.DEAD_ID}
+        assert story.verdict == {ViolationKind.TWO_IDS, ViolationKind.DEAD_ID}
 
     def test_an_id_that_was_not_acknowledged_yet(self, story: Story) -> None:
         story.sent(7)
         story.call("get", ALICE, message_id=9, outcome="refused", status=404, code=3002)
         story.sent(9)
         story.stored(7)
-        assert story.verdict == {Kind.TWO_IDS}
+        assert story.verdict == {ViolationKind.TWO_IDS}
 
     def test_an_answer_that_nobody_anticipated(self, story: Story) -> None:
         story.not_sent(outcome="unknown", status=500)
-        assert story.verdict == {Kind.FAILED}
+        assert story.verdict == {ViolationKind.FAILED}
 
 
 class TestWhatReadersSee:
@@ -246,14 +255,14 @@ class TestWhatReadersSee:
         story.call("recall", ALICE, message_id=7)
         story.page(BOB, shown(7))
         story.stored(7, **BLANK)
-        assert story.verdict == {Kind.RESURRECTED}
+        assert story.verdict == {ViolationKind.RESURRECTED}
 
     def test_content_after_being_told_that_it_was_recalled_already(self, story: Story) -> None:
         story.sent(7)
         story.call("recall", ALICE, message_id=7, outcome="refused", status=409, code=3003)
         story.call("get", BOB, message_id=7, seen=[shown(7)])
         story.stored(7, **BLANK)
-        assert story.verdict == {Kind.RESURRECTED}
+        assert story.verdict == {ViolationKind.RESURRECTED}
 
     def test_a_read_that_began_before_the_recall_was_done(self, story: Story) -> None:
         story.sent(7)
@@ -268,20 +277,20 @@ class TestWhatReadersSee:
         story.call("delete", BOB, message_id=7)
         story.page(BOB, shown(7))
         story.stored(7)
-        assert story.verdict == {Kind.UNDELETED}
+        assert story.verdict == {ViolationKind.UNDELETED}
 
     def test_what_another_has_deleted_must_be_there(self, story: Story) -> None:
         story.sent(7)
         story.call("delete", BOB, message_id=7)
         story.page(ALICE)
         story.stored(7)
-        assert story.verdict == {Kind.UNSEEN}
+        assert story.verdict == {ViolationKind.UNSEEN}
 
     def test_an_own_message_is_not_on_the_first_page(self, story: Story) -> None:
         story.sent(7)
         story.page(ALICE)
         story.stored(7)
-        assert story.verdict == {Kind.UNSEEN}
+        assert story.verdict == {ViolationKind.UNSEEN}
 
     def test_a_partial_page_may_lack_it(self, story: Story) -> None:
         story.sent(7)
@@ -300,7 +309,7 @@ class TestWhatReadersSee:
             story.sent(message_id, name)
             story.stored(message_id, name, seq=place)
         story.page(BOB, shown(9, "c"), shown(7), has_more=True)
-        assert story.verdict == {Kind.UNSEEN}
+        assert story.verdict == {ViolationKind.UNSEEN}
 
     def test_an_end_before_the_end(self, story: Story) -> None:
         story.sent(7)
@@ -308,7 +317,7 @@ class TestWhatReadersSee:
         story.stored(7)
         story.stored(8, "b", seq=2)
         story.page(BOB, shown(8, "b"))
-        assert story.verdict == {Kind.UNSEEN}
+        assert story.verdict == {ViolationKind.UNSEEN}
 
     def test_what_lies_on_other_pages_is_not_missed(self, story: Story) -> None:
         for place, (message_id, name) in enumerate(((7, "a"), (8, "b"), (9, "c")), 1):
@@ -326,33 +335,33 @@ class TestWhatReadersSee:
             story.sent(message_id, name)
             story.stored(message_id, name, seq=place)
         story.page(BOB, *(shown(id_, names[id_]) for id_ in ids), before=9)
-        assert Kind.DISORDERED in story.verdict
+        assert ViolationKind.DISORDERED in story.verdict
 
     def test_another_content_than_was_sent(self, story: Story) -> None:
         story.sent(7)
         story.call("get", BOB, message_id=7, seen=[shown(7, content="ho")])
         story.stored(7)
-        assert story.verdict == {Kind.ALTERED}
+        assert story.verdict == {ViolationKind.ALTERED}
 
     def test_a_message_that_nobody_sent(self, story: Story) -> None:
         story.page(BOB, shown(7))
-        assert story.verdict == {Kind.ALTERED}
+        assert story.verdict == {ViolationKind.ALTERED}
 
     def test_one_message_under_two_ids(self, story: Story) -> None:
         story.not_sent(outcome="unknown")
         story.sent(8)
         story.page(BOB, shown(8), shown(7))
         story.stored(7)
-        assert story.verdict == {Kind.TWO_IDS}
+        assert story.verdict == {ViolationKind.TWO_IDS}
 
     def test_a_number_that_has_changed(self, story: Story) -> None:
         story.sent(7)
         story.page(BOB, shown(7, seq=2))
         story.stored(7)
-        assert story.verdict == {Kind.MISNUMBERED}
+        assert story.verdict == {ViolationKind.MISNUMBERED}
 
     def test_not_found_although_it_is_there(self, story: Story) -> None:
         story.sent(7)
         story.call("get", BOB, message_id=7, outcome="refused", status=404, code=3002)
         story.stored(7)
-        assert story.verdict == {Kind.DEAD_ID}
+        assert story.verdict == {ViolationKind.DEAD_ID}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.result import Result, explain
+from tests.faults.result import FaultResult, explain
 from tests.faults.rig import Rig
 from tests.faults.rows import FAULTS
 from tests.faults.run import run
@@ -32,8 +32,8 @@ ALWAYS = (
     "name",
     [name if name in ALWAYS else pytest.param(name, marks=pytest.mark.long) for name in FAULTS],
 )
-def test_every_message_is_accounted_for(rig: Rig, results: list[Result], name: str) -> None:
+def test_every_message_is_accounted_for(rig: Rig, results: list[FaultResult], name: str) -> None:
     fault = FAULTS[name]
-    result = run(rig, fault, seed=SEED, hold_s=fault.hold_s, tell=lambda _: None)
+    result = run(rig, fault, seed=SEED, hold_s=fault.hold_s, report=lambda _: None)
     results.append(result)
     assert not result.violations, "\n".join(explain([result]))

@@ -19,7 +19,7 @@ NOT_FOUND, ALREADY_RECALLED, REUSED = 3002, 3003, 3006
 TOLD = "told"  # the mark after which every id that a sender was told is asked for
 
 
-class Seen(msgspec.Struct, frozen=True, array_like=True):
+class ShownMessage(msgspec.Struct, frozen=True, array_like=True):
     """A message as a read showed it."""
 
     id: int
@@ -52,7 +52,7 @@ class Operation(msgspec.Struct, tag="operation", kw_only=True):
     before: int | None = None
     has_more: bool = False
     partial: bool = False
-    seen: list[Seen] = []
+    seen: list[ShownMessage] = []
 
     @property
     def took_s(self) -> float:
@@ -67,7 +67,7 @@ class Mark(msgspec.Struct, tag="mark", frozen=True):
     value: float = 0.0
 
 
-class Row(msgspec.Struct, tag="row", frozen=True, kw_only=True):
+class StoredMessage(msgspec.Struct, tag="row", frozen=True, kw_only=True):
     """A stored message."""
 
     id: int
@@ -80,21 +80,21 @@ class Row(msgspec.Struct, tag="row", frozen=True, kw_only=True):
     is_recalled: bool
 
 
-class Conversation(msgspec.Struct, tag="conversation", frozen=True, kw_only=True):
+class StoredConversation(msgspec.Struct, tag="conversation", frozen=True, kw_only=True):
     """A stored conversation."""
 
     id: str
     last_seq: int
 
 
-Record = Operation | Mark | Row | Conversation
+Record = Operation | Mark | StoredMessage | StoredConversation
 
 
 class Transcript(msgspec.Struct):
     operations: list[Operation] = []
     marks: list[Mark] = []
-    rows: list[Row] = []
-    conversations: list[Conversation] = []
+    rows: list[StoredMessage] = []
+    conversations: list[StoredConversation] = []
 
     def add(self, record: Record) -> None:
         match record:
@@ -102,9 +102,9 @@ class Transcript(msgspec.Struct):
                 self.operations.append(record)
             case Mark():
                 self.marks.append(record)
-            case Row():
+            case StoredMessage():
                 self.rows.append(record)
-            case Conversation():
+            case StoredConversation():
                 self.conversations.append(record)
 
     def at(self, mark: str) -> float:

@@ -11,7 +11,7 @@ import redis
 from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
-from messaging.pipeline import arrears
+from messaging.pipeline import hints
 from messaging.runtime import wiring
 from tests.integration.scene import Scene, make_pairs, running
 from tests.support.http_client import Application, AsgiServer, Client
@@ -45,8 +45,8 @@ def configured(
 
     Nobody looks at the backends but who calls them: what a test counts is its own.
     """
-    monkeypatch.setattr(arrears, "HEARTBEAT_S", 3_600)
-    monkeypatch.setattr(wiring, "WATCH_STORE_S", 3_600)
+    monkeypatch.setattr(hints, "HEARTBEAT_S", 3_600)
+    monkeypatch.setattr(wiring, "PROBE_STORE_EVERY_S", 3_600)
     ours = {"redis_url": redis_url, "event_log_url": redis_url, "log_budget_s": 5.0}
     ours["gateway"] = door == "gateway"
     settings.IM = replace(settings.IM, **(ours | getattr(request, "param", {})))

@@ -1,6 +1,6 @@
 """Runs actors over real parts, one call to a port at a time, in an order that a test chooses.
 
-An actor is a coroutine that is given gated ports (`Turns.port`). It stops before each call of a
+An actor is a coroutine that is given gated ports (`PortTurns.port`). It stops before each call of a
 port until it is its turn. Between two calls of its own it runs on, so an order of turns is an
 order of everything that other actors can see.
 """
@@ -22,11 +22,11 @@ from messaging.service.backends import Backends
 PortType = TypeVar("PortType")
 Choose = Callable[[Sequence[str]], str]
 
-STUCK_S = 20.0
+STUCK_AFTER_S = 20.0
 UNGATED = ("ping", "keep_alive", "close")
 
 
-class Turns:
+class PortTurns:
     """Actors at their ports, and whose turn it is; given `calls`, only these wait for one."""
 
     def __init__(self, calls: Collection[str] = ()) -> None:
@@ -42,8 +42,7 @@ class Turns:
     def backends(self, actor: str, backends: Backends) -> Backends:
         """The same backends for one actor; sends go through an acceptor of its own."""
         redis, log, store = (
-            self.port(actor, port)
-            for port in (backends.arrears.cache, backends.log, backends.store)
+            self.port(actor, port) for port in (backends.hints.cache, backends.log, backends.store)
         )
         own = assemble(
             cache=redis,
@@ -95,13 +94,13 @@ class Turns:
             task.add_done_callback(lambda _: self._changed.set())
         try:
             while turns is None or turns > 0:
-                async with asyncio.timeout(STUCK_S):
+                async with asyncio.timeout(STUCK_AFTER_S):
                     ready = await self._ready(tasks)
                 if not ready:
                     break
                 self._parked.pop(choose(ready)).set_result(None)
                 turns = None if turns is None else turns - 1
-                async with asyncio.timeout(STUCK_S):
+                async with asyncio.timeout(STUCK_AFTER_S):
                     await self._ready(tasks)
                 if between is not None:
                     await between()
@@ -121,7 +120,7 @@ class Turns:
 
 
 class _Gated:
-    def __init__(self, turns: Turns, actor: str, port: object) -> None:
+    def __init__(self, turns: PortTurns, actor: str, port: object) -> None:
         self._turns, self._actor, self._port = turns, actor, port
 
     def __getattr__(self, name: str) -> Any:

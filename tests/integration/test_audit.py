@@ -17,8 +17,8 @@ from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from messaging import models
-from messaging.audit.audit import Audit, Plan
-from messaging.audit.findings import Fate, Kind
+from messaging.audit.audit import Audit, AuditPlan
+from messaging.audit.findings import Defect, Fate
 from messaging.domain.errors import ApiError
 from messaging.domain.events import Message, PersistStatus, encode_event, encode_message
 from messaging.domain.ids import first_id_at, wall_clock_ms
@@ -142,15 +142,17 @@ def list_lacks(client: redis.Redis) -> tuple[str, str]:
     return "list_lacks", CONVERSATION
 
 
-def list_stranger(client: redis.Redis) -> tuple[str, str]:
+def list_orphan(client: redis.Redis) -> tuple[str, str]:
     load(persisted(1))
     client.lpush(f"msg:conv:{CONVERSATION}", make_message(7).id)
-    return "list_stranger", CONVERSATION
+    return "list_orphan", CONVERSATION
 
 
 def list_count(client: redis.Redis) -> tuple[str, str]:
     load(persisted(1))
-    client.set(f"msg:conv:loaded:{CONVERSATION}", "0:3", keepttl=True)
+    name = f"msg:conv:loaded:{CONVERSATION}"
+    stamp, _, _ = client.get(name).decode().rpartition("/")
+    client.set(name, f"{stamp}/0:3", keepttl=True)
     return "list_count", CONVERSATION
 
 
@@ -168,10 +170,10 @@ def deletes_lack(client: redis.Redis) -> tuple[str, str]:
     return "deletes_lack", "user 2"
 
 
-def deletes_stranger(client: redis.Redis) -> tuple[str, str]:
+def deletes_orphan(client: redis.Redis) -> tuple[str, str]:
     row = persisted()
     wiring.run(lambda backends: backends.cache.add_deletes(2, [row.id], floor=0))
-    return "deletes_stranger", "user 2"
+    return "deletes_orphan", "user 2"
 
 
 def row_marked(client: redis.Redis) -> tuple[str, str]:
@@ -205,11 +207,11 @@ def key_missing(client: redis.Redis) -> tuple[str, str]:
         cached_as_pending,
         mark_left,
         list_lacks,
-        list_stranger,
+        list_orphan,
         list_count,
         pending_unlisted,
         deletes_lack,
-        deletes_stranger,
+        deletes_orphan,
         row_marked,
         tombstone_speaks,
         key_missing,
@@ -354,17 +356,17 @@ async def test_a_live_service_has_nothing_to_tell(log: None, scene: Scene) -> No
             turn += 20
 
     busy = [asyncio.create_task(consume_all()), asyncio.create_task(talk_on())]
-    parts = adapters.open_audit_parts()
+    parts = adapters.open_audit_backends()
     try:
         for _ in range(4):
-            report = await Audit(parts, Plan(settle_s=0.5, whole_log=True), Silent()).run()
+            report = await Audit(parts, AuditPlan(settle_s=0.5, whole_log=True), Silent()).run()
             assert report.findings.kinds == {}
         assert report.fates["log"][Fate.PERSISTED] > 100
         assert report.fates["log"][Fate.RECALLED] > 0
     finally:
         done.set()
         await asyncio.gather(*busy)
-        await adapters.close_audit_parts(parts)
+        await adapters.close_audit_backends(parts)
 
 
 async def test_a_message_that_the_consumer_has_lost_is_found_in_the_log(
@@ -374,13 +376,13 @@ async def test_a_message_that_the_consumer_has_lost_is_found_in_the_log(
     lost, kept = await scene.sent(alice, bob, "lost"), await scene.sent(alice, bob, "kept")
     await scene.persist()
     await asyncio.to_thread(models.Message.objects.filter(pk=lost).delete)
-    parts = adapters.open_audit_parts()
+    parts = adapters.open_audit_backends()
     try:
-        told = await Audit(parts, Plan(settle_s=0, whole_log=True), Silent()).run()
-        assert told.findings.kinds[Kind.UNACCOUNTED].examples(9) == [str(lost)]
+        told = await Audit(parts, AuditPlan(settle_s=0, whole_log=True), Silent()).run()
+        assert told.findings.kinds[Defect.UNACCOUNTED].examples(9) == [str(lost)]
         await parts.cached.forget([lost])
-        await Audit(parts, Plan(settle_s=0, whole_log=True, repair=True), Silent()).run()
+        await Audit(parts, AuditPlan(settle_s=0, whole_log=True, repair=True), Silent()).run()
     finally:
-        await adapters.close_audit_parts(parts)
+        await adapters.close_audit_backends(parts)
 
     assert [row.content for row in await scene.rows(lost, kept)] == ["lost", "kept"]

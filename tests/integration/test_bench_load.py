@@ -14,7 +14,7 @@ from bench.load import receipts
 from bench.load import run as load_run
 from bench.load.child import LoadFailed
 from bench.load.run import LapPlan, LoadResult
-from bench.load.traffic import Account, Site
+from bench.load.traffic import Account, TargetSite
 from tests.support.answering_server import SENT, Step, answering, http
 
 LOAD = "bench.load.process"
@@ -22,7 +22,7 @@ ACCOUNTS = [Account(index=n, user_id=n + 1, token="t", to=n + 2, chat_type=1) fo
 
 
 def run(port: int, receipts_in: Path | None = None, **changes: Any) -> LoadResult:
-    site = Site(host="127.0.0.1", port=port, run="abcd1234", lap=1, text_bytes=60)
+    site = TargetSite(host="127.0.0.1", port=port, run="abcd1234", lap=1, text_bytes=60)
     options = {"connections": 4, "seconds": 20.0, "timeout_s": 1.0} | changes
     plan = LapPlan(site=site, accounts=ACCOUNTS, **options)
     return load_run.run(plan, receipts=receipts_in, progress=lambda answered, errors: None)

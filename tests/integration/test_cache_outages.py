@@ -333,6 +333,6 @@ async def test_a_send_that_is_retried_elsewhere_while_it_is_away_has_one_id(
         page = await scene.history(bob, alice, size=100)
         assert [m.content for m in page.messages if m.content] == ["before"]
         assert page.total == 21
-    await doors[1].arrears.leave()
+    await doors[1].hints.leave()
     await doors[1].cache.close()
     await doors[1].store.close()

@@ -42,13 +42,13 @@ ALICE, BOB, CAROL, NOBODY = 1, 2, 3, 4
 GROUP = 7
 SOON_S = 1.0
 LONG_S = 600.0
-SILENCE_S = 0.2
+PING_AFTER_S = 0.2
 Write = Callable[[Callable[[], object]], Awaitable[None]]
 Told = Callable[[], list[list[Change]]]
 
 
 @dataclass
-class Process:
+class ListeningProcess:
     """What one process knows of people; `gaps` is how often its connection was new."""
 
     directory: DatabaseDirectory
@@ -57,16 +57,16 @@ class Process:
 
 
 @contextlib.asynccontextmanager
-async def process(settings: Settings) -> AsyncIterator[Process]:
+async def process(settings: Settings) -> AsyncIterator[ListeningProcess]:
     def note_gap() -> None:
         started.gaps += 1
-        directory.doubt()
+        directory.expire_all()
 
     directory = DatabaseDirectory(settings)
     listener = ChangeListener(
-        settings, on_change=directory.forget, on_gap=note_gap, silence_s=SILENCE_S
+        settings, on_change=directory.invalidate, on_gap=note_gap, silence_s=PING_AFTER_S
     )
-    started = Process(directory, listener)
+    started = ListeningProcess(directory, listener)
     await listener.start()
     try:
         yield started
@@ -105,7 +105,7 @@ async def write(current: Settings) -> AsyncIterator[Write]:
 
 
 @pytest.fixture
-async def processes(current: Settings, write: Write) -> AsyncIterator[list[Process]]:
+async def processes(current: Settings, write: Write) -> AsyncIterator[list[ListeningProcess]]:
     async with process(current) as one, process(current) as other:
         yield [one, other]
 
@@ -214,7 +214,7 @@ WRITES: dict[str, tuple[Callable[[], object], str, tuple[int, ...], object]] = {
 class TestAChange:
     @pytest.mark.parametrize("name", WRITES)
     async def test_is_seen_by_every_process_at_once(
-        self, processes: list[Process], write: Write, name: str
+        self, processes: list[ListeningProcess], write: Write, name: str
     ) -> None:
         job, question, about, expected = WRITES[name]
         for each in processes:
@@ -276,7 +276,7 @@ class TestAChange:
     async def test_among_very_many_is_told_as_anything(
         self, write: Write, told: Told, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(signals, "TOLD_ONE_BY_ONE", 1)
+        monkeypatch.setattr(signals, "PUBLISHED_ONE_BY_ONE", 1)
 
         await write(lambda: user(BOB).delete())
 
@@ -299,7 +299,7 @@ class TestWithRedisAway:
             assert await alone.directory.user_is_active(ALICE)
             await write(lambda: set_active(ALICE, False))
             assert await alone.directory.user_is_active(ALICE)
-            assert "changes.not_told" in {getattr(r, "action", "") for r in caplog.records}
+            assert "changes.not_published" in {getattr(r, "action", "") for r in caplog.records}
 
             async def locked_out() -> bool:
                 return not await alone.directory.user_is_active(ALICE)
@@ -313,7 +313,7 @@ class TestWithRedisAway:
             assert not await cut_off.directory.is_blocked(ALICE, BOB)
             proxy.cuts = Cuts.ALL
             await write(lambda: block(ALICE, BOB))
-            await asyncio.sleep(3 * SILENCE_S)
+            await asyncio.sleep(3 * PING_AFTER_S)
             assert not await cut_off.directory.is_blocked(ALICE, BOB)
             assert proxy.count > 1  # it tries again and again
 
@@ -328,7 +328,7 @@ class TestWithRedisAway:
         async with process(current) as frozen:
             gaps = frozen.gaps
             with redis.Redis.from_url(redis_url) as client:
-                client.client_pause(round(5 * SILENCE_S * 1000))
+                client.client_pause(round(5 * PING_AFTER_S * 1000))
 
             async def has_connected_again() -> bool:
                 return frozen.gaps > gaps
@@ -367,7 +367,7 @@ class TestTheWritersOwnProcess:
 
 class TestTheListener:
     async def test_takes_what_it_cannot_read_for_any_change(
-        self, processes: list[Process], redis_url: str
+        self, processes: list[ListeningProcess], redis_url: str
     ) -> None:
         for each in processes:
             await each.directory.user_exists(ALICE)
@@ -415,7 +415,7 @@ class TestTheListener:
 
         async with process(current) as one:
             monkeypatch.setattr(PubSub, "get_message", swallow)
-            await asyncio.sleep(2 * SILENCE_S)
+            await asyncio.sleep(2 * PING_AFTER_S)
             async with asyncio.timeout(5):
                 await one.listener.close()
         assert swallowed

@@ -107,10 +107,10 @@ class Calls:
             store, directory = backends.store, backends.directory
             assert isinstance(store, DatabaseStore)
             assert isinstance(directory, DatabaseDirectory)
-            directory.doubt()
+            directory.expire_all()
             asked: list[Awaitable[Any]] = [store.ping() for _ in range(16)]
             asked += [directory.user_exists(n) for n in range(1_000, 1_016)]
-            await asyncio.gather(*asked, store.look(), directory._threads.look())
+            await asyncio.gather(*asked, store.probe(), directory._threads.probe())
 
         wiring.run(ask)
 

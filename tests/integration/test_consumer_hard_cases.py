@@ -158,11 +158,11 @@ class TestPartitionsThatMove:
         zombie = pipe.consumer()
         apply, silent, wakes = zombie.store.apply, asyncio.Event(), asyncio.Event()
 
-        async def silent_apply(batch: Sequence[Message], *, owed: bool) -> ApplyResult:
-            done = await apply(batch, owed=owed) if where == "after it has stored" else None
+        async def silent_apply(batch: Sequence[Message], *, hinted: bool) -> ApplyResult:
+            done = await apply(batch, hinted=hinted) if where == "after it has stored" else None
             silent.set()
             await wakes.wait()
-            return done or await apply(batch, owed=owed)
+            return done or await apply(batch, hinted=hinted)
 
         async def say_nothing() -> None:
             await wakes.wait()

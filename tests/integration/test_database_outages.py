@@ -106,7 +106,7 @@ def messages(numbers: range, *, keyed: bool = True) -> list[Message]:
     ]
 
 
-class Watch:
+class OutageWatch:
     """What the group and the reader say of a consumer while it is in trouble."""
 
     def __init__(self, pipe: Pipeline, consumer: Consumer) -> None:
@@ -168,7 +168,7 @@ async def test_is_waited_out(
     async with pipe.running(consumer):
         await pipe.accept(sent[:50])
         await pipe.await_drained()
-        watch = Watch(pipe, consumer)
+        watch = OutageWatch(pipe, consumer)
         async with befallen(trouble(server)):
             await pipe.accept(sent[50:])
             await asyncio.sleep(OUTAGE_S)
@@ -203,7 +203,7 @@ async def test_killed_in_mid_batch_is_stored_once(
     async with pipe.running(consumer):
         await pipe.accept(sent[:50])
         await pipe.await_drained()
-        watch = Watch(pipe, consumer)
+        watch = OutageWatch(pipe, consumer)
         proxy.after, proxy.cuts, proxy.is_silent = statement, cuts, True
         await pipe.accept(sent[50:])
         while not proxy.count:
@@ -223,7 +223,7 @@ async def test_an_unknown_outcome_again_and_again_is_stored_once(
     async with pipe.running(consumer):
         await pipe.accept(sent[:50])
         await pipe.await_drained()
-        watch = Watch(pipe, consumer)
+        watch = OutageWatch(pipe, consumer)
         proxy.after, proxy.cuts = b"COMMIT", Cuts.ANSWERS
         await pipe.accept(sent[50:])
         while proxy.count < 3:
@@ -242,7 +242,7 @@ async def test_deadlocks_are_tried_again(
     async with pipe.running(consumer):
         await pipe.accept(sent)
         await pipe.await_drained()
-        watch = Watch(pipe, consumer)
+        watch = OutageWatch(pipe, consumer)
         with deadlocking(server):
             for first in range(50, 4_000, 50):
                 sent += (more := messages(range(first, first + 50)))
@@ -293,7 +293,7 @@ async def test_a_recall_waits_for_the_row_that_it_takes_back(
     async with pipe.running(consumer):
         await pipe.accept(sent[:10])
         await pipe.await_drained()
-        watch = Watch(pipe, consumer)
+        watch = OutageWatch(pipe, consumer)
         async with befallen(locked(server, f"message WHERE id = {recalled.id}")):
             await pipe.append(recalled)
             await asyncio.sleep(0.1)
@@ -376,7 +376,7 @@ async def test_a_slow_server_is_kept_up_with(
     async with pipe.running(consumer):
         await pipe.accept(sent[:50])
         await pipe.await_drained()
-        watch = Watch(pipe, consumer)
+        watch = OutageWatch(pipe, consumer)
         proxy.delay_s = STORE_TIMEOUT_S / 25
         for first in range(50, len(sent), 250):
             await pipe.accept(sent[first : first + 250])

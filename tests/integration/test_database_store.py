@@ -171,27 +171,27 @@ class TestWriters:
         assert (await store.tail("1_2", limit=1)).total == 40
         assert len(await store.find([m.id for group in groups for m in group])) == 120
 
-    async def test_a_delete_waits_for_the_one_who_is_folding_the_message(
+    async def test_a_delete_waits_for_the_one_who_is_deduplicating_the_message(
         self, store: DatabaseStore, other: DatabaseThreads
     ) -> None:
         """Who has not seen the delete yet, since it began before."""
         first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
-        has_folded = threading.Event()
+        has_deduplicated = threading.Event()
 
-        def fold(connection: BaseDatabaseWrapper) -> None:
+        def deduplicate(connection: BaseDatabaseWrapper) -> None:
             with transaction.atomic(using=connection.alias):
                 apply_batch(connection, [first, repeat])
-                has_folded.set()
+                has_deduplicated.set()
                 time.sleep(0.5)
 
-        folding = asyncio.create_task(other.run(fold))
-        await asyncio.to_thread(has_folded.wait)
+        deduplicating = asyncio.create_task(other.run(deduplicate))
+        await asyncio.to_thread(has_deduplicated.wait)
         hiding = asyncio.create_task(store.delete_for_user(2, [repeat.id], repeat=repeat))
         if connection.vendor == "mysql":  # a writer of SQLite is alone: this waits from the start
             await asyncio.sleep(0.2)
             assert await store.deleted_among(2, [first.id, repeat.id]) == {repeat.id}
         assert await hiding == [repeat.id, first.id]
-        await folding
+        await deduplicating
         assert await store.deleted_among(2, [first.id]) == {first.id}
 
 

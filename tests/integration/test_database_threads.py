@@ -112,7 +112,7 @@ async def test_a_call_that_failed_opens_the_breaker_when_the_server_is_away(
 async def test_a_server_that_answers_no_look_is_away(
     threads: DatabaseThreads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_threads, "LOOK_S", 0.1)
+    monkeypatch.setattr(database_threads, "PROBE_TIMEOUT_S", 0.1)
     may_answer = threading.Event()
     monkeypatch.setattr(database_threads, "_ask_anew", lambda _: may_answer.wait(30))
     async with taken(threads) as job:

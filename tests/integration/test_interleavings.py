@@ -18,14 +18,14 @@ from messaging.runtime import adapters
 from messaging.runtime.assembly import compensator
 from messaging.service.delete import delete
 from messaging.service.recall import recall
-from tests.integration.interleaving import Choose, EveryOrder, Turns, some_orders
+from tests.integration.interleaving import Choose, EveryOrder, PortTurns, some_orders
 from tests.integration.log_in_redis import lose_leases
 from tests.integration.scene import Scene
 from tests.support.service import with_settings
 
 pytestmark = with_settings(consumer_poll_s=0.01)
 
-READ = ("window", "begin_fill", "tail", "fill")  # where a cold read meets others
+READ = ("cached_tail", "begin_fill", "tail", "fill")  # where a cold read meets others
 
 
 def first(ready: Sequence[str]) -> str:
@@ -40,7 +40,7 @@ class Recalled:
     alice: int
     bob: int
     message_id: int
-    turns: Turns = field(default_factory=Turns)
+    turns: PortTurns = field(default_factory=PortTurns)
     is_acknowledged: bool = False
 
     async def take_back(self) -> None:
@@ -64,7 +64,7 @@ class Recalled:
         backends = self.turns.backends("sweep", self.scene.an_hour_later())
         await compensator(backends).sweep()
 
-    async def look(self) -> None:
+    async def observe(self) -> None:
         """Once it is acknowledged, nobody reads the content at any moment."""
         if self.is_acknowledged:
             seen = await self.scene.seen(self.message_id, self.bob, self.alice)
@@ -105,7 +105,7 @@ class TestARecall:
         for choose in some_orders(60, seed=1):
             told = await secret_of(scene)
             actors = {"recall": told.take_back(), "consumer": told.consume(2)}
-            await told.turns.play(actors, choose, between=told.look)
+            await told.turns.play(actors, choose, between=told.observe)
             await told.check()
 
     async def test_is_for_good_with_readers_and_a_sweep_about(self, scene: Scene) -> None:
@@ -118,7 +118,7 @@ class TestARecall:
                 "reader": told.read(),
                 "sweep": told.sweep(),
             }
-            await told.turns.play(actors, choose, between=told.look)
+            await told.turns.play(actors, choose, between=told.observe)
             await told.check()
 
 
@@ -129,12 +129,12 @@ class TestASender:
         ended, deaths = False, 0
         while not ended:
             alice, bob = next(scene.pairs)
-            turns = Turns()
+            turns = PortTurns()
             backends = turns.backends("sender", scene.backends)
             send = scene.sent(alice, bob, backends=backends, client_msg_id="c")
             ended = "sender" in await turns.play({"sender": send}, first, turns=deaths)
             deaths += 1
-            scene.forget()  # the last sweep's lease, and the claim of the send
+            scene.forget()  # the last sweep's lease, and the idempotency record of the send
             await compensator(scene.an_hour_later()).sweep()
             await scene.persist()
             left = await scene.listed(bob, alice)
@@ -155,12 +155,12 @@ class TestAConsumer:
             alice, bob = next(scene.pairs)
             oldest = await scene.sent(alice, bob, "first", client_msg_id="c")
             scene.forget()
-            await scene.sent(alice, bob, "first", client_msg_id="c")  # Redis forgot the claim
+            await scene.sent(alice, bob, "first", client_msg_id="c")  # Redis forgot the record
             secret = await scene.sent(alice, bob, "secret")
             last = await scene.sent(alice, bob, "last")
             await recall(scene.backends, secret, user_id=alice)
 
-            turns = Turns()
+            turns = PortTurns()
             consumer = turns.consumer("consumer", scene.consumer)
             ended = "consumer" in await turns.play(
                 {"consumer": consumer.step()}, first, turns=deaths
@@ -179,7 +179,7 @@ class TestAConsumer:
         alice, bob = next(scene.pairs)
         sent = [await scene.sent(alice, bob) for _ in range(3)]
         consumers = {"stale": adapters.open_consumer(), "successor": adapters.open_consumer()}
-        turns = Turns()
+        turns = PortTurns()
         played = 0
 
         def chosen(ready: Sequence[str]) -> str:
@@ -216,7 +216,9 @@ class TestADelete:
             hidden, kept = [await scene.sent(alice, bob) for _ in range(2)]
             await scene.persist()
             scene.forget()
-            turns = Turns(("delete_for_user", "deletes_of", "deleted_among", "add_deletes", *READ))
+            turns = PortTurns(
+                ("delete_for_user", "deletes_of", "deleted_among", "add_deletes", *READ)
+            )
             by_bob = turns.backends("delete", scene.backends)
             reader = turns.backends("reader", scene.backends)
             actors = {
@@ -251,7 +253,7 @@ class TestAColdRead:
         if consumes:
             known.append(await scene.sent(bob, alice))
         due: list[int] = []
-        turns = Turns(("accept", "apply", "mark_stored", *READ))
+        turns = PortTurns(("accept", "apply", "mark_stored", *READ))
 
         async def write() -> None:
             backends = turns.backends("sender", scene.backends)

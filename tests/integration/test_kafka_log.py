@@ -203,18 +203,18 @@ class TestReader:
     async def test_a_client_that_hangs_is_left_behind(
         self, rig: KafkaRig, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(kafka_reader, "SLACK_S", 0.2)
-        monkeypatch.setattr(kafka_reader, "PROOF_S", 0.2)
+        monkeypatch.setattr(kafka_reader, "TIMEOUT_SLACK_S", 0.2)
+        monkeypatch.setattr(kafka_reader, "SILENT_FOR_S", 0.2)
         reader = kafka_reader.KafkaLogReader(rig.servers, **rig.arguments())  # type: ignore[arg-type]
         await asyncio.gather(*await rig.log.append(rig.topic, [OutgoingRecord(b"1_2", b"first")]))
-        monkeypatch.setattr(kafka_reader, "SLACK_S", 5.0)
+        monkeypatch.setattr(kafka_reader, "TIMEOUT_SLACK_S", 5.0)
         while not (found := await reader.poll(max_records=10, timeout_s=0.2)):
             pass
-        monkeypatch.setattr(kafka_reader, "SLACK_S", 0.2)
+        monkeypatch.setattr(kafka_reader, "TIMEOUT_SLACK_S", 0.2)
         monkeypatch.setattr(reader._consumer, "poll", lambda **_: time.sleep(2) or {})
         with pytest.raises(LogUnavailable):
             await reader.poll(max_records=10, timeout_s=0.1)
-        monkeypatch.setattr(kafka_reader, "SLACK_S", 5.0)
+        monkeypatch.setattr(kafka_reader, "TIMEOUT_SLACK_S", 5.0)
         again: list[Record] = []
         deadline = time.monotonic() + 20
         while not again and time.monotonic() < deadline:
@@ -277,7 +277,7 @@ class TestTopics:
         streams = Settings(redis_url="", event_log_url="redis://127.0.0.1:1/0")
         with override_settings(IM=streams):
             call_command("create_topics")
-        assert "nothing needs to be made" in capsys.readouterr().out
+        assert "no topics to make" in capsys.readouterr().out
 
 
 async def test_a_log_that_is_closed_while_it_connects_leaves_no_connection() -> None:

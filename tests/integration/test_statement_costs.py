@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from pytest_django import DjangoDbBlocker
 
 from messaging.domain.events import Message
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
-from messaging.ports.store import Arrear, DeadLetter, DeadLetterState
+from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState
 from messaging.store import database
-from messaging.store.inspection import InspectedTables
+from messaging.store.inspector import InspectedTables
 from messaging.store.tables import Tables
 from tests.integration.database_work import work
 from tests.support.messages import FIRST_ID, make_message
@@ -122,15 +122,23 @@ _STATEMENTS: dict[str, Statement] = {
         2 * AT_ONCE,
     ),
     "take_keys": Statement(
-        lambda t: t.take_keys({(2, f"t{n}", "h"): Claim(1, "h") for n in range(AT_ONCE)})
+        lambda t: t.take_keys(
+            {(2, f"t{n}", "h"): IdempotencyRecord(1, "h") for n in range(AT_ONCE)}
+        )
     ),
     "reserve_keys": Statement(
-        lambda t: t.reserve_keys(dict.fromkeys(KEYS, Claim(1, "h"))), 2 * AT_ONCE
+        lambda t: t.reserve_keys(dict.fromkeys(KEYS, IdempotencyRecord(1, "h"))), 2 * AT_ONCE
     ),
-    "claims": Statement(lambda t: t.claims(KEYS), 2 * AT_ONCE),
-    "claims as written": Statement(lambda t: t.claims(KEYS[:1], as_written=True), 1),
-    "claims_of_names": Statement(lambda t: t.claims_of_names(KEYS), 2 * AT_ONCE),
-    "hand_keys": Statement(lambda t: t.hand_keys(dict.fromkeys(KEYS, Claim(1, "h"))), 2 * AT_ONCE),
+    "idempotency_records": Statement(lambda t: t.idempotency_records(KEYS), 2 * AT_ONCE),
+    "idempotency_records as written": Statement(
+        lambda t: t.idempotency_records(KEYS[:1], as_written=True), 1
+    ),
+    "idempotency_records_of_names": Statement(
+        lambda t: t.idempotency_records_of_names(KEYS), 2 * AT_ONCE
+    ),
+    "hand_keys": Statement(
+        lambda t: t.hand_keys(dict.fromkeys(KEYS, IdempotencyRecord(1, "h"))), 2 * AT_ONCE
+    ),
     "find": Statement(lambda t: t.find(ALIASES), 3 * AT_ONCE),
     "aliases": Statement(lambda t: t.aliases(ALIASES)),
     "insert_aliases": Statement(
@@ -145,9 +153,9 @@ _STATEMENTS: dict[str, Statement] = {
     "deletes_of one": Statement(lambda t: t.deletes_of(IDS[:1]), 1),
     "deleted_among": Statement(lambda t: t.deleted_among(5, IDS)),
     "newest_deletes": Statement(lambda t: t.newest_deletes(5, limit=AT_ONCE)),
-    "insert_arrears": Statement(lambda t: t.insert_arrears([Arrear(each) for each in IDS])),
-    "arrears": Statement(lambda t: t.arrears(limit=AT_ONCE)),
-    "delete_arrears": Statement(lambda t: t.delete_arrears([199 * n for n in range(1, 501)])),
+    "insert_hints": Statement(lambda t: t.insert_hints([CacheHint(each) for each in IDS])),
+    "hints": Statement(lambda t: t.hints(limit=AT_ONCE)),
+    "delete_hints": Statement(lambda t: t.delete_hints([199 * n for n in range(1, 501)])),
     "take_lease": Statement(lambda t: t.take_lease("worker:77", "me", 1_000), 3),
     "take_worker": Statement(lambda t: t.take_worker(78, "me", 1_000, now_ms=1, until_ms=2), 5),
     "ping": Statement(lambda t: t.ping(), 0),
@@ -186,7 +194,7 @@ def test_reads_what_it_is_asked_about(tables: InspectedTables, name: str) -> Non
 def test_every_statement_is_here() -> None:
     methods = {
         name
-        for kind in (Tables, InspectedTables)
+        for kind in (*Tables.__mro__, InspectedTables)
         for name, each in vars(kind).items()
         if inspect.isfunction(each) and not name.startswith("_")
     }

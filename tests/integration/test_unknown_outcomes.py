@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from messaging.domain.errors import SendFailed
 from messaging.models import Conversation
-from messaging.pipeline.waiting import Durability
+from messaging.pipeline.queued_send import Durability
 from messaging.runtime.assembly import compensator
 from messaging.service.recall import recall
 from tests.integration.database import held_conversation
@@ -42,7 +42,7 @@ async def heal(proxy: CuttingProxy, scene: Scene) -> None:
     """Redis is back for some time, and this process has noticed."""
     proxy.cuts = Cuts.NOTHING
     async with asyncio.timeout(10):
-        while not await scene.backends.arrears.breaker.try_now():
+        while not await scene.backends.hints.breaker.try_now():
             await asyncio.sleep(0.05)
         while not scene.backends.log.breaker.is_closed:
             await asyncio.sleep(0.05)

@@ -75,14 +75,14 @@ MUTATIONS = (
     ),
     Mutation(
         "the recall mark has a short time to live",
-        "messaging/cache/scripts/claim_recall.lua",
+        "messaging/cache/scripts/set_recall_mark.lua",
         "redis.call('SET', cancel, recalled_at, 'NX')",
         "redis.call('SET', cancel, recalled_at, 'NX', 'EX', 600)",
         _pytest("tests/contract/cache/test_recalls.py", "-k", "embedded"),
     ),
     Mutation(
         "fill the shared cache with one reader's rows",
-        "messaging/service/slices.py",
+        "messaging/service/history_pages.py",
         "        tail = await store.tail(self.conversation, limit=FILL_ROWS)\n",
         "        tail = await store.tail(self.conversation, limit=FILL_ROWS)\n"
         "        hidden = await store.deleted_among(self.reader_id, [r.id for r in tail.rows])\n"
@@ -109,19 +109,19 @@ MUTATIONS = (
     Mutation(
         "acknowledge a delete without a note for an absent cache",
         "messaging/pipeline/write_through.py",
-        "            await self.debts.note([Arrear(each, user_id) for each in hidden])\n",
+        "            await self.hints.record([CacheHint(each, user_id) for each in hidden])\n",
         "            pass\n",
         _simulator(4_000),
     ),
     Mutation(
-        "a delete does not follow its message where it was folded",
+        "a delete does not follow its message where it was deduplicated",
         "messaging/pipeline/write_through.py",
         "repeat = message if message.seq is None else None",
         "repeat = None",
         _pytest("tests/unit/pipeline"),
     ),
     Mutation(
-        "miss no process that may owe something",
+        "miss no process that may have hints",
         "messaging/cache/scripts/heartbeat.lua",
         "if missed > 0 or tonumber(complete_from) > now + 1 then",
         "if false then",
@@ -130,14 +130,14 @@ MUTATIONS = (
     Mutation(
         "acknowledge a recall without a note for an absent cache",
         "messaging/pipeline/write_through.py",
-        "        owed = not self.debts.breaker.is_closed\n",
-        "        owed = False\n",
+        "        hinted = not self.hints.breaker.is_closed\n",
+        "        hinted = False\n",
         _pytest("tests/unit/pipeline"),
     ),
     Mutation(
         "acknowledge a recall that nothing has confirmed",
         "messaging/service/recall.py",
-        "        await _release(backends, tombstones)\n"
+        "        await _clear_marks(backends, tombstones)\n"
         "        raise TemporarilyUnavailable from failed[0]\n",
         "        logger.info(failed[0])\n",
         _simulator(4_000),
@@ -145,8 +145,8 @@ MUTATIONS = (
     Mutation(
         "acknowledge a message that nothing has confirmed",
         "messaging/pipeline/commit.py",
-        "            elif waiting.cached:\n                waiting.resolve(Durability.CACHE)\n",
-        "            else:\n                waiting.resolve(Durability.CACHE)\n",
+        "            elif send.cached:\n                send.resolve(Durability.CACHE)\n",
+        "            else:\n                send.resolve(Durability.CACHE)\n",
         _simulator(1_000),
     ),
     Mutation(
@@ -157,14 +157,14 @@ MUTATIONS = (
         _simulator(1_000),
     ),
     Mutation(
-        "do not tell the cache what a repeat was folded into",
+        "do not tell the cache what a repeat was deduplicated into",
         "messaging/pipeline/write_through.py",
-        "for row in (*self.folded.values(), *self.rows)}",
+        "for row in (*self.duplicates.values(), *self.rows)}",
         "for row in self.rows}",
         _pytest("tests/unit/pipeline"),
     ),
     Mutation(
-        "lead no folded id to its message",
+        "lead no deduplicated id to its message",
         "messaging/store/apply.py",
         "        tables.insert_aliases(owners)\n",
         "",
@@ -173,20 +173,20 @@ MUTATIONS = (
     Mutation(
         "rest a retry on a reserved key whose message may have failed",
         "messaging/pipeline/known_sends.py",
-        "if claim is not None and not claim.is_stored:",
+        "if record is not None and not record.is_stored:",
         "if False:",
         _pytest("tests/unit/service"),
     ),
     Mutation(
         "believe what a cache has that was started again",
-        "messaging/pipeline/arrears.py",
-        "                await self._teller.tell_what_became_of()\n",
+        "messaging/pipeline/hints.py",
+        "                await self._delivery.refresh_pending()\n",
         "                pass\n",
         _simulator(1_000),
     ),
     Mutation(
         "tell a cache that was started again nothing that it alone was told",
-        "messaging/pipeline/arrears.py",
+        "messaging/pipeline/hints.py",
         "            self._lost |= self._told_before(self.breaker.opened_s)\n",
         "",
         _simulator(2_000),
@@ -200,8 +200,8 @@ MUTATIONS = (
     ),
     Mutation(
         "call a page whole while the cache may lack messages",
-        "messaging/service/slices.py",
-        "            partial=window.recovering or total is None,\n",
+        "messaging/service/history_pages.py",
+        "            partial=tail.recovering or total is None,\n",
         "            partial=total is None,\n",
         _pytest("tests/unit/service"),
     ),
@@ -213,7 +213,7 @@ MUTATIONS = (
         _pytest("tests/contract/cache/test_accepting.py", "-k", "embedded"),
     ),
     Mutation(
-        "keep no alias of a folded id",
+        "keep no alias of a deduplicated id",
         "messaging/store/apply.py",
         "        tables.insert_aliases(owners)\n",
         "",

@@ -39,7 +39,7 @@ def _run(seeds: range, processes: int, *, first: bool) -> int:
         rate = done / (time.monotonic() - began_s)
         progress.update(done / len(seeds), f"{rate:,.0f} a second, {len(failures)} failed")
         for failure in failures[told:]:
-            _tell(failure)
+            _report(failure)
         told = len(failures)
         if first and failures:
             break
@@ -53,7 +53,7 @@ def _run(seeds: range, processes: int, *, first: bool) -> int:
     return 1 if failures else 0
 
 
-def _tell(failure: Failure) -> None:
+def _report(failure: Failure) -> None:
     broken = ", ".join(dict.fromkeys(violation.kind for violation in failure.violations))
     print(f"seed {failure.seed}: {broken}: {failure.violations[0].text}")
     print(f"  python -m tests.simulation --replay {failure.seed}", flush=True)
@@ -61,7 +61,7 @@ def _tell(failure: Failure) -> None:
 
 def _replay(seed: int) -> int:
     steps: list[str] = []
-    violations = run(seed, tell=steps.append)
+    violations = run(seed, report=steps.append)
     print("\n".join(steps))
     for violation in violations:
         print(f"VIOLATION {violation.kind}: {violation.text}")

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from messaging.domain.events import Message
-from messaging.pipeline.waiting import Durability
+from messaging.pipeline.queued_send import Durability
 from messaging.testing.store import MemoryStore
-from tests.simulation.record import Read, Record, Said, Total
-from tests.simulation.watch import Watch
+from tests.simulation.record import Read, Said, ScheduleRecord, Total
+from tests.simulation.watch import BackendWatch
 
 
-class Check:
+class PromiseCheck:
     """Notes every broken promise in the record."""
 
-    def __init__(self, record: Record, watch: Watch, store: MemoryStore) -> None:
+    def __init__(self, record: ScheduleRecord, watch: BackendWatch, store: MemoryStore) -> None:
         self._record, self._watch, self._store = record, watch, store
         self._rows: dict[str, list[Message]] = {}
         for row in sorted(store.rows.values(), key=lambda row: row.id):

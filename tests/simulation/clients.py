@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRIES = 3
-PATIENCE_S = 15.0  # a door's; then it cancels the use case
+CLIENT_TIMEOUT_S = 15.0  # a door's; then it cancels the use case
 CANCELLED_WITHIN_S = 1.0
 WHOLE = 100
 RETRIABLE = (429, 503)
@@ -39,7 +39,7 @@ class NoAnswer(Exception):
     """The process died, or the door gave up: nobody knows what was done."""
 
 
-class Client:
+class SimulatedClient:
     """One user, who does one thing after the other."""
 
     def __init__(self, world: World, user: int) -> None:
@@ -122,7 +122,7 @@ class Client:
         return ask
 
     async def _delete(self) -> None:
-        known = [s for s in self._record.said if s.ids and self._is_party(s)]
+        known = [s for s in self._record.said if s.ids and self._is_participant(s)]
         if not known:
             return
         said = self._random.choice(known)
@@ -139,7 +139,7 @@ class Client:
                     said.deleted[self._user] = self._record.tick()
                 return
 
-    def _is_party(self, said: Said) -> bool:
+    def _is_participant(self, said: Said) -> bool:
         mine = [self._conversation(*target) for target in self._world.targets_of(self._user)]
         return said.conversation in mine
 
@@ -210,7 +210,7 @@ class Client:
         return replace(page, partial=page.partial or self._was_early)
 
     async def _fetch(self) -> None:
-        known = [s for s in self._record.said if s.ids and self._is_party(s)]
+        known = [s for s in self._record.said if s.ids and self._is_participant(s)]
         if not known:
             return
         said = self._random.choice(known)
@@ -258,7 +258,7 @@ class Client:
         call = asyncio.ensure_future(use_case(host.backends))
         self._world.keep(call, life)
         await asyncio.wait(
-            (call, life.died), timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED
+            (call, life.died), timeout=CLIENT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
         )
         if not call.done() and not life.is_dead:
             call.cancel()

@@ -10,7 +10,7 @@ CALM, ROUGH = 0.01, 0.12  # of the calls that have a fault, where any have
 UNTIL_S = 4.0  # when everything heals
 
 
-class Fault(StrEnum):
+class CallFault(StrEnum):
     """What happens to one call; `TWICE` is for records of the log alone."""
 
     SLOW = "slow"
@@ -45,10 +45,10 @@ class Outage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class CallFate:
     """What happens to one call; times are seconds of the loop."""
 
-    fault: Fault | None
+    fault: CallFault | None
     request_s: float
     answer_s: float
     late_s: float
@@ -60,18 +60,18 @@ class Faults:
     def __init__(self, random: Random) -> None:
         self._random = random
         self._rate = random.choice((0.0, CALM, CALM, ROUGH / 3, ROUGH))
-        kinds = sorted(Fault)
+        kinds = sorted(CallFault)
         self._kinds = [kind for kind in kinds if random.random() < 0.5] or kinds
         self.healed = False
 
-    def next(self) -> Fate:
+    def next(self) -> CallFate:
         draw = self._random.random
         fault = None
         if not self.healed and draw() < self._rate:
             fault = self._random.choice(self._kinds)
-        slow = 0.3 if fault is Fault.SLOW or draw() < 0.03 else 0.003
-        late_s = 0.6 + 2.0 * draw() if fault is Fault.LATE else 0.0
-        return Fate(fault, slow * draw(), slow * draw(), late_s)
+        slow = 0.3 if fault is CallFault.SLOW or draw() < 0.03 else 0.003
+        late_s = 0.6 + 2.0 * draw() if fault is CallFault.LATE else 0.0
+        return CallFate(fault, slow * draw(), slow * draw(), late_s)
 
     def pause_s(self) -> float:
         return 0.0 if self.healed else self._random.choice((0.3, 1.0, 4.0))

@@ -11,7 +11,7 @@ from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
 from messaging.runtime.assembly import Node, assemble, compensator
 from messaging.service.backends import Backends
-from messaging.testing.inspection import MemoryLogInspector
+from messaging.testing.inspectors import MemoryLogInspector
 from messaging.testing.log import MemoryLogReader
 from tests.simulation.lives import Life
 from tests.simulation.log_wire import LogWire
@@ -117,7 +117,7 @@ class WebHost(Host):
     def lose_cache(self) -> None:
         """Its connection is closed."""
         if not self.life.is_dead:
-            self.backends.arrears.breaker.trip()
+            self.backends.hints.breaker.trip()
 
 
 class ConsumerHost(Host):
@@ -158,7 +158,7 @@ class SweeperHost(Host):
         async def sweep() -> None:
             while True:
                 await asyncio.sleep(SWEEP_EVERY_S)
-                await backends.arrears.breaker.try_now()
+                await backends.hints.breaker.try_now()
                 try:
                     await compensator(backends).sweep()
                 except CacheUnavailable:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tests.simulation.loop import VirtualLoop
 
-LOOKS_EVERY_S = 0.5
+CHECK_EVERY_S = 0.5
 
 
 class Life:
@@ -50,6 +50,6 @@ class Life:
         if loop.is_over:
             raise asyncio.CancelledError
         while (left_s := self._awake_s - loop.time()) > 0:
-            await asyncio.sleep(min(left_s, LOOKS_EVERY_S))
+            await asyncio.sleep(min(left_s, CHECK_EVERY_S))
         if self.is_dead:
             await loop.create_future()

@@ -9,7 +9,7 @@ from typing import Any
 from messaging.ports.log import OutgoingRecord, Position
 from messaging.testing.log import MemoryEventLog
 from tests.simulation.backends import Backend, Broker
-from tests.simulation.faults import Fate, Fault, Outage
+from tests.simulation.faults import CallFate, CallFault, Outage
 from tests.simulation.lives import Life
 from tests.simulation.wires import Wire
 
@@ -18,7 +18,7 @@ class LogWire(Wire):
     """The writing end. A key's records of one call travel together; calls overtake each other."""
 
     _port: MemoryEventLog
-    rests_on_cache = False
+    shares_cache_disk = False
 
     def __init__(self, life: Life, backend: Backend, broker: Broker, **options: Any) -> None:
         super().__init__(life, backend, MemoryEventLog(broker), **options)
@@ -45,7 +45,7 @@ class _Shipment:
     """Records under way to the broker, with one confirmation for all."""
 
     def __init__(
-        self, wire: LogWire, topic: str, fate: Fate, loop: asyncio.AbstractEventLoop
+        self, wire: LogWire, topic: str, fate: CallFate, loop: asyncio.AbstractEventLoop
     ) -> None:
         self._wire, self._topic, self._fate, self._loop = wire, topic, fate, loop
         self.records: list[OutgoingRecord] = []
@@ -55,16 +55,16 @@ class _Shipment:
     def leave(self) -> None:
         fault, life = self._fate.fault, self._wire._life
         self._note(f"FAULT {fault}" if fault is not None else "sent")
-        if fault is Fault.CRASH_BEFORE:
+        if fault is CallFault.CRASH_BEFORE:
             life.crash()
             return
-        if fault is Fault.PAUSE:
+        if fault is CallFault.PAUSE:
             life.pause(self._wire._faults.pause_s())
-        if fault is Fault.REFUSED:
+        if fault is CallFault.REFUSED:
             self._fail()
-        elif fault is Fault.REQUEST_LOST:
+        elif fault is CallFault.REQUEST_LOST:
             self._fail_later()
-        elif fault is Fault.LATE:
+        elif fault is CallFault.LATE:
             self._fail_later()
             self._loop.call_later(self._fate.late_s, self._arrive)
         else:
@@ -89,11 +89,11 @@ class _Shipment:
         positions = [self._wire._broker.write(self._topic, record) for record in self.records]
         self._note(f"written at {positions[0].partition}:{positions[0].offset}")
         self._wire._broker.announce()
-        if fault is Fault.TWICE:
+        if fault is CallFault.TWICE:
             self._loop.call_later(self._fate.answer_s * 100, self._repeat)
-        if fault is Fault.CRASH_AFTER:
+        if fault is CallFault.CRASH_AFTER:
             self._wire._life.crash()
-        elif fault is Fault.ANSWER_LOST:
+        elif fault is CallFault.ANSWER_LOST:
             self._fail_later()
         else:
             self._loop.call_later(self._fate.answer_s, self._confirm, positions[0])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from messaging.domain.events import ChatType, Message
-from messaging.pipeline.waiting import Durability
+from messaging.pipeline.queued_send import Durability
 from tests.simulation.lives import Life
 
 
@@ -67,7 +67,7 @@ class Read:
 
 
 @dataclass(slots=True)
-class Violation:
+class BrokenPromise:
     """A promise that was broken."""
 
     kind: str
@@ -75,12 +75,12 @@ class Violation:
 
 
 @dataclass(slots=True)
-class Record:
+class ScheduleRecord:
     """Everything that a schedule's clients did."""
 
     said: list[Said] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
-    violations: list[Violation] = field(default_factory=list)
+    violations: list[BrokenPromise] = field(default_factory=list)
     now: int = 0
 
     def tick(self) -> int:
@@ -88,4 +88,4 @@ class Record:
         return self.now
 
     def violate(self, kind: str, text: str) -> None:
-        self.violations.append(Violation(kind, text))
+        self.violations.append(BrokenPromise(kind, text))

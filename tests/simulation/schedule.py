@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tests.simulation.loop import Stuck, VirtualLoop
-from tests.simulation.record import Record, Violation
+from tests.simulation.record import BrokenPromise, ScheduleRecord
 from tests.simulation.world import World
 
 AT_ONCE = 20
@@ -21,18 +21,18 @@ class Failure:
     """A schedule that broke a promise."""
 
     seed: int
-    violations: Sequence[Violation]
+    violations: Sequence[BrokenPromise]
 
 
-def run(seed: int, *, tell: Callable[[str], None] | None = None) -> list[Violation]:
-    """The promises that this schedule breaks; `tell` is given every step of it."""
+def run(seed: int, *, report: Callable[[str], None] | None = None) -> list[BrokenPromise]:
+    """The promises that this schedule breaks; `report` is given every step of it."""
     random.seed(seed)  # what the code under test draws, too
     loop = VirtualLoop()
-    record = Record()
+    record = ScheduleRecord()
     loop.set_exception_handler(lambda _, context: record.violate("unforeseen error", f"{context}"))
 
     async def play() -> None:
-        await World(loop, random.Random(seed), record, tell).run()
+        await World(loop, random.Random(seed), record, report).run()
 
     with _errors_noted(record):
         try:
@@ -62,7 +62,7 @@ def _run_part(seeds: range) -> list[Failure]:
 class _Errors(logging.Handler):
     """What is caught and logged with its traceback was foreseen by nobody."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: ScheduleRecord) -> None:
         super().__init__(logging.ERROR)
         self._record = record
 
@@ -74,7 +74,7 @@ class _Errors(logging.Handler):
 
 
 @contextmanager
-def _errors_noted(record: Record) -> Iterator[None]:
+def _errors_noted(record: ScheduleRecord) -> Iterator[None]:
     """Logs nothing meanwhile: a schedule's trace says more."""
     logger = logging.getLogger("messaging")
     level, propagate, handlers = logger.level, logger.propagate, logger.handlers

@@ -46,7 +46,7 @@ def test_what_was_found_is_kept(name: str) -> None:
 @pytest.mark.parametrize("seed", [3, 77])
 def test_a_seed_is_one_schedule_whatever_else_is_drawn(seed: int) -> None:
     steps: list[str] = []
-    run(seed, tell=steps.append)
+    run(seed, report=steps.append)
     assert len(steps) > 50
     for hash_seed in ("1", "2"):
         told = subprocess.run(

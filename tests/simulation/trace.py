@@ -18,20 +18,20 @@ TOKEN = re.compile("[0-9a-f]{16}")  # an owner's, drawn past every seed
 
 
 class Trace:
-    """Gives each step to `tell` as a line.
+    """Gives each step to `report` as a line.
 
     Messages are m1, m2 … and owners' tokens t3, t4 … in the order of appearance.
     """
 
-    def __init__(self, clock_s: Callable[[], float], tell: Callable[[str], None] | None) -> None:
-        self._clock_s, self._tell = clock_s, tell
+    def __init__(self, clock_s: Callable[[], float], report: Callable[[str], None] | None) -> None:
+        self._clock_s, self._report = clock_s, report
         self._names: dict[int | str, str] = {}
 
     def __call__(self, who: str, what: str, args: object = (), outcome: object = "") -> None:
-        if self._tell is not None:
+        if self._report is not None:
             told = self.describe(args) if args else ""
             ends = f" -> {self.describe(outcome)}" if outcome != "" else ""
-            self._tell(f"{self._clock_s():8.4f}  {who:12} {what} {told}{ends}")
+            self._report(f"{self._clock_s():8.4f}  {who:12} {what} {told}{ends}")
 
     def describe(self, value: Any) -> str:
         if isinstance(value, str):

@@ -15,7 +15,7 @@ from messaging.testing.store import MemoryStore
 
 
 @dataclass(slots=True)
-class Watch:
+class BackendWatch:
     """`wiped` are the ids that were pending when the cache lost them; of those that nothing else
     held, `excused` were in a cache that was wiped, and `rewound` in one that was killed.
     """
@@ -29,7 +29,7 @@ class Watch:
     excused: set[int] = field(default_factory=set)
     rewound: set[int] = field(default_factory=set)
     was_wiped: bool = False
-    _looked_at: dict[int, int] = field(default_factory=dict)
+    _seen: dict[int, int] = field(default_factory=dict)
 
     def committed(self) -> None:
         """After a commit: every record up to it is stored or set aside."""
@@ -37,10 +37,10 @@ class Watch:
             if topic != self.topic:
                 continue
             records = self.broker.records[topic, partition]
-            for record in records[self._looked_at.get(partition, 0) : upto]:
+            for record in records[self._seen.get(partition, 0) : upto]:
                 if not self._is_done(record):
                     self.violate("committed before it was stored", f"{record}")
-            self._looked_at[partition] = max(self._looked_at.get(partition, 0), upto)
+            self._seen[partition] = max(self._seen.get(partition, 0), upto)
 
     @property
     def set_aside(self) -> set[int]:
@@ -58,8 +58,8 @@ class Watch:
         """The store has this state, or what it repeats."""
         row = self.store.rows.get(state.id)
         if row is None and state.send_key is not None:
-            claim = self.store.claims.get(state.send_key)
-            row = None if claim is None else self.store.rows.get(claim.message_id)
+            record = self.store.idempotency_records.get(state.send_key)
+            row = None if record is None else self.store.rows.get(record.message_id)
         return row is not None and row.status >= state.status
 
     def before_wipe(self) -> None:

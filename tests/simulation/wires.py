@@ -12,11 +12,11 @@ from messaging.ports.log import Record
 from messaging.testing.log import MemoryLogReader
 from messaging.testing.store import MemoryStore
 from tests.simulation.backends import Backend, Broker
-from tests.simulation.faults import Fate, Fault, Faults, Outage
+from tests.simulation.faults import CallFate, CallFault, Faults, Outage
 from tests.simulation.lives import Life
 from tests.simulation.trace import Trace
 
-UNANSWERED = (Fault.REFUSED, Fault.REQUEST_LOST, Fault.ANSWER_LOST, Fault.LATE)
+UNANSWERED = (CallFault.REFUSED, CallFault.REQUEST_LOST, CallFault.ANSWER_LOST, CallFault.LATE)
 
 
 class Wire:
@@ -57,16 +57,16 @@ class Wire:
         await self._return(fate)
         return result
 
-    async def _set_out(self, what: str, args: object) -> Fate:
+    async def _set_out(self, what: str, args: object) -> CallFate:
         """The request's way to the backend, up to which nothing is done."""
         await self._life.attend()
         fate = self._faults.next()
         if fate.fault is not None:
             self._trace(self._life.name, what, args, f"FAULT {fate.fault}")
         await asyncio.sleep(fate.request_s)
-        if fate.fault is Fault.CRASH_BEFORE:
+        if fate.fault is CallFault.CRASH_BEFORE:
             self._life.crash()
-        elif fate.fault is Fault.PAUSE and fate.request_s < fate.answer_s:
+        elif fate.fault is CallFault.PAUSE and fate.request_s < fate.answer_s:
             self._life.pause(self._faults.pause_s())
         await self._life.attend()
         return fate
@@ -88,13 +88,13 @@ class Wire:
         await self._life.attend()
         raise backend.gone()
 
-    async def _suffer(self, fate: Fate, what: str, do: Callable[[], Awaitable[Any]]) -> None:
+    async def _suffer(self, fate: CallFate, what: str, do: Callable[[], Awaitable[Any]]) -> None:
         """Raises the backend's error where the fault is one that keeps the call from its end."""
-        if fate.fault is Fault.REFUSED:
+        if fate.fault is CallFault.REFUSED:
             raise self._backend.error()
-        if fate.fault not in (Fault.REQUEST_LOST, Fault.LATE):
+        if fate.fault not in (CallFault.REQUEST_LOST, CallFault.LATE):
             return
-        if fate.fault is Fault.LATE:
+        if fate.fault is CallFault.LATE:
             self._backend.late += 1
             loop = asyncio.get_running_loop()
             restarts = self._backend.restarts
@@ -103,13 +103,13 @@ class Wire:
         await self._life.attend()
         raise self._backend.gone()
 
-    async def _return(self, fate: Fate) -> None:
+    async def _return(self, fate: CallFate) -> None:
         """The answer's way back, on which it may be lost."""
-        if fate.fault is Fault.CRASH_AFTER:
+        if fate.fault is CallFault.CRASH_AFTER:
             self._life.crash()
-        elif fate.fault is Fault.PAUSE and fate.request_s >= fate.answer_s:
+        elif fate.fault is CallFault.PAUSE and fate.request_s >= fate.answer_s:
             self._life.pause(self._faults.pause_s())
-        elif fate.fault is Fault.ANSWER_LOST:
+        elif fate.fault is CallFault.ANSWER_LOST:
             await asyncio.sleep(self._backend.timeout_s)
             await self._life.attend()
             raise self._backend.gone()
@@ -126,12 +126,12 @@ class Wire:
         """Do what was asked when nobody waits for the answer any more."""
         task = asyncio.ensure_future(do())
 
-        def look(_: object) -> None:
+        def observe(_: object) -> None:
             error = None if task.cancelled() else task.exception()
             self._backend.late -= 1
             self._trace(self._life.name, what, (), f"LATE {error or 'done'}")
 
-        task.add_done_callback(look)
+        task.add_done_callback(observe)
 
 
 class StoreWire(Wire):

@@ -19,15 +19,15 @@ from messaging.ports.log import OutgoingRecord
 from messaging.testing.directory import MemoryDirectory
 from messaging.testing.store import MemoryStore
 from tests.simulation.backends import Backend, Broker, Cache
-from tests.simulation.check import Check
-from tests.simulation.clients import BAD, Client
+from tests.simulation.check import PromiseCheck
+from tests.simulation.clients import BAD, SimulatedClient
 from tests.simulation.faults import UNTIL_S, Event, Faults, Outage
 from tests.simulation.hosts import ConsumerHost, Host, SweeperHost, WebHost
 from tests.simulation.lives import Life
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.record import Record
+from tests.simulation.record import ScheduleRecord
 from tests.simulation.trace import Trace
-from tests.simulation.watch import Watch
+from tests.simulation.watch import BackendWatch
 from tests.support.messages import FIRST_ID
 
 USERS = (1, 2, 3)
@@ -43,12 +43,12 @@ SETTLE_S = 3.0  # past what is late
 class World:
     loop: VirtualLoop
     random: Random
-    record: Record
-    tell: Callable[[str], None] | None = None
+    record: ScheduleRecord
+    report: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
         clock_s = self.loop.time
-        self.trace = Trace(clock_s, self.tell)
+        self.trace = Trace(clock_s, self.report)
         self.settings = _settings(self.random)
         self.faults = Faults(self.random)
         self.inspection_faults = Faults(copy.copy(self.random))
@@ -68,7 +68,7 @@ class World:
             self.settings.store_timeout_s,
         )
         self.log_end = Backend("log", LogUnavailable, LogUnavailable, self.settings.log_timeout_s)
-        self.watch = Watch(
+        self.watch = BackendWatch(
             self.broker, self.cache, self.store, self.settings.topic, self.record.violate
         )
 
@@ -84,7 +84,7 @@ class World:
 
     def _saw_outage(self, web: WebHost) -> bool:
         """One that has started in it may have met the cache only when it was back."""
-        back_s, breaker = self.cache_end.noticed_s, web.backends.arrears.breaker
+        back_s, breaker = self.cache_end.noticed_s, web.backends.hints.breaker
         if web.started_s < self.cache_end.left_s:
             return True
         met_it = breaker.state is not State.CLOSED or breaker.closed_s >= back_s
@@ -98,12 +98,12 @@ class World:
     def keep(self, task: asyncio.Future[Any], life: Life) -> None:
         """Look at what a task of a process ends with: nothing may fail in an unforeseen way."""
 
-        def look(_: object) -> None:
+        def observe(_: object) -> None:
             error = None if task.cancelled() else task.exception()
             if error is not None and not isinstance(error, ApiError):
                 self.record.violate("unforeseen error", f"{life.name}: {error!r}")
 
-        task.add_done_callback(look)
+        task.add_done_callback(observe)
 
     async def run(self) -> None:
         self.webs = [WebHost("web1", self), WebHost("web2", self)]
@@ -117,7 +117,7 @@ class World:
         self.loop.call_at(UNTIL_S, self._heal)
         await asyncio.sleep(0.01)
         operations = self.random.randint(4, 24)
-        clients = [Client(self, user) for user in USERS]
+        clients = [SimulatedClient(self, user) for user in USERS]
         shares = [self.random.randint(1, operations) for _ in clients]
         await asyncio.gather(
             *(
@@ -126,7 +126,7 @@ class World:
             )
         )
         if await self._drain():
-            await self._look_at_rest(clients)
+            await self._observe_at_rest(clients)
 
     async def _drain(self) -> bool:
         """Wait until nothing is under way any more."""
@@ -139,8 +139,8 @@ class World:
             await asyncio.sleep(1.0)
         return True
 
-    async def _look_at_rest(self, clients: Sequence[Client]) -> None:
-        check = Check(self.record, self.watch, self.store)
+    async def _observe_at_rest(self, clients: Sequence[SimulatedClient]) -> None:
+        check = PromiseCheck(self.record, self.watch, self.store)
         for aged in (False, True):
             if aged:
                 self.cache.run_out()
@@ -159,7 +159,9 @@ class World:
             await self._ask_for_told_ids(clients, check)
         check.everything()
 
-    async def _ask_for_told_ids(self, clients: Sequence[Client], check: Check) -> None:
+    async def _ask_for_told_ids(
+        self, clients: Sequence[SimulatedClient], check: PromiseCheck
+    ) -> None:
         """Each id that was acknowledged leads its sender to the stored message."""
         senders = dict(zip(USERS, clients, strict=True))
         for said in self.record.said:

@@ -30,7 +30,7 @@ from messaging.eventlog.redis_streams.reader import RedisStreamsLogReader
 from messaging.eventlog.redis_streams.writer import RedisStreamsEventLog
 from messaging.ports.audit import LogInspector
 from messaging.ports.log import EventLog, LogReader
-from messaging.testing.inspection import MemoryLogInspector
+from messaging.testing.inspectors import MemoryLogInspector
 from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
 from tests.support.real_services import ROOT, KafkaServer, free_port, running_redis
 
@@ -39,7 +39,7 @@ GROUP = "readers"
 TIMEOUT_S = 2.0  # within which every future has ended
 
 
-class Rig(ABC):
+class LogRig(ABC):
     """`log` writes to `topic`; `reader` makes one more member of the group."""
 
     log: EventLog
@@ -100,7 +100,7 @@ class Rig(ABC):
         raise NotImplementedError
 
 
-class MemoryRig(Rig):
+class MemoryRig(LogRig):
     max_poll_interval_s = 0.3
     missed_after_s = 0.5
 
@@ -136,7 +136,7 @@ class MemoryRig(Rig):
         self.broker.down = False
 
 
-class StreamsRig(Rig):
+class StreamsRig(LogRig):
     lease_s = 0.9
 
     def __init__(self, url: str) -> None:
@@ -225,7 +225,7 @@ class BreakableStreamsRig(StreamsRig):
         self._server.close()
 
 
-class KafkaRig(Rig):
+class KafkaRig(LogRig):
     max_poll_interval_s = 2.0
     missed_after_s = 8.0  # a broker allows no session below 6 s unless told to
     session_s = 6.0

@@ -16,7 +16,7 @@ from messaging.pipeline.consumer import Consumer
 from messaging.runtime.assembly import assemble, compensator
 from messaging.testing.cache import MemoryCache
 from messaging.testing.directory import MemoryDirectory
-from messaging.testing.inspection import MemoryLogInspector
+from messaging.testing.inspectors import MemoryLogInspector
 from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
 from messaging.testing.store import MemoryStore
 from tests.support.messages import FIRST_ID, make_message
@@ -50,7 +50,7 @@ class Clock:
 
 
 @dataclass
-class Service:
+class MemoryService:
     """The parts and what a test does with them."""
 
     settings: Settings = SETTINGS
@@ -77,7 +77,7 @@ class Service:
             ),
             clock_ms=self.clock,
         ).backends
-        self.arrears, self.acceptor = self.backends.arrears, self.backends.acceptor
+        self.hints, self.acceptor = self.backends.hints, self.backends.acceptor
         self.guarded_cache = self.backends.cache
         self.acceptor.commit.renew_lease = self._take_lease
         self.consumer = self.new_consumer()
@@ -108,10 +108,10 @@ class Service:
     def compensator(self) -> Compensator:
         return compensator(self.backends)
 
-    def restarted_with(self, **settings: object) -> Service:
+    def restarted_with(self, **settings: object) -> MemoryService:
         """The same stores under other settings."""
         changed = replace(self.settings, **settings)  # type: ignore[arg-type]
-        return Service(changed, self.clock, self.broker, self.cache, self.store)
+        return MemoryService(changed, self.clock, self.broker, self.cache, self.store)
 
 
 def to_bob(content: str = "hello", **changes: object) -> SendRequest:

@@ -7,19 +7,19 @@ from typing import Any
 
 from msgspec import structs
 
-from messaging.audit.audit import Audit, Plan
-from messaging.audit.check import Parts
-from messaging.audit.findings import Fate, Kind
+from messaging.audit.audit import Audit, AuditPlan
+from messaging.audit.check import AuditBackends
+from messaging.audit.findings import Defect, Fate
 from messaging.audit.report import Report
 from messaging.domain.events import Message, encode_event
 from messaging.domain.requests import Ack
 from messaging.ports.log import OutgoingRecord
-from messaging.testing.inspection import (
+from messaging.testing.inspectors import (
     MemoryCacheInspector,
     MemoryLogInspector,
     MemoryStoreInspector,
 )
-from tests.support.memory import Service, message
+from tests.support.memory import MemoryService, message
 
 
 class Silent:
@@ -36,13 +36,13 @@ class Silent:
 class Audited:
     """`service` with an audit beside it; `plan` changes what every audit does."""
 
-    service: Service = field(default_factory=Service)
+    service: MemoryService = field(default_factory=MemoryService)
     plan: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         service, settings = self.service, self.service.settings
         self.stored = MemoryStoreInspector(service.store)
-        self.parts = Parts(
+        self.backends = AuditBackends(
             cache=service.cache,
             store=service.store,
             cached=MemoryCacheInspector(service.cache),
@@ -54,7 +54,7 @@ class Audited:
     async def audit(self, **plan: Any) -> Report:
         """With no time between its looks."""
         given = {"settle_s": 0.0} | self.plan | plan
-        return await Audit(self.parts, Plan(**given), Silent()).run()
+        return await Audit(self.backends, AuditPlan(**given), Silent()).run()
 
     async def accepted(self, **changes: Any) -> Message:
         """A message that the cache and the log hold."""
@@ -87,7 +87,9 @@ class Audited:
             cache.details.pop(message_id, None)
             cache.pending_set.remove(message_id)
             cache.lasting.discard(message_id)
-        cache.claims = {k: c for k, c in cache.claims.items() if c.message_id not in ids}
+        cache.idempotency_records = {
+            k: c for k, c in cache.idempotency_records.items() if c.message_id not in ids
+        }
 
     def alter_detail(self, message_id: int, **changes: Any) -> None:
         details = self.service.cache.details
@@ -98,7 +100,7 @@ class Audited:
         rows[message_id] = structs.replace(rows[message_id], **changes)
 
 
-def wrong(report: Report) -> dict[Kind, list[str]]:
+def wrong(report: Report) -> dict[Defect, list[str]]:
     """What was found, with its examples."""
     return {kind: tally.examples(10) for kind, tally in report.findings.kinds.items()}
 

@@ -22,8 +22,8 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from tests.support.real_services import ROOT, SERVICES_ENV, free_port
 
-START_LIMIT_S = 120
-STOP_LIMIT_S = 60
+START_TIMEOUT_S = 120
+STOP_TIMEOUT_S = 60
 EMBEDDED = ("redis", "consumer", "worker", "beat", "web")
 
 
@@ -66,7 +66,7 @@ def processes_of(var_dir: Path) -> dict[int, str]:
     return found
 
 
-class Service:
+class ServiceProcesses:
     """One `scripts/run` with these settings; `base_url`, `users` and `pid` are there once ready."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Service:
     def start(self) -> None:
         """Start it and wait until it says that it answers."""
         self.launch()
-        wait_until(self._is_ready, limit_s=START_LIMIT_S, what="the service answers")
+        wait_until(self._is_ready, limit_s=START_TIMEOUT_S, what="the service answers")
 
     def launch(self, stdout: int | None = None) -> None:
         """Start it, with its output into the file that `output` reads or into this descriptor."""
@@ -180,7 +180,7 @@ class Service:
 
     def await_exit(self) -> int:
         """The exit status of scripts/run itself."""
-        return self._running.wait(STOP_LIMIT_S)
+        return self._running.wait(STOP_TIMEOUT_S)
 
     def await_end(self) -> int:
         """Its exit status, once everything that it started is gone as well."""
@@ -198,19 +198,19 @@ class Service:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_LIMIT_S)
+                self._process.wait(STOP_TIMEOUT_S)
         for pid in processes_of(self.var_dir):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
-def running_service(var_dir: Path, *arguments: str, **variables: str) -> Iterator[Service]:
+def running_service(var_dir: Path, *arguments: str, **variables: str) -> Iterator[ServiceProcesses]:
     """`scripts/run`, or with `full` on what scripts/services has started; stopped at the end."""
     if "full" in arguments:
         var_dir.mkdir(parents=True, exist_ok=True)
         (var_dir / "services").symlink_to(SERVICES_ENV.parent, target_is_directory=True)
-    service = Service(var_dir, *arguments, **variables)
+    service = ServiceProcesses(var_dir, *arguments, **variables)
     try:
         service.start()
         yield service

@@ -20,19 +20,19 @@ from messaging.conf import Settings
 from messaging.eventlog import open_log
 from messaging.ports.log import OutgoingRecord
 from tests.support.http_client import Answer, Client
-from tests.support.processes import Service, clean_environment, wait_until
+from tests.support.processes import ServiceProcesses, clean_environment, wait_until
 from tests.support.real_services import ROOT
 from tests.support.service import User
 
 PASSWORD = "correct horse battery"
 TIMEOUT_S = 30.0
-PERSIST_LIMIT_S = 30.0
-WHOLE_LIMIT_S = 20.0
+PERSIST_TIMEOUT_S = 30.0
+WHOLE_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
 class Site:
-    service: Service
+    service: ServiceProcesses
 
     @property
     def is_full(self) -> bool:
@@ -56,7 +56,7 @@ class Site:
             answers.append(self._exchange(method, target, headers, pieces))
             return b'"partial":true' not in answers[-1].content
 
-        wait_until(is_whole, limit_s=WHOLE_LIMIT_S, what=f"{target} is whole")
+        wait_until(is_whole, limit_s=WHOLE_TIMEOUT_S, what=f"{target} is whole")
         return answers[-1]
 
     def _exchange(
@@ -145,7 +145,7 @@ class Site:
             answers = [reader.read(message_id) for message_id in message_ids]
             return all(answer.data["persistStatus"] == "PERSISTED" for answer in answers)
 
-        wait_until(are_stored, limit_s=PERSIST_LIMIT_S, what=f"{len(message_ids)} are stored")
+        wait_until(are_stored, limit_s=PERSIST_TIMEOUT_S, what=f"{len(message_ids)} are stored")
 
     def pending(self) -> int:
         """How many messages are acknowledged and not in the database."""
@@ -164,7 +164,7 @@ class Site:
         return self.log + self.service.output.partition("stops it")[2]
 
 
-def worker_pids(service: Service) -> set[int]:
+def worker_pids(service: ServiceProcesses) -> set[int]:
     """The processes that serve HTTP."""
     main = service.pid("web")
     children = Path(f"/proc/{main}/task/{main}/children").read_text().split()

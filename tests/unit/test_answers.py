@@ -15,7 +15,7 @@ from messaging.domain.errors import (
     TokenExpired,
     TooManyRequests,
 )
-from messaging.domain.inputs import Refusal
+from messaging.domain.request_fields import FieldError
 from messaging.http import envelope as answers
 
 
@@ -42,20 +42,20 @@ def test_failure_does_not_tell_what_is_only_for_the_log() -> None:
 
 
 def test_invalid_input_names_every_field() -> None:
-    answer = answers.failure(InvalidInput({"url": [Refusal.URL], "ack": [Refusal.ACK]}))
+    answer = answers.failure(InvalidInput({"url": [FieldError.URL], "ack": [FieldError.ACK]}))
     assert answer["code"] == 400
-    assert answer["data"] == {"errors": {"url": [Refusal.URL], "ack": [Refusal.ACK]}}
+    assert answer["data"] == {"errors": {"url": [FieldError.URL], "ack": [FieldError.ACK]}}
 
 
 def test_texts_follow_the_active_language_and_codes_do_not() -> None:
-    error = InvalidInput({"content": [Refusal.BLANK]})
+    error = InvalidInput({"content": [FieldError.BLANK]})
     with translation.override("zh-hans"):
         chinese = answers.failure(error)
     english = answers.failure(error)
     assert chinese["code"] == english["code"] == 400
     assert chinese["message"] == "请求格式不正确。"
     assert chinese["data"] == {"errors": {"content": ["必须包含可见的内容。"]}}
-    assert english["data"] == {"errors": {"content": [Refusal.BLANK]}}
+    assert english["data"] == {"errors": {"content": [FieldError.BLANK]}}
 
 
 def test_headers_tell_not_to_keep_the_answer() -> None:

@@ -12,7 +12,7 @@ from messaging.domain.breakers import Breaker, State
 from messaging.domain.errors import CacheUnavailable
 
 
-class Backend:
+class PingedBackend:
     """What the probe finds; `gate` holds a probe up while it is not set."""
 
     def __init__(self) -> None:
@@ -35,16 +35,16 @@ async def until(met: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def backend() -> Backend:
-    return Backend()
+def backend() -> PingedBackend:
+    return PingedBackend()
 
 
 @pytest.fixture
-def breaker(backend: Backend) -> Breaker:
+def breaker(backend: PingedBackend) -> Breaker:
     return Breaker("cache", backend.probe)
 
 
-async def test_opens_at_once_and_closes_by_itself(backend: Backend, breaker: Breaker) -> None:
+async def test_opens_at_once_and_closes_by_itself(backend: PingedBackend, breaker: Breaker) -> None:
     backend.well = False
     breaker.trip()
     assert breaker.state is State.OPEN
@@ -55,7 +55,7 @@ async def test_opens_at_once_and_closes_by_itself(backend: Backend, breaker: Bre
     assert breaker.opened_s < breaker.closed_s
 
 
-async def test_is_half_open_while_it_probes(backend: Backend, breaker: Breaker) -> None:
+async def test_is_half_open_while_it_probes(backend: PingedBackend, breaker: Breaker) -> None:
     backend.gate.clear()
     breaker.trip()
     await asyncio.sleep(0.01)
@@ -67,7 +67,7 @@ async def test_is_half_open_while_it_probes(backend: Backend, breaker: Breaker) 
     assert breaker.is_closed
 
 
-async def test_probes_ever_more_seldom(backend: Backend, breaker: Breaker) -> None:
+async def test_probes_ever_more_seldom(backend: PingedBackend, breaker: Breaker) -> None:
     backend.well = False
     breaker.trip()
     await asyncio.sleep(0.5)
@@ -76,7 +76,7 @@ async def test_probes_ever_more_seldom(backend: Backend, breaker: Breaker) -> No
 
 
 async def test_those_who_ask_during_a_probe_share_the_next_one(
-    backend: Backend, breaker: Breaker
+    backend: PingedBackend, breaker: Breaker
 ) -> None:
     backend.gate.clear()
     first = asyncio.create_task(breaker.try_now())
@@ -89,34 +89,34 @@ async def test_those_who_ask_during_a_probe_share_the_next_one(
     assert backend.probes == 2
 
 
-async def test_a_failed_try_opens_it(backend: Backend, breaker: Breaker) -> None:
+async def test_a_failed_try_opens_it(backend: PingedBackend, breaker: Breaker) -> None:
     backend.well = False
     assert not await breaker.try_now()
     assert breaker.state is State.OPEN
     await breaker.close()
 
 
-async def test_looks_at_an_idle_backend(backend: Backend, breaker: Breaker) -> None:
-    looks = 0
+async def test_looks_at_an_idle_backend(backend: PingedBackend, breaker: Breaker) -> None:
+    checks = 0
 
-    async def look() -> None:
-        nonlocal looks
-        looks += 1
-        if looks == 3:
+    async def check() -> None:
+        nonlocal checks
+        checks += 1
+        if checks == 3:
             backend.well = False
             breaker.trip()
             raise CacheUnavailable
 
-    breaker.watch(look, every_s=0.01)
+    breaker.watch(check, every_s=0.01)
     await until(lambda: backend.probes > 1)
-    assert (looks, breaker.is_closed) == (3, False)  # it does not look while it probes
+    assert (checks, breaker.is_closed) == (3, False)  # it does not look while it probes
     await breaker.close()
     await asyncio.sleep(0.05)
-    assert looks == 3
+    assert checks == 3
 
 
 async def test_a_probe_that_fails_by_a_fault_of_its_own_is_made_again(
-    backend: Backend, caplog: pytest.LogCaptureFixture
+    backend: PingedBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def probe() -> None:
         await backend.probe()
@@ -134,29 +134,29 @@ async def test_a_probe_that_fails_by_a_fault_of_its_own_is_made_again(
 
 
 async def test_a_look_that_fails_by_a_fault_of_its_own_is_made_again(
-    backend: Backend, breaker: Breaker, caplog: pytest.LogCaptureFixture
+    backend: PingedBackend, breaker: Breaker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    looks = 0
+    checks = 0
 
-    async def look() -> None:
-        nonlocal looks
-        looks += 1
-        if looks != 4:
+    async def check() -> None:
+        nonlocal checks
+        checks += 1
+        if checks != 4:
             raise RuntimeError("a bug")
 
-    breaker.watch(look, every_s=0.01)
-    await until(lambda: looks > 8)
+    breaker.watch(check, every_s=0.01)
+    await until(lambda: checks > 8)
     assert len([r for r in caplog.records if r.exc_info]) == 2  # once each time it begins
     await breaker.close()
 
 
 async def test_lets_no_call_pass_in_a_process_that_has_slept(
-    backend: Backend, breaker: Breaker
+    backend: PingedBackend, breaker: Breaker
 ) -> None:
-    async def look() -> None:
+    async def check() -> None:
         pass
 
-    breaker.watch(look, every_s=0.01, longest_s=0.2)
+    breaker.watch(check, every_s=0.01, longest_s=0.2)
     await asyncio.sleep(0.05)
     assert breaker.is_closed
     time.sleep(0.3)
@@ -167,7 +167,7 @@ async def test_lets_no_call_pass_in_a_process_that_has_slept(
 
 
 async def test_closes_though_it_is_tripped_in_the_moment_of_a_good_probe(
-    backend: Backend, breaker: Breaker
+    backend: PingedBackend, breaker: Breaker
 ) -> None:
     backend.gate.clear()
     breaker.trip()

@@ -23,7 +23,7 @@ def listener() -> Iterator[socket.socket]:
 async def test_a_client_that_takes_nothing_loses_its_connection(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "UNTAKEN_S", SOON_S)
+    monkeypatch.setattr(connections, "UNTAKEN_TIMEOUT_S", SOON_S)
     await connections.end_untaken()
     with socket.socket() as client, socket.socket() as silent:
         for each in (client, silent):
@@ -47,7 +47,7 @@ async def test_a_client_that_takes_nothing_loses_its_connection(
 async def test_where_nobody_listens_it_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(connections, "LOOK_FOR_S", 0.2)
+    monkeypatch.setattr(connections, "CHECK_FOR_S", 0.2)
     monkeypatch.setattr(connections, "bound_listeners", lambda _option: 0)
     await connections.end_untaken()
     assert caplog.records[-1].message == "connections have no write timeout"

@@ -16,7 +16,7 @@ from messaging.domain.errors import TooManyRequests
 from messaging.hashing import Places
 from messaging.limits import HASHES_A_CLIENT
 
-PATIENCE_S = 30.0
+CLIENT_TIMEOUT_S = 30.0
 
 
 class Crowd:
@@ -33,18 +33,18 @@ class Crowd:
 
     def _job(self) -> str:
         self.begun.release()
-        self.may_end.wait(PATIENCE_S)
+        self.may_end.wait(CLIENT_TIMEOUT_S)
         return "hash"
 
     def fill(self, count: int) -> list[Future[str]]:
         """Ask this many times; the place is taken, and the others wait, when it returns."""
         asked = [self.ask() for _ in range(count)]
-        assert self.begun.acquire(timeout=PATIENCE_S)
+        assert self.begun.acquire(timeout=CLIENT_TIMEOUT_S)
         self.wait_for(count)
         return asked
 
     def wait_for(self, count: int) -> None:
-        deadline_s = time.monotonic() + PATIENCE_S
+        deadline_s = time.monotonic() + CLIENT_TIMEOUT_S
         while self.jobs < count:
             assert time.monotonic() < deadline_s
             time.sleep(0.001)
@@ -60,7 +60,7 @@ class Crowd:
 
 @pytest.fixture
 def crowd() -> Iterator[Crowd]:
-    crowd = Crowd(Places(places=1, queue=2, wait_s=PATIENCE_S))
+    crowd = Crowd(Places(places=1, queue=2, wait_s=CLIENT_TIMEOUT_S))
     yield crowd
     crowd.close()
 
@@ -68,12 +68,12 @@ def crowd() -> Iterator[Crowd]:
 def test_one_is_hashed_and_the_queue_waits_and_the_next_is_refused_at_once(crowd: Crowd) -> None:
     asked = crowd.fill(3)
     with pytest.raises(TooManyRequests) as refused:
-        crowd.ask().result(PATIENCE_S)
+        crowd.ask().result(CLIENT_TIMEOUT_S)
     assert refused.value.retry_after_s == 1
     assert not crowd.begun.acquire(blocking=False)  # one place
     crowd.may_end.set()
-    assert [future.result(PATIENCE_S) for future in asked] == ["hash"] * 3
-    assert crowd.ask().result(PATIENCE_S) == "hash"
+    assert [future.result(CLIENT_TIMEOUT_S) for future in asked] == ["hash"] * 3
+    assert crowd.ask().result(CLIENT_TIMEOUT_S) == "hash"
 
 
 def test_who_waits_too_long_is_refused_and_leaves_the_queue() -> None:
@@ -81,33 +81,33 @@ def test_who_waits_too_long_is_refused_and_leaves_the_queue() -> None:
     running, waiting = crowd.fill(2)
     try:
         with pytest.raises(TooManyRequests):
-            waiting.result(PATIENCE_S)
+            waiting.result(CLIENT_TIMEOUT_S)
         assert crowd.jobs == 1
     finally:
         crowd.close()
-    assert running.result(PATIENCE_S) == "hash"  # it had begun
+    assert running.result(CLIENT_TIMEOUT_S) == "hash"  # it had begun
 
 
 def test_one_client_leaves_room_for_others() -> None:
-    crowd = Crowd(Places(places=1, queue=9, wait_s=PATIENCE_S))
+    crowd = Crowd(Places(places=1, queue=9, wait_s=CLIENT_TIMEOUT_S))
     own = [crowd.ask("192.0.2.1") for _ in range(HASHES_A_CLIENT)]
     try:
         crowd.wait_for(HASHES_A_CLIENT)
         with pytest.raises(TooManyRequests):
-            crowd.ask("192.0.2.1").result(PATIENCE_S)
+            crowd.ask("192.0.2.1").result(CLIENT_TIMEOUT_S)
         other = crowd.ask("192.0.2.2")
         crowd.may_end.set()
-        assert [future.result(PATIENCE_S) for future in (*own, other)] == ["hash"] * 3
+        assert [future.result(CLIENT_TIMEOUT_S) for future in (*own, other)] == ["hash"] * 3
         assert not crowd.jobs
     finally:
         crowd.close()
 
 
 def test_who_has_asked_least_goes_first_and_takes_the_turn_of_who_has_asked_more() -> None:
-    crowd = Crowd(Places(places=1, queue=2, wait_s=PATIENCE_S))
+    crowd = Crowd(Places(places=1, queue=2, wait_s=CLIENT_TIMEOUT_S))
     try:
         running = crowd.ask("192.0.2.9")
-        assert crowd.begun.acquire(timeout=PATIENCE_S)
+        assert crowd.begun.acquire(timeout=CLIENT_TIMEOUT_S)
         guessers = [f"192.0.2.{n}" for n in (1, 2)]
         for _ in range(3):
             for guesser in guessers:
@@ -118,22 +118,22 @@ def test_who_has_asked_least_goes_first_and_takes_the_turn_of_who_has_asked_more
             crowd.wait_for(count)
         honest = crowd.ask("192.0.2.3")
         with pytest.raises(TooManyRequests):
-            waiting[0].result(PATIENCE_S)  # both weigh alike but for the time between them
+            waiting[0].result(CLIENT_TIMEOUT_S)  # both weigh alike but for the time between them
         with pytest.raises(TooManyRequests):
-            crowd.ask("192.0.2.1").result(PATIENCE_S)
+            crowd.ask("192.0.2.1").result(CLIENT_TIMEOUT_S)
         assert [job.client for job in crowd.places._waiting] == ["192.0.2.2", "192.0.2.3"]
         lightest = min(crowd.places._waiting, key=lambda job: job.weight_s)
         assert lightest.client == "192.0.2.3"
         crowd.may_end.set()
         for asked in (running, honest, waiting[1]):
-            assert asked.result(PATIENCE_S) == "hash"
+            assert asked.result(CLIENT_TIMEOUT_S) == "hash"
     finally:
         crowd.close()
 
 
 def test_the_memory_of_who_asked_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "MOST_CLIENTS", 10)
-    places = Places(places=1, queue=0, wait_s=PATIENCE_S)
+    places = Places(places=1, queue=0, wait_s=CLIENT_TIMEOUT_S)
     weights = [places._weigh(f"192.0.2.{n}") for n in range(100)]
     assert weights == [0.0] * 100
     assert len(places._asked_until_s) == 10
@@ -141,7 +141,7 @@ def test_the_memory_of_who_asked_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_failed_job_leaves_its_place() -> None:
-    places = Places(places=1, queue=0, wait_s=PATIENCE_S)
+    places = Places(places=1, queue=0, wait_s=CLIENT_TIMEOUT_S)
 
     def fail() -> str:
         raise ValueError

@@ -16,15 +16,14 @@ import pytest
 from messaging.domain import ids
 from messaging.domain.errors import IdsUnavailable
 from messaging.domain.events import ChatType
-from messaging.domain.ids import Clock as IdClock
-from messaging.domain.ids import SnowflakeIdGenerator, WorkerLease
+from messaging.domain.ids import ClockHealth, SnowflakeIdGenerator, WorkerLease
 
 NOW_MS = 1_800_000_000_000
 FOR_EVER = float("inf")
 
 
 @dataclass
-class Clock:
+class GivenClock:
     """A wall clock that moves when it is told."""
 
     now_ms: float = NOW_MS
@@ -37,7 +36,7 @@ def lease(node: int = 37, valid_until_s: float = FOR_EVER) -> WorkerLease:
     return WorkerLease(node, "owner", valid_until_s, fenced=True)
 
 
-def generator(clock: Clock, node: int = 37) -> SnowflakeIdGenerator:
+def generator(clock: GivenClock, node: int = 37) -> SnowflakeIdGenerator:
     made = SnowflakeIdGenerator(clock_ms=clock)
     made.use(lease(node))
     return made
@@ -45,7 +44,7 @@ def generator(clock: Clock, node: int = 37) -> SnowflakeIdGenerator:
 
 class TestLayout:
     def test_is_41_bits_of_time_10_of_node_and_12_of_sequence(self) -> None:
-        clock = Clock()
+        clock = GivenClock()
         given = generator(clock, node=0b10110_01101)
 
         first, second = given.next_id("1_2"), given.next_id("1_2")
@@ -58,20 +57,20 @@ class TestLayout:
         assert second == first + 64
 
     def test_counts_from_the_first_of_january_2022(self) -> None:
-        first = generator(Clock(ids.EPOCH_MS), node=0).next_id("1_2")
+        first = generator(GivenClock(ids.EPOCH_MS), node=0).next_id("1_2")
         assert first == ids.shard_of("1_2") < 64
         assert ids.time_of_id(0) == 1_640_995_200_000
 
     def test_fits_a_signed_64_bit_number_until_2091(self) -> None:
         last_ms = ids.EPOCH_MS + 2**41 - 1
 
-        message_id = generator(Clock(last_ms), node=1023).next_id("1_2")
+        message_id = generator(GivenClock(last_ms), node=1023).next_id("1_2")
 
         assert 2**62 < message_id < 2**63
         assert ids.time_of_id(message_id) == last_ms
 
     def test_tells_its_time_and_the_first_id_of_a_time(self) -> None:
-        message_id = generator(Clock()).next_id("1_2")
+        message_id = generator(GivenClock()).next_id("1_2")
 
         assert ids.time_of_id(message_id) == NOW_MS
         assert ids.first_id_at(NOW_MS) <= message_id < ids.first_id_at(NOW_MS + 1)
@@ -80,7 +79,7 @@ class TestLayout:
     def test_names_the_shard_of_its_conversation(self) -> None:
         """The shards of ids that were given never change: these are fixed for ever."""
         fixed = {"1_2": 46, "9_10": 36, "g7": 16, "g2": 31, "7_7": 19}
-        given = generator(Clock())
+        given = generator(GivenClock())
         found = {name: given.next_id(name) for name in fixed}
         assert {name: ids.shard_of_id(each) for name, each in found.items()} == fixed
         assert list(found.values()) == sorted(found.values())
@@ -101,7 +100,7 @@ class TestLayout:
 
 class TestGenerator:
     def test_gives_growing_ids(self) -> None:
-        clock = Clock()
+        clock = GivenClock()
         given = generator(clock)
         made = []
         for step in range(2_000):
@@ -111,7 +110,7 @@ class TestGenerator:
         assert made == sorted(set(made))
 
     def test_takes_the_next_millisecond_when_one_is_full(self) -> None:
-        given = generator(Clock())
+        given = generator(GivenClock())
 
         made = [given.next_id("1_2") for _ in range(65)]
 
@@ -119,7 +118,7 @@ class TestGenerator:
         assert ids.time_of_id(made[-1]) == NOW_MS + 1
         assert made[-1] & 0xFFF == ids.shard_of("1_2")
         assert made == sorted(set(made))
-        assert given.clock is IdClock.RIGHT
+        assert given.clock is ClockHealth.RIGHT
 
     def test_gives_each_id_once_to_many_threads(self) -> None:
         given = SnowflakeIdGenerator()
@@ -133,7 +132,7 @@ class TestGenerator:
         assert all(run == sorted(run) for run in runs)
 
     def test_shares_no_id_with_another_node(self) -> None:
-        clock = Clock()
+        clock = GivenClock()
         one, other = generator(clock, node=1), generator(clock, node=2)
 
         made = [each.next_id("1_2") for _ in range(64) for each in (one, other)]
@@ -141,7 +140,7 @@ class TestGenerator:
         assert len(set(made)) == len(made)
 
     def test_gives_growing_ids_while_the_clock_catches_up(self) -> None:
-        clock = Clock()
+        clock = GivenClock()
         given = generator(clock)
         made = [given.next_id("1_2") for _ in range(3)]
 
@@ -149,7 +148,7 @@ class TestGenerator:
         made += [given.next_id("1_2") for _ in range(160)]
         assert ids.time_of_id(made[-1]) == NOW_MS + 2
         assert not given.wants_lease
-        assert (given.clock, given.behind_ms()) == (IdClock.SET_BACK, 3_002)
+        assert (given.clock, given.behind_ms()) == (ClockHealth.SET_BACK, 3_002)
 
         clock.now_ms += 3_500
         made += [given.next_id("1_2") for _ in range(3)]
@@ -157,7 +156,7 @@ class TestGenerator:
         assert made == sorted(set(made))
 
     def test_goes_on_after_a_far_step_back_and_asks_for_another_worker_id_once(self) -> None:
-        clock, steps = Clock(), []
+        clock, steps = GivenClock(), []
         given = generator(clock)
         given.on_step = lambda: steps.append(clock())
         made = [given.next_id("1_2") for _ in range(3)]
@@ -172,7 +171,7 @@ class TestGenerator:
         assert not given.wants_lease
 
     def test_grows_on_under_another_node_after_a_small_step_back(self) -> None:
-        clock = Clock()
+        clock = GivenClock()
         given = generator(clock)
         before = given.next_id("1_2")
 
@@ -183,7 +182,7 @@ class TestGenerator:
 
     def test_never_leaves_the_times_of_its_lease(self) -> None:
         """The next holder begins after them."""
-        clock = Clock()
+        clock = GivenClock()
         given = SnowflakeIdGenerator(clock_ms=clock)
         given.use(replace(lease(), after_ms=NOW_MS + 5, until_ms=NOW_MS + 600_000))
         made = [given.next_id("1_2") for _ in range(3)]
@@ -226,7 +225,7 @@ class TestLease:
             given.next_id("1_2")
 
     def test_goes_on_without_repeats_under_the_same_node(self) -> None:
-        clock = Clock()
+        clock = GivenClock()
         given = generator(clock)
         made = [given.next_id("1_2") for _ in range(5)]
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.domain.inputs import Refusal, Refused
 from messaging.domain.names import (
     check_group_name,
     check_user_name,
     composed,
     fold,
 )
+from messaging.domain.request_fields import FieldError, InvalidField
 from messaging.limits import MAX_LOGIN_NAME_CHARACTERS
 
 TAKEN = (
@@ -37,8 +37,8 @@ MARKED = (
 LOOK_ALIKE = ("сarol", "аliсe1", "αlice", "Ꭺlice", "Իvan", "ivanІ")
 
 
-def refusal(check: object, name: str) -> Refusal:
-    with pytest.raises(Refused) as refused:
+def refusal(check: object, name: str) -> FieldError:
+    with pytest.raises(InvalidField) as refused:
         check(name)  # type: ignore[operator]
     return refused.value.text
 
@@ -50,32 +50,32 @@ class TestAUserName:
 
     @pytest.mark.parametrize("name", INVISIBLE, ids=ascii)
     def test_shows_all_that_it_is(self, name: str) -> None:
-        assert refusal(check_user_name, name) is Refusal.NAME_INVISIBLE
+        assert refusal(check_user_name, name) is FieldError.NAME_INVISIBLE
 
     @pytest.mark.parametrize("name", MARKED, ids=ascii)
     def test_has_marks_on_letters_and_no_stack_of_them(self, name: str) -> None:
-        assert refusal(check_user_name, name) is Refusal.NAME_MARKS
+        assert refusal(check_user_name, name) is FieldError.NAME_MARKS
 
     @pytest.mark.parametrize("name", LOOK_ALIKE, ids=ascii)
     def test_is_of_one_writing(self, name: str) -> None:
-        assert refusal(check_user_name, name) is Refusal.USERNAME_SCRIPTS
+        assert refusal(check_user_name, name) is FieldError.USERNAME_SCRIPTS
 
     @pytest.mark.parametrize("name", ["<carol>", "😀😀😀", "ca\u20ddrol", "car/ol"])
     def test_is_of_letters(self, name: str) -> None:
-        assert refusal(check_user_name, name) is Refusal.USERNAME_CHARACTERS
+        assert refusal(check_user_name, name) is FieldError.USERNAME_CHARACTERS
 
     @pytest.mark.parametrize("name", ["", "ab", "x" * 33, "x" * 151, "\u3164" * 200])
     def test_has_3_to_32_characters(self, name: str) -> None:
-        assert refusal(check_user_name, name) is Refusal.USERNAME_LENGTH
+        assert refusal(check_user_name, name) is FieldError.USERNAME_LENGTH
 
     def test_that_is_long_costs_nothing(self) -> None:
         """Composing this one takes more than a minute."""
         began_s = time.perf_counter()
         for work in (composed, check_user_name):
             name = "a" + "\u0301" * 500_000 + "\u0316" * 500_000
-            assert refusal(work, name) is Refusal.USERNAME_LENGTH
+            assert refusal(work, name) is FieldError.USERNAME_LENGTH
         check_group = refusal(check_group_name, "a" + "\u0301\u0316" * 500_000)
-        assert check_group is Refusal.GROUP_NAME_LENGTH
+        assert check_group is FieldError.GROUP_NAME_LENGTH
         assert time.perf_counter() - began_s < 10
 
     def test_may_be_sent_in_pieces(self) -> None:
@@ -115,11 +115,11 @@ class TestAGroupName:
         ids=ascii,
     )
     def test_shows_all_that_it_is(self, name: str) -> None:
-        assert refusal(check_group_name, name) is Refusal.NAME_INVISIBLE
+        assert refusal(check_group_name, name) is FieldError.NAME_INVISIBLE
 
     @pytest.mark.parametrize("name", ["\u0301a", "a \u0301b", "q\u0301\u0302\u0300"], ids=ascii)
     def test_has_marks_on_letters_and_no_stack_of_them(self, name: str) -> None:
-        assert refusal(check_group_name, name) is Refusal.NAME_MARKS
+        assert refusal(check_group_name, name) is FieldError.NAME_MARKS
 
 
 class TestFolding:

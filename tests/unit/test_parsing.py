@@ -17,7 +17,7 @@ from messaging.conf import (
 )
 from messaging.domain.errors import BodyTooLarge, InvalidInput
 from messaging.domain.events import ID_MAX
-from messaging.domain.inputs import Refusal
+from messaging.domain.request_fields import FieldError
 from messaging.http import parsing
 from messaging.http.parsing import decode_object
 from messaging.limits import MAX_BODY_BYTES, MAX_JSON_DEPTH, MAX_JSON_PARTS
@@ -57,7 +57,7 @@ def test_the_last_of_two_equal_keys_counts() -> None:
     ],
 )
 def test_what_is_not_json_in_utf_8_is_refused(body: bytes) -> None:
-    assert refusal_of(body) == Refusal.BODY_NOT_JSON
+    assert refusal_of(body) == FieldError.BODY_NOT_JSON
 
 
 def test_no_body_lacks_every_field() -> None:
@@ -66,7 +66,7 @@ def test_no_body_lacks_every_field() -> None:
 
 @pytest.mark.parametrize("body", [b"[]", b'[{"a": 1}]', b'"a"', b"1", b"null", b"true"])
 def test_what_is_not_an_object_is_refused(body: bytes) -> None:
-    assert refusal_of(body) == Refusal.BODY_NOT_OBJECT
+    assert refusal_of(body) == FieldError.BODY_NOT_OBJECT
 
 
 def test_depth_is_bounded() -> None:
@@ -74,9 +74,9 @@ def test_depth_is_bounded() -> None:
     assert decode_object(
         b'{"a": ' + b"[" * (MAX_JSON_DEPTH - 1) + b"]" * (MAX_JSON_DEPTH - 1) + b"}"
     )
-    assert refusal_of(nested(MAX_JSON_DEPTH + 1)) == Refusal.BODY_TOO_DEEP
-    assert refusal_of(nested(600)) == Refusal.BODY_TOO_DEEP
-    assert refusal_of(b'{"a":' + b"[" * 1_900 + b"]" * 1_900 + b"}") == Refusal.BODY_TOO_DEEP
+    assert refusal_of(nested(MAX_JSON_DEPTH + 1)) == FieldError.BODY_TOO_DEEP
+    assert refusal_of(nested(600)) == FieldError.BODY_TOO_DEEP
+    assert refusal_of(b'{"a":' + b"[" * 1_900 + b"]" * 1_900 + b"}") == FieldError.BODY_TOO_DEEP
 
 
 TOO_MANY = {
@@ -101,13 +101,13 @@ def test_too_many_values_are_refused_before_they_are_built(
     monkeypatch.setattr(parsing, "_decode_quickly", build)
     monkeypatch.setattr(parsing, "_decode_strictly", build)
     assert len(body) <= MAX_BODY_BYTES
-    assert refusal_of(body) == Refusal.BODY_TOO_MANY
+    assert refusal_of(body) == FieldError.BODY_TOO_MANY
 
 
 def test_values_are_counted_to_the_last() -> None:
     most = b'{"a":[' + b",".join([b"1"] * (MAX_JSON_PARTS - 3)) + b"]}"
     assert decode_object(most)
-    assert refusal_of(most.replace(b"]}", b",1]}")) == Refusal.BODY_TOO_MANY
+    assert refusal_of(most.replace(b"]}", b",1]}")) == FieldError.BODY_TOO_MANY
 
 
 @pytest.mark.parametrize("text", [",[{" * 1_600, '"' * 5_000, "\\" * 5_000, '\\",' * 1_600])

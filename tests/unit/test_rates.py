@@ -14,7 +14,7 @@ from messaging.domain.rates import Rates
 
 
 @dataclass
-class Clock:
+class RateClock:
     now_us: int = 1_000_000_000
 
     def __call__(self) -> int:
@@ -22,7 +22,7 @@ class Clock:
 
 
 def test_a_burst_passes_and_then_the_rate() -> None:
-    clock = Clock()
+    clock = RateClock()
     sender = Rates(rate=10, burst=3, clock_us=clock)
     assert [sender.take(1) for _ in range(3)] == [0.0] * 3
     assert sender.take(1) == pytest.approx(0.1)
@@ -33,7 +33,7 @@ def test_a_burst_passes_and_then_the_rate() -> None:
 
 
 def test_what_is_charged_afterwards_is_waited_for() -> None:
-    clock = Clock()
+    clock = RateClock()
     sender = Rates(rate=10, burst=3, clock_us=clock)
     assert sender.take(1) == 0.0
     sender.charge(1, 4)
@@ -48,7 +48,7 @@ def test_what_is_charged_afterwards_is_waited_for() -> None:
 
 
 def test_senders_are_apart() -> None:
-    sender = Rates(rate=1, burst=1, clock_us=Clock())
+    sender = Rates(rate=1, burst=1, clock_us=RateClock())
     assert [sender.take(number) for number in (1, 2, 1, 2)][:2] == [0.0, 0.0]
     assert sender.take(3) == 0.0
 
@@ -60,7 +60,7 @@ def test_a_rate_of_zero_lets_all_pass() -> None:
 
 def test_memory_is_bounded_and_the_latest_senders_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "MOST_KEYS", 10)
-    sender = Rates(rate=1, burst=1, clock_us=Clock())
+    sender = Rates(rate=1, burst=1, clock_us=RateClock())
     for number in range(100):
         sender.take(number)
     assert len(sender._moved_to_us) == 10
@@ -69,7 +69,7 @@ def test_memory_is_bounded_and_the_latest_senders_are_kept(monkeypatch: pytest.M
 
 @given(st.lists(st.integers(0, 300_000), min_size=1, max_size=60))
 def test_no_stretch_of_time_has_more_than_the_burst_and_the_rate(pauses_us: list[int]) -> None:
-    clock = Clock()
+    clock = RateClock()
     sender = Rates(rate=10, burst=4, clock_us=clock)
     passed_us = []
     for pause_us in pauses_us:
@@ -82,7 +82,7 @@ def test_no_stretch_of_time_has_more_than_the_burst_and_the_rate(pauses_us: list
 
 
 def test_what_is_refused_says_how_long_to_wait() -> None:
-    rate = Rates(rate=0.2, burst=2, clock_us=Clock())
+    rate = Rates(rate=0.2, burst=2, clock_us=RateClock())
     rate.spend(1)
     rate.spend(1)
     with pytest.raises(TooManyRequests) as refused:

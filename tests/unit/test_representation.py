@@ -9,7 +9,7 @@ from msgspec import structs
 
 from messaging.domain.events import ChatType, Message, MsgType, PersistStatus
 from messaging.http.representation import present_message, present_page, present_receipt
-from messaging.pipeline.waiting import Durability
+from messaging.pipeline.queued_send import Durability
 from messaging.service.history import HistoryPage
 from messaging.service.receipts import Receipt
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from messaging.conf import MAX_PAGED_MESSAGES
 from messaging.domain.errors import InvalidInput
 from messaging.domain.events import ChatType, MsgType
-from messaging.domain.inputs import Refusal
+from messaging.domain.request_fields import FieldError
 from messaging.domain.requests import (
     Ack,
     Credentials,
@@ -86,7 +86,7 @@ class TestASend:
 
     @pytest.mark.parametrize("body", [[], "text", 1, None, True, [TEXT]])
     def test_is_an_object(self, body: object) -> None:
-        assert errors_of(parse_send, body) == {"body": [Refusal.BODY_NOT_OBJECT]}
+        assert errors_of(parse_send, body) == {"body": [FieldError.BODY_NOT_OBJECT]}
 
 
 class TestTheReceiver:
@@ -106,14 +106,14 @@ class TestTheReceiver:
     )
     def test_is_refused_when_it_is_not_an_id(self, value: object) -> None:
         assert errors_of(parse_send, TEXT | {"toUserId": value}) == {
-            "toUserId": [Refusal.NOT_AN_ID]
+            "toUserId": [FieldError.NOT_AN_ID]
         }
 
     def test_is_missing(self) -> None:
         private = {"chatType": 1, "msgType": 1, "content": "hi"}
-        assert errors_of(parse_send, private) == {"toUserId": [Refusal.RECEIVER_MISSING]}
+        assert errors_of(parse_send, private) == {"toUserId": [FieldError.RECEIVER_MISSING]}
         group = private | {"chatType": 2}
-        assert errors_of(parse_send, group) == {"groupId": [Refusal.RECEIVER_MISSING]}
+        assert errors_of(parse_send, group) == {"groupId": [FieldError.RECEIVER_MISSING]}
 
     @pytest.mark.parametrize("chat_type", [1, 2])
     def test_is_not_two(self, chat_type: int) -> None:
@@ -122,10 +122,10 @@ class TestTheReceiver:
 
     def test_is_of_the_kind_of_the_chat(self) -> None:
         assert errors_of(parse_send, GROUP | {"chatType": 1}) == {
-            "groupId": [Refusal.RECEIVER_PRIVATE]
+            "groupId": [FieldError.RECEIVER_PRIVATE]
         }
         assert errors_of(parse_send, TEXT | {"chatType": 2}) == {
-            "toUserId": [Refusal.RECEIVER_GROUP]
+            "toUserId": [FieldError.RECEIVER_GROUP]
         }
 
 
@@ -135,21 +135,23 @@ class TestTheTypes:
     )
     def test_of_chat_are_1_and_2_as_integers(self, value: object) -> None:
         assert errors_of(parse_send, TEXT | {"chatType": value}) == {
-            "chatType": [Refusal.CHAT_TYPE]
+            "chatType": [FieldError.CHAT_TYPE]
         }
 
     @pytest.mark.parametrize(
         "value", [0, 6, -1, 1.0, True, "1", "", [], {}, [1], 10**30], ids=brief
     )
     def test_of_message_are_1_to_5_as_integers(self, value: object) -> None:
-        assert errors_of(parse_send, TEXT | {"msgType": value}) == {"msgType": [Refusal.MSG_TYPE]}
+        assert errors_of(parse_send, TEXT | {"msgType": value}) == {
+            "msgType": [FieldError.MSG_TYPE]
+        }
 
     @pytest.mark.parametrize("value", [2, 3, 4, 5], ids=brief)
     def test_of_message_beside_text_need_an_address(self, value: int) -> None:
         assert parse_send(IMAGE | {"msgType": value}).msg_type == value
         without = {"toUserId": "2", "chatType": 1, "msgType": value, "content": "a caption"}
-        assert errors_of(parse_send, without) == {"url": [Refusal.REQUIRED]}
-        assert errors_of(parse_send, without | {"url": ""}) == {"url": [Refusal.REQUIRED]}
+        assert errors_of(parse_send, without) == {"url": [FieldError.REQUIRED]}
+        assert errors_of(parse_send, without | {"url": ""}) == {"url": [FieldError.REQUIRED]}
 
 
 class TestTheContent:
@@ -183,7 +185,7 @@ class TestTheContent:
         ids=brief,
     )
     def test_of_text_shows_something(self, text: str) -> None:
-        assert errors_of(parse_send, TEXT | {"content": text}) == {"content": [Refusal.BLANK]}
+        assert errors_of(parse_send, TEXT | {"content": text}) == {"content": [FieldError.BLANK]}
 
     @pytest.mark.parametrize("caption", ["", " ", "\u200b", "look"])
     def test_of_a_picture_may_be_anything(self, caption: str) -> None:
@@ -195,27 +197,27 @@ class TestTheContent:
     @pytest.mark.parametrize("absent", [{}, {"content": None}])
     def test_of_text_is_needed(self, absent: dict[str, None]) -> None:
         body = {"toUserId": "2", "chatType": 1, "msgType": 1} | absent
-        assert errors_of(parse_send, body) == {"content": [Refusal.REQUIRED]}
+        assert errors_of(parse_send, body) == {"content": [FieldError.REQUIRED]}
 
     @pytest.mark.parametrize("value", [5, 1.5, True, [], ["hi"], {}], ids=brief)
     def test_is_text(self, value: object) -> None:
         for body in (TEXT, IMAGE):
             assert errors_of(parse_send, body | {"content": value}) == {
-                "content": [Refusal.NOT_TEXT]
+                "content": [FieldError.NOT_TEXT]
             }
 
     @pytest.mark.parametrize(
         ("text", "refusal"),
         [
-            ("a" * 5001, Refusal.CONTENT_TOO_LONG),
-            ("😀" * 4096 + "a", Refusal.CONTENT_TOO_LARGE),
-            ("a\0b", Refusal.NUL),
-            ("a\ud800b", Refusal.SURROGATE),
-            ("\udfff", Refusal.SURROGATE),
+            ("a" * 5001, FieldError.CONTENT_TOO_LONG),
+            ("😀" * 4096 + "a", FieldError.CONTENT_TOO_LARGE),
+            ("a\0b", FieldError.NUL),
+            ("a\ud800b", FieldError.SURROGATE),
+            ("\udfff", FieldError.SURROGATE),
         ],
         ids=brief,
     )
-    def test_is_within_the_limits(self, text: str, refusal: Refusal) -> None:
+    def test_is_within_the_limits(self, text: str, refusal: FieldError) -> None:
         for body in (TEXT, IMAGE):
             assert errors_of(parse_send, body | {"content": text}) == {"content": [refusal]}
 
@@ -266,20 +268,20 @@ class TestTheAddress:
         ids=brief,
     )
     def test_is_http_or_a_path_of_this_site(self, url: str) -> None:
-        assert errors_of(parse_send, IMAGE | {"url": url}) == {"url": [Refusal.URL]}
+        assert errors_of(parse_send, IMAGE | {"url": url}) == {"url": [FieldError.URL]}
 
     @pytest.mark.parametrize(
         ("url", "refusal"),
         [
-            ("/" + "a" * 2048, Refusal.URL_TOO_LONG),
-            ("/a\0", Refusal.NUL),
-            ("/a\ud800", Refusal.SURROGATE),
-            (5, Refusal.NOT_TEXT),
-            (["/a"], Refusal.NOT_TEXT),
+            ("/" + "a" * 2048, FieldError.URL_TOO_LONG),
+            ("/a\0", FieldError.NUL),
+            ("/a\ud800", FieldError.SURROGATE),
+            (5, FieldError.NOT_TEXT),
+            (["/a"], FieldError.NOT_TEXT),
         ],
         ids=brief,
     )
-    def test_is_text_within_the_limits(self, url: object, refusal: Refusal) -> None:
+    def test_is_text_within_the_limits(self, url: object, refusal: FieldError) -> None:
         assert errors_of(parse_send, IMAGE | {"url": url}) == {"url": [refusal]}
 
     def test_of_a_text_message_may_be_empty(self) -> None:
@@ -293,19 +295,19 @@ class TestTheMentionedUsers:
     def test_are_a_hundred_at_most(self) -> None:
         assert len(send(atUserIds=list(range(1, 101))).at_user_ids) == 100
         assert errors_of(parse_send, TEXT | {"atUserIds": [1] * 101}) == {
-            "atUserIds": [Refusal.TOO_MANY_IDS]
+            "atUserIds": [FieldError.TOO_MANY_IDS]
         }
 
     @pytest.mark.parametrize("value", ["1", 1, {"1": 2}, True, 1.0], ids=brief)
     def test_are_a_list(self, value: object) -> None:
         assert errors_of(parse_send, TEXT | {"atUserIds": value}) == {
-            "atUserIds": [Refusal.NOT_A_LIST]
+            "atUserIds": [FieldError.NOT_A_LIST]
         }
 
     @pytest.mark.parametrize("value", [0, "01", None, 1.0, True, [1], "١", 2**63], ids=brief)
     def test_are_ids(self, value: object) -> None:
         assert errors_of(parse_send, TEXT | {"atUserIds": [1, value]}) == {
-            "atUserIds": [Refusal.NOT_AN_ID]
+            "atUserIds": [FieldError.NOT_AN_ID]
         }
 
 
@@ -319,13 +321,13 @@ class TestTheClientMsgId:
     )
     def test_is_1_to_64_printable_ascii_characters(self, value: object) -> None:
         assert errors_of(parse_send, TEXT | {"clientMsgId": value}) == {
-            "clientMsgId": [Refusal.CLIENT_MSG_ID]
+            "clientMsgId": [FieldError.CLIENT_MSG_ID]
         }
 
 
 @pytest.mark.parametrize("value", ["", "LOG", "none", " log", 1, True, [], ["log"], {}])
 def test_an_unknown_ack_is_refused(value: object) -> None:
-    assert errors_of(parse_send, TEXT | {"ack": value}) == {"ack": [Refusal.ACK]}
+    assert errors_of(parse_send, TEXT | {"ack": value}) == {"ack": [FieldError.ACK]}
 
 
 class TestAMessageId:
@@ -336,7 +338,7 @@ class TestAMessageId:
         "value", ["", "0", "abc", "1.0", "-1", "٣", str(2**63), "send"], ids=brief
     )
     def test_in_a_path_is_named_when_it_is_wrong(self, value: str) -> None:
-        assert errors_of(parse_message_id, value) == {"messageId": [Refusal.NOT_AN_ID]}
+        assert errors_of(parse_message_id, value) == {"messageId": [FieldError.NOT_AN_ID]}
 
     def test_in_a_body_is_an_integer_or_digits(self) -> None:
         assert parse_message_reference({"messageId": 5, "other": 1}) == 5
@@ -344,13 +346,13 @@ class TestAMessageId:
 
     @pytest.mark.parametrize("body", [{}, {"messageId": None}])
     def test_in_a_body_is_needed(self, body: object) -> None:
-        assert errors_of(parse_message_reference, body) == {"messageId": [Refusal.REQUIRED]}
+        assert errors_of(parse_message_reference, body) == {"messageId": [FieldError.REQUIRED]}
 
     def test_in_a_body_is_named_when_it_is_wrong(self) -> None:
         assert errors_of(parse_message_reference, {"messageId": 1.0}) == {
-            "messageId": [Refusal.NOT_AN_ID]
+            "messageId": [FieldError.NOT_AN_ID]
         }
-        assert errors_of(parse_message_reference, []) == {"body": [Refusal.BODY_NOT_OBJECT]}
+        assert errors_of(parse_message_reference, []) == {"body": [FieldError.BODY_NOT_OBJECT]}
 
 
 class TestAHistoryRequest:
@@ -373,8 +375,8 @@ class TestAHistoryRequest:
     def test_does_not_go_by_both(self) -> None:
         both = self.QUERY | {"page": "1", "beforeId": "9"}
         assert errors_of(parse_history, both) == {
-            "page": [Refusal.PAGE_OR_CURSOR],
-            "beforeId": [Refusal.PAGE_OR_CURSOR],
+            "page": [FieldError.PAGE_OR_CURSOR],
+            "beforeId": [FieldError.PAGE_OR_CURSOR],
         }
 
     def test_names_all_that_is_missing_or_wrong(self) -> None:
@@ -382,30 +384,30 @@ class TestAHistoryRequest:
         wrong = {"targetId": "x", "chatType": "3", "size": "0", "page": "-1"}
         assert set(errors_of(parse_history, wrong)) == set(wrong)
         assert errors_of(parse_history, self.QUERY | {"beforeId": "0"}) == {
-            "beforeId": [Refusal.NOT_AN_ID]
+            "beforeId": [FieldError.NOT_AN_ID]
         }
 
     @pytest.mark.parametrize(
         "value", ["", "0", "-1", "101", "1.0", " 1", "1e1", "٣", "1" * 5000], ids=brief
     )
     def test_has_a_size_of_1_to_100(self, value: str) -> None:
-        assert errors_of(parse_history, self.QUERY | {"size": value}) == {"size": [Refusal.SIZE]}
+        assert errors_of(parse_history, self.QUERY | {"size": value}) == {"size": [FieldError.SIZE]}
 
     @pytest.mark.parametrize(
         "value", ["", "0", "-1", "1.5", "one", "٣", "1" * 5000, "1 "], ids=brief
     )
     def test_has_a_page_from_1(self, value: str) -> None:
-        assert errors_of(parse_history, self.QUERY | {"page": value}) == {"page": [Refusal.PAGE]}
+        assert errors_of(parse_history, self.QUERY | {"page": value}) == {"page": [FieldError.PAGE]}
 
     @pytest.mark.parametrize(("page", "size"), [(501, 20), (MAX_PAGED_MESSAGES + 1, 1), (101, 100)])
     def test_does_not_page_deep(self, page: int, size: int) -> None:
         deep = self.QUERY | {"page": str(page), "size": str(size)}
-        assert errors_of(parse_history, deep) == {"page": [Refusal.PAGE_TOO_DEEP]}
+        assert errors_of(parse_history, deep) == {"page": [FieldError.PAGE_TOO_DEEP]}
 
     @pytest.mark.parametrize("value", ["", "0", "01", "1.0", "٢", "private"], ids=brief)
     def test_has_a_chat_type(self, value: str) -> None:
         assert errors_of(parse_history, self.QUERY | {"chatType": value}) == {
-            "chatType": [Refusal.CHAT_TYPE]
+            "chatType": [FieldError.CHAT_TYPE]
         }
 
 
@@ -417,8 +419,8 @@ class TestCredentials:
     def test_are_both_named_when_they_are_wrong(self) -> None:
         assert set(errors_of(parse_credentials, {})) == {"username", "password"}
         assert errors_of(parse_credentials, {"username": 5, "password": "a\0"}) == {
-            "username": [Refusal.NOT_TEXT],
-            "password": [Refusal.NUL],
+            "username": [FieldError.NOT_TEXT],
+            "password": [FieldError.NUL],
         }
 
     def test_within_their_limits_are_taken(self) -> None:
@@ -440,8 +442,8 @@ class TestCredentials:
         too_large = ["a" * (MAX_PASSWORD_BYTES + 1), "\u00e9" * (MAX_PASSWORD_BYTES // 2 + 1)]
         for password in too_large:
             assert errors_of(parse_credentials, {"username": name, "password": password}) == {
-                "username": [Refusal.NAME_TOO_LONG],
-                "password": [Refusal.PASSWORD_TOO_LARGE],
+                "username": [FieldError.NAME_TOO_LONG],
+                "password": [FieldError.PASSWORD_TOO_LARGE],
             }
 
 

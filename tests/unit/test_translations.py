@@ -9,7 +9,7 @@ import pytest
 
 import messaging
 from messaging.domain.errors import ApiError
-from messaging.domain.inputs import Refusal
+from messaging.domain.request_fields import FieldError
 
 LOCALE = Path(messaging.__file__).parent / "locale"
 CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/django.po"))
@@ -19,7 +19,7 @@ def told_texts() -> set[str]:
     kinds = [ApiError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-    return {kind.default_text() for kind in kinds} | {refusal.value for refusal in Refusal}
+    return {kind.default_text() for kind in kinds} | {refusal.value for refusal in FieldError}
 
 
 def test_simplified_chinese_is_there() -> None:

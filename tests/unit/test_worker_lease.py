@@ -11,7 +11,7 @@ import pytest
 
 from messaging.conf import Settings
 from messaging.domain.errors import IdsUnavailable
-from messaging.domain.ids import Clock, SnowflakeIdGenerator, WorkerLease, time_of_id
+from messaging.domain.ids import ClockHealth, SnowflakeIdGenerator, WorkerLease, time_of_id
 from messaging.runtime import worker_lease
 from messaging.runtime.worker_lease import WorkerLeaseKeeper
 from messaging.testing.cache import MemoryCache
@@ -24,13 +24,13 @@ TEN_MINUTES_MS = 600_000
 
 
 @dataclass
-class Site:
+class LeasingSite:
     """What the processes of one site share."""
 
     now_s: float = START_S
     cache: MemoryCache = field(default_factory=MemoryCache)
     store: MemoryStore = field(default_factory=MemoryStore)
-    processes: list[Process] = field(default_factory=list)
+    processes: list[LeasingProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.cache.clock_s = self.store.clock_s = self.clock_s
@@ -38,7 +38,7 @@ class Site:
     def clock_s(self) -> float:
         return self.now_s
 
-    def process(self, *, datacenter_id: int | None = 3) -> Process:
+    def process(self, *, datacenter_id: int | None = 3) -> LeasingProcess:
         wall = WallClock(self)
         ids = SnowflakeIdGenerator(clock_ms=wall, monotonic_s=self.clock_s)
         keeper = WorkerLeaseKeeper(
@@ -53,7 +53,7 @@ class Site:
             ),
             monotonic_s=self.clock_s,
         )
-        made = Process(ids, keeper, wall)
+        made = LeasingProcess(ids, keeper, wall)
         self.processes.append(made)
         return made
 
@@ -62,7 +62,7 @@ class Site:
 class WallClock:
     """Of one machine: `ahead_ms` of the right time."""
 
-    site: Site
+    site: LeasingSite
     ahead_ms: int = 0
 
     def __call__(self) -> int:
@@ -70,12 +70,12 @@ class WallClock:
 
 
 @dataclass
-class Process:
+class LeasingProcess:
     ids: SnowflakeIdGenerator
     keeper: WorkerLeaseKeeper
     wall: WallClock
 
-    async def started(self) -> Process:
+    async def started(self) -> LeasingProcess:
         await self.keeper.ensure()
         return self
 
@@ -89,10 +89,10 @@ class Process:
 
 
 @pytest.fixture
-async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Site]:
+async def site(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LeasingSite]:
     monkeypatch.setattr(worker_lease, "SHORTEST_PAUSE_S", 0.003)
     monkeypatch.setattr(worker_lease, "LONGEST_PAUSE_S", 0.003)
-    opened = Site()
+    opened = LeasingSite()
     yield opened
     for process in opened.processes:
         await process.keeper.close()
@@ -108,7 +108,7 @@ async def some_renewals() -> None:
     await asyncio.sleep(0.03)
 
 
-async def test_gives_ids_under_a_worker_id_of_the_cache(site: Site) -> None:
+async def test_gives_ids_under_a_worker_id_of_the_cache(site: LeasingSite) -> None:
     process = await site.process().started()
 
     assert 3 * 32 <= process.lease.node < 3 * 32 + 24
@@ -117,7 +117,7 @@ async def test_gives_ids_under_a_worker_id_of_the_cache(site: Site) -> None:
     assert list(site.cache.leases) == [f"worker:{process.lease.node}"]
 
 
-async def test_no_two_processes_share_a_worker_id(site: Site) -> None:
+async def test_no_two_processes_share_a_worker_id(site: LeasingSite) -> None:
     processes = [await site.process().started() for _ in range(32)]
 
     nodes = [process.lease.node for process in processes]
@@ -129,7 +129,7 @@ async def test_no_two_processes_share_a_worker_id(site: Site) -> None:
         await site.process().started()
 
 
-async def test_begins_anywhere_so_that_starting_processes_do_not_collide(site: Site) -> None:
+async def test_begins_anywhere_so_that_starting_processes_do_not_collide(site: LeasingSite) -> None:
     nodes = {(await site.process(datacenter_id=None).started()).lease.node for _ in range(40)}
 
     assert len(nodes) == 40
@@ -137,7 +137,7 @@ async def test_begins_anywhere_so_that_starting_processes_do_not_collide(site: S
     assert all(node % 32 < 24 for node in nodes)
 
 
-async def test_leases_of_the_store_where_the_cache_is_away(site: Site) -> None:
+async def test_leases_of_the_store_where_the_cache_is_away(site: LeasingSite) -> None:
     site.cache.down = True
 
     process = await site.process().started()
@@ -147,7 +147,7 @@ async def test_leases_of_the_store_where_the_cache_is_away(site: Site) -> None:
     assert list(site.store.leases) == [f"worker:{process.lease.node}"]
 
 
-async def test_goes_on_trying_when_both_are_away(site: Site) -> None:
+async def test_goes_on_trying_when_both_are_away(site: LeasingSite) -> None:
     site.cache.down = site.store.down = True
     process = site.process()
     with pytest.raises(IdsUnavailable):
@@ -161,7 +161,7 @@ async def test_goes_on_trying_when_both_are_away(site: Site) -> None:
     process.ids.next_id("1_2")
 
 
-async def test_renews_while_the_process_runs(site: Site) -> None:
+async def test_renews_while_the_process_runs(site: LeasingSite) -> None:
     process = await site.process().started()
     first = process.lease
 
@@ -174,7 +174,7 @@ async def test_renews_while_the_process_runs(site: Site) -> None:
 
 
 async def test_a_lease_is_valid_from_before_it_was_asked_for(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: LeasingSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take = site.cache.take_worker
 
@@ -191,7 +191,7 @@ async def test_a_lease_is_valid_from_before_it_was_asked_for(
     assert process.lease.valid_until_s == pytest.approx(site.now_s - 100 + LEASE_S * 0.95)
 
 
-async def test_a_failed_renewal_keeps_the_lease_until_it_runs_out(site: Site) -> None:
+async def test_a_failed_renewal_keeps_the_lease_until_it_runs_out(site: LeasingSite) -> None:
     process = await site.process().started()
     node = process.lease.node
     site.cache.down = site.store.down = True
@@ -206,7 +206,7 @@ async def test_a_failed_renewal_keeps_the_lease_until_it_runs_out(site: Site) ->
         process.ids.next_id("1_2")
 
 
-async def test_moves_to_the_store_before_the_lease_runs_out(site: Site) -> None:
+async def test_moves_to_the_store_before_the_lease_runs_out(site: LeasingSite) -> None:
     process = await site.process().started()
     site.cache.down = True
 
@@ -216,7 +216,7 @@ async def test_moves_to_the_store_before_the_lease_runs_out(site: Site) -> None:
     assert process.node_of_next_id() % 32 >= 24
 
 
-async def test_moves_back_to_the_cache_when_the_store_goes_away(site: Site) -> None:
+async def test_moves_back_to_the_cache_when_the_store_goes_away(site: LeasingSite) -> None:
     site.cache.down = True
     process = await site.process().started()
     site.cache.down, site.store.down = False, True
@@ -227,7 +227,7 @@ async def test_moves_back_to_the_cache_when_the_store_goes_away(site: Site) -> N
     process.ids.next_id("1_2")
 
 
-async def test_takes_another_worker_id_when_its_own_is_lost(site: Site) -> None:
+async def test_takes_another_worker_id_when_its_own_is_lost(site: LeasingSite) -> None:
     process = await site.process().started()
     first = process.lease
 
@@ -239,7 +239,7 @@ async def test_takes_another_worker_id_when_its_own_is_lost(site: Site) -> None:
 
 
 async def test_gives_no_more_ids_when_its_worker_id_is_lost_and_no_other_is_free(
-    site: Site,
+    site: LeasingSite,
 ) -> None:
     process = await site.process().started()
 
@@ -250,7 +250,7 @@ async def test_gives_no_more_ids_when_its_worker_id_is_lost_and_no_other_is_free
     await eventually(lambda: process.ids.lease is None)
 
 
-async def test_takes_one_new_worker_id_for_all_who_lost_the_old_one(site: Site) -> None:
+async def test_takes_one_new_worker_id_for_all_who_lost_the_old_one(site: LeasingSite) -> None:
     process = await site.process().started()
     first = process.lease
     site.cache.leases[f"worker:{first.node}"] = ("another", site.now_s + LEASE_S)
@@ -263,7 +263,7 @@ async def test_takes_one_new_worker_id_for_all_who_lost_the_old_one(site: Site) 
 
 
 async def test_asks_nobody_while_it_has_a_valid_lease(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: LeasingSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_lease, "LONGEST_PAUSE_S", 60.0)
     process = await site.process().started()
@@ -273,7 +273,7 @@ async def test_asks_nobody_while_it_has_a_valid_lease(
     await process.keeper.ensure()
 
 
-async def test_takes_back_what_was_let_go_by_mistake(site: Site) -> None:
+async def test_takes_back_what_was_let_go_by_mistake(site: LeasingSite) -> None:
     process = await site.process().started()
     first = process.lease
 
@@ -283,7 +283,9 @@ async def test_takes_back_what_was_let_go_by_mistake(site: Site) -> None:
     assert (process.lease.node, process.lease.owner) == (first.node, first.owner)
 
 
-async def test_does_not_go_back_to_a_lost_worker_id_when_the_cache_goes_away(site: Site) -> None:
+async def test_does_not_go_back_to_a_lost_worker_id_when_the_cache_goes_away(
+    site: LeasingSite,
+) -> None:
     process = await site.process().started()
     first = process.lease
     site.cache.down = True
@@ -295,7 +297,9 @@ async def test_does_not_go_back_to_a_lost_worker_id_when_the_cache_goes_away(sit
     assert not process.lease.fenced
 
 
-async def test_a_process_that_was_paused_stops_by_itself_until_it_has_renewed(site: Site) -> None:
+async def test_a_process_that_was_paused_stops_by_itself_until_it_has_renewed(
+    site: LeasingSite,
+) -> None:
     process = await site.process().started()
 
     site.now_s += LEASE_S  # nothing of this process runs meanwhile
@@ -306,7 +310,7 @@ async def test_a_process_that_was_paused_stops_by_itself_until_it_has_renewed(si
     process.ids.next_id("1_2")
 
 
-async def test_a_worker_id_that_is_given_back_rests_for_a_minute(site: Site) -> None:
+async def test_a_worker_id_that_is_given_back_rests_for_a_minute(site: LeasingSite) -> None:
     process = await site.process().started()
     name = f"worker:{process.lease.node}"
 
@@ -322,7 +326,7 @@ async def test_a_worker_id_that_is_given_back_rests_for_a_minute(site: Site) -> 
 
 
 async def test_can_be_closed_when_it_never_had_a_lease_and_when_the_cache_is_away(
-    site: Site,
+    site: LeasingSite,
 ) -> None:
     await site.process().keeper.close()
     process = await site.process().started()
@@ -334,7 +338,7 @@ async def test_can_be_closed_when_it_never_had_a_lease_and_when_the_cache_is_awa
 
 
 async def test_an_unexpected_failure_does_not_end_the_renewals(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: LeasingSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = await site.process().started()
     take = site.cache.take_worker
@@ -357,7 +361,7 @@ class TestAClockThatWasAhead:
     """And is set right: ids bear times that are still to come."""
 
     @pytest.fixture
-    async def ahead(self, site: Site) -> Process:
+    async def ahead(self, site: LeasingSite) -> LeasingProcess:
         process = site.process()
         process.wall.ahead_ms = TEN_MINUTES_MS
         await process.started()
@@ -365,7 +369,7 @@ class TestAClockThatWasAhead:
         return process
 
     async def test_takes_another_worker_id_at_once_and_goes_on_at_the_real_time(
-        self, ahead: Process, monkeypatch: pytest.MonkeyPatch
+        self, ahead: LeasingProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(ahead.keeper, "_pause_s", 60.0)
         await some_renewals()
@@ -378,9 +382,9 @@ class TestAClockThatWasAhead:
         assert time_of_id(given[0]) == NOW_MS + TEN_MINUTES_MS
         assert time_of_id(given[1]) == NOW_MS
         assert len({last, *given}) == 3
-        assert ahead.ids.clock is Clock.SET_BACK
+        assert ahead.ids.clock is ClockHealth.SET_BACK
 
-    async def test_keeps_its_worker_id_after_a_small_step(self, ahead: Process) -> None:
+    async def test_keeps_its_worker_id_after_a_small_step(self, ahead: LeasingProcess) -> None:
         first, last = ahead.lease, ahead.ids.next_id("1_2")
         ahead.wall.ahead_ms -= 3_000
         assert ahead.ids.next_id("1_2") > last
@@ -388,7 +392,7 @@ class TestAClockThatWasAhead:
         assert ahead.lease.node == first.node
 
     async def test_goes_on_where_nobody_can_lease_it_another(
-        self, site: Site, ahead: Process
+        self, site: LeasingSite, ahead: LeasingProcess
     ) -> None:
         site.cache.down = site.store.down = True
         ahead.wall.ahead_ms = 0
@@ -402,7 +406,7 @@ class TestAClockThatWasAhead:
 
     @pytest.mark.parametrize("is_closed", [False, True])
     async def test_leaves_its_worker_id_to_nobody_who_could_repeat_an_id(
-        self, site: Site, ahead: Process, is_closed: bool
+        self, site: LeasingSite, ahead: LeasingProcess, is_closed: bool
     ) -> None:
         """It ends, is killed even, and its lease runs out before its times are past."""
         node, last = ahead.lease.node, ahead.ids.next_id("1_2")
@@ -420,7 +424,7 @@ class TestAClockThatWasAhead:
         assert late is others[-1]
         assert late.ids.next_id("1_2") > last
 
-    async def test_of_the_store_leaves_its_worker_id_as_carefully(self, site: Site) -> None:
+    async def test_of_the_store_leaves_its_worker_id_as_carefully(self, site: LeasingSite) -> None:
         site.cache.down = True
         process = site.process()
         process.wall.ahead_ms = TEN_MINUTES_MS

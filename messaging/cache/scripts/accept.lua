@@ -3,10 +3,10 @@
 -- KEYS  pending set, its bytes, the worker id's lease where the lease is fenced
 -- ARGV  owner ('' when not fenced), lease (ms), step of a message in its sender's rate (µs; 0: no
 --       rate), burst, bytes that may be pending; for each message: id, conversation, send time
---       (ms), sender, clientMsgId, claim (both '' for none), text
+--       (ms), sender, clientMsgId, idempotency record (both '' for none), text
 -- Reply nil when another owner leases the worker id (nothing is written); else for each message the
---       earlier claim, the time to wait (µs) of a sender who is too fast, -1 when too much is
---       pending, or nil: the message is accepted
+--       earlier idempotency record, the time to wait (µs) of a sender who is too fast, -1 when too
+--       much is pending, or nil: the message is accepted
 
 local pending, pending_bytes, lease = unpack(KEYS)
 local owner, lease_ms = ARGV[1], ARGV[2]
@@ -20,18 +20,18 @@ if owner ~= '' then
   if not holder then redis.call('SET', lease, owner, 'PX', lease_ms) end
 end
 
--- Return the earlier claim of a message for which there is no room, else -1.
-local function refuse(key, claim)
+-- Return the earlier idempotency record of a message for which there is no room, else -1.
+local function refuse(key, record)
   local first = key and redis.call('GET', key)
-  return first and first ~= claim and first or -1
+  return first and first ~= record and first or -1
 end
 
--- Claim the key, or return the earlier claim. A claim of this same message is no earlier claim: a
--- call whose answer was lost has left the claim.
-local function claimed_before(key, claim)
-  if redis.call('SET', key, claim, 'EX', CLAIM_TTL_S, 'NX') then return false end
+-- Add the idempotency record, or return the earlier record. A record of this same message is
+-- no earlier record: a call whose answer was lost has left the record.
+local function recorded_before(key, record)
+  if redis.call('SET', key, record, 'EX', IDEMPOTENCY_TTL_S, 'NX') then return false end
   local first = redis.call('GET', key)
-  return first ~= claim and first
+  return first ~= record and first
 end
 
 -- List pending ids of one conversation: do for all ids what `add` and `keep` do for one id.
@@ -83,11 +83,11 @@ local function wait_of(sender)
 end
 
 local verdicts, entries, conversations, listed = {}, {}, {}, {}
-for id, conversation, send_time, sender, client_msg_id, claim, text in rows(7, 5) do
-  local key = claim ~= '' and DEDUPE .. sender .. ':' .. client_msg_id
-  local verdict = bytes + #text > most and refuse(key, claim)
+for id, conversation, send_time, sender, client_msg_id, record, text in rows(7, 5) do
+  local key = record ~= '' and DEDUPE .. sender .. ':' .. client_msg_id
+  local verdict = bytes + #text > most and refuse(key, record)
     or step > 0 and wait_of(sender)
-    or key and claimed_before(key, claim)
+    or key and recorded_before(key, record)
   verdicts[#verdicts + 1] = verdict
   if not verdict then
     local detail = DETAIL .. id
@@ -97,7 +97,7 @@ for id, conversation, send_time, sender, client_msg_id, claim, text in rows(7, 5
     if not known then
       bytes = bytes + #text
     elseif holds(known, IS_PENDING) and not redis.call('ZSCORE', pending, id) then
-      bytes = bytes + #known -- the message was parked, and its detail ages
+      bytes = bytes + #known -- the message was dead-lettered, and its detail ages
       redis.call('PERSIST', detail)
     end
     if not known or holds(known, IS_PENDING) then

@@ -37,7 +37,7 @@ def fail(confirmation: Confirmation, error: BackendError) -> None:
         confirmation.exception()
 
 
-class Batch:
+class RecordBatch:
     """Hold records that travel together, with the one confirmation that they share.
 
     The confirmation ends with the broker's answer, or with a call of `fail`.
@@ -99,9 +99,9 @@ class Lane:
 
     topic: str
     partition: int
-    on_made: Callable[[Batch], None]
-    on_settled: Callable[[Batch, BackendError | None], None]
-    _open: Batch | None = None
+    on_made: Callable[[RecordBatch], None]
+    on_settled: Callable[[RecordBatch, BackendError | None], None]
+    _open: RecordBatch | None = None
     _callers: int = 0
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -145,7 +145,7 @@ class Lane:
         sent: list[Confirmation],
     ) -> None:
         """Open a batch and hand it to the producer, which waits until the batch before has left."""
-        batch = Batch(producer.create_batch(), self.topic, self.partition)
+        batch = RecordBatch(producer.create_batch(), self.topic, self.partition)
         self.on_made(batch)
         taken = batch.fill(records[len(sent) :] if sent else records)
         self._open = None

@@ -13,8 +13,8 @@ from messaging.eventlog.kafka.quirks import hear_last_words
 from messaging.ports.log import Position, Record
 
 API_VERSION = (2, 8)  # the oldest broker; set, so that making a consumer waits for no broker
-CALL_S = 5.0  # bounds one call that is not a poll
-SLACK_S = 5.0  # a call is given up so long after the vendor's own timeout
+CALL_TIMEOUT_S = 5.0  # bounds one call that is not a poll
+TIMEOUT_SLACK_S = 5.0  # a call is given up so long after the vendor's own timeout
 
 
 def consumer_config(
@@ -30,7 +30,7 @@ def consumer_config(
         "enable_auto_commit": False,
         "auto_offset_reset": "earliest",
         "allow_auto_create_topics": False,
-        "request_timeout_ms": round(CALL_S * 1000),
+        "request_timeout_ms": round(CALL_TIMEOUT_S * 1000),
         "reconnect_backoff_max_ms": 1_000,
         "metrics_enabled": False,
     }

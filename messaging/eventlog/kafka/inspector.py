@@ -18,14 +18,19 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from messaging.domain.errors import LogUnavailable
-from messaging.eventlog.kafka.consuming import CALL_S, SLACK_S, consumer_config, record_of
+from messaging.eventlog.kafka.consuming import (
+    CALL_TIMEOUT_S,
+    TIMEOUT_SLACK_S,
+    consumer_config,
+    record_of,
+)
 from messaging.eventlog.kafka.quirks import UNREADABLE, step_over
 from messaging.ports.audit import Extent, Piece
 from messaging.ports.log import Record
 
 T = TypeVar("T")
 
-EXTENTS_S = 30.0  # for all partitions together
+EXTENTS_TIMEOUT_S = 30.0  # for all partitions together
 FETCH_PARTITION_BYTES = 4 * 1024 * 1024
 
 
@@ -50,7 +55,7 @@ class KafkaLogInspector:
         self._closed = False
 
     async def extents(self, *, since_ms: int | None = None) -> list[Extent]:
-        return await self._call(self._extents, since_ms, bound_s=EXTENTS_S)
+        return await self._call(self._extents, since_ms, bound_s=EXTENTS_TIMEOUT_S)
 
     async def is_committed(self, places: Mapping[int, str]) -> bool:
         extents = await self.extents()
@@ -58,7 +63,7 @@ class KafkaLogInspector:
 
     async def read(self, partition: int, *, start: str, until: str, max_records: int) -> Piece:
         return await self._call(
-            self._read, partition, int(start), int(until), max_records, bound_s=2 * CALL_S
+            self._read, partition, int(start), int(until), max_records, bound_s=2 * CALL_TIMEOUT_S
         )
 
     async def close(self) -> None:
@@ -73,7 +78,7 @@ class KafkaLogInspector:
             raise LogUnavailable("the inspector is closed")
         call = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
         try:
-            return await asyncio.wait_for(call, bound_s + SLACK_S)
+            return await asyncio.wait_for(call, bound_s + TIMEOUT_SLACK_S)
         except (KafkaError, *UNREADABLE) as exc:  # a timeout is an OSError
             raise LogUnavailable(f"kafka: {exc}") from exc
 
@@ -85,7 +90,7 @@ class KafkaLogInspector:
         return self._consumer
 
     def _extents(self, since_ms: int | None) -> list[Extent]:
-        consumer, timeout_ms = self._open(), CALL_S * 1000
+        consumer, timeout_ms = self._open(), CALL_TIMEOUT_S * 1000
         first = consumer.beginning_offsets(self._partitions, timeout_ms=timeout_ms)
         end = consumer.end_offsets(self._partitions, timeout_ms=timeout_ms)
         since = self._offsets_at(since_ms, end) if since_ms is not None else first
@@ -102,7 +107,7 @@ class KafkaLogInspector:
     ) -> dict[TopicPartition, int]:
         """Return by partition the offset of the first record since `since_ms`, else the end."""
         times = {each: max(since_ms, 0) for each in self._partitions}
-        found = self._open().offsets_for_times(times, timeout_ms=CALL_S * 1000)
+        found = self._open().offsets_for_times(times, timeout_ms=CALL_TIMEOUT_S * 1000)
         return {each: found[each].offset if found.get(each) else end[each] for each in times}
 
     def _read(self, partition: int, start: int, until: int, max_records: int) -> Piece:
@@ -113,12 +118,12 @@ class KafkaLogInspector:
             consumer.assign([where])
         consumer.seek(where, start)
         records: list[Record] = []
-        place, deadline_s = start, time.monotonic() + CALL_S
+        place, deadline_s = start, time.monotonic() + CALL_TIMEOUT_S
         while not records and place < until:
             if time.monotonic() > deadline_s:
                 raise LogUnavailable(f"kafka: nothing of partition {partition} from {place} on")
             records += self._receive(consumer, max_records)
-            place = consumer.position(where, timeout_ms=CALL_S * 1000)
+            place = consumer.position(where, timeout_ms=CALL_TIMEOUT_S * 1000)
         asked = tuple(record for record in records if int(record.position.offset) < until)
         return Piece(asked, str(min(place, until)))
 
@@ -131,4 +136,4 @@ class KafkaLogInspector:
 
     def _leave(self) -> None:
         if self._consumer is not None:
-            self._consumer.close(autocommit=False, timeout_ms=CALL_S * 1000)
+            self._consumer.close(autocommit=False, timeout_ms=CALL_TIMEOUT_S * 1000)

@@ -34,7 +34,13 @@ from kafka.structs import OffsetAndMetadata
 
 from messaging.domain.errors import CommitRefused, LogUnavailable
 from messaging.eventlog.inbox import Inbox
-from messaging.eventlog.kafka.consuming import CALL_S, SLACK_S, Moves, consumer_config, record_of
+from messaging.eventlog.kafka.consuming import (
+    CALL_TIMEOUT_S,
+    TIMEOUT_SLACK_S,
+    Moves,
+    consumer_config,
+    record_of,
+)
 from messaging.eventlog.kafka.quirks import UNREADABLE, complete_join, step_over
 from messaging.ports.log import Record
 
@@ -42,9 +48,11 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-PROOF_S = 1.0  # silence counts as an empty log for so long, then the broker has to answer
-JOIN_S = 0.5  # the least duration of a poll that has to complete a join
-METADATA_S = 5  # bounds how late a topic that is made, or grows, after the reader's join is found
+SILENT_FOR_S = 1.0  # silence counts as an empty log for so long, then the broker has to answer
+JOIN_TIMEOUT_S = 0.5  # the least duration of a poll that has to complete a join
+METADATA_EVERY_S = (
+    5  # bounds how late a topic that is made, or grows, after the reader's join is found
+)
 FETCH_BYTES = 4 * 1024 * 1024
 FETCH_PARTITION_BYTES = 512 * 1024
 FETCH_MIN_BYTES = 256 * 1024  # with 1 the broker wakes both sides for every record
@@ -83,7 +91,7 @@ class KafkaLogReader:
             "max_poll_interval_ms": round(max_poll_interval_s * 1000),
             "session_timeout_ms": round(session_s * 1000),
             "heartbeat_interval_ms": round(session_s * 1000 / 4),
-            "metadata_max_age_ms": METADATA_S * 1000,
+            "metadata_max_age_ms": METADATA_EVERY_S * 1000,
             "fetch_max_bytes": FETCH_BYTES,
             "max_partition_fetch_bytes": FETCH_PARTITION_BYTES,
             "fetch_min_bytes": FETCH_MIN_BYTES,
@@ -98,28 +106,28 @@ class KafkaLogReader:
 
     async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
         if not self._inbox:
-            await self._call(self._fetch, max_records, timeout_s, bound_s=timeout_s + PROOF_S)
+            await self._call(self._fetch, max_records, timeout_s, bound_s=timeout_s + SILENT_FOR_S)
         return self._inbox.take(max_records)
 
     async def commit(self, last: Mapping[int, Record]) -> None:
         offsets = {partition: int(record.position.offset) for partition, record in last.items()}
         due, refused = self._inbox.committable(offsets)
         if due:
-            await self._call(self._commit, due, bound_s=CALL_S)
+            await self._call(self._commit, due, bound_s=CALL_TIMEOUT_S)
         if refused:
             raise CommitRefused
 
     async def keep_alive(self) -> None:
-        await self._call(self._hold, bound_s=CALL_S)
+        await self._call(self._hold, bound_s=CALL_TIMEOUT_S)
 
     async def rewind(self) -> None:
-        await self._call(self._rewind, bound_s=CALL_S)
+        await self._call(self._rewind, bound_s=CALL_TIMEOUT_S)
 
     async def close(self) -> None:
         if self._closed:
             return
         try:
-            await self._call(self._leave, bound_s=CALL_S)
+            await self._call(self._leave, bound_s=CALL_TIMEOUT_S)
         except LogUnavailable:
             logger.warning(
                 "closed without leaving the group; its partitions are free after a timeout",
@@ -140,7 +148,7 @@ class KafkaLogReader:
             raise LogUnavailable("the reader is closed")
         call = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
         try:
-            return await asyncio.wait_for(asyncio.shield(call), bound_s + SLACK_S)
+            return await asyncio.wait_for(asyncio.shield(call), bound_s + TIMEOUT_SLACK_S)
         except NOT_OURS as exc:
             raise CommitRefused from exc
         except KafkaError as exc:
@@ -157,7 +165,9 @@ class KafkaLogReader:
         """
         logger.error("Kafka client hangs and was replaced", extra={"action": "reader.abandoned"})
         if self._consumer is not None:
-            self._thread.submit(self._consumer.close, autocommit=False, timeout_ms=CALL_S * 1000)
+            self._thread.submit(
+                self._consumer.close, autocommit=False, timeout_ms=CALL_TIMEOUT_S * 1000
+            )
         self._thread.shutdown(wait=False)
         self._thread, self._consumer, self._inbox = _new_thread(), None, Inbox()
 
@@ -179,11 +189,11 @@ class KafkaLogReader:
             continue
         if self._inbox:
             self._heard_s = time.monotonic()
-        elif time.monotonic() - self._heard_s > PROOF_S:
+        elif time.monotonic() - self._heard_s > SILENT_FOR_S:
             # The vendor's poll returns nothing both when the log is empty and when the broker is
             # away; an answer of the broker tells the two apart. The coordinator could not serve for
             # this, because it gives no answer while members join.
-            consumer.end_offsets([TopicPartition(self._topic, 0)], timeout_ms=PROOF_S * 1000)
+            consumer.end_offsets([TopicPartition(self._topic, 0)], timeout_ms=SILENT_FOR_S * 1000)
             self._heard_s = time.monotonic()
 
     def _receive(self, consumer: KafkaConsumer, max_records: int, timeout_s: float) -> bool:
@@ -192,7 +202,7 @@ class KafkaLogReader:
         wanted = max(1, min(max_records - len(inbox), AT_ONCE))
         batches: dict[TopicPartition, list[Any]] = {}
         if complete_join(consumer):
-            timeout_s = max(timeout_s, JOIN_S)
+            timeout_s = max(timeout_s, JOIN_TIMEOUT_S)
         try:
             batches = consumer.poll(timeout_ms=round(timeout_s * 1000), max_records=wanted)
         except UNREADABLE as exc:
@@ -212,7 +222,7 @@ class KafkaLogReader:
                 TopicPartition(self._topic, partition): OffsetAndMetadata(offset + 1, "", -1)
                 for partition, offset in positions.items()
             },
-            timeout_ms=CALL_S * 1000,
+            timeout_ms=CALL_TIMEOUT_S * 1000,
         )
         self._inbox.note_committed(positions)
 
@@ -234,7 +244,7 @@ class KafkaLogReader:
     def _read_anew(self, consumer: KafkaConsumer) -> None:
         self._inbox.forget(partition.partition for partition in consumer.assignment())
         committed = {
-            partition: consumer.committed(partition, timeout_ms=CALL_S * 1000)
+            partition: consumer.committed(partition, timeout_ms=CALL_TIMEOUT_S * 1000)
             for partition in consumer.assignment()
         }
         for partition, offset in committed.items():
@@ -246,7 +256,7 @@ class KafkaLogReader:
     def _leave(self) -> None:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            consumer.close(autocommit=False, timeout_ms=CALL_S * 1000)
+            consumer.close(autocommit=False, timeout_ms=CALL_TIMEOUT_S * 1000)
 
 
 def _new_thread() -> ThreadPoolExecutor:

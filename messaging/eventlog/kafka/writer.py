@@ -3,7 +3,7 @@
 `eventlog.open_log` makes one log object per process. The object belongs to the event loop and the
 process that used it first. An append does not wait for a broker: the connection is made, and made
 again, in the background, and appends fail at once while there is no connection. Only the first
-appends of a process wait for the connection, `FIRST_CONNECTION_S` at most.
+appends of a process wait for the connection, `FIRST_CONNECTION_TIMEOUT_S` at most.
 
 Durability: acks=all, so a confirmed record is on every in-sync replica. The producer is not
 idempotent (a retry may write a record twice; the store removes repeats), because an idempotent
@@ -30,15 +30,15 @@ from aiokafka.partitioner import murmur2
 from messaging.domain.breakers import Breaker, State
 from messaging.domain.deadline_queue import DeadlineQueue
 from messaging.domain.errors import BackendError, LogUnavailable, RecordTooLarge
-from messaging.eventlog.kafka.batch import Batch, Confirmation, Lane, failed
+from messaging.eventlog.kafka.batch import Confirmation, Lane, RecordBatch, failed
 from messaging.eventlog.kafka.producers import Producers
 from messaging.ports.log import OutgoingRecord
 
 logger = logging.getLogger(__name__)
 
-HAND_OVER_S = 0.05
+HAND_OVER_TIMEOUT_S = 0.05
 LOOKS_A_TIMEOUT = 8  # a batch is given up an eighth of its time early at most
-FIRST_CONNECTION_S = 0.4  # the first appends of a process wait so long for the connection
+FIRST_CONNECTION_TIMEOUT_S = 0.4  # the first appends of a process wait so long for the connection
 MAX_RECORD_BYTES = 1_000_000  # Kafka's own default limit is 1,048,588 with the framing
 
 
@@ -60,7 +60,7 @@ class KafkaEventLog:
     `security`: as in `links.KafkaLink`.
     """
 
-    rests_on_cache = False
+    shares_cache_disk = False
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class KafkaEventLog:
     async def append(self, topic: str, records: Sequence[OutgoingRecord]) -> list[Confirmation]:
         loop = self._own_loop()
         producer = await self._connected()
-        deadline_s = loop.time() + HAND_OVER_S
+        deadline_s = loop.time() + HAND_OVER_TIMEOUT_S
         partitions = producer and await self._partitions(producer, topic, deadline_s)
         if not producer or not partitions:
             return [failed(LogUnavailable("no connection, or no such topic"))] * len(records)
@@ -138,7 +138,7 @@ class KafkaEventLog:
         if self._producer is None and not self._closed:
             self.breaker.trip()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._tried.wait(), FIRST_CONNECTION_S)
+                await asyncio.wait_for(self._tried.wait(), FIRST_CONNECTION_TIMEOUT_S)
         return self._producer
 
     async def _reconnect(self) -> None:
@@ -155,7 +155,7 @@ class KafkaEventLog:
             raise LogUnavailable
         self._producer, self._lanes = producer, {}
 
-    def _settled(self, batch: Batch, error: BackendError | None) -> None:
+    def _settled(self, batch: RecordBatch, error: BackendError | None) -> None:
         """Note the outcome of a batch; reconnect when the log seems to be away.
 
         The log seems to be away when a batch fails with LogUnavailable and no batch was confirmed
@@ -228,11 +228,11 @@ class KafkaEventLog:
 
     # --- the batches ------------------------------------------------------------------------
 
-    def _made(self, batch: Batch) -> None:
+    def _made(self, batch: RecordBatch) -> None:
         self._batches.add(batch, batch.made_s + self._timeout_s * (1 - 1 / LOOKS_A_TIMEOUT))
 
 
-def _give_up(batch: Batch) -> None:
+def _give_up(batch: RecordBatch) -> None:
     batch.fail(LogUnavailable(), None)
 
 

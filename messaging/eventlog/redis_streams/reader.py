@@ -33,7 +33,9 @@ from messaging.ports.log import Record
 
 logger = logging.getLogger(__name__)
 
-SHARE_S = 1.0  # the interval in which a reader checks its share, and the longest blocking read
+SHARE_EVERY_S = (
+    1.0  # the interval in which a reader checks its share, and the longest blocking read
+)
 AT_ONCE = 500  # records that one reply holds, at most
 KEPT_COMMITS = 100  # the records of so many commits stay in a stream, for people to inspect
 
@@ -65,7 +67,7 @@ class RedisStreamsLogReader:
         self._group = group
         self._partitions = partitions
         self._lease_s = lease_s
-        self._share_s = min(SHARE_S, lease_s / 3)
+        self._share_s = min(SHARE_EVERY_S, lease_s / 3)
         self._max_poll_interval_s = max_poll_interval_s
         self._token = uuid.uuid4().hex
         self._client = connect(url, timeout_s=timeout_s, answer_timeout_s=self._share_s + timeout_s)

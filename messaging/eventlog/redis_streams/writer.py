@@ -61,7 +61,7 @@ class RedisStreamsEventLog:
     and so trims. Redis may keep some records more.
     """
 
-    rests_on_cache = True
+    shares_cache_disk = True
 
     def __init__(
         self,

@@ -11,11 +11,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from messaging.audit.audit import Audit, Plan
+from messaging.audit.audit import Audit, AuditPlan
 from messaging.audit.report import Report, document_of, lines
 from messaging.audit.sources import BadReceipts
 from messaging.domain.errors import BackendError
-from messaging.management.moments import moment
+from messaging.management.time_arguments import since
 from messaging.progress import Progress
 from messaging.runtime import adapters
 
@@ -28,7 +28,7 @@ HELP = """\
   manage.py audit --json > audit.json
 
 The audit compares the cache, the log and the database while the service runs. It finds the fate of
-each message that was accepted: persisted, recalled, folded (a repeated send), a dead letter,
+each message that was accepted: persisted, recalled, duplicate (a repeated send), a dead letter,
 discarded, pending, under way in the log, or unaccounted. The audit also compares the cache with the
 database, and the tables of the database with each other.
 
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             action="store_true",
             help="read all records of the log, not only its tail",
         )
-        add("--since", type=moment, metavar="WHEN", help="30m, 2h, 7d, or 2026-11-26T08:00 (UTC)")
+        add("--since", type=since, metavar="WHEN", help="30m, 2h, 7d, or 2026-11-26T08:00 (UTC)")
         add("--repair", action="store_true", help="mend the faults that need no person")
         add(
             "--settle",
@@ -89,7 +89,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         since = options["since"]
-        plan = Plan(
+        plan = AuditPlan(
             settle_s=options["settle"],
             since_ms=None if since is None else round(since.timestamp() * 1000),
             whole_log=options["whole_log"],
@@ -113,12 +113,12 @@ class Command(BaseCommand):
             raise CommandError(_advice(report), returncode=1)
 
 
-async def _audit(plan: Plan) -> Report:
-    parts = adapters.open_audit_parts()
+async def _audit(plan: AuditPlan) -> Report:
+    backends = adapters.open_audit_backends()
     try:
-        return await Audit(parts, plan, Progress(sys.stderr)).run()
+        return await Audit(backends, plan, Progress(sys.stderr)).run()
     finally:
-        await adapters.close_audit_parts(parts)
+        await adapters.close_audit_backends(backends)
 
 
 def _away(error: BackendError) -> str:

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from messaging.domain.errors import TemporarilyUnavailable
 from messaging.management import dead_letter_view as view
-from messaging.management.moments import moment
+from messaging.management.time_arguments import since
 from messaging.models import DeadLetter
 from messaging.ports.store import DeadLetter as Letter
 from messaging.ports.store import DeadLetterState
@@ -138,7 +138,7 @@ class Command(BaseCommand):
         for page in pages_of(rows):
             by_source = {row.as_letter().source: row.pk for row in page}
             letters = [row.as_letter() for row in page]
-            settled = _run(decide, letters, word)
+            settled = _decide(decide, letters, word)
             done += [by_source.pop(letter.source) for letter in settled]
             left += by_source.values()
             if by_source:
@@ -166,7 +166,7 @@ def _add_filters(parser: ArgumentParser) -> None:
     parser.add_argument("--reason", help="only letters with this reason: bad_data, unreadable …")
     parser.add_argument(
         "--since",
-        type=moment,
+        type=since,
         metavar="WHEN",
         help="only letters since then: 30m, 2h, 7d, or 2026-11-26T08:00 (UTC)",
     )
@@ -192,7 +192,7 @@ def pages_of(rows: QuerySet[DeadLetter]) -> Iterator[list[DeadLetter]]:
         after = page[-1].pk
 
 
-def _run(decide: Decision, letters: Sequence[Letter], word: str) -> Sequence[Letter]:
+def _decide(decide: Decision, letters: Sequence[Letter], word: str) -> Sequence[Letter]:
     try:
         return wiring.run(lambda backends: decide(backends, letters))
     except TemporarilyUnavailable as error:

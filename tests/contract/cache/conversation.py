@@ -9,7 +9,7 @@ from msgspec import structs
 from messaging.domain.events import Message
 from messaging.domain.ids import WorkerLease
 from messaging.ports.cache import MessageCache
-from messaging.ports.cached import Window
+from messaging.ports.cached import CachedTail
 from tests.support.messages import FIRST_ID, make_message
 
 READER = 1
@@ -27,20 +27,20 @@ def rows(*numbers: int) -> list[Message]:
     return [stored(make_message(n), seq) for seq, n in enumerate(numbers, start=1)]
 
 
-async def window(
+async def tail(
     cache: MessageCache,
     *,
     conversation_id: str = CONVERSATION,
     reader_id: int = READER,
     before: int | None = None,
     limit: int = 100,
-) -> Window:
-    return await cache.window(conversation_id, reader_id=reader_id, before=before, limit=limit)
+) -> CachedTail:
+    return await cache.cached_tail(conversation_id, reader_id=reader_id, before=before, limit=limit)
 
 
 async def listed(cache: MessageCache) -> list[int]:
     """The numbers (`make_message`) of what the conversation's list holds."""
-    seen = await window(cache, limit=2_000)
+    seen = await tail(cache, limit=2_000)
     return sorted((i - FIRST_ID for i in (*ids(seen.messages), *seen.missing)), reverse=True)
 
 

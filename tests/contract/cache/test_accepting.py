@@ -11,7 +11,7 @@ from msgspec import structs
 from messaging.domain.errors import LeaseLost
 from messaging.domain.events import PersistStatus
 from messaging.ports.cache import MessageCache
-from messaging.ports.cached import Claim, PendingEntry
+from messaging.ports.cached import IdempotencyRecord, PendingEntry
 from tests.contract.cache.conversation import (
     LEASE,
     ids,
@@ -21,7 +21,7 @@ from tests.contract.cache.conversation import (
     one,
     rows,
     stored,
-    window,
+    tail,
 )
 from tests.support.messages import FIRST_ID, make_message
 
@@ -37,31 +37,31 @@ class TestAccept:
         assert await cache.pending(before_ms=message.send_time + 1, limit=9) == [
             PendingEntry(message.id, message.send_time)
         ]
-        assert (await window(cache)).messages == (message,)
+        assert (await tail(cache)).messages == (message,)
 
-    async def test_answers_a_repeat_with_the_first_claim(self, cache: MessageCache) -> None:
+    async def test_answers_a_repeat_with_the_first_record(self, cache: MessageCache) -> None:
         first = make_message(1, client_msg_id="k")
         other = make_message(2, content="another body", client_msg_id="k")
         await cache.accept([first], None)
 
-        claims = await cache.accept([other, make_message(3, client_msg_id="l")], None)
+        records = await cache.accept([other, make_message(3, client_msg_id="l")], None)
 
-        assert claims == [Claim(first.id, first.body_hash), None]
+        assert records == [IdempotencyRecord(first.id, first.body_hash), None]
         assert await one(cache, other) is None
         assert not await is_pending(cache, other)
         assert await listed(cache) == [3, 1]
 
-    async def test_claims_for_a_stored_message_unless_another_came_first(
+    async def test_adds_a_record_of_a_stored_message_unless_another_came_first(
         self, cache: MessageCache
     ) -> None:
         first, other = (make_message(number, client_msg_id="k") for number in (1, 2))
-        assert await cache.find_claim(first.from_user_id, "k") is None
-        assert await cache.claim(first) is None
-        assert await cache.claim(first) is None
-        claim = Claim(first.id, first.body_hash)
-        assert await cache.claim(other) == claim
-        assert await cache.find_claim(first.from_user_id, "k") == claim
-        assert await cache.accept([other], None) == [claim]
+        assert await cache.find_idempotency_record(first.from_user_id, "k") is None
+        assert await cache.add_idempotency_record(first) is None
+        assert await cache.add_idempotency_record(first) is None
+        record = IdempotencyRecord(first.id, first.body_hash)
+        assert await cache.add_idempotency_record(other) == record
+        assert await cache.find_idempotency_record(first.from_user_id, "k") == record
+        assert await cache.accept([other], None) == [record]
 
     async def test_an_id_of_a_repeat_leads_to_the_first_send(self, cache: MessageCache) -> None:
         first, repeat = (make_message(number).id for number in (1, 2))
@@ -71,7 +71,7 @@ class TestAccept:
         assert await cache.find_alias(repeat) == first
         assert await cache.find_alias(first) is None
 
-    async def test_a_claim_is_its_senders_alone(self, cache: MessageCache) -> None:
+    async def test_an_idempotency_record_is_its_senders_alone(self, cache: MessageCache) -> None:
         await cache.accept([make_message(1, client_msg_id="k")], None)
 
         assert (
@@ -87,12 +87,12 @@ class TestAccept:
             == [None] * 4
         )
 
-    async def test_counts_a_claim_made_earlier_in_the_same_call(self, cache: MessageCache) -> None:
+    async def test_counts_a_record_made_earlier_in_the_same_call(self, cache: MessageCache) -> None:
         first = make_message(1, client_msg_id="k")
 
-        claims = await cache.accept([first, make_message(2, client_msg_id="k")], None)
+        records = await cache.accept([first, make_message(2, client_msg_id="k")], None)
 
-        assert claims == [None, Claim(first.id, first.body_hash)]
+        assert records == [None, IdempotencyRecord(first.id, first.body_hash)]
         assert await listed(cache) == [1]
 
     async def test_changes_nothing_when_repeated(self, cache: MessageCache) -> None:
@@ -120,17 +120,17 @@ class TestAccept:
         large = [2**53, 2**53 + 1, 2**63 - 1, 2**63 - 2, 9, 10, 99, 100, 1]
         await cache.accept([structs.replace(make_message(1), id=i) for i in large], None)
 
-        seen = (await window(cache)).messages
+        seen = (await tail(cache)).messages
 
         assert ids(seen) == sorted(large, reverse=True)
-        assert (await window(cache, before=2**63 - 1, limit=1)).messages[0].id == 2**63 - 2
+        assert (await tail(cache, before=2**63 - 1, limit=1)).messages[0].id == 2**63 - 2
 
     async def test_keeps_conversations_apart(self, cache: MessageCache) -> None:
         here, there = make_message(1), make_message(2, to_id=3)
         await cache.accept([here, there], None)
 
-        assert (await window(cache)).messages == (here,)
-        assert (await window(cache, conversation_id="1_3")).messages == (there,)
+        assert (await tail(cache)).messages == (here,)
+        assert (await tail(cache, conversation_id="1_3")).messages == (there,)
 
     async def test_never_overwrites_what_became_of_the_message(self, cache: MessageCache) -> None:
         late, recalled = make_message(1), make_message(2)
@@ -199,7 +199,7 @@ class TestAccept:
 
         await cache.accept([make_message(3)], None)
 
-        assert (await window(cache)).floor is None
+        assert (await tail(cache)).floor is None
         assert await listed(cache) == [6, 5, 3]
 
 
@@ -211,7 +211,7 @@ class TestARowThatNobodyTold:
         await cache.accept([make_message(3)], None)
         await cache.mark_stored([stored(make_message(3), 3)])  # 2 has the number 2
 
-        assert (await window(cache)).floor is None
+        assert (await tail(cache)).floor is None
         assert await listed(cache) == [3, 1]
 
     async def test_costs_nothing_where_there_is_none(self, cache: MessageCache) -> None:
@@ -220,4 +220,4 @@ class TestARowThatNobodyTold:
         await cache.mark_stored([stored(make_message(3), 2)])
         await cache.mark_stored([stored(make_message(2), 3)])
 
-        assert (await window(cache)).total == 3
+        assert (await tail(cache)).total == 3

@@ -12,14 +12,14 @@ from messaging.cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.errors import CacheUnavailable
 from messaging.ports.cache import MessageCache
-from messaging.ports.cached import Window
+from messaging.ports.cached import CachedTail
 from messaging.testing.cache import MemoryCache
 from tests.contract.cache.conversation import (
     CONVERSATION,
     LEASE,
     READER,
     stored,
-    window,
+    tail,
 )
 from tests.support.messages import make_message
 
@@ -39,14 +39,14 @@ class TestAReturn:
     async def test_is_told_to_readers(self, cache: MessageCache) -> None:
         seen = await cache.heartbeat()
         assert seen.is_recovered
-        assert not (await window(cache)).recovering
-        assert not (await cache.look([1], reader_id=READER)).recovering
+        assert not (await tail(cache)).recovering
+        assert not (await cache.reader_view([1], reader_id=READER)).recovering
         await cache.note_recovered(seen.id, returned=False)
-        assert not (await window(cache)).recovering
+        assert not (await tail(cache)).recovering
         await cache.note_recovered(seen.id, returned=True)
 
-        assert (await window(cache)).recovering
-        assert (await cache.look([1], reader_id=READER)).recovering
+        assert (await tail(cache)).recovering
+        assert (await cache.reader_view([1], reader_id=READER)).recovering
 
     async def test_to_another_start_is_refused(self, cache: MessageCache) -> None:
         with pytest.raises(CacheUnavailable):
@@ -59,12 +59,12 @@ class TestAProcessThatAccepts:
             await cache.heartbeat("a")
             await cache.heartbeat("b")
             await asyncio.sleep(0.5)
-        assert not (await window(cache)).recovering
+        assert not (await tail(cache)).recovering
         await asyncio.sleep(0.1)
         await cache.heartbeat("a")
         await asyncio.sleep(0.5)
         await cache.heartbeat("a")
-        assert (await window(cache)).recovering
+        assert (await tail(cache)).recovering
 
     async def test_is_not_missed_when_it_has_left(self, cache: MessageCache) -> None:
         await cache.heartbeat("a")
@@ -72,7 +72,7 @@ class TestAProcessThatAccepts:
             await cache.deregister("a")
         await asyncio.sleep(1.1)
         await cache.heartbeat()
-        assert not (await window(cache)).recovering
+        assert not (await tail(cache)).recovering
 
 
 class TestNothing:
@@ -81,14 +81,14 @@ class TestNothing:
         assert await cache.get([]) == {}
         assert await cache.recall_marks([]) == {}
         assert await cache.marked() == []
-        assert await cache.retry([]) == {}
+        assert await cache.count_attempt([]) == {}
         await cache.mark_stored([])
-        await cache.mark_folded({})
-        await cache.park([])
+        await cache.mark_duplicates({})
+        await cache.dead_letter([])
         await cache.add_details([])
         await cache.add_deletes(READER, [])
         await cache.ping()
-        assert await window(cache) == Window()
+        assert await tail(cache) == CachedTail()
 
     async def test_is_told_when_the_cache_is_away(self, cache: MessageCache) -> None:
         if isinstance(cache, MemoryCache):
@@ -102,14 +102,14 @@ class TestNothing:
             lambda: cache.accept([message], None),
             lambda: cache.get([1]),
             lambda: cache.mark_stored([stored(message, 1)]),
-            lambda: cache.mark_folded({2: structs.replace(message, client_msg_id="k")}),
-            lambda: cache.park([message]),
-            lambda: cache.claim_recall(1, 1),
-            lambda: cache.release_recall(1, 1),
+            lambda: cache.mark_duplicates({2: structs.replace(message, client_msg_id="k")}),
+            lambda: cache.dead_letter([message]),
+            lambda: cache.set_recall_mark(1, 1),
+            lambda: cache.clear_recall_mark(1, 1),
             lambda: cache.confirm_recall(message.recalled(1)),
             lambda: cache.recall_marks([1]),
             lambda: cache.marked(),
-            lambda: window(cache),
+            lambda: tail(cache),
             lambda: cache.begin_fill(CONVERSATION),
             lambda: cache.fill(CONVERSATION, "ab", [message], floor=0, base=0),
             lambda: cache.add_details([message]),
@@ -117,7 +117,7 @@ class TestNothing:
             lambda: cache.pending(before_ms=1, limit=1),
             lambda: cache.pending_count(),
             lambda: cache.newest_pending(offset=0, limit=1),
-            lambda: cache.retry([message]),
+            lambda: cache.count_attempt([message]),
             lambda: cache.take_lease("x", "a", 1),
             lambda: cache.is_leased("x"),
             lambda: cache.ping(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from messaging.ports.cache import MessageCache
-from tests.contract.cache.conversation import READER, RunOut, window
+from tests.contract.cache.conversation import READER, RunOut, tail
 from tests.support.messages import FIRST_ID, make_message
 
 
@@ -17,7 +17,7 @@ class TestDeletes:
         await cache.add_deletes(READER, [FIRST_ID + 2])
         await cache.add_deletes(READER, [FIRST_ID + 2])
 
-        seen = await window(cache)
+        seen = await tail(cache)
         assert ([m.id for m in seen.messages], seen.deletes_floor) == ([FIRST_ID + 3], 0)
 
     @pytest.mark.parametrize("floors", [(90, 100), (100, 90), (99, 100, 90)])
@@ -27,13 +27,13 @@ class TestDeletes:
         for floor in floors:
             await cache.add_deletes(READER, [], floor=floor)
 
-        assert (await window(cache)).deletes_floor == 90
+        assert (await tail(cache)).deletes_floor == 90
 
     async def test_are_found_among_thousands(self, cache: MessageCache) -> None:
         await cache.accept([make_message(n) for n in range(1, 101)], None)
         await cache.add_deletes(READER, [FIRST_ID + n for n in range(50, 5_000)], floor=FIRST_ID)
 
-        seen = await window(cache)
+        seen = await tail(cache)
 
         assert [m.id - FIRST_ID for m in seen.messages] == list(range(49, 0, -1))
         assert seen.deletes_floor == FIRST_ID
@@ -44,7 +44,7 @@ class TestDeletes:
 
         run_out()
 
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (len(seen.messages), seen.deletes_floor) == (1, None)
 
     async def test_added_after_all_was_forgotten_may_not_be_all(
@@ -54,4 +54,4 @@ class TestDeletes:
         run_out()
         await cache.add_deletes(READER, [FIRST_ID + 2])
 
-        assert (await window(cache)).deletes_floor is None
+        assert (await tail(cache)).deletes_floor is None

@@ -8,8 +8,8 @@ from dataclasses import replace
 from msgspec import structs
 
 from messaging.ports.cache import MessageCache
-from messaging.ports.cached import Claim, PendingFull, RateLimited, SharedRate
-from tests.contract.cache.conversation import LEASE, listed, one, rows, stored, window
+from messaging.ports.cached import IdempotencyRecord, PendingFull, RateLimited, SharedRate
+from tests.contract.cache.conversation import LEASE, listed, one, rows, stored, tail
 from tests.support.messages import make_message
 
 
@@ -26,9 +26,11 @@ class TestRates:
             assert 0 < verdict.wait_s <= 0.1
         assert set(await cache.get([m.id for m in sent])) == {m.id for m in sent[:3]}
         assert await cache.pending_count() == 3
-        assert len((await window(cache)).messages) == 3
+        assert len((await tail(cache)).messages) == 3
         await asyncio.sleep(0.12)
-        assert await cache.accept(sent[3:4], None) == [None]  # its claim was not taken either
+        assert await cache.accept(sent[3:4], None) == [
+            None
+        ]  # its idempotency record was not taken either
 
     async def test_others_are_not_held_up(self, limiting_cache: MessageCache) -> None:
         fast = [make_message(n) for n in range(3)]
@@ -64,11 +66,11 @@ class TestARoomThatIsFull:
         cache = small_cache
         messages = [structs.replace(make_message(n), client_msg_id=str(n)) for n in range(1, 7)]
         await cache.accept(messages[:3], LEASE)
-        await cache.claim_recall(messages[0].id, 1)
+        await cache.set_recall_mark(messages[0].id, 1)
         await cache.confirm_recall(messages[0].recalled(1))
         await cache.mark_stored([stored(messages[0].recalled(1), 1)])
-        await cache.park([messages[1]])
-        await cache.mark_folded({messages[2].id: stored(messages[2], 2)})
+        await cache.dead_letter([messages[1]])
+        await cache.mark_duplicates({messages[2].id: stored(messages[2], 2)})
 
         assert await cache.accept(messages[3:], LEASE) == [None, None, None]
 
@@ -79,7 +81,9 @@ class TestARoomThatIsFull:
         await small_cache.accept([first, make_message(2), make_message(3)], LEASE)
 
         repeat = structs.replace(first, id=first.id + 9)
-        assert await small_cache.accept([repeat], LEASE) == [Claim(first.id, first.body_hash)]
+        assert await small_cache.accept([repeat], LEASE) == [
+            IdempotencyRecord(first.id, first.body_hash)
+        ]
 
     async def test_takes_what_is_acknowledged_all_the_same(self, small_cache: MessageCache) -> None:
         messages = [make_message(n) for n in range(1, 6)]
@@ -92,7 +96,7 @@ class TestARoomThatIsFull:
         await small_cache.mark_stored(rows(1, 2, 3))
         assert await small_cache.accept([make_message(6)], LEASE) == [None]
 
-    async def test_claims_nothing_for_what_it_refuses(self, small_cache: MessageCache) -> None:
+    async def test_adds_no_record_of_what_it_refuses(self, small_cache: MessageCache) -> None:
         await small_cache.accept([make_message(n) for n in range(3)], LEASE)
         refused = structs.replace(make_message(4), client_msg_id="k")
         assert await small_cache.accept([refused], LEASE) == [PendingFull.FULL]

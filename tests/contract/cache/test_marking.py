@@ -7,7 +7,7 @@ from msgspec import structs
 
 from messaging.domain.events import Message
 from messaging.ports.cache import MessageCache
-from messaging.ports.cached import Claim, PendingFull
+from messaging.ports.cached import IdempotencyRecord, PendingFull
 from tests.contract.cache.conversation import (
     RunOut,
     ids,
@@ -17,7 +17,7 @@ from tests.contract.cache.conversation import (
     one,
     rows,
     stored,
-    window,
+    tail,
 )
 from tests.support.messages import FIRST_ID, make_message
 
@@ -39,7 +39,7 @@ class TestMarkStored:
     async def test_a_recall_in_the_cache_outlives_a_normal_row(self, cache: MessageCache) -> None:
         message = make_message(1)
         await cache.accept([message], None)
-        await cache.claim_recall(message.id, 5)
+        await cache.set_recall_mark(message.id, 5)
         await cache.confirm_recall(message.recalled(5))
 
         await cache.mark_stored([stored(message, 3)])
@@ -53,7 +53,7 @@ class TestMarkStored:
     ) -> None:
         message = make_message(1, url="/x", at_user_ids=(3,))
         await cache.accept([message], None)
-        await cache.claim_recall(message.id, 5)
+        await cache.set_recall_mark(message.id, 5)
 
         await cache.mark_stored([stored(message.recalled(5), 3)])
 
@@ -99,7 +99,7 @@ class TestMarkStored:
         await cache.mark_stored(rows(2, 4, 6))
         await cache.mark_stored(rows(2, 4, 6))
 
-        seen = await window(cache)
+        seen = await tail(cache)
         assert await listed(cache) == [6, 5, 4, 3, 2, 1]
         assert set(seen.missing) == {FIRST_ID + n for n in (2, 4, 6)}
         assert (seen.floor, seen.total) == (0, 6)
@@ -111,7 +111,7 @@ class TestMarkStored:
 
         await cache.mark_stored(rows(1))
 
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (await listed(cache), seen.floor, seen.total) == ([1], 0, 1)
 
     async def test_a_row_that_aged_out_is_not_counted_twice(
@@ -125,7 +125,7 @@ class TestMarkStored:
         run_out()
         await cache.mark_stored([stored(first, 1)])
 
-        seen = await window(cache)
+        seen = await tail(cache)
         assert seen.missing == (first.id,)
         assert (await listed(cache), seen.floor, seen.total) == ([2, 1], 0, 2)
 
@@ -137,7 +137,7 @@ class TestMarkStored:
 
         await cache.mark_stored([stored(make_message(number), 9)])
 
-        assert (await window(cache)).floor is None
+        assert (await tail(cache)).floor is None
 
     async def test_an_accepted_row_keeps_the_list_loaded(self, cache: MessageCache) -> None:
         await load(cache, rows(5, 6), floor=FIRST_ID + 4, base=3)
@@ -146,7 +146,7 @@ class TestMarkStored:
 
         await cache.mark_stored([stored(m, n) for n, m in enumerate(messages, 6)])
 
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (seen.floor, seen.total) == (FIRST_ID + 4, 7)
         assert await listed(cache) == [8, 7, 6, 5]
 
@@ -161,7 +161,7 @@ class TestMarkStored:
 
         await cache.mark_stored([stored(stuck, 2)])
 
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (await listed(cache), seen.floor, seen.total) == ([2, 1], 0, 2)
 
     async def test_takes_a_batch_over_many_conversations(self, cache: MessageCache) -> None:
@@ -177,23 +177,23 @@ class TestMarkStored:
             await cache.mark_stored([make_message(1)])
 
 
-class TestMarkFolded:
-    async def test_forgets_the_repeat_and_claims_for_the_first(self, cache: MessageCache) -> None:
+class TestMarkDuplicates:
+    async def test_forgets_the_duplicate_and_records_the_first(self, cache: MessageCache) -> None:
         first = stored(make_message(1, client_msg_id="k"), 1)
         repeat = make_message(3, client_msg_id="k")
         await load(cache, [first])
         await cache.accept([make_message(2), repeat], None)
-        await cache.retry([repeat])
+        await cache.count_attempt([repeat])
 
-        await cache.mark_folded({repeat.id: first})
-        await cache.mark_folded({repeat.id: first})
+        await cache.mark_duplicates({repeat.id: first})
+        await cache.mark_duplicates({repeat.id: first})
 
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (await listed(cache), seen.floor) == ([2, 1], None)
         assert await one(cache, repeat) is None
         assert not await is_pending(cache, repeat)
-        claims = await cache.accept([make_message(9, client_msg_id="k")], None)
-        assert claims == [Claim(first.id, first.body_hash)]
+        records = await cache.accept([make_message(9, client_msg_id="k")], None)
+        assert records == [IdempotencyRecord(first.id, first.body_hash)]
 
     async def test_hides_no_row_that_nobody_told(self, cache: MessageCache) -> None:
         """The repeat made up the number when the next row was told."""
@@ -202,8 +202,8 @@ class TestMarkFolded:
         await load(cache, [stored(make_message(1), 1)])
         await cache.accept([repeat], None)  # the row with seq 2 is unknown here
         await cache.mark_stored([first])
-        await cache.mark_folded({repeat.id: first})
-        assert (await window(cache)).floor is None
+        await cache.mark_duplicates({repeat.id: first})
+        assert (await tail(cache)).floor is None
 
     async def test_forgets_a_repeat_that_went_to_another_conversation(
         self, cache: MessageCache
@@ -212,23 +212,23 @@ class TestMarkFolded:
         repeat = make_message(3, to_id=9, client_msg_id="k")
         await cache.accept([repeat], None)
 
-        await cache.mark_folded({repeat.id: first})
+        await cache.mark_duplicates({repeat.id: first})
 
-        assert (await window(cache, conversation_id="1_9")).messages == ()
-        assert (await window(cache, conversation_id="1_9")).missing == ()
+        assert (await tail(cache, conversation_id="1_9")).messages == ()
+        assert (await tail(cache, conversation_id="1_9")).missing == ()
 
     async def test_ends_the_recall_mark_of_the_repeat(self, cache: MessageCache) -> None:
         first = stored(make_message(1, client_msg_id="k"), 1)
         repeat = make_message(3, client_msg_id="k")
         await cache.accept([repeat], None)
-        await cache.claim_recall(repeat.id, 5)
+        await cache.set_recall_mark(repeat.id, 5)
 
-        await cache.mark_folded({repeat.id: first})
+        await cache.mark_duplicates({repeat.id: first})
 
         assert await cache.recall_marks([repeat.id]) == {}
 
 
-class TestPark:
+class TestDeadLetter:
     async def test_drops_the_pending_mark_and_leaves_the_list_to_the_store(
         self, cache: MessageCache
     ) -> None:
@@ -236,36 +236,38 @@ class TestPark:
         bad, good = make_message(2), make_message(3)
         await cache.accept([bad, good], None)
 
-        await cache.park([bad])
+        await cache.dead_letter([bad])
 
         assert not await is_pending(cache, bad)
         assert await is_pending(cache, good)
         assert await listed(cache) == [3, 1]
-        assert (await window(cache)).floor is None
+        assert (await tail(cache)).floor is None
 
     async def test_lets_the_detail_age(self, cache: MessageCache, run_out: RunOut) -> None:
         bad = make_message(2)
         await cache.accept([bad], None)
 
-        await cache.park([bad])
+        await cache.dead_letter([bad])
         assert await one(cache, bad) == bad
 
         run_out()
         assert await one(cache, bad) is None
 
-    @pytest.mark.parametrize("is_folded", [False, True])
+    @pytest.mark.parametrize("is_duplicate", [False, True])
     async def test_lets_the_list_age_that_was_kept_for_it(
-        self, cache: MessageCache, run_out: RunOut, is_folded: bool
+        self, cache: MessageCache, run_out: RunOut, is_duplicate: bool
     ) -> None:
         await load(cache, rows(1))
         gone, other = (structs.replace(make_message(n), client_msg_id=f"k{n}") for n in (3, 2))
         await cache.accept([gone, other], None)
 
         async def end(message: Message) -> None:
-            if is_folded:
-                await cache.mark_folded({message.id: stored(make_message(1, client_msg_id="k"), 1)})
+            if is_duplicate:
+                await cache.mark_duplicates(
+                    {message.id: stored(make_message(1, client_msg_id="k"), 1)}
+                )
             else:
-                await cache.park([message])
+                await cache.dead_letter([message])
 
         await end(gone)
         run_out()
@@ -281,7 +283,7 @@ class TestPark:
         bad, others = make_message(1), [make_message(n) for n in range(2, 6)]
         for _ in range(3):
             await small_cache.accept([bad], None)
-            await small_cache.park([bad])
+            await small_cache.dead_letter([bad])
         await small_cache.accept([bad], None)
 
         run_out()

@@ -18,7 +18,7 @@ from messaging.cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.events import Message
 from messaging.ports.cache import MessageCache
-from messaging.ports.cached import Window
+from messaging.ports.cached import CachedTail
 from messaging.ports.store import Tail
 from messaging.testing.cache import MemoryCache
 from messaging.testing.store import MemoryStore
@@ -40,8 +40,8 @@ STEPS = (
     "fill",
     "read a page",
     "recall",
-    "retry",
-    "fold",
+    "count_attempt",
+    "deduplicate",
     "evict the list",
     "evict the mark",
     "evict details",
@@ -60,7 +60,7 @@ class Reader:
 
 
 @dataclass
-class World:
+class ModelWorld:
     """The truth about one conversation, and who is in the middle of what."""
 
     cache: MessageCache
@@ -150,23 +150,23 @@ class World:
     async def _recall(self, number: int) -> None:
         known = await self.cache.get(list(self.sent)) | await self.store.get(list(self.sent))
         if chosen := self._pick(number, [i for i in known if i not in self.recalled]):
-            recall_time = await self.cache.claim_recall(chosen, number)
+            recall_time = await self.cache.set_recall_mark(chosen, number)
             tombstone = known[chosen].recalled(recall_time)
             self.sent[chosen] = replace(tombstone, seq=None)
             await self.cache.confirm_recall(tombstone)
             self.recalled.add(chosen)
 
-    async def _retry(self, number: int) -> None:
+    async def _count_attempt(self, number: int) -> None:
         entries = await self.cache.pending(before_ms=2**53, limit=100)
         known = await self.cache.get([entry.message_id for entry in entries])
-        await self.cache.retry(list(known.values()))
+        await self.cache.count_attempt(list(known.values()))
         self.pressed = False
 
-    async def _fold(self, number: int) -> None:
+    async def _deduplicate(self, number: int) -> None:
         waiting = [i for i in self.accepted if i not in self.store.rows and i not in self.recalled]
         if chosen := self._pick(number, waiting):
             first = replace(make_message(1, client_msg_id="k"), seq=1)
-            await self.cache.mark_folded({chosen: first})
+            await self.cache.mark_duplicates({chosen: first})
             del self.sent[chosen]
             self.accepted.discard(chosen)
 
@@ -189,11 +189,11 @@ class World:
         self.evict(what)
 
     async def check(self) -> None:
-        window = await self.cache.window(CONVERSATION, reader_id=1, before=None, limit=1_000)
-        listed = [m.id for m in window.messages] + list(window.missing)
+        tail = await self.cache.cached_tail(CONVERSATION, reader_id=1, before=None, limit=1_000)
+        listed = [m.id for m in tail.messages] + list(tail.missing)
         assert len(listed) == len(set(listed))
-        assert [m.id for m in window.messages] == sorted(m.id for m in window.messages)[::-1]
-        self._check_recalls(window)
+        assert [m.id for m in tail.messages] == sorted(m.id for m in tail.messages)[::-1]
+        self._check_recalls(tail)
         entries = await self.cache.pending(before_ms=2**53, limit=1_000)
         only_here = {e.message_id for e in entries if e.message_id not in self.store.rows}
         assert set(await self.cache.get(list(only_here))) == only_here
@@ -201,13 +201,13 @@ class World:
             assert only_here <= set(listed)
         marked = {i for i in self.store.rows if i not in self.unmarked}
         sure = marked | (self.accepted - self.old if self.pressed else self.accepted)
-        if window.floor is not None:
-            assert {i for i in sure if i > window.floor} <= set(listed)
-            assert window.total is not None
-            assert len(sure) <= window.total <= len(self.accepted | set(self.store.rows))
+        if tail.floor is not None:
+            assert {i for i in sure if i > tail.floor} <= set(listed)
+            assert tail.total is not None
+            assert len(sure) <= tail.total <= len(self.accepted | set(self.store.rows))
 
-    def _check_recalls(self, window: Window) -> None:
-        for message in window.messages:
+    def _check_recalls(self, tail: CachedTail) -> None:
+        for message in tail.messages:
             assert message.is_recalled == (message.content == "")
             assert message.is_recalled or message.id not in self.recalled
 
@@ -236,7 +236,7 @@ STORED_AFTER_ITS_LIST_WAS_LOST = [
 
 
 async def play(cache: MessageCache, evict: Evict, turns: list[tuple[str, int]]) -> None:
-    world = World(cache, evict)
+    world = ModelWorld(cache, evict)
     for name, number in turns:
         await world.step(name, number)
     await world.settle()

@@ -6,8 +6,8 @@ import pytest
 from msgspec import structs
 
 from messaging.ports.cache import MessageCache
-from messaging.ports.cached import PendingEntry, Window
-from tests.contract.cache.conversation import RunOut, ids, listed, load, one, rows, stored, window
+from messaging.ports.cached import CachedTail, PendingEntry
+from tests.contract.cache.conversation import RunOut, ids, listed, load, one, rows, stored, tail
 from tests.support.messages import FIRST_ID, make_message
 
 
@@ -56,11 +56,11 @@ class TestPending:
         first, second = make_message(1), make_message(2)
         await cache.accept([first, second], None)
 
-        assert await cache.retry([first, second]) == {first.id: 1, second.id: 1}
-        assert await cache.retry([first]) == {first.id: 2}
+        assert await cache.count_attempt([first, second]) == {first.id: 1, second.id: 1}
+        assert await cache.count_attempt([first]) == {first.id: 2}
         await cache.mark_stored([stored(first, 1)])
 
-        assert await cache.retry([first, second]) == {first.id: 0, second.id: 2}
+        assert await cache.count_attempt([first, second]) == {first.id: 0, second.id: 2}
         assert await cache.attempts([first.id, second.id, 5]) == {first.id: 0, second.id: 2, 5: 0}
         assert await cache.attempts([]) == {}
         await cache.accept([structs.replace(first, id=FIRST_ID + 3)], None)
@@ -75,7 +75,7 @@ class TestLife:
 
         for _ in range(2):
             run_out()
-            seen = await window(cache)
+            seen = await tail(cache)
             assert (seen.messages, seen.floor, seen.total) == ((message,), 0, 1)
 
     async def test_a_pending_tombstone_never_ages(
@@ -97,7 +97,7 @@ class TestLife:
 
         run_out()
 
-        assert await window(cache) == Window()
+        assert await tail(cache) == CachedTail()
         assert await one(cache, message) is None
 
     async def test_a_filled_list_ages_and_one_with_a_pending_head_does_not(
@@ -105,12 +105,12 @@ class TestLife:
     ) -> None:
         await load(cache, rows(1))
         run_out()
-        assert await window(cache) == Window()
+        assert await tail(cache) == CachedTail()
 
         await cache.accept([make_message(2)], None)
         await load(cache, rows(1))
         run_out()
-        assert (await window(cache)).floor == 0
+        assert (await tail(cache)).floor == 0
         assert await listed(cache) == [2, 1]
 
     async def test_a_retried_message_comes_back_into_its_list(
@@ -122,10 +122,10 @@ class TestLife:
         run_out()  # the head is stored, so the list has aged
         assert await listed(cache) == []
 
-        await cache.retry([stuck])
+        await cache.count_attempt([stuck])
         run_out()
 
-        assert (await window(cache)).messages == (stuck,)
+        assert (await tail(cache)).messages == (stuck,)
 
     async def test_a_retried_message_keeps_its_list(
         self, cache: MessageCache, run_out: RunOut
@@ -135,8 +135,8 @@ class TestLife:
         await cache.accept([stuck, newer], None)
         await cache.mark_stored([stored(newer, 1)])
 
-        await cache.retry([stuck])
+        await cache.count_attempt([stuck])
         run_out()
 
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (await listed(cache), seen.floor, seen.total) == ([2, 1], 0, 2)

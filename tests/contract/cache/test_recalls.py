@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from messaging.ports.cache import MessageCache
-from tests.contract.cache.conversation import RunOut, is_pending, one, stored, window
+from tests.contract.cache.conversation import RunOut, is_pending, one, stored, tail
 from tests.support.messages import FIRST_ID, make_message
 
 
@@ -12,8 +12,8 @@ class TestRecall:
         message = make_message(1)
         await cache.accept([message], None)
 
-        assert await cache.claim_recall(message.id, 5) == 5
-        assert await cache.claim_recall(message.id, 6) == 5
+        assert await cache.set_recall_mark(message.id, 5) == 5
+        assert await cache.set_recall_mark(message.id, 6) == 5
         assert await cache.recall_marks([message.id, FIRST_ID]) == {message.id: 5}
 
     async def test_a_recalled_message_keeps_its_time_and_gets_no_mark(
@@ -22,39 +22,39 @@ class TestRecall:
         row = stored(make_message(1), 3)
         await cache.mark_stored([row.recalled(5)])
 
-        assert await cache.claim_recall(row.id, 9) == 5
+        assert await cache.set_recall_mark(row.id, 9) == 5
         assert await cache.recall_marks([row.id]) == {}
 
     async def test_a_mark_is_taken_back_by_the_one_who_set_it(self, cache: MessageCache) -> None:
         message = make_message(1)
         await cache.accept([message], None)
-        await cache.claim_recall(message.id, 5)
+        await cache.set_recall_mark(message.id, 5)
 
-        await cache.release_recall(message.id, 6)
+        await cache.clear_recall_mark(message.id, 6)
         assert await cache.recall_marks([message.id]) == {message.id: 5}
 
-        await cache.release_recall(message.id, 5)
+        await cache.clear_recall_mark(message.id, 5)
         assert await cache.recall_marks([message.id]) == {}
         assert await one(cache, message) == message
 
     async def test_a_mark_stays_once_a_recall_went_through(self, cache: MessageCache) -> None:
         message = make_message(1)
         await cache.accept([message], None)
-        await cache.claim_recall(message.id, 5)
+        await cache.set_recall_mark(message.id, 5)
         await cache.confirm_recall(message.recalled(5))
 
-        await cache.release_recall(message.id, 5)
+        await cache.clear_recall_mark(message.id, 5)
 
         assert await cache.recall_marks([message.id]) == {message.id: 5}
 
     async def test_blanks_a_pending_message_which_stays_pending(self, cache: MessageCache) -> None:
         message = make_message(1, url="/secret", at_user_ids=(3,))
         await cache.accept([message], None)
-        await cache.claim_recall(message.id, 5)
+        await cache.set_recall_mark(message.id, 5)
 
         await cache.confirm_recall(message.recalled(5))
 
-        assert (await window(cache)).messages == (message.recalled(5),)
+        assert (await tail(cache)).messages == (message.recalled(5),)
         assert await is_pending(cache, message)
 
     async def test_blanks_a_persisted_message_which_keeps_its_seq(
@@ -62,7 +62,7 @@ class TestRecall:
     ) -> None:
         message = make_message(1)
         await cache.accept([message], None)
-        await cache.claim_recall(message.id, 5)
+        await cache.set_recall_mark(message.id, 5)
         await cache.mark_stored([stored(message, 41)])
 
         await cache.confirm_recall(message.recalled(5))  # made before it was stored
@@ -76,7 +76,7 @@ class TestRecall:
         tombstone = stored(message.recalled(5), 41)
         await cache.accept([message], None)
         await cache.mark_stored([stored(message, 41)])
-        await cache.claim_recall(message.id, 5)
+        await cache.set_recall_mark(message.id, 5)
         await cache.confirm_recall(message.recalled(5))
         await cache.confirm_recall(message.recalled(5))
         await cache.mark_stored([stored(message, 41)])
@@ -95,7 +95,7 @@ class TestRecall:
     ) -> None:
         message = make_message(1)
         await cache.accept([message], None)
-        await cache.claim_recall(message.id, 5)
+        await cache.set_recall_mark(message.id, 5)
         await cache.confirm_recall(message.recalled(5))
         await cache.mark_stored([stored(message, 41)])
 
@@ -105,7 +105,7 @@ class TestRecall:
 
     async def test_is_cached_where_nothing_was(self, cache: MessageCache) -> None:
         tombstone = stored(make_message(1).recalled(5), 41)
-        await cache.claim_recall(tombstone.id, 5)
+        await cache.set_recall_mark(tombstone.id, 5)
 
         await cache.confirm_recall(tombstone)
 
@@ -116,7 +116,7 @@ class TestRecall:
     ) -> None:
         message = make_message(1)
         await cache.accept([message], None)
-        await cache.claim_recall(message.id, 5)
+        await cache.set_recall_mark(message.id, 5)
         await cache.mark_stored([stored(message.recalled(5), 41)])
 
         await cache.confirm_recall(message.recalled(5))

@@ -15,7 +15,7 @@ from tests.contract.cache.conversation import (
     one,
     rows,
     stored,
-    window,
+    tail,
 )
 from tests.support.messages import FIRST_ID, make_message
 
@@ -29,16 +29,16 @@ class TestHides:
         await cache.mark_stored([stored(message, 1)])
         await restart()
         assert await one(cache, message) is None
-        assert (await cache.look([message.id], reader_id=READER)).messages == {}
-        assert (await window(cache)).missing == (message.id,)
+        assert (await cache.reader_view([message.id], reader_id=READER)).messages == {}
+        assert (await tail(cache)).missing == (message.id,)
 
     async def test_how_far_down_a_list_is_complete(
         self, cache: MessageCache, restart: Restart
     ) -> None:
         await load(cache, rows(1, 2))
-        assert (await window(cache)).total == 2
+        assert (await tail(cache)).total == 2
         await restart()
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (seen.floor, seen.total) == (None, None)
         assert await listed(cache) == [2, 1]
 
@@ -46,24 +46,24 @@ class TestHides:
         self, cache: MessageCache, restart: Restart
     ) -> None:
         await load(cache)
-        assert (await window(cache)).total == 0
+        assert (await tail(cache)).total == 0
         await restart()
-        assert (await window(cache)).total is None
+        assert (await tail(cache)).total is None
 
     async def test_how_far_down_deletes_are_complete(
         self, cache: MessageCache, restart: Restart
     ) -> None:
         await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
         await restart()
-        look = await cache.look([FIRST_ID + 1], reader_id=READER)
+        look = await cache.reader_view([FIRST_ID + 1], reader_id=READER)
         assert (look.deleted, look.deletes_floor) == ({FIRST_ID + 1}, None)
-        assert (await window(cache)).deletes_floor is None
+        assert (await tail(cache)).deletes_floor is None
 
     async def test_content_under_a_recall_mark(self, cache: MessageCache, restart: Restart) -> None:
         message = make_message(1)
         await cache.accept([message], None)
         await cache.mark_stored([stored(message, 1)])
-        await cache.claim_recall(message.id, 5)
+        await cache.set_recall_mark(message.id, 5)
         await restart()
         assert await cache.marked() == [message.id]
         assert await one(cache, message) is None
@@ -81,17 +81,17 @@ class TestKeeps:
         await load(cache)
         await cache.accept([message], None)
         await restart()
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (seen.messages, seen.floor) == ((message,), None)
         assert await is_pending(cache, message)
-        assert await cache.find_claim(message.from_user_id, "k") is not None
+        assert await cache.find_idempotency_record(message.from_user_id, "k") is not None
 
     async def test_a_recall_that_the_store_may_lack(
         self, cache: MessageCache, restart: Restart
     ) -> None:
         message = make_message(1)
         await cache.accept([message], None)
-        await cache.claim_recall(message.id, 5)
+        await cache.set_recall_mark(message.id, 5)
         await cache.confirm_recall(message.recalled(5))
         await cache.mark_stored([stored(message, 1)])
         await restart()
@@ -103,7 +103,7 @@ class TestKeeps:
         await load(cache, rows(1, 2))
         await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
         await cache.heartbeat()
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (ids(seen.messages), seen.total) == ([FIRST_ID + 2], 2)
         assert seen.deletes_floor == 0
 
@@ -140,7 +140,7 @@ class TestReplaces:
         await load(cache, rows(1, 2))
         await restart()
         await load(cache, rows(1, 2, 3))
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (ids(seen.messages), seen.total) == ([FIRST_ID + n for n in (3, 2, 1)], 3)
 
     async def test_a_fill_that_was_begun_before(
@@ -152,15 +152,15 @@ class TestReplaces:
         new = await cache.begin_fill(CONVERSATION)
         assert new is not None
         await cache.fill(CONVERSATION, token, rows(1), floor=0, base=0)
-        assert (await window(cache)).total is None
+        assert (await tail(cache)).total is None
         await cache.fill(CONVERSATION, new, rows(1), floor=0, base=0)
-        assert (await window(cache)).total == 1
+        assert (await tail(cache)).total == 1
 
     async def test_a_hidden_floor_of_deletes(self, cache: MessageCache, restart: Restart) -> None:
         await cache.add_deletes(READER, [], floor=0)
         await restart()
         await cache.add_deletes(READER, [FIRST_ID], floor=FIRST_ID)
-        assert (await window(cache)).deletes_floor == FIRST_ID
+        assert (await tail(cache)).deletes_floor == FIRST_ID
 
     async def test_a_hidden_mark_by_the_next_message(
         self, cache: MessageCache, restart: Restart
@@ -168,7 +168,7 @@ class TestReplaces:
         await load(cache)
         await restart()
         await cache.accept([make_message(1)], None)
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (seen.messages, seen.total) == ((make_message(1),), None)
 
 
@@ -178,33 +178,33 @@ class TestRecallMarks:
     async def test_leave_when_the_tombstone_is_stored(self, cache: MessageCache) -> None:
         message = make_message(1)
         await cache.accept([message], None)
-        await cache.claim_recall(message.id, 5)
+        await cache.set_recall_mark(message.id, 5)
         assert await cache.marked() == [message.id]
         await cache.mark_stored([stored(message.recalled(5), 1)])
         assert await cache.marked() == []
 
     async def test_leave_when_the_recall_is_given_up(self, cache: MessageCache) -> None:
         await cache.accept([make_message(1)], None)
-        await cache.claim_recall(make_message(1).id, 5)
-        await cache.release_recall(make_message(1).id, 5)
+        await cache.set_recall_mark(make_message(1).id, 5)
+        await cache.clear_recall_mark(make_message(1).id, 5)
         assert await cache.marked() == []
 
-    async def test_leave_when_the_message_is_folded(self, cache: MessageCache) -> None:
+    async def test_leave_when_the_message_is_deduplicated(self, cache: MessageCache) -> None:
         first, repeat = make_message(1, client_msg_id="k"), make_message(2)
         await cache.accept([first, repeat], None)
-        await cache.claim_recall(repeat.id, 5)
-        await cache.mark_folded({repeat.id: stored(first, 1)})
+        await cache.set_recall_mark(repeat.id, 5)
+        await cache.mark_duplicates({repeat.id: stored(first, 1)})
         assert await cache.marked() == []
 
     async def test_leave_when_the_tombstone_was_stored_before(self, cache: MessageCache) -> None:
         (row,) = rows(1)
         await cache.mark_stored([row.recalled(5)])
-        await cache.claim_recall(row.id, 5)
+        await cache.set_recall_mark(row.id, 5)
         await cache.confirm_recall(row.recalled(5))
         assert await cache.marked() == []
 
     async def test_are_found_however_many(self, cache: MessageCache) -> None:
         messages = [make_message(n) for n in range(1_200)]
         for message in messages:
-            await cache.claim_recall(message.id, 5)
+            await cache.set_recall_mark(message.id, 5)
         assert await cache.marked() == ids(messages)

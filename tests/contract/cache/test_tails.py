@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from messaging.cache import keys
 from messaging.domain.events import encode_message
-from messaging.limits import MAX_WINDOW_BYTES
+from messaging.limits import MAX_CACHED_TAIL_BYTES
 from messaging.ports.cache import MessageCache
-from messaging.ports.cached import Look, Window
+from messaging.ports.cached import CachedTail, ReaderView
 from tests.contract.cache.conversation import (
     CONVERSATION,
     READER,
@@ -14,23 +14,23 @@ from tests.contract.cache.conversation import (
     load,
     rows,
     stored,
-    window,
+    tail,
 )
 from tests.support.messages import FIRST_ID, make_message
 
 
-class TestWindow:
+class TestCachedTail:
     async def test_knows_nothing_of_a_conversation_never_loaded(self, cache: MessageCache) -> None:
-        assert await window(cache) == Window()
+        assert await tail(cache) == CachedTail()
 
     async def test_walks_down_the_list(self, cache: MessageCache) -> None:
         messages = [make_message(n) for n in range(1, 8)]
         await cache.accept(messages, None)
 
-        top = await window(cache, limit=3)
-        middle = await window(cache, before=messages[4].id, limit=3)
-        end = await window(cache, before=messages[1].id, limit=3)
-        nothing = await window(cache, before=messages[0].id, limit=3)
+        top = await tail(cache, limit=3)
+        middle = await tail(cache, before=messages[4].id, limit=3)
+        end = await tail(cache, before=messages[1].id, limit=3)
+        nothing = await tail(cache, before=messages[0].id, limit=3)
 
         assert [m.id - FIRST_ID for m in top.messages] == [7, 6, 5]
         assert [m.id - FIRST_ID for m in middle.messages] == [4, 3, 2]
@@ -47,7 +47,7 @@ class TestWindow:
         await cache.accept([make_message(n) for n in (2, 4, 6, 8)], None)
 
         for before, expected in ((9, [8, 6]), (7, [6, 4]), (3, [2]), (1, [])):
-            seen = await window(cache, before=FIRST_ID + before, limit=2)
+            seen = await tail(cache, before=FIRST_ID + before, limit=2)
             assert [m.id - FIRST_ID for m in seen.messages] == expected
 
     async def test_tells_which_details_are_not_cached(
@@ -58,14 +58,14 @@ class TestWindow:
         await cache.mark_stored([stored(first, 1)])
         run_out()
 
-        seen = await window(cache)
+        seen = await tail(cache)
 
         assert (seen.messages, seen.missing) == ((second,), (first.id,))
 
     async def test_an_empty_conversation_is_known_to_be_empty(self, cache: MessageCache) -> None:
         await load(cache)
 
-        seen = await window(cache)
+        seen = await tail(cache)
 
         assert (seen.floor, seen.total, seen.messages) == (0, 0, ())
 
@@ -73,7 +73,7 @@ class TestWindow:
         await load(cache, rows(5, 6), floor=FIRST_ID + 4, base=1_234_567)
         await cache.accept([make_message(7)], None)
 
-        seen = await window(cache, limit=1)
+        seen = await tail(cache, limit=1)
 
         assert (seen.floor, seen.total, seen.end) == (FIRST_ID + 4, 1_234_570, FIRST_ID + 7)
 
@@ -85,7 +85,7 @@ class TestWindow:
         await cache.add_deletes(1, [first.id])
         await cache.add_deletes(2, [third.id, FIRST_ID + 77], floor=0)
 
-        mine, other = await window(cache, reader_id=1), await window(cache, reader_id=2)
+        mine, other = await tail(cache, reader_id=1), await tail(cache, reader_id=2)
 
         assert (mine.messages, mine.deletes_floor) == ((third, second), None)
         assert (other.messages, other.deletes_floor) == ((second, first), 0)
@@ -97,8 +97,8 @@ class TestWindow:
         deleted = {n for n in range(1, 1_000) if n > 600 or n % 3 == 0}
         await cache.add_deletes(READER, [FIRST_ID + n for n in deleted], floor=0)
 
-        seen = await window(cache, limit=5)
-        below = await window(cache, before=seen.end, limit=500)
+        seen = await tail(cache, limit=5)
+        below = await tail(cache, before=seen.end, limit=500)
 
         assert [m.id - FIRST_ID for m in seen.messages] == [599, 598, 596, 595, 593]
         assert (seen.end, seen.total) == (FIRST_ID + 593, 999)
@@ -107,18 +107,18 @@ class TestWindow:
         assert below.end is None
 
     async def test_gives_up_in_time_where_all_is_deleted(self, cache: MessageCache) -> None:
-        count = keys.MOST_LOOKED_AT + 5
+        count = keys.MOST_IDS_READ + 5
         await cache.accept([make_message(n) for n in range(1, count + 1)], None)
         await cache.add_deletes(READER, [FIRST_ID + n for n in range(2, count + 1)], floor=0)
 
-        seen = await window(cache, limit=10)
-        below = await window(cache, before=seen.end, limit=10)
+        seen = await tail(cache, limit=10)
+        below = await tail(cache, before=seen.end, limit=10)
 
         assert (seen.messages, seen.end) == ((), FIRST_ID + 6)
         assert ([m.id for m in below.messages], below.end) == ([FIRST_ID + 1], None)
 
 
-class TestLargeWindows:
+class TestLargeCachedTails:
     LARGE = "\U0001f600" * 4_096
 
     async def accepted(self, cache: MessageCache, count: int) -> list[int]:
@@ -130,21 +130,21 @@ class TestLargeWindows:
         self, cache: MessageCache
     ) -> None:
         ids = await self.accepted(cache, 70)
-        first = await window(cache)
+        first = await tail(cache)
         shown = [m.id for m in first.messages]
         assert shown == ids[: len(shown)]
         taken = [len(encode_message(m)) for m in first.messages]
-        assert sum(taken[:-1]) < MAX_WINDOW_BYTES <= sum(taken)
+        assert sum(taken[:-1]) < MAX_CACHED_TAIL_BYTES <= sum(taken)
         assert first.end == shown[-1]
         assert first.missing == ()
         while first.end is not None:
-            first = await window(cache, before=first.end)
+            first = await tail(cache, before=first.end)
             shown += [m.id for m in first.messages]
         assert shown == ids
 
     async def test_one_that_is_not_reached_by_its_end_has_no_end(self, cache: MessageCache) -> None:
         ids = await self.accepted(cache, 31)
-        seen = await window(cache)
+        seen = await tail(cache)
         assert ([m.id for m in seen.messages], seen.end) == (ids, None)
 
     async def test_ids_alone_are_listed_whatever_they_say(self, cache: MessageCache) -> None:
@@ -157,13 +157,13 @@ class TestLargeWindows:
         assert (list(rest.missing), rest.end) == (ids[61:], None)
 
 
-class TestLook:
+class TestReaderView:
     async def test_tells_states_and_deletes(self, cache: MessageCache) -> None:
         first, second, third = (make_message(n) for n in (1, 2, 3))
         await cache.accept([first, second], None)
         await cache.add_deletes(READER, [second.id, third.id], floor=FIRST_ID)
 
-        look = await cache.look([third.id, first.id, second.id], reader_id=READER)
+        look = await cache.reader_view([third.id, first.id, second.id], reader_id=READER)
 
         assert look.messages == {first.id: first, second.id: second}
         assert look.deleted == {second.id, third.id}
@@ -172,12 +172,12 @@ class TestLook:
     async def test_knows_nothing_of_another_readers_deletes(self, cache: MessageCache) -> None:
         await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
 
-        assert await cache.look([FIRST_ID + 1], reader_id=READER + 1) == Look()
+        assert await cache.reader_view([FIRST_ID + 1], reader_id=READER + 1) == ReaderView()
 
     async def test_of_deletes_that_may_not_be_all_has_no_floor(self, cache: MessageCache) -> None:
         await cache.add_deletes(READER, [FIRST_ID + 1])
 
-        look = await cache.look([FIRST_ID + 1, FIRST_ID + 2], reader_id=READER)
+        look = await cache.reader_view([FIRST_ID + 1, FIRST_ID + 2], reader_id=READER)
 
         assert (look.deleted, look.deletes_floor) == ({FIRST_ID + 1}, None)
 
@@ -186,7 +186,7 @@ class TestLook:
         await cache.accept(messages, None)
         await cache.add_deletes(READER, [messages[1_200].id])
 
-        look = await cache.look([m.id for m in messages], reader_id=READER)
+        look = await cache.reader_view([m.id for m in messages], reader_id=READER)
 
         assert list(look.messages.values()) == messages
         assert look.deleted == {messages[1_200].id}

@@ -15,7 +15,7 @@ from django.db.backends.utils import CursorWrapper
 from messaging.conf import settings
 from messaging.directory import DatabaseDirectory, queries
 from messaging.directory.database import THREADS
-from tests.contract.directory.people import Begin, Clock, Stall, Start, Write, writing
+from tests.contract.directory.people import Begin, DirectoryClock, Stall, Start, Write, writing
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ async def people() -> AsyncIterator[Write]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> DirectoryClock:
+    return DirectoryClock()
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def unanswered(request: pytest.FixtureRequest, busy: Start, outage: Begin) -> St
 
 
 @pytest.fixture
-def looks(people: object, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def lookups(people: object, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Each statement from now on, of whatever thread."""
     seen: list[str] = []
     execute = CursorWrapper.execute
@@ -113,7 +113,7 @@ def stalled(monkeypatch: pytest.MonkeyPatch) -> Stall:
 
 @pytest.fixture
 async def directory(
-    outage: object, people: object, clock: Clock
+    outage: object, people: object, clock: DirectoryClock
 ) -> AsyncIterator[DatabaseDirectory]:
     opened = DatabaseDirectory(settings(), monotonic_s=clock)
     yield opened

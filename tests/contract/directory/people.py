@@ -24,7 +24,7 @@ Start = Callable[[], Awaitable[None]]
 Stall = Callable[[], contextlib.AbstractContextManager[threading.Event]]
 
 
-class Clock:
+class DirectoryClock:
     now_s = 1_000.0
 
     def __call__(self) -> float:

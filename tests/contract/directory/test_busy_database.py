@@ -18,7 +18,7 @@ from tests.contract.directory.people import (
     NOBODY,
     ON_DATABASE,
     STRANGER,
-    Clock,
+    DirectoryClock,
     Start,
 )
 
@@ -26,7 +26,7 @@ from tests.contract.directory.people import (
 @ON_DATABASE
 class TestADatabaseThatHasNoTime:
     async def test_is_not_away_for_five_hundred_strangers_at_once(
-        self, directory: DatabaseDirectory, clock: Clock, monkeypatch: pytest.MonkeyPatch
+        self, directory: DatabaseDirectory, clock: DirectoryClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def slow(connection: Any, user_id: int) -> Any:
             time.sleep(0.01)
@@ -48,7 +48,7 @@ class TestADatabaseThatHasNoTime:
         assert directory._threads.breaker.is_closed
 
     async def test_lets_nobody_pass(
-        self, directory: DatabaseDirectory, clock: Clock, busy: Start
+        self, directory: DatabaseDirectory, clock: DirectoryClock, busy: Start
     ) -> None:
         assert await directory.user_is_active(MEMBER)
         assert not await directory.is_blocked(STRANGER, MEMBER)

@@ -50,7 +50,7 @@ class TestAChange:
         self, warm: DatabaseDirectory, people: Write, change: Change
     ) -> None:
         await people(lambda: block(STRANGER, MEMBER))
-        warm.forget(change)
+        warm.invalidate(change)
 
         assert warm.known_blocked(STRANGER, MEMBER) is None
         assert await warm.is_blocked(STRANGER, MEMBER)
@@ -59,9 +59,9 @@ class TestAChange:
         self, warm: DatabaseDirectory, outage: Begin
     ) -> None:
         outage()
-        warm.forget(TokensEnded(MEMBER, 2, ("a", "b")))
-        warm.forget(TokensEnded(MEMBER, 1, ("c",)))
-        warm.forget(UserChanged(MEMBER))
+        warm.invalidate(TokensEnded(MEMBER, 2, ("a", "b")))
+        warm.invalidate(TokensEnded(MEMBER, 1, ("c",)))
+        warm.invalidate(UserChanged(MEMBER))
 
         for mark, is_good in (
             (TokenMark(1, "open"), False),
@@ -76,7 +76,7 @@ class TestAChange:
         self, warm: DatabaseDirectory, people: Write, change: Change
     ) -> None:
         await people(lambda: get_user_model().objects.update(is_active=False))
-        warm.forget(change)
+        warm.invalidate(change)
 
         assert warm.known_active(MEMBER) is None
         assert not await warm.user_is_active(MEMBER)
@@ -86,22 +86,22 @@ class TestAChange:
         self, warm: DatabaseDirectory, people: Write, change: Change
     ) -> None:
         await people(lambda: ChatGroupMember.objects.all().delete())
-        warm.forget(change)
+        warm.invalidate(change)
 
         assert warm.known_member(GROUP, MEMBER) is None
         assert await warm.is_member(GROUP, MEMBER) is False
 
     async def test_leaves_what_it_is_not_about(
-        self, warm: DatabaseDirectory, looks: list[str]
+        self, warm: DatabaseDirectory, lookups: list[str]
     ) -> None:
-        warm.forget(UserChanged(LOCKED_OUT))
-        warm.forget(MemberChanged(GROUP, STRANGER))
-        warm.forget(BlockChanged(LOCKED_OUT, MEMBER))
+        warm.invalidate(UserChanged(LOCKED_OUT))
+        warm.invalidate(MemberChanged(GROUP, STRANGER))
+        warm.invalidate(BlockChanged(LOCKED_OUT, MEMBER))
 
         assert warm.known_blocked(STRANGER, MEMBER) is False
         assert warm.known_active(MEMBER) is True
         assert warm.known_member(GROUP, MEMBER) is True
-        assert looks == []
+        assert lookups == []
 
     @pytest.mark.parametrize("change", [UserChanged(MEMBER), AnythingChanged()])
     async def test_is_not_undone_by_an_answer_that_was_on_its_way(
@@ -111,7 +111,7 @@ class TestAChange:
             asked = asyncio.create_task(directory.user_is_active(MEMBER))
             await asyncio.to_thread(has_read.wait, 5)
             await people(lambda: get_user_model().objects.update(is_active=False))
-            directory.forget(change)
+            directory.invalidate(change)
             assert not await directory.user_is_active(MEMBER)
 
         assert await asked  # as it was when this was asked
@@ -124,8 +124,8 @@ class TestAChange:
         if knows:
             assert await directory.user_is_active(MEMBER)
             assert not await directory.is_blocked(STRANGER, MEMBER)
-        directory.forget(UserChanged(MEMBER, is_locked_out=True))
-        directory.forget(BlockChanged(STRANGER, MEMBER, is_blocked=True))
+        directory.invalidate(UserChanged(MEMBER, is_locked_out=True))
+        directory.invalidate(BlockChanged(STRANGER, MEMBER, is_blocked=True))
         await unanswered()
 
         assert not await directory.user_is_active(MEMBER)
@@ -136,9 +136,9 @@ class TestAChange:
     ) -> None:
         assert not await directory.user_is_active(LOCKED_OUT)
         assert await directory.is_blocked(MEMBER, STRANGER)
-        directory.forget(UserChanged(LOCKED_OUT))
-        directory.forget(BlockChanged(MEMBER, STRANGER))
-        directory.forget(AnythingChanged())
+        directory.invalidate(UserChanged(LOCKED_OUT))
+        directory.invalidate(BlockChanged(MEMBER, STRANGER))
+        directory.invalidate(AnythingChanged())
         await unanswered()
 
         assert not await directory.user_is_active(LOCKED_OUT)
@@ -149,7 +149,7 @@ class TestAChange:
     ) -> None:
         others = range(100, 103 + BLOCKS_HELD)
         for other in others:
-            directory.forget(BlockChanged(MEMBER, other, is_blocked=True))
+            directory.invalidate(BlockChanged(MEMBER, other, is_blocked=True))
         outage()
 
         assert all([await directory.is_blocked(MEMBER, other) for other in others])
@@ -158,8 +158,8 @@ class TestAChange:
     async def test_is_not_believed_past_the_next_look(
         self, directory: DatabaseDirectory, people: object
     ) -> None:
-        directory.forget(UserChanged(MEMBER, is_locked_out=True))
-        directory.forget(BlockChanged(STRANGER, MEMBER, is_blocked=True))
+        directory.invalidate(UserChanged(MEMBER, is_locked_out=True))
+        directory.invalidate(BlockChanged(STRANGER, MEMBER, is_blocked=True))
 
         assert await directory.user_is_active(MEMBER)
         assert not await directory.is_blocked(STRANGER, MEMBER)
@@ -175,7 +175,7 @@ class TestAChange:
         self, warm: DatabaseDirectory, outage: Begin
     ) -> None:
         outage()
-        warm.forget(MemberChanged(GROUP, MEMBER))
+        warm.invalidate(MemberChanged(GROUP, MEMBER))
 
         with pytest.raises(StoreUnavailable):
             await warm.is_member(GROUP, MEMBER)
@@ -186,7 +186,7 @@ class TestAChange:
         with stalled() as has_read:
             asked = asyncio.create_task(directory.user_is_active(MEMBER))
             await asyncio.to_thread(has_read.wait, 5)
-            directory.forget(UserChanged(MEMBER))
+            directory.invalidate(UserChanged(MEMBER))
             await directory.close()
 
         await asyncio.wait([asked])

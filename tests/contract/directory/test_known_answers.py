@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from messaging.conf import settings
-from messaging.directory import DatabaseDirectory, known
+from messaging.directory import DatabaseDirectory, ttl_cache
 from messaging.directory.database import MEMBERSHIP_TTL_S, NEGATIVE_TTL_S
 from messaging.directory.queries import BLOCKS_HELD
 from messaging.domain.changes import BlockChanged
@@ -23,7 +23,7 @@ from tests.contract.directory.people import (
     ON_DATABASE,
     STRANGER,
     Begin,
-    Clock,
+    DirectoryClock,
     Write,
     add_user,
     block,
@@ -40,7 +40,7 @@ async def is_member_now(directory: DatabaseDirectory) -> bool:
 @ON_DATABASE
 class TestTheDatabasesDirectory:
     async def test_notices_a_deactivation_within_the_stated_time(
-        self, directory: DatabaseDirectory, people: Write, clock: Clock
+        self, directory: DatabaseDirectory, people: Write, clock: DirectoryClock
     ) -> None:
         assert await directory.user_is_active(MEMBER)
         await people(lambda: get_user_model().objects.update(is_active=False))
@@ -51,7 +51,7 @@ class TestTheDatabasesDirectory:
         assert not await directory.user_is_active(MEMBER)
 
     async def test_notices_a_removal_from_a_group_within_the_stated_time(
-        self, directory: DatabaseDirectory, people: Write, clock: Clock
+        self, directory: DatabaseDirectory, people: Write, clock: DirectoryClock
     ) -> None:
         assert await directory.is_member(GROUP, MEMBER)
         await people(lambda: ChatGroupMember.objects.all().delete())
@@ -60,7 +60,7 @@ class TestTheDatabasesDirectory:
         assert await directory.is_member(GROUP, MEMBER) is False
 
     async def test_notices_a_block_within_the_stated_time(
-        self, directory: DatabaseDirectory, people: Write, clock: Clock
+        self, directory: DatabaseDirectory, people: Write, clock: DirectoryClock
     ) -> None:
         assert not await directory.is_blocked(STRANGER, MEMBER)
         await people(lambda: block(STRANGER, MEMBER))
@@ -71,7 +71,7 @@ class TestTheDatabasesDirectory:
         assert await directory.is_blocked(STRANGER, MEMBER)
 
     async def test_notices_somebody_new_soon(
-        self, directory: DatabaseDirectory, people: Write, clock: Clock
+        self, directory: DatabaseDirectory, people: Write, clock: DirectoryClock
     ) -> None:
         assert not await directory.user_exists(NOBODY)
         await people(lambda: add_user(NOBODY))
@@ -80,22 +80,22 @@ class TestTheDatabasesDirectory:
         assert await directory.user_exists(NOBODY)
 
     async def test_finds_all_about_a_receiver_at_one_look(
-        self, directory: DatabaseDirectory, looks: list[str]
+        self, directory: DatabaseDirectory, lookups: list[str]
     ) -> None:
         assert directory.known_blocked(STRANGER, MEMBER) is None
         assert await directory.user_exists(STRANGER)
         assert await directory.user_is_active(STRANGER)
         assert not await directory.is_blocked(STRANGER, MEMBER)
-        assert len(looks) == 1
+        assert len(lookups) == 1
 
         assert directory.known_active(STRANGER) is True
         assert directory.known_blocked(STRANGER, MEMBER) is False
         assert directory.known_blocked(STRANGER, LOCKED_OUT) is False  # whoever the sender is
         assert directory.known_blocked(NOBODY, MEMBER) is None
-        assert len(looks) == 1
+        assert len(lookups) == 1
 
     async def test_knows_members_at_once_after_one_look(
-        self, directory: DatabaseDirectory, looks: list[str]
+        self, directory: DatabaseDirectory, lookups: list[str]
     ) -> None:
         assert directory.known_member(GROUP, MEMBER) is None
         await directory.is_member(GROUP, MEMBER)
@@ -103,18 +103,18 @@ class TestTheDatabasesDirectory:
 
         assert directory.known_member(GROUP, MEMBER) is True
         assert directory.known_member(GROUP, STRANGER) is False
-        assert len(looks) == 2
+        assert len(lookups) == 2
 
     async def test_looks_once_for_all_who_ask_meanwhile(
-        self, directory: DatabaseDirectory, looks: list[str]
+        self, directory: DatabaseDirectory, lookups: list[str]
     ) -> None:
         asked = (directory.is_blocked(MEMBER, user_id) for user_id in (STRANGER, LOCKED_OUT) * 50)
 
         assert await asyncio.gather(*asked) == [True, False] * 50
-        assert len(looks) == 1
+        assert len(lookups) == 1
 
     async def test_a_caller_who_gives_up_does_not_hurt_the_others(
-        self, directory: DatabaseDirectory, looks: list[str]
+        self, directory: DatabaseDirectory, lookups: list[str]
     ) -> None:
         first = asyncio.create_task(directory.user_exists(MEMBER))
         second = asyncio.create_task(directory.user_exists(MEMBER))
@@ -123,23 +123,23 @@ class TestTheDatabasesDirectory:
 
         assert await second
         assert first.cancelled()
-        assert len(looks) == 1
+        assert len(lookups) == 1
 
     async def test_asks_for_each_pair_where_somebody_has_blocked_very_many(
-        self, directory: DatabaseDirectory, people: Write, looks: list[str], clock: Clock
+        self, directory: DatabaseDirectory, people: Write, lookups: list[str], clock: DirectoryClock
     ) -> None:
         others = range(100, 102 + BLOCKS_HELD)
         await people(lambda: [(add_user(other), block(MEMBER, other)) for other in others])
-        looks.clear()
+        lookups.clear()
 
         assert await directory.is_blocked(MEMBER, others[-1])
         assert not await directory.is_blocked(MEMBER, LOCKED_OUT)
-        assert len(looks) == 3  # the user, and each pair
+        assert len(lookups) == 3  # the user, and each pair
         assert directory.known_blocked(MEMBER, others[-1]) is True
         assert directory.known_blocked(MEMBER, LOCKED_OUT) is False
         assert directory.known_blocked(MEMBER, others[0]) is None
         await people(lambda: UserBlock.objects.filter(blocked_id=others[-1]).delete())
-        directory.forget(BlockChanged(MEMBER, others[-1]))
+        directory.invalidate(BlockChanged(MEMBER, others[-1]))
         assert not await directory.is_blocked(MEMBER, others[-1])
 
     async def test_answers_from_its_cache_without_the_database(
@@ -170,7 +170,7 @@ class TestTheDatabasesDirectory:
     async def test_serves_the_last_known_answer_until_the_database_is_back(
         self,
         directory: DatabaseDirectory,
-        clock: Clock,
+        clock: DirectoryClock,
         outage: Begin,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -183,7 +183,7 @@ class TestTheDatabasesDirectory:
         clock.now_s += 10 * IDENTITY_TTL_S
         outage()
         await check()
-        directory.doubt()
+        directory.expire_all()
         await check()
         monkeypatch.undo()
 
@@ -194,7 +194,7 @@ class TestTheDatabasesDirectory:
     async def test_forgets_the_oldest_answers_when_there_are_too_many(
         self, outage: Begin, people: object, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(known, "MOST_BYTES", 2 * known.ENTRY_BYTES + 200)
+        monkeypatch.setattr(ttl_cache, "MOST_BYTES", 2 * ttl_cache.ENTRY_BYTES + 200)
         directory = DatabaseDirectory(settings())
         for user_id in (LOCKED_OUT, STRANGER, MEMBER):
             await directory.user_is_active(user_id)
@@ -206,7 +206,7 @@ class TestTheDatabasesDirectory:
     async def test_keeps_who_exists_however_many_are_asked_for_who_do_not(
         self, outage: Begin, people: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(known, "ABSENT_BYTES", 3 * known.ENTRY_BYTES)
+        monkeypatch.setattr(ttl_cache, "ABSENT_BYTES", 3 * ttl_cache.ENTRY_BYTES)
         directory = DatabaseDirectory(settings())
         await directory.user_is_active(LOCKED_OUT)
         for user_id in range(1_000, 1_030):

@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from messaging.domain.errors import BadData
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import ApplyResult, MessageStore, Tail
 from tests.support.messages import FIRST_ID, make_message
 
@@ -40,7 +40,7 @@ class TestApply:
 
         assert again.rows[:3] == first.rows
         assert again.rows[3].seq == 4
-        assert not again.folded
+        assert not again.duplicates
         assert not again.conflicts
 
     async def test_of_nothing_is_nothing(self, store: MessageStore) -> None:
@@ -84,7 +84,7 @@ class TestApply:
             await store.apply([good, bad])
 
         assert await store.get([good.id, bad.id]) == {}
-        assert await store.find_claims([(1, "k", good.body_hash)]) == {}
+        assert await store.find_idempotency_records([(1, "k", good.body_hash)]) == {}
         (row,) = (await store.apply([good])).rows
         assert row.seq == 1
 
@@ -108,7 +108,12 @@ class TestApply:
             assert [row.id for row in result.rows] == [make_message(7).id]
 
         assert (await store.get([first.id]))[first.id] == stored[0]
-        assert await store.find_claims([(8, "k", first.body_hash), (1, "l", first.body_hash)]) == {}
+        assert (
+            await store.find_idempotency_records(
+                [(8, "k", first.body_hash), (1, "l", first.body_hash)]
+            )
+            == {}
+        )
         assert (await store.tail("1_2", limit=9)).total == 2
         assert await store.tail("8_9", limit=9) == Tail((), 0)
 
@@ -133,7 +138,9 @@ class TestRecall:
 
         assert tombstone == row == structs.replace(message.recalled(77), seq=1)
         key = (1, "k", message.body_hash)
-        assert await store.find_claims([key]) == {key: Claim(message.id, message.body_hash)}
+        assert await store.find_idempotency_records([key]) == {
+            key: IdempotencyRecord(message.id, message.body_hash)
+        }
 
     async def test_said_twice_keeps_the_earlier_time(self, store: MessageStore) -> None:
         message = make_message(1)

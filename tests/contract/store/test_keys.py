@@ -1,4 +1,4 @@
-"""Test repeated sends: their keys, and the message that each is folded into."""
+"""Test repeated sends: their keys, and the message that each is deduplicated into."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ from collections.abc import Sequence
 import pytest
 from msgspec import structs
 
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import Deletes, MessageStore
 from tests.support.messages import make_message
 
 
 class TestKeys:
-    async def test_fold_a_repeat_into_the_first_send(self, store: MessageStore) -> None:
+    async def test_deduplicate_a_repeat_into_the_first_send(self, store: MessageStore) -> None:
         first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
         (row,) = (await store.apply([first])).rows
 
         for _ in range(2):
             result = await store.apply([repeat, make_message(3)])
-            assert result.folded == {repeat.id: row}
+            assert result.duplicates == {repeat.id: row}
             assert [r.id for r in result.rows] == [make_message(3).id]
 
         assert await store.get([repeat.id]) == {}
         assert (await store.tail("1_2", limit=9)).total == 2
 
-    async def test_fold_within_a_batch_into_the_smallest_id(self, store: MessageStore) -> None:
+    async def test_deduplicate_within_a_batch_into_the_smallest_id(
+        self, store: MessageStore
+    ) -> None:
         first, *repeats = [make_message(n, content="x", client_msg_id="k") for n in (1, 2, 3)]
 
         result = await store.apply([*repeats, first])
 
         assert result.rows == (structs.replace(first, seq=1),)
-        assert result.folded == {repeat.id: structs.replace(first, seq=1) for repeat in repeats}
+        assert result.duplicates == {repeat.id: structs.replace(first, seq=1) for repeat in repeats}
 
     async def test_of_another_body_are_of_another_message(self, store: MessageStore) -> None:
         first = make_message(1, content="one", client_msg_id="k")
@@ -44,17 +46,17 @@ class TestKeys:
         assert [row.id for row in rows] == [other.id, first.id]
         for _ in range(2):
             result = await store.apply([*repeats, third])
-            assert {i: row.id for i, row in result.folded.items()} == {
+            assert {i: row.id for i, row in result.duplicates.items()} == {
                 repeat.id: m.id for repeat, m in zip(repeats, (first, other, third), strict=True)
             }
         assert (await store.tail("1_3", limit=9)).total == 1
         assert (await store.tail("1_2", limit=9)).total == 2
         keys = [(1, "k", m.body_hash) for m in (first, other)]
         unknown = (1, "k", "f" * 32)
-        assert await store.find_claims([*keys, unknown]) == {
-            keys[0]: Claim(first.id, first.body_hash),
-            keys[1]: Claim(other.id, other.body_hash),
-            unknown: Claim(first.id, first.body_hash),
+        assert await store.find_idempotency_records([*keys, unknown]) == {
+            keys[0]: IdempotencyRecord(first.id, first.body_hash),
+            keys[1]: IdempotencyRecord(other.id, other.body_hash),
+            unknown: IdempotencyRecord(first.id, first.body_hash),
         }
 
     async def test_are_a_senders_own_and_compared_byte_for_byte(self, store: MessageStore) -> None:
@@ -64,14 +66,16 @@ class TestKeys:
 
         result = await store.apply(messages)
 
-        assert not result.folded
+        assert not result.duplicates
         assert len(result.rows) == len(messages)
         sends = [m.send_key for m in messages if m.send_key is not None]
-        assert await store.find_claims(sends) == {
-            m.send_key: Claim(m.id, m.body_hash) for m in messages
+        assert await store.find_idempotency_records(sends) == {
+            m.send_key: IdempotencyRecord(m.id, m.body_hash) for m in messages
         }
         strange = [(1, "àbc"), (3, "abc"), (1, "")]
-        assert await store.find_claims([(*name, sends[0][2]) for name in strange]) == {}
+        assert (
+            await store.find_idempotency_records([(*name, sends[0][2]) for name in strange]) == {}
+        )
 
     async def test_recall_of_a_repeat_recalls_the_first_send(self, store: MessageStore) -> None:
         first, repeat = [make_message(n, content="x", client_msg_id="k") for n in (1, 2)]
@@ -80,7 +84,7 @@ class TestKeys:
         result = await store.apply([repeat.recalled(7)])
 
         tombstone = structs.replace(first.recalled(7), seq=1)
-        assert result.folded == {repeat.id: tombstone}
+        assert result.duplicates == {repeat.id: tombstone}
         assert result.rows == (tombstone,)
         assert await store.get([first.id]) == {first.id: tombstone}
 
@@ -106,22 +110,24 @@ class TestReservedKeys:
         other = make_message(3, content="y", client_msg_id="k")
         for _ in range(2):
             assert await store.reserve([first, make_message(9)]) == {}
-        claim = Claim(first.id, first.body_hash)
+        record = IdempotencyRecord(first.id, first.body_hash)
 
         (found,) = (await store.reserve([repeat])).items()
-        assert (found, found[1].is_stored) == ((repeat.id, claim), False)
+        assert (found, found[1].is_stored) == ((repeat.id, record), False)
         assert await store.reserve([other]) == {}
         for m in (other, first):
             await store.apply([m])
         (found,) = (await store.reserve([repeat])).items()
-        assert (found, found[1].is_stored) == ((repeat.id, claim), True)
+        assert (found, found[1].is_stored) == ((repeat.id, record), True)
         unknown = make_message(4, content="z", client_msg_id="k")
-        assert await store.reserve([unknown]) == {unknown.id: claim}
+        assert await store.reserve([unknown]) == {unknown.id: record}
         assert await store.reserve([]) == {}
 
     async def test_within_a_call_are_the_first_ones(self, store: MessageStore) -> None:
         first, repeat = [make_message(n, content="x", client_msg_id="k") for n in (1, 2)]
-        assert await store.reserve([first, repeat]) == {repeat.id: Claim(first.id, first.body_hash)}
+        assert await store.reserve([first, repeat]) == {
+            repeat.id: IdempotencyRecord(first.id, first.body_hash)
+        }
 
     @pytest.mark.parametrize("recalled", [None, 0, 1, 2])
     @pytest.mark.parametrize(
@@ -160,13 +166,13 @@ class TestReservedKeys:
         assert row.is_recalled == (recalled is not None)
         assert (await store.tail("1_2", limit=9)).rows == (row,)
         assert first.send_key is not None
-        (claim,) = (await store.find_claims([first.send_key])).values()
-        assert (claim.message_id, claim.is_stored) == (row.id, True)
+        (record,) = (await store.find_idempotency_records([first.send_key])).values()
+        assert (record.message_id, record.is_stored) == (row.id, True)
 
 
-class TestAFoldedMessage:
+class TestADuplicate:
     @pytest.mark.parametrize("reader", [1, 2])
-    async def test_hands_its_deletes_to_what_it_is_folded_into(
+    async def test_hands_its_deletes_to_what_it_is_deduplicated_into(
         self, store: MessageStore, reader: int
     ) -> None:
         """The reader was shown both, and deleted the one that goes."""
@@ -198,7 +204,9 @@ class TestAFoldedMessage:
         assert await store.deleted_among(5, [first.id, repeat.id]) == {repeat.id}
         assert await store.deletes_of(1, limit=9) == Deletes((), floor=0)
 
-    async def test_leads_by_its_id_to_what_it_is_folded_into(self, store: MessageStore) -> None:
+    async def test_leads_by_its_id_to_what_it_is_deduplicated_into(
+        self, store: MessageStore
+    ) -> None:
         first, *repeats = [make_message(n, content="x", client_msg_id="k") for n in (1, 2, 3)]
         other = make_message(4, content="y", client_msg_id="l")
         assert await store.find([first.id, repeats[0].id]) == {}

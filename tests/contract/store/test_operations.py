@@ -1,4 +1,4 @@
-"""Test leases, arrears, dead letters, and the life of a store itself."""
+"""Test leases, hints, dead letters, and the life of a store itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from messaging import models
 from messaging.ports.log import Position
-from messaging.ports.store import Arrear, DeadLetter, DeadLetterState, MessageStore
+from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState, MessageStore
 from messaging.testing.store import MemoryStore
 from tests.support.messages import make_message
 
@@ -49,33 +49,33 @@ class TestLeases:
         assert sum(taken) == 1
 
 
-class TestArrears:
+class TestHints:
     async def test_are_told_until_they_are_dropped(self, store: MessageStore) -> None:
-        await store.note_arrears([Arrear(3), Arrear(1, user_id=7)])
-        await store.note_arrears([Arrear(2)])
+        await store.record_hints([CacheHint(3), CacheHint(1, user_id=7)])
+        await store.record_hints([CacheHint(2)])
 
-        noted = await store.arrears(limit=2)
+        noted = await store.hints(limit=2)
         assert [(a.message_id, a.user_id) for a in noted] == [(3, None), (1, 7)]
-        await store.drop_arrears(noted)
-        await store.drop_arrears(noted)
-        assert [a.message_id for a in await store.arrears(limit=9)] == [2]
+        await store.drop_hints(noted)
+        await store.drop_hints(noted)
+        assert [a.message_id for a in await store.hints(limit=9)] == [2]
 
     async def test_are_noted_with_the_rows(self, store: MessageStore) -> None:
         first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
         await store.apply([first])
-        assert await store.arrears(limit=9) == []
-        await store.apply([repeat, make_message(3)], owed=True)
+        assert await store.hints(limit=9) == []
+        await store.apply([repeat, make_message(3)], hinted=True)
 
-        noted = {arrear.message_id for arrear in await store.arrears(limit=9)}
+        noted = {hint.message_id for hint in await store.hints(limit=9)}
         assert noted == {first.id, make_message(3).id}
 
     async def test_noted_again_meanwhile_stay(self, store: MessageStore) -> None:
-        await store.note_arrears([Arrear(1)])
-        noted = await store.arrears(limit=9)
-        await store.note_arrears([Arrear(1)])
-        await store.drop_arrears(noted)
+        await store.record_hints([CacheHint(1)])
+        noted = await store.hints(limit=9)
+        await store.record_hints([CacheHint(1)])
+        await store.drop_hints(noted)
 
-        assert [a.message_id for a in await store.arrears(limit=9)] == [1]
+        assert [a.message_id for a in await store.hints(limit=9)] == [1]
 
 
 async def test_dead_letters_are_kept_whatever_is_in_them(store: MessageStore) -> None:

@@ -32,7 +32,7 @@ class TestReading:
 
     async def test_nothing_is_found_of_nothing(self, store: MessageStore) -> None:
         assert await store.get([]) == {}
-        assert await store.find_claims([]) == {}
+        assert await store.find_idempotency_records([]) == {}
         assert await store.deleted_among(1, []) == set()
 
 

@@ -29,7 +29,7 @@ POISON = (
 )
 DEAD_LETTERS = "SELECT COUNT(*) FROM dead_letter WHERE topic = %s AND id > %s"
 LAST_DEAD_LETTER = "SELECT COALESCE(MAX(id), 0) FROM dead_letter"
-DEAD_LETTER_LIMIT_S = 60.0
+DEAD_LETTER_TIMEOUT_S = 60.0
 
 
 def replay(rig: Rig, hold_s: float, random: Random) -> None:
@@ -83,7 +83,7 @@ def _dead_letters(rig: Rig) -> Iterator[Callable[[bytes], None]]:
         yield lambda value: producer.send(TOPIC, value, key=str(next(sent)).encode())
         producer.flush(CALL_MS / 1000)
         count, found = next(sent), 0
-        deadline_s = time.monotonic() + DEAD_LETTER_LIMIT_S
+        deadline_s = time.monotonic() + DEAD_LETTER_TIMEOUT_S
         while found < count and time.monotonic() < deadline_s:
             time.sleep(0.2)
             cursor.execute(DEAD_LETTERS, [TOPIC, last])

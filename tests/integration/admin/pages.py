@@ -35,7 +35,7 @@ def recall(message: Message) -> None:
     """Recall it as far as Redis knows; the database is told later, through the log."""
 
     async def mark(backends: Any) -> None:
-        await backends.cache.claim_recall(message.id, message.send_time + 1)
+        await backends.cache.set_recall_mark(message.id, message.send_time + 1)
         await backends.cache.confirm_recall(message.recalled(message.send_time + 1))
 
     wiring.run(mark)

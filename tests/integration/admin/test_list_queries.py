@@ -76,7 +76,7 @@ def changes(n: int) -> dict[str, Any]:
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small pages and a short look, so that the table is long beside them."""
     monkeypatch.setattr("messaging.admin.keyset.KeysetAdmin.list_per_page", 10)
-    monkeypatch.setattr(message_list, "LOOK_THROUGH", (20, 60))
+    monkeypatch.setattr(message_list, "ROWS_SEARCHED", (20, 60))
     monkeypatch.setattr(message_list, "MOST_PENDING", 15)
 
 

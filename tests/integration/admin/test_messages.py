@@ -81,7 +81,7 @@ def test_a_search_is_an_exact_lookup(desk: Client, term: str, found: list[int]) 
     assert said(response) == []
 
 
-def test_an_id_of_a_repeat_that_was_folded_leads_to_its_message(desk: Client) -> None:
+def test_an_id_of_a_repeat_that_was_deduplicated_leads_to_its_message(desk: Client) -> None:
     first, repeat = (make_message(n, content="said", client_msg_id="k") for n in (1, 2))
     store(first)
     store(repeat)
@@ -171,7 +171,7 @@ def test_a_time_range_is_a_range_of_ids(desk: Client) -> None:
 def test_a_search_for_rare_rows_ends_and_can_go_on(
     desk: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(message_list, "LOOK_THROUGH", (2, 3))
+    monkeypatch.setattr(message_list, "ROWS_SEARCHED", (2, 3))
     rare = {1, 4, 9}
     store(*(make_message(n).recalled(9) if n in rare else make_message(n) for n in range(1, 13)))
 

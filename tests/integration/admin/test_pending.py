@@ -37,7 +37,7 @@ def test_the_page_tells_how_many_are_pending_and_for_how_long(desk: Client) -> N
     old = replace(make_message(1, content="confidential"), send_time=now_ms - 3_725_000)
     new = replace(make_message(2, to_id=7), send_time=now_ms - 5_000)
     accept(old, new)
-    wiring.run(lambda backends: backends.cache.retry([old]))
+    wiring.run(lambda backends: backends.cache.count_attempt([old]))
 
     text = shown(desk.get(PENDING))
 

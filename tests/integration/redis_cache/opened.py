@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from messaging.cache import RedisMessageCache, keys
 from messaging.conf import Settings
 from messaging.domain.events import Message
-from messaging.ports.cached import Window
+from messaging.ports.cached import CachedTail
 from tests.support.messages import make_message
 
 HALF_AN_HOUR = pytest.approx(1_800, abs=5)
@@ -33,8 +33,8 @@ def row(number: int, seq: int = 1) -> Message:
     return replace(make_message(number), seq=seq)
 
 
-async def window(cache: RedisMessageCache) -> Window:
-    return await cache.window("1_2", reader_id=1, before=None, limit=100)
+async def tail(cache: RedisMessageCache) -> CachedTail:
+    return await cache.cached_tail("1_2", reader_id=1, before=None, limit=100)
 
 
 async def load(cache: RedisMessageCache, *rows: Message) -> None:

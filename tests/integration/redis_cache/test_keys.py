@@ -7,7 +7,7 @@ import redis
 from msgspec.structs import replace
 
 from messaging.cache import RedisMessageCache
-from tests.integration.redis_cache.opened import HALF_AN_HOUR, NO_END, load, names, row, window
+from tests.integration.redis_cache.opened import HALF_AN_HOUR, NO_END, load, names, row, tail
 from tests.support.messages import FIRST_ID, make_message
 
 
@@ -18,8 +18,8 @@ class TestKeys:
         message = make_message(1, client_msg_id="k")
         await load(cache)
         await cache.accept([message], None)
-        await cache.retry([message])
-        await cache.claim_recall(message.id, 5)
+        await cache.count_attempt([message])
+        await cache.set_recall_mark(message.id, 5)
 
         lives = {name: server.ttl(name) for name in names(server)}
         assert lives == {
@@ -62,12 +62,12 @@ class TestKeys:
     ) -> None:
         await cache.add_deletes(1, [FIRST_ID + 1], floor=0)
         server.delete(evicted)
-        assert (await window(cache)).deletes_floor is None
+        assert (await tail(cache)).deletes_floor is None
         await cache.add_deletes(1, [FIRST_ID + 2])
-        assert (await window(cache)).deletes_floor is None
+        assert (await tail(cache)).deletes_floor is None
 
         await cache.add_deletes(1, [FIRST_ID + 1, FIRST_ID + 2], floor=FIRST_ID)
-        assert (await window(cache)).deletes_floor == FIRST_ID
+        assert (await tail(cache)).deletes_floor == FIRST_ID
 
     async def test_of_a_tail_begin_anew_when_it_is_read(
         self, cache: RedisMessageCache, server: redis.Redis
@@ -76,7 +76,7 @@ class TestKeys:
         for name in server.scan_iter("msg:conv:*"):
             server.expire(name, 60)
 
-        await window(cache)
+        await tail(cache)
 
         assert [server.ttl(name) for name in server.scan_iter("msg:conv:*")] == [HALF_AN_HOUR] * 2
 
@@ -86,7 +86,7 @@ class TestKeys:
         await load(cache)
         server.expire("msg:conv:loaded:1_2", 60)
 
-        await window(cache)
+        await tail(cache)
 
         assert server.ttl("msg:conv:loaded:1_2") == HALF_AN_HOUR
 
@@ -95,11 +95,11 @@ class TestKeys:
     ) -> None:
         await load(cache, row(1))
         for _ in range(3):
-            await window(cache)
+            await tail(cache)
         server.config_resetstat()
 
         for _ in range(10):
-            await window(cache)
+            await tail(cache)
 
         assert "cmdstat_expire" not in server.info("commandstats")
 
@@ -110,25 +110,25 @@ class TestKeys:
         await cache.begin_fill("1_2")
         await cache.accept([make_message(2)], None)
         await cache.mark_stored([row(1), row(2)])
-        await window(cache)
+        await tail(cache)
 
         assert 0 < server.ttl("msg:conv:loaded:1_2") <= 10
 
-    @pytest.mark.parametrize("end", ["stored", "folded", "parked"])
+    @pytest.mark.parametrize("end", ["stored", "duplicate", "dead"])
     async def test_of_a_pending_message_go_with_it(
         self, cache: RedisMessageCache, server: redis.Redis, end: str
     ) -> None:
         message = make_message(2)
         await cache.accept([message], None)
-        await cache.retry([message])
+        await cache.count_attempt([message])
 
         if end == "stored":
             await cache.mark_stored([row(2)])
-        elif end == "folded":
+        elif end == "duplicate":
             first = replace(make_message(1, client_msg_id="k"), seq=1)
-            await cache.mark_folded({message.id: first})
+            await cache.mark_duplicates({message.id: first})
         else:
-            await cache.park([message])
+            await cache.dead_letter([message])
 
         assert [name for name in names(server) if server.ttl(name) == NO_END] == []
 

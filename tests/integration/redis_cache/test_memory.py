@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from messaging.cache import RedisMessageCache, keys
 from messaging.domain.errors import CacheUnavailable
 from messaging.domain.events import Message
-from messaging.ports.cached import Window
-from tests.integration.redis_cache.opened import load, row, window
+from messaging.ports.cached import CachedTail
+from tests.integration.redis_cache.opened import load, row, tail
 from tests.support.messages import FIRST_ID, make_message
 
 
@@ -25,9 +25,9 @@ class TestEviction:
         await load(cache, row(1), row(2, 2))
         server.delete("msg:conv:1_2")
 
-        assert await window(cache) == Window()
+        assert await tail(cache) == CachedTail()
         await load(cache, row(1), row(2, 2))
-        assert (await window(cache)).total == 2
+        assert (await tail(cache)).total == 2
 
     async def test_of_the_list_is_noticed_by_the_next_send(
         self, cache: RedisMessageCache, server: redis.Redis
@@ -37,7 +37,7 @@ class TestEviction:
 
         await cache.accept([make_message(3)], None)
 
-        assert (await window(cache)).floor is None
+        assert (await tail(cache)).floor is None
 
     async def test_of_the_list_is_noticed_by_the_next_stored_row(
         self, cache: RedisMessageCache, server: redis.Redis
@@ -47,7 +47,7 @@ class TestEviction:
 
         await cache.mark_stored([row(3, 3)])
 
-        assert (await window(cache)).floor is None
+        assert (await tail(cache)).floor is None
 
     async def test_of_the_list_is_noticed_by_a_fill_under_way(
         self, cache: RedisMessageCache, server: redis.Redis
@@ -59,19 +59,19 @@ class TestEviction:
 
         await cache.fill("1_2", str(token), [], floor=0, base=0)  # the store was read before
 
-        assert (await window(cache)).floor is None
+        assert (await tail(cache)).floor is None
 
     async def test_of_the_loaded_mark_costs_a_fill(
         self, cache: RedisMessageCache, server: redis.Redis
     ) -> None:
         await load(cache, row(1))
         server.delete("msg:conv:loaded:1_2")
-        assert (await window(cache)).floor is None
+        assert (await tail(cache)).floor is None
 
         await cache.accept([make_message(2)], None)
         await load(cache, row(1))
 
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (seen.floor, seen.total) == (0, 2)
 
     async def test_of_details_leaves_ids_behind(
@@ -80,7 +80,7 @@ class TestEviction:
         await load(cache, row(1), row(2, 2))
         server.delete(f"msg:detail:{FIRST_ID + 1}")
 
-        seen = await window(cache)
+        seen = await tail(cache)
 
         assert (seen.missing, seen.floor, seen.total) == ((FIRST_ID + 1,), 0, 2)
 
@@ -90,7 +90,7 @@ class TestEviction:
         await load(cache, row(1))
         server.set(f"msg:detail:{FIRST_ID + 1}", b"\xff{")
 
-        assert (await window(cache)).missing == (FIRST_ID + 1,)
+        assert (await tail(cache)).missing == (FIRST_ID + 1,)
         assert await cache.get([FIRST_ID + 1]) == {}
 
 
@@ -104,7 +104,7 @@ class TestFullMemory:
         messages = [make_message(n, content="x" * 4_000, client_msg_id=f"k{n}") for n in range(400)]
         for first in range(0, 400, 100):
             await cache.accept(messages[first : first + 100], None)
-        await cache.claim_recall(messages[0].id, 5)
+        await cache.set_recall_mark(messages[0].id, 5)
         server.config_set("maxmemory", server.info("memory")["used_memory"] - 200_000)
         yield messages
         server.config_set("maxmemory", 0)
@@ -139,10 +139,10 @@ class TestFullMemory:
     ) -> None:
         assert await cache.take_lease("lease:compensation", "me", 60)
         assert await cache.take_lease("lease:compensation", "me", 60)
-        assert await cache.retry(full[:2]) == {full[0].id: 1, full[1].id: 1}
+        assert await cache.count_attempt(full[:2]) == {full[0].id: 1, full[1].id: 1}
         first = replace(make_message(1_000, client_msg_id="k1"), seq=1)
-        await cache.mark_folded({full[1].id: first})
-        await cache.park([full[2]])
+        await cache.mark_duplicates({full[1].id: first})
+        await cache.dead_letter([full[2]])
 
         assert await cache.pending_count() == 398
 
@@ -151,7 +151,7 @@ class TestFullMemory:
     ) -> None:
         await cache.mark_stored([row(200_000)])  # it never came by the cache
 
-        seen = await cache.window("1_2", reader_id=1, before=None, limit=1)
+        seen = await cache.cached_tail("1_2", reader_id=1, before=None, limit=1)
         assert seen.floor is None or FIRST_ID + 200_000 in seen.missing
 
 
@@ -159,13 +159,13 @@ class TestAnEmptiedRedis:
     async def test_is_noticed_by_readers_for_a_while(
         self, cache: RedisMessageCache, server: redis.Redis
     ) -> None:
-        assert not (await window(cache)).recovering
+        assert not (await tail(cache)).recovering
         server.flushall()
-        assert (await window(cache)).recovering
+        assert (await tail(cache)).recovering
         seen = await cache.heartbeat()
         assert not seen.is_recovered
         await cache.note_recovered(seen.id, returned=False)
-        assert (await window(cache)).recovering
+        assert (await tail(cache)).recovering
         server.hset(keys.INCARNATION, "complete_from", int(server.time()[0]) - 3)
         assert (await cache.heartbeat()).is_recovered
-        assert not (await window(cache)).recovering
+        assert not (await tail(cache)).recovering

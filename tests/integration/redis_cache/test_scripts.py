@@ -11,7 +11,7 @@ from messaging.cache import RedisMessageCache, keys
 from messaging.cache.marking import MARKED_AT_ONCE
 from messaging.conf import Settings
 from messaging.ports.cached import RateLimited, SharedRate
-from tests.integration.redis_cache.opened import load, open_cache, row, window
+from tests.integration.redis_cache.opened import load, open_cache, row, tail
 from tests.support.messages import make_message
 
 
@@ -44,7 +44,7 @@ class TestScripts:
         assert await cache.pending_count() == 3
         calls = server.info("commandstats")
         assert calls["cmdstat_eval"]["calls"] >= 1
-        assert len((await window(cache)).messages) == 3
+        assert len((await tail(cache)).messages) == 3
 
     async def test_run_once_a_call_without_their_text(
         self, cache: RedisMessageCache, server: redis.Redis
@@ -73,7 +73,7 @@ class TestScripts:
         calls = {name: stats["calls"] for name, stats in server.info("commandstats").items()}
         assert calls["cmdstat_evalsha"] == 1_000 / MARKED_AT_ONCE
         assert sum(calls.values()) < 1.5 * len(rows)
-        seen = await window(cache)
+        seen = await tail(cache)
         assert (seen.total, len(seen.messages)) == (1_000, 100)
         cached = await cache.get([m.id for m in rows])
         assert [cached[m.id].seq for m in rows] == list(range(1, 1_001))
@@ -88,10 +88,10 @@ class TestConcurrency:
             *(caches[n % 4].accept([m], None) for n, m in enumerate(messages))
         )
 
-        claims = [claim for (claim,) in answers]
-        assert claims.count(None) == 1
-        winner = messages[claims.index(None)]
-        assert {c.message_id for c in claims if c is not None} == {winner.id}
+        records = [record for (record,) in answers]
+        assert records.count(None) == 1
+        winner = messages[records.index(None)]
+        assert {c.message_id for c in records if c is not None} == {winner.id}
         assert await caches[0].pending_count() == 1
         for each in caches:
             await each.close()
@@ -101,7 +101,7 @@ class TestConcurrency:
     ) -> None:
         await cache.accept([make_message(n) for n in range(50)], None)
 
-        seen = await asyncio.gather(*(window(cache) for _ in range(300)))
+        seen = await asyncio.gather(*(tail(cache) for _ in range(300)))
 
         assert all(len(each.messages) == 50 for each in seen)
 
@@ -141,7 +141,7 @@ class TestAServerClockThatIsSetBack:
         await cache.heartbeat()
         complete_from = server.hget(keys.INCARNATION, "complete_from")
         assert int(complete_from or 0) <= int(server.time()[0])
-        assert (await window(cache)).recovering  # for some seconds: nobody can tell since when
+        assert (await tail(cache)).recovering  # for some seconds: nobody can tell since when
 
     async def test_does_not_hide_that_a_process_is_missed(
         self, cache: RedisMessageCache, server: redis.Redis
@@ -154,7 +154,7 @@ class TestAServerClockThatIsSetBack:
             while server.zscore(keys.HEARTBEATS, "dead") is not None:
                 await cache.heartbeat("alive")
                 await asyncio.sleep(0.1)
-        assert (await window(cache)).recovering
+        assert (await tail(cache)).recovering
         assert server.zscore(keys.HEARTBEATS, "alive") is not None
 
     async def test_keeps_no_lease_for_longer_than_its_life(

@@ -13,7 +13,7 @@ import redis
 
 from messaging.cache import RedisMessageCache
 from messaging.domain.errors import CacheUnavailable
-from tests.integration.redis_cache.opened import TIMEOUT_S, open_cache, row, window
+from tests.integration.redis_cache.opened import TIMEOUT_S, open_cache, row, tail
 from tests.support.messages import FIRST_ID, make_message
 from tests.support.real_services import free_port, running_redis
 
@@ -30,7 +30,7 @@ class TestOutage:
 
         with running_redis(tmp_path, port=port):
             await cache.accept([make_message(3)], None)
-            assert [m.id - FIRST_ID for m in (await window(cache)).messages] == [3, 1]
+            assert [m.id - FIRST_ID for m in (await tail(cache)).messages] == [3, 1]
             await cache.close()
 
     async def test_of_a_stalled_redis_is_bounded_and_runs_a_write_once(
@@ -40,17 +40,17 @@ class TestOutage:
             cache = open_cache(url, timeout_s=TIMEOUT_S)
             message = make_message(1)
             await cache.accept([message], None)
-            await cache.retry([message])
+            await cache.count_attempt([message])
             pid = server.info("server")["process_id"]
             os.kill(pid, signal.SIGSTOP)
             try:
                 begun_s = time.monotonic()
                 with pytest.raises(CacheUnavailable):
-                    await cache.retry([message])
+                    await cache.count_attempt([message])
                 assert time.monotonic() - begun_s < 3 * TIMEOUT_S
                 begun_s = time.monotonic()
                 answers = await asyncio.gather(
-                    *(window(cache) for _ in range(100)), return_exceptions=True
+                    *(tail(cache) for _ in range(100)), return_exceptions=True
                 )
                 assert time.monotonic() - begun_s < 5 * TIMEOUT_S
                 assert all(isinstance(answer, CacheUnavailable) for answer in answers)
@@ -58,7 +58,7 @@ class TestOutage:
                 os.kill(pid, signal.SIGCONT)
 
             assert server.hget("msg:pending:attempts", str(message.id)) == b"2"
-            assert (await window(cache)).messages == (message,)
+            assert (await tail(cache)).messages == (message,)
             await cache.close()
 
     async def test_a_read_only_replica_is_one(
@@ -80,4 +80,4 @@ class TestOutage:
         server.set("msg:conv:1_2", "text")
 
         with pytest.raises(CacheUnavailable):
-            await window(cache)
+            await tail(cache)

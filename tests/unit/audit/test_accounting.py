@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from messaging.audit.findings import Fate, Kind
+from messaging.audit.findings import Defect, Fate
 from messaging.audit.sources import BadReceipts
 from messaging.domain.errors import CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.ports.store import DeadLetterState
@@ -36,7 +36,7 @@ async def test_a_service_that_works_has_nothing_to_tell(audited: Audited) -> Non
         Fate.RECALLED: 1,
         Fate.PENDING: 1,
     }
-    assert fates(report, "cached claims") == {Fate.PERSISTED: 1}
+    assert fates(report, "cached idempotency records") == {Fate.PERSISTED: 1}
     assert fates(report, "log") == {Fate.PENDING: 1}
     assert (report.pending, sum(report.lag.values())) == (1, 1)
 
@@ -61,7 +61,7 @@ async def test_an_id_that_only_its_client_knows_is_unaccounted(
     report = await audited.audit(receipts=receipts)
 
     assert not report.is_clean
-    assert wrong(report) == {Kind.UNACCOUNTED: ["12345"]}
+    assert wrong(report) == {Defect.UNACCOUNTED: ["12345"]}
     assert fates(report, "receipts") == {Fate.PERSISTED: 2, Fate.UNACCOUNTED: 1}
 
 
@@ -94,10 +94,10 @@ async def test_a_pending_mark_without_its_message_is_not_accounted_for(audited: 
     audited.service.cache.details.clear()
     audited.service.broker.records.clear()
 
-    assert wrong(await audited.audit()) == {Kind.UNACCOUNTED: [str(sent.id)]}
+    assert wrong(await audited.audit()) == {Defect.UNACCOUNTED: [str(sent.id)]}
 
 
-async def test_what_was_folded_into_an_earlier_send_is_accounted_for(
+async def test_what_was_deduplicated_into_an_earlier_send_is_accounted_for(
     audited: Audited, tmp_path: Path
 ) -> None:
     first = await audited.persisted(client_msg_id="a")
@@ -109,10 +109,10 @@ async def test_what_was_folded_into_an_earlier_send_is_accounted_for(
     report = await audited.audit(receipts=receipts)
 
     assert report.is_clean
-    assert fates(report, "receipts") == {Fate.PERSISTED: 1, Fate.FOLDED: 1}
+    assert fates(report, "receipts") == {Fate.PERSISTED: 1, Fate.DUPLICATE: 1}
 
 
-async def test_a_receipt_of_what_was_folded_needs_neither_its_key_nor_the_log(
+async def test_a_receipt_of_what_was_deduplicated_needs_neither_its_key_nor_the_log(
     audited: Audited, tmp_path: Path
 ) -> None:
     first = await audited.persisted(client_msg_id="a")
@@ -124,24 +124,24 @@ async def test_a_receipt_of_what_was_folded_needs_neither_its_key_nor_the_log(
     report = await audited.audit(receipts=receipts)
 
     assert report.is_clean
-    assert fates(report, "receipts") == {Fate.PERSISTED: 1, Fate.FOLDED: 1}
+    assert fates(report, "receipts") == {Fate.PERSISTED: 1, Fate.DUPLICATE: 1}
 
 
-async def test_a_claim_of_a_message_that_was_folded_would_mislead_a_client(
+async def test_an_idempotency_record_of_a_duplicate_would_mislead_a_client(
     audited: Audited,
 ) -> None:
     first = await audited.persisted(client_msg_id="a")
     repeat = message(client_msg_id="a")
-    claims = audited.service.cache.claims
+    records = audited.service.cache.idempotency_records
     await audited.append(repeat)
     await audited.service.consume()
-    for key, claim in claims.items():
-        claims[key] = type(claim)(repeat.id, claim.body_hash)
+    for key, record in records.items():
+        records[key] = type(record)(repeat.id, record.body_hash)
 
     report = await audited.audit(repair=True)
 
-    assert wrong(report) == {Kind.CLAIM_STALE: [str(repeat.id)]}
-    assert [claim.message_id for claim in claims.values()] == [first.id]
+    assert wrong(report) == {Defect.RECORD_STALE: [str(repeat.id)]}
+    assert [record.message_id for record in records.values()] == [first.id]
     assert report.is_clean
 
 
@@ -166,7 +166,7 @@ async def test_a_dead_letter_accounts_for_its_message_until_it_is_replayed(
 
     assert report.is_clean == (fate is not None)
     assert fates(report, "cached details") == {fate or Fate.UNACCOUNTED: 1}
-    assert wrong(report) == ({} if fate else {Kind.UNACCOUNTED: [str(sent.id)]})
+    assert wrong(report) == ({} if fate else {Defect.UNACCOUNTED: [str(sent.id)]})
 
 
 async def test_the_whole_log_is_held_against_the_rows(audited: Audited) -> None:
@@ -178,13 +178,13 @@ async def test_the_whole_log_is_held_against_the_rows(audited: Audited) -> None:
     audited.service.store.rows[unrecalled.id] = unrecalled
     audited.forget(lost.id, altered.id, unrecalled.id)
 
-    assert Kind.UNACCOUNTED not in wrong(await audited.audit())
+    assert Defect.UNACCOUNTED not in wrong(await audited.audit())
     report = await audited.audit(whole_log=True)
 
     found = wrong(report)
-    assert found[Kind.UNACCOUNTED] == [str(lost.id)]
-    assert found[Kind.LOG_DIFFERS] == [str(altered.id)]
-    assert found[Kind.RECALL_NOT_STORED] == [str(unrecalled.id)]
+    assert found[Defect.UNACCOUNTED] == [str(lost.id)]
+    assert found[Defect.LOG_DIFFERS] == [str(altered.id)]
+    assert found[Defect.RECALL_NOT_STORED] == [str(unrecalled.id)]
 
 
 async def test_two_messages_of_one_id_are_told_unless_a_dead_letter_tells(
@@ -197,7 +197,7 @@ async def test_two_messages_of_one_id_are_told_unless_a_dead_letter_tells(
 
     assert (await audited.audit(whole_log=True)).is_clean
     audited.service.store.dead_letters.clear()
-    assert wrong(await audited.audit(whole_log=True)) == {Kind.LOG_DIFFERS: [str(row.id)]}
+    assert wrong(await audited.audit(whole_log=True)) == {Defect.LOG_DIFFERS: [str(row.id)]}
 
 
 async def test_what_is_pending_for_too_long_is_told_and_no_failure(audited: Audited) -> None:
@@ -206,7 +206,7 @@ async def test_what_is_pending_for_too_long_is_told_and_no_failure(audited: Audi
 
     report = await audited.audit()
 
-    assert wrong(report) == {Kind.STUCK: [str(sent.id)]}
+    assert wrong(report) == {Defect.STUCK: [str(sent.id)]}
     assert fates(report, "pending set") == {Fate.PENDING: 1}
     assert report.is_clean
     assert report.oldest_pending_ms is not None

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from messaging.audit.findings import Fate, Kind
+from messaging.audit.findings import Defect, Fate
 from messaging.domain.events import decode_event, hash_body
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from tests.support.memory import message
 from tests.support.planting import Audited, fates, wrong
 
@@ -58,7 +58,7 @@ async def recalled_in_the_database(audited: Audited) -> str:
 
 async def recalled_in_the_cache(audited: Audited) -> str:
     row = await audited.persisted()
-    await audited.service.cache.claim_recall(row.id, row.send_time + 1)
+    await audited.service.cache.set_recall_mark(row.id, row.send_time + 1)
     await audited.service.cache.confirm_recall(row.recalled(row.send_time + 1))
     return str(row.id)
 
@@ -114,7 +114,7 @@ async def list_that_lacks(audited: Audited) -> str:
     return CONVERSATION
 
 
-async def list_with_a_stranger(audited: Audited) -> str:
+async def list_with_an_orphan(audited: Audited) -> str:
     await loaded(audited)
     audited.service.cache.tails[CONVERSATION].insert(message().id)
     return CONVERSATION
@@ -139,7 +139,7 @@ async def deletes_that_lack(audited: Audited) -> str:
     return "user 1"
 
 
-async def deletes_with_a_stranger(audited: Audited) -> str:
+async def deletes_with_an_orphan(audited: Audited) -> str:
     row = await audited.persisted()
     await audited.service.cache.add_deletes(1, [row.id], floor=0)
     return "user 1"
@@ -161,31 +161,31 @@ async def speaking_tombstone(audited: Audited) -> str:
 
 async def row_without_its_key(audited: Audited) -> str:
     row = await audited.persisted(client_msg_id="a")
-    audited.service.store.claims.clear()
+    audited.service.store.idempotency_records.clear()
     return str(row.id)
 
 
-MENDABLE: list[tuple[Plant, Kind]] = [
-    (stuck, Kind.STUCK),
-    (without_its_mark, Kind.UNACCOUNTED),
-    (without_its_detail, Kind.UNACCOUNTED),
-    (stored_and_pending, Kind.STILL_PENDING),
-    (recalled_in_the_database, Kind.RECALLED_SHOWN),
-    (recalled_in_the_cache, Kind.RECALL_NOT_STORED),
-    (cached_as_pending, Kind.DETAIL_PENDING),
-    (cached_with_another_text, Kind.DETAIL_DIFFERS),
-    (cached_with_another_seq, Kind.DETAIL_DIFFERS),
-    (recalled_at_another_time, Kind.DETAIL_DIFFERS),
-    (mark_left, Kind.MARK_LEFT),
-    (list_that_lacks, Kind.LIST_LACKS),
-    (list_with_a_stranger, Kind.LIST_STRANGER),
-    (list_that_counts_wrongly, Kind.LIST_COUNT),
-    (pending_in_no_list, Kind.PENDING_UNLISTED),
-    (deletes_that_lack, Kind.DELETES_LACK),
-    (deletes_with_a_stranger, Kind.DELETES_STRANGER),
-    (row_marked_wrongly, Kind.ROW_STATUS),
-    (speaking_tombstone, Kind.TOMBSTONE_SPEAKS),
-    (row_without_its_key, Kind.KEY_MISSING),
+MENDABLE: list[tuple[Plant, Defect]] = [
+    (stuck, Defect.STUCK),
+    (without_its_mark, Defect.UNACCOUNTED),
+    (without_its_detail, Defect.UNACCOUNTED),
+    (stored_and_pending, Defect.STILL_PENDING),
+    (recalled_in_the_database, Defect.RECALLED_SHOWN),
+    (recalled_in_the_cache, Defect.RECALL_NOT_STORED),
+    (cached_as_pending, Defect.DETAIL_PENDING),
+    (cached_with_another_text, Defect.DETAIL_DIFFERS),
+    (cached_with_another_seq, Defect.DETAIL_DIFFERS),
+    (recalled_at_another_time, Defect.DETAIL_DIFFERS),
+    (mark_left, Defect.MARK_LEFT),
+    (list_that_lacks, Defect.LIST_LACKS),
+    (list_with_an_orphan, Defect.LIST_ORPHAN),
+    (list_that_counts_wrongly, Defect.LIST_COUNT),
+    (pending_in_no_list, Defect.PENDING_UNLISTED),
+    (deletes_that_lack, Defect.DELETES_LACK),
+    (deletes_with_an_orphan, Defect.DELETES_ORPHAN),
+    (row_marked_wrongly, Defect.ROW_STATUS),
+    (speaking_tombstone, Defect.TOMBSTONE_SPEAKS),
+    (row_without_its_key, Defect.KEY_MISSING),
 ]
 
 
@@ -193,14 +193,14 @@ MENDABLE: list[tuple[Plant, Kind]] = [
     ("plant", "kind"), MENDABLE, ids=lambda each: getattr(each, "__name__", "")
 )
 async def test_what_is_wrong_is_told_then_mended_and_then_not_there(
-    plant: Plant, kind: Kind
+    plant: Plant, kind: Defect
 ) -> None:
     audited = Audited()
     name = await plant(audited)
 
     told = await audited.audit()
     assert wrong(told) == {kind: [name]}
-    assert told.is_clean == (kind is Kind.STUCK)
+    assert told.is_clean == (kind is Defect.STUCK)
 
     mended = await audited.audit(repair=True)
     assert wrong(mended) == {kind: [name]}
@@ -208,7 +208,7 @@ async def test_what_is_wrong_is_told_then_mended_and_then_not_there(
 
     after = await audited.audit()
     assert wrong(after) == {}
-    if name.isdigit() and kind is not Kind.PENDING_UNLISTED:
+    if name.isdigit() and kind is not Defect.PENDING_UNLISTED:
         assert int(name) in audited.service.store.rows
 
 
@@ -222,7 +222,9 @@ async def row_altered(audited: Audited) -> str:
 async def key_of_another(audited: Audited) -> str:
     row = await audited.persisted(client_msg_id="a")
     store = audited.service.store
-    store.claims[row.from_user_id, "a", row.body_hash] = Claim(row.id + 1, row.body_hash)
+    store.idempotency_records[row.from_user_id, "a", row.body_hash] = IdempotencyRecord(
+        row.id + 1, row.body_hash
+    )
     return str(row.id)
 
 
@@ -244,14 +246,14 @@ async def repeated_number(audited: Audited) -> str:
 @pytest.mark.parametrize(
     ("plant", "kind"),
     [
-        (row_altered, Kind.ROW_ALTERED),
-        (key_of_another, Kind.KEY_OTHER),
-        (gap, Kind.SEQ),
-        (repeated_number, Kind.SEQ),
+        (row_altered, Defect.ROW_ALTERED),
+        (key_of_another, Defect.KEY_OTHER),
+        (gap, Defect.SEQ),
+        (repeated_number, Defect.SEQ),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
 )
-async def test_what_only_a_person_can_judge_is_told_and_left(plant: Plant, kind: Kind) -> None:
+async def test_what_only_a_person_can_judge_is_told_and_left(plant: Plant, kind: Defect) -> None:
     audited = Audited()
     name = await plant(audited)
 
@@ -268,7 +270,10 @@ async def test_a_cached_copy_is_kept_beside_a_row_that_was_altered() -> None:
 
     report = await audited.audit(repair=True)
 
-    assert wrong(report) == {Kind.ROW_ALTERED: [str(row.id)], Kind.DETAIL_DIFFERS: [str(row.id)]}
+    assert wrong(report) == {
+        Defect.ROW_ALTERED: [str(row.id)],
+        Defect.DETAIL_DIFFERS: [str(row.id)],
+    }
     assert audited.service.cache.details[row.id].content == "what was sent"
 
 
@@ -304,11 +309,11 @@ async def lost_but_for_the_log(audited: Audited) -> int:
 async def test_what_is_under_a_recall_mark_comes_back_as_its_tombstone() -> None:
     audited = Audited()
     lost = await lost_but_for_the_log(audited)
-    await audited.service.cache.claim_recall(lost, 9)
+    await audited.service.cache.set_recall_mark(lost, 9)
 
     report = await audited.audit(whole_log=True, repair=True)
 
-    assert wrong(report) == {Kind.UNACCOUNTED: [str(lost)]}
+    assert wrong(report) == {Defect.UNACCOUNTED: [str(lost)]}
     assert report.is_clean
     assert audited.service.store.rows[lost].content == ""
     assert audited.service.store.rows[lost].recall_time == 9
@@ -331,7 +336,7 @@ async def test_what_was_lost_and_is_appended_again_is_under_way(tmp_path: Path) 
 async def test_a_recall_that_the_consumer_has_yet_to_read_is_no_news() -> None:
     audited = Audited()
     row = await audited.persisted()
-    await audited.service.cache.claim_recall(row.id, row.send_time + 1)
+    await audited.service.cache.set_recall_mark(row.id, row.send_time + 1)
     await audited.append(row.recalled(row.send_time + 1))
     await audited.service.cache.confirm_recall(row.recalled(row.send_time + 1))
 
@@ -362,7 +367,7 @@ async def test_a_repeat_with_another_body_is_accounted_for_by_its_own_row(
     store.last_seqs[store.rows.pop(other.id).conversation_id] = 1
     audited.forget(other.id)
     report = await audited.audit(receipts=receipts)
-    assert wrong(report)[Kind.UNACCOUNTED] == [str(other.id)]  # not by the first
+    assert wrong(report)[Defect.UNACCOUNTED] == [str(other.id)]  # not by the first
 
 
 async def test_an_unreadable_record_without_a_letter_is_kept_for_people() -> None:
@@ -374,7 +379,7 @@ async def test_an_unreadable_record_without_a_letter_is_kept_for_people() -> Non
     audited.service.broker.unreadable.add((position.partition, int(position.offset)))
 
     told = await audited.audit(whole_log=True)
-    assert wrong(told) == {Kind.LETTER_MISSING: [f"{position.topic}/{position.partition}/0"]}
+    assert wrong(told) == {Defect.LETTER_MISSING: [f"{position.topic}/{position.partition}/0"]}
     assert told.unreadable == 1
     assert (await audited.audit(whole_log=True, repair=True)).is_clean
 
@@ -387,25 +392,27 @@ async def test_what_looks_wrong_only_for_a_moment_does_not_count() -> None:
     """A message that is stored, and marked so between the first look and the next."""
     audited = Audited()
     name = await stored_and_pending(audited)
-    pending_among = audited.parts.cached.pending_among
-    looks = 0
+    pending_among = audited.backends.cached.pending_among
+    repeats = 0
 
-    async def looking(ids: list[int]) -> dict[int, int]:
-        nonlocal looks
-        looks += 1
-        if looks == 2:
+    async def stored_between(ids: list[int]) -> dict[int, int]:
+        nonlocal repeats
+        repeats += 1
+        if repeats == 2:
             audited.service.cache.pending_set.remove(int(name))
         return await pending_among(ids)
 
-    object.__setattr__(audited.parts, "cached", _Looking(audited.parts.cached, looking))
+    object.__setattr__(
+        audited.backends, "cached", _BetweenRepeats(audited.backends.cached, stored_between)
+    )
 
     report = await audited.audit()
 
-    assert looks >= 2
+    assert repeats >= 2
     assert wrong(report) == {}
 
 
-class _Looking:
+class _BetweenRepeats:
     """The inspector, with somebody who acts between two looks."""
 
     def __init__(self, inspector: object, pending_among: object) -> None:

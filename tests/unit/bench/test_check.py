@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pytest
 
-from bench.check.conversation import ConversationCheck, Findings, StoredRow
+from bench.check.conversation import CheckFindings, ConversationCheck, PersistedRow
 from bench.load.content import client_msg_id_of, text_of
 from bench.load.receipts import RECALLED, SentMessage, tag_base
 
@@ -32,10 +32,10 @@ def acknowledged() -> list[int]:
     ]
 
 
-def stored() -> list[StoredRow]:
+def stored() -> list[PersistedRow]:
     sent = [SentMessage(1, sender, number) for number in range(EACH) for sender in SENDERS]
     return [
-        StoredRow(
+        PersistedRow(
             message_id(each.sender, each.number),
             seq,
             0,
@@ -46,7 +46,7 @@ def stored() -> list[StoredRow]:
     ]
 
 
-def examined(items: list[int], rows: list[StoredRow]) -> dict[str, int]:
+def examined(items: list[int], rows: list[PersistedRow]) -> dict[str, int]:
     """What is not 0, but how many there were."""
     findings = ConversationCheck(items, run=RUN, text_bytes=TEXT_BYTES).examine(rows)
     found = {name: count for name, count in asdict(findings).items() if count}
@@ -57,73 +57,73 @@ def examined(items: list[int], rows: list[StoredRow]) -> dict[str, int]:
 
 def test_all_is_well() -> None:
     conversation = ConversationCheck(acknowledged(), run=RUN, text_bytes=TEXT_BYTES)
-    assert conversation.examine(stored()) == Findings(acknowledged=12, stored=12)
+    assert conversation.examine(stored()) == CheckFindings(acknowledged=12, stored=12)
 
 
-def lose_one(items: list[int], rows: list[StoredRow]) -> None:
+def lose_one(items: list[int], rows: list[PersistedRow]) -> None:
     del rows[3]
 
 
-def lose_the_last(items: list[int], rows: list[StoredRow]) -> None:
+def lose_the_last(items: list[int], rows: list[PersistedRow]) -> None:
     del rows[-1]
 
 
-def lose_all(items: list[int], rows: list[StoredRow]) -> None:
+def lose_all(items: list[int], rows: list[PersistedRow]) -> None:
     rows.clear()
 
 
-def store_twice(items: list[int], rows: list[StoredRow]) -> None:
+def store_twice(items: list[int], rows: list[PersistedRow]) -> None:
     rows.append(rows[5]._replace(id=2_000, seq=13))
 
 
-def tell_one_id_twice(items: list[int], rows: list[StoredRow]) -> None:
+def tell_one_id_twice(items: list[int], rows: list[PersistedRow]) -> None:
     items += [items[0], tag_base(1, 4) + 99]
 
 
-def change_a_letter(items: list[int], rows: list[StoredRow]) -> None:
+def change_a_letter(items: list[int], rows: list[PersistedRow]) -> None:
     rows[5] = rows[5]._replace(content=rows[5].content.replace("ferry", "Ferry"))
 
 
-def cut_the_end(items: list[int], rows: list[StoredRow]) -> None:
+def cut_the_end(items: list[int], rows: list[PersistedRow]) -> None:
     rows[5] = rows[5]._replace(content=rows[5].content[:-1])
 
 
-def swap_two_texts(items: list[int], rows: list[StoredRow]) -> None:
+def swap_two_texts(items: list[int], rows: list[PersistedRow]) -> None:
     one, two = rows[2], rows[4]
     rows[2] = one._replace(content=two.content, client_msg_id=two.client_msg_id)
     rows[4] = two._replace(content=one.content, client_msg_id=one.client_msg_id)
 
 
-def tombstone_of_what_was_not_recalled(items: list[int], rows: list[StoredRow]) -> None:
+def tombstone_of_what_was_not_recalled(items: list[int], rows: list[PersistedRow]) -> None:
     rows[5] = rows[5]._replace(content="", status=1)
 
 
-def swap_two_acknowledgements(items: list[int], rows: list[StoredRow]) -> None:
+def swap_two_acknowledgements(items: list[int], rows: list[PersistedRow]) -> None:
     items[0:4] = items[2:4] + items[0:2]
 
 
-def skip_a_number(items: list[int], rows: list[StoredRow]) -> None:
+def skip_a_number(items: list[int], rows: list[PersistedRow]) -> None:
     rows[-1] = rows[-1]._replace(seq=13)
 
 
-def use_a_number_twice(items: list[int], rows: list[StoredRow]) -> None:
+def use_a_number_twice(items: list[int], rows: list[PersistedRow]) -> None:
     rows[-1] = rows[-1]._replace(seq=11)
 
 
-def recall_in_vain(items: list[int], rows: list[StoredRow]) -> None:
+def recall_in_vain(items: list[int], rows: list[PersistedRow]) -> None:
     items += [items[0], items[1] | RECALLED]
 
 
-def number_a_late_one(items: list[int], rows: list[StoredRow]) -> None:
+def number_a_late_one(items: list[int], rows: list[PersistedRow]) -> None:
     """A sender's second message was stored after its last one."""
     rows[2] = rows[2]._replace(seq=12)
     rows[3:] = [row._replace(seq=row.seq - 1) for row in rows[3:]]
 
 
-def store_what_nobody_was_told_of(items: list[int], rows: list[StoredRow]) -> None:
+def store_what_nobody_was_told_of(items: list[int], rows: list[PersistedRow]) -> None:
     unheard = SentMessage(1, 4, EACH)
     text = text_of(unheard, run=RUN, size=TEXT_BYTES)
-    rows.append(StoredRow(2_000, 13, 0, client_msg_id_of(unheard, run=RUN), text))
+    rows.append(PersistedRow(2_000, 13, 0, client_msg_id_of(unheard, run=RUN), text))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,9 @@ def store_what_nobody_was_told_of(items: list[int], rows: list[StoredRow]) -> No
         (store_what_nobody_was_told_of, {"unacknowledged": 1}),
     ],
 )
-def test_finds(plant: Callable[[list[int], list[StoredRow]], None], found: dict[str, int]) -> None:
+def test_finds(
+    plant: Callable[[list[int], list[PersistedRow]], None], found: dict[str, int]
+) -> None:
     items, rows = acknowledged(), stored()
     plant(items, rows)
     assert examined(items, rows) == found
@@ -160,9 +162,9 @@ def test_a_recalled_message_is_a_tombstone() -> None:
 
 
 def test_only_what_was_broken_fails() -> None:
-    innocent = Findings(acknowledged=9, recalled=2, stored=10, overtaken=3, unacknowledged=1)
+    innocent = CheckFindings(acknowledged=9, recalled=2, stored=10, overtaken=3, unacknowledged=1)
     assert innocent.failures == 0
-    total = Findings(missing=1)
+    total = CheckFindings(missing=1)
     total.add(innocent)
-    total.add(Findings(gaps=2))
+    total.add(CheckFindings(gaps=2))
     assert (total.failures, total.acknowledged, total.overtaken) == (3, 9, 3)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.check.conversation import Findings
+from bench.check.conversation import CheckFindings
 from bench.laps.measurement import Measurement, Run
 from bench.laps.watch import Seen
 from bench.load.histogram import Histogram
@@ -57,7 +57,7 @@ def measured(
     )
 
 
-def run_of(*measurements: Measurement, findings: Findings | None = None) -> Run:
+def run_of(*measurements: Measurement, findings: CheckFindings | None = None) -> Run:
     return Run(
         name="abcd1234",
         started_ms=1_795_465_251_886,
@@ -65,7 +65,7 @@ def run_of(*measurements: Measurement, findings: Findings | None = None) -> Run:
         machine={"cores": 2},
         measurements=list(measurements),
         notes=["drain: <nobody> supervises"],
-        findings=findings or Findings(acknowledged=1_234, stored=1_234),
+        findings=findings or CheckFindings(acknowledged=1_234, stored=1_234),
     )
 
 
@@ -109,7 +109,7 @@ class TestGoals:
 
 class TestTheVerdict:
     def test_is_that_of_the_check(self) -> None:
-        failed = run_of(findings=Findings(acknowledged=10, missing=1, gaps=2))
+        failed = run_of(findings=CheckFindings(acknowledged=10, missing=1, gaps=2))
         document = document_of(failed)
         assert not document["passed"]
         assert document["verdict"] == (
@@ -117,7 +117,7 @@ class TestTheVerdict:
         )
 
     def test_is_not_good_when_nothing_was_acknowledged(self) -> None:
-        document = document_of(run_of(findings=Findings(stored=3)))
+        document = document_of(run_of(findings=CheckFindings(stored=3)))
         assert (document["passed"], document["verdict"][:6]) == (False, "FAILED")
 
     def test_is_the_last_line(self) -> None:

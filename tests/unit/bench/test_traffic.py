@@ -9,9 +9,9 @@ from typing import Any
 from bench.load import receipts
 from bench.load.content import client_msg_id_of, text_of
 from bench.load.receipts import Receipts, SentMessage, sent_of
-from bench.load.traffic import MIX, Account, Mix, Sender, Sends, Site
+from bench.load.traffic import MIX, Account, Mix, Sender, Sends, TargetSite
 
-SITE = Site(host="127.0.0.1", port=8082, run="abcd1234", lap=3, text_bytes=90)
+SITE = TargetSite(host="127.0.0.1", port=8082, run="abcd1234", lap=3, text_bytes=90)
 ANSWER = b'{"data":{"messageId":"%d","durability":"log"}}'
 
 

@@ -55,7 +55,7 @@ async def test_a_large_answer_comes_in_pieces_and_whole() -> None:
 async def test_a_client_that_takes_nothing_is_given_up(
     untaken: Untaken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answering, "UNTAKEN_S", 0.05)
+    monkeypatch.setattr(answering, "UNTAKEN_TIMEOUT_S", 0.05)
     pieces = 0
 
     async def send(event: Mapping[str, Any]) -> None:

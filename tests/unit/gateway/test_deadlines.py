@@ -16,13 +16,13 @@ async def answer_after(seconds: float) -> str:
 
 
 async def test_a_call_in_time_returns_its_value() -> None:
-    assert await Deadlines(0.2).run(answer_after(0)) == "answer"
+    assert await Deadlines(0.2).bound(answer_after(0)) == "answer"
 
 
 async def test_a_call_that_takes_too_long_is_ended() -> None:
     began_s = time.monotonic()
     with pytest.raises(TimeoutError):
-        await Deadlines(0.1).run(answer_after(30))
+        await Deadlines(0.1).bound(answer_after(30))
     assert time.monotonic() - began_s < 5
 
 
@@ -31,10 +31,10 @@ async def test_each_call_has_its_own_time() -> None:
 
     async def late() -> str:
         await asyncio.sleep(0.3)
-        return await deadlines.run(answer_after(0.2))
+        return await deadlines.bound(answer_after(0.2))
 
     outcomes = await asyncio.gather(
-        *(deadlines.run(answer_after(s)) for s in (30, 0, 30)), late(), return_exceptions=True
+        *(deadlines.bound(answer_after(s)) for s in (30, 0, 30)), late(), return_exceptions=True
     )
     assert [type(outcome) for outcome in outcomes] == [TimeoutError, str, TimeoutError, str]
 
@@ -42,15 +42,15 @@ async def test_each_call_has_its_own_time() -> None:
 async def test_a_call_may_follow_one_that_was_ended() -> None:
     deadlines = Deadlines(0.05)
     with pytest.raises(TimeoutError):
-        await deadlines.run(answer_after(30))
-    assert await deadlines.run(answer_after(0)) == "answer"
+        await deadlines.bound(answer_after(30))
+    assert await deadlines.bound(answer_after(0)) == "answer"
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
 
 
 async def test_whoever_is_cancelled_by_others_is_told_so() -> None:
-    task = asyncio.create_task(Deadlines(30).run(answer_after(30)))
+    task = asyncio.create_task(Deadlines(30).bound(answer_after(30)))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -59,6 +59,6 @@ async def test_whoever_is_cancelled_by_others_is_told_so() -> None:
 
 async def test_the_timer_ends_with_the_last_call() -> None:
     deadlines = Deadlines(0.05)
-    await deadlines.run(answer_after(0))
+    await deadlines.bound(answer_after(0))
     await asyncio.sleep(0.1)
     assert deadlines._under_way._timer is None

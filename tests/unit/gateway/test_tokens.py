@@ -18,7 +18,7 @@ from messaging.testing.directory import MemoryDirectory
 ALICE = 1
 
 
-class Clock:
+class TokenClock:
     def __init__(self) -> None:
         self.now_s = time.time()
 
@@ -45,7 +45,7 @@ async def test_a_good_token_names_its_user_again_and_again(directory: MemoryDire
 
 
 async def test_a_known_token_expires_to_the_second(directory: MemoryDirectory) -> None:
-    clock = Clock()
+    clock = TokenClock()
     cache, authorization = TokenCache(clock), header(life_s=60)
     assert await cache.user_of(authorization, directory) == ALICE
     clock.now_s += 58

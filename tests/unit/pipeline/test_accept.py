@@ -11,42 +11,42 @@ from msgspec import structs
 from messaging.domain.errors import LeaseLost, SendFailed, TooManyRequests
 from messaging.domain.ids import WorkerLease, node_of_id, time_of_id
 from messaging.domain.requests import Ack
-from messaging.pipeline.waiting import Durability
-from messaging.ports.cached import Claim
-from tests.support.memory import SETTINGS, Service, message
+from messaging.pipeline.queued_send import Durability
+from messaging.ports.cached import IdempotencyRecord
+from tests.support.memory import SETTINGS, MemoryService, message
 
 
 @pytest.fixture
-def service() -> Service:
-    return Service()
+def service() -> MemoryService:
+    return MemoryService()
 
 
-async def test_a_message_in_cache_and_log_is_durable_in_the_log(service: Service) -> None:
+async def test_a_message_in_cache_and_log_is_durable_in_the_log(service: MemoryService) -> None:
     accepted = await service.acceptor.accept(message(), ack=Ack.LOG)
     assert accepted.durability is Durability.LOG
     assert accepted.message.id in await service.cache.get([accepted.message.id])
 
 
-async def test_ack_cache_answers_before_the_log(service: Service) -> None:
+async def test_ack_cache_answers_before_the_log(service: MemoryService) -> None:
     service.broker.down = True
     accepted = await service.acceptor.accept(message(), ack=Ack.CACHE)
     assert accepted.durability is Durability.CACHE
 
 
-async def test_without_the_log_the_cache_is_told(service: Service) -> None:
+async def test_without_the_log_the_cache_is_told(service: MemoryService) -> None:
     service.broker.down = True
     accepted = await service.acceptor.accept(message(), ack=Ack.LOG)
     assert accepted.durability is Durability.CACHE
     assert await service.cache.pending_count() == 1
 
 
-async def test_without_the_cache_the_log_is_told(service: Service) -> None:
+async def test_without_the_cache_the_log_is_told(service: MemoryService) -> None:
     service.cache.down = True
     accepted = await service.acceptor.accept(message(), ack=Ack.LOG)
     assert accepted.durability is Durability.LOG
 
 
-async def test_without_both_the_store_is_written(service: Service) -> None:
+async def test_without_both_the_store_is_written(service: MemoryService) -> None:
     service.cache.down = service.broker.down = True
     accepted = await service.acceptor.accept(message(), ack=Ack.LOG)
     assert accepted.durability is Durability.STORE
@@ -54,7 +54,7 @@ async def test_without_both_the_store_is_written(service: Service) -> None:
 
 
 async def test_callers_who_all_went_away_make_no_group(
-    service: Service, caplog: pytest.LogCaptureFixture
+    service: MemoryService, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.cache.down = True
     calls = [asyncio.create_task(service.acceptor.accept(message(), ack=Ack.LOG)) for _ in "ab"]
@@ -66,30 +66,32 @@ async def test_callers_who_all_went_away_make_no_group(
     assert "a group failed" not in caplog.messages
 
 
-async def test_without_any_the_send_fails(service: Service) -> None:
+async def test_without_any_the_send_fails(service: MemoryService) -> None:
     service.cache.down = service.broker.down = service.store.down = True
     with pytest.raises(SendFailed):
         await service.acceptor.accept(message(), ack=Ack.LOG)
 
 
-async def test_without_the_cache_a_repeat_is_told_what_its_first_is_told(service: Service) -> None:
+async def test_without_the_cache_a_repeat_is_told_what_its_first_is_told(
+    service: MemoryService,
+) -> None:
     service.cache.down = True
     service.broker.down = True
     first, repeat = message(client_msg_id="c"), message(client_msg_id="c")
     told = await asyncio.gather(*(service.acceptor.accept(m, ack=Ack.LOG) for m in (first, repeat)))
     assert [t.durability for t in told] == [Durability.STORE] * 2
-    assert told[1].repeats == Claim(first.id, first.body_hash)
+    assert told[1].repeats == IdempotencyRecord(first.id, first.body_hash)
     assert list(service.store.rows) == [first.id]
 
 
-async def test_without_any_a_repeat_fails_with_its_first(service: Service) -> None:
+async def test_without_any_a_repeat_fails_with_its_first(service: MemoryService) -> None:
     service.cache.down = service.broker.down = service.store.down = True
     sends = [service.acceptor.accept(message(client_msg_id="c"), ack=Ack.LOG) for _ in range(3)]
     told = await asyncio.gather(*sends, return_exceptions=True)
     assert [type(each) for each in told] == [SendFailed] * 3
 
 
-async def test_many_sends_share_few_trips(service: Service) -> None:
+async def test_many_sends_share_few_trips(service: MemoryService) -> None:
     trips = 0
     accept = service.cache.accept
 
@@ -106,7 +108,7 @@ async def test_many_sends_share_few_trips(service: Service) -> None:
 
 
 async def test_a_full_queue_refuses_and_nothing_is_written() -> None:
-    service = Service(replace(SETTINGS, accept_queue=5, accept_group=1))
+    service = MemoryService(replace(SETTINGS, accept_queue=5, accept_group=1))
     sends = [service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(20)]
     outcomes = await asyncio.gather(*sends, return_exceptions=True)
     refused = [o for o in outcomes if isinstance(o, TooManyRequests)]
@@ -114,7 +116,7 @@ async def test_a_full_queue_refuses_and_nothing_is_written() -> None:
     assert await service.cache.pending_count() == 5
 
 
-async def test_a_request_that_goes_away_leaves_its_neighbours_alone(service: Service) -> None:
+async def test_a_request_that_goes_away_leaves_its_neighbours_alone(service: MemoryService) -> None:
     sends = [asyncio.create_task(service.acceptor.accept(message(), ack=Ack.LOG)) for _ in "abc"]
     await asyncio.sleep(0)
     sends[1].cancel()
@@ -122,7 +124,9 @@ async def test_a_request_that_goes_away_leaves_its_neighbours_alone(service: Ser
     assert [type(o).__name__ for o in outcomes] == ["Accepted", "CancelledError", "Accepted"]
 
 
-async def test_an_oversized_record_is_kept_by_its_pending_mark_alone(service: Service) -> None:
+async def test_an_oversized_record_is_kept_by_its_pending_mark_alone(
+    service: MemoryService,
+) -> None:
     service.broker.max_record_bytes = 2_000
     small, large = await asyncio.gather(
         service.acceptor.accept(message(), ack=Ack.LOG),
@@ -131,7 +135,7 @@ async def test_an_oversized_record_is_kept_by_its_pending_mark_alone(service: Se
     assert (small.durability, large.durability) == (Durability.LOG, Durability.CACHE)
 
 
-async def test_a_lost_lease_means_a_new_id_and_one_message(service: Service) -> None:
+async def test_a_lost_lease_means_a_new_id_and_one_message(service: MemoryService) -> None:
     lost = iter([True])
     accept = service.cache.accept
 
@@ -149,11 +153,12 @@ async def test_a_lost_lease_means_a_new_id_and_one_message(service: Service) -> 
     assert list(await service.store.get([first.id, accepted.message.id])) == [accepted.message.id]
 
 
-async def test_ids_of_an_earlier_lease_are_not_accepted_under_another(service: Service) -> None:
+async def test_ids_of_an_earlier_lease_are_not_accepted_under_another(
+    service: MemoryService,
+) -> None:
     first = message()
-    service.ids.use(
-        WorkerLease(node=5, owner="me", valid_until_s=float("inf"), fenced=True)
-    )  # while the message waits
+    # The lease changes while the message waits.
+    service.ids.use(WorkerLease(node=5, owner="me", valid_until_s=float("inf"), fenced=True))
     accepted = await service.acceptor.accept(first, ack=Ack.LOG)
     assert node_of_id(accepted.message.id) == 5
     assert accepted.message.send_time == time_of_id(accepted.message.id)
@@ -161,14 +166,16 @@ async def test_ids_of_an_earlier_lease_are_not_accepted_under_another(service: S
     assert list(await service.store.get([first.id, accepted.message.id])) == [accepted.message.id]
 
 
-async def test_without_a_lease_one_is_taken_before_anything_is_written(service: Service) -> None:
+async def test_without_a_lease_one_is_taken_before_anything_is_written(
+    service: MemoryService,
+) -> None:
     service.ids.use(None)
     accepted = await service.acceptor.accept(message(), ack=Ack.LOG)
     assert service.leases_taken == 1
     assert node_of_id(accepted.message.id) == 1
 
 
-async def test_a_repeat_answers_with_the_first_and_is_not_appended(service: Service) -> None:
+async def test_a_repeat_answers_with_the_first_and_is_not_appended(service: MemoryService) -> None:
     one = message(client_msg_id="k")
     two = message(client_msg_id="k")
     await service.acceptor.accept(one, ack=Ack.LOG)
@@ -178,7 +185,9 @@ async def test_a_repeat_answers_with_the_first_and_is_not_appended(service: Serv
     assert sum(map(len, service.broker.records.values())) == 1
 
 
-async def test_a_repeat_is_found_in_the_store_when_the_cache_is_away(service: Service) -> None:
+async def test_a_repeat_is_found_in_the_store_when_the_cache_is_away(
+    service: MemoryService,
+) -> None:
     one = message(client_msg_id="k")
     await service.acceptor.accept(one, ack=Ack.LOG)
     await service.consume()
@@ -200,7 +209,7 @@ class _Replaced:
 
 
 async def test_without_the_cache_a_sender_is_held_to_the_rate_of_this_process() -> None:
-    service = Service(replace(SETTINGS, send_rate=10.0, send_burst=2))
+    service = MemoryService(replace(SETTINGS, send_rate=10.0, send_burst=2))
     service.cache.down = True
     for _ in range(2):
         assert (await service.acceptor.accept(message(), ack=Ack.LOG)).durability is Durability.LOG
@@ -210,7 +219,7 @@ async def test_without_the_cache_a_sender_is_held_to_the_rate_of_this_process() 
     assert sum(map(len, service.broker.records.values())) == 2
 
 
-async def test_a_message_that_cannot_be_encoded_fails_alone(service: Service) -> None:
+async def test_a_message_that_cannot_be_encoded_fails_alone(service: MemoryService) -> None:
     bad = structs.replace(message(), content="half of a pair: \ud800")
     outcomes = await asyncio.gather(
         *(service.acceptor.accept(m, ack=Ack.LOG) for m in (message(), bad, message())),
@@ -219,7 +228,7 @@ async def test_a_message_that_cannot_be_encoded_fails_alone(service: Service) ->
     assert [isinstance(outcome, UnicodeEncodeError) for outcome in outcomes] == [False, True, False]
 
 
-async def test_a_message_that_the_store_refuses_fails_alone(service: Service) -> None:
+async def test_a_message_that_the_store_refuses_fails_alone(service: MemoryService) -> None:
     service.cache.down = service.broker.down = True
     service.store.refuses = lambda m: m.content == "poison"
     sent = [message(), message("poison"), message()]
@@ -230,7 +239,7 @@ async def test_a_message_that_the_store_refuses_fails_alone(service: Service) ->
     assert set(await service.store.get([m.id for m in sent])) == {sent[0].id, sent[2].id}
 
 
-async def test_a_group_that_breaks_leaves_the_next_its_turn(service: Service) -> None:
+async def test_a_group_that_breaks_leaves_the_next_its_turn(service: MemoryService) -> None:
     service.acceptor.settings = replace(SETTINGS, accept_group=1)
     broken = iter([True])
     accept = service.cache.accept

@@ -8,19 +8,19 @@ import pytest
 
 from messaging.domain.requests import Ack
 from messaging.pipeline.compensation import Sweep
-from tests.support.memory import NOW_MS, Service, message
+from tests.support.memory import NOW_MS, MemoryService, message
 
 
 @pytest.fixture
-def service() -> Service:
-    return Service()
+def service() -> MemoryService:
+    return MemoryService()
 
 
-def later(service: Service) -> None:
+def later(service: MemoryService) -> None:
     service.clock.now_ms += 60_000
 
 
-async def stuck(service: Service, count: int = 1) -> list[int]:
+async def stuck(service: MemoryService, count: int = 1) -> list[int]:
     """Messages that the cache has and the log has not."""
     service.broker.down = True
     sent = [message(f"{n}") for n in range(count)]
@@ -32,7 +32,7 @@ async def stuck(service: Service, count: int = 1) -> list[int]:
     return [m.id for m in sent]
 
 
-async def test_a_stuck_message_is_appended_again_and_persisted(service: Service) -> None:
+async def test_a_stuck_message_is_appended_again_and_persisted(service: MemoryService) -> None:
     ids = await stuck(service, 3)
     swept = await service.compensator().sweep()
     assert (swept.examined, swept.appended) == (3, 3)
@@ -41,12 +41,14 @@ async def test_a_stuck_message_is_appended_again_and_persisted(service: Service)
     assert await service.cache.pending_count() == 0
 
 
-async def test_a_young_message_is_left_alone(service: Service) -> None:
+async def test_a_young_message_is_left_alone(service: MemoryService) -> None:
     await service.acceptor.accept(message(), ack=Ack.LOG)
     assert await service.compensator().sweep() == Sweep()
 
 
-async def test_what_was_sent_before_the_clock_was_set_back_is_repaired(service: Service) -> None:
+async def test_what_was_sent_before_the_clock_was_set_back_is_repaired(
+    service: MemoryService,
+) -> None:
     ids = await stuck(service, 3)
     service.clock.now_ms -= 600_000
     swept = await service.compensator().sweep()
@@ -55,7 +57,7 @@ async def test_what_was_sent_before_the_clock_was_set_back_is_repaired(service: 
     assert set(await service.store.get(ids)) == set(ids)
 
 
-async def test_without_the_log_it_is_applied_to_the_store(service: Service) -> None:
+async def test_without_the_log_it_is_applied_to_the_store(service: MemoryService) -> None:
     ids = await stuck(service, 3)
     service.broker.down = True
     swept = await service.compensator().sweep()
@@ -64,7 +66,7 @@ async def test_without_the_log_it_is_applied_to_the_store(service: Service) -> N
     assert await service.cache.pending_count() == 0
 
 
-async def test_when_attempts_run_out_it_is_applied_to_the_store(service: Service) -> None:
+async def test_when_attempts_run_out_it_is_applied_to_the_store(service: MemoryService) -> None:
     ids = await stuck(service)
     compensator = service.compensator()
     appended = [(await compensator.sweep()).appended for _ in range(3)]
@@ -72,7 +74,7 @@ async def test_when_attempts_run_out_it_is_applied_to_the_store(service: Service
     assert set(await service.store.get(ids)) == set(ids)
 
 
-async def test_a_stored_message_only_lacks_its_mark(service: Service) -> None:
+async def test_a_stored_message_only_lacks_its_mark(service: MemoryService) -> None:
     sent = message()
     await service.acceptor.accept(sent, ack=Ack.LOG)
     await service.store.apply([sent])
@@ -83,10 +85,10 @@ async def test_a_stored_message_only_lacks_its_mark(service: Service) -> None:
 
 
 async def test_a_message_recalled_while_pending_is_stored_as_its_tombstone(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     (message_id,) = await stuck(service)
-    await service.cache.claim_recall(message_id, NOW_MS)
+    await service.cache.set_recall_mark(message_id, NOW_MS)
     pending = (await service.cache.get([message_id]))[message_id]
     await service.cache.confirm_recall(pending.recalled(NOW_MS))
     service.broker.down = True
@@ -96,7 +98,7 @@ async def test_a_message_recalled_while_pending_is_stored_as_its_tombstone(
 
 
 async def test_a_sweep_goes_through_a_backlog_larger_than_its_batch() -> None:
-    service = Service().restarted_with(compensate_batch=10)
+    service = MemoryService().restarted_with(compensate_batch=10)
     ids = await stuck(service, 35)
     swept = await service.compensator().sweep()
     assert swept.examined == swept.appended == 35
@@ -104,20 +106,20 @@ async def test_a_sweep_goes_through_a_backlog_larger_than_its_batch() -> None:
     assert len(await service.store.get(ids)) == 35
 
 
-async def test_two_sweepers_at_once_do_the_work_once(service: Service) -> None:
+async def test_two_sweepers_at_once_do_the_work_once(service: MemoryService) -> None:
     await stuck(service, 3)
     sweeps = await asyncio.gather(service.compensator().sweep(), service.compensator().sweep())
     assert sorted(s.examined for s in sweeps) == [0, 3]
 
 
-async def test_with_log_and_store_away_everything_stays_pending(service: Service) -> None:
+async def test_with_log_and_store_away_everything_stays_pending(service: MemoryService) -> None:
     await stuck(service, 3)
     service.broker.down = service.store.down = True
     await service.compensator().sweep()
     assert await service.cache.pending_count() == 3
 
 
-async def test_while_the_store_is_away_nothing_is_appended_again(service: Service) -> None:
+async def test_while_the_store_is_away_nothing_is_appended_again(service: MemoryService) -> None:
     """What the log holds waits there; on the embedded stack it would fill the same Redis."""
     sent = message()
     await service.acceptor.accept(sent, ack=Ack.LOG)
@@ -136,7 +138,7 @@ async def test_while_the_store_is_away_nothing_is_appended_again(service: Servic
 
 
 async def test_another_sweeper_may_sweep_when_the_next_sweep_is_due() -> None:
-    service = Service().restarted_with(compensate_every_s=10.0)
+    service = MemoryService().restarted_with(compensate_every_s=10.0)
     await stuck(service)
     now_s = 0.0
     service.cache.clock_s = lambda: now_s
@@ -146,7 +148,7 @@ async def test_another_sweeper_may_sweep_when_the_next_sweep_is_due() -> None:
     assert examined == [1, 0, 1]
 
 
-async def test_refused_data_ends_in_the_dead_letters(service: Service) -> None:
+async def test_refused_data_ends_in_the_dead_letters(service: MemoryService) -> None:
     (message_id,) = await stuck(service)
     service.store.refuses = lambda m: True
     compensator = service.restarted_with(compensate_attempts=0).compensator()
@@ -156,7 +158,7 @@ async def test_refused_data_ends_in_the_dead_letters(service: Service) -> None:
     assert await service.cache.pending_count() == 0
 
 
-async def test_a_person_can_have_young_messages_persisted_at_once(service: Service) -> None:
+async def test_a_person_can_have_young_messages_persisted_at_once(service: MemoryService) -> None:
     sent = [message(), message()]
     for one in sent:
         await service.acceptor.accept(one, ack=Ack.LOG)
@@ -170,7 +172,7 @@ async def test_a_person_can_have_young_messages_persisted_at_once(service: Servi
     assert await service.cache.pending_count() == 0
 
 
-async def test_a_repair_without_the_store_leaves_everything_pending(service: Service) -> None:
+async def test_a_repair_without_the_store_leaves_everything_pending(service: MemoryService) -> None:
     ids = await stuck(service, 3)
     service.store.down = True
 
@@ -179,7 +181,7 @@ async def test_a_repair_without_the_store_leaves_everything_pending(service: Ser
     assert (repaired.left, await service.cache.pending_count()) == (3, 3)
 
 
-async def test_a_repair_does_not_wait_for_a_log_that_is_away(service: Service) -> None:
+async def test_a_repair_does_not_wait_for_a_log_that_is_away(service: MemoryService) -> None:
     ids = await stuck(service, 3)
     service.broker.down = True
 
@@ -188,7 +190,7 @@ async def test_a_repair_does_not_wait_for_a_log_that_is_away(service: Service) -
     assert (repaired.applied, repaired.left) == (3, 0)
 
 
-async def test_a_repair_of_a_repeated_send_leaves_nothing(service: Service) -> None:
+async def test_a_repair_of_a_repeated_send_leaves_nothing(service: MemoryService) -> None:
     first = message(client_msg_id="k")
     await service.store.apply([first])
     repeat = message(client_msg_id="k")
@@ -200,7 +202,7 @@ async def test_a_repair_of_a_repeated_send_leaves_nothing(service: Service) -> N
     assert await service.cache.pending_count() == 0
 
 
-async def test_a_repair_of_what_nobody_knows_says_so(service: Service) -> None:
+async def test_a_repair_of_what_nobody_knows_says_so(service: MemoryService) -> None:
     repaired = await service.compensator().repair([message().id])
 
     assert (repaired.without_detail, repaired.left) == (1, 0)

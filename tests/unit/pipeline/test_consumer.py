@@ -14,25 +14,25 @@ from messaging.pipeline.consumer import TooManyDeadLetters
 from messaging.ports.log import OutgoingRecord, Record
 from messaging.service.history import history
 from messaging.service.send import send
-from tests.support.memory import ALICE, NOW_MS, Service, message, to_bob, with_bob
+from tests.support.memory import ALICE, NOW_MS, MemoryService, message, to_bob, with_bob
 
 
 @pytest.fixture
-def service() -> Service:
-    return Service()
+def service() -> MemoryService:
+    return MemoryService()
 
 
-async def append(service: Service, *values: bytes, key: bytes = b"1_2") -> None:
+async def append(service: MemoryService, *values: bytes, key: bytes = b"1_2") -> None:
     records = [OutgoingRecord(key=key, value=value) for value in values]
     for future in await service.log.append(service.settings.topic, records):
         await future
 
 
-def committed(service: Service) -> int:
+def committed(service: MemoryService) -> int:
     return sum(service.broker.committed.values())
 
 
-async def test_a_batch_is_stored_marked_and_committed(service: Service) -> None:
+async def test_a_batch_is_stored_marked_and_committed(service: MemoryService) -> None:
     sent = [message(f"turn {n}") for n in range(5)]
     for one in sent:
         await service.acceptor.accept(one, ack=Ack.LOG)
@@ -46,7 +46,7 @@ async def test_a_batch_is_stored_marked_and_committed(service: Service) -> None:
     assert committed(service) == 5
 
 
-async def test_a_record_is_not_committed_while_the_store_is_away(service: Service) -> None:
+async def test_a_record_is_not_committed_while_the_store_is_away(service: MemoryService) -> None:
     await append(service, encode_event(message()))
     service.store.down = True
     step = asyncio.create_task(service.consumer.step())
@@ -58,7 +58,9 @@ async def test_a_record_is_not_committed_while_the_store_is_away(service: Servic
     assert committed(service) == 1
 
 
-async def test_a_stop_while_holding_commits_nothing_and_loses_nothing(service: Service) -> None:
+async def test_a_stop_while_holding_commits_nothing_and_loses_nothing(
+    service: MemoryService,
+) -> None:
     sent = message()
     await append(service, encode_event(sent))
     service.store.down = True
@@ -73,7 +75,7 @@ async def test_a_stop_while_holding_commits_nothing_and_loses_nothing(service: S
     assert sent.id in await service.store.get([sent.id])
 
 
-async def test_a_store_that_answers_late_keeps_the_membership(service: Service) -> None:
+async def test_a_store_that_answers_late_keeps_the_membership(service: MemoryService) -> None:
     service.broker.max_poll_interval_s = 1.5
     service.store.delay_s = 2.5
     await append(service, encode_event(message()))
@@ -81,7 +83,9 @@ async def test_a_store_that_answers_late_keeps_the_membership(service: Service) 
     assert committed(service) == 1
 
 
-async def test_while_the_cache_is_away_it_stores_on_and_commits_later(service: Service) -> None:
+async def test_while_the_cache_is_away_it_stores_on_and_commits_later(
+    service: MemoryService,
+) -> None:
     sent = [message(f"{n}") for n in range(3)]
     for one in sent:
         await service.acceptor.accept(one, ack=Ack.LOG)
@@ -96,7 +100,7 @@ async def test_while_the_cache_is_away_it_stores_on_and_commits_later(service: S
 
 
 async def test_what_the_log_did_not_let_it_commit_is_committed_though_nothing_follows(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     await append(service, encode_event(message()))
     commit = service.consumer.reader.commit
@@ -115,7 +119,7 @@ async def test_what_the_log_did_not_let_it_commit_is_committed_though_nothing_fo
 
 
 async def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_stored(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     good = [message(), message()]
     await append(service, encode_event(good[0]), b"not json", b"", encode_event(good[1]))
@@ -133,7 +137,7 @@ class TestAnEventOfANewerRelease:
 
     NEWER = b'{"v":2,"what":"nobody here knows"}'
 
-    async def test_holds_its_partition_and_no_other(self, service: Service) -> None:
+    async def test_holds_its_partition_and_no_other(self, service: MemoryService) -> None:
         before, after, elsewhere = message(), message(), message()
         await append(service, encode_event(before), self.NEWER, encode_event(after))
         await append(service, encode_event(elsewhere), key=b"g7")
@@ -142,12 +146,12 @@ class TestAnEventOfANewerRelease:
         await service.consume()
         assert set(service.store.rows) == {before.id, elsewhere.id}
         assert committed(service) == 2
-        await service.arrears.look()
-        assert service.arrears.has_held
+        await service.hints.look()
+        assert service.hints.has_held
         assert service.store.dead_letters == []
 
     async def test_waits_for_a_consumer_of_that_release(
-        self, service: Service, monkeypatch: pytest.MonkeyPatch
+        self, service: MemoryService, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         later = message()
         newer = encode_event(later).replace(b'{"v":1,', b'{"v":2,')
@@ -161,7 +165,7 @@ class TestAnEventOfANewerRelease:
         assert committed(service) == 1
 
     async def test_is_looked_at_again_after_a_while(
-        self, service: Service, monkeypatch: pytest.MonkeyPatch
+        self, service: MemoryService, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As if another consumer had taken the partition and given it back."""
         later = message()
@@ -169,11 +173,11 @@ class TestAnEventOfANewerRelease:
         await service.consume()
         ((topic, partition),) = service.broker.records
         service.broker.committed[service.settings.consumer_group, topic, partition] = 1
-        monkeypatch.setattr(service.consumer, "_look_again_s", 0.0)
+        monkeypatch.setattr(service.consumer, "_reread_held_s", 0.0)
         await service.consume()
         assert set(service.store.rows) == {later.id}
 
-    async def test_is_garbage_when_it_only_looks_like_one(self, service: Service) -> None:
+    async def test_is_garbage_when_it_only_looks_like_one(self, service: MemoryService) -> None:
         good = message()
         garbage = [b'{"v":0}', b'{"v":"2"}', b'{"v":1}', b'[{"v":2}]', b'{"v":2', b'{"v":1000}']
         await append(service, *garbage, encode_event(good))
@@ -182,7 +186,7 @@ class TestAnEventOfANewerRelease:
         assert [letter.value for letter in service.store.dead_letters] == garbage
 
 
-async def test_refused_data_is_bisected_until_it_is_alone(service: Service) -> None:
+async def test_refused_data_is_bisected_until_it_is_alone(service: MemoryService) -> None:
     sent = [message(f"{n}") for n in range(16)]
     service.store.refuses = lambda m: m.content in ("3", "11")
     await append(service, *(encode_event(m) for m in sent))
@@ -192,14 +196,14 @@ async def test_refused_data_is_bisected_until_it_is_alone(service: Service) -> N
     assert committed(service) == 16
 
 
-async def test_a_dead_letter_is_no_longer_pending(service: Service) -> None:
+async def test_a_dead_letter_is_no_longer_pending(service: MemoryService) -> None:
     await service.acceptor.accept(message("bad"), ack=Ack.LOG)
     service.store.refuses = lambda m: True
     await service.consume()
     assert await service.cache.pending_count() == 0
 
 
-async def test_dead_letters_wait_for_their_topic_before_the_commit(service: Service) -> None:
+async def test_dead_letters_wait_for_their_topic_before_the_commit(service: MemoryService) -> None:
     await append(service, b"poison")
     original = service.log.append
 
@@ -221,7 +225,7 @@ async def test_dead_letters_wait_for_their_topic_before_the_commit(service: Serv
 
 
 async def test_a_dead_letter_that_its_topic_has_no_room_for_is_whole_in_the_store_alone(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     poison = b"x" * (service.broker.max_record_bytes - 3)  # with its key, as large as may be
     await append(service, poison)
@@ -237,7 +241,7 @@ async def test_a_dead_letter_that_its_topic_has_no_room_for_is_whole_in_the_stor
 
 
 async def test_too_many_dead_letters_in_a_row_stop_it_before_they_are_set_aside(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     await append(service, *[b"poison"] * 4)
     with pytest.raises(TooManyDeadLetters):
@@ -245,16 +249,18 @@ async def test_too_many_dead_letters_in_a_row_stop_it_before_they_are_set_aside(
     assert (committed(service), service.store.dead_letters) == (0, [])
 
 
-async def test_a_recall_mark_makes_the_tombstone_the_first_thing_stored(service: Service) -> None:
+async def test_a_recall_mark_makes_the_tombstone_the_first_thing_stored(
+    service: MemoryService,
+) -> None:
     sent = message("secret")
     await service.acceptor.accept(sent, ack=Ack.LOG)
-    await service.cache.claim_recall(sent.id, NOW_MS)
+    await service.cache.set_recall_mark(sent.id, NOW_MS)
     await service.consume()
     row = (await service.store.get([sent.id]))[sent.id]
     assert (row.is_recalled, row.content, row.seq) == (True, "", 1)
 
 
-async def test_a_full_replay_changes_nothing(service: Service) -> None:
+async def test_a_full_replay_changes_nothing(service: MemoryService) -> None:
     sent = [message(f"{n}") for n in range(4)]
     await append(service, *(encode_event(m) for m in sent))
     await append(service, encode_event(sent[1].recalled(NOW_MS)))
@@ -268,8 +274,8 @@ async def test_a_full_replay_changes_nothing(service: Service) -> None:
     assert await service.store.get([m.id for m in sent]) == before
 
 
-async def test_a_repeated_send_that_redis_forgot_is_folded_into_the_first(
-    service: Service,
+async def test_a_repeated_send_that_redis_forgot_is_deduplicated_into_the_first(
+    service: MemoryService,
 ) -> None:
     first = message(client_msg_id="k")
     repeat = message(client_msg_id="k")
@@ -283,8 +289,8 @@ async def test_a_repeated_send_that_redis_forgot_is_folded_into_the_first(
 
 
 @pytest.mark.parametrize("by_cache", [True, False])
-async def test_the_first_of_a_folded_send_is_listed_though_nobody_told_the_cache(
-    service: Service, by_cache: bool
+async def test_the_first_of_a_deduplicated_send_is_listed_though_nobody_told_the_cache(
+    service: MemoryService, by_cache: bool
 ) -> None:
     first, repeat = message(client_msg_id="k"), message(client_msg_id="k")
     await service.acceptor.accept(message(), ack=Ack.LOG)
@@ -301,7 +307,9 @@ async def test_the_first_of_a_folded_send_is_listed_though_nobody_told_the_cache
     assert first.id in {one.id for one in page.messages}
 
 
-async def test_an_id_that_belongs_to_another_message_is_a_dead_letter(service: Service) -> None:
+async def test_an_id_that_belongs_to_another_message_is_a_dead_letter(
+    service: MemoryService,
+) -> None:
     first = message("mine")
     other = message("yours", id=first.id, from_user_id=9, conversation_id="2_9")
     await append(service, encode_event(first))
@@ -312,7 +320,7 @@ async def test_an_id_that_belongs_to_another_message_is_a_dead_letter(service: S
     assert [d.reason for d in service.store.dead_letters] == ["id_conflict"]
 
 
-async def test_two_messages_with_one_id_in_one_batch_are_not_merged(service: Service) -> None:
+async def test_two_messages_with_one_id_in_one_batch_are_not_merged(service: MemoryService) -> None:
     first = message("mine")
     other = message("yours", id=first.id, from_user_id=9)
     await append(service, encode_event(first), encode_event(other.recalled(NOW_MS)))
@@ -322,7 +330,7 @@ async def test_two_messages_with_one_id_in_one_batch_are_not_merged(service: Ser
     assert [d.reason for d in service.store.dead_letters] == ["id_conflict"]
 
 
-async def test_it_waits_out_a_log_that_is_away(service: Service) -> None:
+async def test_it_waits_out_a_log_that_is_away(service: MemoryService) -> None:
     sent = message()
     await append(service, encode_event(sent))
     service.broker.down = True
@@ -336,8 +344,8 @@ async def test_it_waits_out_a_log_that_is_away(service: Service) -> None:
     await run
 
 
-async def test_another_message_under_a_used_client_msg_id_is_kept(service: Service) -> None:
-    """It was acknowledged while the cache had lost the claim of the first."""
+async def test_another_message_under_a_used_client_msg_id_is_kept(service: MemoryService) -> None:
+    """It was acknowledged while the cache had lost the record of the first."""
     first = message("one", client_msg_id="c")
     other = structs.replace(message("another", client_msg_id="c"), body_hash="another")
     await append(service, encode_event(first))
@@ -348,8 +356,8 @@ async def test_another_message_under_a_used_client_msg_id_is_kept(service: Servi
     assert await service.cache.pending_count() == 0
 
 
-async def test_what_a_client_does_never_stops_the_consumer(service: Service) -> None:
-    """Names that are used for another text each, with the claims gone: all are answered 200."""
+async def test_what_a_client_does_never_stops_the_consumer(service: MemoryService) -> None:
+    """Names that are used for another text each, with the records gone: all are answered 200."""
     more = service.settings.dead_letters_in_a_row + 5
     for text in ("one", "two"):
         for n in range(more):
@@ -357,6 +365,6 @@ async def test_what_a_client_does_never_stops_the_consumer(service: Service) -> 
             receipt = await send(service.backends, request, sender_id=ALICE)
             assert receipt.client_msg_id == f"k{n}"
         await service.consume()
-        service.cache.claims.clear()
+        service.cache.idempotency_records.clear()
     assert len(service.store.rows) == 2 * more
     assert service.store.dead_letters == []

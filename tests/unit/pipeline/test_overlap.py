@@ -16,7 +16,7 @@ from messaging.domain.events import Message, decode_event, encode_event
 from messaging.pipeline.consumer import IN_HAND, Consumer, TooManyDeadLetters
 from messaging.ports.log import OutgoingRecord, Record
 from messaging.testing.log import MemoryLogReader
-from tests.support.memory import SETTINGS, Service, message
+from tests.support.memory import SETTINGS, MemoryService, message
 
 BATCH = 10
 
@@ -49,17 +49,17 @@ class Port:
 
 
 @pytest.fixture
-def service() -> Service:
-    return Service(replace(SETTINGS, consumer_batch=BATCH))
+def service() -> MemoryService:
+    return MemoryService(replace(SETTINGS, consumer_batch=BATCH))
 
 
-async def append(service: Service, *values: bytes, key: bytes = b"1_2") -> None:
+async def append(service: MemoryService, *values: bytes, key: bytes = b"1_2") -> None:
     records = [OutgoingRecord(key=key, value=value) for value in values]
     for future in await service.log.append(service.settings.topic, records):
         await future
 
 
-async def accepted(service: Service, count: int) -> list[Message]:
+async def accepted(service: MemoryService, count: int) -> list[Message]:
     """New messages, in the log and pending in the cache."""
     sent = [message(f"{n}") for n in range(count)]
     await service.cache.accept(sent, None)
@@ -67,7 +67,7 @@ async def accepted(service: Service, count: int) -> list[Message]:
     return sent
 
 
-def committed(service: Service) -> int:
+def committed(service: MemoryService) -> int:
     return sum(service.broker.committed.values())
 
 
@@ -95,13 +95,13 @@ async def running(consumer: Consumer) -> AsyncIterator[asyncio.Task[None]]:
         await asyncio.wait([run], timeout=5)
 
 
-def watched(service: Service, **ports: object) -> Consumer:
+def watched(service: MemoryService, **ports: object) -> Consumer:
     return replace(service.consumer, **ports)  # type: ignore[arg-type]
 
 
 class TestReading:
     async def test_goes_on_while_a_batch_is_stored_but_not_without_bound(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         sent = await accepted(service, 20 * BATCH)
         reader, store = Port(service.consumer.reader), Port(service.store)
@@ -114,7 +114,7 @@ class TestReading:
             go_on.set()
             await until(lambda: committed(service) == len(sent))
 
-    async def test_goes_on_while_the_cache_is_slow(self, service: Service) -> None:
+    async def test_goes_on_while_the_cache_is_slow(self, service: MemoryService) -> None:
         await accepted(service, 20 * BATCH)
         store, cache = Port(service.store), Port(service.cache)
         go_on = cache.hold("mark_stored")
@@ -127,7 +127,7 @@ class TestReading:
             await until(lambda: committed(service) == 20 * BATCH)
 
     async def test_keeps_the_membership_while_all_it_may_hold_is_held(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         service.broker.max_poll_interval_s = 1.5
         sent = await accepted(service, 5 * BATCH)
@@ -145,7 +145,7 @@ class TestReading:
             go_on.set()
             await until(lambda: committed(service) == len(sent))
 
-    async def test_begins_at_once_and_then_gathers(self, service: Service) -> None:
+    async def test_begins_at_once_and_then_gathers(self, service: MemoryService) -> None:
         service = service.restarted_with(consumer_interval_s=0.4, consumer_poll_s=0.2)
         store = Port(service.store)
 
@@ -159,7 +159,7 @@ class TestReading:
             await until(lambda: committed(service) == 31)
         assert store.begun["apply"] <= 5
 
-    async def test_of_full_batches_waits_for_nothing(self, service: Service) -> None:
+    async def test_of_full_batches_waits_for_nothing(self, service: MemoryService) -> None:
         service = service.restarted_with(consumer_interval_s=60.0)
         await accepted(service, 30 * BATCH)
 
@@ -170,7 +170,7 @@ class TestReading:
 class Watchful(MemoryLogReader):
     """Refuses a commit past anything that is not stored, or that the cache does not know of."""
 
-    service: Service
+    service: MemoryService
     commits = 0
 
     async def commit(self, last: Mapping[int, Record]) -> None:
@@ -188,7 +188,7 @@ class Watchful(MemoryLogReader):
 class TestOrder:
     @pytest.mark.parametrize("seed", range(10))
     async def test_no_position_is_committed_before_its_records_are_stored_and_marked(
-        self, service: Service, seed: int
+        self, service: MemoryService, seed: int
     ) -> None:
         chance = random.Random(seed)
         reader = Watchful(
@@ -216,7 +216,9 @@ class TestOrder:
         assert sorted(service.store.rows) == sorted(m.id for m in sent)
         assert service.cache.pending_set.times == {}
 
-    async def test_a_batch_that_is_done_waits_for_the_one_before(self, service: Service) -> None:
+    async def test_a_batch_that_is_done_waits_for_the_one_before(
+        self, service: MemoryService
+    ) -> None:
         """Its own rows are stored; a commit of its position would pass over the other's mark."""
         await accepted(service, 3 * BATCH)
         cache = Port(service.cache)
@@ -230,7 +232,7 @@ class TestOrder:
             await until(lambda: committed(service) == 3 * BATCH)
 
     async def test_while_the_cache_is_away_it_stores_on_and_commits_later(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         sent = await accepted(service, 8 * BATCH)
         service.cache.down = True
@@ -244,14 +246,14 @@ class TestOrder:
         assert service.cache.pending_set.times == {}
 
     async def test_a_recall_during_an_outage_of_the_store_is_what_is_stored_after_it(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         (sent,) = await accepted(service, 1)
         service.store.down = True
 
         async with running(service.consumer):
             await asyncio.sleep(0.1)
-            await service.cache.claim_recall(sent.id, sent.send_time + 1)
+            await service.cache.set_recall_mark(sent.id, sent.send_time + 1)
             service.store.down = False
             await until(lambda: sent.id in service.store.rows)
         assert service.store.rows[sent.id].content == ""
@@ -259,7 +261,7 @@ class TestOrder:
 
 class TestRebalance:
     async def test_with_several_batches_in_hand_loses_and_repeats_nothing(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         sent = [message(f"{n}") for n in range(12 * BATCH)]
         await service.cache.accept(sent, None)
@@ -284,7 +286,7 @@ class TestRebalance:
 
 class TestStop:
     async def test_finishes_what_is_being_stored_and_drops_what_is_not(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         sent = await accepted(service, 5 * BATCH)
         reader, store = Port(service.consumer.reader), Port(service.store)
@@ -300,7 +302,7 @@ class TestStop:
         assert committed(service) == BATCH
         assert len(await service.cache.pending(before_ms=2**60, limit=99)) == 4 * BATCH
 
-    async def test_commits_the_only_batch_when_it_is_stored(self, service: Service) -> None:
+    async def test_commits_the_only_batch_when_it_is_stored(self, service: MemoryService) -> None:
         await accepted(service, 1)
         store = Port(service.store)
         go_on = store.hold("apply")
@@ -314,7 +316,7 @@ class TestStop:
             await asyncio.wait_for(run, 2)
         assert committed(service) == 1
 
-    async def test_during_an_outage_drops_everything_at_once(self, service: Service) -> None:
+    async def test_during_an_outage_drops_everything_at_once(self, service: MemoryService) -> None:
         await accepted(service, 5 * BATCH)
         reader = Port(service.consumer.reader)
         service.store.down = True
@@ -329,7 +331,7 @@ class TestStop:
 
 class TestTooManyDeadLetters:
     async def test_leave_the_batches_before_committed_and_those_behind_untouched(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         good = await accepted(service, BATCH)
         await append(service, *[b"poison"] * BATCH)
@@ -347,7 +349,7 @@ class TestTooManyDeadLetters:
         assert (committed(service), service.store.dead_letters) == (BATCH, [])
         assert set(service.cache.pending_set.times) == {m.id for m in behind}
 
-    async def test_are_counted_over_batches(self, service: Service) -> None:
+    async def test_are_counted_over_batches(self, service: MemoryService) -> None:
         await append(service, *[b"poison"] * 2)
         await service.consume()
         await append(service, *[b"poison"] * 2)
@@ -355,7 +357,9 @@ class TestTooManyDeadLetters:
             await service.consumer.run()
         assert (committed(service), len(service.store.dead_letters)) == (2, 2)
 
-    async def test_are_counted_anew_after_something_was_stored(self, service: Service) -> None:
+    async def test_are_counted_anew_after_something_was_stored(
+        self, service: MemoryService
+    ) -> None:
         await append(service, *[b"poison"] * 2)
         await service.consume()
         await accepted(service, 1)
@@ -364,7 +368,7 @@ class TestTooManyDeadLetters:
         await service.consume()
         assert (committed(service), len(service.store.dead_letters)) == (5, 4)
 
-    async def test_do_not_count_what_holds_nothing(self, service: Service) -> None:
+    async def test_do_not_count_what_holds_nothing(self, service: MemoryService) -> None:
         await append(service, *[b""] * 9)
         await service.consume()
         assert (committed(service), len(service.store.dead_letters)) == (9, 9)

@@ -11,15 +11,15 @@ from messaging.domain.events import encode_event
 from messaging.domain.requests import Ack
 from messaging.ports.store import DeadLetter, DeadLetterState
 from messaging.service.dead_letters import discard, replay
-from tests.support.memory import Service, message
+from tests.support.memory import MemoryService, message
 
 
 @pytest.fixture
-def service() -> Service:
-    return Service()
+def service() -> MemoryService:
+    return MemoryService()
 
 
-async def refused(service: Service, count: int = 1) -> list[DeadLetter]:
+async def refused(service: MemoryService, count: int = 1) -> list[DeadLetter]:
     """The letters of messages that the database refused, until somebody mends it."""
     service.store.refuses = lambda m: True
     for _ in range(count):
@@ -30,7 +30,9 @@ async def refused(service: Service, count: int = 1) -> list[DeadLetter]:
     return service.store.dead_letters[:]
 
 
-async def test_a_replayed_message_is_persisted_when_its_reason_is_gone(service: Service) -> None:
+async def test_a_replayed_message_is_persisted_when_its_reason_is_gone(
+    service: MemoryService,
+) -> None:
     (letter,) = await refused(service)
 
     assert await replay(service.backends, [letter]) == [letter]
@@ -40,7 +42,7 @@ async def test_a_replayed_message_is_persisted_when_its_reason_is_gone(service: 
     assert service.store.settled == {letter.source: DeadLetterState.REPLAYED}
 
 
-async def test_a_replay_that_is_repeated_stores_the_message_once(service: Service) -> None:
+async def test_a_replay_that_is_repeated_stores_the_message_once(service: MemoryService) -> None:
     (letter,) = await refused(service)
 
     for _ in range(2):
@@ -50,7 +52,9 @@ async def test_a_replay_that_is_repeated_stores_the_message_once(service: Servic
     assert [row.seq for row in service.store.rows.values()] == [1]
 
 
-async def test_a_record_that_is_refused_again_becomes_another_letter(service: Service) -> None:
+async def test_a_record_that_is_refused_again_becomes_another_letter(
+    service: MemoryService,
+) -> None:
     letter = DeadLetter("im-message-private", 3, "7", b"1_2", b"not json", "unreadable", "not JSON")
     await service.store.save_dead_letters([letter])
 
@@ -64,7 +68,7 @@ async def test_a_record_that_is_refused_again_becomes_another_letter(service: Se
 
 
 async def test_a_recalled_message_stays_recalled_when_its_letter_is_replayed(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     (letter,) = await refused(service)
     sent = message()
@@ -77,7 +81,7 @@ async def test_a_recalled_message_stays_recalled_when_its_letter_is_replayed(
     assert service.store.rows[sent.id].content == ""
 
 
-async def test_what_the_log_does_not_take_stays_open(service: Service) -> None:
+async def test_what_the_log_does_not_take_stays_open(service: MemoryService) -> None:
     letters = await refused(service, 2)
     service.broker.down = True
 
@@ -86,7 +90,7 @@ async def test_what_the_log_does_not_take_stays_open(service: Service) -> None:
     assert service.store.settled == {}
 
 
-async def test_a_replay_that_cannot_be_noted_says_so(service: Service) -> None:
+async def test_a_replay_that_cannot_be_noted_says_so(service: MemoryService) -> None:
     (letter,) = await refused(service)
     service.store.down = True
 
@@ -94,7 +98,7 @@ async def test_a_replay_that_cannot_be_noted_says_so(service: Service) -> None:
         await replay(service.backends, [letter])
 
 
-async def test_a_discarded_letter_is_kept_and_can_be_replayed_later(service: Service) -> None:
+async def test_a_discarded_letter_is_kept_and_can_be_replayed_later(service: MemoryService) -> None:
     (letter,) = await refused(service)
 
     await discard(service.backends, [letter])
@@ -107,7 +111,7 @@ async def test_a_discarded_letter_is_kept_and_can_be_replayed_later(service: Ser
     assert letter.message_id in service.store.rows
 
 
-async def test_discarding_without_the_store_says_so(service: Service) -> None:
+async def test_discarding_without_the_store_says_so(service: MemoryService) -> None:
     letters = await refused(service)
     service.store.down = True
 

@@ -14,7 +14,7 @@ from messaging.domain.errors import (
     TemporarilyUnavailable,
 )
 from messaging.domain.events import ChatType, PersistStatus
-from messaging.ports.cached import Window
+from messaging.ports.cached import CachedTail
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import history
@@ -22,15 +22,24 @@ from messaging.service.recall import recall
 from messaging.service.send import send
 from messaging.testing.cache import MemoryCache
 from messaging.testing.cache_health import RECOVERS_S
-from tests.support.memory import ALICE, BOB, GROUP, MALLORY, Service, to_bob, to_group, with_bob
+from tests.support.memory import (
+    ALICE,
+    BOB,
+    GROUP,
+    MALLORY,
+    MemoryService,
+    to_bob,
+    to_group,
+    with_bob,
+)
 
 
 @pytest.fixture
-def service() -> Service:
-    return Service()
+def service() -> MemoryService:
+    return MemoryService()
 
 
-async def say(service: Service, count: int) -> list[int]:
+async def say(service: MemoryService, count: int) -> list[int]:
     """Messages from alice to bob; newest first."""
     ids = []
     for n in range(count):
@@ -40,7 +49,7 @@ async def say(service: Service, count: int) -> list[int]:
     return ids[::-1]
 
 
-async def walk(service: Service, *, reader_id: int = ALICE, size: int = 7) -> list[int]:
+async def walk(service: MemoryService, *, reader_id: int = ALICE, size: int = 7) -> list[int]:
     """All pages by cursor."""
     target = BOB if reader_id == ALICE else ALICE
     ids: list[int] = []
@@ -55,13 +64,13 @@ async def walk(service: Service, *, reader_id: int = ALICE, size: int = 7) -> li
         before = page.next_before_id
 
 
-def empty_cache(service: Service) -> Service:
+def empty_cache(service: MemoryService) -> MemoryService:
     """The same service after Redis has lost everything."""
     service.cache = MemoryCache()
     return service.restarted_with()
 
 
-async def test_one_reads_ones_own_pending_messages(service: Service) -> None:
+async def test_one_reads_ones_own_pending_messages(service: MemoryService) -> None:
     ids = await say(service, 3)
     page = await history(service.backends, with_bob(), reader_id=ALICE)
     assert [m.id for m in page.messages] == ids
@@ -69,13 +78,13 @@ async def test_one_reads_ones_own_pending_messages(service: Service) -> None:
     assert (page.total, page.has_more, page.partial) == (3, False, False)
 
 
-async def test_both_sides_read_the_same(service: Service) -> None:
+async def test_both_sides_read_the_same(service: MemoryService) -> None:
     ids = await say(service, 20)
     assert await walk(service, reader_id=BOB) == await walk(service, reader_id=ALICE) == ids
 
 
 @pytest.mark.parametrize("count", [6, 7, 8, 14, 15, 99, 100, 101, 230])
-async def test_pages_have_no_holes_and_no_repeats(service: Service, count: int) -> None:
+async def test_pages_have_no_holes_and_no_repeats(service: MemoryService, count: int) -> None:
     ids = await say(service, count)
     assert await walk(service) == ids
     await service.consume()
@@ -87,7 +96,7 @@ async def test_pages_have_no_holes_and_no_repeats(service: Service, count: int) 
     assert await walk(cold) == newer + ids
 
 
-async def test_total_is_exact_pending_or_stored_warm_or_cold(service: Service) -> None:
+async def test_total_is_exact_pending_or_stored_warm_or_cold(service: MemoryService) -> None:
     await say(service, 130)
     assert (await history(service.backends, with_bob(), reader_id=ALICE)).total == 130
     await service.consume()
@@ -98,7 +107,7 @@ async def test_total_is_exact_pending_or_stored_warm_or_cold(service: Service) -
         assert (await history(cold.backends, with_bob(), reader_id=ALICE)).total == 160
 
 
-async def test_total_is_exact_by_cursor_where_nothing_is_loaded(service: Service) -> None:
+async def test_total_is_exact_by_cursor_where_nothing_is_loaded(service: MemoryService) -> None:
     ids = await say(service, 60)
     for _ in ("pending", "stored"):
         for cold in (True, False):
@@ -112,7 +121,7 @@ async def test_total_is_exact_by_cursor_where_nothing_is_loaded(service: Service
 
 @pytest.mark.parametrize("before", [None, 10, 125])
 async def test_total_is_exact_while_somebody_else_fills(
-    service: Service, before: int | None
+    service: MemoryService, before: int | None
 ) -> None:
     await say(service, 120)
     await service.consume()
@@ -126,7 +135,9 @@ async def test_total_is_exact_while_somebody_else_fills(
     assert (page.total, page.partial) == (150, False)
 
 
-async def test_total_is_exact_with_a_pending_message_older_than_a_fill(service: Service) -> None:
+async def test_total_is_exact_with_a_pending_message_older_than_a_fill(
+    service: MemoryService,
+) -> None:
     """Only Redis has it: the log did not confirm."""
     (stuck,) = await say(service, 1)
     service.broker.records.clear()
@@ -139,9 +150,9 @@ async def test_total_is_exact_with_a_pending_message_older_than_a_fill(service: 
 
 
 async def test_a_total_that_nobody_can_count_is_told_as_partial(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: MemoryService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.service.slices.MOST_COUNTED", 4)
+    monkeypatch.setattr("messaging.service.history_pages.MOST_COUNTED", 4)
     ids = await say(service, 5)
     assert await service.cache.begin_fill("1_2")
     page = await history(service.backends, with_bob(), reader_id=ALICE)
@@ -149,7 +160,7 @@ async def test_a_total_that_nobody_can_count_is_told_as_partial(
     assert page.partial
 
 
-async def test_page_numbers_walk_the_same_messages(service: Service) -> None:
+async def test_page_numbers_walk_the_same_messages(service: MemoryService) -> None:
     ids = await say(service, 45)
     await service.consume()
     cold = empty_cache(service)
@@ -163,7 +174,7 @@ async def test_page_numbers_walk_the_same_messages(service: Service) -> None:
     assert [page.has_more for page in pages] == [True, True, True, False, True, False]
 
 
-async def test_a_warm_first_page_does_not_ask_the_store(service: Service) -> None:
+async def test_a_warm_first_page_does_not_ask_the_store(service: MemoryService) -> None:
     ids = await say(service, 30)
     await service.consume()
     cold = empty_cache(service)
@@ -174,7 +185,7 @@ async def test_a_warm_first_page_does_not_ask_the_store(service: Service) -> Non
     assert page.partial is False
 
 
-async def test_one_readers_deletes_hide_nothing_from_another(service: Service) -> None:
+async def test_one_readers_deletes_hide_nothing_from_another(service: MemoryService) -> None:
     ids = await say(service, 30)
     await service.consume()
     cold = empty_cache(service)
@@ -186,7 +197,7 @@ async def test_one_readers_deletes_hide_nothing_from_another(service: Service) -
     assert await walk(again, reader_id=ALICE) == ids[25:]
 
 
-async def test_a_pending_message_can_be_deleted_and_stays_deleted(service: Service) -> None:
+async def test_a_pending_message_can_be_deleted_and_stays_deleted(service: MemoryService) -> None:
     ids = await say(service, 3)
     await delete(service.backends, ids[1], user_id=BOB)
     await delete(service.backends, ids[1], user_id=BOB)
@@ -198,7 +209,7 @@ async def test_a_pending_message_can_be_deleted_and_stays_deleted(service: Servi
     assert (await fetch(service.backends, ids[1], reader_id=ALICE)).id == ids[1]
 
 
-async def test_a_stranger_can_neither_fetch_nor_delete(service: Service) -> None:
+async def test_a_stranger_can_neither_fetch_nor_delete(service: MemoryService) -> None:
     (message_id,) = await say(service, 1)
     for call in (
         fetch(service.backends, message_id, reader_id=MALLORY),
@@ -208,14 +219,16 @@ async def test_a_stranger_can_neither_fetch_nor_delete(service: Service) -> None
             await call
 
 
-async def test_a_delete_is_not_told_as_done_while_a_part_does_not_know(service: Service) -> None:
+async def test_a_delete_is_not_told_as_done_while_a_part_does_not_know(
+    service: MemoryService,
+) -> None:
     (message_id,) = await say(service, 1)
     service.store.down = True
     with pytest.raises(TemporarilyUnavailable):
         await delete(service.backends, message_id, user_id=ALICE)
 
 
-async def test_the_sender_may_recall_what_he_deleted_for_himself(service: Service) -> None:
+async def test_the_sender_may_recall_what_he_deleted_for_himself(service: MemoryService) -> None:
     (message_id,) = await say(service, 1)
     await delete(service.backends, message_id, user_id=ALICE)
     await recall(service.backends, message_id, user_id=ALICE)
@@ -223,7 +236,7 @@ async def test_the_sender_may_recall_what_he_deleted_for_himself(service: Servic
 
 
 async def test_a_recall_that_only_cache_and_log_know_is_seen_with_a_row_still_normal(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     ids = await say(service, 30)
     await service.consume()
@@ -235,12 +248,12 @@ async def test_a_recall_that_only_cache_and_log_know_is_seen_with_a_row_still_no
     assert [m.content for m in page.messages if m.id == ids[5]] == [""]
 
 
-async def test_a_history_with_somebody_never_written_to_is_empty(service: Service) -> None:
+async def test_a_history_with_somebody_never_written_to_is_empty(service: MemoryService) -> None:
     page = await history(service.backends, with_bob(target_id=99), reader_id=ALICE)
     assert (page.messages, page.total, page.has_more) == ((), 0, False)
 
 
-async def test_a_groups_history_is_for_members(service: Service) -> None:
+async def test_a_groups_history_is_for_members(service: MemoryService) -> None:
     receipt = await send(service.backends, to_group(), sender_id=ALICE)
     request = with_bob(chat_type=ChatType.GROUP, target_id=GROUP)
     page = await history(service.backends, request, reader_id=BOB)
@@ -253,7 +266,7 @@ async def test_a_groups_history_is_for_members(service: Service) -> None:
         )
 
 
-async def test_without_the_store_the_cached_part_is_told_as_partial(service: Service) -> None:
+async def test_without_the_store_the_cached_part_is_told_as_partial(service: MemoryService) -> None:
     ids = await say(service, 5)
     await service.cache.add_deletes(ALICE, [], floor=0)
     service.store.down = True
@@ -262,14 +275,14 @@ async def test_without_the_store_the_cached_part_is_told_as_partial(service: Ser
     assert page.partial
 
 
-async def test_without_the_store_what_may_be_deleted_is_not_shown(service: Service) -> None:
+async def test_without_the_store_what_may_be_deleted_is_not_shown(service: MemoryService) -> None:
     await say(service, 5)
     service.store.down = True
     with pytest.raises(TemporarilyUnavailable):
         await history(service.backends, with_bob(), reader_id=ALICE)
 
 
-async def test_without_store_and_cache_it_is_unavailable(service: Service) -> None:
+async def test_without_store_and_cache_it_is_unavailable(service: MemoryService) -> None:
     await say(service, 5)
     service.store.down = service.cache.down = True
     with pytest.raises(TemporarilyUnavailable):
@@ -277,7 +290,7 @@ async def test_without_store_and_cache_it_is_unavailable(service: Service) -> No
 
 
 async def test_for_some_seconds_after_the_cache_was_away_a_page_is_partial(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     await say(service, 3)
     await service.cache.note_recovered((await service.cache.heartbeat()).id, returned=True)
@@ -289,7 +302,7 @@ async def test_for_some_seconds_after_the_cache_was_away_a_page_is_partial(
 
 @pytest.mark.parametrize("somebody_fills", [False, True])
 async def test_so_is_one_that_the_store_has_a_part_in(
-    service: Service, somebody_fills: bool
+    service: MemoryService, somebody_fills: bool
 ) -> None:
     ids = await say(service, 130)
     await service.consume()
@@ -301,7 +314,7 @@ async def test_so_is_one_that_the_store_has_a_part_in(
     assert (await history(service.backends, request, reader_id=ALICE)).partial
 
 
-async def test_without_the_cache_the_store_answers_and_says_partial(service: Service) -> None:
+async def test_without_the_cache_the_store_answers_and_says_partial(service: MemoryService) -> None:
     ids = await say(service, 9)
     await service.consume()
     service.cache.down = True
@@ -311,11 +324,11 @@ async def test_without_the_cache_the_store_answers_and_says_partial(service: Ser
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_any_mix_of_cached_and_stored_reads_the_same(
-    service: Service, seed: int, monkeypatch: pytest.MonkeyPatch
+    service: MemoryService, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.service.slices.FILL_ROWS", 20)
-    monkeypatch.setattr("messaging.service.deletes.DELETES_LOADED", 5)
-    monkeypatch.setattr("messaging.testing.cache_reading.MOST_LOOKED_AT", 9)
+    monkeypatch.setattr("messaging.service.history_pages.FILL_ROWS", 20)
+    monkeypatch.setattr("messaging.service.hidden_messages.DELETES_LOADED", 5)
+    monkeypatch.setattr("messaging.testing.cache_reading.MOST_IDS_READ", 9)
     chance = random.Random(seed)
     expected: list[int] = []
     deleted: set[int] = set()
@@ -341,7 +354,7 @@ async def test_any_mix_of_cached_and_stored_reads_the_same(
         await recount(service, expected, chance)
 
 
-async def recount(service: Service, expected: list[int], chance: random.Random) -> None:
+async def recount(service: MemoryService, expected: list[int], chance: random.Random) -> None:
     """Whatever is loaded, and whoever fills: by cursor and by page, the total is that of all."""
     for _ in range(4):
         if chance.random() < 0.5:
@@ -355,7 +368,9 @@ async def recount(service: Service, expected: list[int], chance: random.Random) 
         assert (page.total, page.partial) == (len(expected), False)
 
 
-async def test_deletes_at_the_end_of_the_cached_list_hide_nothing_older(service: Service) -> None:
+async def test_deletes_at_the_end_of_the_cached_list_hide_nothing_older(
+    service: MemoryService,
+) -> None:
     ids = await say(service, 130)
     await service.consume()
     cold = empty_cache(service)
@@ -372,9 +387,9 @@ async def test_deletes_at_the_end_of_the_cached_list_hide_nothing_older(service:
 
 @pytest.mark.parametrize("listed", [20, 21, 22])
 async def test_a_page_goes_on_where_the_cached_list_ends(
-    service: Service, listed: int, monkeypatch: pytest.MonkeyPatch
+    service: MemoryService, listed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.service.slices.FILL_ROWS", listed)
+    monkeypatch.setattr("messaging.service.history_pages.FILL_ROWS", listed)
     ids = await say(service, 60)
     await service.consume()
     cold = empty_cache(service)
@@ -386,7 +401,7 @@ async def test_a_page_goes_on_where_the_cached_list_ends(
 
 
 async def test_pending_messages_are_walked_through_while_somebody_else_fills(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     ids = await say(service, 30)
     assert await service.cache.begin_fill("1_2")
@@ -397,9 +412,9 @@ async def test_pending_messages_are_walked_through_while_somebody_else_fills(
 
 @pytest.mark.parametrize("size", range(1, 12))
 async def test_deletes_older_than_the_cached_ones_hide_as_well(
-    service: Service, size: int, monkeypatch: pytest.MonkeyPatch
+    service: MemoryService, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.service.deletes.DELETES_LOADED", 3)
+    monkeypatch.setattr("messaging.service.hidden_messages.DELETES_LOADED", 3)
     ids = await say(service, 12)
     await service.consume()
     for message_id in ids[1:10:2]:
@@ -418,17 +433,17 @@ class DeletesComeBetween(MemoryCache):
     deleted: tuple[int, ...] = ()
     floor = 0
 
-    async def window(self, *args: Any, **options: Any) -> Window:
-        seen = await super().window(*args, **options)
+    async def window(self, *args: Any, **options: Any) -> CachedTail:
+        seen = await super().cached_tail(*args, **options)
         await self.add_deletes(ALICE, self.deleted, floor=self.floor)
         return seen
 
 
 @pytest.mark.parametrize("known", [None, 5])
 async def test_deletes_that_are_cached_meanwhile_hide_what_was_listed_before(
-    service: Service, known: int | None, monkeypatch: pytest.MonkeyPatch
+    service: MemoryService, known: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.service.slices.FILL_ROWS", 10)
+    monkeypatch.setattr("messaging.service.history_pages.FILL_ROWS", 10)
     ids = await say(service, 30)
     await service.consume()
     await service.store.delete_for_user(ALICE, [ids[8]])

@@ -10,11 +10,11 @@ import pytest
 from messaging.domain.events import Message
 from messaging.limits import MAX_PAGE_BYTES
 from messaging.service.delete import delete
-from messaging.service.history import LARGEST_SLICE, HistoryPage, _size_bytes, history
+from messaging.service.history import LARGEST_PART, HistoryPage, _size_bytes, history
 from messaging.service.send import send
 from messaging.testing.cache import MemoryCache
 from messaging.testing.store import MemoryStore
-from tests.support.memory import ALICE, BOB, Service, to_bob, with_bob
+from tests.support.memory import ALICE, BOB, MemoryService, to_bob, with_bob
 
 LARGE = "\U0001f600" * 4_096  # 16 KiB
 FIT = 31
@@ -32,7 +32,7 @@ class CountingStore(MemoryStore):
         return rows
 
 
-async def say(service: Service, count: int, content: str = "hi") -> list[int]:
+async def say(service: MemoryService, count: int, content: str = "hi") -> list[int]:
     """Messages from alice to bob; newest first."""
     ids = []
     for _ in range(count):
@@ -42,7 +42,7 @@ async def say(service: Service, count: int, content: str = "hi") -> list[int]:
     return ids[::-1]
 
 
-async def read(service: Service, **query: object) -> HistoryPage:
+async def read(service: MemoryService, **query: object) -> HistoryPage:
     return await history(service.backends, with_bob(**query), reader_id=ALICE)
 
 
@@ -54,7 +54,7 @@ def ids_of(page: HistoryPage) -> list[int]:
 async def test_a_page_of_large_messages_ends_early_and_goes_on_by_the_cursor(
     is_stored: bool,
 ) -> None:
-    service = Service()
+    service = MemoryService()
     ids = await say(service, 80, LARGE)
     if is_stored:
         await service.consume()
@@ -71,7 +71,7 @@ async def test_a_page_of_large_messages_ends_early_and_goes_on_by_the_cursor(
 
 
 async def test_the_limit_itself_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    service = Service()
+    service = MemoryService()
     ids = await say(service, 3)
     size_bytes = _size_bytes((await read(service)).messages[0])
     for limit_bytes, shown in ((3 * size_bytes, 3), (3 * size_bytes - 1, 2), (1, 1)):
@@ -83,7 +83,7 @@ async def test_the_limit_itself_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_page_number_counts_messages_also_where_pages_end_early() -> None:
-    service = Service()
+    service = MemoryService()
     ids = await say(service, 120, LARGE)
     second = await read(service, size=50, page=2)
     assert ids_of(second) == ids[50 : 50 + FIT]
@@ -93,7 +93,7 @@ async def test_a_page_number_counts_messages_also_where_pages_end_early() -> Non
 @pytest.mark.parametrize("deleted", [0, 400])
 async def test_a_deep_page_reads_the_texts_of_a_page(deleted: int) -> None:
     store = CountingStore()
-    service = Service(store=store)
+    service = MemoryService(store=store)
     ids = await say(service, 1_500)
     await service.consume()
     for message_id in ids[700 : 700 + deleted]:
@@ -105,12 +105,12 @@ async def test_a_deep_page_reads_the_texts_of_a_page(deleted: int) -> None:
     visible = [i for i in ids if i not in ids[700 : 700 + deleted]]
     assert ids_of(page) == visible[59 * 20 : 60 * 20]
     assert page.total == 1_500
-    assert sum(store.rows_read) <= 2 * LARGEST_SLICE
+    assert sum(store.rows_read) <= 2 * LARGEST_PART
 
 
 async def test_what_is_deleted_is_not_read_to_find_what_is_not() -> None:
     store = CountingStore()
-    service = Service(store=store)
+    service = MemoryService(store=store)
     ids = await say(service, 1_500)
     await service.consume()
     for message_id in ids[110:1_490]:
@@ -121,11 +121,11 @@ async def test_what_is_deleted_is_not_read_to_find_what_is_not() -> None:
     page = await read(service, before_id=ids[109], size=20)
     assert ids_of(page) == ids[1_490:]
     assert not page.has_more
-    assert sum(store.rows_read) <= 3 * LARGEST_SLICE
+    assert sum(store.rows_read) <= 3 * LARGEST_PART
 
 
 async def test_a_cached_conversation_is_skipped_without_the_store() -> None:
-    service = Service()
+    service = MemoryService()
     ids = await say(service, 90)
     await read(service)
     service.store.down = True
@@ -139,14 +139,14 @@ async def test_a_cached_conversation_is_skipped_without_the_store() -> None:
 async def test_any_page_of_any_mix_of_cached_and_stored_is_where_it_belongs(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("messaging.service.slices.FILL_ROWS", 15)
-    monkeypatch.setattr("messaging.service.history.LARGEST_SLICE", 6)
+    monkeypatch.setattr("messaging.service.history_pages.FILL_ROWS", 15)
+    monkeypatch.setattr("messaging.service.history.LARGEST_PART", 6)
     monkeypatch.setattr("messaging.service.history.MOST_PASSED", 7)
-    monkeypatch.setattr("messaging.service.deletes.DELETES_LOADED", 5)
-    monkeypatch.setattr("messaging.testing.cache_reading.MOST_LOOKED_AT", 9)
+    monkeypatch.setattr("messaging.service.hidden_messages.DELETES_LOADED", 5)
+    monkeypatch.setattr("messaging.testing.cache_reading.MOST_IDS_READ", 9)
     monkeypatch.setattr("messaging.testing.cache_state.TAIL_CAP", 25)
-    monkeypatch.setattr("messaging.testing.cache_reading.MAX_WINDOW_BYTES", 2_000)
-    chance, service = random.Random(seed), Service()
+    monkeypatch.setattr("messaging.testing.cache_reading.MAX_CACHED_TAIL_BYTES", 2_000)
+    chance, service = random.Random(seed), MemoryService()
     said: list[int] = []
     deleted: set[int] = set()
     for _ in range(60):

@@ -15,19 +15,19 @@ from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
-from tests.support.memory import ALICE, BOB, MALLORY, Service, to_bob, to_group, with_bob
+from tests.support.memory import ALICE, BOB, MALLORY, MemoryService, to_bob, to_group, with_bob
 
 
 @pytest.fixture
-def service() -> Service:
-    return Service()
+def service() -> MemoryService:
+    return MemoryService()
 
 
-async def sent(service: Service) -> int:
+async def sent(service: MemoryService) -> int:
     return (await send(service.backends, to_bob("secret"), sender_id=ALICE)).message_id
 
 
-async def assert_gone(service: Service, message_id: int) -> None:
+async def assert_gone(service: MemoryService, message_id: int) -> None:
     """No reader and no store has the content."""
     for reader in (ALICE, BOB):
         assert (await fetch(service.backends, message_id, reader_id=reader)).content == ""
@@ -36,7 +36,9 @@ async def assert_gone(service: Service, message_id: int) -> None:
 
 
 @pytest.mark.parametrize("persisted", [False, True])
-async def test_a_recalled_message_stays_as_a_placeholder(service: Service, persisted: bool) -> None:
+async def test_a_recalled_message_stays_as_a_placeholder(
+    service: MemoryService, persisted: bool
+) -> None:
     message_id = await sent(service)
     if persisted:
         await service.consume()
@@ -50,7 +52,7 @@ async def test_a_recalled_message_stays_as_a_placeholder(service: Service, persi
     assert await service.cache.recall_marks([message_id]) == {}
 
 
-async def test_the_recall_event_alone_makes_the_tombstone(service: Service) -> None:
+async def test_the_recall_event_alone_makes_the_tombstone(service: MemoryService) -> None:
     message_id = await sent(service)
     await recall(service.backends, message_id, user_id=ALICE)
     (records,) = service.broker.records.values()
@@ -60,7 +62,7 @@ async def test_the_recall_event_alone_makes_the_tombstone(service: Service) -> N
     assert (row.is_recalled, row.content, row.seq) == (True, "", 1)
 
 
-async def test_the_window_is_five_minutes_to_the_second(service: Service) -> None:
+async def test_the_window_is_five_minutes_to_the_second(service: MemoryService) -> None:
     message_id = await sent(service)
     service.clock.now_ms += 300_000
     await recall(service.backends, message_id, user_id=ALICE)
@@ -70,14 +72,14 @@ async def test_the_window_is_five_minutes_to_the_second(service: Service) -> Non
         await recall(service.backends, late, user_id=ALICE)
 
 
-async def test_a_second_recall_is_refused(service: Service) -> None:
+async def test_a_second_recall_is_refused(service: MemoryService) -> None:
     message_id = await sent(service)
     await recall(service.backends, message_id, user_id=ALICE)
     with pytest.raises(AlreadyRecalled):
         await recall(service.backends, message_id, user_id=ALICE)
 
 
-async def test_only_the_sender_recalls_and_a_stranger_finds_nothing(service: Service) -> None:
+async def test_only_the_sender_recalls_and_a_stranger_finds_nothing(service: MemoryService) -> None:
     message_id = await sent(service)
     service.clock.now_ms += 400_000  # not even the window is told to others
     with pytest.raises(NotTheSender):
@@ -88,7 +90,7 @@ async def test_only_the_sender_recalls_and_a_stranger_finds_nothing(service: Ser
         await recall(service.backends, message_id + 1, user_id=ALICE)
 
 
-async def test_without_the_log_the_store_is_told_at_once(service: Service) -> None:
+async def test_without_the_log_the_store_is_told_at_once(service: MemoryService) -> None:
     message_id = await sent(service)
     await service.consume()
     service.broker.down = True
@@ -97,7 +99,7 @@ async def test_without_the_log_the_store_is_told_at_once(service: Service) -> No
     await assert_gone(service, message_id)
 
 
-async def test_without_log_and_store_nothing_changes(service: Service) -> None:
+async def test_without_log_and_store_nothing_changes(service: MemoryService) -> None:
     message_id = await sent(service)
     service.broker.down = service.store.down = True
     with pytest.raises(TemporarilyUnavailable):
@@ -106,7 +108,7 @@ async def test_without_log_and_store_nothing_changes(service: Service) -> None:
     assert await service.cache.recall_marks([message_id]) == {}
 
 
-async def test_without_the_cache_the_store_is_told_at_once(service: Service) -> None:
+async def test_without_the_cache_the_store_is_told_at_once(service: MemoryService) -> None:
     message_id = await sent(service)
     await service.consume()
     service.cache.down = True
@@ -114,7 +116,7 @@ async def test_without_the_cache_the_store_is_told_at_once(service: Service) -> 
     assert (await service.store.get([message_id]))[message_id].is_recalled
 
 
-async def test_a_group_message_is_recalled_alike(service: Service) -> None:
+async def test_a_group_message_is_recalled_alike(service: MemoryService) -> None:
     receipt = await send(service.backends, to_group("secret"), sender_id=ALICE)
     await recall(service.backends, receipt.message_id, user_id=ALICE)
     assert (await fetch(service.backends, receipt.message_id, reader_id=BOB)).content == ""

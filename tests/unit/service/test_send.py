@@ -21,8 +21,8 @@ from messaging.domain.errors import (
 from messaging.domain.events import ChatType, PersistStatus
 from messaging.domain.ids import time_of_id
 from messaging.domain.requests import Ack, HistoryRequest
-from messaging.pipeline.waiting import Durability
-from messaging.ports.cached import Claim
+from messaging.pipeline.queued_send import Durability
+from messaging.ports.cached import IdempotencyRecord
 from messaging.service.history import history
 from messaging.service.send import send
 from messaging.testing.cache import MemoryCache
@@ -32,7 +32,7 @@ from tests.support.memory import (
     GROUP,
     MALLORY,
     SETTINGS,
-    Service,
+    MemoryService,
     to_bob,
     to_group,
     with_bob,
@@ -42,16 +42,16 @@ from tests.support.messages import make_message
 
 
 @pytest.fixture
-def service() -> Service:
-    return Service()
+def service() -> MemoryService:
+    return MemoryService()
 
 
-async def listed(service: Service, request: HistoryRequest) -> list[int]:
+async def listed(service: MemoryService, request: HistoryRequest) -> list[int]:
     page = await history(service.backends, request, reader_id=ALICE)
     return [message.id for message in page.messages]
 
 
-async def test_a_private_message_is_pending_and_in_the_log(service: Service) -> None:
+async def test_a_private_message_is_pending_and_in_the_log(service: MemoryService) -> None:
     receipt = await send(service.backends, to_bob(), sender_id=ALICE)
     assert receipt.persist_status is PersistStatus.PENDING
     assert receipt.durability is Durability.LOG
@@ -62,7 +62,7 @@ async def test_a_private_message_is_pending_and_in_the_log(service: Service) -> 
 @pytest.mark.parametrize("mode", ["async", "sync"])
 @pytest.mark.parametrize("step_ms", [3_000, 600_000])
 async def test_goes_on_when_the_clock_is_set_back(
-    service: Service, step_ms: int, mode: str
+    service: MemoryService, step_ms: int, mode: str
 ) -> None:
     other = service.restarted_with(private_mode=mode)
     sent = [(await send(other.backends, to_bob(), sender_id=ALICE)).message_id]
@@ -73,33 +73,33 @@ async def test_goes_on_when_the_clock_is_set_back(
     assert await listed(other, with_bob()) == sent[::-1]
 
 
-async def test_the_conversation_is_the_same_from_both_sides(service: Service) -> None:
+async def test_the_conversation_is_the_same_from_both_sides(service: MemoryService) -> None:
     there = await send(service.backends, to_bob(), sender_id=ALICE)
     back = await send(service.backends, to_bob(target_id=ALICE), sender_id=BOB)
     assert there.conversation_id == back.conversation_id
 
 
-async def test_a_note_to_oneself_is_allowed(service: Service) -> None:
+async def test_a_note_to_oneself_is_allowed(service: MemoryService) -> None:
     receipt = await send(service.backends, to_bob(target_id=ALICE), sender_id=ALICE)
     assert receipt.conversation_id == "1_1"
 
 
-async def test_an_unknown_receiver_is_refused(service: Service) -> None:
+async def test_an_unknown_receiver_is_refused(service: MemoryService) -> None:
     with pytest.raises(UserNotFound):
         await send(service.backends, to_bob(target_id=99), sender_id=ALICE)
 
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
-async def test_who_is_blocked_leaves_no_trace(service: Service, mode: str) -> None:
+async def test_who_is_blocked_leaves_no_trace(service: MemoryService, mode: str) -> None:
     other = service.restarted_with(private_mode=mode)
     other.directory.blocks.add((BOB, ALICE))
     with pytest.raises(Blocked):
         await send(other.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
-    assert other.cache.details == other.cache.claims == other.store.rows == {}
+    assert other.cache.details == other.cache.idempotency_records == other.store.rows == {}
     assert other.broker.records == {}
 
 
-async def test_a_block_is_one_way_and_no_matter_of_groups(service: Service) -> None:
+async def test_a_block_is_one_way_and_no_matter_of_groups(service: MemoryService) -> None:
     service.directory.blocks.add((BOB, ALICE))
     await send(service.backends, to_bob(target_id=ALICE), sender_id=BOB)
     await send(service.backends, to_bob(), sender_id=MALLORY)
@@ -112,12 +112,12 @@ async def test_a_block_is_one_way_and_no_matter_of_groups(service: Service) -> N
 async def test_a_repeat_is_told_the_first_id_though_its_sender_was_blocked_since(
     mode: str, known_by: str
 ) -> None:
-    service = Service().restarted_with(private_mode=mode)
+    service = MemoryService().restarted_with(private_mode=mode)
     request = to_bob(client_msg_id="k")
     first = await send(service.backends, request, sender_id=ALICE)
     if known_by != "cache":
         await service.consume()
-        service.cache.claims.clear()
+        service.cache.idempotency_records.clear()
     service.cache.down = known_by == "store alone"
     service.directory.blocks.add((BOB, ALICE))
     again = await send(service.backends, request, sender_id=ALICE)
@@ -134,7 +134,7 @@ async def test_a_repeat_is_told_the_first_id_though_its_sender_was_blocked_since
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
 async def test_a_repeat_is_told_the_first_id_though_its_sender_has_left(mode: str) -> None:
-    service = Service().restarted_with(group_mode=mode)
+    service = MemoryService().restarted_with(group_mode=mode)
     request = to_group(client_msg_id="k")
     first = await send(service.backends, request, sender_id=ALICE)
     service.directory.groups[GROUP].remove(ALICE)
@@ -149,7 +149,9 @@ async def test_a_repeat_is_told_the_first_id_though_its_sender_has_left(mode: st
     assert (await again).durability is Durability.STORE
 
 
-async def test_asking_again_and_again_about_what_is_refused_has_a_rate(service: Service) -> None:
+async def test_asking_again_and_again_about_what_is_refused_has_a_rate(
+    service: MemoryService,
+) -> None:
     service = service.restarted_with(send_rate=1, send_burst=2)
     service.directory.blocks.add((BOB, ALICE))
     for _ in range(2):
@@ -159,14 +161,14 @@ async def test_asking_again_and_again_about_what_is_refused_has_a_rate(service: 
         await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
 
 
-async def test_with_the_directory_away_a_private_message_goes_out(service: Service) -> None:
+async def test_with_the_directory_away_a_private_message_goes_out(service: MemoryService) -> None:
     service.directory.down = True
     await send(service.backends, to_bob(), sender_id=ALICE)
     with pytest.raises(TemporarilyUnavailable):
         await send(service.backends, to_group(), sender_id=ALICE)
 
 
-async def test_a_group_message_is_stored_before_the_answer(service: Service) -> None:
+async def test_a_group_message_is_stored_before_the_answer(service: MemoryService) -> None:
     receipt = await send(service.backends, to_group(), sender_id=ALICE)
     assert receipt.persist_status is PersistStatus.PERSISTED
     assert receipt.durability is Durability.STORE
@@ -175,14 +177,14 @@ async def test_a_group_message_is_stored_before_the_answer(service: Service) -> 
 
 
 async def test_a_group_may_be_asynchronous_and_a_private_chat_synchronous(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     other = service.restarted_with(private_mode="sync", group_mode="async")
     assert (await send(other.backends, to_bob(), sender_id=ALICE)).durability is Durability.STORE
     assert (await send(other.backends, to_group(), sender_id=ALICE)).durability is Durability.LOG
 
 
-async def test_only_members_write_to_a_group(service: Service) -> None:
+async def test_only_members_write_to_a_group(service: MemoryService) -> None:
     with pytest.raises(NotAMember):
         await send(service.backends, to_group(), sender_id=MALLORY)
     with pytest.raises(GroupNotFound):
@@ -190,7 +192,7 @@ async def test_only_members_write_to_a_group(service: Service) -> None:
 
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
-async def test_a_repeat_gets_the_first_id_back(service: Service, mode: str) -> None:
+async def test_a_repeat_gets_the_first_id_back(service: MemoryService, mode: str) -> None:
     other = service.restarted_with(private_mode=mode)
     request = to_bob(client_msg_id="k")
     first = await send(other.backends, request, sender_id=ALICE)
@@ -200,7 +202,9 @@ async def test_a_repeat_gets_the_first_id_back(service: Service, mode: str) -> N
     assert len(other.store.rows) == 1
 
 
-async def test_a_repeat_of_a_synchronous_send_that_died_unseen_is_seen(service: Service) -> None:
+async def test_a_repeat_of_a_synchronous_send_that_died_unseen_is_seen(
+    service: MemoryService,
+) -> None:
     assert (await history(service.backends, with_group(), reader_id=BOB)).total == 0
     died = make_message(
         1, to_id=GROUP, chat_type=ChatType.GROUP, content="hello", client_msg_id="k"
@@ -213,7 +217,7 @@ async def test_a_repeat_of_a_synchronous_send_that_died_unseen_is_seen(service: 
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
 async def test_a_repeat_of_what_was_stored_without_an_answer_shows_it(
-    service: Service, mode: str
+    service: MemoryService, mode: str
 ) -> None:
     other = service.restarted_with(private_mode=mode)
     await send(other.backends, to_bob(), sender_id=ALICE)
@@ -227,54 +231,56 @@ async def test_a_repeat_of_what_was_stored_without_an_answer_shows_it(
     assert mode == "async" or repeat.message_id == first.id
 
 
-async def test_a_repeat_of_what_is_claimed_and_not_shown_yet_shows_it(service: Service) -> None:
+async def test_a_repeat_of_what_is_recorded_and_not_shown_yet_shows_it(
+    service: MemoryService,
+) -> None:
     await send(service.backends, to_group(), sender_id=ALICE)
     assert len(await listed(service, with_group())) == 1
     first = make_message(
         100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
     )
     await service.store.apply([first])
-    await service.cache.claim(first)
+    await service.cache.add_idempotency_record(first)
     repeat = await send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE)
     assert repeat.message_id == first.id
     assert first.id in await listed(service, with_group())
 
 
-async def test_a_repeat_of_what_cannot_be_shown_now_is_refused(service: Service) -> None:
+async def test_a_repeat_of_what_cannot_be_shown_now_is_refused(service: MemoryService) -> None:
     """Who has stored it may have died before it told the cache, where no reader would find it."""
     first = make_message(
         100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
     )
     await service.store.apply([first])
-    await service.cache.claim(first)
+    await service.cache.add_idempotency_record(first)
     service.store.delay_s = 1.0
     with pytest.raises(SendFailed):
         await send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE)
 
 
 async def test_a_repeat_is_refused_where_the_cache_was_lost_after_its_claim_was_found(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    service: MemoryService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row may be there without a reader who finds it, and nobody can be asked."""
     first = make_message(
         100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
     )
     await service.store.apply([first])
-    await service.cache.claim(first)
-    find_claim = service.cache.find_claim
+    await service.cache.add_idempotency_record(first)
+    find_idempotency_record = service.cache.find_idempotency_record
 
-    async def find_the_last(user_id: int, client_msg_id: str) -> Claim | None:
-        claim = await find_claim(user_id, client_msg_id)
+    async def find_the_last(user_id: int, client_msg_id: str) -> IdempotencyRecord | None:
+        record = await find_idempotency_record(user_id, client_msg_id)
         service.cache.down = service.store.down = True
-        return claim
+        return record
 
-    monkeypatch.setattr(MemoryCache, "find_claim", lambda _, *key: find_the_last(*key))
+    monkeypatch.setattr(MemoryCache, "find_idempotency_record", lambda _, *key: find_the_last(*key))
     with pytest.raises(SendFailed):
         await send(service.backends, to_group(client_msg_id="k"), sender_id=ALICE)
 
 
 async def test_a_repeat_of_what_this_process_will_show_is_answered_with_nobody_to_ask(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     service.cache.down = service.store.down = True
     first = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
@@ -283,7 +289,7 @@ async def test_a_repeat_of_what_this_process_will_show_is_answered_with_nobody_t
 
 
 async def test_what_a_store_that_is_away_made_pending_is_not_stored_under_another_id(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     request = to_group(client_msg_id="k")
     service.store.down = True
@@ -297,14 +303,14 @@ async def test_what_a_store_that_is_away_made_pending_is_not_stored_under_anothe
 
 
 async def test_of_two_attempts_at_once_the_one_that_the_cache_knows_counts(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     pending = make_message(
         100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
     )
 
     async def accept_soon() -> None:
-        await asyncio.sleep(0.02)  # after its claim was looked for
+        await asyncio.sleep(0.02)  # after its idempotency record was looked for
         await service.acceptor.accept(pending, ack=Ack.LOG)
 
     service.store.delay_s = 0.2
@@ -319,7 +325,7 @@ async def test_of_two_attempts_at_once_the_one_that_the_cache_knows_counts(
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
 async def test_the_same_client_msg_id_with_another_body_is_refused(
-    service: Service, mode: str
+    service: MemoryService, mode: str
 ) -> None:
     other = service.restarted_with(private_mode=mode)
     await send(other.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
@@ -328,13 +334,13 @@ async def test_the_same_client_msg_id_with_another_body_is_refused(
             await send(other.backends, changed, sender_id=ALICE)
 
 
-async def test_two_senders_may_use_one_client_msg_id(service: Service) -> None:
+async def test_two_senders_may_use_one_client_msg_id(service: MemoryService) -> None:
     one = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
     two = await send(service.backends, to_bob(client_msg_id="k"), sender_id=MALLORY)
     assert one.message_id != two.message_id
 
 
-async def test_parallel_repeats_get_one_id(service: Service) -> None:
+async def test_parallel_repeats_get_one_id(service: MemoryService) -> None:
     request = to_bob(client_msg_id="k")
     receipts = await asyncio.gather(
         *(send(service.backends, request, sender_id=ALICE) for _ in range(10))
@@ -342,7 +348,7 @@ async def test_parallel_repeats_get_one_id(service: Service) -> None:
     assert len({receipt.message_id for receipt in receipts}) == 1
 
 
-async def test_ack_store_waits_until_it_is_stored(service: Service) -> None:
+async def test_ack_store_waits_until_it_is_stored(service: MemoryService) -> None:
     async def consume_soon() -> None:
         await asyncio.sleep(0.05)
         await service.consume()
@@ -354,13 +360,13 @@ async def test_ack_store_waits_until_it_is_stored(service: Service) -> None:
     assert receipt.persist_status is PersistStatus.PERSISTED
 
 
-async def test_ack_store_answers_at_its_bound_with_what_was_reached(service: Service) -> None:
+async def test_ack_store_answers_at_its_bound_with_what_was_reached(service: MemoryService) -> None:
     receipt = await send(service.backends, to_bob(ack=Ack.STORE), sender_id=ALICE)
     assert receipt.durability is Durability.LOG
     assert receipt.persist_status is PersistStatus.PENDING
 
 
-async def test_without_a_worker_id_nothing_is_written(service: Service) -> None:
+async def test_without_a_worker_id_nothing_is_written(service: MemoryService) -> None:
     service.ids.use(None)
     with pytest.raises(IdsUnavailable):
         await send(service.backends, to_bob(), sender_id=ALICE)
@@ -368,7 +374,7 @@ async def test_without_a_worker_id_nothing_is_written(service: Service) -> None:
 
 
 async def test_a_synchronous_send_is_accepted_as_the_others_when_the_store_is_away(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     service.store.down = True
     receipt = await send(service.backends, to_group(), sender_id=ALICE)
@@ -380,20 +386,20 @@ async def test_a_synchronous_send_is_accepted_as_the_others_when_the_store_is_aw
 
 @pytest.mark.parametrize("ack", list(Ack))
 async def test_a_synchronous_send_does_not_wait_for_a_slow_store(ack: Ack) -> None:
-    service = Service(replace(SETTINGS, send_timeout_s=0.2))
+    service = MemoryService(replace(SETTINGS, send_timeout_s=0.2))
     service.store.delay_s = 0.3
     receipt = await send(service.backends, to_group(ack=ack), sender_id=ALICE)
     assert receipt.durability is Durability.LOG
 
 
-async def test_a_synchronous_send_fails_when_nothing_confirms_it(service: Service) -> None:
+async def test_a_synchronous_send_fails_when_nothing_confirms_it(service: MemoryService) -> None:
     service.store.down = service.cache.down = service.broker.down = True
     with pytest.raises(SendFailed):
         await send(service.backends, to_group(), sender_id=ALICE)
 
 
 async def test_a_synchronous_send_without_the_cache_is_listed_once_it_is_back(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     first = await send(service.backends, to_group(), sender_id=ALICE)
     assert await listed(service, with_group()) == [first.message_id]
@@ -401,6 +407,6 @@ async def test_a_synchronous_send_without_the_cache_is_listed_once_it_is_back(
     receipt = await send(service.backends, to_group(), sender_id=ALICE)
     assert receipt.durability is Durability.STORE
     service.cache.down = False
-    assert await service.arrears.breaker.try_now()
+    assert await service.hints.breaker.try_now()
     assert await listed(service, with_group()) == [receipt.message_id, first.message_id]
-    assert not service.store.owed
+    assert not service.store.hinted

@@ -20,33 +20,35 @@ from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
 from messaging.testing.cache import MemoryCache
-from tests.support.memory import ALICE, BOB, Service, to_bob, with_bob
+from tests.support.memory import ALICE, BOB, MemoryService, to_bob, with_bob
 
 OTHER = WorkerLease(node=1, owner="other", valid_until_s=float("inf"), fenced=True)
 
 
 @pytest.fixture
-def service() -> Service:
-    return Service()
+def service() -> MemoryService:
+    return MemoryService()
 
 
-def beside(service: Service) -> Service:
+def beside(service: MemoryService) -> MemoryService:
     """A second process over the same parts."""
-    other = Service(service.settings, service.clock, service.broker, service.cache, service.store)
+    other = MemoryService(
+        service.settings, service.clock, service.broker, service.cache, service.store
+    )
     other.ids.use(OTHER)
     return other
 
 
-async def told_twice(service: Service) -> list[int]:
-    """A send and its retry, whose claim was evicted in between: two ids, both pending."""
+async def told_twice(service: MemoryService) -> list[int]:
+    """A send and its retry, whose record was evicted in between: two ids, both pending."""
     first = await send(service.backends, to_bob("secret", client_msg_id="k"), sender_id=ALICE)
-    service.cache.claims.clear()
+    service.cache.idempotency_records.clear()
     again = await send(service.backends, to_bob("secret", client_msg_id="k"), sender_id=ALICE)
     assert first.message_id != again.message_id
     return [first.message_id, again.message_id]
 
 
-async def contents(service: Service, reader: int) -> list[str]:
+async def contents(service: MemoryService, reader: int) -> list[str]:
     page = await history(
         service.backends, with_bob(target_id=ALICE + BOB - reader), reader_id=reader
     )
@@ -54,7 +56,9 @@ async def contents(service: Service, reader: int) -> list[str]:
 
 
 @pytest.mark.parametrize("aged", [False, True])
-async def test_ids_told_past_the_cache_lead_to_one_message(service: Service, aged: bool) -> None:
+async def test_ids_told_past_the_cache_lead_to_one_message(
+    service: MemoryService, aged: bool
+) -> None:
     """Redis is away and so is the store, so that nobody knows of the first attempt."""
     other = beside(service)
     service.cache.down = service.store.down = True
@@ -78,7 +82,9 @@ async def test_ids_told_past_the_cache_lead_to_one_message(service: Service, age
 
 @pytest.mark.parametrize("stored", [0, 1, 2])
 @pytest.mark.parametrize("by", [0, 1])
-async def test_a_recall_by_either_id_hides_both(service: Service, by: int, stored: int) -> None:
+async def test_a_recall_by_either_id_hides_both(
+    service: MemoryService, by: int, stored: int
+) -> None:
     ids = await told_twice(service)
     await store_some(service, stored)
     tombstone = await recall(service.backends, ids[by], user_id=ALICE)
@@ -95,7 +101,7 @@ async def test_a_recall_by_either_id_hides_both(service: Service, by: int, store
 
 
 @pytest.mark.parametrize("by", [0, 1])
-async def test_a_recall_that_only_the_log_has_hides_both(service: Service, by: int) -> None:
+async def test_a_recall_that_only_the_log_has_hides_both(service: MemoryService, by: int) -> None:
     ids = await told_twice(service)
     await contents(service, BOB)  # his deletes are cached from now on
     service.store.down = True
@@ -109,7 +115,9 @@ async def test_a_recall_that_only_the_log_has_hides_both(service: Service, by: i
 
 @pytest.mark.parametrize("stored", [0, 1, 2])
 @pytest.mark.parametrize("by", [0, 1])
-async def test_a_delete_by_either_id_hides_both(service: Service, by: int, stored: int) -> None:
+async def test_a_delete_by_either_id_hides_both(
+    service: MemoryService, by: int, stored: int
+) -> None:
     ids = await told_twice(service)
     await store_some(service, stored)
     await delete(service.backends, ids[by], user_id=BOB)
@@ -122,7 +130,7 @@ async def test_a_delete_by_either_id_hides_both(service: Service, by: int, store
         await service.consume()
 
 
-async def store_some(service: Service, count: int) -> None:
+async def store_some(service: MemoryService, count: int) -> None:
     """Store the first `count` attempts, as a consumer that is behind."""
     states = sorted(service.cache.details.values(), key=lambda m: m.id)[:count]
     if count == 2:
@@ -131,10 +139,10 @@ async def store_some(service: Service, count: int) -> None:
         await service.cache.mark_stored((await service.store.apply(states)).rows)
 
 
-async def test_waiting_for_the_store_ends_with_the_id_that_stays(service: Service) -> None:
+async def test_waiting_for_the_store_ends_with_the_id_that_stays(service: MemoryService) -> None:
     first = await send(service.backends, to_bob("x", client_msg_id="k"), sender_id=ALICE)
     await service.consume()
-    service.cache.claims.clear()
+    service.cache.idempotency_records.clear()
     again = to_bob("x", client_msg_id="k", ack=Ack.STORE)
     waiting = asyncio.create_task(send(service.backends, again, sender_id=ALICE))
     await asyncio.sleep(0.05)
@@ -144,7 +152,7 @@ async def test_waiting_for_the_store_ends_with_the_id_that_stays(service: Servic
     assert receipt.send_time == first.send_time
 
 
-async def test_a_pending_mark_of_what_was_folded_is_dropped(service: Service) -> None:
+async def test_a_pending_mark_of_what_was_deduplicated_is_dropped(service: MemoryService) -> None:
     ids = await told_twice(service)
     await service.consume()
     service.cache.pending_set.times[ids[1]] = service.clock.now_ms - 60_000
@@ -153,7 +161,7 @@ async def test_a_pending_mark_of_what_was_folded_is_dropped(service: Service) ->
 
 
 async def test_a_retry_at_another_process_gets_the_first_id_without_the_cache(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     other = beside(service)
     service.cache.down = True
@@ -167,7 +175,7 @@ async def test_a_retry_at_another_process_gets_the_first_id_without_the_cache(
 
 
 async def test_a_retry_of_what_failed_is_accepted_under_the_id_that_has_the_key(
-    service: Service,
+    service: MemoryService,
 ) -> None:
     """Its key is reserved, and nothing has the message: the retry must not rest on it."""
     other = beside(service)
@@ -177,7 +185,7 @@ async def test_a_retry_of_what_failed_is_accepted_under_the_id_that_has_the_key(
     service.broker.down = True
     with pytest.raises(SendFailed):
         await send(service.backends, request, sender_id=ALICE)
-    ((reserved,),) = [[claim.message_id for claim in service.store.claims.values()]]
+    ((reserved,),) = [[record.message_id for record in service.store.idempotency_records.values()]]
     service.store.refuses = lambda _: False
     service.broker.down = False
     await asyncio.sleep(1.2)  # the breaker of the log
@@ -188,7 +196,7 @@ async def test_a_retry_of_what_failed_is_accepted_under_the_id_that_has_the_key(
     assert list(service.store.rows) == [reserved]
 
 
-async def test_a_retry_after_the_cache_was_lost_gets_the_first_id(service: Service) -> None:
+async def test_a_retry_after_the_cache_was_lost_gets_the_first_id(service: MemoryService) -> None:
     first = await send(service.backends, to_bob("x", client_msg_id="k"), sender_id=ALICE)
     await service.consume()
     service.cache.down = True
@@ -196,29 +204,31 @@ async def test_a_retry_after_the_cache_was_lost_gets_the_first_id(service: Servi
     service.cache.down = False
     service.cache.restart(MemoryCache().file())  # without its last writes
     await asyncio.sleep(1.5)
-    assert service.arrears.breaker.is_closed
+    assert service.hints.breaker.is_closed
     again = await send(service.backends, to_bob("x", client_msg_id="k"), sender_id=ALICE)
     assert again.message_id == first.message_id
     with pytest.raises(ClientMsgIdReused):
         await send(service.backends, to_bob("z", client_msg_id="k"), sender_id=ALICE)
 
 
-async def test_a_cache_that_was_started_again_unseen_is_doubted_too(service: Service) -> None:
-    await service.arrears.look()
-    assert not service.arrears.claims_may_be_lost
+async def test_a_cache_that_was_started_again_unseen_is_doubted_too(service: MemoryService) -> None:
+    await service.hints.look()
+    assert not service.hints.idempotency_records_may_be_lost
     service.cache.restart(service.cache.file())
     service.cache.recovered_run = service.cache.run  # another process has written what it lacked
-    await service.arrears.look()
-    assert service.arrears.claims_may_be_lost
+    await service.hints.look()
+    assert service.hints.idempotency_records_may_be_lost
 
 
-async def test_what_another_process_owes_the_cache_is_not_called_absent(service: Service) -> None:
+async def test_what_another_process_owes_the_cache_is_not_called_absent(
+    service: MemoryService,
+) -> None:
     other = beside(service)
     service.cache.down = True
     first = await send(service.backends, to_bob("secret"), sender_id=ALICE)
-    other.backends.arrears.breaker.trip()
+    other.backends.hints.breaker.trip()
     service.cache.down = False
-    assert await other.backends.arrears.breaker.try_now()
+    assert await other.backends.hints.breaker.try_now()
     assert not service.cache.details  # the first process has not come to it
 
     for act in (recall, delete):

@@ -13,32 +13,41 @@ from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
-from tests.support.memory import ALICE, BOB, GROUP, MALLORY, SETTINGS, Service, to_bob, with_bob
+from tests.support.memory import (
+    ALICE,
+    BOB,
+    GROUP,
+    MALLORY,
+    SETTINGS,
+    MemoryService,
+    to_bob,
+    with_bob,
+)
 from tests.support.memory import to_group as group_send
 
 BURST = 3
 NOBODY = 999
-Call = Callable[[Service, int], Awaitable[object]]
+Call = Callable[[MemoryService, int], Awaitable[object]]
 
 
-def read_page(service: Service, user_id: int) -> Awaitable[object]:
+def read_page(service: MemoryService, user_id: int) -> Awaitable[object]:
     return history(service.backends, with_bob(), reader_id=user_id)
 
 
-def read_one(service: Service, user_id: int) -> Awaitable[object]:
+def read_one(service: MemoryService, user_id: int) -> Awaitable[object]:
     return fetch(service.backends, 1, reader_id=user_id)
 
 
-def recall_one(service: Service, user_id: int) -> Awaitable[object]:
+def recall_one(service: MemoryService, user_id: int) -> Awaitable[object]:
     return recall(service.backends, 1, user_id=user_id)
 
 
-def delete_one(service: Service, user_id: int) -> Awaitable[object]:
+def delete_one(service: MemoryService, user_id: int) -> Awaitable[object]:
     return delete(service.backends, 1, user_id=user_id)
 
 
-def limited(**rates: float) -> Service:
-    return Service(replace(SETTINGS, **rates))  # type: ignore[arg-type]
+def limited(**rates: float) -> MemoryService:
+    return MemoryService(replace(SETTINGS, **rates))  # type: ignore[arg-type]
 
 
 async def outcome(call: Awaitable[object]) -> type[Exception] | None:

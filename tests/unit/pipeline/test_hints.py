@@ -21,7 +21,7 @@ from messaging.domain.errors import (
 )
 from messaging.domain.events import Message, PersistStatus
 from messaging.pipeline.keeping import Told, size_bytes
-from messaging.pipeline.waiting import Durability
+from messaging.pipeline.queued_send import Durability
 from messaging.ports.store import ApplyResult
 from messaging.service.backends import Backends
 from messaging.service.delete import delete
@@ -30,41 +30,41 @@ from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
 from messaging.testing.cache_health import RECOVERS_S
-from tests.support.memory import ALICE, BOB, SETTINGS, Service, message, to_bob, with_bob
+from tests.support.memory import ALICE, BOB, SETTINGS, MemoryService, message, to_bob, with_bob
 
 
 @pytest.fixture
-async def service() -> Service:
+async def service() -> MemoryService:
     """One in which a stored message of alice's is listed, with its content in the cache."""
-    service = Service()
+    service = MemoryService()
     await send(service.backends, to_bob("secret"), sender_id=ALICE)
     await service.consume()
     await listed(service)
     return service
 
 
-async def listed(service: Service) -> list[str]:
+async def listed(service: MemoryService) -> list[str]:
     page = await history(service.backends, with_bob(), reader_id=ALICE)
     return [message.content for message in page.messages]
 
 
-async def newest(service: Service) -> int:
+async def newest(service: MemoryService) -> int:
     page = await history(service.backends, with_bob(), reader_id=ALICE)
     return page.messages[0].id
 
 
-def lose(service: Service) -> None:
+def lose(service: MemoryService) -> None:
     service.cache.down = True
-    service.arrears.breaker.trip()
+    service.hints.breaker.trip()
 
 
-def with_store(service: Service, store: Any) -> Backends:
+def with_store(service: MemoryService, store: Any) -> Backends:
     return replace(
         service.backends, store=store, writes=replace(service.backends.writes, store=store)
     )
 
 
-async def folded(service: Service, repeat: Message) -> Message:
+async def deduplicated(service: MemoryService, repeat: Message) -> Message:
     """What the store has of this send: it took it under another id before."""
     first = structs.replace(repeat, id=repeat.id + 1)
     await service.store.apply([first])
@@ -72,13 +72,13 @@ async def folded(service: Service, repeat: Message) -> Message:
     return first
 
 
-async def regain(service: Service) -> None:
+async def regain(service: MemoryService) -> None:
     service.cache.down = False
-    assert await service.arrears.breaker.try_now()
+    assert await service.hints.breaker.try_now()
 
 
 class TestARecall:
-    async def test_is_told_before_the_cache_is_read_again(self, service: Service) -> None:
+    async def test_is_told_before_the_cache_is_read_again(self, service: MemoryService) -> None:
         message_id = await newest(service)
         lose(service)
         await recall(service.backends, message_id, user_id=ALICE)
@@ -87,7 +87,7 @@ class TestARecall:
         assert service.cache.details[message_id].content == ""
         assert await listed(service) == [""]
 
-    async def test_is_told_by_another_process(self, service: Service) -> None:
+    async def test_is_told_by_another_process(self, service: MemoryService) -> None:
         """The one that noted it has died."""
         message_id = await newest(service)
         lose(service)
@@ -97,7 +97,7 @@ class TestARecall:
         await regain(other)
         assert (await fetch(other.backends, message_id, reader_id=BOB)).content == ""
 
-    async def test_is_refused_when_the_log_alone_would_know(self, service: Service) -> None:
+    async def test_is_refused_when_the_log_alone_would_know(self, service: MemoryService) -> None:
         """Readers of the store would still see the content."""
         message_id = await newest(service)
         lose(service)
@@ -105,7 +105,7 @@ class TestARecall:
         with pytest.raises(TemporarilyUnavailable):
             await recall(service.backends, message_id, user_id=ALICE)
 
-    async def test_that_is_repeated_is_told_as_well(self, service: Service) -> None:
+    async def test_that_is_repeated_is_told_as_well(self, service: MemoryService) -> None:
         """The store took the first one, whose answer was lost, when its note was told already."""
         message_id = await newest(service)
         lose(service)
@@ -116,13 +116,15 @@ class TestARecall:
         await regain(service)
         assert await listed(service) == [""]
 
-    async def test_is_noted_though_the_answer_of_the_store_is_lost(self, service: Service) -> None:
+    async def test_is_noted_though_the_answer_of_the_store_is_lost(
+        self, service: MemoryService
+    ) -> None:
         message_id = await newest(service)
         lose(service)
         apply = service.store.apply
 
-        async def lose_the_answer(messages: Sequence[Message], *, owed: bool) -> ApplyResult:
-            await apply(messages, owed=owed)
+        async def lose_the_answer(messages: Sequence[Message], *, hinted: bool) -> ApplyResult:
+            await apply(messages, hinted=hinted)
             raise StoreUnavailable
 
         backends = with_store(service, _Other(service.store, apply=lose_the_answer))
@@ -132,7 +134,7 @@ class TestARecall:
         assert await listed(service) == [""]
 
     async def test_is_told_directly_when_the_cache_comes_back_meanwhile(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         message_id = await newest(service)
         lose(service)
@@ -141,13 +143,13 @@ class TestARecall:
         assert service.cache.details[message_id].content == ""
 
     async def test_is_noted_when_the_cache_is_lost_in_the_midst_of_it(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         message_id = await newest(service)
         backends = replace(
             service.backends, cache=_Other(service.cache, mark_stored=fail, confirm_recall=fail)
         )
-        service.arrears.cache = _Other(service.cache, heartbeat=fail)  # type: ignore[assignment]
+        service.hints.cache = _Other(service.cache, heartbeat=fail)  # type: ignore[assignment]
         await recall(backends, message_id, user_id=ALICE)
         other = service.restarted_with()
         lose(other)
@@ -155,15 +157,15 @@ class TestARecall:
         assert (await fetch(other.backends, message_id, reader_id=BOB)).content == ""
         assert service.cache.marks == {}
 
-    async def test_is_told_though_the_store_is_lost_as_well(self, service: Service) -> None:
+    async def test_is_told_though_the_store_is_lost_as_well(self, service: MemoryService) -> None:
         """As soon as it has taken it; the others still read the cache."""
         message_id = await newest(service)
         lose(service)
         service.cache.down = False
         apply = service.store.apply
 
-        async def be_lost_after_it(messages: Sequence[Message], *, owed: bool) -> ApplyResult:
-            result = await apply(messages, owed=owed)
+        async def be_lost_after_it(messages: Sequence[Message], *, hinted: bool) -> ApplyResult:
+            result = await apply(messages, hinted=hinted)
             service.store.down = True
             return result
 
@@ -173,7 +175,7 @@ class TestARecall:
 
 
 class TestADelete:
-    async def test_is_told_before_the_cache_is_read_again(self, service: Service) -> None:
+    async def test_is_told_before_the_cache_is_read_again(self, service: MemoryService) -> None:
         message_id = await newest(service)
         await fetch(service.backends, message_id, reader_id=BOB)
         lose(service)
@@ -183,31 +185,31 @@ class TestADelete:
             await fetch(service.backends, message_id, reader_id=BOB)
         assert await listed(service) == ["secret"]
 
-    async def test_of_a_repeat_that_was_folded_since_hides_the_first(
-        self, service: Service
+    async def test_of_a_repeat_that_was_deduplicated_since_hides_the_first(
+        self, service: MemoryService
     ) -> None:
         receipt = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
         repeat = service.cache.details[receipt.message_id]
-        first = await folded(service, repeat)
+        first = await deduplicated(service, repeat)
         await delete(service.backends, repeat.id, user_id=BOB)
         assert await service.store.deleted_among(BOB, [first.id]) == {first.id}
         assert first.id in service.cache.deletes[BOB]
 
-    async def test_of_a_repeat_that_is_folded_meanwhile_hides_the_first(
-        self, service: Service
+    async def test_of_a_repeat_that_is_deduplicated_meanwhile_hides_the_first(
+        self, service: MemoryService
     ) -> None:
         receipt = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
         repeat = service.cache.details[receipt.message_id]
         hide = service.store.delete_for_user
 
-        async def fold_first(
+        async def deduplicate_first(
             user_id: int, message_ids: Sequence[int], *, repeat: Message | None = None
         ) -> list[int]:
             assert repeat is not None
-            await folded(service, repeat)
+            await deduplicated(service, repeat)
             return await hide(user_id, message_ids, repeat=repeat)
 
-        backends = with_store(service, _Other(service.store, delete_for_user=fold_first))
+        backends = with_store(service, _Other(service.store, delete_for_user=deduplicate_first))
         await delete(backends, repeat.id, user_id=BOB)
         first = service.store.aliases[repeat.id]
         assert await service.store.deleted_among(BOB, [first]) == {first}
@@ -215,7 +217,7 @@ class TestADelete:
 
 
 class TestASend:
-    async def test_is_listed_though_only_the_log_has_taken_it(self, service: Service) -> None:
+    async def test_is_listed_though_only_the_log_has_taken_it(self, service: MemoryService) -> None:
         lose(service)
         receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
         assert receipt.durability is Durability.LOG
@@ -227,17 +229,19 @@ class TestASend:
         assert await service.cache.pending_count() == 0
 
     async def test_is_acknowledged_once_the_cache_knows_of_it_where_it_can(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         """One process alone has lost it for a moment: the others go on reading it."""
         lose(service)
-        assert not await service.arrears.breaker.try_now()
+        assert not await service.hints.breaker.try_now()
         service.cache.down = False
         receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
         assert receipt.durability is Durability.LOG
         assert receipt.message_id in service.cache.details
 
-    async def test_is_not_pending_again_when_it_is_stored_by_then(self, service: Service) -> None:
+    async def test_is_not_pending_again_when_it_is_stored_by_then(
+        self, service: MemoryService
+    ) -> None:
         lose(service)
         receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
         await service.consumer.step()
@@ -247,7 +251,7 @@ class TestASend:
         assert message.persist_status is PersistStatus.PERSISTED
 
     async def test_is_not_told_from_memory_when_it_is_a_row_that_may_be_recalled_by_now(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         lose(service)
         service.broker.down = True
@@ -255,24 +259,26 @@ class TestASend:
         row = service.store.rows[receipt.message_id]
         await service.store.apply([row.recalled(service.clock.now_ms)])
         service.cache.down, service.store.down = False, True
-        await service.arrears._tell_late()
+        await service.hints._deliver_late()
         assert row.id not in service.cache.details
 
-    async def test_is_not_told_when_it_was_folded_into_another_by_then(
-        self, service: Service
+    async def test_is_not_told_when_it_was_deduplicated_into_another_by_then(
+        self, service: MemoryService
     ) -> None:
         """Who has deleted that one would see it again."""
         lose(service)
         receipt = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
-        (repeat,) = service.arrears._late.first(1)
+        (repeat,) = service.hints._late.first(1)
         assert repeat.id == receipt.message_id
-        first = await folded(service, repeat)
+        first = await deduplicated(service, repeat)
         await delete(service.backends, first.id, user_id=ALICE)
         await regain(service)
         assert repeat.id not in service.cache.details
         assert await listed(service) == ["secret"]
 
-    async def test_is_listed_though_only_the_store_has_taken_it(self, service: Service) -> None:
+    async def test_is_listed_though_only_the_store_has_taken_it(
+        self, service: MemoryService
+    ) -> None:
         lose(service)
         service.broker.down = True
         receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
@@ -281,7 +287,7 @@ class TestASend:
         assert await listed(service) == ["second", "secret"]
 
     async def test_that_is_repeated_meanwhile_gets_its_first_id_back(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         lose(service)
         repeated = to_bob("second", client_msg_id="c")
@@ -293,7 +299,7 @@ class TestASend:
         assert once_more.message_id == first.message_id
 
     async def test_takes_the_place_of_an_attempt_that_the_cache_has_accepted(
-        self, service: Service
+        self, service: MemoryService
     ) -> None:
         """Two processes, of which one had the cache back before the other."""
         repeated = to_bob("second", client_msg_id="c")
@@ -308,7 +314,7 @@ class TestASend:
         assert await listed(service) == ["second", "secret"]
         assert await newest(service) == stored.message_id
 
-    async def test_takes_over_who_has_deleted_that_attempt(self, service: Service) -> None:
+    async def test_takes_over_who_has_deleted_that_attempt(self, service: MemoryService) -> None:
         service.clock.now_ms += 1_000  # for ids of its own
         repeated = to_bob("second", client_msg_id="c")
         service.broker.down = True
@@ -325,14 +331,14 @@ class TestASend:
             await fetch(service.backends, stored.message_id, reader_id=BOB)
         assert await listed(service) == ["second", "secret"]
 
-    async def test_is_not_limited_by_its_senders_rate(self, service: Service) -> None:
+    async def test_is_not_limited_by_its_senders_rate(self, service: MemoryService) -> None:
         service.cache.rates.take = lambda _: 1.0  # type: ignore[method-assign]
         lose(service)
         await send(service.backends, to_bob("second"), sender_id=ALICE)
         await regain(service)
         assert await listed(service) == ["second", "secret"]
 
-    async def test_is_told_though_too_much_is_pending(self, service: Service) -> None:
+    async def test_is_told_though_too_much_is_pending(self, service: MemoryService) -> None:
         await send(service.backends, to_bob("before"), sender_id=ALICE)
         service.cache.most_pending_bytes = 1
         lose(service)
@@ -344,18 +350,18 @@ class TestASend:
         assert (page.total, page.partial) == (3, False)
 
     async def test_takes_no_more_memory_than_is_allowed(
-        self, service: Service, caplog: pytest.LogCaptureFixture
+        self, service: MemoryService, caplog: pytest.LogCaptureFixture
     ) -> None:
         lose(service)
-        service.arrears._late.most_bytes = 3 * size_bytes(message()) + 100
+        service.hints._late.most_bytes = 3 * size_bytes(message()) + 100
         for number in range(5):
             await send(
                 service.backends, to_bob(str(number), client_msg_id=str(number)), sender_id=ALICE
             )
-        assert service.arrears._late.bytes <= service.arrears._late.most_bytes
+        assert service.hints._late.bytes <= service.hints._late.most_bytes
         assert [r.kind for r in caplog.records if r.message.startswith("more is owed")] == ["late"]  # type: ignore[attr-defined]
         await regain(service)
-        assert service.arrears._late.bytes == 0
+        assert service.hints._late.bytes == 0
         assert await listed(service) == ["4", "3", "2", "secret"]  # the log brings the others
         await service.consume()
         assert await listed(service) == ["4", "3", "2", "1", "0", "secret"]
@@ -378,17 +384,19 @@ class TestWhatTheCacheWasTold:
 
 
 class TestTheReturn:
-    async def test_waits_for_what_the_store_was_told(self, service: Service) -> None:
+    async def test_waits_for_what_the_store_was_told(self, service: MemoryService) -> None:
         message_id = await newest(service)
         lose(service)
         await recall(service.backends, message_id, user_id=ALICE)
         service.store.down = True
         service.cache.down = False
-        assert not await service.arrears.breaker.try_now()
+        assert not await service.hints.breaker.try_now()
         with pytest.raises(TemporarilyUnavailable):
             await listed(service)
 
-    async def test_does_not_when_the_store_was_away_all_the_time(self, service: Service) -> None:
+    async def test_does_not_when_the_store_was_away_all_the_time(
+        self, service: MemoryService
+    ) -> None:
         service.store.breaker.state = State.OPEN
         service.store.down = True
         lose(service)
@@ -396,7 +404,7 @@ class TestTheReturn:
         service.cache.complete_from_s -= RECOVERS_S
         assert await listed(service) == ["secret"]
 
-    async def test_is_told_to_readers_for_a_moment(self, service: Service) -> None:
+    async def test_is_told_to_readers_for_a_moment(self, service: MemoryService) -> None:
         lose(service)
         await regain(service)
         page = await history(service.backends, with_bob(), reader_id=ALICE)
@@ -406,7 +414,9 @@ class TestTheReturn:
 class TestRecallsThatTheStoreLacks:
     """They were acknowledged by the cache and the log while the store was away."""
 
-    async def test_are_not_undone_by_readers_without_the_cache(self, service: Service) -> None:
+    async def test_are_not_undone_by_readers_without_the_cache(
+        self, service: MemoryService
+    ) -> None:
         message_id = await newest(service)
         service.store.down = True
         await recall(service.backends, message_id, user_id=ALICE)
@@ -421,41 +431,41 @@ class TestRecallsThatTheStoreLacks:
 
 
 class TestAProcess:
-    async def test_that_has_died_may_have_owed_something(self, service: Service) -> None:
+    async def test_that_has_died_may_have_owed_something(self, service: MemoryService) -> None:
         """What the log alone has taken is shown once the consumer has come to it."""
-        service.arrears.watch(name="a")
-        await service.arrears.look()
+        service.hints.watch(name="a")
+        await service.hints.look()
         lose(service)
         await send(service.backends, to_bob("second"), sender_id=ALICE)
         other = service.restarted_with()
         service.cache.down = False
         service.cache.heartbeats["a"] -= 1
-        await other.arrears.look()
+        await other.hints.look()
         page = await history(other.backends, with_bob(), reader_id=ALICE)
         assert [message.content for message in page.messages] == ["secret"]
         assert page.partial
 
-    async def test_that_has_lost_the_cache_is_not_there(self, service: Service) -> None:
-        service.arrears.watch(name="a")
-        await service.arrears.breaker.try_now()
+    async def test_that_has_lost_the_cache_is_not_there(self, service: MemoryService) -> None:
+        service.hints.watch(name="a")
+        await service.hints.breaker.try_now()
         assert service.cache.heartbeats == {}
 
-    @pytest.mark.parametrize("owes", [False, True])
+    @pytest.mark.parametrize("has_hints", [False, True])
     async def test_that_ends_is_missed_only_if_it_owes_something(
-        self, service: Service, owes: bool
+        self, service: MemoryService, has_hints: bool
     ) -> None:
-        service.arrears.watch(name="a")
-        await service.arrears.look()
-        if owes:
+        service.hints.watch(name="a")
+        await service.hints.look()
+        if has_hints:
             lose(service)
             await send(service.backends, to_bob("second"), sender_id=ALICE)
             service.cache.down = False
-        await service.arrears.leave()
-        assert bool(service.cache.heartbeats) == owes
+        await service.hints.leave()
+        assert bool(service.cache.heartbeats) == has_hints
 
 
 class TestTheTime:
-    async def test_of_a_send_is_bounded_whatever_hangs(self, service: Service) -> None:
+    async def test_of_a_send_is_bounded_whatever_hangs(self, service: MemoryService) -> None:
         service = service.restarted_with(send_timeout_s=0.3)
         loop = asyncio.get_running_loop()
         service.acceptor.commit.cache = _Other(service.cache, accept=hang)  # type: ignore[assignment]
@@ -467,7 +477,7 @@ class TestTheTime:
         assert loop.time() - began_s < 5
 
     async def test_of_a_send_is_not_that_of_the_group_before(self) -> None:
-        service = Service(replace(SETTINGS, send_timeout_s=0.6, accept_group=1))
+        service = MemoryService(replace(SETTINGS, send_timeout_s=0.6, accept_group=1))
         accept = service.cache.accept
         held = asyncio.Event()
 
@@ -510,10 +520,10 @@ class TestARestart:
     """The cache is killed, and its file lacks what it was told last."""
 
     @pytest.fixture
-    def file(self, service: Service) -> Mapping[str, Any]:
+    def file(self, service: MemoryService) -> Mapping[str, Any]:
         return service.cache.file()
 
-    async def test_forgets_no_delete(self, service: Service, file: Mapping[str, Any]) -> None:
+    async def test_forgets_no_delete(self, service: MemoryService, file: Mapping[str, Any]) -> None:
         message_id = await newest(service)
         await fetch(service.backends, message_id, reader_id=BOB)
         file = service.cache.file()  # in which bob's deletes are known to be none
@@ -522,14 +532,14 @@ class TestARestart:
         with pytest.raises(MessageNotFound):
             await fetch(service.backends, message_id, reader_id=BOB)
 
-    async def test_forgets_no_recall(self, service: Service, file: Mapping[str, Any]) -> None:
+    async def test_forgets_no_recall(self, service: MemoryService, file: Mapping[str, Any]) -> None:
         message_id = await newest(service)
         await recall(service.backends, message_id, user_id=ALICE)
         await restart(service, file)
         assert (await fetch(service.backends, message_id, reader_id=BOB)).content == ""
         assert await listed(service) == [""]
 
-    async def test_forgets_no_recall_of_what_is_pending(self, service: Service) -> None:
+    async def test_forgets_no_recall_of_what_is_pending(self, service: MemoryService) -> None:
         receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
         file = service.cache.file()
         await recall(service.backends, receipt.message_id, user_id=ALICE)
@@ -537,7 +547,7 @@ class TestARestart:
         assert (await fetch(service.backends, receipt.message_id, reader_id=BOB)).content == ""
 
     async def test_forgets_no_recall_that_only_the_log_has(
-        self, service: Service, file: Mapping[str, Any]
+        self, service: MemoryService, file: Mapping[str, Any]
     ) -> None:
         message_id = await newest(service)
         service.store.down = True
@@ -548,7 +558,7 @@ class TestARestart:
         await service.consume()
         assert service.cache.marks == {}
 
-    async def test_keeps_no_mark_of_a_recall_that_is_stored(self, service: Service) -> None:
+    async def test_keeps_no_mark_of_a_recall_that_is_stored(self, service: MemoryService) -> None:
         message_id = await newest(service)
         service.store.down = True
         await recall(service.backends, message_id, user_id=ALICE)
@@ -560,7 +570,7 @@ class TestARestart:
         assert service.cache.marks == {}
 
     async def test_shows_what_was_stored_just_before(
-        self, service: Service, file: Mapping[str, Any]
+        self, service: MemoryService, file: Mapping[str, Any]
     ) -> None:
         await send(service.backends, to_bob("second"), sender_id=ALICE)
         await service.consume()
@@ -568,7 +578,7 @@ class TestARestart:
         assert await listed(service) == ["second", "secret"]
 
     async def test_loses_nothing_that_only_the_cache_had(
-        self, service: Service, file: Mapping[str, Any]
+        self, service: MemoryService, file: Mapping[str, Any]
     ) -> None:
         service.broker.down = True
         receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
@@ -578,9 +588,9 @@ class TestARestart:
         assert await service.cache.pending_count() == 1
 
     async def test_loses_nothing_that_a_log_beside_the_cache_had(
-        self, service: Service, file: Mapping[str, Any]
+        self, service: MemoryService, file: Mapping[str, Any]
     ) -> None:
-        service.log.rests_on_cache = True
+        service.log.shares_cache_disk = True
         receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
         assert receipt.durability is Durability.LOG
         service.broker.records.clear()
@@ -588,7 +598,7 @@ class TestARestart:
         assert await service.cache.pending_count() == 1
 
     async def test_loses_nothing_that_a_repeat_was_answered_with(
-        self, service: Service, file: Mapping[str, Any]
+        self, service: MemoryService, file: Mapping[str, Any]
     ) -> None:
         """Whose sender has died; a repeat got its id from the cache, where it was alone."""
         service.broker.down = True
@@ -602,7 +612,7 @@ class TestARestart:
         assert await listed(service) == ["second", "secret"]
 
     async def test_is_not_told_content_again_without_the_stores_word(
-        self, service: Service, file: Mapping[str, Any]
+        self, service: MemoryService, file: Mapping[str, Any]
     ) -> None:
         """Another process has recalled it, and written all that it lacked."""
         service.broker.down = True
@@ -612,13 +622,13 @@ class TestARestart:
         await restart(other, file)
         lose(service)
         service.cache.down, service.store.down = False, True
-        assert not await service.arrears.breaker.try_now()
+        assert not await service.hints.breaker.try_now()
         service.store.down = False
-        assert await service.arrears.breaker.try_now()
+        assert await service.hints.breaker.try_now()
         assert (await fetch(other.backends, receipt.message_id, reader_id=BOB)).content == ""
 
     async def test_is_told_again_though_another_has_settled_it_before_the_store_was_back(
-        self, service: Service, file: Mapping[str, Any]
+        self, service: MemoryService, file: Mapping[str, Any]
     ) -> None:
         service.broker.down = service.store.down = True
         await send(service.backends, to_bob("second"), sender_id=ALICE)
@@ -631,12 +641,12 @@ class TestARestart:
         await regain(other)
         assert await listed(other) == ["secret"]
         with pytest.raises(CacheUnavailable):
-            await service.arrears.look()
-        assert await service.arrears.breaker.try_now()
+            await service.hints.look()
+        assert await service.hints.breaker.try_now()
         assert await listed(other) == ["second", "secret"]
 
     async def test_is_noticed_by_each_process_though_another_has_settled_it(
-        self, service: Service, file: Mapping[str, Any]
+        self, service: MemoryService, file: Mapping[str, Any]
     ) -> None:
         service.broker.down = True
         await send(service.backends, to_bob("second"), sender_id=ALICE)
@@ -648,7 +658,7 @@ class TestARestart:
         assert await listed(other) == ["second", "secret"]
 
     async def test_is_believed_in_nothing_before_the_store_is_back(
-        self, service: Service, file: Mapping[str, Any]
+        self, service: MemoryService, file: Mapping[str, Any]
     ) -> None:
         message_id = await newest(service)
         await recall(service.backends, message_id, user_id=ALICE)
@@ -665,19 +675,19 @@ class TestARestart:
         service.store.down = False
         service.store.breaker.state = State.CLOSED
         with pytest.raises(CacheUnavailable):
-            await service.arrears.look()
-        assert await service.arrears.breaker.try_now()
+            await service.hints.look()
+        assert await service.hints.breaker.try_now()
         assert await listed(service) == ["second", ""]
 
     async def test_is_told_to_readers_for_a_while(
-        self, service: Service, file: Mapping[str, Any]
+        self, service: MemoryService, file: Mapping[str, Any]
     ) -> None:
         await restart(service, file)
         page = await history(service.backends, with_bob(), reader_id=ALICE)
         assert page.partial
 
 
-async def restart(service: Service, file: Mapping[str, Any]) -> None:
+async def restart(service: MemoryService, file: Mapping[str, Any]) -> None:
     lose(service)
     service.cache.restart(file)
     await regain(service)

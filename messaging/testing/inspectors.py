@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from messaging.domain.errors import CacheUnavailable
 from messaging.domain.events import Message, PersistStatus
 from messaging.ports.audit import (
-    CachedClaim,
+    CachedIdempotencyRecord,
     Extent,
     LoadedTail,
     Numbering,
@@ -18,7 +18,7 @@ from messaging.ports.audit import (
     Pieces,
     StoredRow,
 )
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import DeadLetterState, Deletes
 from messaging.testing.cache import MemoryCache
@@ -71,15 +71,21 @@ class MemoryCacheInspector:
         self._answer()
         yield 1.0, list(self.cache.details.values())
 
-    async def claims(self) -> Pieces[CachedClaim]:
+    async def idempotency_records(self) -> Pieces[CachedIdempotencyRecord]:
         self._answer()
-        claims = self.cache.claims.items()
-        yield 1.0, [CachedClaim(key, claim.message_id, claim.body_hash) for key, claim in claims]
+        records = self.cache.idempotency_records.items()
+        yield (
+            1.0,
+            [
+                CachedIdempotencyRecord(key, record.message_id, record.body_hash)
+                for key, record in records
+            ],
+        )
 
-    async def claimed(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    async def recorded_ids(self, sends: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
         self._answer()
-        known = self.cache.claims
-        return {claim: known[claim].message_id for claim in claims if claim in known}
+        known = self.cache.idempotency_records
+        return {send: known[send].message_id for send in sends if send in known}
 
     async def recall_marks(self) -> Pieces[int]:
         self._answer()
@@ -127,11 +133,11 @@ class MemoryCacheInspector:
             if message_id not in self.cache.lasting:
                 self.cache.details.pop(message_id, None)
 
-    async def unload(self, conversation_id: str, *, strangers: Sequence[int] = ()) -> None:
+    async def unload(self, conversation_id: str, *, orphans: Sequence[int] = ()) -> None:
         self._answer()
         if (tail := self.cache.tails.get(conversation_id)) is not None:
             tail.forget()
-            for message_id in strangers:
+            for message_id in orphans:
                 if message_id not in self.cache.pending_set.times:
                     tail.remove(message_id)
 
@@ -179,8 +185,8 @@ class MemoryStoreInspector:
         wrong = row.id in self.unmarked
         return (PersistStatus.PENDING if wrong else PersistStatus.PERSISTED).value
 
-    def _key(self, row: Message) -> Claim | None:
-        return None if row.send_key is None else self.store.claims.get(row.send_key)
+    def _key(self, row: Message) -> IdempotencyRecord | None:
+        return None if row.send_key is None else self.store.idempotency_records.get(row.send_key)
 
     async def letters(self, message_ids: Sequence[int]) -> dict[int, frozenset[DeadLetterState]]:
         await self.store.ping()
@@ -230,7 +236,7 @@ class MemoryStoreInspector:
         await self.store.ping()
         for message in messages:
             if (key := message.send_key) is not None:
-                self.store.claims.setdefault(key, Claim.of(message))
+                self.store.idempotency_records.setdefault(key, IdempotencyRecord.of(message))
 
     async def close(self) -> None:
         pass

@@ -1,12 +1,12 @@
 -- Drop messages that repeat an earlier send. Uses rows, incarnation, state, tail, bytes.
 --
 -- KEYS  pending set, attempts, pending bytes
--- ARGV  for each message: id, conversation ('' for unknown); sender, clientMsgId and claim of the
---       first send, which the message repeats
+-- ARGV  for each message: id, conversation ('' for unknown); sender, clientMsgId and idempotency
+--       record of the first send, which the message repeats
 
 local pending, attempts, pending_bytes = unpack(KEYS)
 local freed, touched = 0, {}
-for id, conversation, sender, client_msg_id, claim in rows(5, 0) do
+for id, conversation, sender, client_msg_id, record in rows(5, 0) do
   local detail = DETAIL .. id
   if redis.call('ZREM', pending, id) == 1 then freed = freed + redis.call('STRLEN', detail) end
   redis.call('HDEL', attempts, id)
@@ -18,7 +18,7 @@ for id, conversation, sender, client_msg_id, claim in rows(5, 0) do
   end
   redis.call('DEL', detail)
   drop_recall_mark(CANCEL .. id)
-  redis.call('SET', DEDUPE .. sender .. ':' .. client_msg_id, claim, 'EX', CLAIM_TTL_S)
+  redis.call('SET', DEDUPE .. sender .. ':' .. client_msg_id, record, 'EX', IDEMPOTENCY_TTL_S)
 end
 release(pending, pending_bytes, freed)
 for conversation in pairs(touched) do

@@ -20,10 +20,10 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer(Generic[Value]):
+class Entry(Generic[Value]):
     value: Value
     fresh_until_s: float
-    doubts: int  # the number of calls of `doubt_all` when the answer was found
+    generation: int  # the number of calls of `expire_all` when the answer was found
 
 
 class Shelf(Generic[Key, Value]):
@@ -32,11 +32,11 @@ class Shelf(Generic[Key, Value]):
     def __init__(self, most_bytes: int, size_of: Callable[[Value], int]) -> None:
         self._most_bytes = most_bytes
         self._size_of = size_of
-        self._answers: dict[Key, Answer[Value]] = {}
+        self._answers: dict[Key, Entry[Value]] = {}
         self._bytes = 0
         self.get = self._answers.get
 
-    def put(self, key: Key, answer: Answer[Value]) -> None:
+    def put(self, key: Key, answer: Entry[Value]) -> None:
         self.pop(key)  # so that the oldest answer is the first
         self._answers[key] = answer
         self._bytes += self._size_of(answer.value)
@@ -52,7 +52,7 @@ class Shelf(Generic[Key, Value]):
             self._bytes -= self._size_of(answer.value)
 
 
-class Known(Generic[Key, Value]):
+class TtlCache(Generic[Key, Value]):
     """Keep the last answer by key, however old, as long as there is room.
 
     A value of None says that the thing does not exist. Such answers have a smaller room of their
@@ -75,59 +75,59 @@ class Known(Generic[Key, Value]):
         self._monotonic_s = monotonic_s
         self._found: Shelf[Key, Value] = Shelf(MOST_BYTES, lambda v: ENTRY_BYTES + size_of(v))
         self._absent: Shelf[Key, Value] = Shelf(ABSENT_BYTES, lambda _: ENTRY_BYTES)
-        self._looks: dict[Key, asyncio.Task[Value]] = {}
+        self._lookups: dict[Key, asyncio.Task[Value]] = {}
         self._running: WeakSet[asyncio.Task[Value]] = WeakSet()  # also those that were overtaken
-        self._doubts = 0
+        self._generation = 0
 
-    def fresh(self, key: Key) -> Answer[Value] | None:
+    def fresh(self, key: Key) -> Entry[Value] | None:
         """Return the answer if it is fresh, without a look-up."""
         answer = self.last(key)
         if (
             answer is not None
             and self._monotonic_s() < answer.fresh_until_s
-            and answer.doubts == self._doubts
+            and answer.generation == self._generation
         ):
             return answer
         return None
 
-    def last(self, key: Key) -> Answer[Value] | None:
+    def last(self, key: Key) -> Entry[Value] | None:
         """Return the last answer, however old."""
         return self._found.get(key) or self._absent.get(key)
 
-    async def find(self, key: Key, look: Callable[[], Awaitable[Value]]) -> Value:
-        """Return the fresh answer, or else the result of `look`.
+    async def find(self, key: Key, query: Callable[[], Awaitable[Value]]) -> Value:
+        """Return the fresh answer, or else the result of `query`.
 
-        Raises: the errors of `look`.
+        Raises: the errors of `query`.
         """
         if (answer := self.fresh(key)) is not None:
             return answer.value
-        task = self._looks.get(key)
+        task = self._lookups.get(key)
         if task is None:
-            task = self._looks[key] = asyncio.create_task(self._look(key, look))
+            task = self._lookups[key] = asyncio.create_task(self._look_up(key, query))
             self._running.add(task)
         return await asyncio.shield(task)
 
     def note(self, key: Key, value: Value) -> None:
         """Keep this value as the last answer, not fresh: the next question looks it up again."""
-        self._looks.pop(key, None)
-        self._keep(key, Answer(value, float("-inf"), self._doubts))
+        self._lookups.pop(key, None)
+        self._keep(key, Entry(value, float("-inf"), self._generation))
 
-    def doubt(self, key: Key) -> None:
+    def expire(self, key: Key) -> None:
         """Let the next question look up again: the answer, or one on its way, may be wrong."""
-        self._looks.pop(key, None)
+        self._lookups.pop(key, None)
         if (answer := self.last(key)) is not None:
             self.note(key, answer.value)
 
-    def forget(self, key: Key) -> None:
+    def invalidate(self, key: Key) -> None:
         """Drop the answer, and do not keep one that is on its way."""
-        self._looks.pop(key, None)
+        self._lookups.pop(key, None)
         self._found.pop(key)
         self._absent.pop(key)
 
-    def doubt_all(self) -> None:
+    def expire_all(self) -> None:
         """Let the next question of every key look up again."""
-        self._doubts += 1
-        self._looks.clear()
+        self._generation += 1
+        self._lookups.clear()
 
     async def close(self) -> None:
         """Cancel the look-ups that run."""
@@ -136,19 +136,19 @@ class Known(Generic[Key, Value]):
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def _look(self, key: Key, look: Callable[[], Awaitable[Value]]) -> Value:
+    async def _look_up(self, key: Key, query: Callable[[], Awaitable[Value]]) -> Value:
         task = asyncio.current_task()
         asked_at_s = self._monotonic_s()
         try:
-            value = await look()
-            if self._looks.get(key) is task:
-                self._keep(key, Answer(value, asked_at_s + self._ttl_s(value), self._doubts))
+            value = await query()
+            if self._lookups.get(key) is task:
+                self._keep(key, Entry(value, asked_at_s + self._ttl_s(value), self._generation))
             return value
         finally:
-            if self._looks.get(key) is task:
-                del self._looks[key]
+            if self._lookups.get(key) is task:
+                del self._lookups[key]
 
-    def _keep(self, key: Key, answer: Answer[Value]) -> None:
+    def _keep(self, key: Key, answer: Entry[Value]) -> None:
         if answer.value is None and self._found.get(key) is None:
             self._absent.put(key, answer)
         else:

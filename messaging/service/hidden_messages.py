@@ -14,7 +14,7 @@ from messaging.service.backends import Backends
 DELETES_LOADED = 1_000
 
 
-async def find_deleted(
+async def find_hidden(
     backends: Backends, message_ids: Iterable[int], *, reader_id: int, floor: int | None
 ) -> set[int]:
     """Return which of these ids, at or below `floor`, the reader has deleted by the store's rows.

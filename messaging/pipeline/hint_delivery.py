@@ -1,6 +1,6 @@
 """Write to the cache what the store, or this process, knows and the cache lacks.
 
-Called by `arrears` alone. Safe to repeat, also by several processes at once: the cache joins
+Called by `hints` alone. Safe to repeat, also by several processes at once: the cache joins
 states.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from messaging.domain.events import Message
 from messaging.pipeline.write_through import WriteThrough
 from messaging.ports.cache import MessageCache
-from messaging.ports.cached import Claim, PendingEntry
+from messaging.ports.cached import IdempotencyRecord, PendingEntry
 from messaging.ports.store import MessageStore
 
 logger = logging.getLogger(__name__)
@@ -25,8 +25,8 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Teller:
-    """Write messages, rows and noted arrears to the cache.
+class HintDelivery:
+    """Write messages, rows and recorded hints to the cache.
 
     Raises: CacheUnavailable, StoreUnavailable. Leaves: a part written.
     """
@@ -39,7 +39,7 @@ class Teller:
         return WriteThrough(self.cache, self.store)
 
     async def rows_of(self, messages: Sequence[Message]) -> dict[int, Message]:
-        """Return by id the row of each message, or the row that its send was folded into."""
+        """Return by id the row of each message, or the row that its send was deduplicated into."""
         rows = await self.store.find([message.id for message in messages])
         keys = {
             message: key
@@ -48,16 +48,16 @@ class Teller:
         }
         if not keys:
             return rows
-        claims = await self.store.find_claims(list(dict.fromkeys(keys.values())))
+        records = await self.store.find_idempotency_records(list(dict.fromkeys(keys.values())))
         owners = {
-            message.id: claim.message_id
+            message.id: record.message_id
             for message, key in keys.items()
-            if (claim := claims.get(key)) and claim.body_hash == message.body_hash
+            if (record := records.get(key)) and record.body_hash == message.body_hash
         }
         found = await self.store.get(list(dict.fromkeys(owners.values()))) if owners else {}
         return rows | {i: found[owner] for i, owner in owners.items() if owner in found}
 
-    async def tell_messages(
+    async def show_messages(
         self, messages: Sequence[Message], rows: Mapping[int, Message]
     ) -> list[Message]:
         """Show the cache these accepted or recalled messages.
@@ -65,20 +65,21 @@ class Teller:
         A message with a row in `rows` (from `rows_of`) is shown as that row alone. Return the
         messages that repeat another send of their clientMsgId: that send is shown in their place.
         """
-        await self._tell_rows(list({row.id: row for row in rows.values()}.values()))
+        await self._show_rows(list({row.id: row for row in rows.values()}.values()))
         waiting = [
             message
             for message in messages
             if message.id not in rows
-            # A stored message has a note, and may be recalled in the store: `tell_noted` shows it.
+            # A stored message has a note, and may be recalled in the store: `deliver_recorded`
+            # shows it.
             and (message.seq is None or message.is_recalled)
         ]
         repeats = await self._hold(waiting)
         for message in messages:
-            await self._tell_recall(message, rows.get(message.id))
+            await self._show_recall(message, rows.get(message.id))
         return repeats + [m for m in messages if m.id in rows and rows[m.id].id != m.id]
 
-    async def fold(self, repeats: Sequence[Message]) -> None:
+    async def store_repeats(self, repeats: Sequence[Message]) -> None:
         """Store repeats of sends, so that the store keeps the message that each id leads to."""
         await self._writes.write(repeats)
 
@@ -93,79 +94,80 @@ class Teller:
         for message, verdict in zip(waiting, verdicts, strict=True):
             if verdict is None:
                 continue
-            if not isinstance(verdict, Claim):
+            if not isinstance(verdict, IdempotencyRecord):
                 raise AssertionError(f"a limit on what is acknowledged: {verdict}")
             if verdict.body_hash != message.body_hash:
                 logger.warning(
                     "an acknowledged send reuses a clientMsgId; readers see it once it is stored",
-                    extra={"action": "arrears.reused", "message_id": message.id},
+                    extra={"action": "hints.reused", "message_id": message.id},
                 )
                 continue
-            # A client has this id, and may ask for it before the store has folded the message.
+            # A client has this id, and may ask for it before the store has deduplicated the
+            # message.
             await self.cache.add_alias(message.id, verdict.message_id)
             repeats.append(message)
         return repeats
 
-    async def _tell_recall(self, message: Message, row: Message | None) -> None:
+    async def _show_recall(self, message: Message, row: Message | None) -> None:
         """Write a message's recall to the cache, if the store does not have the recall yet."""
         if message.recall_time is not None and not (row and row.is_recalled):
             tombstone = row.recalled(message.recall_time) if row else message
-            await self.cache.claim_recall(tombstone.id, message.recall_time)
+            await self.cache.set_recall_mark(tombstone.id, message.recall_time)
             await self.cache.confirm_recall(tombstone)
 
-    async def tell_noted(self) -> None:
-        """Write the arrears noted in the store to the cache, then drop the notes."""
-        while noted := await self.store.arrears(limit=AT_ONCE):
+    async def deliver_recorded(self) -> None:
+        """Write the hints recorded in the store to the cache, then drop the hints."""
+        while noted := await self.store.hints(limit=AT_ONCE):
             deletes: dict[int, list[int]] = defaultdict(list)
-            for arrear in noted:
-                if arrear.user_id is not None:
-                    deletes[arrear.user_id].append(arrear.message_id)
-            await self._tell_ids(sorted({a.message_id for a in noted if a.user_id is None}))
+            for hint in noted:
+                if hint.user_id is not None:
+                    deletes[hint.user_id].append(hint.message_id)
+            await self._show_ids(sorted({a.message_id for a in noted if a.user_id is None}))
             for user_id, message_ids in deletes.items():
                 await self.cache.add_deletes(user_id, message_ids)
-            await self.store.drop_arrears(noted)
-            logger.info("told the cache", extra={"action": "arrears.told", "count": len(noted)})
+            await self.store.drop_hints(noted)
+            logger.info("hints delivered", extra={"action": "hints.delivered", "count": len(noted)})
 
-    async def tell_what_became_of(self) -> None:
+    async def refresh_pending(self) -> None:
         """Show the cache the stored rows of all pending ids, and of all ids under a recall mark.
 
         A row may have been recalled in the store since the cache got the message.
         """
         last: PendingEntry | None = None
         while page := await self.cache.pending(before_ms=sys.maxsize, limit=AT_ONCE, after=last):
-            await self._tell_ids([entry.message_id for entry in page])
+            await self._show_ids([entry.message_id for entry in page])
             last = page[-1]
         recalled = await self.cache.marked()
         for first in range(0, len(recalled), AT_ONCE):
-            await self._tell_ids(recalled[first : first + AT_ONCE])
+            await self._show_ids(recalled[first : first + AT_ONCE])
 
-    async def _tell_ids(self, message_ids: Sequence[int]) -> None:
+    async def _show_ids(self, message_ids: Sequence[int]) -> None:
         found = await self.store.find(message_ids)
-        await self._tell_rows(
+        await self._show_rows(
             list({row.id: row for row in found.values()}.values()),
             {i: row for i, row in found.items() if row.id != i},
         )
 
-    async def _tell_rows(
-        self, rows: Sequence[Message], folded: Mapping[int, Message] | None = None
+    async def _show_rows(
+        self, rows: Sequence[Message], duplicates: Mapping[int, Message] | None = None
     ) -> None:
         """Show the cache these rows, each in place of another attempt of its send.
 
-        An attempt that the cache has accepted is stored, so that the store folds it into the row,
-        with any recall or delete of the attempt. `folded` maps ids of attempts to rows that the
-        store has folded them into already.
+        An attempt that the cache has accepted is stored, so that the store deduplicates it into the
+        row, with any recall or delete of the attempt. `duplicates` maps ids of attempts to rows
+        that the store has deduplicated them into already.
         """
         if not rows:
             return
         await self.cache.mark_stored(rows)
         named = [row for row in rows if row.client_msg_id is not None]
-        claims = await asyncio.gather(*(self.cache.claim(row) for row in named))
-        attempts = dict(folded or {}) | {
-            claim.message_id: row
-            for row, claim in zip(named, claims, strict=True)
-            if claim is not None and claim.body_hash == row.body_hash
+        records = await asyncio.gather(*(self.cache.add_idempotency_record(row) for row in named))
+        attempts = dict(duplicates or {}) | {
+            record.message_id: row
+            for row, record in zip(named, records, strict=True)
+            if record is not None and record.body_hash == row.body_hash
         }
         if attempts:
             held = await self.cache.get(list(attempts))
             await self._writes.write(list(held.values()))
-            await self.cache.mark_folded(attempts)
+            await self.cache.mark_duplicates(attempts)

@@ -1,4 +1,5 @@
--- Drop a recall mark, unless another recall with the same mark went through. Uses incarnation, state.
+-- Drop a recall mark, unless another recall with the same mark went through. Uses incarnation,
+-- state.
 --
 -- KEYS  detail, recall mark
 -- ARGV  recall time (ms)

@@ -33,10 +33,10 @@ end
 local known_above = deletes_floor(deleted, KEYS[4])
 local has_deletes = redis.call('SCARD', deleted) > (known_above and 1 or 0)
 local ids, names = {}, {}
-local looked, lowest, stop = first, nil, math.min(length, first + MOST_LOOKED_AT)
+local read, lowest, stop = first, nil, math.min(length, first + MOST_IDS_READ)
 local wanted = math.min(limit, 500)
-while #ids < limit and looked < stop do
-  local part = redis.call('LRANGE', list, looked, math.min(looked + wanted, stop) - 1)
+while #ids < limit and read < stop do
+  local part = redis.call('LRANGE', list, read, math.min(read + wanted, stop) - 1)
   local hidden = has_deletes and redis.call('SMISMEMBER', deleted, unpack(part)) or {}
   for n, id in ipairs(part) do
     if #ids == limit then break end
@@ -44,12 +44,12 @@ while #ids < limit and looked < stop do
       ids[#ids + 1] = id
       names[#names + 1] = prefix .. id
     end
-    looked, lowest = looked + 1, id
+    read, lowest = read + 1, id
   end
   wanted = math.min(2 * wanted, 500) -- very many deletes may follow one another
 end
 
-local texts, bytes, goes_on = {}, 0, looked < length
+local texts, bytes, goes_on = {}, 0, read < length
 for from = 1, prefix ~= '' and #names or 0, 50 do
   for _, text in ipairs(read_details(names, from, math.min(from + 49, #names))) do
     if bytes < most then

@@ -1,7 +1,7 @@
 """Process a batch that was read: store it, set the refused messages aside, show it to the cache.
 
 Used by `consumer` alone, which reads and commits. Several batches may be in hand: while one batch
-is being stored, the batch before is marked in the cache.
+is being stored, the batch before is shown to the cache.
 
 Order: each step takes the batches in the order in which they were read.
 """
@@ -45,8 +45,8 @@ class Stopped(Exception):
 
 
 @dataclass(slots=True)
-class Handler:
-    """Store batches and mark them in the cache, until `stop` is set."""
+class BatchPersister:
+    """Store batches and show them to the cache, until `stop` is set."""
 
     log: EventLog
     cache: MessageCache
@@ -54,17 +54,16 @@ class Handler:
     settings: Settings
     stop: asyncio.Event
     writes: WriteThrough = field(init=False)
-    _storing: asyncio.Lock = field(
-        default_factory=asyncio.Lock
-    )  # locks are fair: first come, first served
-    _marking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    # These locks are fair: first come, first served.
+    _storing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _updating_cache: asyncio.Lock = field(default_factory=asyncio.Lock)
     _dead_in_a_row: int = 0
     _too_many: bool = False
 
     def __post_init__(self) -> None:
         self.writes = WriteThrough(self.cache, self.store)
 
-    async def handle(self, batch: Batch) -> bool:
+    async def persist(self, batch: Batch) -> bool:
         """Store the batch and show it to the cache; return False when the cache was away.
 
         Outages of the log and the store are waited out, and of the cache while a message is set
@@ -77,8 +76,8 @@ class Handler:
             if self._too_many or self.stop.is_set():
                 raise Stopped
             done = await self._store(batch)
-        async with self._marking:
-            return await self._mark(batch, done)
+        async with self._updating_cache:
+            return await self._update_cache(batch, done)
 
     async def _store(self, batch: Batch) -> Persisted:
         done = await self._hold(lambda: self.writes.store_states(list(batch.messages.values())))
@@ -111,7 +110,7 @@ class Handler:
         )
         self._dead_in_a_row = in_a_row
 
-    async def _mark(self, batch: Batch, done: Persisted) -> bool:
+    async def _update_cache(self, batch: Batch, done: Persisted) -> bool:
         try:
             await self.writes.show(done)
         except CacheUnavailable:
@@ -125,7 +124,7 @@ class Handler:
             extra={
                 "action": "batch.persisted",
                 "count": len(done.rows),
-                "folded": len(done.folded),
+                "duplicates": len(done.duplicates),
                 "dead_letters": len(batch.poison) + len(done.refused),
                 "partitions": sorted(batch.last),
             },

@@ -1,13 +1,13 @@
-"""Write to Redis the changes that were made durable while Redis was away (its arrears).
+"""Write to Redis the changes that were made durable while Redis was away (its hints).
 
 While Redis is away, messages are still sent, recalled and deleted, and Redis may come back with its
 old state. So a process that has lost Redis uses Redis again only once all of these changes are
-written to Redis. The probe of the cache's circuit breaker (`Arrears.recover`) writes them.
+written to Redis. The probe of the cache's circuit breaker (`CacheHints.recover`) writes them.
 
-There are two kinds of arrears:
+There are two kinds of hints:
 
 - Changes that the database has: tombstones, deletes, and messages that were stored directly. The
-  database keeps a note of each one, so that every process can write it to Redis.
+  database keeps a hint of each one, so that every process can write it to Redis.
 - Messages that only the log has. The process that accepted such a message keeps it in memory. If
   the process dies, the consumer writes the message to Redis a little later.
 
@@ -29,27 +29,27 @@ from dataclasses import dataclass, field
 from messaging.domain.breakers import Breaker
 from messaging.domain.errors import CacheUnavailable, StoreUnavailable
 from messaging.domain.events import Message
+from messaging.pipeline.hint_delivery import AT_ONCE, HintDelivery
 from messaging.pipeline.keeping import Late, Told
-from messaging.pipeline.teller import AT_ONCE, Teller
 from messaging.ports.cache import MessageCache
-from messaging.ports.cached import Claim, Incarnation
-from messaging.ports.store import Arrear, MessageStore
+from messaging.ports.cached import IdempotencyRecord, Incarnation
+from messaging.ports.store import CacheHint, MessageStore
 
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 0.2
 SLEPT_S = 1.5  # without a heartbeat: the process stood still, and its state of the cache is stale
-STORE_S = 1.0  # for the store's notes; the next probe goes on with the rest
+STORE_S = 1.0  # for the store's hints; the next probe goes on with the rest
 ROWS_S = 0.2  # for the rows of late messages; past it a stored message is shown as pending
 GRACE_S = 0.3  # until every process has noticed that the cache is away
-CLAIMS_S = 60.0  # after a restart: retries may come of sends whose claims the restart has lost
-TOLD_S = 5.0  # after an outage: until every process has written its kept claims to the cache
+RECORDS_LOST_FOR_S = 60.0  # after a restart: retries come of sends whose records are lost
+TOLD_S = 5.0  # after an outage: until every process has written its kept records
 UNWRITTEN_S = 5.0  # of lost writes; Redis waits two seconds for its disk, then stops answering
 
 
 @dataclass(slots=True)
-class Arrears:
-    """Keep this process's arrears of the cache, and write them to the cache when it answers.
+class CacheHints:
+    """Keep this process's hints of the cache, and write them to the cache when it answers.
 
     `cache` is the adapter without the circuit breaker. `breaker` guards the cache for the use
     cases, and its probe is `recover`.
@@ -58,7 +58,7 @@ class Arrears:
     cache: MessageCache
     store: MessageStore
     breaker: Breaker
-    _teller: Teller = field(init=False)
+    _delivery: HintDelivery = field(init=False)
     _name: str | None = None
     _recovered: str | None = None  # the start of the cache that `recover` has seen last
     _seen: str | None = None  # the start of the cache that any heartbeat has seen last
@@ -66,44 +66,44 @@ class Arrears:
     has_held: bool = False  # at the last heartbeat a consumer held a partition
     _in_reach: bool = True  # at the last heartbeat the cache took a write
     _late: Late = field(default_factory=Late)  # accepted messages that the cache lacks
-    _claims: dict[tuple[int, str], Claim] = field(default_factory=dict)  # of the late messages
+    _late_records: dict[tuple[int, str], IdempotencyRecord] = field(default_factory=dict)
     _told: Told = field(default_factory=Told)  # messages that only the cache confirmed, of late
     _has_forgotten: bool = False  # a message, since the late ones were last all written
     _lost: dict[int, Message] = field(default_factory=dict)  # perhaps, by the cache's restart
 
     def __post_init__(self) -> None:
-        self._teller = Teller(self.cache, self.store)
+        self._delivery = HintDelivery(self.cache, self.store)
 
-    async def note(self, arrears: Sequence[Arrear], *recalled: Message) -> None:
-        """Note these arrears in the store, then write them to the cache as `tell` does.
+    async def record(self, hints: Sequence[CacheHint], *recalled: Message) -> None:
+        """Record these hints in the store, then write them to the cache as `deliver` does.
 
-        Raises: StoreUnavailable. Leaves: the arrears perhaps noted.
+        Raises: StoreUnavailable. Leaves: the hints perhaps recorded.
         """
-        await self.store.note_arrears(arrears)
-        await self.tell(*recalled)
+        await self.store.record_hints(hints)
+        await self.deliver(*recalled)
 
-    async def tell(self, *recalled: Message) -> None:
-        """Wait until the cache has the noted arrears, or until no process reads the cache.
+    async def deliver(self, *recalled: Message) -> None:
+        """Wait until the cache has the recorded hints, or until no process reads the cache.
 
-        A process that reaches the cache later reads the notes first. Reading the notes needs the
+        A process that reaches the cache later reads the hints first. Reading the hints needs the
         store, and the store may be away by now while other processes still read the cache. So the
-        `recalled` messages, which are noted, are also kept here and written without the store.
+        `recalled` messages, which are recorded, are also kept here and written without the store.
         """
-        self._owe(recalled)
+        self._keep_late(recalled)
         if not await self.breaker.try_now():
             await asyncio.sleep(GRACE_S)
 
-    async def bring(self, messages: Sequence[Message]) -> None:
+    async def hand_over(self, messages: Sequence[Message]) -> None:
         """Write accepted messages to the cache now, or as soon as the cache answers.
 
-        The messages may reach the cache before the other arrears do, because they only add to the
+        The messages may reach the cache before the other hints do, because they only add to the
         messages that it shows. If the cache was lost just now, return when the messages are
         written, or when every process has noticed the loss.
         """
-        self._owe(messages)
+        self._keep_late(messages)
         if self._in_reach:
             try:
-                await self._tell_late()
+                await self._deliver_late()
             except (CacheUnavailable, StoreUnavailable):
                 self.breaker.trip()
         left_s = self.breaker.opened_s + GRACE_S - asyncio.get_running_loop().time()
@@ -112,12 +112,12 @@ class Arrears:
                 async with asyncio.timeout(left_s):
                     await self.breaker.try_now()
 
-    def _owe(self, messages: Sequence[Message]) -> None:
+    def _keep_late(self, messages: Sequence[Message]) -> None:
         for message in messages:
             self._late.put(message)
             if message.client_msg_id is not None:
                 key = (message.from_user_id, message.client_msg_id)
-                self._claims[key] = Claim(message.id, message.body_hash)
+                self._late_records[key] = IdempotencyRecord(message.id, message.body_hash)
         while (oldest := self._late.excess()) is not None:
             self._note_forgetting("late")
             self._forget(oldest)
@@ -132,10 +132,10 @@ class Arrears:
             self._has_forgotten = True
             logger.error(
                 "more is owed to Redis than fits in memory: the oldest messages are dropped",
-                extra={"action": "arrears.forgotten", "kind": kind},
+                extra={"action": "hints.forgotten", "kind": kind},
             )
 
-    def remember(self, messages: Sequence[Message]) -> None:
+    def keep_until_written(self, messages: Sequence[Message]) -> None:
         """Keep for some seconds the messages that the cache alone has confirmed.
 
         Order: that in which the cache took them. A recalled message is given as its tombstone.
@@ -144,17 +144,17 @@ class Arrears:
         if not self._told.put(now_s, messages, keep_from_s=now_s - UNWRITTEN_S):
             self._note_forgetting("told")
 
-    def claim_of(self, user_id: int, client_msg_id: str) -> Claim | None:
-        """Return the claim of a send of this process that the cache does not have yet."""
-        return self._claims.get((user_id, client_msg_id))
+    def idempotency_record(self, user_id: int, client_msg_id: str) -> IdempotencyRecord | None:
+        """Return the record of a send of this process that the cache does not have yet."""
+        return self._late_records.get((user_id, client_msg_id))
 
     def owes(self, message_id: int) -> bool:
         """Tell whether this process is to write this message to the cache when it answers."""
         return message_id in self._late
 
     @property
-    def _nothing_noted(self) -> bool:
-        """Tell whether the store has no notes, being away since before the cache was lost."""
+    def _nothing_recorded(self) -> bool:
+        """Tell whether the store has no hints, being away since before the cache was lost."""
         store = self.store.breaker
         return not store.is_closed and store.opened_s <= self.breaker.opened_s
 
@@ -166,7 +166,7 @@ class Arrears:
         store can tell which they are.
         """
         seen = await self._beat(self._name)
-        if (self._lost or not seen.is_recovered) and not self._nothing_noted:
+        if (self._lost or not seen.is_recovered) and not self._nothing_recorded:
             self.breaker.trip()
             raise CacheUnavailable("Redis was restarted, and its lost writes are not repaired yet")
 
@@ -180,9 +180,9 @@ class Arrears:
         self.breaker.watch(self.look, every_s=HEARTBEAT_S, longest_s=HEARTBEAT_S + SLEPT_S)
 
     async def leave(self) -> None:
-        """Stop the heartbeat, and sign off from the cache unless this process has arrears.
+        """Stop the heartbeat, and sign off from the cache unless this process has hints.
 
-        With arrears the process stays signed on, so that the others notice its end.
+        With hints the process stays signed on, so that the others notice its end.
         """
         await self.breaker.close()
         if self._name is not None and not self._late and not self._lost:
@@ -190,9 +190,9 @@ class Arrears:
                 await self.cache.deregister(self._name)
 
     async def recover(self) -> None:
-        """Write all arrears to the cache, and repair what a restart of the cache may have lost.
+        """Write all hints to the cache, and repair what a restart of the cache may have lost.
 
-        Return with part of the arrears unwritten when the store was away before the cache was lost
+        Return with part of the hints unwritten when the store was away before the cache was lost
         and the cache was restarted: until the store is back, such a cache only takes messages (see
         `look`).
 
@@ -202,15 +202,15 @@ class Arrears:
         if seen.id != self._recovered:
             self._lost |= self._told_before(self.breaker.opened_s)
             self._recovered = seen.id
-        await self._tell_late()
+        await self._deliver_late()
         try:
             async with asyncio.timeout(STORE_S):
-                await self._teller.tell_noted()
-            await self._tell_again()
+                await self._delivery.deliver_recorded()
+            await self._deliver_again()
             if not seen.is_recovered:
-                await self._teller.tell_what_became_of()
+                await self._delivery.refresh_pending()
         except (StoreUnavailable, TimeoutError) as error:
-            if not self._nothing_noted:
+            if not self._nothing_recorded:
                 raise StoreUnavailable from error
             if not seen.is_recovered:
                 return  # `look` trips the breaker once the store is back
@@ -232,49 +232,49 @@ class Arrears:
         return seen
 
     @property
-    def claims_may_be_lost(self) -> bool:
+    def idempotency_records_may_be_lost(self) -> bool:
         """Tell whether a retry may look new, as the cache was away or restarted just now."""
-        known_s = max(self.breaker.closed_s + TOLD_S, self._started_s + CLAIMS_S)
+        known_s = max(self.breaker.closed_s + TOLD_S, self._started_s + RECORDS_LOST_FOR_S)
         return asyncio.get_running_loop().time() < known_s
 
     def _told_before(self, moment_s: float) -> dict[int, Message]:
         """Return the messages that the cache's file may lack if the cache stopped at this time."""
         return {message.id: message for message in self._told.since(moment_s - UNWRITTEN_S)}
 
-    async def _tell_late(self) -> None:
+    async def _deliver_late(self) -> None:
         """Write the late messages to the cache: stored ones as their rows, others as accepted."""
         while late := self._late.first(AT_ONCE):
             try:
                 async with asyncio.timeout(ROWS_S):
-                    rows = await self._teller.rows_of(late)
+                    rows = await self._delivery.rows_of(late)
             except (StoreUnavailable, TimeoutError):
                 rows = {}
-            await self._teller.tell_messages(late, rows)
+            await self._delivery.show_messages(late, rows)
             for message in late:
                 self._forget(message)
             logger.info(
                 "wrote accepted messages to Redis late",
-                extra={"action": "arrears.brought", "count": len(late), "stored": len(rows)},
+                extra={"action": "hints.handed_over", "count": len(late), "stored": len(rows)},
             )
         self._has_forgotten = False
 
-    async def _tell_again(self) -> None:
+    async def _deliver_again(self) -> None:
         """Write to the cache again the messages that its restart may have lost.
 
         The store is read first: a message may have been recalled since it was accepted.
         """
         while lost := list(self._lost.values())[:AT_ONCE]:
-            rows = await self._teller.rows_of(lost)
+            rows = await self._delivery.rows_of(lost)
             # The cache alone had such a repeat: no log event would store its alias.
-            await self._teller.fold(await self._teller.tell_messages(lost, rows))
+            await self._delivery.store_repeats(await self._delivery.show_messages(lost, rows))
             for message in lost:
                 del self._lost[message.id]
             logger.info(
                 "wrote messages to the restarted Redis again",
-                extra={"action": "arrears.again", "count": len(lost)},
+                extra={"action": "hints.repeated", "count": len(lost)},
             )
 
     def _forget(self, message: Message) -> None:
         self._late.drop(message.id)
         if message.client_msg_id is not None:
-            self._claims.pop((message.from_user_id, message.client_msg_id), None)
+            self._late_records.pop((message.from_user_id, message.client_msg_id), None)

@@ -13,7 +13,7 @@ from messaging.conf import Settings
 from messaging.database.threads import DatabaseThreads
 from messaging.domain.events import Message, PersistStatus, Status
 from messaging.ports.audit import Numbering, StoredRow
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import DeadLetterState
 from messaging.store.rows import COLUMNS, NO_USERS, from_row
@@ -45,7 +45,7 @@ class InspectedTables(Tables):
             StoredRow(
                 from_row(row),
                 row[PERSIST_STATUS],
-                None if row[-2] is None else Claim(row[-2], row[-1]),
+                None if row[-2] is None else IdempotencyRecord(row[-2], row[-1]),
             )
             for row in rows
         ]
@@ -167,8 +167,10 @@ class DatabaseInspector:
         )
 
     async def restore_keys(self, messages: Sequence[Message]) -> None:
-        claims = {key: Claim.of(m) for m in messages if (key := m.send_key) is not None}
-        await self._with_tables(lambda tables: tables.reserve_keys(claims))
+        records = {
+            key: IdempotencyRecord.of(m) for m in messages if (key := m.send_key) is not None
+        }
+        await self._with_tables(lambda tables: tables.reserve_keys(records))
 
     async def close(self) -> None:
         await self._threads.close()

@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 
 from messaging.domain.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
 from messaging.domain.events import ID_MAX, Message, join
-from messaging.ports.cached import Look, Window
+from messaging.ports.cached import CachedTail, ReaderView
 from messaging.service.backends import Backends
-from messaging.service.deletes import find_deleted
+from messaging.service.hidden_messages import find_hidden
 
 FILL_ROWS = 100
 MOST_COUNTED = 2_000  # pending messages of a conversation whose tail is not cached
-AWAY = Window(deletes_floor=ID_MAX, recovering=True)
+AWAY = CachedTail(deletes_floor=ID_MAX, recovering=True)
 """Stand for a cache that does not answer: no message is listed, no delete of the reader known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
+class PagePart:
     """Hold all messages of a range of ids that the reader may see, newest first.
 
     `next_before` is the id below which older messages lie; None: there are none. `partial`: a
@@ -37,73 +37,73 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
-class SliceReader:
-    """Read slices of a conversation for one reader."""
+class PageReader:
+    """Read parts of a conversation for one reader."""
 
     backends: Backends
     conversation: str
     reader_id: int
 
-    async def read(self, *, before: int | None, limit: int) -> Slice:
+    async def read(self, *, before: int | None, limit: int) -> PagePart:
         """Return about `limit` messages below `before`.
 
         Raises: TemporarilyUnavailable when neither the cache nor the store can answer.
         """
-        window = await self._window(before=before, limit=limit)
+        tail = await self._cached_tail(before=before, limit=limit)
         try:
-            if window.floor is None and await self._fill():
-                window = await self._window(before=before, limit=limit)
-            return await self._join(window, before=before, limit=limit)
+            if tail.floor is None and await self._fill():
+                tail = await self._cached_tail(before=before, limit=limit)
+            return await self._join(tail, before=before, limit=limit)
         except StoreUnavailable as error:
-            if not window.messages or window.missing:
+            if not tail.messages or tail.missing:
                 raise TemporarilyUnavailable from error
-            look = Look(deletes_floor=window.deletes_floor)
-            return await self._slice(
-                window.messages, look, next_before=window.end, total=window.total, partial=True
+            view = ReaderView(deletes_floor=tail.deletes_floor)
+            return await self._make_part(
+                tail.messages, view, next_before=tail.end, total=tail.total, partial=True
             )
 
-    async def _window(self, *, before: int | None, limit: int) -> Window:
+    async def _cached_tail(self, *, before: int | None, limit: int) -> CachedTail:
         """Return the messages that the cache lists; AWAY when the cache does not answer.
 
         Raises: TemporarilyUnavailable where the store's rows alone must not be shown.
         """
         try:
-            window = await self.backends.cache.window(
+            tail = await self.backends.cache.cached_tail(
                 self.conversation, reader_id=self.reader_id, before=before, limit=limit
             )
         except CacheUnavailable:
-            window = AWAY
-        if window.recovering and self.backends.catch_up.is_behind:
+            tail = AWAY
+        if tail.recovering and self.backends.catch_up.is_behind:
             raise TemporarilyUnavailable
-        return window
+        return tail
 
-    async def _join(self, window: Window, *, before: int | None, limit: int) -> Slice:
+    async def _join(self, tail: CachedTail, *, before: int | None, limit: int) -> PagePart:
         """Join the listed messages with the rows that the cached list does not cover.
 
-        The slice ends at the lowest id above which no message can be missing. A row may lack a
+        The part ends at the lowest id above which no message can be missing. A row may lack a
         recall that only the cache and the log have, so rows are joined with the cached states. An
-        unknown total makes the slice partial.
+        unknown total makes the part partial.
         """
         store = self.backends.store
-        total = window.total if window.floor is not None else await self._count(window)
-        start, wanted = _uncovered(window, before=before, limit=limit)
+        total = tail.total if tail.floor is not None else await self._count(tail)
+        start, wanted = _uncovered(tail, before=before, limit=limit)
         rows = await store.page(self.conversation, before=start, limit=wanted) if wanted else []
-        look = await self._look(rows, window)
-        states = _latest(rows, window, look)
-        if absent := [message_id for message_id in window.missing if message_id not in states]:
+        view = await self._reader_view(rows, tail)
+        states = _latest(rows, tail, view)
+        if absent := [message_id for message_id in tail.missing if message_id not in states]:
             found = await store.get(absent)
             await self._cache(list(found.values()))
             states |= found
-        end = max(window.end or 0, rows[-1].id if rows and len(rows) >= wanted else 0)
-        return await self._slice(
+        end = max(tail.end or 0, rows[-1].id if rows and len(rows) >= wanted else 0)
+        return await self._make_part(
             [states[i] for i in sorted(states, reverse=True) if i >= end],
-            look,
+            view,
             next_before=end or None,
             total=total,
-            partial=window.recovering or total is None,
+            partial=tail.recovering or total is None,
         )
 
-    async def _count(self, window: Window) -> int | None:
+    async def _count(self, tail: CachedTail) -> int | None:
         """Count the conversation's rows, and its pending messages that have no row yet.
 
         Order: read the pending ids, then the number of rows, then the rows of the pending ids. A
@@ -113,7 +113,7 @@ class SliceReader:
         alone to be counted.
         """
         cache, store = self.backends.cache, self.backends.store
-        if window is AWAY:
+        if tail is AWAY:
             return (await store.tail(self.conversation, limit=1)).total
         try:
             waiting = await cache.waiting(self.conversation, limit=MOST_COUNTED + 1)
@@ -146,46 +146,46 @@ class SliceReader:
             await cache.fill(self.conversation, token, tail.rows, floor=floor, base=base)
         return True
 
-    async def _look(self, rows: Sequence[Message], window: Window) -> Look:
+    async def _reader_view(self, rows: Sequence[Message], tail: CachedTail) -> ReaderView:
         """Return the cached states and the reader's deletes for rows that the cache does not list.
 
         The deletes floor of the answer is valid for these rows and the listed messages together.
 
         Raises: TemporarilyUnavailable when the cache is lost in between.
         """
-        listed = set(_listed(window))
+        listed = set(_listed(tail))
         unlisted = [row.id for row in rows if row.id not in listed]
-        if window is AWAY or not unlisted:
-            return Look(deletes_floor=window.deletes_floor)
+        if tail is AWAY or not unlisted:
+            return ReaderView(deletes_floor=tail.deletes_floor)
         try:
-            look = await self.backends.cache.look(unlisted, reader_id=self.reader_id)
+            view = await self.backends.cache.reader_view(unlisted, reader_id=self.reader_id)
         except CacheUnavailable as error:
             raise TemporarilyUnavailable from error
-        if window.deletes_floor is None or look.deletes_floor is None:
-            return replace(look, deletes_floor=None)
-        return replace(look, deletes_floor=max(window.deletes_floor, look.deletes_floor))
+        if tail.deletes_floor is None or view.deletes_floor is None:
+            return replace(view, deletes_floor=None)
+        return replace(view, deletes_floor=max(tail.deletes_floor, view.deletes_floor))
 
-    async def _slice(
+    async def _make_part(
         self,
         messages: Sequence[Message],
-        look: Look,
+        view: ReaderView,
         *,
         next_before: int | None,
         total: int | None,
         partial: bool,
-    ) -> Slice:
-        """Build the slice without the messages that the reader has deleted.
+    ) -> PagePart:
+        """Build the part without the messages that the reader has deleted.
 
         Above the deletes floor the cache knows all deletes; at or below it they are looked up in
         the store.
         """
-        floor = look.deletes_floor
-        shown = [message for message in messages if message.id not in look.deleted]
+        floor = view.deletes_floor
+        shown = [message for message in messages if message.id not in view.deleted]
         if floor is None or (shown and shown[-1].id <= floor):
             ids = [message.id for message in shown]
-            deleted = await find_deleted(self.backends, ids, reader_id=self.reader_id, floor=floor)
+            deleted = await find_hidden(self.backends, ids, reader_id=self.reader_id, floor=floor)
             shown = [message for message in shown if message.id not in deleted]
-        return Slice(
+        return PagePart(
             messages=shown,
             next_before=next_before,
             partial=partial,
@@ -199,28 +199,28 @@ class SliceReader:
             return
 
 
-def _listed(window: Window) -> list[int]:
-    return [message.id for message in window.messages] + list(window.missing)
+def _listed(tail: CachedTail) -> list[int]:
+    return [message.id for message in tail.messages] + list(tail.missing)
 
 
-def _uncovered(window: Window, *, before: int | None, limit: int) -> tuple[int | None, int]:
+def _uncovered(tail: CachedTail, *, before: int | None, limit: int) -> tuple[int | None, int]:
     """Return below which id, and how many, rows the store must add to the cached list.
 
-    The number is 0 where the list covers the whole slice.
+    The number is 0 where the list covers the whole part.
     """
-    if window.floor is None:
+    if tail.floor is None:
         return before, limit
-    if window.floor == 0 or window.end is not None:
+    if tail.floor == 0 or tail.end is not None:
         return None, 0
-    above = sum(1 for message_id in _listed(window) if message_id > window.floor)
-    start = window.floor + 1
+    above = sum(1 for message_id in _listed(tail) if message_id > tail.floor)
+    start = tail.floor + 1
     return min(before or start, start), max(limit - above, 1)
 
 
-def _latest(rows: Sequence[Message], window: Window, look: Look) -> dict[int, Message]:
+def _latest(rows: Sequence[Message], tail: CachedTail, view: ReaderView) -> dict[int, Message]:
     """Return by id the latest state of each message that is a row, or listed, or both."""
     states = {row.id: row for row in rows}
-    for message in (*window.messages, *look.messages.values()):
+    for message in (*tail.messages, *view.messages.values()):
         row = states.get(message.id)
         states[message.id] = message if row is None else join(row, message)
     return states

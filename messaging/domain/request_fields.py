@@ -3,7 +3,7 @@
 `requests` composes the readers. No reader knows a request, a framework or a field's name. Text is
 never trimmed, and but for a name never normalised: it is judged as it was sent.
 
-Raises: Refused, from every reader of a kind.
+Raises: InvalidField, from every reader of a kind.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from messaging.limits import (
 CLIENT_MSG_ID_CHARACTERS = 64
 
 
-class Refusal(StrEnum):
+class FieldError(StrEnum):
     """Name every text that says what is wrong with a field; the doors translate the texts."""
 
     REQUIRED = "This field is required."
@@ -76,10 +76,10 @@ class Refusal(StrEnum):
     NAME_MARKS = "A name must not begin with a combining mark, nor have too many marks."
 
 
-class Refused(ValueError):
+class InvalidField(ValueError):
     """Refuse a value; `text` says why."""
 
-    def __init__(self, text: Refusal) -> None:
+    def __init__(self, text: FieldError) -> None:
         super().__init__(text)
         self.text = text
 
@@ -128,47 +128,47 @@ def read_id(value: object) -> int:
     """Return an id, 1 to 2^63-1, given as a JSON integer or its digits."""
     number = value if type(value) is int else read_number(value)
     if number is None or not 1 <= number <= ID_MAX:
-        raise Refused(Refusal.NOT_AN_ID)
+        raise InvalidField(FieldError.NOT_AN_ID)
     return number
 
 
 def read_chat_type(value: object) -> ChatType:
     chat_type = _CHAT_TYPES.get(value) if type(value) is int else None
     if chat_type is None:
-        raise Refused(Refusal.CHAT_TYPE)
+        raise InvalidField(FieldError.CHAT_TYPE)
     return chat_type
 
 
 def read_msg_type(value: object) -> MsgType:
     msg_type = _MSG_TYPES.get(value) if type(value) is int else None
     if msg_type is None:
-        raise Refused(Refusal.MSG_TYPE)
+        raise InvalidField(FieldError.MSG_TYPE)
     return msg_type
 
 
-def read_text(value: object, *, most: int, too_long: Refusal) -> str:
+def read_text(value: object, *, most: int, too_long: FieldError) -> str:
     """Return a text that every part of the service can hold: no NUL, no half surrogate pair.
 
     A text of more than `most` characters is refused before anything else is done with it.
     """
     if not isinstance(value, str):
-        raise Refused(Refusal.NOT_TEXT)
+        raise InvalidField(FieldError.NOT_TEXT)
     if len(value) > most:
-        raise Refused(too_long)
+        raise InvalidField(too_long)
     if "\0" in value:
-        raise Refused(Refusal.NUL)
+        raise InvalidField(FieldError.NUL)
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise Refused(Refusal.SURROGATE) from error
+        raise InvalidField(FieldError.SURROGATE) from error
     return value
 
 
 def read_caption(value: object) -> str:
     """Return a text within the limits of a message; the text may be blank."""
-    text = read_text(value, most=MAX_CONTENT_CODE_POINTS, too_long=Refusal.CONTENT_TOO_LONG)
+    text = read_text(value, most=MAX_CONTENT_CODE_POINTS, too_long=FieldError.CONTENT_TOO_LONG)
     if len(text.encode()) > MAX_CONTENT_BYTES:
-        raise Refused(Refusal.CONTENT_TOO_LARGE)
+        raise InvalidField(FieldError.CONTENT_TOO_LARGE)
     return text
 
 
@@ -176,43 +176,43 @@ def read_content(value: object) -> str:
     """Return a text within the limits of a message, with something visible in it."""
     text = read_caption(value)
     if all(map(is_invisible, text)):
-        raise Refused(Refusal.BLANK)
+        raise InvalidField(FieldError.BLANK)
     return text
 
 
 def read_url(value: object) -> str:
     """Return an address with scheme http or https and a host, or a path of this site."""
-    url = read_text(value, most=MAX_URL_CHARACTERS, too_long=Refusal.URL_TOO_LONG)
+    url = read_text(value, most=MAX_URL_CHARACTERS, too_long=FieldError.URL_TOO_LONG)
     if "\\" in url or any(map(is_invisible, url)):
-        raise Refused(Refusal.URL)
+        raise InvalidField(FieldError.URL)
     if url.startswith("/"):
         if url.startswith("//"):  # a browser takes it for another host
-            raise Refused(Refusal.URL)
+            raise InvalidField(FieldError.URL)
         return url
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port  # reading either refuses some addresses
     except ValueError as error:
-        raise Refused(Refusal.URL) from error
+        raise InvalidField(FieldError.URL) from error
     if parts.scheme not in ("http", "https") or not host:
-        raise Refused(Refusal.URL)
+        raise InvalidField(FieldError.URL)
     return url
 
 
 def read_ids(value: object) -> tuple[int, ...]:
     """Return a list of ids, each once, in their order."""
     if not isinstance(value, list):
-        raise Refused(Refusal.NOT_A_LIST)
+        raise InvalidField(FieldError.NOT_A_LIST)
     if len(value) > MAX_AT_USERS:
-        raise Refused(Refusal.TOO_MANY_IDS)
+        raise InvalidField(FieldError.TOO_MANY_IDS)
     return tuple(dict.fromkeys(map(read_id, value)))
 
 
 def read_client_msg_id(value: object) -> str:
     if not isinstance(value, str) or not 1 <= len(value) <= CLIENT_MSG_ID_CHARACTERS:
-        raise Refused(Refusal.CLIENT_MSG_ID)
+        raise InvalidField(FieldError.CLIENT_MSG_ID)
     if not (value.isascii() and value.isprintable()):
-        raise Refused(Refusal.CLIENT_MSG_ID)
+        raise InvalidField(FieldError.CLIENT_MSG_ID)
     return value
 
 
@@ -222,10 +222,10 @@ def read_name(value: object) -> str:
     The form may take quadratic time to find, and 18 times the characters: hence the length is
     checked before and after.
     """
-    most, too_long = MAX_LOGIN_NAME_CHARACTERS, Refusal.NAME_TOO_LONG
+    most, too_long = MAX_LOGIN_NAME_CHARACTERS, FieldError.NAME_TOO_LONG
     name = unicodedata.normalize("NFKC", read_text(value, most=most, too_long=too_long))
     if len(name) > most:
-        raise Refused(too_long)
+        raise InvalidField(too_long)
     return name
 
 
@@ -234,13 +234,13 @@ def read_token(value: object) -> str:
 
     A token too long to be one of this service is refused before anything else is done with it.
     """
-    return read_text(value, most=MAX_TOKEN_BYTES, too_long=Refusal.TOKEN_TOO_LONG)
+    return read_text(value, most=MAX_TOKEN_BYTES, too_long=FieldError.TOKEN_TOO_LONG)
 
 
 def read_password(value: object) -> str:
     """Return a password as it was sent."""
-    too_large = Refusal.PASSWORD_TOO_LARGE
+    too_large = FieldError.PASSWORD_TOO_LARGE
     password = read_text(value, most=MAX_PASSWORD_BYTES, too_long=too_large)
     if len(password.encode()) > MAX_PASSWORD_BYTES:
-        raise Refused(too_large)
+        raise InvalidField(too_large)
     return password

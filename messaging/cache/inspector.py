@@ -14,7 +14,7 @@ from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
 from messaging.domain.events import Message
-from messaging.ports.audit import CachedClaim, LoadedTail, Pieces
+from messaging.ports.audit import CachedIdempotencyRecord, LoadedTail, Pieces
 from messaging.ports.store import Deletes
 
 DETAILS = load("details", uses=("incarnation",))
@@ -26,7 +26,7 @@ KNOWN_DELETES = load("known_deletes", uses=("incarnation", "deletes"))
 
 KEYS_AT_ONCE = 500
 
-_CLAIM = re.compile(rf"{keys.DEDUPE}(\d+):(.+)", re.DOTALL)
+_RECORD = re.compile(rf"{keys.DEDUPE}(\d+):(.+)", re.DOTALL)
 _BOUNDS = re.compile(rb"(\d+):(\d+)")
 
 
@@ -39,19 +39,23 @@ class RedisCacheInspector(RedisClient):
             states, _ = read_details(ids, await self._run(DETAILS, names, []))
             yield done, list(states.values())
 
-    async def claims(self) -> Pieces[CachedClaim]:
+    async def idempotency_records(self) -> Pieces[CachedIdempotencyRecord]:
         async for done, names in self._scan(keys.DEDUPE):
             values = await self._command("MGET", *names)
-            pairs = zip(map(_CLAIM.fullmatch, names), values, strict=True)
-            found = [_claim(match, value) for match, value in pairs if match and value is not None]
+            pairs = zip(map(_RECORD.fullmatch, names), values, strict=True)
+            found = [
+                _cached_record(match, value)
+                for match, value in pairs
+                if match and value is not None
+            ]
             yield done, found
 
-    async def claimed(self, claims: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
-        if not claims:
+    async def recorded_ids(self, sends: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+        if not sends:
             return {}
-        values = await self._command("MGET", *(keys.dedupe(*claim) for claim in claims))
-        pairs = zip(claims, values, strict=True)
-        return {claim: int(value.partition(b":")[0]) for claim, value in pairs if value is not None}
+        values = await self._command("MGET", *(keys.dedupe(*send) for send in sends))
+        pairs = zip(sends, values, strict=True)
+        return {send: int(value.partition(b":")[0]) for send, value in pairs if value is not None}
 
     async def recall_marks(self) -> Pieces[int]:
         async for done, names in self._scan(keys.CANCEL):
@@ -99,9 +103,9 @@ class RedisCacheInspector(RedisClient):
     async def forget(self, message_ids: Sequence[int]) -> None:
         await self._run(FORGET, [keys.detail(each) for each in message_ids], [])
 
-    async def unload(self, conversation_id: str, *, strangers: Sequence[int] = ()) -> None:
+    async def unload(self, conversation_id: str, *, orphans: Sequence[int] = ()) -> None:
         names = [keys.tail(conversation_id), keys.loaded(conversation_id), keys.PENDING]
-        await self._run(UNLOAD, names, strangers)
+        await self._run(UNLOAD, names, orphans)
 
     async def forget_deletes(self, user_id: int) -> None:
         await self._command("DEL", keys.deleted(user_id), keys.deletes_floor(user_id))
@@ -124,6 +128,6 @@ class RedisCacheInspector(RedisClient):
                 return
 
 
-def _claim(name: re.Match[str], value: bytes) -> CachedClaim:
+def _cached_record(name: re.Match[str], value: bytes) -> CachedIdempotencyRecord:
     message_id, _, body_hash = value.decode().partition(":")
-    return CachedClaim((int(name[1]), name[2]), int(message_id), body_hash)
+    return CachedIdempotencyRecord((int(name[1]), name[2]), int(message_id), body_hash)

@@ -1,4 +1,4 @@
-"""Parse moments as a person gives them to a command."""
+"""Parse times as a person gives them to a command."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 SPANS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def moment(text: str) -> datetime:
-    """Return the moment that a text names, for argparse.
+def since(text: str) -> datetime:
+    """Return the time that a text names, for argparse.
 
     The text is `30m`, `2h` or `7d` for so long ago, or a date and time, in UTC unless it says
     otherwise.

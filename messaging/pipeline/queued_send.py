@@ -1,4 +1,4 @@
-"""Hold a send that waits for its group, and answer it in the end. Used by `accept`."""
+"""Hold a send that is queued for its group, and answer it in the end. Used by `accept`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from messaging.domain.errors import ApiError
 from messaging.domain.events import Message, encode_message
 from messaging.domain.ids import under_id
 from messaging.domain.requests import Ack
-from messaging.ports.cached import Claim
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 
 
@@ -26,15 +26,15 @@ class Durability(StrEnum):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """Hold a message as it was accepted; `repeats` is the claim of the earlier send it repeats."""
+    """Hold a message as it was accepted; `repeats` names the earlier send it repeats."""
 
     message: Message
     durability: Durability
-    repeats: Claim | None = None
+    repeats: IdempotencyRecord | None = None
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
+class QueuedSend:
     """Hold a send until it is answered, with the parts that have confirmed it so far."""
 
     message: Message
@@ -44,7 +44,7 @@ class Waiting:
     deadline_s: float  # of the event loop's time
     cached: bool = False
     appended: asyncio.Future[Position] | None = None
-    repeats: list[Waiting] = field(default_factory=list)  # of this send, in the same group
+    repeats: list[QueuedSend] = field(default_factory=list)  # of this send, in the same group
     adopted: bool = False  # an earlier attempt of the send, maybe of another process, had this id
 
     def adopt(self, message_id: int) -> None:
@@ -53,15 +53,15 @@ class Waiting:
         self.adopted = True
 
     def take_id(self, message_id: int) -> None:
-        """Give the waiting message another id."""
+        """Give the queued message another id."""
         self.message = under_id(self.message, message_id)
         self.text = encode_message(self.message)
 
-    def resolve(self, durability: Durability, first: Claim | None = None) -> None:
+    def resolve(self, durability: Durability, first: IdempotencyRecord | None = None) -> None:
         if not self.answer.done():
             self.answer.set_result(Accepted(self.message, durability, first))
         for repeat in self.repeats:
-            repeat.resolve(durability, first or Claim.of(self.message))
+            repeat.resolve(durability, first or IdempotencyRecord.of(self.message))
 
     def fail(self, error: ApiError) -> None:
         if not self.answer.done():
@@ -75,10 +75,10 @@ class Waiting:
         return bool(future and future.done() and not future.cancelled() and not future.exception())
 
 
-def share_of_time(group: Sequence[Waiting], share: float) -> float:
-    """Return when this share of the group's remaining time is over, in the event loop's time.
+def deadline_after(group: Sequence[QueuedSend], share: float) -> float:
+    """Return the time of the event loop when this share of the group's time is over.
 
     The group's earliest deadline counts.
     """
     now_s = asyncio.get_running_loop().time()
-    return now_s + max(min(waiting.deadline_s for waiting in group) - now_s, 0.0) * share
+    return now_s + max(min(send.deadline_s for send in group) - now_s, 0.0) * share

@@ -1,4 +1,5 @@
--- Drop the pending marks and list entries of dead-lettered messages. Uses rows, incarnation, tail, bytes.
+-- Drop the pending marks and list entries of dead-lettered messages. Uses rows, incarnation, tail,
+-- bytes.
 --
 -- KEYS  pending set, attempts, pending bytes
 -- ARGV  for each message: id, conversation
