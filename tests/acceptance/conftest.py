@@ -1,12 +1,15 @@
-"""The running service that the acceptance tests of the main job share."""
+"""The running services that the acceptance tests share, and which tests share a process."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
-from tests.support.processes import running_service
+from tests.support.processes import choose_redis_port, running_service
 from tests.support.real_services import connected
 from tests.support.service import User
 from tests.support.site import Site
@@ -16,6 +19,22 @@ OWN_LOG = {
     "IM_DEAD_LETTER_TOPIC": "im-message-acceptance-dead-letter",
     "IM_CONSUMER_GROUP": "im-message-acceptance",
 }
+
+
+class ByStack(LoadScopeScheduling):
+    """Keep the tests of one stack in one process of pytest-xdist, and those of each other file.
+
+    So each stack is started once, and no two processes consume the log of the full one.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        stack = re.search(r"\[(embedded|full)\b", test)
+        return stack[1] if stack else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByStack:
+    return ByStack(config, log)
 
 
 @pytest.fixture(
@@ -34,6 +53,8 @@ def site(
         connected("IM_DATABASE_URL")
         arguments, variables = ["full"], OWN_LOG
     var_dir = tmp_path_factory.mktemp(request.param) / "var"
+    if request.param == "embedded":
+        choose_redis_port(var_dir)
     with running_service(var_dir, *arguments, **variables) as service:
         yield Site(service)
 

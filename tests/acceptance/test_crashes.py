@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.corpus_process import running_load
-from tests.support.processes import running_service, wait_until
+from tests.support.processes import choose_redis_port, running_service, wait_until
 from tests.support.site import Site, worker_pids
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
@@ -29,7 +29,9 @@ SWEPT = {
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An embedded one in which a sweep begins within seconds, not minutes."""
-    with running_service(tmp_path_factory.mktemp("swept") / "var", **SWEPT) as service:
+    var_dir = tmp_path_factory.mktemp("swept") / "var"
+    choose_redis_port(var_dir)
+    with running_service(var_dir, **SWEPT) as service:
         yield Site(service)
 
 

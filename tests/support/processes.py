@@ -204,6 +204,16 @@ class ServiceProcesses:
                 os.kill(pid, signal.SIGKILL)
 
 
+def choose_redis_port(var_dir: Path) -> None:
+    """Give the embedded Redis of this data a free port, as if it had run there before.
+
+    Two services that start at the same moment would both find the usual port free.
+    """
+    kept = var_dir / "redis" / "port"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(f"{free_port()}\n")
+
+
 @contextlib.contextmanager
 def running_service(var_dir: Path, *arguments: str, **variables: str) -> Iterator[ServiceProcesses]:
     """`scripts/run`, or with `full` on what scripts/services has started; stopped at the end."""
