@@ -488,23 +488,3 @@ class TestAnswers:
             assert refused(alice.read(message_id), 503, 5030)
             assert time.monotonic() - started_s < 3
             client.client_unpause()
-
-
-class TestTheRate:
-    @pytest.mark.parametrize("group", [False, True])
-    @with_settings(send_rate=0.1, send_burst=2)
-    def test_holds_a_sender_up_and_nobody_else(
-        self, service: Service, alice: User, bob: User, group: bool
-    ) -> None:
-        group_id = service.make_group(alice, bob)
-
-        def send(sender: User, receiver: User) -> Answer:
-            return sender.send_to_group(group_id) if group else sender.send(receiver)
-
-        answers = [send(alice, bob) for _ in range(3)]
-        assert [answer.status for answer in answers] == [200, 200, 429]
-        assert refused(answers[2], 429, 4290)
-        assert 5 <= int(answers[2].headers["retry-after"]) <= 10
-        assert send(bob, alice).status == 200
-        page = bob.group_history(group_id) if group else bob.history(alice)
-        assert len(listed(page)) == 3

@@ -38,6 +38,24 @@ def statuses(answers: list[Answer]) -> list[int]:
 
 
 @at_both_doors()
+@pytest.mark.parametrize("group", [False, True])
+@with_settings(send_rate=SLOW, send_burst=2)
+def test_sends(service: Service, alice: User, bob: User, group: bool) -> None:
+    """One sender is held up, and nobody else."""
+    group_id = service.make_group(alice, bob)
+
+    def send(sender: User, receiver: User) -> Answer:
+        return sender.send_to_group(group_id) if group else sender.send(receiver)
+
+    answers = [send(alice, bob) for _ in range(3)]
+    assert statuses(answers) == [200, 200, 429]
+    assert answers[2].data is None
+    assert send(bob, alice).status == 200
+    page = bob.group_history(group_id) if group else bob.history(alice)
+    assert len(listed(page)) == 3
+
+
+@at_both_doors()
 @with_settings(read_rate=SLOW, read_burst=3)
 def test_reads(service: Service, alice: User, bob: User) -> None:
     message_id = alice.sent(bob)
