@@ -21,8 +21,9 @@ class RedisHealth(RedisClient):
     async def heartbeat(self, name: str | None = None) -> Incarnation:
         names = [keys.INCARNATION, keys.HEARTBEATS, keys.HELD]
         reply = await self._run(HEARTBEAT, names, [] if name is None else [name])
-        server_id, is_recovered, has_held = reply
-        return Incarnation(server_id.decode(), bool(is_recovered), bool(has_held))
+        server_id, *flags = reply
+        is_recovered, has_held, is_vouched = map(bool, flags)
+        return Incarnation(server_id.decode(), is_recovered, has_held, is_vouched)
 
     async def deregister(self, name: str) -> None:
         await self._command("ZREM", keys.HEARTBEATS, name)

@@ -65,6 +65,8 @@ class CacheHints:
     _started_s: float = float("-inf")  # when this process noticed the cache's last restart
     has_held: bool = False  # at the last heartbeat a consumer held a partition
     _in_reach: bool = True  # at the last heartbeat the cache took a write
+    _has_delivered: bool = False  # the recorded hints, once since the start of this process
+    _is_vouched: bool = False  # at the last heartbeat another process believed the cache
     _late: Late = field(default_factory=Late)  # accepted messages that the cache lacks
     _late_records: dict[tuple[int, str], IdempotencyRecord] = field(default_factory=dict)
     _told: Told = field(default_factory=Told)  # messages that only the cache confirmed, of late
@@ -154,7 +156,13 @@ class CacheHints:
 
     @property
     def _nothing_recorded(self) -> bool:
-        """Tell whether the store has no hints, being away since before the cache was lost."""
+        """Tell whether the store has no hints, being away since before the cache was lost.
+
+        A process that has not read the hints since its start cannot tell when the cache was lost.
+        Such a process follows another one that believes the cache.
+        """
+        if not (self._has_delivered or self._is_vouched):
+            return False
         store = self.store.breaker
         return not store.is_closed and store.opened_s <= self.breaker.opened_s
 
@@ -206,6 +214,7 @@ class CacheHints:
         try:
             async with asyncio.timeout(STORE_S):
                 await self._delivery.deliver_recorded()
+            self._has_delivered = True
             await self._deliver_again()
             if not seen.is_recovered:
                 await self._delivery.refresh_pending()
@@ -225,7 +234,7 @@ class CacheHints:
             self._in_reach = False
             self.breaker.trip()
             raise
-        self._in_reach, self.has_held = True, seen.has_held
+        self._in_reach, self.has_held, self._is_vouched = True, seen.has_held, seen.is_vouched
         if self._seen not in (None, seen.id):
             self._started_s = asyncio.get_running_loop().time()
         self._seen = seen.id

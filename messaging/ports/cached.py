@@ -97,11 +97,13 @@ class Incarnation:
 
     `is_recovered`: a process has written to the cache all that the cache lacked at this start.
     `has_held`: a consumer has a held partition, as `note_held` says.
+    `is_vouched`: another named process writes heartbeats, so that process believes the cache.
     """
 
     id: str
     is_recovered: bool
     has_held: bool = False
+    is_vouched: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ class Node:
                 "cannot read yet what Redis lacks; trying again",
                 extra={"action": "wiring.no_hints"},
             )
+            hints.breaker.trip()
         hints.watch(name=name)
         self.backends.catch_up.watch()
         try:

@@ -39,7 +39,8 @@ class MemoryHealth(CacheState):
             del self.heartbeats[each]
         if missed and is_recovered:
             self.complete_from_s = now_s
-        return Incarnation(str(self.run), is_recovered, now_s < self.held_until_s)
+        is_vouched = bool(self.heartbeats.keys() - {name})
+        return Incarnation(str(self.run), is_recovered, now_s < self.held_until_s, is_vouched)
 
     async def note_held(self, ttl_s: float) -> None:
         self._answer()

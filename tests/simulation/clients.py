@@ -216,8 +216,9 @@ class SimulatedClient:
         said = self._random.choice(known)
         read = self._begin_read(said.conversation)
         message_id = said.ids[0]
+        self._was_early = False
         message = await self._ask(lambda b: fetch(b, message_id, reader_id=self._user))
-        read.seen = [] if message is None else [message]
+        read.seen = [] if message is None or self._was_early else [message]
 
     async def resolve(self, message_id: int) -> Message | None:
         """Return what this user is given for an id; None where it is not found."""

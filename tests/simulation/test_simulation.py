@@ -19,6 +19,7 @@ SEEDS = {
     "a delete is noted for a cache that is away": 80,
     "a recall that neither log nor store took is not acknowledged": 5,
     "a row whose sender died unseen is shown before its repeat is answered": 1_017_919,
+    "a process that starts without the store believes no cache that may lack a delete": 9_041_474,
     "a repeat is not answered while nobody can tell whether its row was shown": 7_700_064,
     "a repeat is remembered that a cache alone has answered": 1_014_142,
     "a recall is told to the cache though the store is lost as well": 1_087_506,

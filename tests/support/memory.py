@@ -65,7 +65,7 @@ class MemoryService:
         self.ids = SnowflakeIdGenerator(clock_ms=self.clock)
         self.ids.use(WorkerLease(node=0, owner="me", valid_until_s=float("inf"), fenced=True))
         self.leases_taken = 0
-        self.backends = assemble(
+        self.node = assemble(
             cache=self.cache,
             log=self.log,
             store=self.store,
@@ -76,7 +76,8 @@ class MemoryService:
                 self.broker, self.settings.topic, self.settings.consumer_group
             ),
             clock_ms=self.clock,
-        ).backends
+        )
+        self.backends = self.node.backends
         self.hints, self.acceptor = self.backends.hints, self.backends.acceptor
         self.guarded_cache = self.backends.cache
         self.acceptor.commit.renew_lease = self._take_lease

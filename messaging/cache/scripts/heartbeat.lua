@@ -8,7 +8,7 @@
 -- KEYS  incarnation, heartbeats, held
 -- ARGV  the name of the process, if the others are to notice its end
 -- Reply the id of this start of the server, 1 if Redis has recovered from it, 1 if a consumer has a
---       held partition
+--       held partition, 1 if another named process writes heartbeats
 
 local id, time, held = current_id(), redis.call('TIME'), redis.call('EXISTS', KEYS[3])
 local is_new = redis.call('HSETNX', KEYS[1], 'id', id) == 1
@@ -18,18 +18,20 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now + SILENT_S, '+inf
   redis.call('ZADD', KEYS[2], now, name)
 end
 local missed = redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - SILENT_S)
+local others = redis.call('ZCARD', KEYS[2]) - (ARGV[1] and 1 or 0)
+local is_vouched = others > 0 and 1 or 0
 
 if is_new or redis.call('HGET', KEYS[1], 'id') ~= id then
   redis.call('HSET', KEYS[1], 'id', id, 'noticed_ms', string.format('%.0f', now_ms))
   redis.call('HDEL', KEYS[1], 'complete_from')
-  return { id, 0, held }
+  return { id, 0, held, is_vouched }
 end
 local noticed_ms, complete_from = unpack(incarnation())
 if tonumber(noticed_ms) > now_ms + 1000 then
   redis.call('HSET', KEYS[1], 'noticed_ms', string.format('%.0f', now_ms))
 end
-if not complete_from then return { id, 0, held } end
+if not complete_from then return { id, 0, held, is_vouched } end
 if missed > 0 or tonumber(complete_from) > now + 1 then
   redis.call('HSET', KEYS[1], 'complete_from', time[1])
 end
-return { id, 1, held }
+return { id, 1, held, is_vouched }

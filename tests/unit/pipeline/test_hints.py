@@ -37,6 +37,7 @@ from tests.support.memory import ALICE, BOB, SETTINGS, MemoryService, message, t
 async def service() -> MemoryService:
     """One in which a stored message of alice's is listed, with its content in the cache."""
     service = MemoryService()
+    await service.hints.recover()
     await send(service.backends, to_bob("secret"), sender_id=ALICE)
     await service.consume()
     await listed(service)

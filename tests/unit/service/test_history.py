@@ -433,7 +433,7 @@ class DeletesComeBetween(MemoryCache):
     deleted: tuple[int, ...] = ()
     floor = 0
 
-    async def window(self, *args: Any, **options: Any) -> CachedTail:
+    async def cached_tail(self, *args: Any, **options: Any) -> CachedTail:
         seen = await super().cached_tail(*args, **options)
         await self.add_deletes(ALICE, self.deleted, floor=self.floor)
         return seen
