@@ -1,4 +1,4 @@
-"""Fixtures that every kind of test may use."""
+"""Open the Redis that every kind of test may use."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ settings.load_profile("patient")
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real redis-server that belongs to this test run.
+    """Return the URL of a real redis-server that belongs to this test run.
 
-    It looks 500 times a second for reads that have waited long enough: an empty poll ends in time.
+    The server looks 500 times a second for reads that have waited long enough, so an empty poll
+    ends in time.
     """
     with running_redis(tmp_path_factory.mktemp("redis"), "--hz", "500") as url:
         yield url
@@ -28,7 +29,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(redis_server: str) -> Iterator[str]:
-    """The same server, emptied a while ago."""
+    """Return the URL of the same server, emptied just before the test."""
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
         call_whole(client)

@@ -1,4 +1,4 @@
-"""The logs that contracts run on, none of which may be harmed."""
+"""Open the logs of the contract tests; the tests must harm none of these logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every cache inspector promises: in memory, on a redis-server of our own, on the real one."""
+"""Test each cache inspector: in memory, on a redis-server of our own, on the real one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.messages import FIRST_ID, make_message
 from tests.support.real_services import empty_database, free_port
 
 CONVERSATION = "1_2"
-MANY = 1_200  # keys of a kind: more than one trip brings
+MANY = 1_200  # more keys of a kind than one round trip returns
 
 
 class CacheCase:
@@ -139,7 +139,7 @@ async def test_says_how_far_a_walk_is(case: CacheCase) -> None:
 async def test_shows_deletes_that_are_known_to_be_complete(case: CacheCase) -> None:
     await case.cache.add_deletes(1, [5, 6], floor=3)
     await case.cache.add_deletes(1, [9])
-    await case.cache.add_deletes(2, [5])  # nobody knows what else
+    await case.cache.add_deletes(2, [5])  # without a floor nobody knows the other deletes of user 2
 
     users = [each async for _, part in case.inspector.deleters() for each in part]
     shown = await case.inspector.deletes(1)

@@ -1,4 +1,4 @@
-"""What every log promises: in memory, on Redis Streams and on Kafka, embedded and real."""
+"""Test each log: in memory, on Redis Streams and on Kafka, embedded and real."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from messaging.ports.log import POLL_BYTES, LogReader, OutgoingRecord, Position,
 from tests.contract.conftest import RIGS_OF_SERVERS
 from tests.support.logs import PARTITIONS, TIMEOUT_S, LogRig
 
-HAND_OVER_TIMEOUT_S = 0.5  # an append returns within; generous, since the machine may be busy
+HAND_OVER_TIMEOUT_S = 0.5  # upper bound of one append; generous, since the machine may be busy
 
 
 def record(key: str, value: str | bytes) -> OutgoingRecord:
@@ -31,7 +31,7 @@ async def append(rig: LogRig, records: Sequence[OutgoingRecord]) -> list[Positio
 async def read(
     reader: LogReader, count: int, *, max_records: int = 100, within_s: float = 20.0
 ) -> list[Record]:
-    """Poll until there are so many records, and see that no more follow."""
+    """Poll until there are this many records, and check that no more follow."""
     records: list[Record] = []
     deadline = time.monotonic() + within_s
     while len(records) < count and time.monotonic() < deadline:
@@ -88,7 +88,7 @@ class TestAppend:
         assert values(records) == [str(number).encode() for number in range(300)]
 
     async def test_order_holds_under_pressure(self, rig: LogRig) -> None:
-        """More than fits at once, from several callers; what is refused is refused."""
+        """Several callers append more than fits at once; a refused record stays refused."""
         await append(rig, numbered("1_2", [0]))
         sent = [str(number).zfill(2_000).encode() for number in range(1, 501)]
         group = [OutgoingRecord(b"1_2", value) for value in sent]
@@ -290,7 +290,7 @@ class TestRead:
 
 
 class Sharing:
-    """Polls several readers at once, as so many processes would."""
+    """Poll several readers at the same time, as that many processes would."""
 
     def __init__(self, rig: LogRig, *readers: LogReader) -> None:
         self.rig = rig
@@ -307,7 +307,7 @@ class Sharing:
                 await committed(reader, batch)
 
     async def settle(self, *, within_s: float) -> dict[LogReader, set[int]]:
-        """Poll until every partition has one owner and every reader owns some; who owns what."""
+        """Poll until each partition has one owner and each reader owns one; return all owners."""
         deadline = time.monotonic() + within_s
         while True:
             await self.poll_all()
@@ -346,7 +346,7 @@ class TestGroup:
             assert time.monotonic() - left < 4
 
     async def test_another_reader_takes_over_from_a_silent_one(self, rig: LogRig) -> None:
-        """Silent: the process lives but neither polls nor keeps alive."""
+        """The silent process lives, but neither polls nor keeps alive."""
         silent = rig.reader()
         await append(rig, [record(f"key {n}", str(n)) for n in range(40)])
         held = await read(silent, 40)
@@ -355,7 +355,8 @@ class TestGroup:
         with pytest.raises(CommitRefused):
             await silent.commit(last_of(held))
         await successor.rewind()
-        await read(successor, 40)  # what the silent one tried to commit is not
+        # The records that the silent reader tried to commit are not committed.
+        await read(successor, 40)
 
     async def test_a_batch_from_before_the_partition_moved_cannot_be_committed_after_it_came_back(
         self, rig: LogRig
@@ -368,7 +369,8 @@ class TestGroup:
         await interim.close()
         await append(rig, numbered("1_2", range(10, 12)))
         assert values(await read(silent, 6)) == [str(n).encode() for n in range(6, 12)]
-        await silent.commit(last_of(held[:3]))  # behind what the other one has committed
+        # Behind the position that the other reader has committed.
+        await silent.commit(last_of(held[:3]))
         await silent.rewind()
         assert values(await read(silent, 6)) == [str(n).encode() for n in range(6, 12)]
 
@@ -415,7 +417,7 @@ class TestGroup:
         assert refused <= again
 
     async def test_nothing_is_lost_while_readers_come_and_go(self, rig: LogRig) -> None:
-        """Each commits a batch after it has polled the next, so that many commits are refused."""
+        """Each reader commits a batch after it has polled the next, so many commits are refused."""
         expected = {f"{step} {n}".encode() for step in range(8) for n in range(50)}
         done: set[bytes | None] = set()
         held: dict[LogReader, list[Record]] = {rig.reader(): []}
@@ -437,7 +439,7 @@ class TestGroup:
 async def poll_then_commit(
     held: dict[LogReader, list[Record]], *, max_records: int
 ) -> set[bytes | None]:
-    """Poll each reader and commit what it held before; returns what was committed."""
+    """Poll each reader, commit the batch that it held before, and return the committed values."""
     polls = [reader.poll(max_records=max_records, timeout_s=0.2) for reader in held]
     batches = dict(zip(held, await asyncio.gather(*polls), strict=True))
     done = [await committed(reader, before) for reader, before in held.items()]
@@ -451,7 +453,7 @@ async def committed(reader: LogReader, batch: Sequence[Record]) -> set[bytes | N
         try:
             await reader.commit({partition: last})
         except CommitRefused:
-            continue  # another reader's now
+            continue  # the partition is another reader's now
         done |= {r.value for r in batch if r.position.partition == partition}
     return done
 

@@ -1,4 +1,4 @@
-"""What every log promises while its server is stopped, frozen or killed, and once it is back."""
+"""Test each log while its server is stopped, frozen or killed, and after the server is back."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
 ]
-BUSY_S = 0.7  # what a busy machine may add to any bound
-BACK_S = 5.0  # after its server answers again, a log does within this time
+BUSY_S = 0.7  # time that a busy machine may add to any bound
+BACK_S = 5.0  # a log works again within this time after its server answers again
 
 
 @pytest.fixture(scope="module")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    connected("IM_EVENT_LOG_URL")  # it uses the same jars
+    connected("IM_EVENT_LOG_URL")  # the embedded Kafka uses the jars of the real one
     server = KafkaServer(tmp_path_factory.mktemp("kafka"))
     server.start()
     yield server
@@ -54,7 +54,8 @@ async def rig(
             opened = BreakableKafkaRig(request.getfixturevalue("kafka_server"))
     yield opened
     await opened.close()
-    caplog.get_records("call").clear()  # their errors lead to those sockets
+    # The logged errors keep references to the sockets, and so keep them open.
+    caplog.get_records("call").clear()
     gc.collect()
 
 
@@ -69,7 +70,7 @@ async def outcomes(rig: LogRig, group: list[OutgoingRecord]) -> list[Position | 
 
 
 async def append(rig: LogRig, group: list[OutgoingRecord]) -> None:
-    """Append until everything is confirmed; a record may lie in the log more than once then."""
+    """Append until everything is confirmed; a record may be in the log more than once then."""
     deadline = time.monotonic() + BACK_S
     while True:
         ended = await outcomes(rig, group)
@@ -82,7 +83,7 @@ async def append(rig: LogRig, group: list[OutgoingRecord]) -> None:
 
 
 async def read(reader: LogReader, numbers: range, *, within_s: float = 15.0) -> list[Record]:
-    """Poll, as the consumer does through an outage, until every number was there."""
+    """Poll, as the consumer does through an outage, until every number was read."""
     wanted = {str(n).encode() for n in numbers}
     found: list[Record] = []
     deadline = time.monotonic() + within_s
@@ -123,7 +124,7 @@ class TestWriting:
 
     async def test_appends_are_handed_over_or_refused_at_once(self, rig: LogRig) -> None:
         await rig.log.close()
-        rig.log = rig.new_log(timeout_s=4 * TIMEOUT_S)  # far from how long a hand-over may take
+        rig.log = rig.new_log(timeout_s=4 * TIMEOUT_S)  # far longer than a hand-over may take
         await append(rig, records(range(10)))
         rig.freeze()
         longest_s, futures = 0.0, []
@@ -142,7 +143,8 @@ class TestWriting:
         await append(rig, records(range(10)))
         rig.freeze()
         await outcomes(rig, records(range(10)))
-        if isinstance(rig, BreakableKafkaRig):  # Redis is asked anew, and is quick to answer
+        # Redis is asked again each time, and answers quickly.
+        if isinstance(rig, BreakableKafkaRig):
             began = time.monotonic()
             await outcomes(rig, records(range(10)))
             assert time.monotonic() - began < 0.1
@@ -184,7 +186,7 @@ class TestWriting:
         rig.thaw()
 
     async def test_what_was_confirmed_survives_a_kill(self, rig: LogRig) -> None:
-        """In memory there is nothing to kill."""
+        """The log in memory has no server that could be killed."""
         confirmed: list[int] = []
         stopping = asyncio.Event()
 
@@ -269,7 +271,7 @@ class TestReading:
         try:
             await reader.commit(last_of(held))
         except (CommitRefused, LogUnavailable):
-            await read(reader, range(20))  # it had lost its place meanwhile
+            await read(reader, range(20))  # the reader had lost its place meanwhile
         else:
             await read(reader, range(10, 20))
 
@@ -285,7 +287,7 @@ class TestReading:
 
 
 async def polled_until_unavailable(reader: LogReader) -> list[Record]:
-    """What was fetched already may still come; after that the outage must be told in time."""
+    """Poll until the log is unavailable; records already fetched may still come before."""
     found: list[Record] = []
     deadline = time.monotonic() + 10
     while True:
@@ -299,7 +301,7 @@ async def polled_until_unavailable(reader: LogReader) -> list[Record]:
 
 
 async def inspected(inspector: LogInspector) -> list[Extent]:
-    """The extents, once a server that has just been started gives them."""
+    """Return the extents as soon as the restarted server gives them."""
     deadline = time.monotonic() + 15
     while True:
         try:
@@ -313,7 +315,7 @@ class TestUnreadable:
     async def test_a_record_that_cannot_be_read_is_told_and_blocks_nothing(
         self, rig: LogRig
     ) -> None:
-        """One key, so that good records lie before and behind it in the same partition."""
+        """All records have one key, so good ones surround the bad one in its partition."""
         positions = []
         for number in range(6):
             group = [OutgoingRecord(b"1_2", str(number).encode())]
@@ -358,13 +360,13 @@ class TestUnreadable:
     async def test_keeping_alive_beside_an_unreadable_record_loses_nothing(
         self, rig: LogRig
     ) -> None:
-        """The bad one is fetched together with good ones of other partitions."""
+        """The bad record is fetched together with good ones of other partitions."""
         (bad,) = await outcomes(rig, [OutgoingRecord(b"1_2", b"bad")])
         assert isinstance(bad, Position)
         await append(rig, records(range(20)))
         await rig.spoil(bad.partition, bad.offset)
         expected = {None} | {str(n).encode() for n in range(20)}
-        for _ in range(3):  # which partition is fetched first is a matter of chance
+        for _ in range(3):  # chance decides which partition is fetched first
             reader = rig.reader()
             await polled_until_available(reader)
             for _ in range(2):

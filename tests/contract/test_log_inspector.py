@@ -1,4 +1,4 @@
-"""What every log inspector promises: in memory, on Redis Streams and on Kafka."""
+"""Test each log inspector: in memory, on Redis Streams and on Kafka."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_looking_takes_nothing_from_the_group(rig: LogRig, inspector: LogI
 
     assert now.committed == now.start
     await append(rig, numbered("a", range(5, 6)))
-    await reader.commit(last_of(await read(reader, 1)))  # it is still the owner
+    await reader.commit(last_of(await read(reader, 1)))  # the reader still owns the partition
     assert (await extent(inspector, first)).committed == (await extent(inspector, first)).end
 
 

@@ -1,4 +1,4 @@
-"""What every store inspector promises: in memory, and the database of the settings in force."""
+"""Test each store inspector: in memory, and the database of the settings in force."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ LETTER = DeadLetter("im-message-private", 3, "1", b"1_2", b"x", "bad_data", "too
 
 
 class StoreCase:
-    """`alter` changes a row, `drop_key` forgets what a clientMsgId stands for: past the store."""
+    """Hold a store and its inspector, with functions that write past the store.
+
+    `alter` changes a row; `drop_key` deletes the idempotency record of a clientMsgId.
+    """
 
     def __init__(
         self,
@@ -43,7 +46,8 @@ def in_memory() -> StoreCase:
     inspector = MemoryStoreInspector(store)
 
     def alter(message_id: int, *, persist_status: str = "PERSISTED", **changes: object) -> None:
-        store.rows[message_id] = structs.replace(store.rows[message_id], **changes)  # type: ignore[arg-type]
+        # Type: ignore[arg-type].
+        store.rows[message_id] = structs.replace(store.rows[message_id], **changes)
         if persist_status == "PENDING":
             inspector.unmarked.add(message_id)
 
@@ -77,7 +81,7 @@ async def case(request: pytest.FixtureRequest) -> AsyncIterator[StoreCase]:
 
 @pytest.fixture
 def beside() -> Callable[..., object]:
-    """Runs what blocks off the loop, as Django wants it."""
+    """Return a function that runs a blocking call off the loop, as Django demands."""
     from asgiref.sync import sync_to_async
 
     return lambda function, *args, **kwargs: sync_to_async(function)(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""The whole service in this process, on a real Redis and a real database, behind its HTTP API."""
+"""Run the whole service in this process, on a real Redis and database, behind its HTTP API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.service import Service, User
 
 @pytest.fixture
 def application() -> Application:
-    """The door under test."""
+    """Return the ASGI application under test."""
     from imsite.asgi import application
 
     return application
@@ -28,7 +28,7 @@ def application() -> Application:
 
 @pytest.fixture
 def door(request: pytest.FixtureRequest) -> str:
-    """Which way the hot calls go (`at_both_doors`)."""
+    """Return the way of the hot calls: `gateway`, or `django` as well under `at_both_doors`."""
     return str(getattr(request, "param", "gateway"))
 
 
@@ -41,9 +41,9 @@ def configured(
     transactional_db: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
-    """This test's services and settings (`with_settings`); passwords are hashed fast.
+    """Set up this test's services and settings (`with_settings`); passwords are hashed fast.
 
-    Nobody looks at the backends but who calls them: what a test counts is its own.
+    No background look reaches the backends, so a test counts its own calls only.
     """
     monkeypatch.setattr(hints, "HEARTBEAT_S", 3_600)
     monkeypatch.setattr(wiring, "PROBE_STORE_EVERY_S", 3_600)
@@ -74,13 +74,13 @@ def bob(service: Service) -> User:
 
 @pytest.fixture
 def carol(service: Service) -> User:
-    """A stranger to whatever alice and bob say."""
+    """Return a user outside alice's and bob's conversation."""
     return service.register("carol")
 
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every statement of any thread of this process, but what a new connection begins with."""
+    """Return the list of all statements of this process, without those that open a connection."""
     seen: list[str] = []
     execute = CursorWrapper.execute
 
@@ -95,7 +95,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def forget(redis_url: str) -> Callable[[], None]:
-    """Makes Redis lose all that has a time to live: as after a long pause, or short of memory."""
+    """Return a function that deletes all keys with a TTL, as a long pause or full memory does."""
 
     def delete_what_ages() -> None:
         with redis.Redis.from_url(redis_url) as client:
@@ -108,7 +108,7 @@ def forget(redis_url: str) -> Callable[[], None]:
 
 @pytest.fixture
 def pairs(transactional_db: None) -> Iterator[tuple[int, int]]:
-    """Ids of users, two at a time, who have never written to each other."""
+    """Yield pairs of user ids; the two have never written to each other."""
     return make_pairs()
 
 
@@ -116,6 +116,6 @@ def pairs(transactional_db: None) -> Iterator[tuple[int, int]]:
 async def scene(
     configured: None, pairs: Iterator[tuple[int, int]], forget: Callable[[], None]
 ) -> AsyncIterator[Scene]:
-    """The use cases and a consumer, for a test on the same loop."""
+    """Open the use cases and a consumer for a test on the same loop."""
     async with running(pairs, forget) as scene:
         yield scene

@@ -1,4 +1,4 @@
-"""Another client of the database, in the way of the service."""
+"""Hold rows of the database as another client of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from messaging.models import Conversation
 
 @contextlib.contextmanager
 def held_conversation(conversation_id: str) -> Iterator[None]:
-    """Another client's transaction that holds this conversation's row."""
+    """Hold the lock of this conversation's row as another client's transaction."""
     holds, ends = threading.Event(), threading.Event()
 
     def hold() -> None:

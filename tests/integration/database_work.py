@@ -1,4 +1,4 @@
-"""How much a database does, and how it gets at its rows; the same questions to each vendor."""
+"""Measure how much a database does, and how it reaches its rows, alike for each vendor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STEPS_A_TICK = 10
 
 @contextmanager
 def work() -> Iterator[list[int]]:
-    """Appends what was done on this thread's connection at the end: rows read, or steps."""
+    """Append to the list, at the end, the rows (or SQLite's steps) of this thread's connection."""
     done: list[int] = []
     if connection.vendor == "mysql":
         before = _rows_read()
@@ -32,7 +32,7 @@ def work() -> Iterator[list[int]]:
 
 
 def plan(query: str) -> list[str]:
-    """A line for each table: `message by message_conversation_id`, and `, sorted` if it has to."""
+    """Return a line a table: `message by message_conversation_id`, and `, sorted` if it sorts."""
     with connection.cursor() as cursor:
         if connection.vendor == "mysql":
             cursor.execute(f"EXPLAIN {query}")
@@ -44,7 +44,7 @@ def plan(query: str) -> list[str]:
 
 
 def gather_statistics(table: str) -> None:
-    """As InnoDB does by itself, only later; nobody does it on SQLite."""
+    """Gather InnoDB's statistics now, as InnoDB does later by itself; do nothing on SQLite."""
     if connection.vendor == "mysql":
         with connection.cursor() as cursor:
             cursor.execute(f"ANALYZE TABLE {table}")

@@ -1,8 +1,8 @@
-"""Runs actors over real parts, one call to a port at a time, in an order that a test chooses.
+"""Run actors over real parts, one call to a port at a time, in an order that a test chooses.
 
-An actor is a coroutine that is given gated ports (`PortTurns.port`). It stops before each call of a
-port until it is its turn. Between two calls of its own it runs on, so an order of turns is an
-order of everything that other actors can see.
+An actor is a coroutine that is given gated ports (`PortTurns.port`). An actor stops before each
+call of a port until its turn comes, and runs on between two of its calls. An order of turns is
+therefore an order of everything that other actors can see.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ UNGATED = ("ping", "keep_alive", "close")
 
 
 class PortTurns:
-    """Actors at their ports, and whose turn it is; given `calls`, only these wait for one."""
+    """Give the turns to actors at their ports; given `calls`, only calls of these names wait."""
 
     def __init__(self, calls: Collection[str] = ()) -> None:
         self._calls = calls
@@ -36,11 +36,11 @@ class PortTurns:
         self._over = False
 
     def port(self, actor: str, port: PortType) -> PortType:
-        """The same port, whose calls wait for this actor's turn."""
+        """Return the same port, whose calls wait for this actor's turn."""
         return cast(PortType, _Gated(self, actor, port))
 
     def backends(self, actor: str, backends: Backends) -> Backends:
-        """The same backends for one actor; sends go through an acceptor of its own."""
+        """Return the same backends for one actor; its sends go through an acceptor of its own."""
         redis, log, store = (
             self.port(actor, port) for port in (backends.hints.cache, backends.log, backends.store)
         )
@@ -84,10 +84,10 @@ class PortTurns:
         between: Callable[[], Awaitable[None]] | None = None,
         turns: int | None = None,
     ) -> dict[str, object]:
-        """Run the actors to their ends, `between` after each turn; returns what they returned.
+        """Run the actors to their ends, with `between` after each turn; return their results.
 
-        After `turns` turns everything stops where it is, as in a crash: whoever waits for a turn
-        never gets it. An actor that fails fails the test.
+        After `turns` turns everything stops, as in a crash: a waiting actor never gets its turn. An
+        actor that fails fails the test.
         """
         tasks = {name: asyncio.ensure_future(actor) for name, actor in actors.items()}
         for task in tasks.values():
@@ -112,7 +112,7 @@ class PortTurns:
         return {name: task.result() for name, task in tasks.items() if not task.cancelled()}
 
     async def _ready(self, tasks: Mapping[str, asyncio.Future[object]]) -> list[str]:
-        """Who waits for a turn, once everybody waits or has ended."""
+        """Return the actors that wait for a turn, once every actor waits or has ended."""
         while any(name not in self._parked and not task.done() for name, task in tasks.items()):
             self._changed.clear()
             await self._changed.wait()
@@ -136,7 +136,7 @@ class _Gated:
 
 
 class EveryOrder:
-    """All orders of turns there are: iterate, and play each `choose` to its end."""
+    """Iterate over all orders of turns; each `choose` must be played to its end."""
 
     def __init__(self) -> None:
         self._prefix: list[int] = []
@@ -158,13 +158,14 @@ class EveryOrder:
     def _choose(self, ready: Sequence[str]) -> str:
         depth = len(self._taken)
         place = self._prefix[depth] if depth < len(self._prefix) else 0
-        place = min(place, len(ready) - 1)  # an actor may need fewer calls after another's
+        # An actor may make fewer calls after another actor's calls.
+        place = min(place, len(ready) - 1)
         self._taken.append((place, len(ready)))
         return ready[place]
 
 
 def some_orders(count: int, *, seed: int) -> Iterator[Choose]:
-    """Orders drawn at random, the same ones at each run."""
+    """Yield orders drawn at random, the same ones at each run."""
     generator = random.Random(seed)
     for _ in range(count):
         yield generator.choice

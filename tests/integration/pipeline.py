@@ -1,4 +1,4 @@
-"""A consumer on real Kafka, Redis and whatever database is set, with what a test asks of them."""
+"""Run consumers on real Kafka, Redis and the database in force, and check their work."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from messaging.runtime import adapters
 from messaging.store import DatabaseStore
 
 PARTITIONS = 4
-MAX_POLL_INTERVAL_S = 2.0  # a consumer that is silent for so long is put out of the group
+MAX_POLL_INTERVAL_S = 2.0  # the group puts out a consumer that is silent for this long
 DRAINED_WITHIN_S = 60.0  # a broker that was killed takes long to start on a busy machine
 
 
 @dataclass
 class Pipeline:
-    """One topic, the ports to give and to look, and consumers of its group."""
+    """Hold one topic, the ports to write and read with, and consumers of the topic's group."""
 
     servers: list[str]
     topic: str
@@ -51,7 +51,7 @@ class Pipeline:
         create_kafka_topics(self.servers, topics=topics, partitions=PARTITIONS)
 
     def consumer(self, *, session_s: float = 6.0) -> Consumer:
-        """One more member of the group, with ports of its own as the process has them."""
+        """Add a consumer to the group, with ports of its own as a process has them."""
         consumer = adapters.open_consumer()
         consumer.reader = KafkaLogReader(
             self.servers,
@@ -65,7 +65,7 @@ class Pipeline:
 
     @contextlib.asynccontextmanager
     async def running(self, consumer: Consumer) -> AsyncIterator[None]:
-        """The consumer at work, until it is told to stop at the end; raises what it raises."""
+        """Run the consumer until the block ends; raise the consumer's error."""
         work = asyncio.create_task(consumer.run())
         self.at_work.add(work)
         try:
@@ -76,7 +76,7 @@ class Pipeline:
             self.at_work.remove(work)
 
     async def accept(self, messages: Sequence[Message]) -> None:
-        """As a send leaves them: pending in Redis, confirmed by the log."""
+        """Accept messages as a send leaves them: pending in Redis, confirmed by the log."""
         await self.cache.accept(messages, None)
         await self.append(*messages)
 
@@ -85,13 +85,14 @@ class Pipeline:
 
     async def append_values(self, *records: tuple[str, bytes]) -> None:
         group = [OutgoingRecord(key.encode(), value) for key, value in records]
-        while group:  # a partition takes no more than it holds; the rest is told to come again
+        # A partition takes no more than it has room for, and refuses the rest until later.
+        while group:
             futures = await self.log.append(self.topic, group)
             ended = await asyncio.gather(*futures, return_exceptions=True)
             group = [r for r, o in zip(group, ended, strict=True) if isinstance(o, Exception)]
 
     async def await_drained(self, *, within_s: float = DRAINED_WITHIN_S) -> None:
-        """Nothing is pending, and everything in the topic is committed."""
+        """Wait until no message is pending and everything in the topic is committed."""
         deadline = time.monotonic() + within_s
         while (pending := await self.cache.pending_count()) or await self.lag():
             assert not any(work.done() for work in self.at_work), "a consumer has ended"
@@ -100,7 +101,7 @@ class Pipeline:
             await asyncio.sleep(0.05)
 
     async def lag(self) -> int:
-        """Records that the group has not committed."""
+        """Return the number of records that the group has not committed."""
         return await asyncio.to_thread(self._lag)
 
     def _lag(self) -> int:
@@ -121,7 +122,7 @@ class Pipeline:
         return {p.partition: int(o.offset) for p, o in found.items()}
 
     def members(self) -> set[str]:
-        """Who is in the group by the broker's count; who was put out comes back as another."""
+        """Return the members by the broker's count; one that was put out returns under a new id."""
         (group,) = self.admin.describe_groups([self.topic]).values()
         return {member["member_id"] for member in group["members"]}
 
@@ -130,7 +131,7 @@ class Pipeline:
         return [found[m.id] for m in messages]
 
     async def check_stored(self, messages: Sequence[Message]) -> None:
-        """Each has its row, as it was sent, and the numbers of a conversation have no gap."""
+        """Check that each message has its row as sent, and that `seq`s have no gap."""
         rows = await self.rows(messages)
         assert [structs.replace(row, seq=None) for row in rows] == list(messages)
         seqs: dict[str, list[int]] = {}
@@ -152,9 +153,9 @@ class Pipeline:
 
 @contextlib.asynccontextmanager
 async def pipeline(url: str, current: Settings, **changes: object) -> AsyncIterator[Pipeline]:
-    """On a topic and a group of its own at this Kafka, under the settings in force but for these.
+    """Open a pipeline on its own topic and group at this Kafka, with `changes` to the settings.
 
-    They are in force until the end of the test (`current` is pytest-django's).
+    The settings are in force until the end of the test (`current` is pytest-django's).
     """
     servers = [url.removeprefix("kafka://")]
     topic = f"test-{uuid.uuid4().hex[:12]}"

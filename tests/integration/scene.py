@@ -1,6 +1,6 @@
-"""The use cases and a consumer over real parts, on the loop of this process's runtime.
+"""Run the use cases and a consumer over real parts, on the loop of this process's runtime.
 
-For tests that need more than HTTP shows: what is done at once, and in which order.
+The scene serves tests that need more than HTTP shows: simultaneous acts, and their order.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HOUR_MS = 3_600_000
 
 @dataclass(slots=True)
 class Scene:
-    """`pairs` are ids of users, two at a time, who have never written to each other."""
+    """Hold the backends, a consumer, and `pairs` of user ids with no message between them."""
 
     backends: Backends
     consumer: Consumer
@@ -74,7 +74,7 @@ class Scene:
         return [message.id for message in (await self.history(reader, other, **changes)).messages]
 
     async def seen(self, message_id: int, reader: int, other: int) -> list[Message]:
-        """The message as each way of reading it shows it to this reader."""
+        """Return the message as each way of reading shows it to this reader."""
         page = await self.history(reader, other)
         shown = [message for message in page.messages if message.id == message_id]
         try:
@@ -90,11 +90,11 @@ class Scene:
             assert time.monotonic() < deadline_s, "messages stay pending"
 
     def an_hour_later(self) -> Backends:
-        """The same parts under a clock that is ahead."""
+        """Return the same backends under a clock that is an hour ahead."""
         return replace(self.backends, clock_ms=lambda: self.backends.clock_ms() + HOUR_MS)
 
     async def rows(self, *message_ids: int) -> list[Message]:
-        """The database's rows of these messages, in their order; fails where one is missing."""
+        """Return the database's rows of these messages, in order; fail where one is missing."""
         found = await self.backends.store.get(message_ids)
         return [found[message_id] for message_id in message_ids]
 
@@ -110,7 +110,7 @@ def make_pairs() -> Iterator[tuple[int, int]]:
 async def running(
     pairs: Iterator[tuple[int, int]], forget: Callable[[], None]
 ) -> AsyncIterator[Scene]:
-    """The scene on the running loop, with adapters as the settings name them."""
+    """Open the scene on the running loop, with adapters as the settings name them."""
     await wiring.start()
     consumer = adapters.open_consumer()
     try:

@@ -1,4 +1,4 @@
-"""`manage.py audit` on a real Redis and database: what is planted is told, mended, and gone."""
+"""Test `manage.py audit` on a real Redis and database: planted defects are told and mended."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ from tests.support.planting import Silent
 from tests.support.real_services import connected
 
 CONVERSATION = "1_2"
-Plant = Callable[[redis.Redis], tuple[str, str]]  # what is told of what
+# Returns the defect and the subject that the audit must tell.
+Plant = Callable[[redis.Redis], tuple[str, str]]
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def client(configured: None, redis_url: str) -> redis.Redis:
 
 
 def audit(*arguments: object, fails: bool = False) -> dict[str, Any]:
-    """The report of an audit that ends with 0, or with 1."""
+    """Return the report of an audit, and check that it ends with 0, or with 1 if it `fails`."""
     out = StringIO()
     try:
         call_command("audit", "--json", "--settle", "0", *map(str, arguments), stdout=out)
@@ -60,7 +61,7 @@ def told(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def persisted(number: int = 1, **given: Any) -> Message:
-    """The row of a message that went through the cache and the log."""
+    """Send a message through the cache and the log, and return its row."""
     message = make_message(number, **given)
     accept(message)
     wiring.run(lambda backends: append(backends, message))
@@ -75,7 +76,7 @@ async def append(backends: Backends, message: Message) -> None:
 
 
 def load(*rows: Message) -> None:
-    """Let the cached list of their conversation say that it is complete."""
+    """Load the cached list of the rows' conversation, and mark the list complete."""
 
     async def fill(backends: Backends) -> None:
         token = await backends.cache.begin_fill(CONVERSATION)
@@ -235,7 +236,7 @@ def test_a_message_that_only_the_log_has_is_stored_again(
     receipts = tmp_path / "receipts"
     receipts.write_text(f"{row.id}\n")
 
-    assert told(audit()) == []  # nothing names it
+    assert told(audit()) == []  # no receipt or record names the row
     assert told(audit("--receipts", receipts, fails=True)) == [("unaccounted", str(row.id))]
     report = audit("--receipts", receipts, "--repair")
 
@@ -272,7 +273,8 @@ def test_what_waits_is_accounted_for_with_its_age_and_persisted_on_request(
     assert waiting["accounted"]["pending set"] == {"pending": 1}
     assert waiting["pending"]["oldestAgeMs"] > 0
     assert told(waiting) == [("stuck", str(make_message(1).id))]
-    assert told(audit("--stuck", "86400")) == [("stuck", str(make_message(1).id))]  # it is of 2026
+    # The message is of 2026.
+    assert told(audit("--stuck", "86400")) == [("stuck", str(make_message(1).id))]
 
     audit("--repair")
     assert models.Message.objects.get().seq == 1
@@ -314,7 +316,7 @@ def test_receipts_that_cannot_be_read_are_told(configured: None, tmp_path: Path)
 
 @pytest.fixture(params=["streams", pytest.param("kafka", marks=pytest.mark.connected)])
 def log(request: pytest.FixtureRequest, configured: None, settings: Settings) -> None:
-    """The log of the service; on Kafka a topic of this test's own."""
+    """Open the service's log; on Kafka a topic of this test's own."""
     settings.IM = replace(settings.IM, send_rate=0)
     if request.param == "kafka":
         name = f"test-{uuid.uuid4().hex[:12]}"
@@ -329,7 +331,7 @@ def log(request: pytest.FixtureRequest, configured: None, settings: Settings) ->
 
 
 async def test_a_live_service_has_nothing_to_tell(log: None, scene: Scene) -> None:
-    """Sends, repeats, recalls and reads go on while it is audited, again and again."""
+    """Sends, repeats, recalls and reads go on while the service is audited, again and again."""
     alice, bob = next(scene.pairs)
     done = asyncio.Event()
 

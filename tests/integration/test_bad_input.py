@@ -1,4 +1,4 @@
-"""Hostile and broken input by HTTP: refused with the field named, or carried byte for byte."""
+"""Test hostile and broken input by HTTP: the field is named, or the text kept byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The load processes against a small real server: what they count, measure and write down."""
+"""Test the load processes on a small real server: their counts, latencies and files."""
 
 from __future__ import annotations
 

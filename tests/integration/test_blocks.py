@@ -1,4 +1,4 @@
-"""Blocks, through the API: what is answered, and that nothing reaches who does not want it."""
+"""Test blocks by the API: the answers, and that no message reaches a user against a block."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class TestTheList:
         for other in others:
             UserBlock.objects.create(blocker_id=int(alice.id), blocked_id=other)
 
-        assert alice.read(9).status == 404  # her token is known
+        assert alice.read(9).status == 404  # the first call makes alice's token known
         found, query, sizes = [], {}, []
         while True:
             statements.clear()
@@ -185,7 +185,7 @@ class TestABlockedSender:
     ) -> None:
         group_id = service.make_group(alice, bob)
         block(bob, alice)
-        assert bob.send(alice).status == 200  # the other way
+        assert bob.send(alice).status == 200  # a block in the other direction
         assert alice.send(carol).status == 200
         assert carol.send(bob).status == 200
         assert alice.send_to_group(group_id).status == 200
@@ -213,7 +213,7 @@ class TestASendToSomebody:
     def test_costs_one_query_the_first_time_and_none_then(
         self, service: Service, alice: User, bob: User, statements: list[str]
     ) -> None:
-        assert alice.send(alice).status == 200  # her token is known
+        assert alice.send(alice).status == 200  # the first call makes alice's token known
         statements.clear()
         assert alice.send(bob).status == 200
         assert len(statements) == 1

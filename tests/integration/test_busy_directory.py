@@ -1,4 +1,4 @@
-"""While the database has no time for the directory: nobody passes whom it does not know."""
+"""Check that a busy database lets nobody pass whom the directory does not know."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = at_both_doors()
 
 @contextlib.contextmanager
 def busy_directory() -> Iterator[None]:
-    """Its threads have other work."""
+    """Occupy all threads of the directory."""
     runtime = wiring._ensure()
     directory = runtime.backends.directory
     assert isinstance(directory, DatabaseDirectory)
@@ -63,14 +63,14 @@ def test_a_block_and_a_lock_hold(service: Service, alice: User, bob: User, carol
         assert (alice.send(bob).status, alice.send(bob).code) == (403, 2005)
         lock_out(carol)
         assert carol.send(bob).status == 401
-        assert is_told_to_wait(alice.send(carol))  # whom nobody knows
+        assert is_told_to_wait(alice.send(carol))  # the directory does not know carol
 
     assert (alice.send(bob).status, carol.send(bob).status) == (403, 401)
 
 
 @pytest.mark.parametrize("receiver", ["999999999", "9223372036854775807"])
 def test_a_send_to_nobody_is_not_accepted(alice: User, receiver: str) -> None:
-    assert alice.read(9).status == 404  # her token is known
+    assert alice.read(9).status == 404  # the first call makes alice's token known
 
     body = {"toUserId": receiver, "chatType": 1, "msgType": 1, "content": "hi"}
     with busy_directory():

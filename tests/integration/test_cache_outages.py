@@ -1,7 +1,7 @@
-"""The consumer while Redis is away, refuses to write, or has lost everything.
+"""Test the consumer while Redis is away, refuses to write, or has lost everything.
 
-It stores on, commits nothing that Redis has not heard of, and catches up by itself. On real Kafka,
-so that the log outlives Redis, and on a Redis of our own.
+The consumer goes on storing, commits nothing that Redis has not heard of, and catches up by itself.
+The tests run on real Kafka, so that the log outlives Redis, and on a Redis of our own.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SLOW_LOADING = ("--key-load-delay", "2000", "--loading-process-events-interval-b
 
 
 class RedisServer:
-    """A Redis that may be ended and started again on its data."""
+    """Run a Redis that can be ended and started again on its data."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -57,7 +57,7 @@ class RedisServer:
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
     def start(self, *options: str) -> None:
-        """Returns when it answers."""
+        """Start the server, and return when it answers."""
         self._running.enter_context(running_redis(self._directory, *options, port=self._port))
 
     def kill(self) -> None:
@@ -71,7 +71,7 @@ class RedisServer:
     def client(self) -> redis.Redis:
         return redis.Redis.from_url(self.url)
 
-    # what can befall it; each is over when the block ends
+    # troubles of the server; each is over when its block ends
 
     @contextlib.contextmanager
     def killed(self) -> Iterator[None]:
@@ -91,7 +91,7 @@ class RedisServer:
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:
-        """It answers each command that it is loading its data."""
+        """Restart the server on so much data that it answers each command with LOADING."""
         with self.client() as client:
             client.mset({f"filler {n}": "x" for n in range(FILLERS)})
             client.bgrewriteaof()
@@ -113,7 +113,7 @@ class RedisServer:
 
     @contextlib.contextmanager
     def read_only(self) -> Iterator[None]:
-        """A replica, as after a failover that this side was not told of."""
+        """Make the server a replica, as after a failover that this side was not told of."""
         with self.client() as client:
             client.replicaof("127.0.0.1", 1)
             try:
@@ -151,7 +151,7 @@ async def pipe(
 async def scene(
     pipe: Pipeline, pairs: Iterator[tuple[int, int]], forget: Callable[[], None]
 ) -> AsyncIterator[Scene]:
-    """The use cases on the same parts."""
+    """Open the use cases on the same parts as the pipeline."""
     async with running(pairs, forget) as scene:
         yield scene
 
@@ -167,7 +167,7 @@ async def are_stored(pipe: Pipeline, sent: list[Message]) -> None:
 
 
 async def check_cached(pipe: Pipeline, sent: list[Message]) -> None:
-    """What is cached of them is stored, and what is listed is what was sent."""
+    """Check that the cached states are stored ones, and the lists hold the sent messages."""
     found = await pipe.cache.get([m.id for m in sent])
     assert {m.persist_status for m in found.values()} <= {PersistStatus.PERSISTED}
     assert await asyncio.to_thread(DeadLetter.objects.count) == 0
@@ -265,7 +265,8 @@ async def test_wiped_with_messages_pending_it_shows_nothing_again_that_was_taken
             assert page.total == len(known)
 
     lease = scene.backends.ids.lease
-    again = await scene.sent(alice, bob, "0", client_msg_id="k0")  # nobody knows that it is one
+    # Nobody knows that this send is a repeat.
+    again = await scene.sent(alice, bob, "0", client_msg_id="k0")
     late = await scene.sent(alice, bob, "late")
     assert lease is not None and late >> 12 & 1023 == lease.node
     async with pipe.running(pipe.consumer()):
@@ -283,7 +284,7 @@ async def test_wiped_with_messages_pending_it_shows_nothing_again_that_was_taken
 
 
 def second_process(backends: Backends) -> Backends:
-    """Another process over the same parts, with nothing of the first one's memory."""
+    """Return a second process over the same parts, without the first one's memory."""
     ids = SnowflakeIdGenerator()
     ids.use(WorkerLease(node=1_000, owner="second", valid_until_s=float("inf"), fenced=False))
     second = assemble(
@@ -302,7 +303,7 @@ def second_process(backends: Backends) -> Backends:
 async def test_a_send_that_is_retried_elsewhere_while_it_is_away_has_one_id(
     pipe: Pipeline, scene: Scene, server: RedisServer
 ) -> None:
-    """And each id that was told leads to the one message, by which it is recalled."""
+    """Each id that was told leads to the one message, which can be recalled by each."""
     alice, bob = next(scene.pairs)
     doors = [scene.backends, second_process(scene.backends)]
 

@@ -1,4 +1,4 @@
-"""Celery's worker and beat start with sound settings alone, like every other process."""
+"""Check that Celery's worker and beat start with sound settings only, like every process."""
 
 from __future__ import annotations
 

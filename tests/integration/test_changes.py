@@ -1,4 +1,4 @@
-"""What changes about people is seen by every process at once, long before its lifetime is over.
+"""Check that every process sees a change of people long before its entry's lifetime is over.
 
 Two directories on a real Redis stand for two processes.
 """
@@ -49,7 +49,7 @@ Told = Callable[[], list[list[Change]]]
 
 @dataclass
 class ListeningProcess:
-    """What one process knows of people; `gaps` is how often its connection was new."""
+    """Hold one process's directory and listener; `gaps` counts its new connections."""
 
     directory: DatabaseDirectory
     listener: ChangeListener
@@ -86,14 +86,14 @@ def current(settings: DjangoSettings, redis_url: str) -> Settings:
 
 @pytest.fixture(autouse=True)
 def lasting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No lifetime is over within a test."""
+    """Make lifetimes so long that none is over within a test."""
     monkeypatch.setattr("messaging.directory.database.MEMBERSHIP_TTL_S", LONG_S)
     monkeypatch.setattr("messaging.directory.database.NEGATIVE_TTL_S", LONG_S)
 
 
 @pytest.fixture
 async def write(current: Settings) -> AsyncIterator[Write]:
-    """Runs something that writes, in a thread where Django lets it; some people are there."""
+    """Yield a function that runs a write in a thread where Django allows it; some users exist."""
     threads = DatabaseThreads(name="people", threads=1, timeout_s=10)
 
     async def run(job: Callable[[], object]) -> None:
@@ -118,7 +118,7 @@ def proxy(redis_url: str) -> Iterator[CuttingProxy]:
 
 @pytest.fixture
 def told(redis_url: str) -> Iterator[Callable[[], list[list[Change]]]]:
-    """What was published since the last call, a list for each message."""
+    """Yield a function that returns the changes published since its last call, a list a message."""
     with redis.Redis.from_url(redis_url) as client, client.pubsub() as pubsub:
         pubsub.subscribe(keys.CHANGES)
         assert pubsub.get_message(timeout=5)
@@ -269,7 +269,7 @@ class TestAChange:
     async def test_is_told_together_with_all_others_of_its_transaction(
         self, write: Write, told: Told
     ) -> None:
-        await write(lambda: user(BOB).delete())  # with his block of carol
+        await write(lambda: user(BOB).delete())  # bob's block of carol is deleted with bob
 
         assert told() == [[BlockChanged(BOB, CAROL), UserChanged(BOB, is_locked_out=True)]]
 
@@ -315,7 +315,7 @@ class TestWithRedisAway:
             await write(lambda: block(ALICE, BOB))
             await asyncio.sleep(3 * PING_AFTER_S)
             assert not await cut_off.directory.is_blocked(ALICE, BOB)
-            assert proxy.count > 1  # it tries again and again
+            assert proxy.count > 1  # the listener tries again and again
 
             proxy.cuts = Cuts.NOTHING
             await until(
@@ -401,7 +401,7 @@ class TestTheListener:
     async def test_ends_though_a_wait_swallows_its_cancellation(
         self, current: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As redis-py's does where it is over at the same moment."""
+        """redis-py's wait swallows a cancellation when the wait ends at the same moment."""
         get_message, swallowed = PubSub.get_message, []
 
         async def swallow(self: PubSub, *args: Any, **options: Any) -> Any:

@@ -1,7 +1,7 @@
-"""Database connections that the server has ended are replaced before anybody notices.
+"""Check that database connections ended by the server are replaced before a caller notices.
 
-It ends them when they have been idle for `wait_timeout`, when an operator kills them, and when it
-is started again.
+The server ends connections that have been idle for `wait_timeout`, that an operator kills, and all
+of them when it is started again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BLOCKS = "/api/user/blocks"
 
 @pytest.fixture
 def before(transactional_db: None) -> int:
-    """The id of a connection that is opened now, before the service has any."""
+    """Return the id of a connection that is opened before the service has any."""
     connection.close()
     with connection.cursor() as cursor:
         cursor.execute("SELECT CONNECTION_ID()")
@@ -41,9 +41,9 @@ def before(transactional_db: None) -> int:
 
 
 def end_connections(*, after: int) -> int:
-    """Kill all with a higher id, this thread's apart, which is a new one; return how many.
+    """Kill all connections with a higher id, but this thread's new one; return their number.
 
-    Those before belong to threads that outlive the test, and other tests go on with them.
+    Earlier connections belong to threads that outlive the test, and other tests use them.
     """
     connection.close()
     with connection.cursor() as cursor:
@@ -54,13 +54,13 @@ def end_connections(*, after: int) -> int:
         )
         ids = [row[0] for row in cursor.fetchall()]
         for each in ids:
-            with contextlib.suppress(OperationalError):  # it has ended by itself
+            with contextlib.suppress(OperationalError):  # the connection has ended by itself
                 cursor.execute(f"KILL {each}")
     return len(ids)
 
 
 class Calls:
-    """Each kind of call, and each pool of connections, once or more often."""
+    """Make each kind of call, on each pool of connections, once or more often."""
 
     def __init__(self, service: Service, alice: User, bob: User) -> None:
         self.service, self.alice, self.bob = service, alice, bob
@@ -101,7 +101,7 @@ class Calls:
         ]
 
     def beside(self) -> None:
-        """All threads of the store and the directory at once, and the looks."""
+        """Use all threads of the store and the directory at once, and their probes."""
 
         async def ask(backends: Backends) -> None:
             store, directory = backends.store, backends.directory
@@ -129,7 +129,8 @@ def test_nobody_notices(
     calls = Calls(service, alice, bob)
 
     def all_pass() -> None:
-        with ThreadPoolExecutor(DJANGO_THREADS) as people:  # more than one thread of Django's
+        # Callers beside each other, so that several of Django's threads are used.
+        with ThreadPoolExecutor(DJANGO_THREADS) as people:
             lists = people.map(lambda _: alice.client.get(BLOCKS).status, range(2 * DJANGO_THREADS))
             assert set(lists) == {200}
         calls.beside()
@@ -146,7 +147,8 @@ def test_nobody_notices(
     time.sleep(1.5 * WAIT_TIMEOUT_S)
     all_pass()
     monkeypatch.setitem(options, "init_command", usual)
-    end_connections(after=before)  # what the next tests find waits as long as usual
+    # The next tests must find connections with the usual wait_timeout.
+    end_connections(after=before)
     connection.close()
 
 

@@ -1,6 +1,6 @@
-"""The consumer with what a log may bring: poison, repeats, replays, and partitions that move.
+"""Test the consumer with poison, repeats, replays, and partitions that move.
 
-On real Kafka and real Redis, and on the database of the settings in force.
+The tests run on real Kafka, real Redis, and the database of the settings in force.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def messages(numbers: range) -> list[Message]:
 
 
 def altered(message: Message, **fields: Any) -> bytes:
-    """The record of this message with other fields."""
+    """Return the record of this message with other fields."""
     return json.dumps(json.loads(encode_event(message)) | fields).encode()
 
 
@@ -127,7 +127,7 @@ class TestPoison:
 
 class TestPartitionsThatMove:
     async def test_in_mid_batch_lose_and_repeat_nothing(self, pipe: Pipeline) -> None:
-        """Members come and go under load, each with batches in hand."""
+        """Members come and go under load, each with batches that are not committed."""
         sent: list[Message] = []
 
         async def load() -> None:
@@ -152,7 +152,7 @@ class TestPartitionsThatMove:
     async def test_leave_a_consumer_that_was_silent_nothing_to_change(
         self, pipe: Pipeline, where: str
     ) -> None:
-        """Silent past `max.poll.interval.ms`, it wakes with a batch that another has stored."""
+        """The consumer is silent past `max.poll.interval.ms`, and another stores its batch."""
         sent = messages(range(60))
         recalled = sent[5].recalled(sent[5].send_time + 1)
         zombie = pipe.consumer()
@@ -207,7 +207,7 @@ class TestRepeats:
     async def test_of_each_record_wherever_they_come_from_change_nothing(
         self, pipe: Pipeline
     ) -> None:
-        """Three times each, in any order, in any partition, read by two consumers at once."""
+        """Each record comes three times, in any order and partition, to two consumers at once."""
         shuffle = random.Random(7)
         sent = messages(range(400))
         final = [m.recalled(m.send_time + 1) if m.id % 5 == 0 else m for m in sent]
@@ -228,7 +228,7 @@ class TestRepeats:
 
 
 async def first_step(consumer: Consumer) -> None:
-    """One step with a batch; until the consumer is in the group it has none."""
+    """Step until there was a batch; a consumer that is not yet in the group gets none."""
     while not await consumer.step():
         continue
 
@@ -241,7 +241,7 @@ async def everything_stored(pipe: Pipeline) -> object:
 
 
 def cached(url: str) -> dict[bytes, object]:
-    """What Redis holds of messages, whatever its time to live."""
+    """Return the keys and values that Redis holds of messages, without their TTLs."""
     with redis.Redis.from_url(url) as client:
         names = sorted(client.scan_iter("msg:*"))
         return {name: client.dump(name) for name in names}

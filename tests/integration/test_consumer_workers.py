@@ -1,4 +1,4 @@
-"""`run_kafka_consumer --workers N`: real processes that share the partitions of a real log."""
+"""Test `run_kafka_consumer --workers N`: real processes that share the partitions of a real log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.real_services import ROOT
 def command(
     request: pytest.FixtureRequest, redis_url: str, tmp_path: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The command with two workers; ended with its workers, whatever the test did."""
+    """Run the command with two workers, and end it with its workers in any case."""
     environment = clean_environment(
         VAR_DIR=str(tmp_path),
         LOG_DIR=str(tmp_path),
@@ -49,7 +49,7 @@ def workers(process: subprocess.Popen[bytes]) -> set[int]:
 
 
 def leases(redis_url: str) -> dict[str, int]:
-    """How many partitions each reader owns."""
+    """Return the number of partitions that each reader owns."""
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         names = list(client.scan_iter("im:log:*:leases"))
         owners = [lease.split()[1] for name in names for lease in client.hvals(name)]

@@ -1,4 +1,4 @@
-"""The system checks of a MySQL or MariaDB server; on SQLite there is nothing to check."""
+"""Test the system checks of a MySQL or MariaDB server; on SQLite there is nothing to check."""
 
 from __future__ import annotations
 

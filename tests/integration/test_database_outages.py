@@ -1,7 +1,8 @@
-"""The consumer while MariaDB is killed, frozen, full, locked or slow: it holds, and then goes on.
+"""Test the consumer while MariaDB is killed, frozen, full, locked or slow.
 
-On a MariaDB of our own, which every kind of trouble is made of in turn, real Kafka and real Redis.
-In none of it is a message lost, set aside or given a wrong number, and the group keeps its member.
+The consumer holds its batch, and then goes on. Each trouble is made on a MariaDB of our own, with
+real Kafka and real Redis. In no case is a message lost, set aside or given a wrong number, and the
+group keeps its member.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ pytestmark = [
 ]
 
 STORE_TIMEOUT_S = 2.0
-OUTAGE_S = 1.5 * MAX_POLL_INTERVAL_S  # a consumer that did not keep alive would be put out
+OUTAGE_S = 1.5 * MAX_POLL_INTERVAL_S  # the group would put out a consumer that did not keep alive
 CONVERSATIONS = 5
 TABLES = (
     "message",
@@ -65,7 +66,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariadbServer]
 
 @pytest.fixture
 def server(started: MariadbServer) -> MariadbServer:
-    """With empty tables."""
+    """Return the server with empty tables."""
     started.ask(*(f"TRUNCATE im.{table}" for table in TABLES))
     return started
 
@@ -84,7 +85,7 @@ async def pipe(
     monkeypatch: pytest.MonkeyPatch,
     django_db_blocker: DjangoDbBlocker,
 ) -> AsyncIterator[Pipeline]:
-    """Its stores reach the server by the proxy, with the options that the settings give."""
+    """Open a pipeline whose stores reach the server by the proxy, under the settings' options."""
     account = {"HOST": "127.0.0.1", "USER": "im", "PASSWORD": "im", "NAME": "im"}
     there = deepcopy(connections.databases["default"]) | account | {"PORT": str(proxy.port)}
     seconds = round(STORE_TIMEOUT_S)
@@ -99,7 +100,7 @@ async def pipe(
 
 
 def messages(numbers: range, *, keyed: bool = True) -> list[Message]:
-    """In a few conversations, each with a clientMsgId."""
+    """Return messages in a few conversations, each with a clientMsgId if `keyed`."""
     return [
         make_message(n, to_id=2 + n % CONVERSATIONS, client_msg_id=f"k{n}" if keyed else None)
         for n in numbers
@@ -107,7 +108,7 @@ def messages(numbers: range, *, keyed: bool = True) -> list[Message]:
 
 
 class OutageWatch:
-    """What the group and the reader say of a consumer while it is in trouble."""
+    """Watch the group's members and the reader's keep-alives while the consumer is in trouble."""
 
     def __init__(self, pipe: Pipeline, consumer: Consumer) -> None:
         self._pipe = pipe
@@ -129,7 +130,7 @@ class OutageWatch:
 
 @contextlib.contextmanager
 def locked(server: MariadbServer, rows: str) -> Iterator[None]:
-    """Another client holds these rows for longer than a call may take."""
+    """Lock these rows as another client, for longer than a call may take."""
     with contextlib.closing(server.connect()) as connection, connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM im.{rows} FOR UPDATE")
         yield
@@ -137,7 +138,7 @@ def locked(server: MariadbServer, rows: str) -> Iterator[None]:
 
 
 def reasons(caplog: pytest.LogCaptureFixture) -> str:
-    """Why the consumer says that it holds its batch."""
+    """Return the reasons that the consumer logs for holding its batch."""
     told = [record for record in caplog.records if record.message == "holding the batch"]
     return " | ".join(sorted({str(record.__dict__["reason"]) for record in told}))
 
@@ -178,13 +179,14 @@ async def test_is_waited_out(
     assert re.search(reason, reasons(caplog))
     is_outage = trouble in (MariadbServer.killed, MariadbServer.frozen)
     opened = [r for r in caplog.records if r.__dict__.get("backend") == "store"]
-    assert bool(opened) == is_outage  # else it answers, if only to say no
+    # In the other troubles the server answers, if only with a refusal.
+    assert bool(opened) == is_outage
     await pipe.check_stored(sent)
 
 
 @contextlib.asynccontextmanager
 async def befallen(trouble: contextlib.AbstractContextManager[None]) -> AsyncIterator[None]:
-    """The trouble, begun and ended beside the loop."""
+    """Begin and end the trouble in a thread beside the loop."""
     await asyncio.to_thread(trouble.__enter__)
     try:
         yield
@@ -197,7 +199,7 @@ async def befallen(trouble: contextlib.AbstractContextManager[None]) -> AsyncIte
 async def test_killed_in_mid_batch_is_stored_once(
     pipe: Pipeline, server: MariadbServer, proxy: CuttingProxy, statement: bytes, cuts: Cuts
 ) -> None:
-    """The outcome is unknown: with a lost COMMIT it is nothing, with its answer lost everything."""
+    """The outcome is unknown: a lost COMMIT stored nothing, a lost answer stored everything."""
     sent = messages(range(300))
     consumer = pipe.consumer()
     async with pipe.running(consumer):
@@ -258,7 +260,7 @@ async def test_deadlocks_are_tried_again(
 
 @contextlib.contextmanager
 def deadlocking(server: MariadbServer) -> Iterator[None]:
-    """Another client locks rows in an order of its own, and has so much to lose that it stays."""
+    """Lock rows in another order, as a client with too many rows to be the deadlock's victim."""
     ends = threading.Event()
     weight = ", ".join(f"(1, {n})" for n in range(2_000))
 
@@ -309,9 +311,10 @@ async def test_a_recall_waits_for_the_row_that_it_takes_back(
 async def test_a_consumer_frozen_in_mid_transaction_holds_up_the_next_one_for_seconds_only(
     pipe: Pipeline, server: MariadbServer, redis_url: str, tmp_path: Path
 ) -> None:
-    """The group puts it out, but the server would keep its locks for as long as it is silent.
+    """The group puts out a frozen consumer, but the server could keep its locks while it is silent.
 
-    It is stopped while it waits for a row, which it gets then. It wakes with a batch of another's.
+    The consumer is stopped while it waits for a row, and gets the row then. The consumer wakes with
+    a batch that another consumer has stored.
     """
     sent = messages(range(100))
     recalled = sent[3].recalled(sent[3].send_time + 1)
@@ -341,14 +344,14 @@ async def test_a_consumer_frozen_in_mid_transaction_holds_up_the_next_one_for_se
     assert server.ask("SELECT COUNT(*) FROM im.dead_letter") == [(0,)]
 
 
-# The server looks anew only when nobody has asked for a tenth of a second.
+# The server refreshes this table only when nobody has asked for a tenth of a second.
 WAITING = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
 
 
 def consumer_process(
     pipe: Pipeline, server: MariadbServer, redis_url: str, directory: Path
 ) -> subprocess.Popen[bytes]:
-    """As a person starts it, on the same topic and group."""
+    """Start a consumer as a person does, on the same topic and group."""
     environment = clean_environment(
         VAR_DIR=str(directory),
         LOG_DIR=str(directory),
@@ -369,7 +372,7 @@ def consumer_process(
 async def test_a_slow_server_is_kept_up_with(
     pipe: Pipeline, server: MariadbServer, proxy: CuttingProxy, settings: Settings
 ) -> None:
-    """As slow, for its timeout, as one with 200 ms a round trip; a full batch takes longer."""
+    """For its timeout, the server is as slow as one with 200 ms a round trip; batches take more."""
     settings.IM = replace(settings.IM, consumer_batch=2_000)
     sent = messages(range(4_000))
     consumer = pipe.consumer()

@@ -1,4 +1,4 @@
-"""The store on the database of the settings in force: statements, limits and outages."""
+"""Test the store on the database of the settings in force: statements, limits and outages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def store() -> AsyncIterator[DatabaseStore]:
 
 @pytest.fixture
 async def other() -> AsyncIterator[DatabaseThreads]:
-    """Another client of the same database, patient."""
+    """Open another client of the same database, with a long timeout."""
     threads = DatabaseThreads(name="other", threads=1, timeout_s=30)
     yield threads
     await threads.close()
@@ -74,9 +74,10 @@ class TestStatements:
         batch = [make_message(n, to_id=2 + n % 7, client_msg_id=f"k{n}") for n in range(500)]
 
         assert self.count(batch) == 5  # look, keys, conversations and their numbers, messages
-        assert self.count(batch) == 1  # known already
+        assert self.count(batch) == 1  # all messages are known already
         assert self.count([m.recalled(9) for m in batch]) == 2
-        assert self.count([structs.replace(m, id=m.id + 1_000) for m in batch]) == 8  # repeats
+        # All messages are repeats.
+        assert self.count([structs.replace(m, id=m.id + 1_000) for m in batch]) == 8
 
     def test_stay_below_the_packet_limit(self) -> None:
         batch = [make_message(n, content="\\" * 5_000, url="/" + "𝒳" * 2_047) for n in range(500)]
@@ -117,7 +118,7 @@ class TestStatements:
 
 
 class TestWriters:
-    """SQLite lets one writer in at a time; the others' locks must not meet crosswise."""
+    """SQLite lets one writer in at a time; on other databases locks must not meet crosswise."""
 
     @on_mysql
     async def test_of_the_same_conversations_never_deadlock(self, store: DatabaseStore) -> None:
@@ -153,7 +154,7 @@ class TestWriters:
 
     @on_mysql
     async def test_of_reserved_keys_store_each_send_once(self, store: DatabaseStore) -> None:
-        """The first to come takes a key over, while the one that has reserved it comes too."""
+        """The first writer takes a key over, while the one that has reserved the key comes too."""
         groups = [
             [make_message(100 * a + n, content="x", client_msg_id=f"k{n}") for n in range(40)]
             for a in range(3)
@@ -174,7 +175,7 @@ class TestWriters:
     async def test_a_delete_waits_for_the_one_who_is_deduplicating_the_message(
         self, store: DatabaseStore, other: DatabaseThreads
     ) -> None:
-        """Who has not seen the delete yet, since it began before."""
+        """The deduplicating transaction began before the delete, and so has not seen the delete."""
         first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
         has_deduplicated = threading.Event()
 
@@ -187,7 +188,8 @@ class TestWriters:
         deduplicating = asyncio.create_task(other.run(deduplicate))
         await asyncio.to_thread(has_deduplicated.wait)
         hiding = asyncio.create_task(store.delete_for_user(2, [repeat.id], repeat=repeat))
-        if connection.vendor == "mysql":  # a writer of SQLite is alone: this waits from the start
+        # SQLite has one writer at a time, so there this call waits from its start.
+        if connection.vendor == "mysql":
             await asyncio.sleep(0.2)
             assert await store.deleted_among(2, [first.id, repeat.id]) == {repeat.id}
         assert await hiding == [repeat.id, first.id]
@@ -230,7 +232,7 @@ class TestBadData:
 
 
 class TestATableThatIsBehind:
-    """What it refuses is good, and waits for it."""
+    """A table that is behind refuses good messages, and they wait for the table."""
 
     TEXT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
     CONTENT = f"MODIFY content varchar(5000) {TEXT} NOT NULL"
@@ -350,7 +352,7 @@ class TestOutages:
     async def test_a_lock_is_given_up_by_the_server_before_the_driver(
         self, other: DatabaseThreads
     ) -> None:
-        """Else the server would go on waiting, holding what the transaction has locked by then."""
+        """Otherwise the server would go on waiting, holding the locks of the transaction."""
         options = connections.databases["default"]["OPTIONS"]
 
         def lock_wait_s(connection: BaseDatabaseWrapper) -> int:
@@ -362,7 +364,7 @@ class TestOutages:
 
 
 async def again(call: Callable[[], Awaitable[T]]) -> T:
-    """What it returns once the breaker lets it pass and the store takes it."""
+    """Return the call's result once the breaker lets the call pass and the store takes it."""
     async with asyncio.timeout(10):
         while True:
             try:
@@ -390,7 +392,7 @@ def read_one(connection: BaseDatabaseWrapper) -> int:
 
 
 async def _until_applied(store: DatabaseStore, messages: list[Message]) -> None:
-    """As the consumer does: again, for as long as a race or a deadlock keeps it out."""
+    """Apply as the consumer does: again, for as long as a race or a deadlock refuses the batch."""
     for _ in range(50):
         try:
             await store.apply(messages)

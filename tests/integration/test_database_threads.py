@@ -1,4 +1,4 @@
-"""The threads that ask the database: busy is not away, and only a look at the server tells."""
+"""Check that busy database threads do not count as an outage, and only a probe tells."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ask(connection: BaseDatabaseWrapper) -> int:
 
 @contextlib.asynccontextmanager
 async def taken(threads: DatabaseThreads) -> AsyncIterator[asyncio.Task[bool]]:
-    """Its only thread has a large job, which outlasts its caller."""
+    """Occupy the pool's only thread with a job that outlasts its caller."""
     begun, may_end = threading.Event(), threading.Event()
 
     def work(_: BaseDatabaseWrapper) -> bool:
@@ -80,7 +80,7 @@ async def test_the_queue_has_a_bound(
 
     assert [str(outcome) for outcome in outcomes].count("too many calls wait for the database") == 7
     await threads.run(ask)
-    assert ran == []  # nobody waits for these any more
+    assert ran == []  # the callers of these jobs have given up
 
 
 async def test_no_place_for_a_connection_is_no_outage(threads: DatabaseThreads) -> None:
@@ -102,7 +102,7 @@ async def test_a_call_that_failed_opens_the_breaker_when_the_server_is_away(
     for name, value in {"NAME": "/nonexistent/im", "HOST": "127.0.0.1", "PORT": "1"}.items():
         monkeypatch.setitem(database, name, value)
 
-    for _ in range(2):  # the second is not even made
+    for _ in range(2):  # the second call is refused without a try
         with pytest.raises(StoreUnavailable) as raised:
             await threads.run(ask)
         assert raised.value.is_outage

@@ -1,4 +1,4 @@
-"""`manage.py dead_letters`: what it tells, what it keeps to itself, and what it decides."""
+"""Test `manage.py dead_letters`: its output, the secrets that it keeps, and its decisions."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ pytestmark = pytest.mark.usefixtures("configured")
 
 
 def run(*arguments: object) -> str:
-    """What the command prints."""
+    """Return the output of the command."""
     out = StringIO()
     call_command("dead_letters", *map(str, arguments), stdout=out)
     return out.getvalue()
 
 
 def kept(*letters: DeadLetter) -> list[int]:
-    """The ids of letters that were kept just now."""
+    """Keep the letters, and return their ids."""
     keep(*letters)
     newest = models.DeadLetter.objects.order_by("-id")[: len(letters)]
     return sorted(row.pk for row in newest)

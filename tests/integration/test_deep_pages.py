@@ -1,4 +1,4 @@
-"""A page of a conversation costs the same, however long the conversation and however deep."""
+"""Check that a page costs the same, however long the conversation and however deep the page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = 20
 
 @pytest.fixture
 def tables() -> Tables:
-    """A database in which one conversation is nearly all there is."""
+    """Return the tables of a database in which one conversation is nearly all there is."""
     for start in range(0, LENGTH, 500):
         apply_batch(connection, [make_message(n) for n in range(start, start + 500)])
     gather_statistics("message")
@@ -61,5 +61,6 @@ def test_skipping_reads_an_id_and_a_delete_for_each_message_and_no_text(tables: 
     per_row = reading[0] / PAGE
     assert skipping[0] <= 2 * max(per_row, 1) * count * 1.2
     with connection.cursor() as cursor:
-        cursor.execute("SELECT COUNT(*) FROM message_delete")  # and not one a row of all deletes
+        # The skip must not read one row for each of all these deletes.
+        cursor.execute("SELECT COUNT(*) FROM message_delete")
         assert cursor.fetchone()[0] == 2_010

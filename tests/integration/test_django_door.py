@@ -1,4 +1,4 @@
-"""What waits for Django: how many, how long, and that a slow client holds no thread."""
+"""Test the queue for Django: its length, its waits, and slow clients that hold no thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LONG_S = 20.0
 
 
 class Held:
-    """Holds every call inside Django until it is let go."""
+    """Hold every call inside Django until it is let go."""
 
     def __init__(self) -> None:
         self._let_go = threading.Event()
@@ -34,7 +34,7 @@ class Held:
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch, application: Application) -> Iterator[Held]:
-    """One thread for Django, and nothing leaves it."""
+    """Give Django one thread, and hold each call in it."""
     from imsite import asgi
     from imsite.threads import Threads
 
@@ -46,7 +46,7 @@ def held(monkeypatch: pytest.MonkeyPatch, application: Application) -> Iterator[
 
 
 def ask(server: AsgiServer, number: int) -> list[Answer]:
-    """The answers of so many calls at once, in the order in which they came."""
+    """Return the answers of so many calls at once, in the order in which they came."""
 
     async def ask() -> list[Answer]:
         calls = [exchange(server.application, "GET", ABSENT, {}, [b""]) for _ in range(number)]
@@ -75,7 +75,8 @@ def test_without_a_thread_is_refused_after_a_while_and_health_is_told(
 ) -> None:
     with AsgiServer(application) as server:
         assert [answer.status for answer in ask(server, 3)] == [429, 429, 503]
-        assert [answer.status for answer in ask(server, 1)] == [429]  # its place is taken still
+        # The held call still takes the only thread.
+        assert [answer.status for answer in ask(server, 1)] == [429]
         assert server.exchange("GET", "/api/health", {}, [b""]).status == 200
         held.let_go()
         while server.exchange("GET", ABSENT, {}, [b""]).status == 429:

@@ -1,4 +1,4 @@
-"""The front door itself: what it lets through, how it starts and stops, and what it hides."""
+"""Test the front door: the requests it lets through, its start and stop, its hidden errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def serve(
     *,
     path: str = "/api/user/login",
 ) -> list[dict[str, Any]]:
-    """Put one POST to the application; returns what it sent."""
+    """Send one POST to the application, and return the events that it sent."""
     sent: list[dict[str, Any]] = []
 
     async def send(event: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ async def serve(
 
 
 def good_token(server: AsgiServer) -> dict[str, str]:
-    """The header of somebody who has just registered."""
+    """Register a user, and return the header with the user's token."""
     body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
     answer = server.exchange("POST", "/api/user/register", {}, [body])
     return {"Authorization": f"Bearer {answer.data['token']}"}
@@ -128,7 +128,7 @@ class TestABody:
 
 @at_both_doors()
 def test_a_header_with_an_underscore_does_not_pass_for_another(service: Service) -> None:
-    """A balancer strips `X-Forwarded-Proto` of the client, not `X_Forwarded_Proto`."""
+    """A balancer strips the client's `X-Forwarded-Proto`, and not `X_Forwarded_Proto`."""
     answer = service.anybody.call("GET", "/api/nothing", headers={"Accept_Language": "zh-CN"})
     assert answer.body["message"] == "There is nothing at this address."
 
@@ -266,7 +266,8 @@ def test_a_failure_is_noted_and_told_without_its_trace(
     assert b"Traceback" not in answer.content
     (noted,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert noted.exc_info
-    assert (noted.action, noted.path) == ("request.failed", "/api/message/9")  # type: ignore[attr-defined]
+    # Type: ignore[attr-defined].
+    assert (noted.action, noted.path) == ("request.failed", "/api/message/9")
 
 
 @at_both_doors()

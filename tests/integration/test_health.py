@@ -1,4 +1,4 @@
-"""What the service says about its own parts."""
+"""Test the health that the service reports of its parts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_all_is_well(service: Service) -> None:
 
 
 def test_a_sweep_leaves_its_mark(service: Service) -> None:
-    """`SweepWatch` looks for it."""
+    """`SweepWatch` looks for this mark."""
     assert not wiring.run(lambda backends: backends.cache.is_leased(MARK))
     compensate()
     assert wiring.run(lambda backends: backends.cache.is_leased(MARK))

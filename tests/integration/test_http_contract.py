@@ -1,4 +1,4 @@
-"""The contract of the calls on messages, told by HTTP alone: any door must pass these."""
+"""Test the contract of the calls on messages by HTTP alone, at any door."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users and tokens: who gets in, who does not, and how soon a token ends."""
+"""Test users and tokens: who gets in, who does not, and how soon a token ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold however the parts of the service come between each other, on real parts.
+"""Check invariants under every order of the parts' calls, on real parts.
 
 Each test plays the calls that a few actors make on Redis, the log and the database, in every order
 there is, or in many drawn at random where there are too many.
@@ -25,7 +25,8 @@ from tests.support.service import with_settings
 
 pytestmark = with_settings(consumer_poll_s=0.01)
 
-READ = ("cached_tail", "begin_fill", "tail", "fill")  # where a cold read meets others
+# Calls at which a cold read can meet other calls.
+READ = ("cached_tail", "begin_fill", "tail", "fill")
 
 
 def first(ready: Sequence[str]) -> str:
@@ -34,7 +35,7 @@ def first(ready: Sequence[str]) -> str:
 
 @dataclass(slots=True)
 class Recalled:
-    """A message of alice's to bob that she takes back while others are at work."""
+    """Hold a message of alice's to bob that alice takes back while other actors work."""
 
     scene: Scene
     alice: int
@@ -65,7 +66,7 @@ class Recalled:
         await compensator(backends).sweep()
 
     async def observe(self) -> None:
-        """Once it is acknowledged, nobody reads the content at any moment."""
+        """Check that nobody reads the content once the recall is acknowledged."""
         if self.is_acknowledged:
             seen = await self.scene.seen(self.message_id, self.bob, self.alice)
             assert self.contents(seen) == ["", ""]
@@ -74,7 +75,7 @@ class Recalled:
         return [message.content for message in messages if message.id == self.message_id]
 
     async def check(self) -> None:
-        """Nobody reads it, warm or cold, and nothing of the recall is left to be done."""
+        """Check that nobody reads the content, warm or cold, and the recall leaves no work."""
         for _ in range(2):
             for reader, other in ((self.alice, self.bob), (self.bob, self.alice)):
                 seen = await self.scene.seen(self.message_id, reader, other)
@@ -134,7 +135,8 @@ class TestASender:
             send = scene.sent(alice, bob, backends=backends, client_msg_id="c")
             ended = "sender" in await turns.play({"sender": send}, first, turns=deaths)
             deaths += 1
-            scene.forget()  # the last sweep's lease, and the idempotency record of the send
+            # Redis loses the last sweep's lease, and the idempotency record of the send.
+            scene.forget()
             await compensator(scene.an_hour_later()).sweep()
             await scene.persist()
             left = await scene.listed(bob, alice)
@@ -155,7 +157,8 @@ class TestAConsumer:
             alice, bob = next(scene.pairs)
             oldest = await scene.sent(alice, bob, "first", client_msg_id="c")
             scene.forget()
-            await scene.sent(alice, bob, "first", client_msg_id="c")  # Redis forgot the record
+            # Redis has lost the idempotency record.
+            await scene.sent(alice, bob, "first", client_msg_id="c")
             secret = await scene.sent(alice, bob, "secret")
             last = await scene.sent(alice, bob, "last")
             await recall(scene.backends, secret, user_id=alice)
@@ -167,7 +170,8 @@ class TestAConsumer:
             )
             deaths += 1
 
-            await scene.consumer.reader.rewind()  # what the next consumer begins with
+            # The next consumer begins with the records that were not committed.
+            await scene.consumer.reader.rewind()
             await scene.persist()
             rows = await scene.rows(oldest, secret, last)
             assert [row.content for row in rows] == ["first", "", "last"]
@@ -183,7 +187,8 @@ class TestAConsumer:
         played = 0
 
         def chosen(ready: Sequence[str]) -> str:
-            return choose(ready) if played else "stale"  # it has its batch before all
+            # The stale consumer gets its batch before any other call.
+            return choose(ready) if played else "stale"
 
         async def hand_over() -> None:
             nonlocal played
@@ -234,7 +239,7 @@ class TestADelete:
 
 
 class TestAColdRead:
-    """A list that has run out is filled again while the conversation goes on."""
+    """A list that has run out is loaded again while the conversation goes on."""
 
     async def play(
         self,
@@ -264,7 +269,7 @@ class TestAColdRead:
         def chosen(ready: Sequence[str]) -> str:
             name = choose(ready)
             if name == "reader" and not due:
-                due.extend(known)  # acknowledged before the read begins
+                due.extend(known)  # these messages were acknowledged before the read begins
             return name
 
         reader = turns.backends("reader", scene.backends)

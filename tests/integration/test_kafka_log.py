@@ -1,4 +1,4 @@
-"""What is Kafka's own: the brokers' limits, topics, partitions, and a client that goes wrong."""
+"""Test Kafka's own traits: the brokers' limits, topics, partitions, and a client that fails."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def retention_ms(admin: KafkaAdminClient, topic: str) -> int:
 
 
 def await_retention(admin: KafkaAdminClient, topics: list[str], wanted_ms: list[int]) -> None:
-    """Wait until the broker tells these: it learns of a change a moment after the controller."""
+    """Wait until the broker tells these times: it learns of a change after the controller."""
     wait_until(
         lambda: [retention_ms(admin, topic) for topic in topics] == wanted_ms,
         limit_s=10,
@@ -77,7 +77,7 @@ async def read(rig: KafkaRig, count: int) -> list[Record]:
 
 
 async def appended_until_refused(rig: KafkaRig, record: OutgoingRecord) -> int:
-    """Wait until the broker heeds a topic's new limit; returns how many records it took before."""
+    """Append until the broker heeds a topic's new limit; return how many records it took."""
     for count in range(100):
         (future,) = await rig.log.append(rig.topic, [record])
         (outcome,) = await asyncio.gather(future, return_exceptions=True)
@@ -118,14 +118,16 @@ class TestLimits:
             OutgoingRecord(key, b"small"),
         ]
         told = await asyncio.gather(*await rig.log.append(rig.topic, group), return_exceptions=True)
-        while any(isinstance(outcome, LogUnavailable) for outcome in told):  # not all fit at once
+        # Not all records fit at once.
+        while any(isinstance(outcome, LogUnavailable) for outcome in told):
             place = next(n for n, outcome in enumerate(told) if isinstance(outcome, LogUnavailable))
             (future,) = await rig.log.append(rig.topic, [group[place]])
             told[place] = (await asyncio.gather(future, return_exceptions=True))[0]
         too_large = [isinstance(outcome, RecordTooLarge) for outcome in told]
         assert too_large == [False, False, True, False, True, False]
         taken = {len(group[n].value) for n in (0, 1, 3, 5)}
-        found: set[int] = set()  # an append that was not confirmed in time may be there as well
+        # An append that was not confirmed in time may be in the log as well.
+        found: set[int] = set()
         reader, deadline_s = rig.reader(), time.monotonic() + 20
         while found != taken and time.monotonic() < deadline_s:
             records = await reader.poll(max_records=1_000, timeout_s=0.2)
@@ -169,7 +171,8 @@ class TestOwnership:
     async def test_another_loop_may_not_use_it(self, rig: KafkaRig) -> None:
         await rig.log.ping()
         with pytest.raises(RuntimeError, match="one event loop"):
-            await asyncio.to_thread(asyncio.run, rig.log.append(rig.topic, []))  # type: ignore[arg-type]
+            # Type: ignore[arg-type].
+            await asyncio.to_thread(asyncio.run, rig.log.append(rig.topic, []))
 
 
 class TestReader:
@@ -205,7 +208,8 @@ class TestReader:
     ) -> None:
         monkeypatch.setattr(kafka_reader, "TIMEOUT_SLACK_S", 0.2)
         monkeypatch.setattr(kafka_reader, "SILENT_FOR_S", 0.2)
-        reader = kafka_reader.KafkaLogReader(rig.servers, **rig.arguments())  # type: ignore[arg-type]
+        # Type: ignore[arg-type].
+        reader = kafka_reader.KafkaLogReader(rig.servers, **rig.arguments())
         await asyncio.gather(*await rig.log.append(rig.topic, [OutgoingRecord(b"1_2", b"first")]))
         monkeypatch.setattr(kafka_reader, "TIMEOUT_SLACK_S", 5.0)
         while not (found := await reader.poll(max_records=10, timeout_s=0.2)):
@@ -281,7 +285,7 @@ class TestTopics:
 
 
 async def test_a_log_that_is_closed_while_it_connects_leaves_no_connection() -> None:
-    """To a broker that answers one question, and is silent from then on."""
+    """The broker answers one question, and is silent from then on."""
     host, port = connected("IM_EVENT_LOG_URL").removeprefix("kafka://").split(":")
     unanswered, left = asyncio.Event(), asyncio.Event()
 

@@ -1,6 +1,6 @@
-"""The pipeline while Kafka is killed, frozen, or behind a way that swallows what it is given.
+"""Test the pipeline while Kafka is killed, frozen, or behind a proxy that loses its traffic.
 
-On a broker of our own, whose clients all come through a proxy, and on real Redis.
+The broker is our own, all of its clients come through a proxy, and Redis is real.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def way() -> Iterator[CuttingProxy]:
 
 @pytest.fixture(scope="module")
 def server(way: CuttingProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    connected("IM_EVENT_LOG_URL")  # it uses the same jars
+    connected("IM_EVENT_LOG_URL")  # the broker of our own uses the jars of the real one
     server = KafkaServer(tmp_path_factory.mktemp("kafka"), port=way.leads_to, advertised=way.port)
     server.start()
     yield server
@@ -64,7 +64,7 @@ async def pipe(
     ours = {"redis_url": redis_url, "log_timeout_s": LOG_TIMEOUT_S, "dead_letters_in_a_row": BUDGET}
     async with pipeline(server.url, settings, **ours) as opened:
         yield opened
-    caplog.get_records("call").clear()  # their errors lead to those sockets
+    caplog.get_records("call").clear()  # the logged errors keep references to those sockets
     gc.collect()
 
 
@@ -81,7 +81,7 @@ class TestTheConsumer:
     async def test_commits_in_the_end_what_it_could_not_commit_at_once(
         self, pipe: Pipeline, server: KafkaServer, way: CuttingProxy, how: str
     ) -> None:
-        """Nothing comes after it, so that no later commit does it."""
+        """No record comes after the batch, so no later commit can do the work of its own."""
         sent = messages(range(100))
         consumer = pipe.consumer()
         mark_stored, marked = consumer.cache.mark_stored, asyncio.Event()
@@ -107,7 +107,7 @@ class TestTheConsumer:
     async def test_steps_over_a_whole_batch_that_the_disk_has_spoilt(
         self, pipe: Pipeline, server: KafkaServer
     ) -> None:
-        """It is no deploy that went wrong, however many records are in it."""
+        """A spoilt batch is no deploy that went wrong, however many records it holds."""
         lost = [make_message(n) for n in range(3 * BUDGET)]
         sent = [make_message(n) for n in range(100, 110)]
         await pipe.append(*lost)
@@ -143,7 +143,7 @@ class TestTheWriter:
     async def test_gives_up_what_is_never_answered(
         self, pipe: Pipeline, way: CuttingProxy, cuts: Cuts
     ) -> None:
-        """The broker lives; what is asked is done, or not, and no connection ends."""
+        """The broker lives, and may or may not do the request; no connection ends."""
         await pipe.append(*messages(range(10)))
         way.cuts, way.is_silent = cuts, True
         for first in range(10, 60, 10):
@@ -164,7 +164,7 @@ class TestTheWriter:
     async def test_does_not_grow_while_nothing_is_confirmed(
         self, pipe: Pipeline, server: KafkaServer
     ) -> None:
-        """Some seconds of 5,000 records a second, each a kilobyte."""
+        """The log is given 5,000 records of a kilobyte a second, for some seconds."""
         await pipe.append(*messages(range(10)))
         async with pipe.running(pipe.consumer()):
             await pipe.await_drained()

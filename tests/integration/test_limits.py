@@ -1,4 +1,4 @@
-"""Each limit of `docs/limits.md` that is counted here: at the limit, and one past it."""
+"""Test each limit of `docs/limits.md` that can be counted here: at the limit, and one past it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.service import (
     with_settings,
 )
 
-SLOW = 0.1  # a second: nothing comes back within a test
+SLOW = 0.1  # a second: no token comes back within a test
 SLOW_PER_MINUTE, SLOW_PER_HOUR = 60 * SLOW, 3_600 * SLOW
 LOGINS = ["/api/user/login", "/api/token/"]
 behind_a_proxy = {"trusted_proxies": (ip_network("127.0.0.1"),)}
@@ -41,7 +41,7 @@ def statuses(answers: list[Answer]) -> list[int]:
 @pytest.mark.parametrize("group", [False, True])
 @with_settings(send_rate=SLOW, send_burst=2)
 def test_sends(service: Service, alice: User, bob: User, group: bool) -> None:
-    """One sender is held up, and nobody else."""
+    """The limit holds up one sender, and no other."""
     group_id = service.make_group(alice, bob)
 
     def send(sender: User, receiver: User) -> Answer:
@@ -129,7 +129,7 @@ def log_in(
 @with_settings(login_pair_per_minute=SLOW_PER_MINUTE, login_pair_burst=3, **behind_a_proxy)
 @pytest.mark.parametrize("name", ["alice", "nobody"])
 def test_passwords_of_a_name_from_an_address(service: Service, alice: User, name: str) -> None:
-    """A name that exists and one that does not are answered alike, right password or wrong."""
+    """Names that exist and names that do not are answered alike, right password or wrong."""
     wrong = [log_in(service, name, path=LOGINS[n % 2], password="wrong") for n in range(4)]
     assert statuses(wrong) == [401, 401, 401, 429]
     assert statuses([log_in(service, spelling) for spelling in (name, "ａlice")])[0] == 429
@@ -159,7 +159,7 @@ def test_registrations_from_an_address(service: Service) -> None:
         headers = {"X-Forwarded-For": address}
         return service.anybody.post("/api/user/register", body, headers=headers)
 
-    assert register("dave", password="short").status == 400  # and counts nothing
+    assert register("dave", password="short").status == 400  # and does not count as a registration
     many = [register(name) for name in ("dave", "dave", "erin", "frank")]
     assert statuses(many) == [200, 409, 200, 429]
     assert register("frank", "192.0.2.2").status == 200
@@ -179,7 +179,7 @@ def test_passwords_are_counted_by_the_process_while_redis_is_away(
 def test_a_storm_of_guesses_is_refused_and_an_honest_login_gets_through(
     service: Service, settings: Settings
 ) -> None:
-    """64 guesses at once, under as many names, from one address."""
+    """One address makes 64 guesses at once, under as many names."""
     settings.PASSWORD_HASHERS = ["messaging.hashing.PlacedHasher"]
     service.register("alice")
     with ThreadPoolExecutor(66) as many:
@@ -192,7 +192,7 @@ def test_a_storm_of_guesses_is_refused_and_an_honest_login_gets_through(
 
 
 def log_in_until_it_works(service: Service) -> bool:
-    """A client that tries again when it is told to; a few times."""
+    """Log in, waiting as told before each new try; tell whether one of a few tries worked."""
     for _ in range(5):
         answer = log_in(service, "alice", address="192.0.2.2")
         if answer.status == 200:
@@ -207,17 +207,17 @@ def test_the_admins_login_is_refused_with_a_page(configured: None) -> None:
     get_user_model().objects.create_superuser("root", password=PASSWORD)
     browser = Browser()
     asked = {"username": "root", "password": "wrong"}
-    assert browser.post("/admin/login/", asked).status_code == 200  # the form again
+    assert browser.post("/admin/login/", asked).status_code == 200  # the form is shown again
     page = browser.post("/admin/login/", asked | {"password": PASSWORD})
     assert page.status_code == 429
     assert 5 <= int(page["Retry-After"]) <= 10
     assert "Too many requests" in page.content.decode()
-    assert browser.get("/admin/").status_code == 302  # not let in
+    assert browser.get("/admin/").status_code == 302  # the user is not logged in
 
 
 @at_both_doors()
 def test_the_bytes_of_a_page(service: Service, alice: User, bob: User) -> None:
-    """A page of the largest messages ends early and goes on by the cursor; small ones never."""
+    """A page of the largest messages ends early and goes on by the cursor; small ones never do."""
     large = "\U0001f600" * 4_096
     ids = [alice.sent(bob, large) for _ in range(34)][::-1]
     first = alice.history(bob, size=34)

@@ -1,4 +1,4 @@
-"""The log file under several processes at once."""
+"""Test the log file under several processes at once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_processes_that_write_and_rotate_together_lose_no_line(tmp_path: Path) -
 
 
 def test_a_process_whose_output_nobody_reads_goes_on_and_ends(tmp_path: Path) -> None:
-    """As with a terminal after Ctrl-S, or a log driver that is stuck."""
+    """The output is blocked as by a terminal after Ctrl-S, or by a log driver that is stuck."""
     command = [sys.executable, "-c", WRITER, tmp_path, "one", "100000000", "15000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
         assert writer.wait(100) == 0

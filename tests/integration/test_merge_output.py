@@ -1,4 +1,4 @@
-"""The one stream of scripts/run: whose line it is, whole lines, and none lost at the end."""
+"""Test the merged output of scripts/run: each line's name, whole lines, and none lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.real_services import ROOT
 
 
 class Merger:
-    """merge_output.py over FIFOs of these names."""
+    """Run merge_output.py over FIFOs of these names."""
 
     def __init__(self, directory: Path, *names: str) -> None:
         self.file = directory / "unread"
@@ -34,7 +34,7 @@ class Merger:
         self.programs[name] = (self._directory / name).open("wb", buffering=0)
 
     def lines(self) -> list[str]:
-        """End it and return all that it printed."""
+        """End the process and return all lines that it printed."""
         self.process.send_signal(signal.SIGUSR1)
         output, _ = self.process.communicate(timeout=20)
         for program in self.programs.values():
@@ -77,10 +77,10 @@ def test_a_program_that_is_started_again_goes_on_in_the_same_stream(merger: Merg
 
 
 def test_a_reader_who_reads_nothing_holds_nobody_up(merger: Merger) -> None:
-    """As after Ctrl-S: the programs go on, and what was not read is in the file."""
+    """After Ctrl-S the programs go on, and the lines that were not read are in the file."""
     text = b"x" * 1_000 + b"\n"
     for _ in range(5_000):
-        merger.programs["web"].write(text)  # stands still where the FIFO is not read
+        merger.programs["web"].write(text)  # this write would block if the FIFO were not read
     lines = merger.lines()
     note = re.compile(rf"output   \| (\d+) lines were not read; they are in {merger.file}")
     told = [int(found[1]) for line in lines if (found := note.fullmatch(line))]

@@ -1,4 +1,4 @@
-"""Migrations that say their own SQL, on the database of the settings in force, with rows."""
+"""Test migrations with SQL of their own, on the database of the settings in force, with rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def migrate(name: str) -> None:
 
 @pytest.fixture
 def before() -> Iterator[str]:
-    """The tables as they were before it; tells the name of that state."""
+    """Migrate to the state before the migration, yield its name, and migrate back."""
     graph = MigrationExecutor(connection).loader.graph
     ((_, newest),) = graph.leaf_nodes(APP)
     (parent,) = graph.node_map[APP, AFTER].parents
@@ -60,5 +60,5 @@ def test_the_body_becomes_a_part_of_the_keys_and_no_key_is_lost(before: str) -> 
     found = [(1, b"k", "a" * 32, 7), (1, b"k", "b" * 32, 9), (1, b"k ", "a" * 32, 8)]
     assert keys() == found
     with pytest.raises(IntegrityError):
-        migrate(before)  # it has two bodies by now
+        migrate(before)  # the key has two bodies by now
     assert keys() == found

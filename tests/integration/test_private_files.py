@@ -1,4 +1,4 @@
-"""Messages on the disk are their owner's alone, also where `manage.py` is run by hand."""
+"""Check that the owner alone can read messages on the disk, also after a `manage.py` by hand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ print(*(f"{path.name}={path.stat().st_mode & 0o777:o}" for path in settings.VAR_
 
 
 def modes_after_a_write(var_dir: Path) -> dict[str, str]:
-    """The modes of what is in `VAR_DIR` while a command that was run by hand holds the database."""
+    """Return the modes of the files in `VAR_DIR` while a command run by hand holds the database."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("IM_")}
     done = subprocess.run(
         [sys.executable, ROOT / "manage.py", "shell", "--no-imports", "--command", WRITE],

@@ -1,4 +1,4 @@
-"""What a read costs: round trips to Redis and work in it, statements, and rows in the database."""
+"""Test the cost of a read: trips to Redis, work in its scripts, statements, and rows."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ Read = Callable[[], Awaitable[object]]
 
 @dataclass
 class Costs:
-    """`trips` are commands that clients sent, `inside` what scripts called, by name."""
+    """Count a read's cost: `trips` are commands of clients, `inside` the scripts' calls by name."""
 
     trips: list[str]
     inside: dict[str, int]
     statements: list[tuple[str, Any]]
 
     def rows(self) -> int:
-        """Rows (or steps) that the database reads for these statements, done once more."""
+        """Return the rows (or steps) that the database reads for these statements, run again."""
         with work() as done, connection.cursor() as cursor:
             for statement, values in self.statements:
                 cursor.execute(statement, values)
@@ -49,7 +49,7 @@ class Costs:
 
 @pytest.fixture
 def cost(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Read], Any]]:
-    """What a read costs of all that concerns messages, in whatever thread."""
+    """Yield a function that returns a read's cost on messages, in whatever thread it runs."""
     statements: list[tuple[str, Any]] = []
     execute = CursorWrapper.execute
 
@@ -84,7 +84,7 @@ def cost(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
 
 @dataclass
 class Talk:
-    """A conversation whose messages are stored; ids newest first. Its reader is alice."""
+    """Hold a conversation of stored messages, ids newest first; alice is the reader."""
 
     scene: Scene
     alice: int
@@ -99,7 +99,7 @@ class Talk:
 
 
 async def talk(scene: Scene, count: int, *, cached: bool = True) -> Talk:
-    """So many messages; `cached`: the list has them from the first one on, as far as it reaches."""
+    """Store this many messages; if `cached`, list them from the first on, up to the list's cap."""
     alice, bob = next(scene.pairs)
     cache, store = scene.backends.cache, scene.backends.store
     if cached:
@@ -116,7 +116,7 @@ async def talk(scene: Scene, count: int, *, cached: bool = True) -> Talk:
 
 
 async def warm_for(reader: Talk) -> None:
-    """The reader's deletes are loaded as well, and so are the scripts."""
+    """Load the reader's deletes and the scripts as well."""
     await reader.history()
     for message_id in reader.ids[:1]:
         await reader.fetch(message_id)
@@ -195,7 +195,7 @@ class TestAMessageByItsId:
         first = await cost(lambda: reader.fetch(reader.ids[1]))
         second = await cost(lambda: reader.fetch(reader.ids[2]))
 
-        assert len(first.statements) == 1  # the reader's deletes
+        assert len(first.statements) == 1  # the one statement reads the reader's deletes
         assert (second.trips, second.statements) == (["evalsha"], [])
 
     async def test_that_its_reader_has_deleted_is_that_too(self, scene: Scene, cost: Any) -> None:
@@ -243,7 +243,7 @@ class TestAMessageByItsId:
 
 
 class TestAPageOfAnySize:
-    """Nothing is done once for each message."""
+    """No work is done once for each message."""
 
     async def pages(self, reader: Talk, cost: Any, **where: Any) -> list[Costs]:
         found = []
@@ -260,7 +260,7 @@ class TestAPageOfAnySize:
         one, hundred = await self.pages(reader, cost)
 
         assert len(one.statements) == 2  # the tail, and the reader's deletes
-        assert len(hundred.statements) <= 3  # and one page below the hundred that were cached
+        assert len(hundred.statements) <= 3  # one page more, below the hundred that were cached
         assert len(hundred.trips) <= len(one.trips) + 2
 
     async def test_costs_the_same_in_the_depth(self, scene: Scene, cost: Any) -> None:
@@ -330,4 +330,4 @@ class TestALongConversation:
         costs = await cost(reader.history)
 
         assert await reader.history() == reader.ids[2_500:2_520]
-        assert len(costs.statements) <= 40  # of 200 rows each, and a question about their deletes
+        assert len(costs.statements) <= 40  # each reads 200 rows, or asks for their deletes

@@ -1,4 +1,4 @@
-"""A Redis with accounts keeps what was written to it, however it ends.
+"""Check that a Redis with accounts keeps its writes, however it ends.
 
 Redis reads its append-only file as the user `default`, and leaves out each transaction and each
 script in the file that `default` may not run.
@@ -35,7 +35,7 @@ def accounts_of_compose() -> list[str]:
 
 @pytest.fixture(params=["scripts", "compose"])
 def accounts(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
-    """What tells a redis-server of its accounts."""
+    """Return the options that define the accounts of a redis-server."""
     return accounts_of_scripts(tmp_path) if request.param == "scripts" else accounts_of_compose()
 
 

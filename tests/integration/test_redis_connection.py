@@ -1,4 +1,4 @@
-"""One connection for all that a process asks of Redis: who waits on it, and how that ends."""
+"""Test the one connection of a process to Redis: which calls wait on it, and how waits end."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def test_each_gets_its_own_answer_on_one_connection(
     answers = await asyncio.gather(*(shared.call("ECHO", n) for n in range(2_000)))
 
     assert answers == [str(n).encode() for n in range(2_000)]
-    assert len(server.client_list(_type="normal")) == 2  # and the test's own
+    assert len(server.client_list(_type="normal")) == 2  # the second one is the test's own
 
 
 async def test_a_refusal_is_its_callers_alone(shared: SharedConnection) -> None:

@@ -1,4 +1,4 @@
-"""What is Redis Streams' own: trimming, fences in Redis itself, memory, the encoding of records."""
+"""Test Redis Streams' own traits: trimming, fences in Redis, memory, and record encoding."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class TestAServerClockThatIsSetBack:
 
 class TestFences:
     async def test_redis_refuses_a_commit_without_the_lease(self, rig: StreamsRig) -> None:
-        """As of a process that was asleep and has not noticed anything yet."""
+        """The commit is of a process that was asleep and has not noticed the loss of its lease."""
         await append(rig, 10)
         sleeper = rig.reader()
         records = await read(sleeper, 10)
@@ -153,7 +153,8 @@ class TestFences:
         with redis.Redis.from_url(rig.url) as client:
             leases = client.hgetall(Keys(rig.topic).leases(GROUP))
         owners = {lease.split()[1] for lease in leases.values()}
-        assert (len(leases), len(owners)) == (PARTITIONS, PARTITIONS)  # one each, and two wait
+        # Each partition has a reader of its own, and two readers wait.
+        assert (len(leases), len(owners)) == (PARTITIONS, PARTITIONS)
 
     async def test_leaving_gives_the_leases_back_at_once(self, rig: StreamsRig) -> None:
         await append(rig, 1)
@@ -167,7 +168,8 @@ class TestFences:
             assert client.zcard(Keys(rig.topic).readers(GROUP)) == 0
 
     async def test_leases_are_renewed_between_two_polls(self, rig: StreamsRig) -> None:
-        busy = RedisStreamsLogReader(rig.url, **(rig.arguments() | {"max_poll_interval_s": 9.0}))  # type: ignore[arg-type]
+        # Type: ignore[arg-type].
+        busy = RedisStreamsLogReader(rig.url, **(rig.arguments() | {"max_poll_interval_s": 9.0}))
         await append(rig, 10)
         records = await read(busy, 10)
         waiting = rig.reader()
@@ -205,7 +207,7 @@ class TestMemory:
         assert {type(outcome) for outcome in ended} == {LogUnavailable}
         rig.thaw()
         await asyncio.sleep(0.1)
-        await append(rig, 40)  # the room is free again
+        await append(rig, 40)  # the partition has room again
         await rig.close()
 
     async def test_a_full_server_refuses_records_and_can_still_be_read_empty(
@@ -225,7 +227,7 @@ class TestMemory:
             for last in (499, 999):
                 await first.commit({partition: records[last]})
             await first.close()
-            second = rig.reader()  # as after a restart
+            second = rig.reader()  # a new reader begins as after a restart
             for _ in range(4):
                 records = await read(second, 1_000)
                 await second.commit({partition: records[-1]})

@@ -1,4 +1,4 @@
-"""A database that has no connection left for Django's threads: a 503 of its own, and no outage."""
+"""Check that a database without connections left for Django answers 503, and is not away."""
 
 from __future__ import annotations
 

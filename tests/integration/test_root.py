@@ -1,4 +1,4 @@
-"""What somebody is told who opens the address of the service."""
+"""Test the answer at the root address of the service."""
 
 from __future__ import annotations
 

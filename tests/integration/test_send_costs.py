@@ -1,4 +1,4 @@
-"""What a send costs: statements of the database and round trips to Redis."""
+"""Test the cost of a send: statements of the database and round trips to Redis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Trips = Callable[[], list[str]]
 
 @pytest.fixture
 def trips(redis_url: str) -> Iterator[Trips]:
-    """The commands about messages that clients have sent to Redis since it was asked last."""
+    """Yield a function that returns the clients' commands about messages since its last call."""
     with redis.Redis.from_url(redis_url) as client, client.monitor() as monitor:
 
         def seen() -> list[str]:

@@ -1,4 +1,4 @@
-"""Tokens that are ended: by logout, by a new password, by a lock-out, by another use."""
+"""Test tokens that are ended: by logout, a new password, a lock-out, or another use."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def told(answer: Answer) -> tuple[int, int]:
 
 
 def state(service: Service, token: str) -> tuple[int, int]:
-    """How a read of a message that is not there is answered: OPEN or ENDED."""
+    """Return the answer to a read of a message that does not exist: OPEN or ENDED."""
     return told(replace(service.anybody, token=token).get("/api/message/9"))
 
 
@@ -256,7 +256,7 @@ class TestARefreshToken:
         self, service: Service, alice: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sessions, "SESSIONS_HELD", 3)
-        UserSession.objects.update(expires_at=1)  # the registration's
+        UserSession.objects.update(expires_at=1)  # the registration's session expires
         logins = [login(service) for _ in range(4)]
         assert UserSession.objects.count() == 3
         assert refreshed(service, logins[3]["refresh"]).status == 200

@@ -1,7 +1,7 @@
-"""Every statement of the store reads as many rows as it is asked about, beside a million others.
+"""Check that each statement of the store reads only the rows asked for, beside a million others.
 
-On MariaDB alone, whose sequence engine makes the million within seconds. Nothing here depends on
-statistics that the server happens to have: none were gathered.
+The tests run on MariaDB alone, whose sequence engine makes the million rows within seconds. No test
+depends on statistics that the server happens to have: none were gathered.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from tests.support.messages import FIRST_ID, make_message
 ROWS = 1_000_000
 FEWER = {"cache_arrear": 100_000, "dead_letter": 100_000, "lease": 50_000}
 PIECE = 50_000
-AT_ONCE = 500  # as much as one statement takes
-BUSY = "1_2"  # has every second message
+AT_ONCE = 500  # the most rows of one statement
+BUSY = "1_2"  # this conversation has every second message
 READS_OF_EACH = 4  # a key, its row, and a neighbour looked at
 
 pytestmark = [
@@ -40,7 +40,7 @@ pytestmark = [
 IDS = [FIRST_ID + 1_999 * n for n in range(1, AT_ONCE + 1)]
 KEYS = [(1, f"k{1_999 * n:07}", "h") for n in range(1, AT_ONCE + 1)]
 PLACES = [Position("t", n // 10_000, f"{n:07}") for n in range(1, 199 * AT_ONCE, 199)]
-ALIASES = [each + 2_000_000 for each in IDS]  # of repeats of these
+ALIASES = [each + 2_000_000 for each in IDS]  # ids of repeats of these messages
 FILL = {
     "message": (
         "(id, conversation_id, seq, from_user_id, to_id, chat_type, msg_type, content, at_user_ids,"
@@ -73,7 +73,7 @@ FILL = {
 
 @pytest.fixture(scope="module")
 def tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[InspectedTables]:
-    """The tables with a million rows each, emptied in the end."""
+    """Return the tables with a million rows each, and empty them at the end."""
     with django_db_blocker.unblock():
         with connection.cursor() as cursor:
             cursor.execute("SELECT VERSION()")
@@ -83,7 +83,7 @@ def tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
             for table, rows in FILL.items():
                 for first in range(
                     1, FEWER.get(table, ROWS), PIECE
-                ):  # each within the driver's patience
+                ):  # each statement stays within the driver's timeout
                     last = first + PIECE - 1
                     cursor.execute(f"INSERT INTO {table} {rows} FROM seq_{first}_to_{last}")
         try:
@@ -96,7 +96,7 @@ def tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
 
 @dataclass(frozen=True)
 class Statement:
-    """`asked` rows are what it is about; it may read a few for each of them."""
+    """Describe a statement about `asked` rows; it may read a few rows for each of them."""
 
     call: Callable[[InspectedTables], object]
     asked: int = AT_ONCE
@@ -175,7 +175,7 @@ _STATEMENTS: dict[str, Statement] = {
 
 
 def _letters() -> list[DeadLetter]:
-    """Some that are kept already, and new ones."""
+    """Return letters of which half are kept already and half are new."""
     places = [*PLACES[: AT_ONCE // 2], *(Position("u", 0, str(n)) for n in range(AT_ONCE // 2))]
     return [
         DeadLetter(p.topic, p.partition, p.offset, b"", b"", reason="r", error="e") for p in places

@@ -1,4 +1,4 @@
-"""What is told and what becomes of it when Redis does what it is asked and its answer is lost."""
+"""Test sends, marks and recalls when Redis does as asked and its answer is lost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log_too = pytest.mark.parametrize(
 def proxy(
     request: pytest.FixtureRequest, configured: None, settings: Settings, redis_url: str
 ) -> Iterator[CuttingProxy]:
-    """The way of this process to Redis, as the cache or as the log too."""
+    """Open a proxy between this process and Redis, for the cache alone or for the log too."""
     with cutting_proxy(redis_url) as proxy:
         urls = dict.fromkeys(getattr(request, "param", ["redis_url"]), proxy.url)
         settings.IM = replace(settings.IM, **urls)
@@ -39,7 +39,7 @@ def proxy(
 
 
 async def heal(proxy: CuttingProxy, scene: Scene) -> None:
-    """Redis is back for some time, and this process has noticed."""
+    """Let Redis answer again, and wait until this process has noticed."""
     proxy.cuts = Cuts.NOTHING
     async with asyncio.timeout(10):
         while not await scene.backends.hints.breaker.try_now():
@@ -51,7 +51,7 @@ async def heal(proxy: CuttingProxy, scene: Scene) -> None:
 
 
 async def check_one(scene: Scene, alice: int, bob: int, message_id: int) -> None:
-    """In the end there is one message, whatever was left of it where."""
+    """Check that one message is left at the end, whatever each part had of it."""
     await compensator(scene.an_hour_later()).sweep()
     await scene.persist()
     for _ in range(2):
@@ -64,7 +64,7 @@ async def check_one(scene: Scene, alice: int, bob: int, message_id: int) -> None
 async def test_a_send_that_redis_did_not_confirm_is_not_counted_as_held_by_it(
     proxy: CuttingProxy, scene: Scene
 ) -> None:
-    await scene.sent(*next(scene.pairs))  # so that Redis knows the script
+    await scene.sent(*next(scene.pairs))  # Redis must know the script before
     alice, bob = next(scene.pairs)
     proxy.cuts = Cuts.ANSWERS
     receipt = await scene.send(alice, bob, client_msg_id="c")

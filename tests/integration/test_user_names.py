@@ -1,4 +1,4 @@
-"""User names: who may be called what, and who is found by it."""
+"""Test user names: the names that may be taken, and the user whom a name finds."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class TestANameInAnotherCase:
     def test_logs_in_whoever_is_called_exactly_so(self, service: Service, alice: User) -> None:
         other = get_user_model()(username="ALICE")
         other.set_password("another one 77")
-        get_user_model().objects.bulk_create([other])  # as in a database from before
+        get_user_model().objects.bulk_create([other])  # as rows of an older database have it
         for username, password, user_id in (
             ("ALICE", "another one 77", str(other.pk)),
             ("alice", PASSWORD, alice.id),
@@ -119,7 +119,7 @@ def test_users_from_before_keep_their_names(
     for each in (second, third):
         assert f"user {each.pk} '{each}' has the name of user ({first.pk}, 'Alice')" in told
     third.first_name = "Alice"
-    third.save()  # not a new name
+    third.save()  # a save without a new name passes
 
 
 def test_the_shared_validators_judge_superusers_and_groups(transactional_db: None) -> None:

@@ -1,4 +1,4 @@
-"""What holds for every message from its send to its row, on real parts.
+"""Check what holds for every message from its send to its row, on real parts.
 
 Redis may lose whatever it may lose (`forget`), everybody writes at once, the database is away.
 """
@@ -154,7 +154,7 @@ class TestABatch:
     async def cost(
         self, scene: Scene, count: int, statements: list[str], redis_url: str
     ) -> tuple[int, int]:
-        """Statements of the database and trips to Redis for one batch."""
+        """Return the statements of the database and the trips to Redis for one batch."""
         alice, bob = next(scene.pairs)
         for number in range(count):
             await scene.sent(alice, bob, client_msg_id=f"c{number}")
@@ -169,11 +169,13 @@ class TestABatch:
     async def test_costs_the_same_however_large_it_is(
         self, scene: Scene, statements: list[str], redis_url: str
     ) -> None:
-        await self.cost(scene, 1, statements, redis_url)  # makes connections, loads scripts
+        # The first batch makes connections and loads scripts.
+        await self.cost(scene, 1, statements, redis_url)
         of_two, _ = await self.cost(scene, 2, statements, redis_url)
         of_many, trips = await self.cost(scene, 200, statements, redis_url)
         assert of_two == of_many < 12
-        assert trips < 20  # of a partition 50 records at a time, and leases now and then
+        # A trip reads at most 50 records of a partition; now and then one renews leases.
+        assert trips < 20
 
     @with_settings(store_timeout_s=0.5)
     async def test_waits_for_a_database_that_is_blocked_and_is_stored_then(
@@ -198,7 +200,7 @@ class TestABatch:
 
 
 class TestAPendingMessage:
-    """It was acknowledged; the consumer has been away ever since."""
+    """The message was acknowledged; the consumer has been away ever since."""
 
     def test_is_read_and_stored_when_redis_has_lost_what_it_may_lose(
         self, service: Service, alice: User, bob: User, forget: Callable[[], None]

@@ -1,4 +1,4 @@
-"""What readers can rely on: histories without holes, recalls without exceptions, on real parts."""
+"""Check that readers see histories without holes and recalls without exceptions, on real parts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class TestARecall:
         message_id = await scene.sent(alice, bob, "secret")
         await recall(scene.backends, message_id, user_id=alice)
         scene.forget()
-        assert await scene.consumer.step() == 1  # of two: readers may have the database alone now
+        # One of two records: readers may have the database alone now.
+        assert await scene.consumer.step() == 1
         assert [row.content for row in await scene.rows(message_id)] == [""]
         assert await scene.consumer.step() == 1
 

@@ -1,1 +1,1 @@
-"""The code with one promise broken in each copy, and the check that notices."""
+"""Break one promise of the code in each copy, and run the check that must notice."""

@@ -1,4 +1,4 @@
-"""python -m tests.mutations: break each promise in a copy, and see that it is noticed."""
+"""Run `python -m tests.mutations`: break each promise in a copy, and see that it is noticed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SAID = re.compile(r"^(?:FAILED|ERROR) (\S+)|^(seed \d+: [^:]+):", re.MULTILINE)
 
 
 def main() -> int:
-    """0 when every mutation is caught, and the code as it is passes the same checks."""
+    """Return 0 when each mutation is caught and the unchanged code passes the checks, else 1."""
     options = _parser().parse_args()
     chosen = [m for m in MUTATIONS if options.only in m.name]
     missed = [m.name for m in chosen if not _is_caught(m)]
@@ -42,7 +42,7 @@ def _is_caught(mutation: Mutation) -> bool:
     told = f"caught by {found[1] or found[2]}" if found else "NOT CAUGHT"
     print(f"{mutation.name:58} {told}", flush=True)
     if not passed and not found:
-        print(said)  # the check itself is broken
+        print(said)  # this failure is of the check itself, not of a test that caught the mutation
     return found is not None
 
 

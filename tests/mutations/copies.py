@@ -1,4 +1,4 @@
-"""Copies of the checkout, one mutated, and checks that run in them."""
+"""Copy the checkout, mutate one copy, and run checks in it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CHECK_TIMEOUT_S = 900.0
 
 
 class NotFound(Exception):
-    """The text that a mutation replaces is not in its file exactly once: bring it up to date."""
+    """Say that a mutation's text is not in its file exactly once; the mutation needs an update."""
 
 
 @contextmanager
 def copy_of_checkout() -> Iterator[Path]:
-    """A directory with the code as it is, which is removed in the end."""
+    """Yield a directory with a copy of the code, which is removed at the end."""
     with TemporaryDirectory(prefix="im-mutation-") as name:
         for part in COPIED:
             source, target = ROOT / part, Path(name, part)
@@ -39,7 +39,10 @@ def copy_of_checkout() -> Iterator[Path]:
 
 @contextmanager
 def mutated(mutation: Mutation) -> Iterator[Path]:
-    """A copy with this mutation. Raises NotFound."""
+    """Yield a copy of the checkout with this mutation.
+
+    Raises: NotFound.
+    """
     text = mutated_text(mutation)
     with copy_of_checkout() as copy:
         (copy / mutation.path).write_text(text)
@@ -47,7 +50,10 @@ def mutated(mutation: Mutation) -> Iterator[Path]:
 
 
 def mutated_text(mutation: Mutation) -> str:
-    """The mutated file. Raises NotFound."""
+    """Return the mutated text of the mutation's file.
+
+    Raises: NotFound.
+    """
     text = (ROOT / mutation.path).read_text()
     if text.count(mutation.old) != 1:
         raise NotFound(f"{mutation.name}: {text.count(mutation.old)} times in {mutation.path}")
@@ -55,7 +61,7 @@ def mutated_text(mutation: Mutation) -> str:
 
 
 def passes(check: Sequence[str], copy: Path) -> tuple[bool, str]:
-    """Whether the check passes in the copy, and what it said."""
+    """Tell whether the check passes in the copy, and return its output."""
     done = subprocess.run(
         [sys.executable, *check],
         cwd=copy,

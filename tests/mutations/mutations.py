@@ -1,4 +1,4 @@
-"""What is broken, where, and by what it has to be caught."""
+"""List the mutations: the place, the change, and the check that must catch it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ SIMULATOR = ("-m", "tests.simulation", "--first", "--schedules")
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """`old` is found exactly once in the file at `path`, and becomes `new`.
+    """Describe a mutation: `old` is found exactly once in the file at `path`, and becomes `new`.
 
-    `check` are Python's arguments; it fails on the mutated copy, and passes on one that is not.
+    `check` are Python's arguments; the check fails on the mutated copy and passes on the real code.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Each mutation still fits the code, and those that are noticed at once are noticed."""
+"""Check that each mutation fits the code, and that quick checks catch their mutations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which address a request counts for: the peer's, or whom a trusted proxy speaks for."""
+"""Test the address a request counts for: the peer's, or one that a trusted proxy names."""
 
 from __future__ import annotations
 

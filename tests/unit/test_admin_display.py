@@ -1,4 +1,4 @@
-"""How the admin shows times, ages and other people's text."""
+"""Test how the admin shows times, ages and other people's text."""
 
 from __future__ import annotations
 

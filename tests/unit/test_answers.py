@@ -1,4 +1,4 @@
-"""The envelope: one shape for every answer, in the client's language."""
+"""Test the envelope: one shape for every answer, in the client's language."""
 
 from __future__ import annotations
 

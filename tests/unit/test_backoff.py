@@ -1,4 +1,4 @@
-"""Pauses between attempts grow, and begin anew after a success."""
+"""Check that pauses between attempts grow, and start over after a success."""
 
 from __future__ import annotations
 

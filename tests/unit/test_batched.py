@@ -1,4 +1,4 @@
-"""Batches have all items once, in their order."""
+"""Check that batches hold all items once, in their order."""
 
 from __future__ import annotations
 

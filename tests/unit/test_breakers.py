@@ -1,4 +1,4 @@
-"""The circuit breaker: refuses calls while the backend is away, and notices its return."""
+"""Test that the circuit breaker refuses calls while the backend is away and notices its return."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from messaging.domain.errors import CacheUnavailable
 
 
 class PingedBackend:
-    """What the probe finds; `gate` holds a probe up while it is not set."""
+    """Answer probes as told; `gate` holds a probe up while it is not set."""
 
     def __init__(self) -> None:
         self.well = True
@@ -60,7 +60,7 @@ async def test_is_half_open_while_it_probes(backend: PingedBackend, breaker: Bre
     breaker.trip()
     await asyncio.sleep(0.01)
     assert breaker.state is State.HALF_OPEN
-    breaker.trip()  # a call from before fails now: no news
+    breaker.trip()  # a call from before the probe fails now, and says nothing new
     assert breaker.state is State.HALF_OPEN
     backend.gate.set()
     assert await breaker.try_now()
@@ -71,7 +71,7 @@ async def test_probes_ever_more_seldom(backend: PingedBackend, breaker: Breaker)
     backend.well = False
     breaker.trip()
     await asyncio.sleep(0.5)
-    assert 2 <= backend.probes <= 5  # at 0, 50, 150, 350 ms
+    assert 2 <= backend.probes <= 5  # probes come at 0, 50, 150 and 350 ms
     await breaker.close()
 
 
@@ -109,7 +109,7 @@ async def test_looks_at_an_idle_backend(backend: PingedBackend, breaker: Breaker
 
     breaker.watch(check, every_s=0.01)
     await until(lambda: backend.probes > 1)
-    assert (checks, breaker.is_closed) == (3, False)  # it does not look while it probes
+    assert (checks, breaker.is_closed) == (3, False)  # no check runs while the breaker probes
     await breaker.close()
     await asyncio.sleep(0.05)
     assert checks == 3
@@ -146,7 +146,8 @@ async def test_a_look_that_fails_by_a_fault_of_its_own_is_made_again(
 
     breaker.watch(check, every_s=0.01)
     await until(lambda: checks > 8)
-    assert len([r for r in caplog.records if r.exc_info]) == 2  # once each time it begins
+    # Logged once each time that the failures begin.
+    assert len([r for r in caplog.records if r.exc_info]) == 2
     await breaker.close()
 
 
@@ -173,6 +174,7 @@ async def test_closes_though_it_is_tripped_in_the_moment_of_a_good_probe(
     breaker.trip()
     await asyncio.sleep(0.01)
     assert breaker._current is not None
-    breaker._current.add_done_callback(lambda _: breaker.trip())  # before who waits for it resumes
+    # Trip before the waiting task resumes.
+    breaker._current.add_done_callback(lambda _: breaker.trip())
     backend.gate.set()
     await until(lambda: backend.probes > 1 and breaker.is_closed)

@@ -1,4 +1,4 @@
-"""The form in which processes tell each other what changed."""
+"""Test the encoding of the changes that processes tell each other."""
 
 from __future__ import annotations
 

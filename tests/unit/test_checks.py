@@ -1,4 +1,4 @@
-"""What the system checks refuse: insecure production settings, and settings that cannot run."""
+"""Test the system checks: they refuse insecure production settings and settings that cannot run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GOOD_KEY = "k" * 32
 
 @pytest.fixture
 def production(settings: Settings, tmp_path: Path) -> Settings:
-    """Settings that production accepts."""
+    """Return settings that production accepts."""
     settings.PRODUCTION = True
     settings.SECRET_KEY = settings.JWT_KEY = GOOD_KEY
     settings.DEBUG = False

@@ -1,4 +1,4 @@
-"""Where the web of scripts/run listens, and how it is asked there."""
+"""Test the address that scripts/run listens on, and the address that it is asked at."""
 
 from __future__ import annotations
 

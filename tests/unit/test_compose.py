@@ -1,4 +1,4 @@
-"""What compose/ promises: pinned images, health checks, and no secret in the repository."""
+"""Check compose/: pinned images, health checks, and no secret in the repository."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_redis_has_the_mends_of_lua() -> None:
 
 
 def granian_options(text: str) -> list[str]:
-    """Every option but those of where it listens and how many workers it has."""
+    """Return every option of granian except its address and its number of workers."""
     command = text[text.index("granian --interface") :]
     words = command[: command.index("imsite.asgi:application")].replace("\\", " ").split()
     return words[words.index("--loop") :]

@@ -1,4 +1,4 @@
-"""The kernel's own timeout for data that a client does not take."""
+"""Test the kernel's own timeout for data that a client does not take."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_a_client_that_takes_nothing_loses_its_connection(
             assert ended.poll(LONG_MS)
             with pytest.raises(TimeoutError):
                 filled.send(b"x")
-            idle.sendall(b"x")  # nothing was waiting for this one
+            idle.sendall(b"x")  # no data was waiting on this connection
             assert silent.recv(1) == b"x"
 
 

@@ -1,4 +1,4 @@
-"""A driver's error is told by what the caller should do about it."""
+"""Check that a driver's error is classified by what its caller should do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One timer watches many deadlines."""
+"""Check that one timer watches many deadlines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Environment variables: what is understood, and that what is not is refused by its name."""
+"""Test environment variables: which values are understood, and that others are refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which log a URL opens, and what is said about one that opens none."""
+"""Test which log a URL opens, and the error for a URL that opens none."""
 
 from __future__ import annotations
 

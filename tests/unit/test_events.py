@@ -1,4 +1,4 @@
-"""The join of a message's states, and the codec of the log's records."""
+"""Test the join of a message's states, and the codec of the log's records."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def messages(draw: st.DrawFn) -> Message:
 
 @st.composite
 def states(draw: st.DrawFn, count: int) -> list[Message]:
-    """States of one message, as the parts of the system may know it."""
+    """Draw states of one message, as the parts of the system may know it."""
     first = replace(draw(normal_messages()), seq=None)
     seq = draw(st.integers(1, 9))
     known = []

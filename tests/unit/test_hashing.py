@@ -1,4 +1,4 @@
-"""Passwords are hashed in a few places, behind a short queue with a deadline."""
+"""Check that passwords are hashed in a few places, behind a short queue with a deadline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLIENT_TIMEOUT_S = 30.0
 
 
 class Crowd:
-    """People who hash, each on a thread; a job ends when it is let."""
+    """Run hashing calls, each on a thread; a job ends when the test lets it."""
 
     def __init__(self, places: Places) -> None:
         self.places = places
@@ -37,7 +37,7 @@ class Crowd:
         return "hash"
 
     def fill(self, count: int) -> list[Future[str]]:
-        """Ask this many times; the place is taken, and the others wait, when it returns."""
+        """Ask this many times; one call has the place and the others wait when this returns."""
         asked = [self.ask() for _ in range(count)]
         assert self.begun.acquire(timeout=CLIENT_TIMEOUT_S)
         self.wait_for(count)
@@ -70,7 +70,7 @@ def test_one_is_hashed_and_the_queue_waits_and_the_next_is_refused_at_once(crowd
     with pytest.raises(TooManyRequests) as refused:
         crowd.ask().result(CLIENT_TIMEOUT_S)
     assert refused.value.retry_after_s == 1
-    assert not crowd.begun.acquire(blocking=False)  # one place
+    assert not crowd.begun.acquire(blocking=False)  # the only place is taken
     crowd.may_end.set()
     assert [future.result(CLIENT_TIMEOUT_S) for future in asked] == ["hash"] * 3
     assert crowd.ask().result(CLIENT_TIMEOUT_S) == "hash"
@@ -85,7 +85,7 @@ def test_who_waits_too_long_is_refused_and_leaves_the_queue() -> None:
         assert crowd.jobs == 1
     finally:
         crowd.close()
-    assert running.result(CLIENT_TIMEOUT_S) == "hash"  # it had begun
+    assert running.result(CLIENT_TIMEOUT_S) == "hash"  # this job had begun before the close
 
 
 def test_one_client_leaves_room_for_others() -> None:
@@ -118,7 +118,8 @@ def test_who_has_asked_least_goes_first_and_takes_the_turn_of_who_has_asked_more
             crowd.wait_for(count)
         honest = crowd.ask("192.0.2.3")
         with pytest.raises(TooManyRequests):
-            waiting[0].result(CLIENT_TIMEOUT_S)  # both weigh alike but for the time between them
+            # Both addresses weigh the same, so the time of waiting decides.
+            waiting[0].result(CLIENT_TIMEOUT_S)
         with pytest.raises(TooManyRequests):
             crowd.ask("192.0.2.1").result(CLIENT_TIMEOUT_S)
         assert [job.client for job in crowd.places._waiting] == ["192.0.2.2", "192.0.2.3"]

@@ -1,4 +1,4 @@
-"""Message ids: their layout, their order, and that none is ever given twice."""
+"""Test message ids: their layout, their order, and that none is given twice."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOR_EVER = float("inf")
 
 @dataclass
 class GivenClock:
-    """A wall clock that moves when it is told."""
+    """Give the time that the test sets."""
 
     now_ms: float = NOW_MS
 
@@ -77,7 +77,7 @@ class TestLayout:
         assert ids.first_id_at(0) == 0
 
     def test_names_the_shard_of_its_conversation(self) -> None:
-        """The shards of ids that were given never change: these are fixed for ever."""
+        """The shard of an id that was given never changes, so these numbers are fixed for ever."""
         fixed = {"1_2": 46, "9_10": 36, "g7": 16, "g2": 31, "7_7": 19}
         given = generator(GivenClock())
         found = {name: given.next_id(name) for name in fixed}
@@ -181,7 +181,7 @@ class TestGenerator:
         assert given.next_id("1_2") > before
 
     def test_never_leaves_the_times_of_its_lease(self) -> None:
-        """The next holder begins after them."""
+        """The next holder of the worker id begins after the times of this lease."""
         clock = GivenClock()
         given = SnowflakeIdGenerator(clock_ms=clock)
         given.use(replace(lease(), after_ms=NOW_MS + 5, until_ms=NOW_MS + 600_000))
@@ -236,9 +236,9 @@ class TestLease:
 
 
 def succeeds_in_child(check: Callable[[], bool]) -> bool:
-    """Run a check in a forked child."""
+    """Run a check in a forked child, and tell whether it succeeds."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of a fork beside threads
         child = os.fork()
     if child == 0:
         code = 1

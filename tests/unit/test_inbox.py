@@ -1,4 +1,4 @@
-"""What a reader may hand out and commit."""
+"""Test which records a reader may hand out and commit."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class TestInbox:
         inbox.put(fetched(1, range(10)))
         inbox.take(10)
         inbox.forget([1])
-        inbox.put(fetched(1, range(6, 8)))  # somebody else committed up to 5
+        inbox.put(fetched(1, range(6, 8)))  # another reader committed up to 5
         inbox.take(10)
         assert inbox.committable({1: 3}) == ({}, [])
         assert inbox.committable({1: 9}) == ({}, [1])

@@ -1,4 +1,4 @@
-"""The language that a client is answered in: Django's choice, without Django's caches."""
+"""Test the language of answers: Django's choice, without Django's caches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`docs/limits.md` tells the limits that are in force, all of them."""
+"""Check that `docs/limits.md` states all limits that are in force."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROW = re.compile(r"^\| ([^|]+) \| ([\d,.]+) \|([^|]*)\| `([^`]+)` \| ([^|]+) \|$
 GROUP = re.compile(r"^\| \*\*[^|]+ \| \| \| \| \|$|^\|---")
 FACTORS = {"KiB": 1024, "MiB": 1024 * 1024}
 LIMITING = re.compile(r"_(rate|burst|per_minute|per_hour|queue|places|wait_s|timeout_s)$")
-NOT_IN_TABLE = {"MAX_PARSED_HEADER_BYTES"}  # a number for each of several headers
+NOT_IN_TABLE = {"MAX_PARSED_HEADER_BYTES"}  # this setting is one number for each of several headers
 
 
 def text() -> str:
@@ -25,7 +25,7 @@ def text() -> str:
 
 
 def told() -> dict[str, float]:
-    """The number of each row by the name of what sets it."""
+    """Return the number of each row by the name of the setting."""
     rows = ROW.findall(text())
     names = [name for _, _, _, name, _ in rows]
     assert len(names) == len(set(names))

@@ -1,4 +1,4 @@
-"""Addresses of the links: what a client is told, and that what is not understood is refused."""
+"""Test the addresses of the links: how a client reads them, and that bad ones are refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PASSWORD = "do-not-print-me"
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
-    """An authority of its own, with a blank in its path, that is a client's certificate as well."""
+    """Make a CA whose path holds a blank, and whose certificate also serves as a client's."""
     directory = tmp_path_factory.mktemp("with blank ?&")
     cert, key = directory / "cert.pem", directory / "key.pem"
     new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]

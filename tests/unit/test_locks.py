@@ -1,4 +1,4 @@
-"""The locks: what is listed is locked, with all that it needs, and nothing else is installed."""
+"""Check that each listed package is locked with all its needs, and nothing else is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from packaging.utils import canonicalize_name
 from tests.support.real_services import ROOT
 
 LISTS = sorted(path.stem for path in ROOT.glob("requirements*.txt"))
-TOGETHER = sorted(set(LISTS) - {"requirements-tools"})  # installed into one environment
+# These lists are installed into one environment.
+TOGETHER = sorted(set(LISTS) - {"requirements-tools"})
 ENTRY = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+)(?: ; (?P<marker>.+?))? \\$")
 
 
@@ -49,7 +50,7 @@ def listed(name: str) -> Iterator[Requirement]:
 
 
 def needed(name: str) -> Iterator[str]:
-    """What is installed because of a list, by the packages' own word."""
+    """Yield the packages that a list installs, by their own metadata."""
     waiting = [each for each in listed(name) if each.marker is None or each.marker.evaluate()]
     seen: set[tuple[str, frozenset[str]]] = set()
     while waiting:
@@ -68,7 +69,7 @@ def needed(name: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", LISTS)
 def test_what_is_listed_is_locked_in_its_version_with_hashes(name: str) -> None:
-    """A list that was changed alone fails here: run scripts/lock."""
+    """A list that was changed alone fails here; run scripts/lock."""
     locked = lock(name)
     for wanted in listed(name):
         assert str(wanted.specifier) == f"=={locked[canonicalize_name(wanted.name)].version}"

@@ -1,4 +1,4 @@
-"""What a log line looks like, whatever is put into it."""
+"""Test the format of a log line with any text put into it."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def test_an_exception_stays_on_its_line(formatter: type[logging.Formatter]) -> N
 
 
 def assert_harmless(line: str) -> None:
-    assert "red" in line  # what was given is there …
-    assert line.isprintable()  # … and nothing of it can be taken for a control
+    assert "red" in line  # the given text is there …
+    assert line.isprintable()  # … and no part of the text can be taken for a control character
     line.encode()
 
 

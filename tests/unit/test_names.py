@@ -1,4 +1,4 @@
-"""Names that may be taken and names that may not, and which of them are one."""
+"""Test which names may be taken, which may not, and which of them are the same."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class TestAUserName:
         assert refusal(check_user_name, name) is FieldError.USERNAME_LENGTH
 
     def test_that_is_long_costs_nothing(self) -> None:
-        """Composing this one takes more than a minute."""
+        """Composing this name takes more than a minute."""
         began_s = time.perf_counter()
         for work in (composed, check_user_name):
             name = "a" + "\u0301" * 500_000 + "\u0316" * 500_000

@@ -1,4 +1,4 @@
-"""From the bytes of a body to a JSON object: what is read, and that nothing else gets through."""
+"""Test how a body becomes a JSON object: which is read, and that nothing else gets through."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_the_largest_send_is_taken_however_it_is_escaped(character: str) -> None
 
 @pytest.mark.parametrize("number", [b"1.0", b"0.5", b"1e3", b"1e-308", b"1e999", b"-0.0"])
 def test_a_fraction_is_read_as_no_number_of_use(number: bytes) -> None:
-    for rest in (b"", b', "b": "\\ud800"'):  # the strict decoder reads the second
+    for rest in (b"", b', "b": "\\ud800"'):  # the strict decoder reads the second body
         assert decode_object(b'{"a": ' + number + rest + b"}")["a"] == float("inf")
 
 
@@ -187,7 +187,7 @@ def test_the_quick_decoder_reads_what_the_strict_one_reads(
         body = text.encode()
         quick = parsing._decode_quickly(body)
     except (msgspec.DecodeError, UnicodeError):
-        return  # the strict one judges then
+        return  # the strict decoder judges then
     assert same(quick, parsing._decode_strictly(body))
 
 
@@ -201,7 +201,7 @@ def test_the_quick_decoder_takes_nothing_that_is_not_json(body: bytes) -> None:
 
 
 def same(quick: object, strict: object) -> bool:
-    """Equal, or a number that is out of every field's range in both."""
+    """Tell whether both are equal, or numbers that are out of every field's range."""
     if isinstance(quick, dict) and isinstance(strict, dict):
         return list(quick) == list(strict) and all(same(quick[k], strict[k]) for k in quick)
     if isinstance(quick, list) and isinstance(strict, list):

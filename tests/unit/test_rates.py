@@ -1,4 +1,4 @@
-"""How fast one client may ask."""
+"""Test how fast one client may send requests."""
 
 from __future__ import annotations
 

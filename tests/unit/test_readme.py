@@ -1,4 +1,4 @@
-"""What both READMEs say about commands, error codes and keys, held to each other and the code.
+"""Check that both READMEs agree with the code and each other on commands, error codes and keys.
 
 The settings have a test of their own, `test_settings_documented`.
 """
@@ -26,7 +26,7 @@ def text_of(readme: str) -> str:
 
 
 def blocks(readme: str) -> list[tuple[str, str]]:
-    """The commands and their output, without the comments and the drawing."""
+    """Return the commands and their output, without the comments and the drawing."""
     found = re.findall(r"^```(\w+)\n(.*?)^```$", text_of(readme), re.MULTILINE | re.DOTALL)
     return [
         (kind, re.sub(r"(^| +)# .*$\n?", "\n", block, flags=re.MULTILINE))
@@ -42,7 +42,7 @@ def error_classes(base: type[ApiError] = ApiError) -> Iterator[type[ApiError]]:
 
 
 def keys_in_use() -> dict[str, str]:
-    """An example of each key, by the name that makes it."""
+    """Return an example of each key, by the name of the function that makes it."""
     examples: dict[str, object] = {"int": 7, "str": "x"}
     made = {
         name: str(make(*(examples[each.annotation] for each in parameters.values())))

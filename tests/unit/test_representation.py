@@ -1,4 +1,4 @@
-"""Messages as their clients see them: ids as strings, and nothing that is not theirs to see."""
+"""Test messages as clients see them: ids are strings, and nothing private is in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape of requests: what is taken, what is refused, and that the field is named."""
+"""Test the shape of requests: which are taken, which are refused, and that the field is named."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RTL = "\u200fשלום \u202bעולם\u202c"
 
 
 def brief(value: object) -> str:
-    """The name of a test's case: long and unprintable values make unreadable ones."""
+    """Return a test case's name, short and printable for long and unprintable values too."""
     return ascii(value)[:30]
 
 
@@ -432,8 +432,9 @@ class TestCredentials:
         "name",
         [
             "a" * (MAX_LOGIN_NAME_CHARACTERS + 1),
-            "a" + "\u0301" * 32_000 + "\u0316" * 32_000,  # takes 12 s to normalise
-            "\ufdfa" * (MAX_LOGIN_NAME_CHARACTERS // 18 + 1),  # 18 letters each, normalised
+            "a" + "\u0301" * 32_000 + "\u0316" * 32_000,  # normalising this name would take 12 s
+            # Each of these characters becomes 18 letters.
+            "\ufdfa" * (MAX_LOGIN_NAME_CHARACTERS // 18 + 1),
             "\ud800" * (MAX_LOGIN_NAME_CHARACTERS + 1),
         ],
         ids=brief,

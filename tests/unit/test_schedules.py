@@ -1,4 +1,4 @@
-"""When beat asks for a sweep."""
+"""Test when beat asks for a sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every environment variable that is read is in both READMEs, with its default, and no other is."""
+"""Check that both READMEs list every variable that is read, with its default, and no other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROW = re.compile(r"^\| `([A-Z_]+)`(?: \*)? \| (.+?) \| (.+) \|$", re.MULTILINE)
 
 
 def documented(readme: str) -> dict[str, list[str]]:
-    """What stands in code style in the default of each variable; a row without a meaning fails."""
+    """Return the defaults in code style of each variable; a row without a meaning fails."""
     text = (ROOT / readme).read_text()
     _, section = text.split(f"\n## {SECTIONS[readme]}\n")
     rows = ROW.findall(section.partition("\n## ")[0])
@@ -30,7 +30,7 @@ def documented(readme: str) -> dict[str, list[str]]:
 
 @pytest.fixture
 def read_by_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
-    """The variables that imsite.settings asks for where none is set, with their defaults."""
+    """Return the variables that imsite.settings reads where none is set, with their defaults."""
     read: dict[str, Any] = {}
     get_value = environ.Env.get_value
 
@@ -48,7 +48,7 @@ def read_by_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[st
 
 
 def read_by_scripts() -> dict[str, str]:
-    """The variables that the scripts take from their caller, with their defaults."""
+    """Return the variables that the scripts take from their caller, with their defaults."""
     read: dict[str, str] = {}
     for script in SCRIPTS:
         text = (ROOT / "scripts" / script).read_text()
@@ -72,7 +72,7 @@ def test_the_documented_variables_are_those_that_are_read(
 
 
 def test_the_variables_are_found() -> None:
-    """The patterns above still fit the scripts."""
+    """The patterns above still match the scripts."""
     assert read_by_scripts().keys() >= {"PORT", "VAR_DIR", "MARIADB_PORT", "PYTHON", "CI"}
     assert read_by_compose() >= {"MYSQL_PASSWORD", "BIND", "IM_SECRET_KEY"}
 
@@ -98,7 +98,7 @@ def test_both_readmes_tell_the_same_defaults() -> None:
 
 
 def _plain(value: object) -> object:
-    """4096.0 and `4096` are one default."""
+    """Return 4096.0 and `4096` as the same default."""
     try:
         return float(str(value))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Calls in a bounded number of threads: how many wait, how long, and who keeps a place."""
+"""Test calls in a bounded number of threads: queue length, waiting time, and kept places."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONG_S = 20.0
 
 
 class Gate:
-    """Holds the calls that pass through it until it is opened."""
+    """Hold the calls that pass through the gate until it is opened."""
 
     def __init__(self) -> None:
         self._open = threading.Event()
@@ -57,7 +57,7 @@ async def test_a_call_that_waits_too_long_is_refused_and_never_made(gate: Gate) 
     threads = Threads(1, name="test")
     first = begin(threads, gate)
     await asyncio.sleep(0)
-    for _ in range(3):  # each leaves the queue as it came
+    for _ in range(3):  # each refused call leaves the queue as it was
         with pytest.raises(TooManyRequests):
             await begin(threads, gate, wait_s=SOON_S)
     gate.open()

@@ -1,4 +1,4 @@
-"""Every text that a client may be told exists in every language, and what is shipped is current."""
+"""Check that every text for clients exists in every language, and the shipped files are current."""
 
 from __future__ import annotations
 

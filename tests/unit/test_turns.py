@@ -1,4 +1,4 @@
-"""A few calls of one client at a time."""
+"""Test that a client has only a few calls running at a time."""
 
 from __future__ import annotations
 

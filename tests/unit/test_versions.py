@@ -1,8 +1,8 @@
-"""The version before and this one read each other's events, as in a rolling upgrade.
+"""Check that the previous version and this one read each other's events, as in an upgrade.
 
-`VERSION_1` is what it wrote, recorded; `read_version_1` is how it read. Neither is changed with the
-code. When VERSION is raised, what version 1 writes must still be read, and a reader of version 1
-must know what this one writes as newer: the next recording is added then.
+`VERSION_1` is a recording of what version 1 wrote; `read_version_1` reads as version 1 did. Neither
+is changed with the code. When VERSION is raised, this code must still read the records of version
+1, and a reader of version 1 must know the new records as newer: the next recording is added then.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ VERSION_1 = {
         recall_time=1_793_583_119_000,
     ),
 }
-FIELDS = {  # what version 1 demands, and of which type
+FIELDS = {  # the fields that version 1 demands, and their types
     "action": str,
     "messageId": str,
     "conversationId": str,
@@ -77,7 +77,7 @@ FIELDS = {  # what version 1 demands, and of which type
 
 
 def read_version_1(value: bytes) -> dict[str, Any] | None:
-    """The fields that version 1 knows; None for a newer event, which it leaves in the log."""
+    """Return the fields that version 1 knows, or None for a newer event, which stays in the log."""
     event = json.loads(value)
     assert isinstance(event["v"], int)
     if event["v"] > 1:

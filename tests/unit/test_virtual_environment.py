@@ -1,4 +1,4 @@
-"""The `.venv` that scripts make: kept while it works, made anew when it does not."""
+"""Check that the scripts' `.venv` is kept while it works, and rebuilt when it does not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.real_services import ROOT
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout with a `.venv` that looks as if pip were in it."""
+    """Make a checkout with a `.venv` that looks as if pip were in it."""
     root = tmp_path / "checkout"
     shutil.copytree(ROOT / "scripts", root / "scripts")
     venv.create(root / ".venv", with_pip=False, symlinks=True)
@@ -53,7 +53,7 @@ def lose_the_python(checkout: Path) -> None:
 
 
 def upgrade_the_python(checkout: Path) -> None:
-    """As after an upgrade of the system: a Python that runs and looks for packages elsewhere."""
+    """Change the packages' path, as a new Python of an upgraded system does."""
     packages = next((checkout / ".venv").glob("lib/python3*"))
     packages.rename(packages.with_name("python3.0"))
 

@@ -1,4 +1,4 @@
-"""The keeper of worker ids, over leases in memory and a clock that moves when it is told."""
+"""Test the keeper of worker ids, over leases in memory and a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TEN_MINUTES_MS = 600_000
 
 @dataclass
 class LeasingSite:
-    """What the processes of one site share."""
+    """Hold the clock, cache, store and processes that one site shares."""
 
     now_s: float = START_S
     cache: MemoryCache = field(default_factory=MemoryCache)
@@ -60,7 +60,7 @@ class LeasingSite:
 
 @dataclass
 class WallClock:
-    """Of one machine: `ahead_ms` of the right time."""
+    """Give the time of one machine, which is `ahead_ms` of the right time."""
 
     site: LeasingSite
     ahead_ms: int = 0
@@ -302,7 +302,7 @@ async def test_a_process_that_was_paused_stops_by_itself_until_it_has_renewed(
 ) -> None:
     process = await site.process().started()
 
-    site.now_s += LEASE_S  # nothing of this process runs meanwhile
+    site.now_s += LEASE_S  # no task of this process runs meanwhile
     with pytest.raises(IdsUnavailable):
         process.ids.next_id("1_2")
 
@@ -358,7 +358,7 @@ async def test_an_unexpected_failure_does_not_end_the_renewals(
 
 
 class TestAClockThatWasAhead:
-    """And is set right: ids bear times that are still to come."""
+    """The clock is set right again, so some given ids bear times that are still to come."""
 
     @pytest.fixture
     async def ahead(self, site: LeasingSite) -> LeasingProcess:
@@ -408,7 +408,7 @@ class TestAClockThatWasAhead:
     async def test_leaves_its_worker_id_to_nobody_who_could_repeat_an_id(
         self, site: LeasingSite, ahead: LeasingProcess, is_closed: bool
     ) -> None:
-        """It ends, is killed even, and its lease runs out before its times are past."""
+        """The process ends or is killed, and its lease runs out before its ids' times are past."""
         node, last = ahead.lease.node, ahead.ids.next_id("1_2")
         ahead.wall.ahead_ms = 2 * TEN_MINUTES_MS
         if is_closed:

@@ -22,7 +22,7 @@ from tests.support.real_services import call_whole, empty_database
     params=["memory", "embedded", pytest.param("connected", marks=pytest.mark.connected)]
 )
 def url(request: pytest.FixtureRequest) -> str | None:
-    """The address of an empty Redis; None for the cache in memory."""
+    """Return the address of an empty Redis, or None for the cache in memory."""
     if request.param == "memory":
         return None
     if request.param == "embedded":
@@ -47,7 +47,7 @@ async def cache(url: str | None) -> AsyncIterator[MessageCache]:
 
 @pytest.fixture
 def run_out(cache: MessageCache, url: str | None) -> Callable[[], None]:
-    """Makes half an hour pass in which nobody comes."""
+    """Return a function that lets half an hour pass for the cache without any reader."""
     if isinstance(cache, MemoryCache):
         return cache.run_out
     assert url is not None
@@ -63,7 +63,7 @@ def run_out(cache: MessageCache, url: str | None) -> Callable[[], None]:
 
 @pytest.fixture
 def restart(cache: MessageCache, url: str | None) -> Callable[[], Awaitable[None]]:
-    """Starts the server of the cache again, with all its data, and waits until it is noticed."""
+    """Return a function that restarts the cache's server with its data, and awaits the notice."""
 
     async def start_again() -> None:
         if isinstance(cache, MemoryCache):
@@ -72,16 +72,17 @@ def restart(cache: MessageCache, url: str | None) -> Callable[[], Awaitable[None
             assert url is not None
             with redis.Redis.from_url(url) as client:
                 client.hset(keys.INCARNATION, "id", "an earlier start")
-            await asyncio.sleep(0.01)  # a real start takes longer than the clock's millisecond
+            await asyncio.sleep(0.01)  # a real restart takes longer than the clock's millisecond
         await cache.heartbeat()
-        await asyncio.sleep(0.02)  # a copy of the same millisecond may be hidden, too
+        # A copy made in the same millisecond as the restart may be hidden, too.
+        await asyncio.sleep(0.02)
 
     return start_again
 
 
 @pytest.fixture
 async def limiting_cache(url: str | None) -> AsyncIterator[MessageCache]:
-    """Lets a sender send three messages at once, and ten a second."""
+    """Open a cache that lets a sender send three messages at once, and ten a second."""
     if url is None:
         yield MemoryCache(rates=Rates(rate=10, burst=3))
         return
@@ -93,7 +94,7 @@ async def limiting_cache(url: str | None) -> AsyncIterator[MessageCache]:
 
 @pytest.fixture
 async def small_cache(url: str | None) -> AsyncIterator[MessageCache]:
-    """Lets three of `make_message` be pending, and no fourth one."""
+    """Open a cache with room for three pending messages of `make_message`, and for no fourth."""
     most = 7 * len(encode_message(make_message(1))) // 2
     if url is None:
         yield MemoryCache(most_pending_bytes=most)

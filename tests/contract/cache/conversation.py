@@ -23,7 +23,7 @@ def stored(message: Message, seq: int) -> Message:
 
 
 def rows(*numbers: int) -> list[Message]:
-    """The store's rows of these messages, numbered in order of id."""
+    """Return the store's rows of these messages, numbered in order of id."""
     return [stored(make_message(n), seq) for seq, n in enumerate(numbers, start=1)]
 
 
@@ -39,7 +39,7 @@ async def tail(
 
 
 async def listed(cache: MessageCache) -> list[int]:
-    """The numbers (`make_message`) of what the conversation's list holds."""
+    """Return the numbers (of `make_message`) of the conversation's list, newest first."""
     seen = await tail(cache, limit=2_000)
     return sorted((i - FIRST_ID for i in (*ids(seen.messages), *seen.missing)), reverse=True)
 
@@ -55,7 +55,7 @@ async def one(cache: MessageCache, message: Message) -> Message | None:
 async def load(
     cache: MessageCache, messages: Sequence[Message] = (), *, floor: int = 0, base: int = 0
 ) -> None:
-    """What a history reader does that finds nothing loaded."""
+    """Load the conversation as a history reader does who finds nothing loaded."""
     token = await cache.begin_fill(CONVERSATION)
     assert token is not None
     await cache.fill(CONVERSATION, token, messages, floor=floor, base=base)

@@ -142,7 +142,8 @@ class TestAccept:
 
         assert (await one(cache, recalled)) == stored(recalled.recalled(5), 2)
         assert not await is_pending(cache, recalled)
-        assert await listed(cache) == [1]  # once, though it was stored before it was accepted
+        # Listed once, although the message was stored before it was accepted.
+        assert await listed(cache) == [1]
 
     async def test_refuses_under_another_owners_worker_id_and_writes_nothing(
         self, cache: MessageCache
@@ -204,12 +205,12 @@ class TestAccept:
 
 
 class TestARowThatNobodyTold:
-    """Its sender died between the store and the cache."""
+    """The sender of this row died after writing the store and before writing the cache."""
 
     async def test_is_missed_when_the_next_one_is_stored(self, cache: MessageCache) -> None:
         await load(cache, rows(1))
         await cache.accept([make_message(3)], None)
-        await cache.mark_stored([stored(make_message(3), 3)])  # 2 has the number 2
+        await cache.mark_stored([stored(make_message(3), 3)])  # message 2 has the seq 2
 
         assert (await tail(cache)).floor is None
         assert await listed(cache) == [3, 1]

@@ -51,7 +51,7 @@ class TestFill:
         self, cache: MessageCache
     ) -> None:
         token = await cache.begin_fill(CONVERSATION)
-        await cache.mark_stored(rows(9))  # the store was read before that
+        await cache.mark_stored(rows(9))  # the reader read the store before message 9 was stored
 
         await cache.fill(CONVERSATION, str(token), rows(1), floor=0, base=0)
 

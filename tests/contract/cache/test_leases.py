@@ -64,7 +64,8 @@ class TestWorkerIds:
         await asyncio.sleep(0.1)
 
         assert await self.take(cache, 5, "b", self.UNTIL - 1) is None
-        assert await cache.take_lease("worker:5", "nobody", 0.001)  # it was not taken either
+        # The refused call did not take the lease either.
+        assert await cache.take_lease("worker:5", "nobody", 0.001)
         await asyncio.sleep(0.05)
         assert await self.take(cache, 5, "b", self.UNTIL) == self.UNTIL
         assert await self.take(cache, 5, "b", self.UNTIL) == 0

@@ -30,7 +30,7 @@ class TestRates:
         await asyncio.sleep(0.12)
         assert await cache.accept(sent[3:4], None) == [
             None
-        ]  # its idempotency record was not taken either
+        ]  # the refused message's idempotency record was not written either
 
     async def test_others_are_not_held_up(self, limiting_cache: MessageCache) -> None:
         fast = [make_message(n) for n in range(3)]

@@ -120,7 +120,8 @@ class TestMarkStored:
         first, second = make_message(1), make_message(2)
         await cache.accept([first, second], None)
         await load(cache)
-        await cache.mark_stored([stored(first, 1)])  # ages; the list does not
+        # The message may age now; the conversation's list may not.
+        await cache.mark_stored([stored(first, 1)])
 
         run_out()
         await cache.mark_stored([stored(first, 1)])
@@ -196,7 +197,7 @@ class TestMarkDuplicates:
         assert records == [IdempotencyRecord(first.id, first.body_hash)]
 
     async def test_hides_no_row_that_nobody_told(self, cache: MessageCache) -> None:
-        """The repeat made up the number when the next row was told."""
+        """The repeat took seq 2's place in the count when the row with seq 3 was marked."""
         first = stored(make_message(3, client_msg_id="k"), 3)
         repeat = make_message(4, client_msg_id="k")
         await load(cache, [stored(make_message(1), 1)])
@@ -271,7 +272,7 @@ class TestDeadLetter:
 
         await end(gone)
         run_out()
-        assert await listed(cache) == [2, 1]  # kept for the other one
+        assert await listed(cache) == [2, 1]  # the list is kept for the other pending message
         await end(other)
         run_out()
         assert await listed(cache) == []
@@ -279,7 +280,7 @@ class TestDeadLetter:
     async def test_does_not_let_it_age_that_is_pending_again(
         self, small_cache: MessageCache, run_out: RunOut
     ) -> None:
-        """It was accepted twice, and the second time came late."""
+        """The same message was accepted a second time after its dead letter."""
         bad, others = make_message(1), [make_message(n) for n in range(2, 6)]
         for _ in range(3):
             await small_cache.accept([bad], None)

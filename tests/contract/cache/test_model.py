@@ -1,4 +1,4 @@
-"""Whatever comes in whatever order: a loaded list has no hole, its total is exact, recalls hold.
+"""Test, in any order of events, that a list has no hole, its total is exact and recalls hold.
 
 Senders, consumers, readers and memory pressure take turns at random around one conversation, over
 the cache in memory and over a real Redis. The model says after every step what a reader must see.
@@ -52,7 +52,7 @@ Evict = Callable[[str], None]
 
 @dataclass
 class Reader:
-    """Somebody who found nothing loaded."""
+    """Keep the state of a reader who found nothing loaded and is filling the list."""
 
     token: str
     limit: int
@@ -61,25 +61,28 @@ class Reader:
 
 @dataclass
 class ModelWorld:
-    """The truth about one conversation, and who is in the middle of what."""
+    """Hold the true state of one conversation, and the readers that are in the middle of a fill."""
 
     cache: MessageCache
     evict: Evict
     store: MemoryStore = field(default_factory=MemoryStore)
-    sent: dict[int, Message] = field(default_factory=dict)  # what the log will bring to the store
-    accepted: set[int] = field(default_factory=set)  # in the cache before it was in the store
+    # Messages that the log will bring to the store.
+    sent: dict[int, Message] = field(default_factory=dict)
+    # Messages that were in the cache before they were in the store.
+    accepted: set[int] = field(default_factory=set)
     unmarked: dict[int, Message] = field(default_factory=dict)
     recalled: set[int] = field(default_factory=set)
     readers: list[Reader] = field(default_factory=list)
     pressed: bool = False  # memory pressure may have taken the list of an older pending message
-    old: set[int] = field(default_factory=set)  # no call of theirs can be under way any more
+    # Messages for which no call can be under way any more.
+    old: set[int] = field(default_factory=set)
 
     async def step(self, name: str, number: int) -> None:
         await getattr(self, "_" + name.replace(" ", "_"))(number)
         await self.check()
 
     def _new(self, number: int) -> Message:
-        """Ids come a little out of order: they are given by several processes."""
+        """Make a message whose id is a little out of order, as ids of several processes are."""
         place = FIRST_ID + 4 * len(self.sent) + 20 - number % 12
         while place in self.sent:
             place += 1
@@ -181,7 +184,7 @@ class ModelWorld:
 
     async def _let_time_pass(self, number: int) -> None:
         self._press("all")
-        self.readers.clear()  # nobody takes half an hour
+        self.readers.clear()  # no reader takes half an hour
 
     def _press(self, what: str) -> None:
         self.pressed = True
@@ -212,7 +215,7 @@ class ModelWorld:
             assert message.is_recalled or message.id not in self.recalled
 
     async def settle(self) -> None:
-        """Everything reaches the store and the cache hears of it."""
+        """Store everything, mark it in the cache, and check."""
         await self.store.apply(list(self.sent.values()))
         await self.cache.mark_stored(list(self.store.rows.values()))
         self.unmarked.clear()
@@ -251,7 +254,7 @@ async def test_in_memory(turns: list[tuple[str, int]]) -> None:
 
 
 def _evict(server: redis.Redis, what: str) -> None:
-    """Take away what `volatile-lru` may take."""
+    """Delete the keys of this kind that `volatile-lru` may evict."""
     patterns = {
         "list": ["msg:conv:1_2"],
         "mark": ["msg:conv:loaded:1_2"],

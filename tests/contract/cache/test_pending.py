@@ -36,7 +36,7 @@ class TestPending:
         ):
             assert len(part) <= limit
             walked += part
-            # Some of what is dealt with leaves the set while it is walked.
+            # Some of the messages leave the set while the set is walked.
             if part[-1].message_id % 3 == 0:
                 (last,) = (m for m in messages if m.id == part[-1].message_id)
                 await cache.mark_stored([stored(last, 1)])
@@ -83,7 +83,7 @@ class TestLife:
     ) -> None:
         message = make_message(1)
         await cache.accept([message], None)
-        await cache.confirm_recall(message.recalled(5))  # the mark was lost
+        await cache.confirm_recall(message.recalled(5))  # the recall mark was lost
 
         run_out()
 

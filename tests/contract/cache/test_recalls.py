@@ -65,7 +65,8 @@ class TestRecall:
         await cache.set_recall_mark(message.id, 5)
         await cache.mark_stored([stored(message, 41)])
 
-        await cache.confirm_recall(message.recalled(5))  # made before it was stored
+        # This tombstone was made before the message was stored.
+        await cache.confirm_recall(message.recalled(5))
 
         assert await one(cache, message) == stored(message.recalled(5), 41)
 

@@ -118,7 +118,7 @@ class TestKeeps:
 
 
 class TestReplaces:
-    """A hidden copy is in nobody's way."""
+    """A hidden copy keeps no newer state from being written."""
 
     async def test_a_hidden_detail_by_the_row(self, cache: MessageCache, restart: Restart) -> None:
         (row,) = rows(1)
@@ -173,7 +173,7 @@ class TestReplaces:
 
 
 class TestRecallMarks:
-    """Marks are found without a walk over all keys, and leave with their end."""
+    """Recall marks are found without a walk over all keys, and are dropped when they end."""
 
     async def test_leave_when_the_tombstone_is_stored(self, cache: MessageCache) -> None:
         message = make_message(1)

@@ -31,9 +31,10 @@ def clock() -> DirectoryClock:
 
 @pytest.fixture
 def outage(monkeypatch: pytest.MonkeyPatch) -> Begin:
-    """The database is at an address where nobody answers, from the moment this is called."""
+    """Return a function that moves the database to an address where no server answers."""
     database = connections.databases["default"]
-    monkeypatch.setitem(database, "CONN_MAX_AGE", 0)  # nobody keeps a connection
+    # No connection is kept that would still lead to the real server.
+    monkeypatch.setitem(database, "CONN_MAX_AGE", 0)
 
     def begin() -> None:
         monkeypatch.setitem(database, "NAME", "/nonexistent/im")
@@ -45,7 +46,7 @@ def outage(monkeypatch: pytest.MonkeyPatch) -> Begin:
 
 @pytest.fixture
 async def busy(directory: DatabaseDirectory) -> AsyncIterator[Start]:
-    """The directory's threads have other work, from the moment this is called."""
+    """Return a function that occupies all threads of the directory."""
     may_end, begun = threading.Event(), threading.Semaphore(0)
     works: list[asyncio.Task[object]] = []
 
@@ -65,7 +66,7 @@ async def busy(directory: DatabaseDirectory) -> AsyncIterator[Start]:
 
 @pytest.fixture(params=["busy", "away"])
 def unanswered(request: pytest.FixtureRequest, busy: Start, outage: Begin) -> Start:
-    """Nothing can be looked up, from the moment this is called."""
+    """Return a function after which the directory can look up nothing."""
 
     async def start() -> None:
         await busy() if request.param == "busy" else outage()
@@ -75,7 +76,7 @@ def unanswered(request: pytest.FixtureRequest, busy: Start, outage: Begin) -> St
 
 @pytest.fixture
 def lookups(people: object, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Each statement from now on, of whatever thread."""
+    """Return the list to which each SELECT of any thread is appended from now on."""
     seen: list[str] = []
     execute = CursorWrapper.execute
 
@@ -90,7 +91,10 @@ def lookups(people: object, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def stalled(monkeypatch: pytest.MonkeyPatch) -> Stall:
-    """Within it the first look has read the user (the event says so), and does not return yet."""
+    """Return a context in which the first look-up has read the user and does not return yet.
+
+    The event of the context is set once the user was read.
+    """
 
     @contextlib.contextmanager
     def stall() -> Iterator[threading.Event]:

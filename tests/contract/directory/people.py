@@ -51,7 +51,7 @@ def populate() -> None:
 
 @contextlib.asynccontextmanager
 async def writing() -> AsyncIterator[Write]:
-    """Run something that writes people, in a thread where Django lets it; some are there."""
+    """Yield a function that runs a write in a thread where Django allows it; some users exist."""
     threads = DatabaseThreads(name="people", threads=1, timeout_s=5)
 
     async def write(job: Callable[[], object]) -> None:

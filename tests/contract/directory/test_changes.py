@@ -36,7 +36,7 @@ from tests.contract.directory.people import (
 
 @ON_DATABASE
 class TestAChange:
-    """A lifetime has not passed in any of these."""
+    """No entry's lifetime passes in any of these cases."""
 
     @pytest.fixture
     async def warm(self, directory: DatabaseDirectory) -> DatabaseDirectory:
@@ -114,7 +114,7 @@ class TestAChange:
             directory.invalidate(change)
             assert not await directory.user_is_active(MEMBER)
 
-        assert await asked  # as it was when this was asked
+        assert await asked  # the answer is of the moment of the question
         assert directory.known_active(MEMBER) is False
 
     @pytest.mark.parametrize("knows", [True, False])

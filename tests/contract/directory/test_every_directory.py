@@ -55,7 +55,8 @@ class TestEveryDirectory:
     async def test_knows_by_which_tokens_a_user_may_act(self, any_directory: Directory) -> None:
         for mark, is_good in (
             (TokenMark(GENERATION, "open"), True),
-            (TokenMark(GENERATION + 1, "open"), True),  # newer than what is known here
+            # A newer generation than the directory knows.
+            (TokenMark(GENERATION + 1, "open"), True),
             (TokenMark(GENERATION - 1, "open"), False),
             (TokenMark(GENERATION, "ended"), False),
         ):

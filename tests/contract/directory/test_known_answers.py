@@ -90,7 +90,8 @@ class TestTheDatabasesDirectory:
 
         assert directory.known_active(STRANGER) is True
         assert directory.known_blocked(STRANGER, MEMBER) is False
-        assert directory.known_blocked(STRANGER, LOCKED_OUT) is False  # whoever the sender is
+        # A locked-out receiver is known as not blocked for any sender.
+        assert directory.known_blocked(STRANGER, LOCKED_OUT) is False
         assert directory.known_blocked(NOBODY, MEMBER) is None
         assert len(lookups) == 1
 
@@ -134,7 +135,7 @@ class TestTheDatabasesDirectory:
 
         assert await directory.is_blocked(MEMBER, others[-1])
         assert not await directory.is_blocked(MEMBER, LOCKED_OUT)
-        assert len(lookups) == 3  # the user, and each pair
+        assert len(lookups) == 3  # one look-up for the user, one for each pair
         assert directory.known_blocked(MEMBER, others[-1]) is True
         assert directory.known_blocked(MEMBER, LOCKED_OUT) is False
         assert directory.known_blocked(MEMBER, others[0]) is None
@@ -200,7 +201,7 @@ class TestTheDatabasesDirectory:
             await directory.user_is_active(user_id)
 
         assert directory.known_active(LOCKED_OUT) is None
-        assert directory.known_active(MEMBER)  # whose block makes it larger
+        assert directory.known_active(MEMBER)  # the member's block makes this entry larger
         await directory.close()
 
     async def test_keeps_who_exists_however_many_are_asked_for_who_do_not(

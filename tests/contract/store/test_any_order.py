@@ -19,7 +19,7 @@ from tests.support.messages import FIRST_ID, join_all, make_message
 
 
 async def applied(store: MessageStore, messages: Sequence[Message]) -> ApplyResult:
-    """Apply as the consumer does: again, for as long as the store is unavailable."""
+    """Apply the messages as the consumer does: again, for as long as the store is unavailable."""
     for _ in range(50):
         try:
             return await store.apply(messages)
@@ -30,9 +30,9 @@ async def applied(store: MessageStore, messages: Sequence[Message]) -> ApplyResu
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[Message], list[list[Message]]]:
-    """All states of a few messages, and batches that bring them in any order, split and number.
+    """Draw all states of a few messages, and batches of them in any order, split and number.
 
-    What the batches leave out comes last, as compensation brings it.
+    States that no batch holds come last, as compensation brings them.
     """
     states: list[Message] = []
     for number in range(draw(st.integers(1, 5))):
@@ -62,7 +62,7 @@ async def test_any_order_repeat_and_omission_ends_in_the_join(
     history: tuple[list[Message], list[list[Message]]],
     deletes: list[tuple[int, int]],
 ) -> None:
-    shift = next(series) * 1_000  # every example has conversations of its own
+    shift = next(series) * 1_000  # every example has its own conversations
     states, batches = ([moved(m, shift) for m in history[0]], history[1])
     seqs: dict[int, int | None] = {}
 
@@ -70,7 +70,8 @@ async def test_any_order_repeat_and_omission_ends_in_the_join(
         for user_id, message in deletes[number :: len(batches)]:
             await store.delete_for_user(user_id + shift, [FIRST_ID + shift + message])
         for row in (await applied(store, join_all([moved(m, shift) for m in batch]))).rows:
-            assert seqs.setdefault(row.id, row.seq) == row.seq  # once given, it stays
+            # A seq never changes once it is given.
+            assert seqs.setdefault(row.id, row.seq) == row.seq
 
     expected = join_all(states)
     for conversation_id in {message.conversation_id for message in states}:

@@ -30,7 +30,7 @@ class TestApply:
 
         (row,) = (await store.apply([make_message(3)])).rows
 
-        assert row.seq == 2  # late, and before nobody
+        assert row.seq == 2  # the message came late, and takes no lower seq
 
     async def test_changes_nothing_when_repeated(self, store: MessageStore) -> None:
         messages = [make_message(n, client_msg_id=f"k{n}") for n in range(3)]

@@ -103,7 +103,7 @@ class TestKeys:
 
 
 class TestReservedKeys:
-    """`first` has reserved the key; whether it arrives, nobody knows."""
+    """`first` has reserved the key; nobody knows yet whether `first` will be stored."""
 
     async def test_are_told_to_whoever_comes_later(self, store: MessageStore) -> None:
         first, repeat = [make_message(n, content="x", client_msg_id="k") for n in (1, 2)]
@@ -175,7 +175,7 @@ class TestADuplicate:
     async def test_hands_its_deletes_to_what_it_is_deduplicated_into(
         self, store: MessageStore, reader: int
     ) -> None:
-        """The reader was shown both, and deleted the one that goes."""
+        """The reader was shown both messages, and deleted the duplicate."""
         first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
         await store.apply([first])
         await store.delete_for_user(reader, [repeat.id])

@@ -1,4 +1,4 @@
-"""People at the admin site, and rows for them to look at."""
+"""Open the admin site as an operator and as a superuser, with rows to look at."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def operator(configured: None) -> User:
 
 @pytest.fixture
 def desk(operator: User) -> Client:
-    """The admin site as an operator uses it."""
+    """Return a client of the admin site that is logged in as an operator."""
     client = Client()
     client.force_login(operator)
     return client
@@ -26,7 +26,7 @@ def desk(operator: User) -> Client:
 
 @pytest.fixture
 def superuser(configured: None) -> Client:
-    """The admin site as a superuser uses it."""
+    """Return a client of the admin site that is logged in as a superuser."""
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client

@@ -1,4 +1,4 @@
-"""Rows for the admin's pages, and what a person sees of a page."""
+"""Write rows for the admin's pages, and read a page as a person sees it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def store(*messages: Message) -> None:
 
 
 def accept(*messages: Message) -> None:
-    """Hold them in Redis only."""
+    """Accept the messages in Redis only."""
     wiring.run(lambda backends: backends.cache.accept(messages, None))
 
 
 def recall(message: Message) -> None:
-    """Recall it as far as Redis knows; the database is told later, through the log."""
+    """Recall the message in Redis; the database learns of the recall later, through the log."""
 
     async def mark(backends: Any) -> None:
         await backends.cache.set_recall_mark(message.id, message.send_time + 1)
@@ -46,7 +46,7 @@ def keep(*letters: DeadLetter) -> None:
 
 
 def consume() -> None:
-    """Let a consumer take up what the log has."""
+    """Run a consumer until the log has no more records."""
 
     async def run() -> None:
         consumer = adapters.open_consumer()
@@ -63,23 +63,23 @@ def consume() -> None:
 
 
 def page(response: Any) -> str:
-    """The markup of a page that was found."""
+    """Return the markup of a page, and check that the page was found."""
     assert response.status_code == 200, response.content[:500]
     return str(response.content.decode())
 
 
 def shown(response: Any) -> str:
-    """The text of a page, as a person reads it, line ends as spaces."""
+    """Return the text of a page as a person reads it, line ends as spaces."""
     content = re.sub(r"(?s)<(script|style).*?</\1>", "", page(response))
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", content)).split())
 
 
 def listed(response: Any) -> list[int]:
-    """The ids of the rows of a list, in order."""
+    """Return the ids of the rows of a list, in order."""
     page(response)
     return [row.pk for row in response.context["cl"].result_list]
 
 
 def said(response: Any) -> Sequence[str]:
-    """The notices at the head of a page."""
+    """Return the notices at the head of a page."""
     return [str(message) for message in response.context["messages"]]

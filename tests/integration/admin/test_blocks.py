@@ -1,4 +1,4 @@
-"""Blocks in the admin: looked at, added and removed."""
+"""Test blocks in the admin: looking, adding and removing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters in the admin: shown safely, replayed and discarded by whoever may."""
+"""Test dead letters in the admin: shown safely, replayed and discarded with permission only."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ LETTER = DeadLetter("im-message-private", 3, "1042", b"1_2", b"not json", "unrea
 
 
 def kept(letter: DeadLetter) -> models.DeadLetter:
-    """The row of a letter that was kept just now."""
+    """Keep a letter, and return its row."""
     keep(letter)
     return models.DeadLetter.objects.latest("id")
 
 
 def settle(client: Client, action: str, *rows: models.DeadLetter) -> list[str]:
-    """Do it in the list; returns the notices."""
+    """Run the action on these rows of the list, and return the notices."""
     form = {"action": action, "_selected_action": [row.pk for row in rows], "index": "0"}
     return list(said(client.post(f"{DEAD_LETTERS}?state=all", form, follow=True)))
 

@@ -1,4 +1,4 @@
-"""Where the admin answers, and what its pages may load."""
+"""Test the addresses of the admin, and the resources that its pages may load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups and members in the admin, however many members there are."""
+"""Test groups and members in the admin, with any number of members."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make_group(members: list[User], name: str = "Book club") -> ChatGroup:
 
 
 def form_of(client: Client, address: str) -> dict[str, Any]:
-    """What a browser would send back of this page's form."""
+    """Return the fields that a browser would send back of this page's form."""
     fields = {}
     for field in re.findall(r"<input[^>]*>", page(client.get(address))):
         name, value = re.search(r'name="([^"]*)"', field), re.search(r'value="([^"]*)"', field)
@@ -57,7 +57,8 @@ def test_a_group_is_added_with_its_members(superuser: Client) -> None:
     assert f"{group.pk} 読書会 g{group.pk}" in shown(superuser.get(GROUPS))
 
 
-@pytest.mark.parametrize("place", [0, 59])  # of a member who is shown, and of one who is not
+# The place of a member that the page shows, and of one that it does not show.
+@pytest.mark.parametrize("place", [0, 59])
 def test_a_user_is_a_member_once(superuser: Client, place: int) -> None:
     users = make_users(60)
     group = make_group(users)

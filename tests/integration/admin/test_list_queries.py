@@ -1,4 +1,4 @@
-"""The admin's lists stay quick: no counting, no offsets, and no more work on a longer table."""
+"""Check that the admin's lists do not count, skip rows, or work more on a longer table."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ from tests.integration.database_work import gather_statistics, plan, work
 from tests.support.messages import make_message
 
 FEW, MANY = 500, 5_000
-START = first_id_at(wall_clock_ms() - 3_600_000)  # all of them within the week
-OLD, LIVELY = "1_2", "5_20"  # conversations: one that ended long ago, one of a third of all
+START = first_id_at(wall_clock_ms() - 3_600_000)  # every message is of the last hour
+# A conversation that ended long ago, and one with a third of all messages.
+OLD, LIVELY = "1_2", "5_20"
 FILTERS: dict[str, tuple[str | None, ...]] = {
     "persist_status": (None, "PERSISTED", "PENDING"),
     "status": (None, "RECALLED"),
@@ -48,7 +49,7 @@ COMBINATIONS = [
 
 
 def insert(numbers: range) -> None:
-    """Some of them recalled, some in groups, and some PENDING, as they should never be."""
+    """Insert messages, some recalled, some in groups, and some PENDING, as no row should be."""
 
     def message(n: int) -> Message:
         if n < 60:
@@ -74,14 +75,14 @@ def changes(n: int) -> dict[str, Any]:
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small pages and a short look, so that the table is long beside them."""
+    """Make pages and searches small, so that the table is long beside them."""
     monkeypatch.setattr("messaging.admin.keyset.KeysetAdmin.list_per_page", 10)
     monkeypatch.setattr(message_list, "ROWS_SEARCHED", (20, 60))
     monkeypatch.setattr(message_list, "MOST_PENDING", 15)
 
 
 def queries(visit: Callable[[], Any], table: str) -> list[str]:
-    """What a visit asks of this table."""
+    """Return the statements on this table that a visit makes."""
     with CaptureQueriesContext(connection) as captured:
         page(visit())
     return [query["sql"] for query in captured if re.search(f'[`"]{table}[`"]', query["sql"])]
@@ -120,7 +121,7 @@ def test_no_page_of_messages_counts_or_skips_and_each_query_uses_an_index(
 def test_a_page_of_messages_costs_the_same_on_a_table_ten_times_as_long(
     desk: Client, narrow: None
 ) -> None:
-    desk.get(MESSAGES)  # does what is done once a process
+    desk.get(MESSAGES)  # the first visit does the work of once a process
     insert(range(1, FEW))
     few = costs(desk, COMBINATIONS)
     insert(range(FEW, MANY))

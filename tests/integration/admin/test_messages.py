@@ -1,4 +1,4 @@
-"""Messages in the admin: found by index, shown safely, changed by nobody."""
+"""Test messages in the admin: found by index, shown safely, changed by no one."""
 
 from __future__ import annotations
 
@@ -250,5 +250,6 @@ def test_a_recall_that_the_database_does_not_know_yet_counts(desk: Client) -> No
 
 
 def test_an_unknown_message_is_told_apart_from_a_failure(desk: Client) -> None:
-    assert desk.get(f"{MESSAGES}5/change/").status_code == 302  # to the index, with a notice
+    # Redirected to the index, with a notice.
+    assert desk.get(f"{MESSAGES}5/change/").status_code == 302
     assert "see pending messages" in shown(desk.get(MESSAGES, {"q": "5"}))

@@ -1,4 +1,4 @@
-"""Pending messages in the admin: seen out of Redis, persisted by hand."""
+"""Test pending messages in the admin: read from Redis, persisted by hand."""
 
 from __future__ import annotations
 

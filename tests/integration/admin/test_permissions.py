@@ -1,4 +1,4 @@
-"""Who may enter the admin, and what they may do there."""
+"""Test the permissions of the admin: which users enter, and which actions they have."""
 
 from __future__ import annotations
 

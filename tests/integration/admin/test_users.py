@@ -1,4 +1,4 @@
-"""Users in the admin: their names, and what ends their tokens."""
+"""Test users in the admin: their names, and the changes that end their tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PASSWORD = "blue kettle 42"
 
 
 def add(superuser: Client, username: str) -> str:
-    """Add a user by the form; the text of the page that refuses it, else nothing."""
+    """Add a user by the form; return the text of the page that refuses the name, else ""."""
     form = {"username": username, "password1": PASSWORD, "password2": PASSWORD}
     answer = superuser.post(f"{USERS}add/", form | {"usable_password": "true"})
     return "" if answer.status_code == 302 else shown(answer)

@@ -25,7 +25,7 @@ def open_cache(url: str, *, timeout_s: float = 5.0) -> RedisMessageCache:
 
 
 def names(server: redis.Redis) -> list[str]:
-    """All keys but the one that is always there."""
+    """Return all keys but `INCARNATION`, which is always there."""
     return [name for name in server.scan_iter() if name != keys.INCARNATION]
 
 

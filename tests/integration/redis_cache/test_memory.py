@@ -17,7 +17,7 @@ from tests.support.messages import FIRST_ID, make_message
 
 
 class TestEviction:
-    """`volatile-lru` may take any key with a TTL, alone."""
+    """`volatile-lru` may evict any single key with a TTL."""
 
     async def test_of_the_list_is_noticed_by_the_next_reader(
         self, cache: RedisMessageCache, server: redis.Redis
@@ -57,7 +57,8 @@ class TestEviction:
         await cache.mark_stored([row(1)])
         server.delete("msg:conv:1_2")
 
-        await cache.fill("1_2", str(token), [], floor=0, base=0)  # the store was read before
+        # The store was read before the list was lost.
+        await cache.fill("1_2", str(token), [], floor=0, base=0)
 
         assert (await tail(cache)).floor is None
 
@@ -99,7 +100,7 @@ class TestFullMemory:
     async def full(
         self, cache: RedisMessageCache, server: redis.Redis
     ) -> AsyncIterator[list[Message]]:
-        """Redis full of pending messages; none of them may be evicted."""
+        """Fill Redis with pending messages; none of them may be evicted."""
         await load(cache)
         messages = [make_message(n, content="x" * 4_000, client_msg_id=f"k{n}") for n in range(400)]
         for first in range(0, 400, 100):
@@ -149,7 +150,7 @@ class TestFullMemory:
     async def test_never_leaves_a_hole_in_a_loaded_list(
         self, cache: RedisMessageCache, full: list[Message]
     ) -> None:
-        await cache.mark_stored([row(200_000)])  # it never came by the cache
+        await cache.mark_stored([row(200_000)])  # this message was never accepted by the cache
 
         seen = await cache.cached_tail("1_2", reader_id=1, before=None, limit=1)
         assert seen.floor is None or FIRST_ID + 200_000 in seen.missing

@@ -26,7 +26,7 @@ from tests.support.messages import make_message
 def in_child(check: str, url: str) -> bool:
     """Run one of the coroutines below in a forked child."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of a fork beside threads
         child = os.fork()
     if child == 0:
         code = 1
@@ -116,7 +116,7 @@ class TestWorkerLease:
         lease = ids.lease
         assert lease is not None
         server.flushall()
-        server.set(f"msg:worker:{lease.node}", "another")  # who was quicker
+        server.set(f"msg:worker:{lease.node}", "another")  # another process was quicker
 
         with pytest.raises(LeaseLost):
             await cache.accept([replace(make_message(1), id=ids.next_id("1_2"))], lease)

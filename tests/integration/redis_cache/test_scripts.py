@@ -61,7 +61,7 @@ class TestScripts:
     async def test_mark_a_long_backlog_with_few_commands_and_never_for_long(
         self, cache: RedisMessageCache, server: redis.Redis
     ) -> None:
-        """A loaded list of pending messages: each must be found in it, but not one by one."""
+        """All pending messages are in a loaded list, and are found in it, but not one by one."""
         await load(cache)
         rows = [row(n, n + 1) for n in range(1_000)]
         for first in range(0, 1_000, 250):
@@ -107,7 +107,7 @@ class TestConcurrency:
 
 
 class TestAServerClockThatIsSetBack:
-    """By ten minutes: what was written before is of a time to come."""
+    """The clock is set back by ten minutes, so earlier writes bear a time to come."""
 
     STEP_S = 600
 
@@ -141,7 +141,8 @@ class TestAServerClockThatIsSetBack:
         await cache.heartbeat()
         complete_from = server.hget(keys.INCARNATION, "complete_from")
         assert int(complete_from or 0) <= int(server.time()[0])
-        assert (await tail(cache)).recovering  # for some seconds: nobody can tell since when
+        # For some seconds, since nobody can tell when the server started.
+        assert (await tail(cache)).recovering
 
     async def test_does_not_hide_that_a_process_is_missed(
         self, cache: RedisMessageCache, server: redis.Redis

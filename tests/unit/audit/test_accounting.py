@@ -1,4 +1,4 @@
-"""The audit accounts for every message that something names as accepted."""
+"""Check that the audit accounts for every message that anything names as accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each kind of thing that can be wrong: told, and mended where it can be."""
+"""Check that the audit reports each kind of defect, and mends those that it can."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def stuck(audited: Audited) -> str:
 
 
 async def without_its_mark(audited: Audited) -> str:
-    """Accepted into a cache that has lost its pending set since, with nothing in the log."""
+    """Accept a message that the cache's pending set has lost since, with nothing in the log."""
     sent = await audited.accepted()
     audited.service.broker.records.clear()
     audited.service.cache.pending_set.remove(sent.id)
@@ -34,7 +34,7 @@ async def without_its_mark(audited: Audited) -> str:
 
 
 async def without_its_detail(audited: Audited) -> str:
-    """The consumer has committed it, and the database has lost it."""
+    """Persist a message, then take its row from the database; the consumer has committed it."""
     row = await audited.persisted()
     del audited.service.store.rows[row.id]
     audited.service.store.last_seqs.clear()
@@ -98,7 +98,7 @@ async def mark_left(audited: Audited) -> str:
 
 
 async def loaded(audited: Audited) -> None:
-    """Two messages, in a list that says it is complete."""
+    """Persist two messages, and load them in a list that is marked complete."""
     for _ in range(2):
         await audited.persisted()
     cache = audited.service.cache
@@ -298,7 +298,7 @@ async def test_a_recalled_message_comes_back_from_the_log_without_its_content(
 
 
 async def lost_but_for_the_log(audited: Audited) -> int:
-    """Committed by the consumer, and then gone from the database and the cache."""
+    """Persist a message, then take it from the database and the cache; the log still has it."""
     row = await audited.persisted()
     audited.service.store.rows.clear()
     audited.service.store.last_seqs.clear()
@@ -367,7 +367,8 @@ async def test_a_repeat_with_another_body_is_accounted_for_by_its_own_row(
     store.last_seqs[store.rows.pop(other.id).conversation_id] = 1
     audited.forget(other.id)
     report = await audited.audit(receipts=receipts)
-    assert wrong(report)[Defect.UNACCOUNTED] == [str(other.id)]  # not by the first
+    # The first message does not account for the other.
+    assert wrong(report)[Defect.UNACCOUNTED] == [str(other.id)]
 
 
 async def test_an_unreadable_record_without_a_letter_is_kept_for_people() -> None:
@@ -389,7 +390,7 @@ async def test_an_unreadable_record_without_a_letter_is_kept_for_people() -> Non
 
 
 async def test_what_looks_wrong_only_for_a_moment_does_not_count() -> None:
-    """A message that is stored, and marked so between the first look and the next."""
+    """The message is stored and marked between the audit's first look and its next one."""
     audited = Audited()
     name = await stored_and_pending(audited)
     pending_among = audited.backends.cached.pending_among
@@ -413,7 +414,7 @@ async def test_what_looks_wrong_only_for_a_moment_does_not_count() -> None:
 
 
 class _BetweenRepeats:
-    """The inspector, with somebody who acts between two looks."""
+    """Wrap the inspector so that something happens between two looks."""
 
     def __init__(self, inspector: object, pending_among: object) -> None:
         self._inspector = inspector

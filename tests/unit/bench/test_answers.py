@@ -1,4 +1,4 @@
-"""What is read of an answer."""
+"""Test how the benchmark reads an answer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TestAnAnswer:
             assert told.is_whole(each)
 
     def test_may_have_the_size_of_an_earlier_one_and_yet_be_cut(self) -> None:
-        """Each is as long as the whole before, and lacks one byte."""
+        """Each cut answer is as long as a whole one before, and lacks one byte."""
         told = Whole()
         assert told.is_whole(answer(b"x" * 50))
         assert not told.is_whole(answer(b"x" * 51)[:-1])

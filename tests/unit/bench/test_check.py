@@ -1,4 +1,4 @@
-"""The check finds whatever is not as it was acknowledged."""
+"""Check that the benchmark's check finds every message that is not as acknowledged."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ EACH = 6
 
 
 def message_id(sender: int, number: int) -> int:
-    """The two senders take turns."""
+    """Return the id of a sender's message; the two senders take turns."""
     return 1_000 + 10 * number + sender
 
 
 def acknowledged() -> list[int]:
-    """Ids and tags, one sender after the other, as two load processes leave them."""
+    """Return ids and tags, one sender after the other, as two load processes leave them."""
     return [
         item
         for sender in SENDERS
@@ -47,7 +47,7 @@ def stored() -> list[PersistedRow]:
 
 
 def examined(items: list[int], rows: list[PersistedRow]) -> dict[str, int]:
-    """What is not 0, but how many there were."""
+    """Return the findings that are not 0, without the numbers of messages."""
     findings = ConversationCheck(items, run=RUN, text_bytes=TEXT_BYTES).examine(rows)
     found = {name: count for name, count in asdict(findings).items() if count}
     del found["acknowledged"]
@@ -115,7 +115,7 @@ def recall_in_vain(items: list[int], rows: list[PersistedRow]) -> None:
 
 
 def number_a_late_one(items: list[int], rows: list[PersistedRow]) -> None:
-    """A sender's second message was stored after its last one."""
+    """Store a sender's second message after its last one."""
     rows[2] = rows[2]._replace(seq=12)
     rows[3:] = [row._replace(seq=row.seq - 1) for row in rows[3:]]
 

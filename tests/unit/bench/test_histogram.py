@@ -1,4 +1,4 @@
-"""Percentiles of latencies, against values that are known."""
+"""Test percentiles of latencies against known values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Goals, documents, pages and comparisons of a run that is made up."""
+"""Test goals, documents, pages and comparisons of a made-up run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def measured(
     noop_rate: float | None = None,
     **figures: float,
 ) -> Measurement:
-    """Ten seconds of latencies that are all alike, with the consumer gone in the second one."""
+    """Return ten seconds of equal latencies, with the consumer gone in the second one."""
     histogram = Histogram()
     for _ in range(100):
         histogram.add(int(latency_ms * 1000))

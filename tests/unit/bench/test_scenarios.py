@@ -1,4 +1,4 @@
-"""What the scenarios make of what they see."""
+"""Test how the scenarios judge their measurements."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When requests are due, and that a stall cannot hide the requests that it delays."""
+"""Test when requests are due, and that a stall cannot hide the requests that it delays."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ MS = NANOSECONDS // 1_000
 
 
 def open_loop(*, rate: float = 1_000, seconds: float = 1, **options: int) -> Schedule:
-    """It starts at second 5."""
+    """Return a schedule that starts at second 5."""
     start_ns = 5 * NANOSECONDS
     stop_ns = start_ns + int(seconds * NANOSECONDS)
     return Schedule(start_ns=start_ns, stop_ns=stop_ns, rate=rate, **options)
 
 
 def taken(schedule: Schedule, now_ns: int) -> list[int]:
-    """All that is due, in ms from the start."""
+    """Take all requests that are due, and return their times in ms from the start."""
     found = []
     while due_ns := schedule.take(now_ns):
         found.append((due_ns - 5 * NANOSECONDS) // MS)
@@ -60,7 +60,7 @@ class TestAClosedLoop:
 
 
 def test_a_stall_is_in_the_latency_of_all_that_were_due_meanwhile() -> None:
-    """A server of 0.1 ms that stands still for half of a second: half of the requests wait."""
+    """A server of 0.1 ms stands still for half of a second, so half of the requests wait."""
     schedule, latencies = open_loop(rate=1_000, seconds=1), Histogram()
     stall_ns = 5 * NANOSECONDS + 250 * MS, 5 * NANOSECONDS + 750 * MS
     now_ns = 5 * NANOSECONDS

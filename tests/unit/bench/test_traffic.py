@@ -1,4 +1,4 @@
-"""What the load sends, and what it remembers."""
+"""Test the requests that the load sends, and the state that the load keeps of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ ANSWER = b'{"data":{"messageId":"%d","durability":"log"}}'
 
 
 def account(index: int = 5, chat_type: int = 1) -> Account:
-    token = "000000000.000000000"  # what a number is written over must not be looked for in it
+    # The token holds no number that could be taken for the one that is written over.
+    token = "000000000.000000000"
     return Account(index=index, user_id=71, token=token, to=72, chat_type=chat_type)
 
 

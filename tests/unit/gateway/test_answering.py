@@ -1,4 +1,4 @@
-"""Large answers: in pieces, as their clients take them, and within bounds."""
+"""Test that large answers are sent in pieces, at their clients' pace, and within bounds."""
 
 from __future__ import annotations
 

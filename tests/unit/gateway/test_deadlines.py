@@ -1,4 +1,4 @@
-"""Calls that take too long are ended, and nobody else is."""
+"""Check that calls past their deadline are ended, and no other call is."""
 
 from __future__ import annotations
 

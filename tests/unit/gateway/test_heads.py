@@ -1,4 +1,4 @@
-"""The head of a request: how large it may be, and what Django sees of it."""
+"""Test the head of a request: its largest size, and the headers that Django sees of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def scope(*headers: tuple[bytes, bytes], path: str = "/", query: bytes = b"") ->
 
 
 def seen(*headers: tuple[bytes, bytes]) -> dict[bytes, bytes]:
-    """The headers that Django sees, each once."""
+    """Return the headers that Django sees, and check that each appears once."""
     told = for_django(scope(*headers), 5)["headers"]
     assert len(dict(told)) == len(told)
     return dict(told)

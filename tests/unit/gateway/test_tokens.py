@@ -1,4 +1,4 @@
-"""Tokens are opened once, and no longer good than they were."""
+"""Check that a token is verified once, and is not valid for longer than it says."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def test_many_spellings_of_one_token_are_one(directory: MemoryDirectory) -
 
 @pytest.mark.parametrize("known", [False, True])
 async def test_a_token_has_one_spelling(directory: MemoryDirectory, known: bool) -> None:
-    """A decoder of base64 may leave out what is none, and the last two bits of a signature."""
+    """A base64 decoder may skip foreign characters, and ignore the last two bits of a signature."""
     cache, good = TokenCache(), header()
     if known:
         await cache.user_of(good, directory)

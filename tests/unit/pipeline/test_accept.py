@@ -1,4 +1,4 @@
-"""The group commit: what is answered is what was confirmed; neighbours do not hurt each other."""
+"""Test the group commit: an answer says what was confirmed; neighbours do not hurt each other."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ async def test_many_sends_share_few_trips(service: MemoryService) -> None:
         await asyncio.sleep(0)
         return await accept(messages, lease, texts=texts)
 
-    service.acceptor.commit.cache = _Replaced(service.cache, accept=counted)  # type: ignore[assignment]
+    # Type: ignore[assignment].
+    service.acceptor.commit.cache = _Replaced(service.cache, accept=counted)
     await asyncio.gather(*(service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(500)))
     assert trips <= 500 / 256 + 3
     assert await service.cache.pending_count() == 500
@@ -144,7 +145,8 @@ async def test_a_lost_lease_means_a_new_id_and_one_message(service: MemoryServic
             raise LeaseLost
         return await accept(messages, lease, texts=texts)
 
-    service.acceptor.commit.cache = _Replaced(service.cache, accept=fenced)  # type: ignore[assignment]
+    # Type: ignore[assignment].
+    service.acceptor.commit.cache = _Replaced(service.cache, accept=fenced)
     first = message()
     accepted = await service.acceptor.accept(first, ack=Ack.LOG)
     assert accepted.message.id != first.id
@@ -198,7 +200,7 @@ async def test_a_repeat_is_found_in_the_store_when_the_cache_is_away(
 
 
 class _Replaced:
-    """A port with some of its methods replaced."""
+    """Wrap a port and replace some of its methods."""
 
     def __init__(self, port: object, **methods: object) -> None:
         self._port = port
@@ -249,7 +251,8 @@ async def test_a_group_that_breaks_leaves_the_next_its_turn(service: MemoryServi
             raise ZeroDivisionError
         return await accept(messages, lease, texts=texts)
 
-    service.acceptor.commit.cache = _Replaced(service.cache, accept=breaking)  # type: ignore[assignment]
+    # Type: ignore[assignment].
+    service.acceptor.commit.cache = _Replaced(service.cache, accept=breaking)
     outcomes = await asyncio.gather(
         *(service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(3)),
         return_exceptions=True,

@@ -1,4 +1,4 @@
-"""After an outage of the store its rows are not believed before they have what the log had."""
+"""Check that after a store outage its rows are not believed until they hold the log's events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHECK_EVERY_S = 0.01
 
 @pytest.fixture
 async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MemoryService]:
-    """One which looks often."""
+    """Open a service whose catch-up looks often."""
     monkeypatch.setattr(catch_up, "CHECK_EVERY_S", CHECK_EVERY_S)
     service = MemoryService()
     watched = service.backends.catch_up

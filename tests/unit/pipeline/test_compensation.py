@@ -1,4 +1,4 @@
-"""Compensation: what stays pending is persisted, once, without a storm."""
+"""Check that compensation persists pending messages once each, without a storm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def later(service: MemoryService) -> None:
 
 
 async def stuck(service: MemoryService, count: int = 1) -> list[int]:
-    """Messages that the cache has and the log has not."""
+    """Accept messages that the cache has and the log lacks, and return their ids."""
     service.broker.down = True
     sent = [message(f"{n}") for n in range(count)]
     for one in sent:
@@ -120,7 +120,7 @@ async def test_with_log_and_store_away_everything_stays_pending(service: MemoryS
 
 
 async def test_while_the_store_is_away_nothing_is_appended_again(service: MemoryService) -> None:
-    """What the log holds waits there; on the embedded stack it would fill the same Redis."""
+    """The log's records wait in the log; on the embedded stack more would fill the same Redis."""
     sent = message()
     await service.acceptor.accept(sent, ack=Ack.LOG)
     later(service)

@@ -1,4 +1,4 @@
-"""The consumer: stored, then told to the cache, then committed, whatever fails in between."""
+"""Check that the consumer stores, then marks in the cache, then commits, whatever fails between."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_stored(
 
 
 class TestAnEventOfANewerRelease:
-    """The web was rolled forward before the consumers."""
+    """The web processes were upgraded before the consumers."""
 
     NEWER = b'{"v":2,"what":"nobody here knows"}'
 
@@ -167,7 +167,7 @@ class TestAnEventOfANewerRelease:
     async def test_is_looked_at_again_after_a_while(
         self, service: MemoryService, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As if another consumer had taken the partition and given it back."""
+        """The partition looks as if another consumer had taken it and given it back."""
         later = message()
         await append(service, self.NEWER, encode_event(later))
         await service.consume()
@@ -227,7 +227,8 @@ async def test_dead_letters_wait_for_their_topic_before_the_commit(service: Memo
 async def test_a_dead_letter_that_its_topic_has_no_room_for_is_whole_in_the_store_alone(
     service: MemoryService,
 ) -> None:
-    poison = b"x" * (service.broker.max_record_bytes - 3)  # with its key, as large as may be
+    # With its key the record is as large as the log takes.
+    poison = b"x" * (service.broker.max_record_bytes - 3)
     await append(service, poison)
     service.broker.max_record_bytes -= 200  # the memory log does not count headers
     await service.consumer.step()
@@ -345,7 +346,7 @@ async def test_it_waits_out_a_log_that_is_away(service: MemoryService) -> None:
 
 
 async def test_another_message_under_a_used_client_msg_id_is_kept(service: MemoryService) -> None:
-    """It was acknowledged while the cache had lost the record of the first."""
+    """The second message was acknowledged while the cache had lost the first one's record."""
     first = message("one", client_msg_id="c")
     other = structs.replace(message("another", client_msg_id="c"), body_hash="another")
     await append(service, encode_event(first))
@@ -357,7 +358,7 @@ async def test_another_message_under_a_used_client_msg_id_is_kept(service: Memor
 
 
 async def test_what_a_client_does_never_stops_the_consumer(service: MemoryService) -> None:
-    """Names that are used for another text each, with the records gone: all are answered 200."""
+    """Each clientMsgId is reused for another text after its record was lost; all answer 200."""
     more = service.settings.dead_letters_in_a_row + 5
     for text in ("one", "two"):
         for n in range(more):

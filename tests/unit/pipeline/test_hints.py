@@ -1,4 +1,4 @@
-"""What is done while the cache is away is known to it before anybody reads from it again."""
+"""Check that writes made while the cache is away reach it before anybody reads from it again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.memory import ALICE, BOB, SETTINGS, MemoryService, message, t
 
 @pytest.fixture
 async def service() -> MemoryService:
-    """One in which a stored message of alice's is listed, with its content in the cache."""
+    """Open a service in which a stored message of alice's is listed, with its content cached."""
     service = MemoryService()
     await service.hints.recover()
     await send(service.backends, to_bob("secret"), sender_id=ALICE)
@@ -66,7 +66,7 @@ def with_store(service: MemoryService, store: Any) -> Backends:
 
 
 async def deduplicated(service: MemoryService, repeat: Message) -> Message:
-    """What the store has of this send: it took it under another id before."""
+    """Store the same send under another id first, then the repeat; return the first."""
     first = structs.replace(repeat, id=repeat.id + 1)
     await service.store.apply([first])
     await service.store.apply([repeat])
@@ -89,7 +89,7 @@ class TestARecall:
         assert await listed(service) == [""]
 
     async def test_is_told_by_another_process(self, service: MemoryService) -> None:
-        """The one that noted it has died."""
+        """The process that noted the recall has died."""
         message_id = await newest(service)
         lose(service)
         await recall(service.backends, message_id, user_id=ALICE)
@@ -107,7 +107,7 @@ class TestARecall:
             await recall(service.backends, message_id, user_id=ALICE)
 
     async def test_that_is_repeated_is_told_as_well(self, service: MemoryService) -> None:
-        """The store took the first one, whose answer was lost, when its note was told already."""
+        """The store took the first recall, whose answer was lost after its hint was delivered."""
         message_id = await newest(service)
         lose(service)
         row = service.store.rows[message_id]
@@ -139,7 +139,7 @@ class TestARecall:
     ) -> None:
         message_id = await newest(service)
         lose(service)
-        service.cache.down = False  # which nobody has noticed yet
+        service.cache.down = False  # Redis is back, and no process has noticed yet
         await recall(service.backends, message_id, user_id=ALICE)
         assert service.cache.details[message_id].content == ""
 
@@ -159,7 +159,7 @@ class TestARecall:
         assert service.cache.marks == {}
 
     async def test_is_told_though_the_store_is_lost_as_well(self, service: MemoryService) -> None:
-        """As soon as it has taken it; the others still read the cache."""
+        """The cache is told once the store has the recall; other processes still read the cache."""
         message_id = await newest(service)
         lose(service)
         service.cache.down = False
@@ -232,7 +232,7 @@ class TestASend:
     async def test_is_acknowledged_once_the_cache_knows_of_it_where_it_can(
         self, service: MemoryService
     ) -> None:
-        """One process alone has lost it for a moment: the others go on reading it."""
+        """One process alone has lost the cache for a moment; the others go on reading it."""
         lose(service)
         assert not await service.hints.breaker.try_now()
         service.cache.down = False
@@ -266,7 +266,7 @@ class TestASend:
     async def test_is_not_told_when_it_was_deduplicated_into_another_by_then(
         self, service: MemoryService
     ) -> None:
-        """Who has deleted that one would see it again."""
+        """A user who has deleted the message that was kept would see the text again."""
         lose(service)
         receipt = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
         (repeat,) = service.hints._late.first(1)
@@ -302,7 +302,7 @@ class TestASend:
     async def test_takes_the_place_of_an_attempt_that_the_cache_has_accepted(
         self, service: MemoryService
     ) -> None:
-        """Two processes, of which one had the cache back before the other."""
+        """Two processes: one had the cache back before the other."""
         repeated = to_bob("second", client_msg_id="c")
         lose(service)
         service.broker.down = True
@@ -316,7 +316,7 @@ class TestASend:
         assert await newest(service) == stored.message_id
 
     async def test_takes_over_who_has_deleted_that_attempt(self, service: MemoryService) -> None:
-        service.clock.now_ms += 1_000  # for ids of its own
+        service.clock.now_ms += 1_000  # so that the next ids differ
         repeated = to_bob("second", client_msg_id="c")
         service.broker.down = True
         accepted = await send(service.restarted_with().backends, repeated, sender_id=ALICE)
@@ -345,7 +345,8 @@ class TestASend:
         lose(service)
         await send(service.backends, to_bob("meanwhile"), sender_id=ALICE)
         await regain(service)
-        service.cache.clock_s = lambda: float("inf")  # the page is whole again
+        # The page is whole again some seconds after the restart.
+        service.cache.clock_s = lambda: float("inf")
         page = await history(service.backends, with_bob(), reader_id=ALICE)
         assert [message.content for message in page.messages] == ["meanwhile", "before", "secret"]
         assert (page.total, page.partial) == (3, False)
@@ -360,10 +361,12 @@ class TestASend:
                 service.backends, to_bob(str(number), client_msg_id=str(number)), sender_id=ALICE
             )
         assert service.hints._late.bytes <= service.hints._late.most_bytes
-        assert [r.kind for r in caplog.records if r.message.startswith("more is owed")] == ["late"]  # type: ignore[attr-defined]
+        # Type: ignore[attr-defined].
+        assert [r.kind for r in caplog.records if r.message.startswith("more is owed")] == ["late"]
         await regain(service)
         assert service.hints._late.bytes == 0
-        assert await listed(service) == ["4", "3", "2", "secret"]  # the log brings the others
+        # The log brings the other messages.
+        assert await listed(service) == ["4", "3", "2", "secret"]
         await service.consume()
         assert await listed(service) == ["4", "3", "2", "1", "0", "secret"]
 
@@ -413,7 +416,7 @@ class TestTheReturn:
 
 
 class TestRecallsThatTheStoreLacks:
-    """They were acknowledged by the cache and the log while the store was away."""
+    """The cache and the log acknowledged the recalls while the store was away."""
 
     async def test_are_not_undone_by_readers_without_the_cache(
         self, service: MemoryService
@@ -433,7 +436,7 @@ class TestRecallsThatTheStoreLacks:
 
 class TestAProcess:
     async def test_that_has_died_may_have_owed_something(self, service: MemoryService) -> None:
-        """What the log alone has taken is shown once the consumer has come to it."""
+        """A message that only the log took is shown once the consumer has come to its record."""
         service.hints.watch(name="a")
         await service.hints.look()
         lose(service)
@@ -469,7 +472,8 @@ class TestTheTime:
     async def test_of_a_send_is_bounded_whatever_hangs(self, service: MemoryService) -> None:
         service = service.restarted_with(send_timeout_s=0.3)
         loop = asyncio.get_running_loop()
-        service.acceptor.commit.cache = _Other(service.cache, accept=hang)  # type: ignore[assignment]
+        # Type: ignore[assignment].
+        service.acceptor.commit.cache = _Other(service.cache, accept=hang)
         service.store.delay_s = 10
         service.broker.down = True
         began_s = loop.time()
@@ -488,7 +492,8 @@ class TestTheTime:
                 await asyncio.sleep(10)
             return await accept(*args, **kwargs)
 
-        service.acceptor.commit.cache = _Other(service.cache, accept=hold_the_first)  # type: ignore[assignment]
+        # Type: ignore[assignment].
+        service.acceptor.commit.cache = _Other(service.cache, accept=hold_the_first)
         first = asyncio.create_task(send(service.backends, to_bob(), sender_id=ALICE))
         await held.wait()
         receipt = await send(service.backends, to_bob(), sender_id=ALICE)
@@ -499,7 +504,7 @@ class TestTheTime:
 
 
 class _Other:
-    """A port with other methods in place of some of its own."""
+    """Wrap a port and replace some of its methods."""
 
     def __init__(self, port: object, **methods: object) -> None:
         self._port = port
@@ -518,7 +523,7 @@ async def hang(*args: object, **kwargs: object) -> None:
 
 
 class TestARestart:
-    """The cache is killed, and its file lacks what it was told last."""
+    """The cache is killed, and its file lacks the newest writes."""
 
     @pytest.fixture
     def file(self, service: MemoryService) -> Mapping[str, Any]:
@@ -527,7 +532,7 @@ class TestARestart:
     async def test_forgets_no_delete(self, service: MemoryService, file: Mapping[str, Any]) -> None:
         message_id = await newest(service)
         await fetch(service.backends, message_id, reader_id=BOB)
-        file = service.cache.file()  # in which bob's deletes are known to be none
+        file = service.cache.file()  # in this file bob is known to have no deletes
         await delete(service.backends, message_id, user_id=BOB)
         await restart(service, file)
         with pytest.raises(MessageNotFound):
@@ -566,7 +571,7 @@ class TestARestart:
         service.store.down = False
         file = service.cache.file()
         await service.consume()
-        other = service.restarted_with()  # which knows of no recall
+        other = service.restarted_with()  # this process knows of no recall
         await restart(other, file)
         assert service.cache.marks == {}
 
@@ -601,9 +606,9 @@ class TestARestart:
     async def test_loses_nothing_that_a_repeat_was_answered_with(
         self, service: MemoryService, file: Mapping[str, Any]
     ) -> None:
-        """Whose sender has died; a repeat got its id from the cache, where it was alone."""
+        """The sender has died; a repeat got the id from the cache, where the message was alone."""
         service.broker.down = True
-        service.clock.now_ms += 1_000  # for ids of its own
+        service.clock.now_ms += 1_000  # so that the next ids differ
         repeated = to_bob("second", client_msg_id="c")
         first = await send(service.restarted_with().backends, repeated, sender_id=ALICE)
         service.clock.now_ms += 1_000
@@ -615,7 +620,7 @@ class TestARestart:
     async def test_is_not_told_content_again_without_the_stores_word(
         self, service: MemoryService, file: Mapping[str, Any]
     ) -> None:
-        """Another process has recalled it, and written all that it lacked."""
+        """Another process has recalled the message, and written all that the cache lacked."""
         service.broker.down = True
         receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
         other = service.restarted_with()

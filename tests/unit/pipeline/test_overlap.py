@@ -1,4 +1,4 @@
-"""The consumer with several batches in hand: what overlaps, what is bounded, what stays true."""
+"""Test the consumer with several batches at once: overlap, bounds, and the order of commits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH = 10
 
 
 class Port:
-    """A port whose calls can be made to wait, and are counted."""
+    """Wrap a port, count its calls, and make them wait on demand."""
 
     def __init__(self, port: object, *, before: Callable[[str], Any] | None = None) -> None:
         self._port = port
@@ -31,7 +31,7 @@ class Port:
         self.begun: dict[str, int] = {}
 
     def hold(self, name: str) -> asyncio.Event:
-        """Calls of this name wait until the event is set."""
+        """Make calls of this name wait until the returned event is set."""
         return self.held.setdefault(name, asyncio.Event())
 
     def __getattr__(self, name: str) -> Any:
@@ -60,7 +60,7 @@ async def append(service: MemoryService, *values: bytes, key: bytes = b"1_2") ->
 
 
 async def accepted(service: MemoryService, count: int) -> list[Message]:
-    """New messages, in the log and pending in the cache."""
+    """Accept new messages in the cache and append them to the log; return them."""
     sent = [message(f"{n}") for n in range(count)]
     await service.cache.accept(sent, None)
     await append(service, *(encode_event(one) for one in sent))
@@ -78,7 +78,7 @@ async def until(condition: Callable[[], bool], *, within_s: float = 5.0) -> None
 
 
 async def settled(read: Callable[[], object]) -> object:
-    """What it shows once it has not changed for a while."""
+    """Return the value once it has not changed for a while."""
     shown = None
     while shown != (shown := read()):
         await asyncio.sleep(0.1)
@@ -168,7 +168,7 @@ class TestReading:
 
 
 class Watchful(MemoryLogReader):
-    """Refuses a commit past anything that is not stored, or that the cache does not know of."""
+    """Refuse a commit past a message that is not stored, or not marked in the cache."""
 
     service: MemoryService
     commits = 0
@@ -219,7 +219,7 @@ class TestOrder:
     async def test_a_batch_that_is_done_waits_for_the_one_before(
         self, service: MemoryService
     ) -> None:
-        """Its own rows are stored; a commit of its position would pass over the other's mark."""
+        """The batch's rows are stored; a commit of its position would skip the earlier mark."""
         await accepted(service, 3 * BATCH)
         cache = Port(service.cache)
         go_on = cache.hold("mark_stored")

@@ -1,4 +1,4 @@
-"""When nobody sweeps, health and the log say so."""
+"""Check that health and the log report it when no process sweeps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SweepScene:
         self.watch = SweepWatch(self.cache, SETTINGS, monotonic_s=lambda: self.now_s)
 
     async def after(self, seconds: float) -> Sweeps:
-        """The state some seconds later."""
+        """Return the watch's state after so many seconds more."""
         self.now_s += seconds
         await self.watch.check()
         return self.watch.state

@@ -1,4 +1,4 @@
-"""Dead letters: a person's decision reaches the log and is noted, and can be repeated at will."""
+"""Check that a decision on a dead letter reaches the log, is noted, and can be repeated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def service() -> MemoryService:
 
 
 async def refused(service: MemoryService, count: int = 1) -> list[DeadLetter]:
-    """The letters of messages that the database refused, until somebody mends it."""
+    """Return dead letters of messages that the database refused; from now on it accepts them."""
     service.store.refuses = lambda m: True
     for _ in range(count):
         await service.acceptor.accept(message(), ack=Ack.LOG)

@@ -1,4 +1,4 @@
-"""History: no holes, no repeats, one order, whatever is cached; deletes hide for one user."""
+"""Test history: no holes, no repeats, one order with any cache; deletes hide for one user."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def service() -> MemoryService:
 
 
 async def say(service: MemoryService, count: int) -> list[int]:
-    """Messages from alice to bob; newest first."""
+    """Send messages from alice to bob, and return their ids, newest first."""
     ids = []
     for n in range(count):
         service.clock.now_ms += 1
@@ -50,7 +50,7 @@ async def say(service: MemoryService, count: int) -> list[int]:
 
 
 async def walk(service: MemoryService, *, reader_id: int = ALICE, size: int = 7) -> list[int]:
-    """All pages by cursor."""
+    """Return the ids of all pages, read by cursor."""
     target = BOB if reader_id == ALICE else ALICE
     ids: list[int] = []
     before = None
@@ -65,7 +65,7 @@ async def walk(service: MemoryService, *, reader_id: int = ALICE, size: int = 7)
 
 
 def empty_cache(service: MemoryService) -> MemoryService:
-    """The same service after Redis has lost everything."""
+    """Return the same service after Redis has lost everything."""
     service.cache = MemoryCache()
     return service.restarted_with()
 
@@ -128,7 +128,8 @@ async def test_total_is_exact_while_somebody_else_fills(
     cold = empty_cache(service)
     ids = await say(cold, 30)
     ids += [row.id for row in await service.store.page("1_2", before=None, limit=200)]
-    await service.store.apply([cold.cache.details[i] for i in ids[20:30]])  # not marked yet
+    # Stored, and not yet marked in the cache.
+    await service.store.apply([cold.cache.details[i] for i in ids[20:30]])
     assert await cold.cache.begin_fill("1_2")
     request = with_bob(before_id=before and ids[before])
     page = await history(cold.backends, request, reader_id=ALICE)
@@ -138,7 +139,7 @@ async def test_total_is_exact_while_somebody_else_fills(
 async def test_total_is_exact_with_a_pending_message_older_than_a_fill(
     service: MemoryService,
 ) -> None:
-    """Only Redis has it: the log did not confirm."""
+    """Only Redis has the oldest message, because the log did not confirm it."""
     (stuck,) = await say(service, 1)
     service.broker.records.clear()
     ids = [*await say(service, 130), stuck]
@@ -355,7 +356,7 @@ async def test_any_mix_of_cached_and_stored_reads_the_same(
 
 
 async def recount(service: MemoryService, expected: list[int], chance: random.Random) -> None:
-    """Whatever is loaded, and whoever fills: by cursor and by page, the total is that of all."""
+    """Read by cursor and by page, with or without a loaded list; each page has the full total."""
     for _ in range(4):
         if chance.random() < 0.5:
             service.cache.hide_copies()
@@ -374,7 +375,7 @@ async def test_deletes_at_the_end_of_the_cached_list_hide_nothing_older(
     ids = await say(service, 130)
     await service.consume()
     cold = empty_cache(service)
-    await history(cold.backends, with_bob(), reader_id=ALICE)  # lists the latest hundred
+    await history(cold.backends, with_bob(), reader_id=ALICE)  # this read lists the latest hundred
     deleted = set(ids[85:90])
     for message_id in deleted:
         await delete(cold.backends, message_id, user_id=ALICE)
@@ -428,7 +429,7 @@ async def test_deletes_older_than_the_cached_ones_hide_as_well(
 
 
 class DeletesComeBetween(MemoryCache):
-    """Another reader loads this one's deletes after the list was read, and before more is."""
+    """Load a reader's deletes between the read of the list and further reads, as a rival does."""
 
     deleted: tuple[int, ...] = ()
     floor = 0

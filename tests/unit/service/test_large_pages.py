@@ -1,4 +1,4 @@
-"""Pages are bounded in bytes, and what lies above a deep one is passed by its ids alone."""
+"""Check that pages are bounded in bytes, and that a deep page skips what is above by ids alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIT = 31
 
 @dataclass(eq=False, slots=True)
 class CountingStore(MemoryStore):
-    """Counts the rows that are read as a whole."""
+    """Count the rows that are read as a whole."""
 
     rows_read: list[int] = field(default_factory=list)
 
@@ -33,7 +33,7 @@ class CountingStore(MemoryStore):
 
 
 async def say(service: MemoryService, count: int, content: str = "hi") -> list[int]:
-    """Messages from alice to bob; newest first."""
+    """Send messages from alice to bob, and return their ids, newest first."""
     ids = []
     for _ in range(count):
         service.clock.now_ms += 1
@@ -99,7 +99,7 @@ async def test_a_deep_page_reads_the_texts_of_a_page(deleted: int) -> None:
     for message_id in ids[700 : 700 + deleted]:
         await delete(service.backends, message_id, user_id=ALICE)
     service.cache.run_out()
-    await read(service)  # lists the latest hundred
+    await read(service)  # this read lists the latest hundred
     store.rows_read.clear()
     page = await read(service, size=20, page=60)
     visible = [i for i in ids if i not in ids[700 : 700 + deleted]]

@@ -1,4 +1,4 @@
-"""The pending set as operators see it."""
+"""Test the pending set as operators see it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_a_message_without_its_detail_is_listed_all_the_same(service: Memo
 
 
 class OvertakenCache(MemoryCache):
-    """The newest pending message is persisted just after it was listed."""
+    """Persist the newest pending message just after it was listed."""
 
     async def newest_pending(self, *, offset: int, limit: int) -> list[PendingEntry]:
         entries = await super().newest_pending(offset=offset, limit=limit)

@@ -1,4 +1,4 @@
-"""Recall: once it is acknowledged, nobody reads the content again."""
+"""Check that nobody reads a message's content after its recall is acknowledged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def sent(service: MemoryService) -> int:
 
 
 async def assert_gone(service: MemoryService, message_id: int) -> None:
-    """No reader and no store has the content."""
+    """Check that no reader and no store has the content."""
     for reader in (ALICE, BOB):
         assert (await fetch(service.backends, message_id, reader_id=reader)).content == ""
     page = await history(service.backends, with_bob(), reader_id=ALICE)
@@ -81,7 +81,8 @@ async def test_a_second_recall_is_refused(service: MemoryService) -> None:
 
 async def test_only_the_sender_recalls_and_a_stranger_finds_nothing(service: MemoryService) -> None:
     message_id = await sent(service)
-    service.clock.now_ms += 400_000  # not even the window is told to others
+    # The refusal must not tell others whether the recall window is over.
+    service.clock.now_ms += 400_000
     with pytest.raises(NotTheSender):
         await recall(service.backends, message_id, user_id=BOB)
     with pytest.raises(MessageNotFound):

@@ -1,4 +1,4 @@
-"""Send: who may, what a repeat answers, and what the receipt claims."""
+"""Test sends: permission, the answer to a repeat, and the durability in the receipt."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ async def test_a_block_is_one_way_and_no_matter_of_groups(service: MemoryService
     await send(service.backends, to_bob(target_id=ALICE), sender_id=BOB)
     await send(service.backends, to_bob(), sender_id=MALLORY)
     await send(service.backends, to_group(), sender_id=ALICE)
-    assert len(service.cache.details) + len(service.store.rows) == 4  # the group's is in both
+    # The group's message is in both.
+    assert len(service.cache.details) + len(service.store.rows) == 4
 
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
@@ -247,7 +248,7 @@ async def test_a_repeat_of_what_is_recorded_and_not_shown_yet_shows_it(
 
 
 async def test_a_repeat_of_what_cannot_be_shown_now_is_refused(service: MemoryService) -> None:
-    """Who has stored it may have died before it told the cache, where no reader would find it."""
+    """The sender may have died after the store and before the cache: no reader finds the row."""
     first = make_message(
         100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
     )
@@ -261,7 +262,7 @@ async def test_a_repeat_of_what_cannot_be_shown_now_is_refused(service: MemorySe
 async def test_a_repeat_is_refused_where_the_cache_was_lost_after_its_claim_was_found(
     service: MemoryService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The row may be there without a reader who finds it, and nobody can be asked."""
+    """The row may exist where no reader finds it, and neither cache nor store can be asked."""
     first = make_message(
         100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
     )
@@ -310,7 +311,7 @@ async def test_of_two_attempts_at_once_the_one_that_the_cache_knows_counts(
     )
 
     async def accept_soon() -> None:
-        await asyncio.sleep(0.02)  # after its idempotency record was looked for
+        await asyncio.sleep(0.02)  # after the send has looked for its idempotency record
         await service.acceptor.accept(pending, ack=Ack.LOG)
 
     service.store.delay_s = 0.2

@@ -1,4 +1,4 @@
-"""An id that was told leads to the one message for ever, whichever attempt of its send it is of."""
+"""Check that every id that a client was told leads to the one message for ever."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def service() -> MemoryService:
 
 
 def beside(service: MemoryService) -> MemoryService:
-    """A second process over the same parts."""
+    """Return a second process over the same parts."""
     other = MemoryService(
         service.settings, service.clock, service.broker, service.cache, service.store
     )
@@ -40,7 +40,7 @@ def beside(service: MemoryService) -> MemoryService:
 
 
 async def told_twice(service: MemoryService) -> list[int]:
-    """A send and its retry, whose record was evicted in between: two ids, both pending."""
+    """Send and retry with the record evicted in between; return the two ids, both pending."""
     first = await send(service.backends, to_bob("secret", client_msg_id="k"), sender_id=ALICE)
     service.cache.idempotency_records.clear()
     again = await send(service.backends, to_bob("secret", client_msg_id="k"), sender_id=ALICE)
@@ -59,7 +59,7 @@ async def contents(service: MemoryService, reader: int) -> list[str]:
 async def test_ids_told_past_the_cache_lead_to_one_message(
     service: MemoryService, aged: bool
 ) -> None:
-    """Redis is away and so is the store, so that nobody knows of the first attempt."""
+    """Redis and the store are away, so that nobody knows of the first attempt."""
     other = beside(service)
     service.cache.down = service.store.down = True
     first = await send(service.backends, to_bob("secret", client_msg_id="k"), sender_id=ALICE)
@@ -103,7 +103,7 @@ async def test_a_recall_by_either_id_hides_both(
 @pytest.mark.parametrize("by", [0, 1])
 async def test_a_recall_that_only_the_log_has_hides_both(service: MemoryService, by: int) -> None:
     ids = await told_twice(service)
-    await contents(service, BOB)  # his deletes are cached from now on
+    await contents(service, BOB)  # bob's deletes are cached from now on
     service.store.down = True
     await recall(service.backends, ids[by], user_id=ALICE)
     for message_id in ids:
@@ -131,7 +131,7 @@ async def test_a_delete_by_either_id_hides_both(
 
 
 async def store_some(service: MemoryService, count: int) -> None:
-    """Store the first `count` attempts, as a consumer that is behind."""
+    """Store the first `count` attempts, as a consumer that lags behind."""
     states = sorted(service.cache.details.values(), key=lambda m: m.id)[:count]
     if count == 2:
         await service.consume()
@@ -177,7 +177,7 @@ async def test_a_retry_at_another_process_gets_the_first_id_without_the_cache(
 async def test_a_retry_of_what_failed_is_accepted_under_the_id_that_has_the_key(
     service: MemoryService,
 ) -> None:
-    """Its key is reserved, and nothing has the message: the retry must not rest on it."""
+    """The key is reserved although no part has the message, so the retry must not rely on it."""
     other = beside(service)
     service.cache.down = True
     request = to_bob("secret", client_msg_id="k")
@@ -188,7 +188,7 @@ async def test_a_retry_of_what_failed_is_accepted_under_the_id_that_has_the_key(
     ((reserved,),) = [[record.message_id for record in service.store.idempotency_records.values()]]
     service.store.refuses = lambda _: False
     service.broker.down = False
-    await asyncio.sleep(1.2)  # the breaker of the log
+    await asyncio.sleep(1.2)  # until the log's breaker closes
     receipt = await send(other.backends, request, sender_id=ALICE)
     assert (receipt.message_id, receipt.durability) == (reserved, "log")
     service.cache.down = False
@@ -202,7 +202,7 @@ async def test_a_retry_after_the_cache_was_lost_gets_the_first_id(service: Memor
     service.cache.down = True
     await send(service.backends, to_bob("y"), sender_id=ALICE)
     service.cache.down = False
-    service.cache.restart(MemoryCache().file())  # without its last writes
+    service.cache.restart(MemoryCache().file())  # the restart loses the last writes
     await asyncio.sleep(1.5)
     assert service.hints.breaker.is_closed
     again = await send(service.backends, to_bob("x", client_msg_id="k"), sender_id=ALICE)
@@ -215,7 +215,8 @@ async def test_a_cache_that_was_started_again_unseen_is_doubted_too(service: Mem
     await service.hints.look()
     assert not service.hints.idempotency_records_may_be_lost
     service.cache.restart(service.cache.file())
-    service.cache.recovered_run = service.cache.run  # another process has written what it lacked
+    # Another process has written what the restart lost.
+    service.cache.recovered_run = service.cache.run
     await service.hints.look()
     assert service.hints.idempotency_records_may_be_lost
 
@@ -229,7 +230,7 @@ async def test_what_another_process_owes_the_cache_is_not_called_absent(
     other.backends.hints.breaker.trip()
     service.cache.down = False
     assert await other.backends.hints.breaker.try_now()
-    assert not service.cache.details  # the first process has not come to it
+    assert not service.cache.details  # the first process has not delivered its hints yet
 
     for act in (recall, delete):
         with pytest.raises(TemporarilyUnavailable):
