@@ -46,8 +46,7 @@ def in_memory() -> StoreCase:
     inspector = MemoryStoreInspector(store)
 
     def alter(message_id: int, *, persist_status: str = "PERSISTED", **changes: object) -> None:
-        # Type: ignore[arg-type].
-        store.rows[message_id] = structs.replace(store.rows[message_id], **changes)
+        store.rows[message_id] = structs.replace(store.rows[message_id], **changes)  # type: ignore[arg-type]
         if persist_status == "PENDING":
             inspector.unmarked.add(message_id)
 

@@ -266,8 +266,7 @@ def test_a_failure_is_noted_and_told_without_its_trace(
     assert b"Traceback" not in answer.content
     (noted,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert noted.exc_info
-    # Type: ignore[attr-defined].
-    assert (noted.action, noted.path) == ("request.failed", "/api/message/9")
+    assert (noted.action, noted.path) == ("request.failed", "/api/message/9")  # type: ignore[attr-defined]
 
 
 @at_both_doors()

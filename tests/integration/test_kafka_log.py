@@ -171,8 +171,7 @@ class TestOwnership:
     async def test_another_loop_may_not_use_it(self, rig: KafkaRig) -> None:
         await rig.log.ping()
         with pytest.raises(RuntimeError, match="one event loop"):
-            # Type: ignore[arg-type].
-            await asyncio.to_thread(asyncio.run, rig.log.append(rig.topic, []))
+            await asyncio.to_thread(asyncio.run, rig.log.append(rig.topic, []))  # type: ignore[arg-type]
 
 
 class TestReader:
@@ -208,8 +207,7 @@ class TestReader:
     ) -> None:
         monkeypatch.setattr(kafka_reader, "TIMEOUT_SLACK_S", 0.2)
         monkeypatch.setattr(kafka_reader, "SILENT_FOR_S", 0.2)
-        # Type: ignore[arg-type].
-        reader = kafka_reader.KafkaLogReader(rig.servers, **rig.arguments())
+        reader = kafka_reader.KafkaLogReader(rig.servers, **rig.arguments())  # type: ignore[arg-type]
         await asyncio.gather(*await rig.log.append(rig.topic, [OutgoingRecord(b"1_2", b"first")]))
         monkeypatch.setattr(kafka_reader, "TIMEOUT_SLACK_S", 5.0)
         while not (found := await reader.poll(max_records=10, timeout_s=0.2)):

@@ -168,8 +168,7 @@ class TestFences:
             assert client.zcard(Keys(rig.topic).readers(GROUP)) == 0
 
     async def test_leases_are_renewed_between_two_polls(self, rig: StreamsRig) -> None:
-        # Type: ignore[arg-type].
-        busy = RedisStreamsLogReader(rig.url, **(rig.arguments() | {"max_poll_interval_s": 9.0}))
+        busy = RedisStreamsLogReader(rig.url, **(rig.arguments() | {"max_poll_interval_s": 9.0}))  # type: ignore[arg-type]
         await append(rig, 10)
         records = await read(busy, 10)
         waiting = rig.reader()

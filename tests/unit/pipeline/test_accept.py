@@ -101,8 +101,7 @@ async def test_many_sends_share_few_trips(service: MemoryService) -> None:
         await asyncio.sleep(0)
         return await accept(messages, lease, texts=texts)
 
-    # Type: ignore[assignment].
-    service.acceptor.commit.cache = _Replaced(service.cache, accept=counted)
+    service.acceptor.commit.cache = _Replaced(service.cache, accept=counted)  # type: ignore[assignment]
     await asyncio.gather(*(service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(500)))
     assert trips <= 500 / 256 + 3
     assert await service.cache.pending_count() == 500
@@ -145,8 +144,7 @@ async def test_a_lost_lease_means_a_new_id_and_one_message(service: MemoryServic
             raise LeaseLost
         return await accept(messages, lease, texts=texts)
 
-    # Type: ignore[assignment].
-    service.acceptor.commit.cache = _Replaced(service.cache, accept=fenced)
+    service.acceptor.commit.cache = _Replaced(service.cache, accept=fenced)  # type: ignore[assignment]
     first = message()
     accepted = await service.acceptor.accept(first, ack=Ack.LOG)
     assert accepted.message.id != first.id
@@ -251,8 +249,7 @@ async def test_a_group_that_breaks_leaves_the_next_its_turn(service: MemoryServi
             raise ZeroDivisionError
         return await accept(messages, lease, texts=texts)
 
-    # Type: ignore[assignment].
-    service.acceptor.commit.cache = _Replaced(service.cache, accept=breaking)
+    service.acceptor.commit.cache = _Replaced(service.cache, accept=breaking)  # type: ignore[assignment]
     outcomes = await asyncio.gather(
         *(service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(3)),
         return_exceptions=True,

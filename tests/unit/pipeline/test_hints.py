@@ -361,8 +361,7 @@ class TestASend:
                 service.backends, to_bob(str(number), client_msg_id=str(number)), sender_id=ALICE
             )
         assert service.hints._late.bytes <= service.hints._late.most_bytes
-        # Type: ignore[attr-defined].
-        assert [r.kind for r in caplog.records if r.message.startswith("more is owed")] == ["late"]
+        assert [r.kind for r in caplog.records if r.message.startswith("more is owed")] == ["late"]  # type: ignore[attr-defined]
         await regain(service)
         assert service.hints._late.bytes == 0
         # The log brings the other messages.
@@ -472,8 +471,7 @@ class TestTheTime:
     async def test_of_a_send_is_bounded_whatever_hangs(self, service: MemoryService) -> None:
         service = service.restarted_with(send_timeout_s=0.3)
         loop = asyncio.get_running_loop()
-        # Type: ignore[assignment].
-        service.acceptor.commit.cache = _Other(service.cache, accept=hang)
+        service.acceptor.commit.cache = _Other(service.cache, accept=hang)  # type: ignore[assignment]
         service.store.delay_s = 10
         service.broker.down = True
         began_s = loop.time()
@@ -492,8 +490,7 @@ class TestTheTime:
                 await asyncio.sleep(10)
             return await accept(*args, **kwargs)
 
-        # Type: ignore[assignment].
-        service.acceptor.commit.cache = _Other(service.cache, accept=hold_the_first)
+        service.acceptor.commit.cache = _Other(service.cache, accept=hold_the_first)  # type: ignore[assignment]
         first = asyncio.create_task(send(service.backends, to_bob(), sender_id=ALICE))
         await held.wait()
         receipt = await send(service.backends, to_bob(), sender_id=ALICE)

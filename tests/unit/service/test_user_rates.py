@@ -79,8 +79,7 @@ async def test_looking_strangers_up_has_a_rate_and_writing_to_the_known_has_none
         for n in range(BURST + 1)
     ]
     assert asked == [UserNotFound] * BURST + [TooManyRequests]
-    # Type: ignore[method-assign].
-    service.directory.known_blocked = lambda blocker_id, blocked_id: False
+    service.directory.known_blocked = lambda blocker_id, blocked_id: False  # type: ignore[method-assign]
     service.directory.known_member = lambda group_id, user_id: True  # type: ignore[method-assign]
     for request in (to_bob(), group_send(target_id=GROUP)):
         assert await outcome(send(service.backends, request, sender_id=ALICE)) is None
