@@ -23,7 +23,7 @@ class AcknowledgedSend:
 
 @dataclass(slots=True)
 class AccountedLoad:
-    """What the clients saw."""
+    """Hold the answers that the clients saw."""
 
     acknowledged: list[AcknowledgedSend] = field(default_factory=list)
     refused: int = 0

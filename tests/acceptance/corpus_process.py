@@ -21,7 +21,7 @@ ANSWER_TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class LoadOutcome:
-    """What the load found in the end, when nothing was missing, doubled, altered or misplaced."""
+    """Hold the counts of the load, when no message was missing, doubled, altered or misplaced."""
 
     acknowledged: int
     tried_again: int

@@ -158,7 +158,7 @@ def told(caplog: pytest.LogCaptureFixture, *actions: str) -> str:
 
 
 async def refusal(call: Callable[[], Awaitable[Any]], error: type[Exception]) -> Exception:
-    """What a call ends with, which is this error and comes in time."""
+    """Return the error of a call, which must be this one and come in time."""
     with pytest.raises(error) as raised:
         async with asyncio.timeout(CALL_TIMEOUT_S):
             await call()

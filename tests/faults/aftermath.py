@@ -1,7 +1,7 @@
-"""Wait after the heal until everything has drained by itself, and read what there is.
+"""Wait after the heal until all has drained by itself, then read every conversation.
 
 Every member reads every conversation to its end. Every sender asks for every id that the sender was
-told. Those reads are part of the transcript.
+told. These reads are part of the transcript.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _behind(consumer: KafkaConsumer) -> int:
 
 
 def stored(rig: Rig, conversations: Sequence[str]) -> list[StoredMessage | StoredConversation]:
-    """What the database holds of these conversations."""
+    """Return the rows of these conversations."""
     with contextlib.closing(rig.servers.database()) as connection:
         cursor = connection.cursor()
         cursor.execute(ROWS, [conversations])

@@ -15,7 +15,7 @@ CLIENT_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What somebody says, under one clientMsgId, to `target` (a user or a group)."""
+    """Describe a message under one clientMsgId to `target` (a user or a group)."""
 
     client_msg_id: str
     conversation: str

@@ -49,7 +49,7 @@ class AcknowledgedMessage:
 
 @dataclass(slots=True)
 class SharedKnowledge:
-    """What all of the load's workers know together."""
+    """Hold the state that all workers of the load share."""
 
     said: list[AcknowledgedMessage] = field(default_factory=list)
     unsettled: list[tuple[FaultClient, Post]] = field(default_factory=list)

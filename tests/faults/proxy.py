@@ -23,7 +23,7 @@ RESET = struct.pack("ii", 1, 0)  # closed with SO_LINGER like this, a socket sen
 
 
 class Mode(StrEnum):
-    """What becomes of the bytes. Held bytes go on when the mode changes, as if sent again."""
+    """Say how the proxy treats bytes. Held bytes go on when the mode changes, as if sent again."""
 
     PASS = auto()
     RESET = auto()  # connections end with RST at once, new ones too

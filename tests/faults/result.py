@@ -21,7 +21,7 @@ DURABILITIES = ("log", "cache", "store")
 
 @dataclass(frozen=True, slots=True)
 class FaultResult:
-    """What came of a run. All but `operations` is about the time while the fault lasted."""
+    """Hold the figures of a run. All but `operations` is about the time while the fault lasted."""
 
     fault: str
     seed: int

@@ -56,7 +56,7 @@ class Cast:
 
 @dataclass(slots=True)
 class Rig:
-    """What a row breaks and mends, and what its load talks to."""
+    """Run the servers and the service that a row breaks and mends, and that its load calls."""
 
     servers: Servers
     proxies: Proxies
@@ -72,7 +72,7 @@ class Rig:
         return self._casts.pop()
 
     def log_lines(self, action: str) -> list[str]:
-        """What the service's processes have logged about this so far."""
+        """Return the lines of the service's logs so far that contain this text."""
         path = Path(self.service.environment["LOG_DIR"]) / "im-message.log"
         with path.open(errors="replace") as lines:
             return [line for line in lines if f" {action} " in line]

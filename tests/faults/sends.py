@@ -1,4 +1,4 @@
-"""What the clients meant and were told, gathered by `clientMsgId` out of a transcript. Pure."""
+"""Gather the sends of a transcript by `clientMsgId`, with all their answers. Pure."""
 
 from __future__ import annotations
 

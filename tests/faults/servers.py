@@ -89,7 +89,7 @@ class Servers:
             process.wait(CALL_TIMEOUT_S)
 
     def freeze(self, name: str) -> None:
-        """It holds its connections and does nothing, until `thaw`."""
+        """Stop the server, which keeps its connections and answers nothing until `thaw`."""
         self._signal(name, signal.SIGSTOP)
 
     def thaw(self, name: str) -> None:
@@ -150,7 +150,7 @@ class Servers:
             raise ServersFailed(done.stdout[-2_000:])
 
     def _write_addresses(self) -> None:
-        """What scripts/run will read: the proxies' ports in the place of the servers'."""
+        """Write the file that scripts/run reads, with the ports of the proxies."""
         env = self.home / "env"
         text = env.read_text()
         for name in NAMES:

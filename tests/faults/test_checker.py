@@ -70,7 +70,7 @@ class Story:
 
     @property
     def verdict(self) -> set[ViolationKind]:
-        """What is wrong, once each id that is not asked for leads to the first row of its name."""
+        """Return the violations, where each id that is not asked for leads to the first row."""
         sends, asked = SendsById(self.transcript), self.transcript.at(TOLD)
         done = {
             operation.message_id

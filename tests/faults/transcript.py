@@ -1,4 +1,4 @@
-"""What happened in one run of a row: each operation of the load, and what was stored in the end.
+"""Record one run of a row: each operation of the load, and the rows that it left.
 
 A file of JSON lines, one record a line, so that a run can be judged again. Times are seconds of one
 monotonic clock; ids are integers.

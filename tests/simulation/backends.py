@@ -1,4 +1,4 @@
-"""What stands behind the ports for all processes, and how it is away."""
+"""Hold the backends that all processes share, and take the backends away."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Backend:
         self._at_thaw.clear()
 
     def restart(self) -> None:
-        """What it was asked before it does not do any more."""
+        """Start again; a call from before the restart is not done any more."""
         self.restarts += 1
         self.late -= len(self._at_thaw)
         self._at_thaw.clear()

@@ -238,7 +238,7 @@ class SimulatedClient:
     async def _ask(
         self, use_case: Callable[[Backends], Awaitable[T]], host: WebHost | None = None
     ) -> T | None:
-        """What a process answers; None where a retry might help, and for what is not there.
+        """Return a process's answer; None where a retry might help or nothing was found.
 
         Any other error is noted as a violation.
         """

@@ -1,4 +1,4 @@
-"""What may go wrong in a schedule, and what does go wrong with each call of a port."""
+"""Draw the faults of a schedule, and the fault of each call of a port."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNTIL_S = 4.0  # when everything heals
 
 
 class CallFault(StrEnum):
-    """What happens to one call; `TWICE` is for records of the log alone."""
+    """Name the faults of one call; `TWICE` is for records of the log alone."""
 
     SLOW = "slow"
     REFUSED = "refused"  # at once, with nothing done
@@ -25,7 +25,7 @@ class CallFault(StrEnum):
 
 
 class Event(StrEnum):
-    """What happens to a whole process or backend at some moment."""
+    """Describe a fault of a whole process or backend at some moment."""
 
     OUTAGE = "outage"
     WIPE = "wipe"  # an outage of the cache, after which it is empty
@@ -46,7 +46,7 @@ class Outage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallFate:
-    """What happens to one call; times are seconds of the loop."""
+    """Describe the fault of one call; times are seconds of the loop."""
 
     fault: CallFault | None
     request_s: float

@@ -1,4 +1,4 @@
-"""What the clients of a schedule asked for and were told, in the order of it."""
+"""Record the clients' calls and their answers in a schedule, in order."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Total:
 
 @dataclass(slots=True, eq=False)
 class Read:
-    """What one reader saw of one conversation, the `whole` of it or not.
+    """Record the messages that one reader saw of one conversation, `whole` or not.
 
     `stored` are the messages that the store had when it began, and whether they were recalled;
     `orphaned` those that only the log had then: who accepted them has died, or has lost the cache

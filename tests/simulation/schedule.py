@@ -60,7 +60,7 @@ def _run_part(seeds: range) -> list[Failure]:
 
 
 class _Errors(logging.Handler):
-    """What is caught and logged with its traceback was foreseen by nobody."""
+    """Collect the errors that are logged with a traceback: no code foresaw them."""
 
     def __init__(self, record: ScheduleRecord) -> None:
         super().__init__(logging.ERROR)

@@ -68,13 +68,13 @@ class BackendWatch:
         self.excused |= self.wiped - self._elsewhere()
 
     def before_rewind(self, file: Mapping[str, Any]) -> None:
-        """Who had accepted what is lost tells it once more, unless it dies before it can."""
+        """Note the messages that a rewind loses; the process that accepted them repeats them."""
         lost = self.cache.pending_set.times.keys() - file["pending_set"].times.keys()
         self.wiped |= lost
         self.rewound |= lost - self._elsewhere()
 
     def _elsewhere(self) -> set[int]:
-        """What the cache is not the only one to have."""
+        """Return the messages that another part has beside the cache."""
         elsewhere = set(self.store.rows)
         for records in self.broker.records.values():
             for record in records:

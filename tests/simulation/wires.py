@@ -22,7 +22,7 @@ UNANSWERED = (CallFault.REFUSED, CallFault.REQUEST_LOST, CallFault.ANSWER_LOST, 
 class Wire:
     """A port of the cache or the store; other wires add what is theirs.
 
-    What a call does is done at one moment, between its request's way and its answer's.
+    A call takes effect at one moment, between the way of its request and of its answer.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class StoreWire(Wire):
 
 
 class ReaderWire(Wire):
-    """The reading end. What a poll has taken is never lost on its way: that is the port's word."""
+    """Carry polls of the log. A polled record is never lost on its way, as the port promises."""
 
     _port: MemoryLogReader
 

@@ -205,7 +205,7 @@ class World:
             self.trace("", "REPLAY")
 
     def _rewind(self, file: Mapping[str, Any]) -> None:
-        """It was killed, so every process has lost its connection."""
+        """Rewind the cache; the cache was killed, so every process has lost its connection."""
         if self.faults.healed:
             return
         self.trace("", "REWIND")

@@ -1,7 +1,7 @@
-"""HTTP for tests: a client of the API, and the site running in this process behind it.
+"""Call the API over HTTP in tests, and run the site in this process behind the calls.
 
-The client knows the contract's outer shape and holds every answer to it. It speaks through an
-`Exchange`, so the same tests can be put to any door.
+The client knows the outer shape of the contract and checks every answer against it. The client
+speaks through an `Exchange`, so that the same tests can be put to any door.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ENVELOPE = ["code", "message", "data", "timestamp"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back; header names are in lower case."""
+    """Hold an answer; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]

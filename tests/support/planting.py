@@ -101,7 +101,7 @@ class Audited:
 
 
 def wrong(report: Report) -> dict[Defect, list[str]]:
-    """What was found, with its examples."""
+    """Return the findings with their examples."""
     return {kind: tally.examples(10) for kind, tally in report.findings.kinds.items()}
 
 

@@ -103,7 +103,7 @@ class Site:
         ).split()[-1]
 
     def manage(self, *command: str) -> str:
-        """What `manage.py` prints with this service's settings."""
+        """Return the output of `manage.py` with this service's settings."""
         return subprocess.run(
             [sys.executable, ROOT / "manage.py", *command],
             env=clean_environment(**self.service.environment),

@@ -1,4 +1,4 @@
-"""What a fault is, and what most of them do."""
+"""Define a fault, and the steps that most faults share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ strike has changed it puts right itself.
 
 
 class Unmet(Exception):
-    """What a strike itself has to see did not happen; the text says what."""
+    """Report that a condition of a strike was not met; the text names the condition."""
 
 
 LOG, CACHE, STORE = frozenset({"log"}), frozenset({"cache"}), frozenset({"store"})

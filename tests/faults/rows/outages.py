@@ -32,7 +32,7 @@ def fill_up(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def move(rig: Rig, hold_s: float, random: Random) -> None:
-    """What only Redis and Kafka have taken, readers of MariaDB alone must not miss.
+    """Move the outage on, so that readers of MariaDB alone need the writes of Redis and Kafka.
 
     The consumers are frozen, so that they do not bring it there as soon as they can.
     """

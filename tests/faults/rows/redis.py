@@ -33,7 +33,7 @@ def lose(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def rewind(rig: Rig, hold_s: float, random: Random) -> None:
-    """What a busy disk does: answered, and not yet written to the file."""
+    """Lose writes as with a busy disk: they are answered, and not yet in the file."""
     (file,) = (rig.servers.home / "redis" / "data").glob("**/appendonly.aof*.incr.aof")
     time.sleep(hold_s / 2)
     written = file.stat().st_size
@@ -44,7 +44,7 @@ def rewind(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def evict(rig: Rig, hold_s: float, random: Random) -> None:
-    """What `volatile-lru` may do, without waiting until the memory is full."""
+    """Evict keys as `volatile-lru` may, without waiting until the memory is full."""
     deadline_s = time.monotonic() + hold_s
     with rig.servers.redis() as redis:
         while time.monotonic() < deadline_s:
