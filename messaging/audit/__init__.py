@@ -1,5 +1,6 @@
 """Account for every message that was accepted, and mend what disagrees.
 
 `audit.Audit` runs one check (`check.Check`) after the other, beside a service that runs. The audit
-knows ports alone, no adapter: `wiring` builds the audit, and `manage.py audit` runs it.
+knows ports alone, no adapter: `runtime.adapters` builds the adapters, and `manage.py audit` runs
+the audit.
 """

@@ -1,4 +1,4 @@
-"""Know each start of the Redis server, and the processes that reach the server."""
+"""Track the starts of the Redis server, and the processes that reach the server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOTE_RECOVERED = load("note_recovered", uses=("incarnation",))
 class RedisHealth(RedisClient):
     """Implement the health of `RedisMessageCache`.
 
-    `ports.cache.CacheHealth` has the contract of each method.
+    `ports.cache_service.CacheHealth` has the contract of each method.
     """
 
     async def heartbeat(self, name: str | None = None) -> Incarnation:

@@ -1,4 +1,4 @@
-"""Join the roles of the message cache into one adapter over Redis, which `wiring` builds."""
+"""Join the roles of the message cache into one adapter over Redis, which `runtime` builds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Answer questions about users, group members and blocks.
 
-Built by `wiring`, used through `ports`.
+Built by `runtime`, used through `ports`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Implement Directory over Django's users, the group tables and the blocks, with a cache.
 
-Built by `wiring`; used by the use cases and the doors, on one event loop. The cache is in this
+Built by `runtime`; used by the use cases and the doors, on one event loop. The cache is in this
 process. An answer may be as old as the lifetimes below when no change was announced. The directory
 changes nothing in the database.
 """
@@ -39,7 +39,7 @@ Value = TypeVar("Value")
 
 
 class DatabaseDirectory:
-    """Implement `ports.Directory`, and bridge an outage of the database with the last answers.
+    """Implement `ports.directory.Directory`, with the last answers in an outage of the database.
 
     While the database is away, the last known answer serves, however old. A user without such an
     answer counts as active and as blocking nobody. While the database is busy, only a known refusal

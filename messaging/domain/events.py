@@ -89,7 +89,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def key(self) -> Key | None:
-        """Return the key that the first send idempotency records; None without a clientMsgId."""
+        """Return the key of the send's idempotency record; None without a clientMsgId."""
         return None if self.client_msg_id is None else (self.from_user_id, self.client_msg_id)
 
     @property

@@ -1,6 +1,6 @@
 """Open the log behind `ports.log.EventLog` and `ports.log.LogReader`, chosen by its URL's scheme.
 
-`wiring` opens the log, and `manage.py create_topics` prepares it. `kafka://host:port[,host:port]`
+`runtime` opens the log, and `manage.py create_topics` prepares it. `kafka://host:port[,host:port]`
 is for production, `kafkas://…` the same with TLS (`messaging.links`). `redis://…`, `rediss://…` and
 `unix://…` stand for Redis Streams, which needs no server besides the Redis of the cache.
 """

@@ -1,4 +1,4 @@
-"""Know whether the log may hold states that the store lacks, because the store was away.
+"""Tell whether the log may hold states that the store lacks, because the store was away.
 
 While the store is away, recalls are acknowledged by the cache and the log alone. The consumer
 stores these recalls once the store is back. Until then the rows alone may show what was recalled.

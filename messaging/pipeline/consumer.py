@@ -50,9 +50,7 @@ T = TypeVar("T")
 IN_HAND = 3  # batches: one read ahead, one being stored, one being shown to the cache
 KEEP_ALIVE_EVERY_S = 1.0
 HELD_FOR_S = 30.0  # until held partitions are read again
-POLL_HELD_EVERY_S = (
-    0.1  # between two polls, when the first returned only records of held partitions
-)
+POLL_HELD_EVERY_S = 0.1  # until the next poll, when one returned only held records
 
 
 class Consuming(StrEnum):

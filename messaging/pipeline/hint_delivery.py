@@ -70,8 +70,8 @@ class HintDelivery:
             message
             for message in messages
             if message.id not in rows
-            # A stored message has a note, and may be recalled in the store: `deliver_recorded`
-            # shows it.
+            # A stored message has a recorded hint, and may be recalled in the store:
+            # `deliver_recorded` shows the message's row.
             and (message.seq is None or message.is_recalled)
         ]
         repeats = await self._hold(waiting)
@@ -102,8 +102,7 @@ class HintDelivery:
                     extra={"action": "hints.reused", "message_id": message.id},
                 )
                 continue
-            # A client has this id, and may ask for it before the store has deduplicated the
-            # message.
+            # A client has this id, and may ask for it before the message is deduplicated.
             await self.cache.add_alias(message.id, verdict.message_id)
             repeats.append(message)
         return repeats

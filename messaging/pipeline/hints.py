@@ -99,7 +99,7 @@ class CacheHints:
         """Write accepted messages to the cache now, or as soon as the cache answers.
 
         The messages may reach the cache before the other hints do, because they only add to the
-        messages that it shows. If the cache was lost just now, return when the messages are
+        messages that the cache shows. If the cache was lost just now, return when the messages are
         written, or when every process has noticed the loss.
         """
         self._keep_late(messages)

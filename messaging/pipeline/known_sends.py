@@ -1,4 +1,4 @@
-"""Find earlier sends without the cache's idempotency records. Used by `accept` alone.
+"""Find earlier sends without the cache's idempotency records. Used by `commit` alone.
 
 The store has the keys of its rows, and the keys that a process reserved before the process gave a
 message to the log. A reserved key without a row says nothing about its message, which may be under
@@ -37,7 +37,7 @@ class KnownSends:
     async def reserve(self, group: Sequence[QueuedSend]) -> dict[int, IdempotencyRecord]:
         """Return the group's records, and reserve the keys of its other messages in the store.
 
-        For while the cache is away: a retry may come to another process, which finds the key.
+        Called while the cache is away: a retry may come to another process, which finds the key.
         """
         records, unknown = self._of_process(group)
         if unknown:
@@ -47,8 +47,8 @@ class KnownSends:
     async def find(self, group: Sequence[QueuedSend]) -> dict[int, IdempotencyRecord]:
         """Return the group's idempotency records, without reserving any key.
 
-        For a cache that may have lost idempotency records: the cache itself adds the records of new
-        messages.
+        Called when the cache may have lost idempotency records: the cache itself adds the records
+        of new messages.
         """
         records, unknown = self._of_process(group)
         if unknown:
@@ -58,7 +58,7 @@ class KnownSends:
     def _of_process(
         self, group: Sequence[QueuedSend]
     ) -> tuple[dict[int, IdempotencyRecord], list[QueuedSend]]:
-        """Return the records of this process's late sends, and the keyed messages without one."""
+        """Return the records of this process's late sends, and the other sends with a key."""
         records: dict[int, IdempotencyRecord] = {}
         unknown: list[QueuedSend] = []
         for send in group:

@@ -1,4 +1,4 @@
-"""Hold a send that is queued for its group, and answer it in the end. Used by `accept`."""
+"""Hold a send that is queued for its group, and answer the send in the end."""
 
 from __future__ import annotations
 

@@ -187,7 +187,7 @@ class MessageStore(Protocol):
     async def drop_hints(self, hints: Sequence[CacheHint]) -> None:
         """Drop these hints.
 
-        A note that was made meanwhile about the same row stays.
+        A hint that was recorded meanwhile for the same row stays.
 
         Safe to repeat.
         """

@@ -30,7 +30,7 @@ async def other_attempts(backends: Backends, message: Message) -> list[Message]:
     if (key := message.key) is None:
         return []
     ids = await _cached_attempts(backends, message, key)
-    if message.seq is None:  # a row holds the store's record itself
+    if message.seq is None:  # a row is what the store's record names
         records = [
             backends.hints.idempotency_record(*key),
             await find_stored_idempotency_record(backends, message),

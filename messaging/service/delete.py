@@ -14,7 +14,7 @@ async def delete(backends: Backends, message_id: int, *, user_id: int) -> None:
     `message_id` may be any id of the message's send: each attempt of the send is hidden, and the
     message that the attempts are deduplicated into. The call succeeds once the store has the
     delete, and either the cache has the delete or no process reads the cache: a cached set of
-    deletes that lacks one would show the message again.
+    deletes that lacks this one would show the message again.
 
     Raises: MessageNotFound; TemporarilyUnavailable; TooManyRequests, at once, for a user who
     changes too much.

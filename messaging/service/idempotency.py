@@ -1,4 +1,4 @@
-"""Find the message that a clientMsgId stands for, in the cache or in the store."""
+"""Find the idempotency record of a clientMsgId, in the cache or in the store."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def find_idempotency_record(backends: Backends, message: Message) -> Idemp
 async def find_stored_idempotency_record(
     backends: Backends, message: Message
 ) -> IdempotencyRecord | None:
-    """Return the stored message that the store knows under this message's clientMsgId.
+    """Return the store's record under this message's clientMsgId, if its message is stored.
 
     Return None also when the store does not answer within `RECORD_TIMEOUT_S`. A key that is only
     reserved is left out: its message may never arrive.

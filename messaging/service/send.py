@@ -195,7 +195,7 @@ async def _send_sync(backends: Backends, message: Message, deadline_s: float) ->
     first = await _add_idempotency_record(backends, row)
     if first is not None and first.body_hash == row.body_hash:
         return await repeat_receipt(backends, message, first)
-    await show_row(backends, row)  # its row's process may have ended before it did
+    await show_row(backends, row)  # the process that stored it may have ended before
     return receipt_of(row, Durability.STORE)
 
 

@@ -1,6 +1,6 @@
 """Implement MessageStore over Django's database: SQLite, MySQL or MariaDB.
 
-Built by `wiring`. The statements come from `tables` and the transaction of a batch from `apply`;
+Built by `runtime`. The statements come from `tables` and the transaction of a batch from `apply`;
 no use case is known here. A delete, a lease and a dead letter are statements of their own.
 """
 
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 
 class DatabaseStore:
-    """Implement `ports.MessageStore`, with a bound on each call.
+    """Implement `ports.store.MessageStore`, with a bound on each call.
 
     Each call ends within `store_timeout_s` and one probe of the server.
     Raises: StoreBusy and StoreUnavailable, at that bound at the latest.
@@ -96,8 +96,8 @@ class DatabaseStore:
         self, user_id: int, message_ids: Sequence[int], *, repeat: Message | None = None
     ) -> list[int]:
         def delete(tables: Tables) -> list[int]:
-            # Each statement commits by itself. In one transaction a fold that runs meanwhile would
-            # not see the delete, and this would not see the fold: the row would stay visible.
+            # Each statement commits by itself. In one transaction, the delete and a deduplication
+            # that runs meanwhile would not see each other: the row would stay visible.
             tables.insert_deletes([(user_id, each) for each in message_ids])
             owner = None if repeat is None else tables.owner(repeat)
             if owner is None:

@@ -29,7 +29,7 @@ NOT_IN_FILE = (
 
 @dataclass(eq=False, slots=True)
 class MemoryCache(MemoryAccepting, MemoryMarking, MemoryRecalling, MemoryReading):
-    """Implement `ports.MessageCache`; the fields are the keys, for a test to read.
+    """Implement `ports.cache.MessageCache`; the fields are the keys, for a test to read.
 
     `down`: every call fails, with nothing done. `run_out` makes half an hour pass.
     """

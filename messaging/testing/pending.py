@@ -1,4 +1,4 @@
-"""Keep the pending set in memory, as a Redis sorted set is ordered, for `testing.cache` alone."""
+"""Keep the pending set in memory, as a Redis sorted set is ordered, for `cache_state`."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from messaging.testing.store_apply import MemoryApplying
 
 @dataclass(eq=False, slots=True)
 class MemoryStore(MemoryApplying):
-    """Implement `ports.MessageStore`; the fields are the tables, for a test to read.
+    """Implement `ports.store.MessageStore`; the fields are the tables, for a test to read.
 
     `down`: every call fails as in an outage.
     `delay_s`: how long each call takes.
@@ -56,7 +56,7 @@ class MemoryStore(MemoryApplying):
         self.deletes.update((user_id, each) for each in message_ids)
         if repeat is None:
             return list(message_ids)
-        await self._answer()  # the database may fail or fold between the two statements
+        await self._answer()  # between the statements: a failure, a deduplication
         record = None if repeat.send_key is None else self.idempotency_records.get(repeat.send_key)
         if record is None or record.message_id == repeat.id:
             return list(message_ids)

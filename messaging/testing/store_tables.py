@@ -32,7 +32,7 @@ class MemoryTables:
     aliases: dict[int, int] = field(default_factory=dict)
     last_seqs: dict[str, int] = field(default_factory=dict)
     deletes: set[tuple[int, int]] = field(default_factory=set)
-    hinted: dict[int, CacheHint] = field(default_factory=dict)  # to the cache, by note
+    hinted: dict[int, CacheHint] = field(default_factory=dict)  # for the cache, by hint id
     hint_ids: int = 0
     dead_letters: list[DeadLetter] = field(default_factory=list)
     settled: dict[Position, DeadLetterState] = field(default_factory=dict)

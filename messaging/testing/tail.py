@@ -1,4 +1,4 @@
-"""Keep a conversation's list of ids and its loaded mark in memory, for `testing.cache` alone.
+"""Keep a conversation's list of ids and its loaded mark in memory, for `cache_state`.
 
 While `floor` is known, the list is every message of the conversation above it, and `base` counts
 all others. Every change that might break this drops the floor.

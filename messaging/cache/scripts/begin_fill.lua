@@ -1,5 +1,5 @@
--- Begin the fill of a conversation's tail, unless the tail is loaded or filled. Uses incarnation,
--- tail.
+-- Begin the fill of a conversation's tail, unless the tail is loaded or being filled. Uses
+-- incarnation, tail.
 --
 -- KEYS  loaded mark
 -- ARGV  token

@@ -2,7 +2,7 @@
 --
 -- KEYS  incarnation
 -- ARGV  the id of the start of the server; 1 when the process was away: Redis is complete from now
---       on, even if another process has noted its recovery before
+--       on, even if another process has noted a recovery before
 -- Reply 1, or nil when the server was started again meanwhile
 
 if current_id() ~= ARGV[1] or redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return false end

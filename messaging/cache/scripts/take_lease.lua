@@ -2,7 +2,7 @@
 --
 -- KEYS  lease
 -- ARGV  owner, life (ms)
--- Reply 1, or 0 when another owner holds it
+-- Reply 1, or 0 when another owner holds the lease
 --
 -- The script must go through when memory is full (see mark_stored), hence PEXPIRE comes first.
 

@@ -1,5 +1,4 @@
--- Count one request against each of some rates, or against none of the rates. Uses
--- rows.
+-- Count one request against each of some rates, or against none of the rates. Uses rows.
 --
 -- ARGV  for each rate: key, step of a request (µs), burst
 -- Reply 0 when the request is counted, or the longest time to wait (µs)

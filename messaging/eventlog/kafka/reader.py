@@ -50,9 +50,7 @@ T = TypeVar("T")
 
 SILENT_FOR_S = 1.0  # silence counts as an empty log for so long, then the broker has to answer
 JOIN_TIMEOUT_S = 0.5  # the least duration of a poll that has to complete a join
-METADATA_EVERY_S = (
-    5  # bounds how late a topic that is made, or grows, after the reader's join is found
-)
+METADATA_EVERY_S = 5  # until a topic that is made, or grows, after the join is found, at most
 FETCH_BYTES = 4 * 1024 * 1024
 FETCH_PARTITION_BYTES = 512 * 1024
 FETCH_MIN_BYTES = 256 * 1024  # with 1 the broker wakes both sides for every record
@@ -72,7 +70,7 @@ class KafkaLogReader:
     `max_poll_interval_s`: a reader that makes no call for longer leaves the group.
     `session_s`: the broker detects a dead reader after so long; a broker allows no less than 6 s
     unless configured to.
-    `security`: as in `links.KafkaLink`.
+    `security`: as in `links.kafka_link.KafkaLink`.
     """
 
     def __init__(

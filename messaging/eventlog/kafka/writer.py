@@ -57,7 +57,7 @@ class KafkaEventLog:
 
     `topics`: their metadata are fetched with the connection, so that the first append to one of
     these topics need not wait.
-    `security`: as in `links.KafkaLink`.
+    `security`: as in `links.kafka_link.KafkaLink`.
     """
 
     shares_cache_disk = False

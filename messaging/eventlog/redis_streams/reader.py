@@ -33,9 +33,7 @@ from messaging.ports.log import Record
 
 logger = logging.getLogger(__name__)
 
-SHARE_EVERY_S = (
-    1.0  # the interval in which a reader checks its share, and the longest blocking read
-)
+SHARE_EVERY_S = 1.0  # until a reader checks its share again; also the longest blocking read
 AT_ONCE = 500  # records that one reply holds, at most
 KEPT_COMMITS = 100  # the records of so many commits stay in a stream, for people to inspect
 
