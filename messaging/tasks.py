@@ -8,7 +8,8 @@ from typing import Any
 
 from celery import shared_task
 
-from messaging.domain.errors import CacheUnavailable, TemporarilyUnavailable
+from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.errors import TemporarilyUnavailable
 from messaging.runtime import wiring
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from bench.load.content import client_msg_id_of, text_of
 from bench.load.receipts import RECALLED, sender_of, sent_of
-from messaging.domain.events import Status
+from messaging.domain.message import Status
 
 MAX_SEQ = 1 << 26
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from django.db.models import Sum
 
 from bench.check.conversation import PersistedRow
-from messaging.domain.events import Status
+from messaging.domain.message import Status
 from messaging.models import Conversation, Message
 
 KEYS_A_QUERY = 500

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from rest_framework_simplejwt.tokens import AccessToken
 
 from bench.load.traffic import Account
-from messaging.domain.events import ChatType
+from messaging.domain.message import ChatType
 from messaging.models import ChatGroup, ChatGroupMember
 
 BATCH = 500

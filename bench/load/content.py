@@ -10,7 +10,7 @@ import json
 from functools import cache
 
 from bench.load.receipts import SentMessage
-from messaging.domain.events import ChatType
+from messaging.domain.message import ChatType
 
 FILLER = 'The ferry leaves at nine 渡轮九点开 🚢 \\ "quoted" & <b>bold</b> it\'s late — '
 NUMBER = b"%09d"

@@ -9,8 +9,8 @@ from typing import Protocol
 from bench.load.answers import accepted_of
 from bench.load.content import FIRST, NUMBER, send_body
 from bench.load.receipts import Receipts, SentMessage, tag_base
-from messaging.domain.events import ChatType
 from messaging.domain.ids import group_conversation, private_conversation
+from messaging.domain.message import ChatType
 
 SEND, HISTORY, RECALL = range(3)
 PAGE_SIZE = 20

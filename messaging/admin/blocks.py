@@ -11,7 +11,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from messaging.admin.keyset import KeysetAdmin, KeysetChangeList
-from messaging.domain.events import ID_MAX
+from messaging.domain.message import ID_MAX
 from messaging.models import UserBlock
 
 _SEARCH = re.compile(r"(of:)?\s*([0-9]{1,19})")

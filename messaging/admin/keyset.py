@@ -16,7 +16,7 @@ from django.db.models.expressions import Combinable
 from django.http import HttpRequest
 from django.utils.text import capfirst
 
-from messaging.domain.events import ID_MAX
+from messaging.domain.message import ID_MAX
 from messaging.store.by_index import by_index
 
 BEFORE = "before"

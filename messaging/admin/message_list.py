@@ -18,8 +18,8 @@ from django.http import HttpRequest
 
 from messaging.admin.display import utc_time
 from messaging.admin.keyset import KeysetChangeList
-from messaging.domain.events import ID_MAX, ChatType, PersistStatus, Status
 from messaging.domain.ids import first_id_at, private_conversation, time_of_id, wall_clock_ms
+from messaging.domain.message import ID_MAX, ChatType, PersistStatus, Status
 from messaging.models import Message
 from messaging.store.by_index import by_index
 

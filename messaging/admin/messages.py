@@ -29,7 +29,7 @@ from messaging.admin.message_list import (
 )
 from messaging.admin.unavailable import unavailable
 from messaging.domain.errors import TemporarilyUnavailable
-from messaging.domain.events import ChatType, MsgType, Status
+from messaging.domain.message import ChatType, MsgType, Status
 from messaging.models import Message, MessageAlias
 from messaging.runtime import wiring
 from messaging.service.access import find_message

@@ -18,9 +18,10 @@ from django.utils.text import capfirst
 from messaging.admin.display import age, utc_time
 from messaging.admin.keyset import ReadOnlyAdmin
 from messaging.admin.unavailable import unavailable
-from messaging.domain.errors import CacheUnavailable, TemporarilyUnavailable
-from messaging.domain.events import ID_MAX
+from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.errors import TemporarilyUnavailable
 from messaging.domain.ids import wall_clock_ms
+from messaging.domain.message import ID_MAX
 from messaging.models import PendingMessage
 from messaging.pipeline.compensation import Sweep
 from messaging.ports.cached import PendingEntry

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 from messaging.api.authentication import asking_user
 from messaging.api.counting import count, count_change
 from messaging.domain.errors import InvalidInput, UserNotFound
-from messaging.domain.events import ID_MAX
+from messaging.domain.message import ID_MAX
 from messaging.domain.request_fields import FieldError
 from messaging.domain.requests import parse_message_id
 from messaging.models import UserBlock

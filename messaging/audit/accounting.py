@@ -10,7 +10,7 @@ from messaging.audit.check import AT_ONCE, AuditBackends, Check, Step
 from messaging.audit.findings import Defect, Fate, Suspect
 from messaging.audit.log_search import search
 from messaging.domain.batched import batched
-from messaging.domain.events import Key, Message, is_same
+from messaging.domain.message import Key, Message, is_same
 from messaging.pipeline.write_through import WriteThrough
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import DeadLetterState

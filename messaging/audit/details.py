@@ -8,7 +8,7 @@ from messaging.audit.check import AuditBackends, Check, Step
 from messaging.audit.findings import Defect, Suspect
 from messaging.audit.log_search import search
 from messaging.audit.rows import is_as_sent
-from messaging.domain.events import Message, is_same, join
+from messaging.domain.message import Message, is_same, join
 from messaging.pipeline.write_through import WriteThrough
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 
-from messaging.domain.errors import PoisonRecord
-from messaging.domain.events import Message, decode_event, is_same, join
+from messaging.domain.backend_errors import PoisonRecord
+from messaging.domain.events import decode_event
 from messaging.domain.ids import time_of_id
+from messaging.domain.message import Message, is_same, join
 from messaging.ports.audit import Extent, LogInspector
 from messaging.ports.log import Record
 

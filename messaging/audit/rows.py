@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from messaging.audit.check import AT_ONCE, AuditBackends, Check, Step
 from messaging.audit.findings import Defect, Suspect
-from messaging.domain.events import Message, PersistStatus, hash_body
+from messaging.domain.message import Message, PersistStatus, hash_body
 from messaging.ports.audit import Numbering, StoredRow
 
 NUMBERS_AT_ONCE = 20_000  # messages of the conversations that one query counts, or one conversation

@@ -14,7 +14,7 @@ from messaging.audit.accounting import AcceptedMessage, named_by
 from messaging.audit.check import AT_ONCE
 from messaging.audit.log_search import message_of, read
 from messaging.domain.errors import MessagingError
-from messaging.domain.events import ID_MAX
+from messaging.domain.message import ID_MAX
 from messaging.ports.audit import CacheInspector, LogInspector
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import PendingEntry

@@ -8,9 +8,10 @@ from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.conf import Settings
-from messaging.domain.errors import LeaseLost
-from messaging.domain.events import Message, encode_message
+from messaging.domain.backend_errors import LeaseLost
+from messaging.domain.events import encode_message
 from messaging.domain.ids import WorkerLease
+from messaging.domain.message import Message
 from messaging.domain.rates import step_us
 from messaging.ports.cached import IdempotencyRecord, PendingFull, RateLimited, Verdict
 

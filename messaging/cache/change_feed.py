@@ -23,9 +23,9 @@ from redis.retry import Retry
 
 from messaging.cache import keys
 from messaging.conf import Settings
+from messaging.domain.backend_errors import CacheUnavailable, PoisonRecord
 from messaging.domain.backoff import Backoff
 from messaging.domain.changes import AnythingChanged, Change, Notice, decode_notice, encode_notice
-from messaging.domain.errors import CacheUnavailable, PoisonRecord
 from messaging.links import reason
 
 logger = logging.getLogger(__name__)

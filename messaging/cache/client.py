@@ -15,7 +15,7 @@ from redis.exceptions import NoScriptError, RedisError
 from messaging.cache.connection import SharedConnection
 from messaging.cache.lua import Script
 from messaging.conf import Settings
-from messaging.domain.errors import CacheUnavailable
+from messaging.domain.backend_errors import CacheUnavailable
 
 
 class RedisClient:

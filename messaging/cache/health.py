@@ -5,7 +5,7 @@ from __future__ import annotations
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
-from messaging.domain.errors import CacheUnavailable
+from messaging.domain.backend_errors import CacheUnavailable
 from messaging.ports.cached import Incarnation
 
 HEARTBEAT = load("heartbeat", uses=("incarnation",))

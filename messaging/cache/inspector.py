@@ -13,7 +13,7 @@ from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.ports.audit import CachedIdempotencyRecord, LoadedTail, Pieces
 from messaging.ports.store import Deletes
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
-from messaging.domain.events import Message, encode_message
+from messaging.domain.events import encode_message
+from messaging.domain.message import Message
 from messaging.ports.cached import PendingEntry
 
 MARK_STORED = load("mark_stored", uses=("rows", "incarnation", "state", "tail", "bytes"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from messaging.domain.errors import PoisonRecord
-from messaging.domain.events import Message, decode_message
+from messaging.domain.backend_errors import PoisonRecord
+from messaging.domain.events import decode_message
+from messaging.domain.message import Message
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
-from messaging.domain.events import Message, encode_message
+from messaging.domain.events import encode_message
+from messaging.domain.message import Message
 from messaging.limits import MAX_CACHED_TAIL_BYTES
 from messaging.ports.cached import CachedTail, ReaderView
 

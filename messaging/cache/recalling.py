@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
-from messaging.domain.events import Message, encode_message
+from messaging.domain.events import encode_message
+from messaging.domain.message import Message
 
 SET_RECALL_MARK = load("set_recall_mark", uses=("incarnation", "state"))
 CLEAR_RECALL_MARK = load("clear_recall_mark", uses=("incarnation", "state"))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from django.db import DataError, Error, IntegrityError
 
-from messaging.domain.errors import BackendError, StoreBusy, StoreUnavailable, ValueRefused
+from messaging.domain.backend_errors import BackendError, StoreBusy, StoreUnavailable, ValueRefused
 
 MYSQL_BAD_DATA = {
     1153: "packet too large",  # halving the batch helps, or finds the one

@@ -18,8 +18,8 @@ from django.db import Error, close_old_connections, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from messaging.database.errors import is_lost, translate
+from messaging.domain.backend_errors import StoreBusy, StoreUnavailable
 from messaging.domain.breakers import Breaker
-from messaging.domain.errors import StoreBusy, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from messaging.directory.queries import (
     find_person,
 )
 from messaging.directory.ttl_cache import TtlCache
+from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.changes import BlockChanged, Change, MemberChanged, TokensEnded, UserChanged
-from messaging.domain.errors import StoreUnavailable
 from messaging.ports.directory import TokenMark
 
 MEMBERSHIP_TTL_S = 5.0  # a member who was just removed may go on writing to the group for so long

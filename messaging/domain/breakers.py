@@ -11,8 +11,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
+from messaging.domain.backend_errors import BackendError
 from messaging.domain.backoff import Backoff
-from messaging.domain.errors import BackendError
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from messaging.domain.errors import PoisonRecord
+from messaging.domain.backend_errors import PoisonRecord
 
 
 class UserChanged(msgspec.Struct, frozen=True, array_like=True, tag="user"):

@@ -22,7 +22,7 @@ from enum import StrEnum
 from msgspec.structs import replace
 
 from messaging.domain.errors import IdsUnavailable
-from messaging.domain.events import ChatType, Message
+from messaging.domain.message import ChatType, Message
 
 EPOCH_MS = 1_640_995_200_000  # 2022-01-01T00:00:00Z
 WORKER_BITS = 5

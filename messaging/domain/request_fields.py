@@ -20,7 +20,7 @@ from messaging.conf import (
     MAX_PAGE_SIZE,
     MAX_URL_CHARACTERS,
 )
-from messaging.domain.events import ID_MAX, ChatType, MsgType
+from messaging.domain.message import ID_MAX, ChatType, MsgType
 from messaging.limits import (
     MAX_LOGIN_NAME_CHARACTERS,
     MAX_NAME_CHARACTERS,

@@ -15,8 +15,8 @@ import msgspec
 
 from messaging.conf import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_PAGED_MESSAGES
 from messaging.domain import request_fields
-from messaging.domain.events import ChatType, MsgType
 from messaging.domain.form import Form
+from messaging.domain.message import ChatType, MsgType
 from messaging.domain.request_fields import FieldError, InvalidField
 
 

@@ -6,7 +6,7 @@ Pure.
 
 from __future__ import annotations
 
-from messaging.domain.events import ChatType, Message
+from messaging.domain.message import ChatType, Message
 from messaging.service.history import HistoryPage
 from messaging.service.receipts import Receipt
 

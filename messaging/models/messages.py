@@ -11,7 +11,7 @@ from django.db import models
 
 from messaging.conf import MAX_CONTENT_CODE_POINTS, MAX_URL_CHARACTERS
 from messaging.database.fields import AsciiText, BoundedText, ExactText
-from messaging.domain.events import ChatType, MsgType, PersistStatus, Status
+from messaging.domain.message import ChatType, MsgType, PersistStatus, Status
 
 CONVERSATION_ID_LENGTH = 64
 CLIENT_MSG_ID_LENGTH = 64

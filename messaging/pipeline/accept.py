@@ -19,7 +19,8 @@ from messaging.domain.errors import (
     SendFailed,
     TooManyRequests,
 )
-from messaging.domain.events import Message, encode_message
+from messaging.domain.events import encode_message
+from messaging.domain.message import Message
 from messaging.domain.requests import Ack
 from messaging.pipeline.commit import GroupCommit
 from messaging.pipeline.queued_send import Accepted, QueuedSend

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
-from messaging.domain.errors import NewerEvent, PoisonRecord
-from messaging.domain.events import Message, decode_event, is_same, join
+from messaging.domain.backend_errors import NewerEvent, PoisonRecord
+from messaging.domain.events import decode_event
+from messaging.domain.message import Message, is_same, join
 from messaging.ports.log import Record
 from messaging.ports.store import DeadLetter
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from messaging.conf import Settings
+from messaging.domain.backend_errors import BackendError, CacheUnavailable
 from messaging.domain.backoff import Backoff
-from messaging.domain.errors import BackendError, CacheUnavailable, MessagingError
+from messaging.domain.errors import MessagingError
 from messaging.pipeline.batch import Batch, dead_letter
 from messaging.pipeline.dead_letters import set_aside
 from messaging.pipeline.write_through import Persisted, WriteThrough

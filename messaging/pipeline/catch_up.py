@@ -10,8 +10,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from messaging.domain.backend_errors import LogUnavailable
 from messaging.domain.breakers import LONGEST_PAUSE_S, Breaker
-from messaging.domain.errors import LogUnavailable
 from messaging.ports.audit import LogInspector
 
 logger = logging.getLogger(__name__)

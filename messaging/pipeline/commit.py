@@ -24,18 +24,20 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from messaging.conf import Settings
-from messaging.domain.errors import (
+from messaging.domain.backend_errors import (
     BackendError,
     CacheUnavailable,
-    IdsUnavailable,
     LeaseLost,
-    SendFailed,
     StoreUnavailable,
+)
+from messaging.domain.errors import (
+    IdsUnavailable,
+    SendFailed,
     TemporarilyUnavailable,
     TooManyRequests,
 )
-from messaging.domain.events import Message
 from messaging.domain.ids import SnowflakeIdGenerator, node_of_id, under_id
+from messaging.domain.message import Message
 from messaging.domain.rates import Rates
 from messaging.domain.requests import Ack
 from messaging.pipeline.hints import CacheHints

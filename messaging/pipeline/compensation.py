@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from messaging.conf import Settings
-from messaging.domain.errors import BackendError, StoreUnavailable
-from messaging.domain.events import ID_MAX, Message, encode_event, join
+from messaging.domain.backend_errors import BackendError, StoreUnavailable
+from messaging.domain.events import encode_event
+from messaging.domain.message import ID_MAX, Message, join
 from messaging.pipeline.dead_letters import set_aside
 from messaging.pipeline.write_through import Persisted, ShownCache, WriteThrough
 from messaging.ports.cache import PendingMessages

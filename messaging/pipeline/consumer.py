@@ -26,8 +26,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from messaging.conf import Settings
+from messaging.domain.backend_errors import CacheUnavailable, CommitRefused, LogUnavailable
 from messaging.domain.backoff import Backoff
-from messaging.domain.errors import CacheUnavailable, CommitRefused, LogUnavailable
 from messaging.links import reason
 from messaging.pipeline.batch import Batch, read_batch
 from messaging.pipeline.batch_persister import (

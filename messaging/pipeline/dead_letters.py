@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from messaging.domain.errors import RecordTooLarge
-from messaging.domain.events import Message
+from messaging.domain.backend_errors import RecordTooLarge
+from messaging.domain.message import Message
 from messaging.ports.cache import Marking
 from messaging.ports.log import EventLog, OutgoingRecord
 from messaging.ports.store import DeadLetter, MessageStore

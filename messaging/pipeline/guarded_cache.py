@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.breakers import Breaker
-from messaging.domain.errors import CacheUnavailable
 from messaging.ports.cache import MessageCache
 
 

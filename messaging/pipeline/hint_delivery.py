@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.pipeline.write_through import WriteThrough
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import IdempotencyRecord, PendingEntry

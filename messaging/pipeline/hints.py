@@ -26,9 +26,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
 from messaging.domain.breakers import Breaker
-from messaging.domain.errors import CacheUnavailable, StoreUnavailable
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.pipeline.hint_delivery import AT_ONCE, HintDelivery
 from messaging.pipeline.keeping import Late, Told
 from messaging.ports.cache import MessageCache
@@ -68,7 +68,6 @@ class CacheHints:
     _has_delivered: bool = False  # the recorded hints, once since the start of this process
     _is_vouched: bool = False  # at the last heartbeat another process believed the cache
     _late: Late = field(default_factory=Late)  # accepted messages that the cache lacks
-    _late_records: dict[tuple[int, str], IdempotencyRecord] = field(default_factory=dict)
     _told: Told = field(default_factory=Told)  # messages that only the cache confirmed, of late
     _has_forgotten: bool = False  # a message, since the late ones were last all written
     _lost: dict[int, Message] = field(default_factory=dict)  # perhaps, by the cache's restart
@@ -117,12 +116,9 @@ class CacheHints:
     def _keep_late(self, messages: Sequence[Message]) -> None:
         for message in messages:
             self._late.put(message)
-            if message.client_msg_id is not None:
-                key = (message.from_user_id, message.client_msg_id)
-                self._late_records[key] = IdempotencyRecord(message.id, message.body_hash)
         while (oldest := self._late.excess()) is not None:
             self._note_forgetting("late")
-            self._forget(oldest)
+            self._late.drop(oldest.id)
 
     def _note_forgetting(self, kind: str) -> None:
         """Log once that messages are dropped from memory for lack of room.
@@ -148,7 +144,7 @@ class CacheHints:
 
     def idempotency_record(self, user_id: int, client_msg_id: str) -> IdempotencyRecord | None:
         """Return the record of a send of this process that the cache does not have yet."""
-        return self._late_records.get((user_id, client_msg_id))
+        return self._late.record_of((user_id, client_msg_id))
 
     def owes(self, message_id: int) -> bool:
         """Tell whether this process is to write this message to the cache when it answers."""
@@ -260,7 +256,7 @@ class CacheHints:
                 rows = {}
             await self._delivery.show_messages(late, rows)
             for message in late:
-                self._forget(message)
+                self._late.drop(message.id)
             logger.info(
                 "wrote accepted messages to Redis late",
                 extra={"action": "hints.handed_over", "count": len(late), "stored": len(rows)},
@@ -282,8 +278,3 @@ class CacheHints:
                 "wrote messages to the restarted Redis again",
                 extra={"action": "hints.repeated", "count": len(lost)},
             )
-
-    def _forget(self, message: Message) -> None:
-        self._late.drop(message.id)
-        if message.client_msg_id is not None:
-            self._late_records.pop((message.from_user_id, message.client_msg_id), None)

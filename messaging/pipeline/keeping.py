@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from messaging.domain.events import Message
+from messaging.domain.message import Key, Message
+from messaging.ports.cached import IdempotencyRecord
 
 MOST_BYTES = 64 * 1024 * 1024  # of each kind
 STRUCT_BYTES = 1_000  # a message without its texts, and its entry in a collection
@@ -23,12 +24,15 @@ def size_bytes(message: Message) -> int:
 class Late:
     """Keep the messages that have to be written to the cache, each at its last state.
 
+    A message with a clientMsgId has an idempotency record here as long as the message is kept.
+
     Order: oldest first.
     """
 
     most_bytes: int = MOST_BYTES
     bytes: int = 0
     _messages: dict[int, Message] = field(default_factory=dict)
+    _records: dict[Key, IdempotencyRecord] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self._messages)
@@ -45,12 +49,20 @@ class Late:
         self.drop(message.id)
         self._messages[message.id] = message
         self.bytes += size_bytes(message)
+        if message.key is not None:
+            self._records[message.key] = IdempotencyRecord.of(message)
 
     def drop(self, message_id: int) -> None:
         """Forget a message. Safe to repeat."""
         message = self._messages.pop(message_id, None)
         if message is not None:
             self.bytes -= size_bytes(message)
+            if message.key is not None:
+                self._records.pop(message.key, None)
+
+    def record_of(self, key: Key) -> IdempotencyRecord | None:
+        """Return the idempotency record of the message that was sent under this key, if kept."""
+        return self._records.get(key)
 
     def excess(self) -> Message | None:
         """Return the oldest message if the messages take more than `most_bytes`."""

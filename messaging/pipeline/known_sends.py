@@ -13,8 +13,8 @@ import contextlib
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
-from messaging.domain.errors import BadData, StoreUnavailable
-from messaging.domain.events import Message
+from messaging.domain.backend_errors import BadData, StoreUnavailable
+from messaging.domain.message import Message
 from messaging.pipeline.hints import CacheHints
 from messaging.pipeline.queued_send import QueuedSend, deadline_after
 from messaging.ports.cached import IdempotencyRecord

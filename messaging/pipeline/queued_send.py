@@ -10,8 +10,9 @@ from enum import StrEnum
 import msgspec
 
 from messaging.domain.errors import ApiError
-from messaging.domain.events import Message, encode_message
+from messaging.domain.events import encode_message
 from messaging.domain.ids import under_id
+from messaging.domain.message import Message
 from messaging.domain.requests import Ack
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position

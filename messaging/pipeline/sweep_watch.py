@@ -14,7 +14,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from messaging.conf import Settings
-from messaging.domain.errors import BackendError
+from messaging.domain.backend_errors import BackendError
 from messaging.ports.cache_service import Leases
 
 logger = logging.getLogger(__name__)

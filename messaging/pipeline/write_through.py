@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from messaging.domain.backend_errors import BadData, CacheUnavailable, StoreUnavailable
 from messaging.domain.breakers import Breaker
-from messaging.domain.errors import BadData, CacheUnavailable, StoreUnavailable
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.ports.cache import HiddenMessages, Marking, Recalls
 from messaging.ports.store import CacheHint, MessageStore
 

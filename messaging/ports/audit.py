@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position, Record
 from messaging.ports.store import DeadLetterState, Deletes

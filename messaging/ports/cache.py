@@ -1,6 +1,6 @@
 """Promise the cache of messages to the use cases and pipelines, one protocol a role.
 
-Changes of the state of one message are atomic, and only move up (`events.join`).
+Changes of the state of one message are atomic, and only move up (`message.join`).
 
 Raises: CacheUnavailable, from every method, when Redis does not confirm in time.
 Leaves: a write perhaps done, perhaps not.
@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from messaging.domain.events import Message
 from messaging.domain.ids import WorkerLease
+from messaging.domain.message import Message
 from messaging.ports.cache_service import CacheHealth, Leases, SharedRates
 from messaging.ports.cached import CachedTail, IdempotencyRecord, PendingEntry, ReaderView, Verdict
 

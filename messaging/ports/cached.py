@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import Protocol
 import msgspec
 
 from messaging.domain.breakers import Breaker
-from messaging.domain.events import Message, as_event, encode_event
+from messaging.domain.events import as_event, encode_event
+from messaging.domain.message import Message
 
 
 class OutgoingRecord(msgspec.Struct, frozen=True, gc=False):

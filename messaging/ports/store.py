@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from messaging.domain.breakers import Breaker
-from messaging.domain.events import Message, SendKey
+from messaging.domain.message import Message, SendKey
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 
@@ -105,7 +105,7 @@ class MessageStore(Protocol):
     async def apply(self, messages: Sequence[Message], *, hinted: bool = False) -> ApplyResult:
         """Join these states into their rows, in one transaction, and give new rows their `seq`.
 
-        A state whose row is absent is inserted, any other is joined (`events.join`). The `seq`
+        A state whose row is absent is inserted, any other is joined (`message.join`). The `seq`
         numbers of a conversation grow by one in the order of ids within a call, never have a gap
         and are never given twice. At most one state of a message may be given.
 

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from messaging.conf import Settings
+from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
 from messaging.domain.breakers import Breaker
-from messaging.domain.errors import CacheUnavailable, IdsUnavailable, StoreUnavailable
+from messaging.domain.errors import IdsUnavailable
 from messaging.domain.ids import SnowflakeIdGenerator, wall_clock_ms
 from messaging.domain.rates import PasswordRates, Rates, UserRates
 from messaging.pipeline.accept import Acceptor

@@ -20,6 +20,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.signals import ModelSignal, m2m_changed, post_delete, post_save, pre_save
 
 from messaging import sessions, user_names
+from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.changes import (
     AnythingChanged,
     BlockChanged,
@@ -28,7 +29,6 @@ from messaging.domain.changes import (
     TokensEnded,
     UserChanged,
 )
-from messaging.domain.errors import CacheUnavailable
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
 from messaging.runtime import wiring
 

@@ -18,7 +18,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from messaging.conf import Settings
-from messaging.domain.errors import BackendError, IdsUnavailable
+from messaging.domain.backend_errors import BackendError
+from messaging.domain.errors import IdsUnavailable
 from messaging.domain.ids import AHEAD_MS, WORKERS, SnowflakeIdGenerator, WorkerLease
 from messaging.ports.cache_service import Leases
 from messaging.ports.store import MessageStore

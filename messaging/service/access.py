@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
 from messaging.domain.errors import (
-    CacheUnavailable,
     GroupNotFound,
     MessageNotFound,
     NotAMember,
-    StoreUnavailable,
     TemporarilyUnavailable,
 )
-from messaging.domain.events import ChatType, Message, join
+from messaging.domain.message import ChatType, Message, join
 from messaging.ports.directory import Directory, TokenMark
 from messaging.service.backends import Backends
 

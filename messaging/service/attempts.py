@@ -10,9 +10,9 @@ import contextlib
 
 from msgspec.structs import replace
 
-from messaging.domain.errors import CacheUnavailable
-from messaging.domain.events import Key, Message
+from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.ids import under_id
+from messaging.domain.message import Key, Message
 from messaging.service.access import NOBODY
 from messaging.service.backends import Backends
 from messaging.service.idempotency import find_stored_idempotency_record

@@ -7,8 +7,9 @@ import logging
 import re
 from collections.abc import Sequence
 
-from messaging.domain.errors import StoreUnavailable, TemporarilyUnavailable
-from messaging.domain.events import ID_MAX
+from messaging.domain.backend_errors import StoreUnavailable
+from messaging.domain.errors import TemporarilyUnavailable
+from messaging.domain.message import ID_MAX
 from messaging.ports.log import OutgoingRecord
 from messaging.ports.store import DeadLetter, DeadLetterState
 from messaging.service.access import find_message

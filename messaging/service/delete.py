@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from messaging.domain.errors import StoreUnavailable, TemporarilyUnavailable
+from messaging.domain.backend_errors import StoreUnavailable
+from messaging.domain.errors import TemporarilyUnavailable
 from messaging.service.access import access_message
 from messaging.service.attempts import other_attempts
 from messaging.service.backends import Backends

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from messaging.domain.errors import CacheUnavailable, MessageNotFound, TemporarilyUnavailable
-from messaging.domain.events import Message
+from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.errors import MessageNotFound, TemporarilyUnavailable
+from messaging.domain.message import Message
 from messaging.ports.cached import ReaderView
 from messaging.service.access import access_message, check_participant
 from messaging.service.backends import Backends

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
-from messaging.domain.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
+from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
+from messaging.domain.errors import TemporarilyUnavailable
 from messaging.service.backends import Backends
 
 DELETES_LOADED = 1_000

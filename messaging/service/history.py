@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from msgspec.json import encode
 
 from messaging.conf import MAX_PAGE_SIZE
-from messaging.domain.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
-from messaging.domain.events import ChatType, Message
+from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
+from messaging.domain.errors import TemporarilyUnavailable
 from messaging.domain.ids import conversation_id
+from messaging.domain.message import ChatType, Message
 from messaging.domain.requests import HistoryRequest
 from messaging.limits import MAX_PAGE_BYTES, READ_BYTES
 from messaging.ports.cached import CachedTail

@@ -9,8 +9,9 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from messaging.domain.errors import CacheUnavailable, StoreUnavailable, TemporarilyUnavailable
-from messaging.domain.events import ID_MAX, Message, join
+from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
+from messaging.domain.errors import TemporarilyUnavailable
+from messaging.domain.message import ID_MAX, Message, join
 from messaging.ports.cached import CachedTail, ReaderView
 from messaging.service.backends import Backends
 from messaging.service.hidden_messages import find_hidden

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from messaging.domain.errors import CacheUnavailable, StoreUnavailable
-from messaging.domain.events import Message
+from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
+from messaging.domain.message import Message
 from messaging.ports.cached import IdempotencyRecord
 from messaging.service.backends import Backends
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from messaging.domain.errors import CacheUnavailable, TooManyRequests
+from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.errors import TooManyRequests
 from messaging.domain.names import fold
 from messaging.domain.rates import Rates, take_all
 from messaging.limits import MAX_LOGIN_NAME_CHARACTERS

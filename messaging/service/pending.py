@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from messaging.domain.errors import CacheUnavailable, TemporarilyUnavailable
-from messaging.domain.events import Message
+from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.errors import TemporarilyUnavailable
+from messaging.domain.message import Message
 from messaging.ports.cached import PendingEntry
 from messaging.service.backends import Backends
 

@@ -17,16 +17,14 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from messaging.domain.backend_errors import BackendError, CacheUnavailable, StoreUnavailable
 from messaging.domain.errors import (
     AlreadyRecalled,
-    BackendError,
-    CacheUnavailable,
     NotTheSender,
     RecallWindowPassed,
-    StoreUnavailable,
     TemporarilyUnavailable,
 )
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.pipeline.write_through import Persisted
 from messaging.ports.log import OutgoingRecord, Position
 from messaging.service.access import access_message

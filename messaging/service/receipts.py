@@ -7,14 +7,10 @@ import contextlib
 
 import msgspec
 
-from messaging.domain.errors import (
-    CacheUnavailable,
-    ClientMsgIdReused,
-    SendFailed,
-    StoreUnavailable,
-)
-from messaging.domain.events import Message, PersistStatus
+from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
+from messaging.domain.errors import ClientMsgIdReused, SendFailed
 from messaging.domain.ids import time_of_id
+from messaging.domain.message import Message, PersistStatus
 from messaging.pipeline.queued_send import Durability
 from messaging.ports.cached import IdempotencyRecord
 from messaging.service.backends import Backends

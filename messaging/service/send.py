@@ -7,21 +7,20 @@ import contextlib
 
 from msgspec.structs import replace
 
+from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
 from messaging.domain.backoff import Backoff
 from messaging.domain.errors import (
     Blocked,
-    CacheUnavailable,
     GroupNotFound,
     IdsUnavailable,
     NotAMember,
     SendFailed,
-    StoreUnavailable,
     TemporarilyUnavailable,
     TooManyRequests,
     UserNotFound,
 )
-from messaging.domain.events import ChatType, Message, PersistStatus, hash_body
 from messaging.domain.ids import conversation_id, time_of_id
+from messaging.domain.message import ChatType, Message, PersistStatus, hash_body
 from messaging.domain.requests import Ack, SendRequest
 from messaging.pipeline.queued_send import Durability
 from messaging.ports.cached import IdempotencyRecord

@@ -14,8 +14,8 @@ from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from msgspec.structs import replace
 
-from messaging.domain.errors import BadData
-from messaging.domain.events import Message, SendKey, is_same, join
+from messaging.domain.backend_errors import BadData
+from messaging.domain.message import Message, SendKey, is_same, join
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import ApplyResult, CacheHint
 from messaging.store.tables import Tables

@@ -16,9 +16,9 @@ from django.utils import timezone
 from messaging import models
 from messaging.conf import Settings
 from messaging.database.threads import DatabaseThreads
+from messaging.domain.backend_errors import StoreUnavailable, ValueRefused
 from messaging.domain.breakers import Breaker
-from messaging.domain.errors import StoreUnavailable, ValueRefused
-from messaging.domain.events import Message, SendKey
+from messaging.domain.message import Message, SendKey
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import ApplyResult, CacheHint, DeadLetter, DeadLetterState, Deletes, Tail

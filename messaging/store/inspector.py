@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from messaging.conf import Settings
 from messaging.database.threads import DatabaseThreads
-from messaging.domain.events import Message, PersistStatus, Status
+from messaging.domain.message import Message, PersistStatus, Status
 from messaging.ports.audit import Numbering, StoredRow
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from messaging.domain.events import Message, SendKey
+from messaging.domain.message import Message, SendKey
 from messaging.ports.cached import IdempotencyRecord
 from messaging.store.rows import client_msg_id
 from messaging.store.statements import Statements, chunks

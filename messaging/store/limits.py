@@ -7,7 +7,7 @@ of a message that fits, and the message must wait until the schema or the server
 from __future__ import annotations
 
 from messaging.conf import MAX_CONTENT_CODE_POINTS, MAX_URL_CHARACTERS
-from messaging.domain.events import ID_MAX, Message
+from messaging.domain.message import ID_MAX, Message
 from messaging.models import (
     AT_USER_IDS_LENGTH,
     BODY_HASH_LENGTH,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from messaging.domain.events import Message, Status
+from messaging.domain.message import Message, Status
 from messaging.ports.store import Tail
 from messaging.store.rows import COLUMNS, NO_USERS, from_row, size_bytes, to_row
 from messaging.store.statements import Statements, assigned, chunks, listed
@@ -82,7 +82,7 @@ class MessageTable(Statements):
             self._insert("message", COLUMNS, [to_row(message) for message in part])
 
     def raise_messages(self, messages: Sequence[Message]) -> None:
-        """Join the states into rows that exist (`events.join`).
+        """Join the states into rows that exist (`message.join`).
 
         A status only rises, the earlier recall time wins, and `seq` stays. A recalled row loses its
         content, address and mentioned users.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from messaging.domain.events import ChatType, Message, MsgType, PersistStatus, Status
+from messaging.domain.message import ChatType, Message, MsgType, PersistStatus, Status
 
 COLUMNS = (
     "id",

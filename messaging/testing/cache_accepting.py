@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from messaging.domain.errors import LeaseLost
-from messaging.domain.events import Message, PersistStatus, encode_message
+from messaging.domain.backend_errors import LeaseLost
+from messaging.domain.events import encode_message
 from messaging.domain.ids import WorkerLease
+from messaging.domain.message import Message, PersistStatus
 from messaging.domain.rates import Rates, take_all
 from messaging.ports.cached import IdempotencyRecord, PendingFull, RateLimited, SharedRate, Verdict
 from messaging.testing import leases

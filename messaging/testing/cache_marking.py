@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from messaging.domain.events import Message, PersistStatus
+from messaging.domain.message import Message, PersistStatus
 from messaging.ports.cached import IdempotencyRecord, PendingEntry
 from messaging.testing.cache_state import CacheState
 

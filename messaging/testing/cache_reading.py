@@ -6,7 +6,8 @@ import dataclasses
 import secrets
 from collections.abc import Sequence
 
-from messaging.domain.events import Message, encode_message
+from messaging.domain.events import encode_message
+from messaging.domain.message import Message
 from messaging.limits import MAX_CACHED_TAIL_BYTES
 from messaging.ports.cached import CachedTail, ReaderView
 from messaging.testing.cache_health import MemoryHealth

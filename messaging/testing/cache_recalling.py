@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from messaging.domain.events import Message, join
+from messaging.domain.message import Message, join
 from messaging.testing.cache_state import CacheState
 
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from messaging.domain.errors import CacheUnavailable
-from messaging.domain.events import Message, join
+from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.message import Message, join
 from messaging.domain.rates import Rates
 from messaging.ports.cached import IdempotencyRecord
 from messaging.testing.leases import Leases, Used

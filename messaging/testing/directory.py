@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from messaging.domain.errors import StoreUnavailable
+from messaging.domain.backend_errors import StoreUnavailable
 from messaging.ports.directory import TokenMark
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from messaging.domain.errors import CacheUnavailable
-from messaging.domain.events import Message, PersistStatus
+from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.message import Message, PersistStatus
 from messaging.ports.audit import (
     CachedIdempotencyRecord,
     Extent,

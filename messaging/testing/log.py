@@ -12,8 +12,13 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from messaging.domain.backend_errors import (
+    BackendError,
+    CommitRefused,
+    LogUnavailable,
+    RecordTooLarge,
+)
 from messaging.domain.breakers import Breaker
-from messaging.domain.errors import BackendError, CommitRefused, LogUnavailable, RecordTooLarge
 from messaging.ports.log import POLL_BYTES, OutgoingRecord, Position, Record
 
 POLL_EVERY_S = 0.005

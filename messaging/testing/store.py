@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.ports.log import Position
 from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState, Deletes, Tail
 from messaging.testing import leases

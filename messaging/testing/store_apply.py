@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from messaging.domain.errors import BadData
-from messaging.domain.events import Message, SendKey, is_same, join
+from messaging.domain.backend_errors import BadData
+from messaging.domain.message import Message, SendKey, is_same, join
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import ApplyResult, CacheHint
 from messaging.testing.store_tables import MemoryTables

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from messaging.conf import MAX_CONTENT_CODE_POINTS
+from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.breakers import Breaker
-from messaging.domain.errors import StoreUnavailable
-from messaging.domain.events import Message, SendKey
+from messaging.domain.message import Message, SendKey
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState

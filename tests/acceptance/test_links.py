@@ -31,8 +31,8 @@ from pytest_django import DjangoDbBlocker
 from imsite.environment import Environment
 from messaging.cache import ChangeListener, RedisMessageCache, keys, publish
 from messaging.conf import Settings
+from messaging.domain.backend_errors import CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.domain.changes import AnythingChanged, Notice
-from messaging.domain.errors import CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.eventlog import create_topics, open_inspector, open_log, open_reader
 from messaging.links import TlsFiles, broker_url, complete_log_url, complete_redis_url
 from messaging.ports.log import OutgoingRecord

@@ -10,8 +10,8 @@ from msgspec import structs
 
 from messaging.cache import RedisCacheInspector, RedisMessageCache
 from messaging.conf import Settings
-from messaging.domain.errors import CacheUnavailable
-from messaging.domain.events import Message
+from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.message import Message
 from messaging.ports.audit import CachedIdempotencyRecord, CacheInspector, LoadedTail
 from messaging.ports.cache import MessageCache
 from messaging.testing.cache import MemoryCache

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from messaging.domain.errors import CommitRefused, LogUnavailable, RecordTooLarge
+from messaging.domain.backend_errors import CommitRefused, LogUnavailable, RecordTooLarge
 from messaging.ports.log import POLL_BYTES, LogReader, OutgoingRecord, Position, Record
 from tests.contract.conftest import RIGS_OF_SERVERS
 from tests.support.logs import PARTITIONS, TIMEOUT_S, LogRig

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from messaging.domain.errors import BackendError, CommitRefused, LogUnavailable
+from messaging.domain.backend_errors import BackendError, CommitRefused, LogUnavailable
 from messaging.ports.audit import Extent, LogInspector
 from messaging.ports.log import LogReader, OutgoingRecord, Position, Record
 from tests.support.logs import (

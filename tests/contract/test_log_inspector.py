@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from messaging.domain.errors import LogUnavailable
+from messaging.domain.backend_errors import LogUnavailable
 from messaging.domain.ids import wall_clock_ms
 from messaging.eventlog.kafka.inspector import KafkaLogInspector
 from messaging.eventlog.redis_streams.inspector import RedisStreamsLogInspector

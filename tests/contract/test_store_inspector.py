@@ -10,7 +10,7 @@ from msgspec import structs
 
 from messaging import models
 from messaging.conf import settings
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.ports.audit import Numbering, StoredRow, StoreInspector
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import DeadLetter, DeadLetterState, MessageStore

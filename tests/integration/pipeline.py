@@ -17,7 +17,8 @@ from pytest_django import Settings
 
 from messaging.cache import RedisMessageCache
 from messaging.conf import settings
-from messaging.domain.events import Message, encode_event
+from messaging.domain.events import encode_event
+from messaging.domain.message import Message
 from messaging.eventlog import open_log
 from messaging.eventlog.kafka.reader import KafkaLogReader
 from messaging.eventlog.kafka.topics import create_kafka_topics

@@ -15,7 +15,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 
 from messaging.domain.errors import MessageNotFound
-from messaging.domain.events import ChatType, Message, MsgType
+from messaging.domain.message import ChatType, Message, MsgType
 from messaging.domain.requests import Ack, HistoryRequest, SendRequest
 from messaging.pipeline.consumer import Consumer
 from messaging.runtime import adapters, wiring

@@ -20,8 +20,9 @@ from messaging import models
 from messaging.audit.audit import Audit, AuditPlan
 from messaging.audit.findings import Defect, Fate
 from messaging.domain.errors import ApiError
-from messaging.domain.events import Message, PersistStatus, encode_event, encode_message
+from messaging.domain.events import encode_event, encode_message
 from messaging.domain.ids import first_id_at, wall_clock_ms
+from messaging.domain.message import Message, PersistStatus
 from messaging.eventlog import create_topics
 from messaging.ports.log import OutgoingRecord
 from messaging.ports.store import DeadLetter

@@ -22,8 +22,8 @@ from pytest_django import Settings
 
 from messaging.cache import RedisMessageCache
 from messaging.conf import settings as current_settings
-from messaging.domain.events import Message, PersistStatus
 from messaging.domain.ids import SnowflakeIdGenerator, WorkerLease
+from messaging.domain.message import Message, PersistStatus
 from messaging.models import DeadLetter
 from messaging.runtime import adapters
 from messaging.runtime.assembly import assemble

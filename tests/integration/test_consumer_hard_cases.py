@@ -17,7 +17,8 @@ from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 from pytest_django import Settings
 
-from messaging.domain.events import Message, encode_event
+from messaging.domain.events import encode_event
+from messaging.domain.message import Message
 from messaging.models import DeadLetter
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
 from messaging.ports.store import ApplyResult

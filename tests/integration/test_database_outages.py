@@ -25,7 +25,7 @@ import pytest
 from django.db import connections
 from pytest_django import DjangoDbBlocker, Settings
 
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.pipeline.consumer import Consumer
 from tests.integration.pipeline import MAX_POLL_INTERVAL_S, PARTITIONS, Pipeline, pipeline
 from tests.support.cutting_proxy import Cuts, CuttingProxy, cutting_proxy

@@ -19,8 +19,8 @@ from msgspec import structs
 
 from messaging.conf import settings
 from messaging.database.threads import DatabaseThreads
-from messaging.domain.errors import BadData, StoreUnavailable
-from messaging.domain.events import ID_MAX, Message
+from messaging.domain.backend_errors import BadData, StoreUnavailable
+from messaging.domain.message import ID_MAX, Message
 from messaging.models import Conversation
 from messaging.models import DeadLetter as DeadLetterRow
 from messaging.models import Message as MessageRow

@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from messaging.database import threads as database_threads
 from messaging.database.threads import DatabaseThreads
-from messaging.domain.errors import StoreBusy, StoreUnavailable
+from messaging.domain.backend_errors import StoreBusy, StoreUnavailable
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TIMEOUT_S = 0.2

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from messaging.conf import Mode
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.runtime import adapters
 from messaging.runtime.assembly import compensator
 from messaging.service.delete import delete

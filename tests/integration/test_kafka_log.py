@@ -19,7 +19,7 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.partitioner.default import murmur2
 
 from messaging.conf import Settings
-from messaging.domain.errors import LogUnavailable, RecordTooLarge, TopicMismatch
+from messaging.domain.backend_errors import LogUnavailable, RecordTooLarge, TopicMismatch
 from messaging.eventlog.kafka import reader as kafka_reader
 from messaging.eventlog.kafka.topics import create_kafka_topics
 from messaging.eventlog.kafka.writer import MAX_RECORD_BYTES, KafkaEventLog, partition_of

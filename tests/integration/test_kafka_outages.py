@@ -15,8 +15,9 @@ import psutil
 import pytest
 from pytest_django import Settings
 
-from messaging.domain.errors import LogUnavailable
-from messaging.domain.events import Message, encode_event
+from messaging.domain.backend_errors import LogUnavailable
+from messaging.domain.events import encode_event
+from messaging.domain.message import Message
 from messaging.models import DeadLetter
 from messaging.ports.log import OutgoingRecord, Position
 from tests.integration.pipeline import Pipeline, pipeline

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from messaging.domain.errors import MessageNotFound
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.models import MessageDelete
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch

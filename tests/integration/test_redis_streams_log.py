@@ -12,7 +12,7 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.domain.errors import CommitRefused, LogUnavailable, TopicMismatch
+from messaging.domain.backend_errors import CommitRefused, LogUnavailable, TopicMismatch
 from messaging.eventlog.redis_streams import reader as redis_streams_reader
 from messaging.eventlog.redis_streams import writer as redis_streams_writer
 from messaging.eventlog.redis_streams.entries import Keys, decode, encode_headers, partition_of

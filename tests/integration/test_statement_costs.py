@@ -15,7 +15,7 @@ from django.db import connection, connections
 from msgspec.structs import replace
 from pytest_django import DjangoDbBlocker
 
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState

@@ -54,7 +54,7 @@ MUTATIONS = (
     ),
     Mutation(
         "PERSIST overwrites RECALL (join)",
-        "messaging/domain/events.py",
+        "messaging/domain/message.py",
         "if one.status >= other.status else",
         "if one.status <= other.status else",
         _simulator(500),

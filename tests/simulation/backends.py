@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from messaging.domain.errors import BackendError
+from messaging.domain.backend_errors import BackendError
 from messaging.testing.cache import MemoryCache
 from messaging.testing.log import MemoryBroker
 from tests.simulation.faults import Outage

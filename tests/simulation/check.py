@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.pipeline.queued_send import Durability
 from messaging.testing.store import MemoryStore
 from tests.simulation.record import Read, Said, ScheduleRecord, Total

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from messaging.domain.errors import AlreadyRecalled, ApiError, MessageNotFound
-from messaging.domain.events import ChatType, Message, MsgType
 from messaging.domain.ids import conversation_id
+from messaging.domain.message import ChatType, Message, MsgType
 from messaging.domain.requests import Ack, HistoryRequest, SendRequest
 from messaging.service.backends import Backends
 from messaging.service.delete import delete

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from messaging.domain.errors import CacheUnavailable
+from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
 from messaging.runtime.assembly import Node, assemble, compensator

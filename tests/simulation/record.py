@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from messaging.domain.events import ChatType, Message
+from messaging.domain.message import ChatType, Message
 from messaging.pipeline.queued_send import Durability
 from tests.simulation.lives import Life
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Mapping, Set
 from typing import Any
 
-from messaging.domain.errors import PoisonRecord
-from messaging.domain.events import ID_MAX, Message, decode_event
+from messaging.domain.backend_errors import PoisonRecord
+from messaging.domain.events import decode_event
 from messaging.domain.ids import TIME_SHIFT, WorkerLease
+from messaging.domain.message import ID_MAX, Message
 from messaging.ports.log import OutgoingRecord, Record
 from tests.support.messages import FIRST_ID
 

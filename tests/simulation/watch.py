@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from messaging.domain.errors import PoisonRecord
-from messaging.domain.events import Message, decode_event
+from messaging.domain.backend_errors import PoisonRecord
+from messaging.domain.events import decode_event
+from messaging.domain.message import Message
 from messaging.ports.log import Record
 from messaging.testing.cache import MemoryCache
 from messaging.testing.log import MemoryBroker

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.breakers import Breaker
-from messaging.domain.errors import StoreUnavailable
 from messaging.ports.log import Record
 from messaging.testing.log import MemoryLogReader
 from messaging.testing.store import MemoryStore

@@ -11,10 +11,11 @@ from random import Random
 from typing import Any
 
 from messaging.conf import Settings
+from messaging.domain.backend_errors import CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.domain.breakers import State
-from messaging.domain.errors import ApiError, CacheUnavailable, LogUnavailable, StoreUnavailable
-from messaging.domain.events import ChatType
+from messaging.domain.errors import ApiError
 from messaging.domain.ids import time_of_id
+from messaging.domain.message import ChatType
 from messaging.ports.log import OutgoingRecord
 from messaging.testing.directory import MemoryDirectory
 from messaging.testing.store import MemoryStore

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from msgspec import structs
 
 from messaging.conf import Settings
-from messaging.domain.events import ChatType, Message, MsgType
 from messaging.domain.ids import SnowflakeIdGenerator, WorkerLease, time_of_id
+from messaging.domain.message import ChatType, Message, MsgType
 from messaging.domain.requests import Ack, HistoryRequest, SendRequest
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from messaging.domain.events import ChatType, Message, MsgType, hash_body, join
 from messaging.domain.ids import group_conversation, private_conversation, time_of_id
+from messaging.domain.message import ChatType, Message, MsgType, hash_body, join
 
 FIRST_ID = 640_000_000_000_000_000  # in 2026
 

@@ -11,7 +11,8 @@ from messaging.audit.audit import Audit, AuditPlan
 from messaging.audit.check import AuditBackends
 from messaging.audit.findings import Defect, Fate
 from messaging.audit.report import Report
-from messaging.domain.events import Message, encode_event
+from messaging.domain.events import encode_event
+from messaging.domain.message import Message
 from messaging.domain.requests import Ack
 from messaging.ports.log import OutgoingRecord
 from messaging.testing.inspectors import (

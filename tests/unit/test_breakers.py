@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.breakers import Breaker, State
-from messaging.domain.errors import CacheUnavailable
 
 
 class PingedBackend:

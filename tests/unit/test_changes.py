@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from messaging.domain.backend_errors import PoisonRecord
 from messaging.domain.changes import (
     AnythingChanged,
     BlockChanged,
@@ -14,8 +15,7 @@ from messaging.domain.changes import (
     decode_notice,
     encode_notice,
 )
-from messaging.domain.errors import PoisonRecord
-from messaging.domain.events import ID_MAX
+from messaging.domain.message import ID_MAX
 
 
 def test_every_change_comes_back_as_it_was() -> None:

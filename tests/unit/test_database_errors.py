@@ -14,7 +14,7 @@ from django.db import (
 )
 
 from messaging.database.errors import MYSQL_BAD_DATA, translate
-from messaging.domain.errors import BadData, StoreUnavailable
+from messaging.domain.backend_errors import BadData, StoreUnavailable
 
 HOLD_THE_BATCH = [
     *(1020, 1021, 1030, 1037, 1040, 1041, 1053, 1114, 1146, 1180, 1203, 1205, 1206, 1213, 1226),

@@ -10,18 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from messaging.domain.errors import PoisonRecord
-from messaging.domain.events import (
+from messaging.domain.backend_errors import PoisonRecord
+from messaging.domain.events import decode_event, decode_message, encode_event, encode_message
+from messaging.domain.message import (
     ID_MAX,
     ChatType,
     Message,
     MsgType,
     PersistStatus,
     Status,
-    decode_event,
-    decode_message,
-    encode_event,
-    encode_message,
     hash_body,
     join,
 )

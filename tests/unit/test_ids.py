@@ -15,8 +15,8 @@ import pytest
 
 from messaging.domain import ids
 from messaging.domain.errors import IdsUnavailable
-from messaging.domain.events import ChatType
 from messaging.domain.ids import ClockHealth, SnowflakeIdGenerator, WorkerLease
+from messaging.domain.message import ChatType
 
 NOW_MS = 1_800_000_000_000
 FOR_EVER = float("inf")

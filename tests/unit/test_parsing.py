@@ -16,7 +16,7 @@ from messaging.conf import (
     MAX_URL_CHARACTERS,
 )
 from messaging.domain.errors import BodyTooLarge, InvalidInput
-from messaging.domain.events import ID_MAX
+from messaging.domain.message import ID_MAX
 from messaging.domain.request_fields import FieldError
 from messaging.http import parsing
 from messaging.http.parsing import decode_object

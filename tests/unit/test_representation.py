@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from messaging.domain.events import ChatType, Message, MsgType, PersistStatus
+from messaging.domain.message import ChatType, Message, MsgType, PersistStatus
 from messaging.http.representation import present_message, present_page, present_receipt
 from messaging.pipeline.queued_send import Durability
 from messaging.service.history import HistoryPage

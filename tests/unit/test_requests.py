@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from messaging.conf import MAX_PAGED_MESSAGES
 from messaging.domain.errors import InvalidInput
-from messaging.domain.events import ChatType, MsgType
+from messaging.domain.message import ChatType, MsgType
 from messaging.domain.request_fields import FieldError
 from messaging.domain.requests import (
     Ack,

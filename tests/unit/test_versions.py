@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from messaging.domain.events import ChatType, Message, MsgType, Status, decode_event, encode_event
+from messaging.domain.events import decode_event, encode_event
+from messaging.domain.message import ChatType, Message, MsgType, Status
 from tests.unit.test_events import normal_messages
 
 VERSION_1 = {

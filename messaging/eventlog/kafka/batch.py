@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
-from messaging.domain.errors import BackendError, LogUnavailable, RecordTooLarge
+from messaging.domain.backend_errors import BackendError, LogUnavailable, RecordTooLarge
 from messaging.ports.log import OutgoingRecord, Position
 
 Confirmation = asyncio.Future[Position]

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from messaging.domain.errors import LogUnavailable
+from messaging.domain.backend_errors import LogUnavailable
 from messaging.eventlog.kafka.consuming import (
     CALL_TIMEOUT_S,
     TIMEOUT_SLACK_S,

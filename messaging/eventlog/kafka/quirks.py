@@ -25,7 +25,7 @@ from kafka import KafkaConsumer
 from kafka.errors import CorruptRecordError, UnsupportedCodecError
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
-from messaging.domain.errors import LogUnavailable
+from messaging.domain.backend_errors import LogUnavailable
 from messaging.ports.log import Position, Record
 
 logger = logging.getLogger(__name__)

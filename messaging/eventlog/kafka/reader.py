@@ -32,7 +32,7 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata
 
-from messaging.domain.errors import CommitRefused, LogUnavailable
+from messaging.domain.backend_errors import CommitRefused, LogUnavailable
 from messaging.eventlog.inbox import Inbox
 from messaging.eventlog.kafka.consuming import (
     CALL_TIMEOUT_S,

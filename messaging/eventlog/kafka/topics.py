@@ -10,7 +10,7 @@ from typing import Any
 from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
-from messaging.domain.errors import LogUnavailable, TopicMismatch
+from messaging.domain.backend_errors import LogUnavailable, TopicMismatch
 from messaging.eventlog.kafka.quirks import hear_last_words
 
 CONNECT_MS = 5_000

@@ -27,9 +27,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
+from messaging.domain.backend_errors import BackendError, LogUnavailable, RecordTooLarge
 from messaging.domain.breakers import Breaker, State
 from messaging.domain.deadline_queue import DeadlineQueue
-from messaging.domain.errors import BackendError, LogUnavailable, RecordTooLarge
 from messaging.eventlog.kafka.batch import Confirmation, Lane, RecordBatch, failed
 from messaging.eventlog.kafka.producers import Producers
 from messaging.ports.log import OutgoingRecord

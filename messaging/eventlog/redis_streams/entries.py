@@ -19,7 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError
 
-from messaging.domain.errors import TopicMismatch
+from messaging.domain.backend_errors import TopicMismatch
 from messaging.ports.log import OutgoingRecord, Position, Record
 
 if TYPE_CHECKING:

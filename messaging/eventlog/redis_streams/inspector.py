@@ -10,7 +10,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from messaging.domain.errors import LogUnavailable
+from messaging.domain.backend_errors import LogUnavailable
 from messaging.eventlog.redis_streams.entries import Keys, connect, decode, format_id, parse_id
 from messaging.ports.audit import Extent, Piece
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from messaging.domain.errors import CommitRefused, LogUnavailable
+from messaging.domain.backend_errors import CommitRefused, LogUnavailable
 from messaging.eventlog.inbox import Inbox
 from messaging.eventlog.redis_streams.entries import (
     Keys,

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
+from messaging.domain.backend_errors import LogUnavailable, RecordTooLarge
 from messaging.domain.breakers import Breaker
-from messaging.domain.errors import LogUnavailable, RecordTooLarge
 from messaging.eventlog.redis_streams.entries import (
     Keys,
     connect,

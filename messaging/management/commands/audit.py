@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from messaging.audit.audit import Audit, AuditPlan
 from messaging.audit.report import Report, document_of, lines
 from messaging.audit.sources import BadReceipts
-from messaging.domain.errors import BackendError
+from messaging.domain.backend_errors import BackendError
 from messaging.management.time_arguments import since
 from messaging.progress import Progress
 from messaging.runtime import adapters

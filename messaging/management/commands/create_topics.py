@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from messaging.conf import settings
-from messaging.domain.errors import BackendError
+from messaging.domain.backend_errors import BackendError
 from messaging.eventlog import create_topics
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
-from messaging.domain.events import Message
 from messaging.domain.ids import WorkerLease
+from messaging.domain.message import Message
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import CachedTail
 from tests.support.messages import FIRST_ID, make_message

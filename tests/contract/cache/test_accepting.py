@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from messaging.domain.errors import LeaseLost
-from messaging.domain.events import PersistStatus
+from messaging.domain.backend_errors import LeaseLost
+from messaging.domain.message import PersistStatus
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import IdempotencyRecord, PendingEntry
 from tests.contract.cache.conversation import (

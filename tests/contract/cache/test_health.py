@@ -10,7 +10,7 @@ from msgspec import structs
 
 from messaging.cache import RedisMessageCache
 from messaging.conf import Settings
-from messaging.domain.errors import CacheUnavailable
+from messaging.domain.backend_errors import CacheUnavailable
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import CachedTail
 from messaging.testing.cache import MemoryCache

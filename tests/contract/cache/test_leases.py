@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from messaging.domain.errors import LeaseLost
+from messaging.domain.backend_errors import LeaseLost
 from messaging.ports.cache import MessageCache
 from tests.contract.cache.conversation import LEASE
 from tests.support.messages import make_message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import IdempotencyRecord, PendingFull
 from tests.contract.cache.conversation import (

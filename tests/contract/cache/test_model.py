@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from messaging.cache import RedisMessageCache
 from messaging.conf import Settings
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import CachedTail
 from messaging.ports.store import Tail

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from messaging.directory import DatabaseDirectory, queries
-from messaging.domain.errors import StoreBusy
+from messaging.domain.backend_errors import StoreBusy
 from tests.contract.directory.people import (
     GROUP,
     IDENTITY_TTL_S,

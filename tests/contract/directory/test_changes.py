@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 
 from messaging.directory import DatabaseDirectory
 from messaging.directory.queries import BLOCKS_HELD
+from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.changes import (
     AnythingChanged,
     BlockChanged,
@@ -17,7 +18,6 @@ from messaging.domain.changes import (
     TokensEnded,
     UserChanged,
 )
-from messaging.domain.errors import StoreUnavailable
 from messaging.models import ChatGroupMember
 from messaging.ports.directory import TokenMark
 from tests.contract.directory.people import (

@@ -8,7 +8,7 @@ import pytest
 
 from messaging.conf import settings
 from messaging.directory import DatabaseDirectory
-from messaging.domain.events import ID_MAX
+from messaging.domain.message import ID_MAX
 from messaging.ports.directory import Directory, TokenMark
 from messaging.testing.directory import MemoryDirectory
 from tests.contract.directory.people import (

@@ -11,8 +11,8 @@ from messaging.conf import settings
 from messaging.directory import DatabaseDirectory, ttl_cache
 from messaging.directory.database import MEMBERSHIP_TTL_S, NEGATIVE_TTL_S
 from messaging.directory.queries import BLOCKS_HELD
+from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.changes import BlockChanged
-from messaging.domain.errors import StoreUnavailable
 from messaging.models import ChatGroupMember, UserBlock
 from tests.contract.directory.people import (
     GROUP,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 
 
 def without_seq(messages: Sequence[Message]) -> list[Message]:

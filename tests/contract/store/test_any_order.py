@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from messaging.domain.errors import StoreUnavailable
-from messaging.domain.events import Message
+from messaging.domain.backend_errors import StoreUnavailable
+from messaging.domain.message import Message
 from messaging.ports.store import ApplyResult, MessageStore
 from tests.contract.store.rows import without_seq
 from tests.support.messages import FIRST_ID, join_all, make_message

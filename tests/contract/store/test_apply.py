@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from messaging.domain.errors import BadData
+from messaging.domain.backend_errors import BadData
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import ApplyResult, MessageStore, Tail
 from tests.support.messages import FIRST_ID, make_message

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.ports.store import Deletes, MessageStore, Tail
 from tests.contract.store.rows import without_seq
 from tests.support.messages import FIRST_ID, make_message

@@ -16,7 +16,7 @@ HOLD_S = 5.0
 END_S = 60.0
 MESSAGES, CHARACTERS, AT_ONCE = 1_000, 4_096, 100  # of four bytes each
 FILL = """\
-from messaging.domain.events import ChatType, Message, MsgType
+from messaging.domain.message import ChatType, Message, MsgType
 from messaging.domain.ids import conversation_id
 from messaging.runtime.wiring import run
 pair = {{"chat_type": ChatType.PRIVATE, "from_user_id": {one}, "to_id": {other}}}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.ports.store import DeadLetter
 from messaging.runtime import adapters, wiring
 

@@ -16,8 +16,8 @@ from django.test.utils import CaptureQueriesContext
 
 from messaging import models
 from messaging.admin import message_list
-from messaging.domain.events import ChatType, Message
 from messaging.domain.ids import first_id_at, wall_clock_ms
+from messaging.domain.message import ChatType, Message
 from messaging.store.rows import COLUMNS, to_row
 from tests.integration.admin.pages import (
     BLOCKS,

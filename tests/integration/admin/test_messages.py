@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from messaging import models
 from messaging.admin import message_list
-from messaging.domain.events import ChatType
 from messaging.domain.ids import first_id_at, time_of_id, wall_clock_ms
+from messaging.domain.message import ChatType
 from tests.integration.admin.pages import (
     MESSAGES,
     listed,

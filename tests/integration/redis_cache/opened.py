@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from messaging.cache import RedisMessageCache, keys
 from messaging.conf import Settings
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.ports.cached import CachedTail
 from tests.support.messages import make_message
 

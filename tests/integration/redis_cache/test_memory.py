@@ -9,8 +9,8 @@ import redis
 from msgspec.structs import replace
 
 from messaging.cache import RedisMessageCache, keys
-from messaging.domain.errors import CacheUnavailable
-from messaging.domain.events import Message
+from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.message import Message
 from messaging.ports.cached import CachedTail
 from tests.integration.redis_cache.opened import load, row, tail
 from tests.support.messages import FIRST_ID, make_message

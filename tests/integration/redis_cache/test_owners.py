@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from messaging.cache import RedisMessageCache
 from messaging.conf import Settings
-from messaging.domain.errors import LeaseLost
+from messaging.domain.backend_errors import LeaseLost
 from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.runtime.worker_lease import WorkerLeaseKeeper
 from messaging.testing.store import MemoryStore

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from messaging.cache import RedisMessageCache
-from messaging.domain.errors import CacheUnavailable
+from messaging.domain.backend_errors import CacheUnavailable
 from tests.integration.redis_cache.opened import TIMEOUT_S, open_cache, row, tail
 from tests.support.messages import FIRST_ID, make_message
 from tests.support.real_services import free_port, running_redis

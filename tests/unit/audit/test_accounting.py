@@ -8,7 +8,7 @@ import pytest
 
 from messaging.audit.findings import Defect, Fate
 from messaging.audit.sources import BadReceipts
-from messaging.domain.errors import CacheUnavailable, LogUnavailable, StoreUnavailable
+from messaging.domain.backend_errors import CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.ports.store import DeadLetterState
 from tests.support.memory import message
 from tests.support.planting import Audited, fates, wrong

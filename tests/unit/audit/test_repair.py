@@ -9,7 +9,8 @@ import pytest
 from msgspec import structs
 
 from messaging.audit.findings import Defect, Fate
-from messaging.domain.events import decode_event, hash_body
+from messaging.domain.events import decode_event
+from messaging.domain.message import hash_body
 from messaging.ports.cached import IdempotencyRecord
 from tests.support.memory import message
 from tests.support.planting import Audited, fates, wrong

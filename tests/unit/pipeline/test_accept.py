@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from messaging.domain.errors import LeaseLost, SendFailed, TooManyRequests
+from messaging.domain.backend_errors import LeaseLost
+from messaging.domain.errors import SendFailed, TooManyRequests
 from messaging.domain.ids import WorkerLease, node_of_id, time_of_id
 from messaging.domain.requests import Ack
 from messaging.pipeline.queued_send import Durability

@@ -87,8 +87,8 @@ async def test_later_sends_are_not_waited_for(service: MemoryService) -> None:
 
 async def test_nothing_is_believed_while_the_log_is_away(service: MemoryService) -> None:
     lose_store(service)
-    await regain_store(service)
     service.broker.down = True
+    await regain_store(service)
     assert await stays_behind(service)
     service.broker.down = False
     await until_known(service)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import pytest
 from msgspec import structs
 
-from messaging.domain.events import PersistStatus, encode_event
+from messaging.domain.events import encode_event
+from messaging.domain.message import PersistStatus
 from messaging.domain.requests import Ack
 from messaging.pipeline.consumer import TooManyDeadLetters
 from messaging.ports.log import OutgoingRecord, Record

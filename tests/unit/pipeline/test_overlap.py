@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from messaging.domain.errors import CacheUnavailable
-from messaging.domain.events import Message, decode_event, encode_event
+from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.events import decode_event, encode_event
+from messaging.domain.message import Message
 from messaging.pipeline.consumer import IN_HAND, Consumer, TooManyDeadLetters
 from messaging.ports.log import OutgoingRecord, Record
 from messaging.testing.log import MemoryLogReader

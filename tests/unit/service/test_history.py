@@ -13,7 +13,7 @@ from messaging.domain.errors import (
     NotAMember,
     TemporarilyUnavailable,
 )
-from messaging.domain.events import ChatType, PersistStatus
+from messaging.domain.message import ChatType, PersistStatus
 from messaging.ports.cached import CachedTail
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch

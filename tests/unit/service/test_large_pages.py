@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.limits import MAX_PAGE_BYTES
 from messaging.service.delete import delete
 from messaging.service.history import LARGEST_PART, HistoryPage, _size_bytes, history

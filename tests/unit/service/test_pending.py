@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from messaging.domain.errors import TemporarilyUnavailable
-from messaging.domain.events import Message
+from messaging.domain.message import Message
 from messaging.ports.cached import PendingEntry
 from messaging.service.pending import list_pending
 from messaging.testing.cache import MemoryCache

@@ -18,8 +18,8 @@ from messaging.domain.errors import (
     TooManyRequests,
     UserNotFound,
 )
-from messaging.domain.events import ChatType, PersistStatus
 from messaging.domain.ids import time_of_id
+from messaging.domain.message import ChatType, PersistStatus
 from messaging.domain.requests import Ack, HistoryRequest
 from messaging.pipeline.queued_send import Durability
 from messaging.ports.cached import IdempotencyRecord
