@@ -130,8 +130,9 @@ class TestLimits:
         found: set[int] = set()
         reader, deadline_s = rig.reader(), time.monotonic() + 20
         while found != taken and time.monotonic() < deadline_s:
-            records = await reader.poll(max_records=1_000, timeout_s=0.2)
-            found |= {len(record.value or b"") for record in records}
+            with contextlib.suppress(LogUnavailable):  # a loaded broker answers some polls late
+                records = await reader.poll(max_records=1_000, timeout_s=0.2)
+                found |= {len(record.value or b"") for record in records}
         assert found == taken
 
     async def test_an_unknown_topic_is_refused_in_time(self, rig: KafkaRig) -> None:
