@@ -39,7 +39,7 @@ Value = TypeVar("Value")
 
 
 class DatabaseDirectory:
-    """Implement `ports.directory.Directory`, with the last answers in an outage of the database.
+    """Implement `ports.directory.Directory`, and bridge a database outage with the last answers.
 
     While the database is away, the last known answer serves, however old. A user without such an
     answer counts as active and as blocking nobody. While the database is busy, only a known refusal
