@@ -1,4 +1,4 @@
-"""Accounts for what clients were told against what the database holds. Used by the loads."""
+"""Account for the ids that clients were told, by the rows of the database. Used by the loads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AcknowledgedSend:
 
 @dataclass(slots=True)
 class AccountedLoad:
-    """Hold the answers that the clients saw."""
+    """Hold the answers that the clients of a load got."""
 
     acknowledged: list[AcknowledgedSend] = field(default_factory=list)
     refused: int = 0
@@ -34,7 +34,7 @@ class AccountedLoad:
 
 
 def stored_rows(told: list[int]) -> dict[int, Row]:
-    """The row that each of these ids leads to: its own, or that of the send which it repeats."""
+    """Return the row that each id leads to: its own, or the row of the send that it repeats."""
     from messaging.models import Message, MessageAlias
 
     columns = ("id", "conversation_id", "seq", "content")
@@ -60,11 +60,11 @@ def wait_drained(told: list[int]) -> tuple[dict[int, Row], float]:
 
 
 def account(load: AccountedLoad, rows: dict[int, Row]) -> dict[str, int]:
-    """How many acknowledged messages are missing, doubled, merged, altered or out of order.
+    """Count the acknowledged messages that are missing, doubled, merged, altered or out of order.
 
-    The rows are by the ids that clients were told (`stored_rows`). Merged are sends that lead to
-    the row of another. The order is that of the ids, and a gap is a number that a conversation has
-    skipped or used twice.
+    `rows` are by the ids that clients were told (`stored_rows`). "merged" counts sends that lead to
+    the row of another send. "out of order" compares the ids of a conversation with the order of its
+    sends. "gaps" counts conversations that have skipped a number or used it twice.
     """
     sent = {message.message_id: message for message in load.acknowledged}
     ids: dict[str, list[int]] = defaultdict(list)
@@ -88,10 +88,10 @@ def account(load: AccountedLoad, rows: dict[int, Row]) -> dict[str, int]:
 
 
 def overtaken(load: AccountedLoad, rows: dict[int, Row]) -> int:
-    """Messages that were stored after a later one of their conversation.
+    """Count the messages that were stored after a later message of their conversation.
 
-    There are none while nothing but consumers dies; what a sweep or the database itself had to
-    take may be numbered later than what came after it.
+    The count is 0 while nothing but consumers dies. A message that a sweep or the database itself
+    had to take may be numbered after a later one.
     """
     seqs: dict[str, list[int]] = defaultdict(list)
     for message in load.acknowledged:
@@ -110,7 +110,7 @@ def _steps_back(conversations: Mapping[str, list[int]]) -> int:
 
 
 def _seqs_of(conversations: Iterable[str]) -> dict[str, list[int]]:
-    """The numbers of all rows of these conversations, which belong to this run alone."""
+    """Return the numbers of all rows of these conversations, which belong to this run alone."""
     from messaging.models import Message
 
     rows = Message.objects.filter(conversation_id__in=list(conversations))

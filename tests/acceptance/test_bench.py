@@ -1,4 +1,4 @@
-"""`manage.py bench` against a running service: its verdict, its reports, and a planted loss."""
+"""Test `manage.py bench` on a running service: the verdict, the reports, and a planted loss."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def bench(site: Site, *arguments: str | Path) -> subprocess.CompletedProcess[str
 
 @contextlib.contextmanager
 def losing_a_row(site: Site) -> Iterator[None]:
-    """The row of one message of each lap is gone as soon as it is stored."""
+    """Delete the row of one message of each lap as soon as the row is stored."""
     path = site.service.var_dir / "im.sqlite3"
     with contextlib.closing(sqlite3.connect(path, timeout=20)) as database:
         database.execute(

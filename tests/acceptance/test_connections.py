@@ -1,4 +1,4 @@
-"""Clients that are slow, many or greedy: what they get, and that nobody else feels it."""
+"""Test clients that are slow, many or greedy: their answers, and that nobody else is slowed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def send_request(user: User, receiver: User, number: int) -> bytes:
 
 
 def answers(connection: socket.socket, count: int) -> Iterator[tuple[int, dict[str, object]]]:
-    """Status and body of so many answers, as they come one after the other."""
+    """Yield the status and the body of so many answers, as the answers come one after the other."""
     with connection.makefile("rb") as stream:
         for _ in range(count):
             status = int(stream.readline().split()[1])
@@ -64,7 +64,7 @@ def memory_bytes(site: Site) -> int:
 
 @contextlib.contextmanager
 def many_files() -> Iterator[None]:
-    """Room for as many sockets as a test of many connections opens."""
+    """Raise the limit on open files for a test of many connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
@@ -98,7 +98,7 @@ def test_idle_and_slow_clients_keep_nobody_out(site: Site, alice: User, bob: Use
             slow.sendall(b"x")
         slow.settimeout(HEADER_TIMEOUT_S + 20)
         while slow.recv(65_536):
-            pass  # it is told, or just closed
+            pass  # the server may answer first, or just close
         assert time.monotonic() - began_s < HEADER_TIMEOUT_S + 15
 
 
@@ -108,7 +108,7 @@ def test_a_huge_body_is_refused_without_being_kept(site: Site, alice: User) -> N
         with connect(site) as connection:
             connection.sendall(request(alice, "POST", "/api/message/send")[:-5])
             connection.sendall(b"%d\r\n\r\n" % (64 * MIB))
-            with contextlib.suppress(OSError):  # it may be closed while we are still sending
+            with contextlib.suppress(OSError):  # the server may close while the body is still sent
                 for _ in range(64 * MIB // len(PIECE)):
                     connection.sendall(PIECE)
             with contextlib.suppress(OSError):
@@ -125,7 +125,7 @@ def test_a_client_that_does_not_read_fills_no_memory(site: Site, alice: User, bo
     before_bytes = memory_bytes(site)
     with connect(site) as connection:
         connection.settimeout(5)
-        with contextlib.suppress(TimeoutError):  # it is not read from any more
+        with contextlib.suppress(TimeoutError):  # the server stops reading from it
             for _ in range(20_000):
                 connection.sendall(asked)
         assert memory_bytes(site) - before_bytes < 64 * MIB

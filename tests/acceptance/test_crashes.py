@@ -1,6 +1,7 @@
-"""Nothing acknowledged is lost, doubled or altered, whatever is killed under load.
+"""Test that nothing acknowledged is lost, doubled or altered when parts are killed under load.
 
-The load sends again what got no answer; the database is asked what became of every message.
+The load repeats each send that got no answer, and compares every message with its row in the
+database.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SWEPT = {
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """An embedded one in which a sweep begins within seconds, not minutes."""
+    """Run an embedded stack in which a sweep begins within seconds, not minutes."""
     var_dir = tmp_path_factory.mktemp("swept") / "var"
     choose_redis_port(var_dir)
     with running_service(var_dir, **SWEPT) as service:
@@ -36,13 +37,13 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def batches_of(site: Site, pid: int) -> int:
-    """How many batches the consumer with this pid has persisted."""
+    """Return the number of batches that the consumer with this pid has persisted."""
     return len(re.findall(rf"INFO {pid} \S+ batch\.persisted", site.log))
 
 
 class TestTheConsumer:
     def test_may_be_killed_in_mid_batch_again_and_again(self, site: Site) -> None:
-        kills = 1 if site.is_full else 4  # Kafka misses a dead reader after ten seconds
+        kills = 1 if site.is_full else 4  # Kafka notices a dead reader after ten seconds
         with running_load(site.service) as load:
             for _ in range(kills):
                 pid = site.service.pid("consumer")

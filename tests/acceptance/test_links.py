@@ -1,7 +1,7 @@
-"""The links to servers that take TLS and known users alone: the right client, and wrong ones.
+"""Test the links to servers that take TLS and known users alone: the right client, and wrong ones.
 
-`scripts/services start --tls` on ports and data of its own. A wrong client ends with a typed error
-in bounded time, and the log says why.
+The servers are those of `scripts/services start --tls`, on ports and data of their own. A wrong
+client ends with a typed error in bounded time, and the log gives the reason.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ pytestmark = [
 ]
 CALL_TIMEOUT_S = 30.0  # of one call, on a busy machine; each has less by itself
 LINKS = {"redis": "IM_REDIS_URL", "kafka": "IM_EVENT_LOG_URL", "mysql": "IM_DATABASE_URL"}
-PLAIN_PASSWORD = "p/a+i?n"  # of the account im, where Kafka takes it unhidden
+PLAIN_PASSWORD = "p/a+i?n"  # of the account im, where Kafka takes passwords in the clear
 WRONG = ("authority", "name", "password", "plaintext")
 
 
 @dataclass(frozen=True)
 class Secured:
-    """The addresses that scripts/services has written, and what is wrong about others."""
+    """Hold the addresses that scripts/services has written, and make wrong ones of them."""
 
     addresses: dict[str, str]
     other_ca: str
-    proxies: dict[str, int]  # at another name than that of the certificate
+    proxies: dict[str, int]  # at a name that is not in the certificate
 
     @property
     def files(self) -> TlsFiles:
@@ -90,7 +90,7 @@ def _port(url: str) -> int:
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    connected("IM_DATABASE_URL")  # where these cannot be had, the others cannot either
+    connected("IM_DATABASE_URL")  # skips where the common services are not started
     var_dir = tmp_path_factory.mktemp("secured") / "var"
     environment = clean_environment(
         VAR_DIR=str(var_dir),
@@ -141,9 +141,9 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
 
 @pytest.fixture(autouse=True)
 def sockets_of_the_vendors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """kafka-python leaves the sockets of failed connections to the garbage collector."""
+    """Collect as garbage the sockets of failed connections, which kafka-python leaves open."""
     yield
-    caplog.get_records("call").clear()  # their errors lead to those sockets
+    caplog.get_records("call").clear()  # the errors in the records keep the sockets
     gc.collect()
 
 
@@ -152,13 +152,13 @@ def settings_of(url: str) -> Settings:
 
 
 def told(caplog: pytest.LogCaptureFixture, *actions: str) -> str:
-    """The reasons that were logged."""
+    """Return the reasons that were logged."""
     found = [r for r in caplog.records if r.__dict__.get("action") in actions]
     return " | ".join(str(record.__dict__.get("reason")) for record in found)
 
 
 async def refusal(call: Callable[[], Awaitable[Any]], error: type[Exception]) -> Exception:
-    """Return the error of a call, which must be this one and come in time."""
+    """Return the error that a call ends with: an `error`, within `CALL_TIMEOUT_S`."""
     with pytest.raises(error) as raised:
         async with asyncio.timeout(CALL_TIMEOUT_S):
             await call()
@@ -269,7 +269,7 @@ KAFKA_REASONS = {
     "authority": "CERTIFICATE_VERIFY_FAILED",
     "name": "CERTIFICATE_VERIFY_FAILED",
     "password": "invalid credentials",
-    "plaintext": "",  # the broker ends the connection, and says nothing
+    "plaintext": "",  # the broker ends the connection without a reason
 }
 
 
@@ -339,7 +339,7 @@ class TestKafka:
 async def store_at(
     url: str, files: TlsFiles, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[DatabaseStore]:
-    """A store on Django's connection to this address."""
+    """Open a store on Django's connection to this address."""
     env = Environment()
     env.ENVIRON = {"A": url}
     there = env.database("A", ("mysql",), default="", tls=files)

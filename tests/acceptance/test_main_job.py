@@ -1,4 +1,4 @@
-"""The main job as people use it, on the real processes: embedded, and on the full stack."""
+"""Test the main job on the real processes: on the embedded stack, and on the full one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CANARY = "canary-2d9c41"
 
 
 def node_of(message_id: str) -> int:
-    """The worker id in a message id: it tells which process took the message."""
+    """Return the worker id in a message id, which names the process that took the message."""
     return int(message_id) >> 12 & 1023
 
 
@@ -112,7 +112,7 @@ def test_everything_works_on_messages_that_are_not_stored_yet(
         secret, hidden = alice.sent(bob, "secret"), alice.sent(bob, "hidden")
         assert alice.recall(secret).status == bob.delete(hidden).status == 200
         for message in alice.history(bob).data["list"]:
-            stored = message["status"] == "RECALLED"  # its tombstone is
+            stored = message["status"] == "RECALLED"  # the tombstone is
             told = (message["persistStatus"], message["seq"])
             assert told == (("PERSISTED", 1) if stored else ("PENDING", None))
         check_kept_secret_hidden(alice, bob, kept, secret, hidden)

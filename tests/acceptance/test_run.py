@@ -1,4 +1,4 @@
-"""`scripts/run` as a newcomer meets it: starting, what is said, dying, stopping, starting again."""
+"""Test `scripts/run` as a newcomer meets it: its start, output, death, stop and second start."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
 
 @pytest.fixture
 def stopped(tmp_path: Path) -> Iterator[ServiceProcesses]:
-    """One that is not started yet."""
+    """Make a service that is not started yet."""
     service = ServiceProcesses(tmp_path / "var")
     yield service
     service.clear()

@@ -1,4 +1,4 @@
-"""`scripts/services` on ports and data of its own, beside the services that other tests use."""
+"""Test `scripts/services` on ports and data of its own, beside the services of other tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = ("mariadb", "redis", "kafka")
 
 
 class Services:
-    """scripts/services with a `VAR_DIR` and ports of its own."""
+    """Run scripts/services with a `VAR_DIR` and ports of its own."""
 
     def __init__(self, var_dir: Path) -> None:
         self.var_dir = var_dir
@@ -46,14 +46,14 @@ class Services:
         )
 
     def pids(self) -> dict[str, int]:
-        """Of those that `status` says are up."""
+        """Return by name the pids of the services that `status` reports as up."""
         found = re.findall(r"^(\w+): up on .*, pid (\d+)$", self("status").stdout, re.MULTILINE)
         return {name: int(pid) for name, pid in found}
 
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """Started once; where the common ones cannot be had, these cannot either."""
+    """Start the services once; skip where the common services are not started."""
     connected("IM_DATABASE_URL")
     services = Services(tmp_path_factory.mktemp("services") / "var")
     try:
@@ -81,7 +81,7 @@ def test_all_three_are_up_and_their_addresses_written(services: Services) -> Non
 def test_topics_are_made_without_a_driver_of_the_database(
     services: Services, tmp_path: Path
 ) -> None:
-    """`scripts/run` installs none, and the services may be started after it."""
+    """`scripts/run` installs no driver, and the services may be started after `scripts/run`."""
     (tmp_path / "MySQLdb.py").write_text("raise ImportError\n")
     made = services("topics", PYTHONPATH=str(tmp_path))
     assert made.returncode == 0, made.stderr

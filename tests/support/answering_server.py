@@ -1,4 +1,4 @@
-"""A small HTTP server whose every answer is told beforehand: in pieces, late, broken or none."""
+"""Serve HTTP with answers that a test scripts beforehand: in pieces, late, broken or none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 Step = bytes | float | None
-"""Bytes are sent, a number is a pause in seconds, None ends the connection."""
+"""Describe a step of an answer: bytes to send, a pause in seconds, or None: the connection ends."""
 
 SENT = b'{"code":200,"data":{"messageId":"%d","durability":"log"}}'
 
@@ -20,7 +20,7 @@ def http(body: bytes, status: str = "200 OK") -> bytes:
 
 
 class AnsweringServer:
-    """`answer` tells what is done for the n-th request, counted from 1 over all connections."""
+    """Answer the n-th request, counted from 1 over all connections, by the steps `answer(n)`."""
 
     def __init__(self, answer: Callable[[int], Sequence[Step]]) -> None:
         self._answer = answer
@@ -41,7 +41,7 @@ class AnsweringServer:
 
 
 def _read_head(request: socketserver.StreamRequestHandler) -> int:
-    """The length of the body that follows; 0 at the end of the connection."""
+    """Read a head and return the length of the body behind it; 0 at the end of the connection."""
     length = 0
     while (line := request.rfile.readline()) not in (b"\r\n", b""):
         if line.startswith(b"Content-Length:"):

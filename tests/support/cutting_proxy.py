@@ -1,4 +1,4 @@
-"""A TCP proxy that can cut or hold up what goes through it: the question, or only the answer."""
+"""Cut or hold up the bytes that go through a TCP proxy: the requests, or only the answers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ class Cuts(Enum):
 
 
 class CuttingProxy:
-    """In front of the server of a URL; `url` is the way through it.
+    """Stand in front of the server of a URL; `url` is the address through the proxy.
 
-    While `cuts` says `ANSWERS`, what is asked is done, and the connection ends in place of the
-    answer; with `ALL` nothing arrives. With `after`, only from a question on that holds these
-    bytes. With `is_silent`, the connection does not end: nobody can tell that nothing comes.
-    `count` tells how often it has cut. Each piece of an answer takes `delay_s`.
+    `cuts`: with `ANSWERS` a request is done, and the connection ends in place of the answer; with
+    `ALL` nothing arrives.
+    `after`: cuts begin with a request that holds these bytes.
+    `is_silent`: bytes are dropped and the connection stays open, so that neither side can notice.
+    `count`: the number of cuts so far.
+    `delay_s`: the delay of each piece of an answer.
     """
 
     def __init__(self, url: str, *, host: str = "127.0.0.1") -> None:
@@ -40,13 +42,13 @@ class CuttingProxy:
         self.count = 0
 
     def serve(self) -> None:
-        """Until the listener is closed."""
+        """Carry connections until the listener is closed."""
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
                 try:
                     server = socket.create_connection(self._there)
-                except OSError:  # it is down: so is the way to it
+                except OSError:  # the server is down: refuse the client too
                     client.close()
                     continue
                 asked = threading.Event()

@@ -1,7 +1,7 @@
-"""Call the API over HTTP in tests, and run the site in this process behind the calls.
+"""Call the API over HTTP in tests, and run the site in this process behind the client.
 
-The client knows the outer shape of the contract and checks every answer against it. The client
-speaks through an `Exchange`, so that the same tests can be put to any door.
+The client knows the outer shape of the contract and checks every answer against that shape. Calls
+go through an `Exchange`, so the same tests can run at any door.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ENVELOPE = ["code", "message", "data", "timestamp"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Hold an answer; header names are in lower case."""
+    """Hold one HTTP answer; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -46,7 +46,7 @@ class Answer:
 
     @property
     def wrong(self) -> set[str]:
-        """The fields that a 400 names."""
+        """Return the fields that a 400 names."""
         assert (self.status, self.code) == (400, 400), self.content
         errors = self.data["errors"]
         assert all(texts and all(isinstance(t, str) for t in texts) for texts in errors.values())
@@ -58,7 +58,7 @@ Exchange = Callable[[str, str, Mapping[str, str], Sequence[bytes]], Answer]
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Somebody who calls the API; with a token, as its user."""
+    """Call the API as an anonymous client or, with a token, as its user."""
 
     exchange: Exchange
     token: str | None = None
@@ -99,7 +99,7 @@ class Client:
 
 
 def check_envelope(answer: Answer) -> None:
-    """Every answer of the API is one JSON object of one shape, and is not to be kept."""
+    """Check the shape that each answer of the API has: one JSON object, which no cache may keep."""
     assert answer.headers["content-type"] == "application/json", answer.content[:200]
     assert answer.headers["cache-control"] == "no-store"
     body = answer.body
@@ -119,7 +119,7 @@ def check_envelope(answer: Answer) -> None:
 
 @dataclass(slots=True)
 class AsgiServer:
-    """An ASGI application as a web server runs it: on a loop of its own, between its lifespan."""
+    """Run an ASGI application as a web server does: on a loop of its own, within its lifespan."""
 
     application: Application
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
@@ -188,7 +188,7 @@ async def exchange(
     headers: Mapping[str, str],
     pieces: Sequence[bytes],
 ) -> Answer:
-    """One HTTP request and its answer, as an ASGI server would carry them."""
+    """Make one HTTP request and return its answer, as an ASGI server would carry them."""
     path, _, query = target.partition("?")
     scope = {
         "type": "http",
@@ -217,7 +217,7 @@ async def exchange(
     async def receive() -> Mapping[str, Any]:
         if waiting:
             return waiting.pop(0)
-        await asyncio.Event().wait()  # the client stays until it has its answer
+        await asyncio.Event().wait()  # the client stays connected until the answer has come
         raise AssertionError
 
     async def send(event: Mapping[str, Any]) -> None:

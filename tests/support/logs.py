@@ -1,7 +1,7 @@
-"""The logs that the contract runs on, each with the faults that it can be given.
+"""Run the contract tests of the log on each kind of log, with the faults that each kind allows.
 
-A rig is one topic of one log. `connected` rigs use the services that scripts/services has started
-and never harm them; the breakable ones have a server of their own.
+A rig is one topic of one log. The `connected` rigs use the services that scripts/services has
+started and never harm them; the breakable ones have a server of their own.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from tests.support.real_services import ROOT, KafkaServer, free_port, running_re
 
 PARTITIONS = 4
 GROUP = "readers"
-TIMEOUT_S = 2.0  # within which every future has ended
+TIMEOUT_S = 2.0  # by then every future has ended
 
 
 class LogRig(ABC):
-    """`log` writes to `topic`; `reader` makes one more member of the group."""
+    """Hold one topic of a log: `log` writes to `topic`; `reader` adds a member to the group."""
 
     log: EventLog
-    max_poll_interval_s = 1.0  # what the readers of this rig are given
+    max_poll_interval_s = 1.0  # of the readers of this rig
     missed_after_s = 2.0  # a reader that died is out of the group by then
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class LogRig(ABC):
         raise NotImplementedError
 
     async def reader_process(self) -> asyncio.subprocess.Process:
-        """A reader in a process of its own; prints a line for each batch, commits nothing."""
+        """Start a reader process, which prints a line for each batch and commits nothing."""
         raise NotImplementedError
 
     async def stop(self) -> None:
@@ -90,7 +90,7 @@ class LogRig(ABC):
         raise NotImplementedError
 
     async def kill(self) -> None:
-        """Stop it without giving it the time to put anything in order."""
+        """Stop the server without time to write or close anything."""
         await self.stop()
 
     def freeze(self) -> None:
@@ -175,7 +175,7 @@ class StreamsRig(LogRig):
         return await _reader_process("RedisStreamsLogReader", self.url, self.arguments())
 
     async def spoil(self, partition: int, offset: str) -> None:
-        """Streams have no way to change an entry: write the stream anew with the one spoilt."""
+        """Write the stream anew with the entry spoilt, because streams cannot change an entry."""
         stream = Keys(self.topic).stream(partition)
         with redis.Redis.from_url(self.url, protocol=2) as client:
             entries = client.xrange(stream)

@@ -1,4 +1,4 @@
-"""A MariaDB of our own, to be killed, frozen, filled and locked at will."""
+"""Run a MariaDB that tests kill, freeze, fill and lock at will."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SMALL_BYTES = 400 * 1024 * 1024
 
 
 class MariadbServer:
-    """On a free loopback port, with an account as the project has one.
+    """Run MariaDB on a free loopback port, with an account like the one of the project.
 
-    Its files are in a small file system of their own where one may be mounted (`is_mounted`).
+    The data is in a small file system of its own where one may be mounted (`is_mounted`).
     """
 
     def __init__(self, directory: Path) -> None:
@@ -73,7 +73,7 @@ class MariadbServer:
         return self._output.read_text(errors="replace")
 
     def migrate(self) -> None:
-        """Make the project's tables."""
+        """Create the project's tables."""
         url = f"mysql://im:im@127.0.0.1:{self.port}/im"
         assert self._run(
             *(sys.executable, str(ROOT / "manage.py"), "migrate", "--verbosity", "0"),
@@ -112,7 +112,7 @@ class MariadbServer:
         self.stop(signal.SIGKILL)
 
     def signal(self, number: int) -> None:
-        """SIGSTOP and SIGCONT: a server that holds its connections and does not answer."""
+        """Send a signal: after SIGSTOP the server holds its connections and does not answer."""
         assert self._process is not None
         self._process.send_signal(number)
 
@@ -122,13 +122,13 @@ class MariadbServer:
             assert self._run("umount", str(self._data)), self.log
 
     def connect(self, user: str = "chief") -> Any:
-        """The driver's own connection, past everything that is tested."""
+        """Return a connection of the driver's own, past the code that is tested."""
         return MySQLdb.connect(
             host="127.0.0.1", port=self.port, user=user, password=user, connect_timeout=5
         )
 
     def ask(self, *statements: str) -> list[tuple[Any, ...]]:
-        """As an administrator; the rows of the last statement."""
+        """Execute the statements as an administrator, and return the rows of the last one."""
         with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
@@ -136,10 +136,10 @@ class MariadbServer:
             return list(cursor.fetchall())
 
     def cut_connections(self) -> None:
-        """End those of the project's account, as a restart of the server does."""
+        """End the connections of the project's account, as a restart of the server does."""
         self.ask("KILL USER im@127.0.0.1")
 
-    # what can befall it; each is over when the block ends
+    # faults, each over when the block ends
 
     @contextlib.contextmanager
     def killed(self) -> Iterator[None]:
@@ -165,7 +165,7 @@ class MariadbServer:
 
     @contextlib.contextmanager
     def out_of_connections(self) -> Iterator[None]:
-        """Others have taken them all; one more is kept for an administrator by the server."""
+        """Take all connections; the server keeps one more for an administrator."""
         self.cut_connections()
         taken = []
         with contextlib.ExitStack() as open_ones:
@@ -179,7 +179,7 @@ class MariadbServer:
 
     @contextlib.contextmanager
     def full_disk(self) -> Iterator[None]:
-        """Not a byte is left, nor what the tables have set aside for themselves."""
+        """Fill the disk to the last byte, with the space that the tables have reserved."""
         assert self.is_mounted
         filler = self._data / "filler"
         with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):

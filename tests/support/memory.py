@@ -1,4 +1,4 @@
-"""The whole service over in-memory ports, for tests of use cases and pipelines."""
+"""Run the whole service over in-memory ports, for tests of use cases and pipelines."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SETTINGS = Settings(
 
 @dataclass
 class Clock:
-    """A wall clock that stands still until it is told."""
+    """Stand still as a wall clock until a test sets `now_ms`."""
 
     now_ms: int = NOW_MS
 
@@ -51,7 +51,7 @@ class Clock:
 
 @dataclass
 class MemoryService:
-    """The parts and what a test does with them."""
+    """Hold the parts of a service in memory, and the steps that a test makes with them."""
 
     settings: Settings = SETTINGS
     clock: Clock = field(default_factory=Clock)
@@ -110,7 +110,7 @@ class MemoryService:
         return compensator(self.backends)
 
     def restarted_with(self, **settings: object) -> MemoryService:
-        """The same stores under other settings."""
+        """Return a service over the same stores with other settings."""
         changed = replace(self.settings, **settings)  # type: ignore[arg-type]
         return MemoryService(changed, self.clock, self.broker, self.cache, self.store)
 
@@ -152,5 +152,5 @@ _numbers = itertools.count(1)
 
 
 def message(content: str = "hello", **changes: object) -> Message:
-    """A message from alice to bob, each with an id of its own; `client_msg_id` may be given."""
+    """Return a message from alice to bob with an id of its own; `client_msg_id` may be given."""
     return structs.replace(make_message(next(_numbers), content=content), **changes)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Messages for tests."""
+"""Make messages for tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_message(
     at_user_ids: tuple[int, ...] = (),
     client_msg_id: str | None = None,
 ) -> Message:
-    """A NORMAL message as the send use case makes it; a larger `number` is a later one."""
+    """Return a NORMAL message as the send use case makes one; a larger `number` is later."""
     message_id = FIRST_ID + number
     content = f"message {number}" if content is None else content
     if chat_type is ChatType.GROUP:
@@ -51,7 +51,7 @@ def make_message(
 
 
 def join_all(messages: list[Message]) -> list[Message]:
-    """One state a message id, in order of id."""
+    """Return one joined state a message id, in order of id."""
     states: dict[int, Message] = {}
     for message in messages:
         known = states.get(message.id)

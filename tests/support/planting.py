@@ -1,4 +1,4 @@
-"""A service in memory, things that are wrong with it, and its audit."""
+"""Run an audit beside a service in memory, and plant the faults that the audit is to find."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.memory import MemoryService, message
 
 
 class Silent:
-    """Nobody watches the progress."""
+    """Drop the progress that an audit shows."""
 
     def begin(self, title: str) -> None: ...
 
@@ -35,7 +35,7 @@ class Silent:
 
 @dataclass
 class Audited:
-    """`service` with an audit beside it; `plan` changes what every audit does."""
+    """Hold a service with an audit beside it; `plan` changes the options of every audit."""
 
     service: MemoryService = field(default_factory=MemoryService)
     plan: dict[str, Any] = field(default_factory=dict)
@@ -53,36 +53,36 @@ class Audited:
         )
 
     async def audit(self, **plan: Any) -> Report:
-        """With no time between its looks."""
+        """Run an audit with no time between its checks."""
         given = {"settle_s": 0.0} | self.plan | plan
         return await Audit(self.backends, AuditPlan(**given), Silent()).run()
 
     async def accepted(self, **changes: Any) -> Message:
-        """A message that the cache and the log hold."""
+        """Return a message that the cache and the log hold."""
         sent = message(**changes)
         await self.service.acceptor.accept(sent, ack=Ack.LOG)
         return sent
 
     async def persisted(self, **changes: Any) -> Message:
-        """Its row."""
+        """Return the row of a message that was accepted and consumed."""
         sent = await self.accepted(**changes)
         await self.service.consume()
         return self.service.store.rows[sent.id]
 
     async def persisted_repeat(self, first: Message) -> Message:
-        """A second send with the same clientMsgId, which the cache took for a first one."""
+        """Return a repeat of this send, accepted by the cache and deduplicated by the store."""
         repeat = await self.accepted(client_msg_id=first.client_msg_id)
         await self.service.consume()
         assert repeat.id not in self.service.store.rows
         return repeat
 
     async def append(self, *messages: Message) -> None:
-        """Into the log alone."""
+        """Append messages to the log alone."""
         records = [OutgoingRecord(m.conversation_id.encode(), encode_event(m)) for m in messages]
         await self.service.log.append(self.service.settings.topic, records)
 
     def forget(self, *ids: int) -> None:
-        """Let the cache lose all that it knows of these messages, but for its lists."""
+        """Let the cache lose these messages, with everything but the entries in its lists."""
         cache = self.service.cache
         for message_id in ids:
             cache.details.pop(message_id, None)
@@ -102,7 +102,7 @@ class Audited:
 
 
 def wrong(report: Report) -> dict[Defect, list[str]]:
-    """Return the findings with their examples."""
+    """Return the findings by kind, with their examples."""
     return {kind: tally.examples(10) for kind, tally in report.findings.kinds.items()}
 
 

@@ -1,7 +1,7 @@
-"""The whole service as a person starts it: `scripts/run` with its own data and port.
+"""Run the whole service as a person starts it: `scripts/run` with data and a port of its own.
 
-For the acceptance tests. Nothing is started but by the scripts, and what they started is looked
-for by the `VAR_DIR` in its environment, so that a process that got away is found.
+For the acceptance tests. The scripts alone start processes. The processes are found by the
+`VAR_DIR` in their environment, so that a process left behind is found as well.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ class DemoUser:
 
 
 def wait_until(met: Callable[[], bool], *, limit_s: float, what: str) -> None:
-    """Return as soon as the condition is met; raises AssertionError at the limit."""
+    """Return as soon as the condition is met.
+
+    Raises: AssertionError at the limit.
+    """
     deadline = time.monotonic() + limit_s
     while not met():
         assert time.monotonic() < deadline, f"{what}: not within {limit_s:.0f} s"
@@ -42,7 +45,7 @@ def wait_until(met: Callable[[], bool], *, limit_s: float, what: str) -> None:
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """This process's environment without settings of ours, plus the given ones."""
+    """Return this process's environment without the project's settings, plus the given ones."""
     ours = ("IM_", "GRANIAN_")
     names = ("VAR_DIR", "LOG_DIR", "PORT", "HOST", "WEB_WORKERS", "DJANGO_SETTINGS_MODULE")
     kept = {
@@ -54,7 +57,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 
 def processes_of(var_dir: Path) -> dict[int, str]:
-    """The command lines, by pid, of what runs with this `VAR_DIR`."""
+    """Return by pid the command lines of the processes with this `VAR_DIR`."""
     mark = f"VAR_DIR={var_dir}".encode()
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
@@ -67,7 +70,10 @@ def processes_of(var_dir: Path) -> dict[int, str]:
 
 
 class ServiceProcesses:
-    """One `scripts/run` with these settings; `base_url`, `users` and `pid` are there once ready."""
+    """Run one `scripts/run` with these settings.
+
+    `users` and `pid` can be used once the service is ready.
+    """
 
     def __init__(
         self,
@@ -87,12 +93,12 @@ class ServiceProcesses:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it says that it answers."""
+        """Start the service and wait until its banner says that it answers."""
         self.launch()
         wait_until(self._is_ready, limit_s=START_TIMEOUT_S, what="the service answers")
 
     def launch(self, stdout: int | None = None) -> None:
-        """Start it, with its output into the file that `output` reads or into this descriptor."""
+        """Start the service; its output goes to this descriptor, else to the file of `output`."""
         environment = clean_environment(
             VAR_DIR=str(self.var_dir), PORT=str(self.port), **self._variables
         )
@@ -118,19 +124,19 @@ class ServiceProcesses:
 
     @property
     def output(self) -> str:
-        """Everything it has printed since it was started."""
+        """Return everything that the service has printed since its start."""
         return self._output.read_text(errors="replace")
 
     @property
     def users(self) -> Mapping[str, DemoUser]:
-        """`alice` and `bob`, as the banner shows them."""
+        """Return `alice` and `bob` as the banner shows them."""
         ids = dict(re.findall(r"(alice|bob) \(id (\d+)\)", self.output))
         tokens = dict(re.findall(r"^(ALICE|BOB)=(\S+)$", self.output, re.MULTILINE))
         return {name: DemoUser(ids[name], tokens[name.upper()]) for name in ids}
 
     @property
     def environment(self) -> dict[str, str]:
-        """The addresses that it runs with, for `manage.py` and for clients of the tests."""
+        """Return the addresses of the service, for `manage.py` and for clients of the tests."""
         sourced = subprocess.run(
             ["bash", "-c", 'source "$1" && env -0', "bash", self.var_dir / "env"],
             env={},
@@ -145,7 +151,7 @@ class ServiceProcesses:
 
     @contextlib.contextmanager
     def supervisor(self) -> Iterator[Any]:
-        """The calls that supervisord takes: `getProcessInfo`, `stopProcess` and so on."""
+        """Open supervisord's interface: `getProcessInfo`, `stopProcess` and so on."""
         config = (self.var_dir / "run" / "supervisord.conf").read_text()
         (address,) = re.findall(r"^serverurl=(\S+)$", config, re.MULTILINE)
         transport = SupervisorTransport(serverurl=address)
@@ -153,20 +159,20 @@ class ServiceProcesses:
             yield proxy.supervisor
 
     def pid(self, program: str) -> int:
-        """The pid of a program under supervision; 0 while it is not running."""
+        """Return the pid of a program under supervision; 0 while the program is not running."""
         with contextlib.suppress(OSError, xmlrpc.client.Fault), self.supervisor() as supervisor:
             return int(supervisor.getProcessInfo(program)["pid"])
         return 0
 
     def kill(self, program: str) -> int:
-        """SIGKILL the program's main process; returns the pid it had."""
+        """Send SIGKILL to the program's main process, and return the pid of that process."""
         pid = self.pid(program)
         assert pid, f"{program} is not running"
         os.kill(pid, signal.SIGKILL)
         return pid
 
     def await_restart(self, program: str, *, after: int) -> int:
-        """The pid of the program that replaced the one with pid `after`."""
+        """Wait for the program that replaces the one with pid `after`, and return the new pid."""
         wait_until(lambda: self.pid(program) not in (0, after), limit_s=20, what=f"a new {program}")
         return self.pid(program)
 
@@ -175,26 +181,29 @@ class ServiceProcesses:
         self._running.send_signal(number)
 
     def press_ctrl_c(self) -> None:
-        """SIGINT to the whole process group, as a terminal does."""
+        """Send SIGINT to the whole process group, as a terminal does."""
         os.killpg(self._running.pid, signal.SIGINT)
 
     def await_exit(self) -> int:
-        """The exit status of scripts/run itself."""
+        """Return the exit status of scripts/run itself."""
         return self._running.wait(STOP_TIMEOUT_S)
 
     def await_end(self) -> int:
-        """Its exit status, once everything that it started is gone as well."""
+        """Return the exit status, once every process of the service is gone as well."""
         status = self.await_exit()
         wait_until(lambda: not processes_of(self.var_dir), limit_s=30, what="everything has ended")
         return status
 
     def stop(self) -> int:
-        """SIGTERM; returns the exit status. A process left behind fails the test."""
+        """Send SIGTERM, and return the exit status.
+
+        Raises: AssertionError when a process is left behind.
+        """
         self.send_signal(signal.SIGTERM)
         return self.await_end()
 
     def clear(self) -> None:
-        """Leave nothing running, whatever has happened."""
+        """Kill every process of the service. Safe to repeat."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -205,7 +214,7 @@ class ServiceProcesses:
 
 
 def choose_redis_port(var_dir: Path) -> None:
-    """Give the embedded Redis of this data a free port, as if it had run there before.
+    """Give the embedded Redis of this data a free port, as if Redis had run on that port before.
 
     Two services that start at the same moment would both find the usual port free.
     """
@@ -216,7 +225,7 @@ def choose_redis_port(var_dir: Path) -> None:
 
 @contextlib.contextmanager
 def running_service(var_dir: Path, *arguments: str, **variables: str) -> Iterator[ServiceProcesses]:
-    """`scripts/run`, or with `full` on what scripts/services has started; stopped at the end."""
+    """Run `scripts/run`, or with `full` on the services of scripts/services; stopped at the end."""
     if "full" in arguments:
         var_dir.mkdir(parents=True, exist_ok=True)
         (var_dir / "services").symlink_to(SERVICES_ENV.parent, target_is_directory=True)

@@ -1,4 +1,9 @@
-"""A reader to be killed: `python -m tests.support.reader_process KIND WHERE ARGUMENTS` (JSON)."""
+"""Read a log in a process that a test can kill.
+
+    python -m tests.support.reader_process KIND WHERE ARGUMENTS
+
+WHERE and ARGUMENTS are JSON.
+"""
 
 from __future__ import annotations
 

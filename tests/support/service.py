@@ -1,4 +1,4 @@
-"""The service under test and the people who use it, through its HTTP API alone."""
+"""Use the service under test through its HTTP API alone, as its users do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def with_settings(**values: object) -> pytest.MarkDecorator:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who is registered, calling with their token."""
+    """Call the API as a registered user, with the token of that user."""
 
     id: str
     client: Client
@@ -45,7 +45,7 @@ class User:
         return self.client.post("/api/message/send", body | fields)
 
     def sent(self, receiver: User, content: str = "hi", **fields: Any) -> str:
-        """The id of a message that was accepted."""
+        """Send a message, check that it was accepted, and return its id."""
         answer = self.send(receiver, content, **fields)
         assert answer.status == 200, answer.content
         return str(answer.data["messageId"])
@@ -68,7 +68,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The running service; `anybody` calls it without a token."""
+    """Hold the running service; `anybody` calls the service without a token."""
 
     anybody: Client
 
@@ -87,12 +87,12 @@ class Service:
         ChatGroup.objects.get(pk=group_id).members.remove(int(member.id))
 
     def persist(self) -> None:
-        """Consume the log, as the consumer's process does, until nothing is pending."""
+        """Consume the log until nothing is pending, as the process of the consumer does."""
         asyncio.run(_consume())
 
 
 def listed(answer: Answer) -> list[str]:
-    """The ids of a whole page of history, as they are told."""
+    """Return the ids of a whole page of history, in the order of the page."""
     assert answer.status == 200, answer.content
     assert list(answer.data) == ["total", "list", "hasMore", "nextBeforeId", "partial"]
     assert answer.data["partial"] is False

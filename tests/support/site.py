@@ -1,4 +1,4 @@
-"""A running service and the people who use it, from outside: HTTP, processes and files alone."""
+"""Use a running service from outside: by HTTP, processes and files alone."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Site:
 
     @cached_property
     def anybody(self) -> Client:
-        """Calls without a token, each on a connection of its own, so that any worker may answer."""
+        """Return a client without a token: one connection a call, so that any worker may answer."""
         return Client(self._exchange_whole)
 
     def _exchange_whole(
@@ -48,7 +48,8 @@ class Site:
     ) -> Answer:
         """Ask again for a page that is `partial`, as a client does.
 
-        Redis was started just now, or a process has not heard of it for a moment.
+        A page is partial when Redis was started just now, or when a process lost Redis a moment
+        ago.
         """
         answers: list[Answer] = []
 
@@ -70,12 +71,12 @@ class Site:
             return Answer(answer.status, names, answer.read())
 
     def page(self, path: str) -> Answer:
-        """A page of the site that is not the API's."""
+        """Return a page of the site that is not one of the API."""
         return self._exchange("GET", path, {}, [])
 
     @cached_property
     def pairs(self) -> Iterator[tuple[User, User]]:
-        """Two people at a time who have never written to each other, of as few as it takes."""
+        """Yield pairs of users who have never written to each other, of few users in all."""
 
         def pairs() -> Iterator[tuple[User, User]]:
             known: list[User] = []
@@ -92,7 +93,7 @@ class Site:
         return User(data["userId"], replace(self.anybody, token=data["token"]))
 
     def make_group(self, *members: User) -> str:
-        """A new group, made as an operator would."""
+        """Make a new group as an operator does, and return its id."""
         ids = [int(member.id) for member in members]
         return self.manage(
             "shell",
@@ -114,7 +115,7 @@ class Site:
         ).stdout
 
     def append(self, *records: OutgoingRecord) -> None:
-        """Put records into its log, past its doors."""
+        """Append records to the log of the service, past its doors."""
         environment = self.service.environment
         redis_url = environment["IM_REDIS_URL"]
         url = environment.get("IM_EVENT_LOG_URL", redis_url)
@@ -129,7 +130,7 @@ class Site:
 
     @contextlib.contextmanager
     def without(self, program: str) -> Iterator[None]:
-        """The program is stopped meanwhile, and runs again afterwards."""
+        """Stop the program during the block, and start it afterwards."""
         with self.service.supervisor() as supervisor:
             supervisor.stopProcess(program)
         try:
@@ -139,7 +140,7 @@ class Site:
                 supervisor.startProcess(program)
 
     def await_stored(self, reader: User, *message_ids: str) -> None:
-        """Return once all of these messages are in the database, as the reader is told."""
+        """Return once the reader is told that all of these messages are PERSISTED."""
 
         def are_stored() -> bool:
             answers = [reader.read(message_id) for message_id in message_ids]
@@ -148,24 +149,24 @@ class Site:
         wait_until(are_stored, limit_s=PERSIST_TIMEOUT_S, what=f"{len(message_ids)} are stored")
 
     def pending(self) -> int:
-        """How many messages are acknowledged and not in the database."""
+        """Return the number of messages that are acknowledged and not in the database."""
         with redis.Redis.from_url(self.service.environment["IM_REDIS_URL"]) as client:
             return int(client.zcard(keys.PENDING))
 
     @property
     def log(self) -> str:
-        """Its log file, with those that were rotated away."""
+        """Return the text of the service's log file, with the rotated files."""
         files = Path(self.service.environment["LOG_DIR"]).glob("*.log*")
         return "\n".join(path.read_text(errors="replace") for path in sorted(files))
 
     @property
     def said(self) -> str:
-        """All that it has written about itself: the log file, and its output after the banner."""
+        """Return all that the service wrote: the log file, and the output after the banner."""
         return self.log + self.service.output.partition("stops it")[2]
 
 
 def worker_pids(service: ServiceProcesses) -> set[int]:
-    """The processes that serve HTTP."""
+    """Return the pids of the processes that serve HTTP."""
     main = service.pid("web")
     children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
     return {int(pid) for pid in children}
