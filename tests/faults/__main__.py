@@ -1,4 +1,4 @@
-"""python -m tests.faults: break real services under load, and account for every message."""
+"""Break real services under load, and account for every message: `python -m tests.faults`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import django
 
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imsite.settings")
-    django.setup()  # before the rig is imported: it knows the models
+    django.setup()  # before the import of the rig, which needs the models
     from tests.faults.command import main as run
 
     return run()

@@ -1,10 +1,10 @@
 """Run a client that abuses the service for some seconds: `python -m tests.faults.abuse KIND …`.
 
-A process of its own, so that its work is no part of the ordinary load. Its connections come from
-another loopback address than those of the ordinary load, since a limit of an address is part of the
-defence. Every kind is bounded in time, in requests at once and in requests a second, since the
-abuser has no core of its own here. An answer is not judged here: the ordinary clients tell whether
-the service stood it.
+The client is a process of its own, so that its work is no part of the ordinary load. Its
+connections come from another loopback address than those of the ordinary load, because the limits
+of an address are part of the defence. Every kind is bounded in time, in requests at once and in
+requests a second, because the abuser has no core of its own here. No answer is judged here: the
+figures of the ordinary clients show how well the service stood the abuse.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Abuser:
-    """Somebody with a token of the site, who has a long conversation with `other`."""
+    """Hold a token of a user of the site who has a long conversation with `other`."""
 
     token: str
     other: int
@@ -111,7 +111,7 @@ KINDS: dict[str, tuple[Callable[[Abuser], Iterator[Request]], int]] = {
     "pages": (pages, 4),
     "strangers": (strangers, 64),
 }
-"""By name: the requests, and how many of them at once."""
+"""Give by name the requests of a kind, and how many of them are made at once."""
 
 
 async def ask(
@@ -119,7 +119,7 @@ async def ask(
 ) -> Counter[int]:
     """Make one request after the other until the time is up; count the answers by status.
 
-    Between two of them is a random pause, on average the given one.
+    Between two requests is a random pause, on average `pause_s`.
     """
     answers: Counter[int] = Counter()
     while time.monotonic() < until_s:

@@ -1,4 +1,7 @@
-"""Judge whether the ordinary clients have noticed an abusive one. Pure."""
+"""Judge whether the ordinary clients have noticed an abusive one.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ ENOUGH_SENDS = 400  # for a percentile that tells something: runs with --hold 15
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The ordinary clients' sends without and beside the abuse, sorted by the seconds they took.
+    """Hold the sends of the ordinary clients without and beside the abuse, sorted by seconds taken.
 
     The memory is that of the web's processes together, in bytes.
     """
@@ -38,7 +41,10 @@ class Figures:
 
 
 def figures_of(transcript: Transcript) -> Figures:
-    """Return what was measured. Raises KeyError where the abuse never began."""
+    """Return the figures of a run.
+
+    Raises: KeyError where the abuse never began.
+    """
     return Figures(
         _sends(transcript, 0.0, transcript.at("fault")),
         _sends(transcript, transcript.at("abuse"), transcript.at("mending")),

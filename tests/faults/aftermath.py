@@ -1,4 +1,4 @@
-"""Wait after the heal until all has drained by itself, then read every conversation.
+"""Wait after the heal until everything has drained by itself, and read all of it.
 
 Every member reads every conversation to its end. Every sender asks for every id that the sender was
 told. These reads are part of the transcript.
@@ -32,13 +32,13 @@ RECALLED = 1
 
 
 class NotDrained(Exception):
-    """Something is left that ought to have been stored by itself; the text says what."""
+    """Report that something is left that ought to have been stored by itself."""
 
 
 def await_drained(rig: Rig, is_stored: Callable[[], bool]) -> float:
-    """Seconds until nothing is pending, the log is consumed and all is stored.
+    """Wait until nothing is pending, the log is consumed and all is stored; return the seconds.
 
-    Raises NotDrained at the limit.
+    Raises: NotDrained at the limit.
     """
     began_s = time.monotonic()
     with contextlib.closing(_consumer(rig)) as consumer, rig.servers.redis() as cache:
@@ -61,14 +61,14 @@ def _consumer(rig: Rig) -> KafkaConsumer:
 
 
 def _behind(consumer: KafkaConsumer) -> int:
-    """Records of the log that no commit covers."""
+    """Return the number of records in the log that no commit covers."""
     parts = [TopicPartition(TOPIC, each) for each in consumer.partitions_for_topic(TOPIC) or ()]
     ends = consumer.end_offsets(parts)
     return sum(end - (consumer.committed(part) or 0) for part, end in ends.items())
 
 
 def stored(rig: Rig, conversations: Sequence[str]) -> list[StoredMessage | StoredConversation]:
-    """Return the rows of these conversations."""
+    """Return the rows and the numbers that the database has of these conversations."""
     with contextlib.closing(rig.servers.database()) as connection:
         cursor = connection.cursor()
         cursor.execute(ROWS, [conversations])
@@ -107,7 +107,7 @@ def _text(value: str | bytes | None) -> str:
 
 
 async def read_all(cast: Cast, clients: dict[int, list[FaultClient]]) -> bool:
-    """Each reads everything; whether no page was partial or refused."""
+    """Read everything as each member; tell whether no page was partial or refused."""
     walks = [
         _walk(hands[0], place) for user, hands in clients.items() for place in places_of(cast, user)
     ]

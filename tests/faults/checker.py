@@ -1,8 +1,8 @@
-"""Holds a transcript and what was stored in the end against the promise. Pure.
+"""Compare a transcript and the rows stored in the end with the promise of the service.
 
-An operation without a clear answer may or may not have been done. Whatever a read shows is judged
-by what had been acknowledged when the read was invoked. A send is judged by every id that its
-sender was told: each leads to the one stored message, during the fault and after it.
+Pure. An operation without a clear answer may or may not have been done. A read is judged by the
+operations that had been acknowledged when the read was invoked. A send is judged by every id that
+its sender was told: each id leads to the one stored message, during the fault and after the fault.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Violation:
 
 
 def check(transcript: Transcript) -> list[Violation]:
-    """Everything that breaks the promise, each once."""
+    """Return everything that breaks the promise, each violation once."""
     sends = SendsById(transcript)
     found = [
         *_judge_answers(transcript, sends),
@@ -153,7 +153,7 @@ def _judge_seen(operation: Operation, seen: ShownMessage, send: Send | None) -> 
 
 
 def _judge_page(page: Operation, sends: SendsById) -> Iterator[Violation]:
-    """A page is a piece of the conversation without holes, newest first."""
+    """Judge that a page is a piece of the conversation without holes, newest first."""
     ids = [seen.id for seen in page.seen]
     below = page.before if page.before is not None else NEVER
     if ids != sorted(set(ids), reverse=True) or any(id_ >= below for id_ in ids):

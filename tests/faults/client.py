@@ -1,4 +1,4 @@
-"""The calls of the API as the load makes them, each recorded from its invocation to its end."""
+"""Call the API as the load does, and record each call from its invocation to its end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLIENT_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Describe a message under one clientMsgId to `target` (a user or a group)."""
+    """Hold a message to send under one clientMsgId to `target` (a user or a group)."""
 
     client_msg_id: str
     conversation: str
@@ -37,7 +37,11 @@ class Post:
 
 
 class FaultClient:
-    """One person's calls. No answer within 5 s, or a broken connection, is an unknown outcome."""
+    """Make the calls of one user.
+
+    The outcome of a call is unknown when there is no answer within 5 s, or when the connection
+    breaks.
+    """
 
     def __init__(
         self, session: aiohttp.ClientSession, recorder: Recorder, *, user: int, token: str
@@ -64,7 +68,7 @@ class FaultClient:
         return self._record(operation)
 
     async def take_back(self, kind: str, conversation: str, message_id: int) -> Operation:
-        """`recall` or `delete`."""
+        """Recall or delete a message; `kind` is `recall` or `delete`."""
         operation = self._about(kind, conversation, message_id)
         await self._call(operation, "POST", kind, json={"messageId": str(message_id)})
         return self._record(operation)
@@ -110,7 +114,7 @@ class FaultClient:
     async def _call(
         self, operation: Operation, method: str, path: str, **options: Any
     ) -> dict[str, Any]:
-        """The data of an answer of 200, else nothing. Ends the operation."""
+        """Make the call and end the operation; return the data of a 200, else an empty object."""
         data: dict[str, Any] = {}
         operation.invoked_s = time.monotonic()
         try:
@@ -124,7 +128,7 @@ class FaultClient:
             elif answer.status < 500:
                 operation.outcome = "refused"
         except (aiohttp.ClientError, TimeoutError):
-            pass  # unknown, as it was
+            pass  # the outcome stays unknown
         operation.completed_s = time.monotonic()
         return data
 

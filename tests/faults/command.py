@@ -19,23 +19,24 @@ from tests.faults.run import run
 from tests.faults.transcript import read_transcript
 
 ABOUT = """\
-Starts MariaDB, Redis, Kafka and the whole service on data and ports of its own, breaks one or more
-of them under load, mends them, waits until everything has drained, and accounts for every message:
-none lost, doubled, altered, shown after its recall or after its delete.
-
-  python -m tests.faults --list
-  python -m tests.faults                  each fault once: some minutes
+  python -m tests.faults --list           list the faults
+  python -m tests.faults                  run each fault once: some minutes
   python -m tests.faults --rows redis-killed,mariadb-killed --seeds 3
-  python -m tests.faults --judge FILE     judges the transcript of an earlier run again
+  python -m tests.faults --judge FILE     judge the transcript of an earlier run again
 
-Ends with 1 when anything broke the promise. It touches nothing but what it has started itself. It
-needs the packages of requirements-dev.txt.
+The command starts MariaDB, Redis, Kafka and the whole service on data and ports of its own. It
+breaks one or more of them under load, mends them, waits until everything has drained, and accounts
+for every message: none may be lost, doubled, altered, or shown after its recall or delete.
+
+The command changes only the services that it has started. The packages of
+requirements-dev.txt must be installed. Exit status: 0 when every promise was kept, 1 when a promise
+was broken, 2 when a fault is unknown.
 """
 LARGEST_SEED = 99_999
 
 
 def main() -> int:
-    """The exit status: 1 when anything broke the promise, 2 when a name is unknown."""
+    """Run the command; return 1 when anything broke the promise, 2 when a name is unknown."""
     options = _parser().parse_args()
     names = options.rows.split(",") if options.rows else list(FAULTS)
     if unknown := [name for name in names if name not in FAULTS]:
@@ -51,7 +52,7 @@ def main() -> int:
             results.append(_judge_again(options.judge))
         else:
             _run_all([FAULTS[name] for name in names], options, results)
-    finally:  # a run that breaks off tells what it has seen
+    finally:  # a run that breaks off reports the results so far
         broken = _report(results, options.json)
     return 1 if broken else 0
 
@@ -63,19 +64,19 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--list", action="store_true", help="say which faults there are")
-    add("--rows", metavar="NAME[,NAME]", help="these faults alone")
-    add("--seeds", type=int, default=1, metavar="N", help="how often, each with its own seed (1)")
+    add("--list", action="store_true", help="list the faults")
+    add("--rows", metavar="NAME[,NAME]", help="run these faults alone")
+    add("--seeds", type=int, default=1, metavar="N", help="run each fault N times, by N seeds (1)")
     add("--seed", type=int, metavar="S", help="the first seed; else one is drawn and printed")
-    add("--hold", type=float, metavar="S", help="how long each fault lasts at least (as it says)")
-    add("--keep", action="store_true", help="keep the transcripts, logs and data, and say where")
-    add("--json", type=Path, metavar="FILE", help="write the table and all violations")
-    add("--judge", type=Path, metavar="FILE", help="judge this transcript again; runs nothing")
+    add("--hold", type=float, metavar="S", help="let each fault last S seconds at least")
+    add("--keep", action="store_true", help="keep transcripts, logs and data, and print where")
+    add("--json", type=Path, metavar="FILE", help="write the table and all violations to FILE")
+    add("--judge", type=Path, metavar="FILE", help="judge this transcript again, and run nothing")
     return parser
 
 
 def _report(results: Sequence[FaultResult], file: Path | None) -> int:
-    """Print everything; returns the number of violations."""
+    """Print the table and the violations; return the number of violations."""
     for line in (*table(results), *notes(results), *explain(results)):
         print(line)
     if file is not None:
@@ -89,7 +90,7 @@ def _report(results: Sequence[FaultResult], file: Path | None) -> int:
 def _run_all(
     faults: Sequence[Fault], options: argparse.Namespace, results: list[FaultResult]
 ) -> None:
-    """Each fault with each seed; what comes of it is added to `results`."""
+    """Run each fault with each seed, and add each result to `results`."""
     first = options.seed if options.seed is not None else secrets.randbelow(LARGEST_SEED)
     directory = Path(tempfile.mkdtemp(prefix="im-faults-"))
     progress = Progress(sys.stderr)

@@ -1,4 +1,4 @@
-"""One rig for all faults of a test run, and the table of them at its end."""
+"""Start one rig for all faults of a test run, and print their table at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESULTS = pytest.StashKey[list[FaultResult]]()
 
 @pytest.fixture(scope="session")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """Where the common services cannot be had, these cannot either."""
+    """Start the rig; skip where the common services are not started."""
     connected("IM_DATABASE_URL")
     with running_rig(tmp_path_factory.mktemp("faults")) as rig:
         yield rig

@@ -1,7 +1,7 @@
-"""The load: four people write, repeat, recall, delete and read, each on several connections.
+"""Make the load: four people write, repeat, recall, delete and read, each on several connections.
 
-Seeded: who does what comes from the seed, though the answers' times do not. Nobody comes near the
-rate that a sender is held to.
+The operations of each person come from the seed; the times of the answers do not. Every person
+stays far below the rate of a sender.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from tests.faults.client import CLIENT_TIMEOUT_S, FaultClient, Post
 from tests.faults.rig import Cast
 from tests.faults.transcript import Operation, Recorder
 
-HANDS = ("mixed", "mixed", "private sends")  # of each person
+HANDS = ("mixed", "mixed", "private sends")  # the workers of each person
 PRIVATE, GROUP = 1, 2  # chatType
 LONGEST_PAUSE_S = 0.3
-REPEATS = 3  # at once; what is still unknown is sent again when everything has healed
+REPEATS = 3  # at once; sends that are still unknown are repeated after the heal
 REPEAT_PAUSE_S = 0.3
 PAGE, WALKED_PAGE, WALKED_PAGES = 50, 10, 5
 SCRIPTS = ("plain", "你好，世界", "naïve café", "👩‍👩‍👧‍👦🏳️‍🌈", "שלום עולם", "a\u2028b\\'\"%_<&>")
@@ -31,7 +31,7 @@ SCRIPTS = ("plain", "你好，世界", "naïve café", "👩‍👩‍👧‍�
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A conversation as one of its members addresses it."""
+    """Name a conversation as one of its members addresses the conversation."""
 
     conversation: str
     target: int
@@ -40,7 +40,7 @@ class Place:
 
 @dataclass(slots=True)
 class AcknowledgedMessage:
-    """A message that somebody was told an id of."""
+    """Name a message by an id that a sender was told."""
 
     message_id: int
     sender: int
@@ -49,7 +49,7 @@ class AcknowledgedMessage:
 
 @dataclass(slots=True)
 class SharedKnowledge:
-    """Hold the state that all workers of the load share."""
+    """Hold the messages that all workers of the load know, and the sends without a clear answer."""
 
     said: list[AcknowledgedMessage] = field(default_factory=list)
     unsettled: list[tuple[FaultClient, Post]] = field(default_factory=list)
@@ -57,7 +57,7 @@ class SharedKnowledge:
 
 
 def places_of(cast: Cast, user: int) -> list[Place]:
-    """Two private conversations of each person, and the group."""
+    """Return two private conversations of this person, and the group."""
     people = sorted(cast.tokens)
     index = people.index(user)
     others = [people[index ^ 1], people[index ^ 2]]
@@ -66,7 +66,7 @@ def places_of(cast: Cast, user: int) -> list[Place]:
 
 
 class Worker:
-    """One of the hands of a person: does one thing after the other until told to stop."""
+    """Do one thing after the other as a person, until told to stop."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Worker:
             told = [await self._client.send(post)]
         done = self._note(told, post) or await self._repeat(post)
         if done and self._random.random() < 0.10:
-            await self._client.send(post)  # though it was acknowledged
+            await self._client.send(post)  # a repeat of an acknowledged send
         if done and not self._only_sends and self._random.random() < 0.10:
             await asyncio.sleep(self._random.uniform(0, 0.05))
             await self._take_back("recall", done)
@@ -175,14 +175,14 @@ class Worker:
             await self._client.get(said.conversation, said.message_id)
 
     def _choose(self) -> AcknowledgedMessage | None:
-        """A message of one of this person's conversations, a recent one rather than an old one."""
+        """Return a recent message of one of this person's conversations."""
         mine = {place.conversation for place in self._places}
         recent = [said for said in self._known.said[-200:] if said.conversation in mine]
         return self._random.choice(recent) if recent else None
 
 
 class CastLoad:
-    """The cast at work, between `begin` and `end`."""
+    """Run the workers of the whole cast between `begin` and `end`."""
 
     def __init__(self, cast: Cast, clients: dict[int, list[FaultClient]], seed: str) -> None:
         self.known = SharedKnowledge()
@@ -198,7 +198,11 @@ class CastLoad:
     def _new_worker(
         self, user: int, hand: int, clients: Sequence[FaultClient], seed: str
     ) -> Worker:
-        """Hands that only send measure what sends get; the others may wait in something else."""
+        """Make a worker of this person.
+
+        A worker that only sends measures the answers to sends; a worker with other work might wait
+        for an answer to something else.
+        """
         only_sends = HANDS[hand] != "mixed"
         places = places_of(self._cast, user)
         if only_sends:
@@ -216,7 +220,7 @@ class CastLoad:
         self._tasks = [asyncio.create_task(each.run(self._stop)) for each in self._workers]
 
     async def end(self) -> None:
-        """Let everybody finish, then send again what never got a clear answer."""
+        """End all workers, then repeat the sends that never got a clear answer."""
         self._stop.set()
         await asyncio.gather(*self._tasks)
         await asyncio.gather(*(client.send(post) for client, post in self.known.unsettled))
@@ -226,9 +230,9 @@ class CastLoad:
 async def clients_of(
     cast: Cast, base_url: str, recorder: Recorder
 ) -> AsyncIterator[dict[int, list[FaultClient]]]:
-    """Of each person three clients: two keep their connections, one makes a new one for each call.
+    """Open three clients for each person: two keep their connections, one opens one for each call.
 
-    Which web process answers depends on the connection.
+    The connection decides which web process answers.
     """
     limit = aiohttp.ClientTimeout(total=CLIENT_TIMEOUT_S)
     kept = [aiohttp.ClientSession(base_url, timeout=limit) for _ in range(2)]

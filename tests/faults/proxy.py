@@ -1,6 +1,6 @@
-"""TCP proxies that break: before each service of the rig stands one.
+"""Stand before each service of the rig with a TCP proxy that a test can break.
 
-They run on a thread and an event loop of their own, so that code that blocks may go through them.
+The proxies run on a thread and an event loop of their own, so that code that blocks may use them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ RESET = struct.pack("ii", 1, 0)  # closed with SO_LINGER like this, a socket sen
 
 
 class Mode(StrEnum):
-    """Say how the proxy treats bytes. Held bytes go on when the mode changes, as if sent again."""
+    """Name what becomes of the bytes.
+
+    Held bytes go on when the mode changes, as if they were sent again.
+    """
 
     PASS = auto()
     RESET = auto()  # connections end with RST at once, new ones too
@@ -36,7 +39,7 @@ class Mode(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class _Link:
-    """One client's connection through the proxy."""
+    """Hold one client's connection through the proxy."""
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
@@ -52,7 +55,10 @@ class _Link:
 
 @dataclass(slots=True)
 class Proxy:
-    """One listening port before one service's; both on loopback. Belongs to its loop."""
+    """Carry one listening port to the port of one service; both are on loopback.
+
+    A proxy belongs to its loop.
+    """
 
     port: int
     upstream_port: int
@@ -77,7 +83,7 @@ class Proxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             answers, server = await asyncio.open_connection("127.0.0.1", self.upstream_port)
-        except OSError:  # nobody is there: what its client would see without a proxy
+        except OSError:  # nobody listens: reset, as the client would see without a proxy
             _Link(writer, writer).reset()
             return
         link = _Link(writer, server)
@@ -117,7 +123,7 @@ class Proxy:
 
 
 class Proxies:
-    """All proxies of a rig, by name; to be closed."""
+    """Hold all proxies of a rig, by name, until `close`."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -134,11 +140,11 @@ class Proxies:
         self._call(add())
 
     def port(self, name: str) -> int:
-        """Where clients connect."""
+        """Return the port to which clients connect."""
         return self._proxies[name].port
 
     def turn(self, name: str, mode: Mode, amount: float = 0.0) -> None:
-        """From now on the proxy does this, to connections that are there as well."""
+        """Set the mode of a proxy for all connections, also for those that are open."""
 
         async def turn() -> None:
             self._proxies[name].turn(mode, amount)
@@ -156,7 +162,7 @@ class Proxies:
                 server.close()
             for proxy in self._proxies.values():
                 proxy.turn(Mode.RESET, 0.0)
-            await asyncio.sleep(0.05)  # the ends of the connections are seen
+            await asyncio.sleep(0.05)  # so that the ends of the connections are seen
 
         self._call(close())
         self._loop.call_soon_threadsafe(self._loop.stop)

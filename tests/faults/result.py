@@ -1,4 +1,4 @@
-"""The verdict over a transcript: figures and violations, and the table of them."""
+"""Judge a transcript: compute its figures and violations, and print the table of them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from tests.faults.rows import Fault
 from tests.faults.sends import SendsById
 from tests.faults.transcript import Operation, Transcript
 
-SETTLED_S = 1.5  # into a fault, after which nothing that was under way before is answered
+SETTLED_S = 1.5  # after a fault begins; by then all earlier sends are answered
 DURABILITIES = ("log", "cache", "store")
 
 
 @dataclass(frozen=True, slots=True)
 class FaultResult:
-    """Hold the figures of a run. All but `operations` is about the time while the fault lasted."""
+    """Hold the figures and violations of a run.
+
+    All figures but `operations` are of the time while the fault lasted.
+    """
 
     fault: str
     seed: int
@@ -32,7 +35,7 @@ class FaultResult:
     worst_ms: float
     drain_s: float | None  # since the heal
     violations: list[Violation]
-    second_ids: int  # told for a repeat, though a fault that makes Redis forget may lead to one
+    second_ids: int  # told for repeats; a fault that makes Redis forget may cause some
     transcript: Path
     note: str = ""  # what else was measured
 
@@ -99,7 +102,7 @@ def _judge_end(transcript: Transcript) -> Iterator[Violation]:
 def _judge_availability(
     fault: Fault, transcript: Transcript, sends: Sequence[Operation]
 ) -> Iterator[Violation]:
-    """Whether sends were taken as they should be while the fault lasted."""
+    """Judge that sends were taken, or refused, as the fault allows while it lasted."""
     if fault.accepts is None:
         return
     settled_s = transcript.at("fault") + SETTLED_S
@@ -150,7 +153,7 @@ def notes(results: Iterable[FaultResult]) -> Iterator[str]:
 
 
 def explain(results: Iterable[FaultResult], most: int = 5) -> Iterator[str]:
-    """The first violations of each kind, for every result that has any."""
+    """Yield the first violations of each kind, for every result that has any."""
     for result in results:
         kinds = Counter(violation.kind for violation in result.violations)
         for kind, count in kinds.items():

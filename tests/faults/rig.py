@@ -1,4 +1,4 @@
-"""The stack under test: three real services, a proxy before each, `scripts/run full` on them."""
+"""Run the stack under test: three real services behind proxies, and `scripts/run full` on them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ print(json.dumps(casts))
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Four people who have never written to anybody, and a group of them all."""
+    """Hold four people who have never written to anybody, and a group of them all."""
 
     tokens: Mapping[int, str]  # by user id
     group: int
@@ -56,7 +56,7 @@ class Cast:
 
 @dataclass(slots=True)
 class Rig:
-    """Run the servers and the service that a row breaks and mends, and that its load calls."""
+    """Hold the parts that a row breaks and mends, and that its load uses."""
 
     servers: Servers
     proxies: Proxies
@@ -64,7 +64,7 @@ class Rig:
     directory: Path
     _casts: list[Cast]
     note: Callable[..., None] = lambda *_: None
-    """Adds a mark, and a figure if there is one, to the transcript of the run."""
+    """Add a mark, with a figure if there is one, to the transcript of the run."""
 
     def take_cast(self) -> Cast:
         if not self._casts:
@@ -72,13 +72,13 @@ class Rig:
         return self._casts.pop()
 
     def log_lines(self, action: str) -> list[str]:
-        """Return the lines of the service's logs so far that contain this text."""
+        """Return the lines that the service's processes have logged under this action so far."""
         path = Path(self.service.environment["LOG_DIR"]) / "im-message.log"
         with path.open(errors="replace") as lines:
             return [line for line in lines if f" {action} " in line]
 
     def workers(self, program: str) -> list[int]:
-        """The pids of the processes that do the work of `web` or `consumer`."""
+        """Return the pids of the processes that do the work of `web` or `consumer`."""
         try:
             return [child.pid for child in psutil.Process(self.service.pid(program)).children()]
         except psutil.Error:
@@ -90,17 +90,20 @@ class Rig:
                 os.kill(pid, number)
 
     def web_memory_bytes(self) -> int:
-        """The resident memory of the web's processes together."""
+        """Return the resident memory of the web's processes together."""
         return sum(psutil.Process(pid).memory_info().rss for pid in self.workers("web"))
 
     def restart(self, program: str) -> None:
-        """Stop it as supervisord does, and start it again."""
+        """Stop the program as supervisord does, and start it again."""
         with self.service.supervisor() as supervisor:
             supervisor.stopProcess(program)
             supervisor.startProcess(program)
 
     def mend(self) -> None:
-        """Everything that a row may have broken works again; nothing of the service is started."""
+        """Undo everything that a row may have broken.
+
+        No process of the service is started.
+        """
         self.proxies.heal()
         self.servers.mend()
         for program in ("web", "consumer"):
@@ -109,7 +112,10 @@ class Rig:
 
 @contextlib.contextmanager
 def running_rig(directory: Path) -> Iterator[Rig]:
-    """Started, with people; nothing is left running. Raises ServersFailed."""
+    """Start the rig with people; at the end nothing is left running.
+
+    Raises: ServersFailed.
+    """
     servers = Servers(directory / "servers")
     proxies = Proxies()
     var_dir = directory / "service"
@@ -134,5 +140,5 @@ def _make_casts(service: ServiceProcesses, count: int) -> list[Cast]:
     run = secrets.token_hex(4)
     script = MAKE_CASTS.format(run=run, count=count, size=PEOPLE)
     printed = Site(service).manage("shell", "--verbosity", "0", "--command", script)
-    (made,) = (line for line in printed.splitlines() if line.startswith("[["))  # not what is logged
+    (made,) = (line for line in printed.splitlines() if line.startswith("[["))  # not a log line
     return [Cast(dict(people), group) for people, group in json.loads(made)]

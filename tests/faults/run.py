@@ -1,4 +1,7 @@
-"""One run of one fault: load, fault, heal, drain. `result` judges the transcript that it leaves."""
+"""Run one fault once: load, fault, heal, drain.
+
+`result` judges the transcript of the run.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ Report = Callable[[str], None]
 
 
 def run(rig: Rig, fault: Fault, *, seed: int, hold_s: float, report: Report) -> FaultResult:
-    """Run it once. The stack is whole afterwards; nothing is restarted to make it drain."""
+    """Run the fault once.
+
+    The stack is whole afterwards; nothing is restarted to make it drain.
+    """
     path = rig.directory / f"{fault.name}-{seed}.jsonl"
     with Recorder(path) as recorder:
         asyncio.run(_Run(rig, fault, f"{fault.name} {seed}", hold_s, recorder, report).run())
@@ -75,7 +81,10 @@ class _Run:
             self._recorder.add(record)
 
     def _losses_of_redis(self) -> int:
-        """How often a process has given Redis up; on a starved machine for no other reason."""
+        """Return how often a process has tripped the breaker of Redis.
+
+        On a starved machine a breaker may trip without a fault of Redis.
+        """
         return sum("backend=cache" in line for line in self._rig.log_lines("breaker.opened"))
 
     async def _break_and_mend(self) -> None:

@@ -1,4 +1,7 @@
-"""Gather the sends of a transcript by `clientMsgId`, with all their answers. Pure."""
+"""Gather by `clientMsgId` the sends of a transcript, and the ids that the clients were told.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ NEVER = float("inf")
 
 @dataclass(slots=True)
 class Send:
-    """One message that somebody sent, however often. Times are of the first acknowledgement."""
+    """Hold one message that somebody sent, however often.
+
+    Times are those of the first acknowledgement.
+    """
 
     client_msg_id: str
     sender: int
@@ -20,7 +26,7 @@ class Send:
     content: str
     url: str | None
     attempts: int = 0
-    maybe: bool = False  # an attempt was acknowledged or its outcome is unknown
+    maybe: bool = False  # an attempt was acknowledged, or its outcome is unknown
     told: dict[int, float] = field(default_factory=dict)  # id: acknowledged
     rows: list[StoredMessage] = field(default_factory=list)
     recalled_s: float = NEVER
@@ -42,7 +48,7 @@ class Send:
 
 
 class SendsById:
-    """All sends of a transcript, found by `clientMsgId`, by id or by content."""
+    """Find the sends of a transcript by `clientMsgId`, by id or by content."""
 
     def __init__(self, transcript: Transcript) -> None:
         self.all: dict[str, Send] = {}
@@ -61,11 +67,11 @@ class SendsById:
 
     @property
     def second_ids(self) -> int:
-        """The number of ids that senders were told beyond one for each send."""
+        """Return the number of ids that senders were told beyond one for each send."""
         return sum(max(0, len(send.told) - 1) for send in self.all.values())
 
     def find(self, message_id: int, content: str = "") -> Send | None:
-        """The send that is meant by an id; an id that nobody was told is known by its content."""
+        """Return the send of this id, or of this content when nobody was told the id."""
         return self._by_id.get(message_id) or self._by_content.get(content)
 
     def _note_send(self, operation: Operation) -> None:

@@ -1,4 +1,4 @@
-"""MariaDB, Redis and Kafka of a rig's own, by scripts/services: killed, frozen, started again."""
+"""Start MariaDB, Redis and Kafka for a rig with scripts/services; kill, freeze and restart them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = ("mariadb", "redis", "kafka")
 SCRIPT_TIMEOUT_S = 200.0
 CALL_TIMEOUT_S = 10
 
-# A killed broker may come back, and a dead consumer is missed, within seconds.
+# A killed broker may come back, and a dead consumer is noticed, within seconds.
 KAFKA_PROPERTIES = """\
 advertised.listeners=PLAINTEXT://127.0.0.1:{proxy_port}
 broker.heartbeat.interval.ms=300
@@ -32,11 +32,11 @@ group.min.session.timeout.ms=500
 
 
 class ServersFailed(Exception):
-    """scripts/services did not start what the rig needs; the text is the end of its output."""
+    """Report that scripts/services failed; the text is the end of the script's output."""
 
 
 class Servers:
-    """The three real services, on free ports, each meant to be reached by its proxy's port."""
+    """Run the three real services on free ports; clients connect to the ports of their proxies."""
 
     def __init__(self, var_dir: Path) -> None:
         self.home = var_dir / "services"
@@ -58,12 +58,15 @@ class Servers:
             (self.home / "kafka" / "libs").symlink_to(jars)
 
     def start(self, *names: str) -> None:
-        """Start these, or all, unless they run. Raises ServersFailed."""
+        """Start these servers, or all, unless they run.
+
+        Raises: ServersFailed.
+        """
         self._script("start", *names)
         self._write_addresses()
 
     def stop(self) -> None:
-        """Nothing of this rig runs afterwards."""
+        """Stop all servers, and kill every process of this rig that is left."""
         for name in NAMES:
             self.thaw(name)
         self._script("stop")
@@ -71,7 +74,7 @@ class Servers:
             os.kill(pid, signal.SIGKILL)
 
     def pid(self, name: str) -> int | None:
-        """Of the server, while it runs."""
+        """Return the pid of the server; None while the server does not run."""
         try:
             process = psutil.Process(int((self.home / name / "pid").read_text()))
             if str(self.home) in " ".join(process.cmdline()):
@@ -81,7 +84,7 @@ class Servers:
         return None
 
     def kill(self, *names: str) -> None:
-        """SIGKILL to all at once, and wait until they are gone."""
+        """Send SIGKILL to all of these at once, and wait until they are gone."""
         processes = [psutil.Process(pid) for name in names if (pid := self.pid(name)) is not None]
         for process in processes:
             process.kill()
@@ -89,7 +92,7 @@ class Servers:
             process.wait(CALL_TIMEOUT_S)
 
     def freeze(self, name: str) -> None:
-        """Stop the server, which keeps its connections and answers nothing until `thaw`."""
+        """Stop the server with SIGSTOP: it holds its connections and does nothing, until `thaw`."""
         self._signal(name, signal.SIGSTOP)
 
     def thaw(self, name: str) -> None:
@@ -100,18 +103,18 @@ class Servers:
             os.kill(pid, number)
 
     def mend(self, *names: str) -> None:
-        """These, or all, run and answer again."""
+        """Thaw and start these servers, or all, so that they answer again."""
         for name in names or NAMES:
             self.thaw(name)
         if dead := [name for name in names or NAMES if self.pid(name) is None]:
             self.start(*dead)
 
     def redis(self) -> redis.Redis:
-        """A client past the proxy."""
+        """Return a client past the proxy."""
         return redis.Redis(port=self.ports["redis"], socket_timeout=CALL_TIMEOUT_S)
 
     def database(self) -> Connection:
-        """A connection past the proxy, as the service's user; reads what is committed now."""
+        """Return a connection past the proxy, as the service's user; each read sees all commits."""
         password = (self.home / "mariadb" / "password").read_text().strip()
         return MySQLdb.connect(
             host="127.0.0.1",
@@ -127,7 +130,7 @@ class Servers:
 
     @contextlib.contextmanager
     def administrator(self) -> Iterator[Cursor]:
-        """A cursor that may do what the service's user may not, over the server's socket."""
+        """Open a cursor with more rights than the service's user, over the server's socket."""
         connection = MySQLdb.connect(
             unix_socket=str(self.home / "mariadb" / "data" / "mariadb.sock"),
             user="root",
@@ -150,7 +153,7 @@ class Servers:
             raise ServersFailed(done.stdout[-2_000:])
 
     def _write_addresses(self) -> None:
-        """Write the file that scripts/run reads, with the ports of the proxies."""
+        """Write the addresses for scripts/run: the proxies' ports in the place of the servers'."""
         env = self.home / "env"
         text = env.read_text()
         for name in NAMES:
@@ -159,7 +162,7 @@ class Servers:
 
 
 def _other_port(taken: set[int], choose: Callable[[], int] = free_port) -> int:
-    """A free port that is none of these nor beside one."""
+    """Return a free port that is none of these nor beside one, and add it to the taken ones."""
     while (port := choose()) in taken:
         pass
     taken |= {port - 1, port, port + 1}

@@ -1,4 +1,4 @@
-"""Judge transcripts written by hand: what an ordinary client notices of abuse is a violation."""
+"""Test the verdict on abuse, by transcripts written by hand: noticed abuse is a violation."""
 
 from __future__ import annotations
 

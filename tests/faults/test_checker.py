@@ -1,4 +1,4 @@
-"""The checker on transcripts written by hand: each kind of violation is caught, nothing else."""
+"""Test the checker on transcripts written by hand: the violations are found, and no others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOME = "1_2"
 
 
 class Story:
-    """A transcript, told one call after the other; every call takes a second."""
+    """Write a transcript one call after the other; every call takes a second."""
 
     def __init__(self) -> None:
         self.transcript = Transcript()
@@ -62,7 +62,7 @@ class Story:
         self.call("history", user, seen=list(seen), **told)
 
     def leads_to(self, told_id: int, row: ShownMessage | None) -> None:
-        """Say at the end what the sender gets for an id that it was told."""
+        """Add at the end the answer that the sender gets for an id that the sender was told."""
         if self.transcript.at(TOLD) == float("inf"):
             self.transcript.add(Mark(TOLD, self._now_s))
         found = {} if row else {"outcome": "refused", "status": 404, "code": 3002}
@@ -70,7 +70,10 @@ class Story:
 
     @property
     def verdict(self) -> set[ViolationKind]:
-        """Return the violations, where each id that is not asked for leads to the first row."""
+        """Return the kinds of violation.
+
+        Each told id that the story does not ask for leads to the first row of its name.
+        """
         sends, asked = SendsById(self.transcript), self.transcript.at(TOLD)
         done = {
             operation.message_id

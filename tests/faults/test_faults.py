@@ -1,6 +1,6 @@
-"""Each fault once, in its short form: nothing lost, doubled, altered or shown again.
+"""Run each fault once, in its short form: nothing may be lost, doubled, altered or shown again.
 
-`python -m tests.faults` runs the same for longer and with other seeds.
+`python -m tests.faults` runs the same faults for longer and with other seeds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ALWAYS = (
     "web-killed",
     "abuse-bodies",
 )
-"""One row for each thing that can break; the others are variants, and long."""
+"""Name one row for each thing that can break; the other rows are variants, and long."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The proxy does to real connections what its mode says."""
+"""Test that the proxy does to real connections what its mode says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SOON_S = 0.3
 
 @pytest.fixture
 def upstream() -> Iterator[int]:
-    """The port of a server that sends back what it gets."""
+    """Return the port of a server that sends back the bytes that it gets."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -49,7 +49,7 @@ def proxies(upstream: int) -> Iterator[Proxies]:
 
 @pytest.fixture
 def client(proxies: Proxies) -> Iterator[socket.socket]:
-    """Connected, and answered once."""
+    """Return a client that is connected, and was answered once."""
     with connect(proxies) as connection:
         assert asked(connection, b"one") == b"one"
         yield connection

@@ -1,7 +1,7 @@
-"""Record one run of a row: each operation of the load, and the rows that it left.
+"""Record one run of a row: each operation of the load, and the rows stored in the end.
 
-A file of JSON lines, one record a line, so that a run can be judged again. Times are seconds of one
-monotonic clock; ids are integers.
+The file has JSON lines, one record a line, so that a run can be judged again. Times are seconds of
+one monotonic clock; ids are integers.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import msgspec
 Kind = Literal["send", "recall", "delete", "history", "get"]
 Outcome = Literal["ok", "refused", "unknown"]
 NOT_FOUND, ALREADY_RECALLED, REUSED = 3002, 3003, 3006
-TOLD = "told"  # the mark after which every id that a sender was told is asked for
+TOLD = "told"  # after this mark every told id is asked for
 
 
 class ShownMessage(msgspec.Struct, frozen=True, array_like=True):
-    """A message as a read showed it."""
+    """Hold a message as a read showed it."""
 
     id: int
     content: str
@@ -30,10 +30,11 @@ class ShownMessage(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Operation(msgspec.Struct, tag="operation", kw_only=True):
-    """One call of the API. `unknown`: it may or may not have been done.
+    """Hold one call of the API.
 
-    `message_id` is the one that was asked about, or that a send was told. `status` is 0 where no
-    answer came, `code` the business code.
+    `outcome` is `unknown` when the call may or may not have been done.
+    `message_id` is the id that the call asked about, or that a send was told.
+    `status` is 0 where no answer came; `code` is the business code.
     """
 
     kind: Kind
@@ -60,7 +61,7 @@ class Operation(msgspec.Struct, tag="operation", kw_only=True):
 
 
 class Mark(msgspec.Struct, tag="mark", frozen=True):
-    """The moment in which a phase began: `fault`, `healed`, `drained` …, or a figure of it."""
+    """Mark the moment in which a phase began (`fault`, `healed`, `drained` …), or note a figure."""
 
     name: str
     at_s: float
@@ -68,7 +69,7 @@ class Mark(msgspec.Struct, tag="mark", frozen=True):
 
 
 class StoredMessage(msgspec.Struct, tag="row", frozen=True, kw_only=True):
-    """A stored message."""
+    """Hold a stored message."""
 
     id: int
     conversation: str
@@ -81,7 +82,7 @@ class StoredMessage(msgspec.Struct, tag="row", frozen=True, kw_only=True):
 
 
 class StoredConversation(msgspec.Struct, tag="conversation", frozen=True, kw_only=True):
-    """A stored conversation."""
+    """Hold a stored conversation."""
 
     id: str
     last_seq: int
@@ -108,16 +109,19 @@ class Transcript(msgspec.Struct):
                 self.conversations.append(record)
 
     def at(self, mark: str) -> float:
-        """When the phase began; never, if it did not."""
+        """Return the time when the phase began; infinity when it did not begin."""
         return next((each.at_s for each in self.marks if each.name == mark), float("inf"))
 
     def value_of(self, mark: str) -> float:
-        """The figure that was noted under this name. Raises KeyError."""
+        """Return the figure that was noted under this name.
+
+        Raises: KeyError.
+        """
         return {each.name: each.value for each in self.marks}[mark]
 
 
 class Recorder:
-    """Keeps a transcript in memory and writes it as it grows."""
+    """Keep a transcript in memory and write it to a file as it grows."""
 
     def __init__(self, path: Path) -> None:
         self.transcript = Transcript()

@@ -1,4 +1,10 @@
-"""Run `python -m tests.mutations`: break each promise in a copy, and see that it is noticed."""
+"""Break each promise in a copy of the code, and see that the tests notice each break.
+
+  python -m tests.mutations                    run all mutations, then the checks without them
+  python -m tests.mutations --only recall      run the mutations with this text in their name
+
+Exit status: 0 when every mutation is caught, and the unchanged code passes the same checks.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +19,7 @@ SAID = re.compile(r"^(?:FAILED|ERROR) (\S+)|^(seed \d+: [^:]+):", re.MULTILINE)
 
 
 def main() -> int:
-    """Return 0 when each mutation is caught and the unchanged code passes the checks, else 1."""
+    """Run the command; return 0 when every mutation is caught and the unchanged code passes."""
     options = _parser().parse_args()
     chosen = [m for m in MUTATIONS if options.only in m.name]
     missed = [m.name for m in chosen if not _is_caught(m)]
@@ -27,10 +33,16 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
-    parser.add_argument("--only", default="", metavar="TEXT", help="those with this in their name")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.mutations",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
-        "--mutated-only", action="store_true", help="leave out the checks of the code as it is"
+        "--only", default="", metavar="TEXT", help="only those with this in the name"
+    )
+    parser.add_argument(
+        "--mutated-only", action="store_true", help="leave out the checks of the unchanged code"
     )
     return parser
 

@@ -1,4 +1,12 @@
-"""python -m tests.simulation: many schedules, or one of them told step by step."""
+"""Run many schedules, or print the steps of one.
+
+  python -m tests.simulation                      run 2,000 schedules
+  python -m tests.simulation --schedules 100000 --first
+  python -m tests.simulation --replay SEED        print the steps of this schedule
+
+Each schedule runs the service over ports in memory, with faults drawn from its seed, and checks
+every promise to the clients. Exit status: 0 when every schedule kept every promise, 1 otherwise.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +20,7 @@ from tests.simulation.schedule import Failure, run, run_many
 
 
 def main() -> int:
-    """0 when every schedule kept every promise."""
+    """Run the command; return 0 when every schedule kept every promise, else 1."""
     options = _parser().parse_args()
     if options.replay is not None:
         return _replay(options.replay)
@@ -21,12 +29,16 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--schedules", type=int, default=2_000, metavar="N", help="how many")
-    parser.add_argument("--seed", type=int, default=0, help="the first one's; the others follow")
-    parser.add_argument("--processes", type=int, default=2, metavar="N")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--schedules", type=int, default=2_000, metavar="N", help="how many (2000)")
+    parser.add_argument("--seed", type=int, default=0, help="start with this seed (0)")
+    parser.add_argument("--processes", type=int, default=2, metavar="N", help="use N processes (2)")
     parser.add_argument("--first", action="store_true", help="stop soon after the first failure")
-    parser.add_argument("--replay", type=int, metavar="SEED", help="tell this schedule's steps")
+    parser.add_argument("--replay", type=int, metavar="SEED", help="print this schedule's steps")
     return parser
 
 

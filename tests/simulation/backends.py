@@ -1,4 +1,4 @@
-"""Hold the backends that all processes share, and take the backends away."""
+"""Stand as the backends behind the ports of all processes, and be away as a schedule says."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from messaging.testing.cache import MemoryCache
 from messaging.testing.log import MemoryBroker
 from tests.simulation.faults import Outage
 
-NOTICED_S = 0.5  # an outage this long is noticed by every process, a shorter one by some
+NOTICED_S = 0.5  # every process notices an outage this long, some a shorter one
 
 
 @dataclass(slots=True, eq=False)
 class Backend:
-    """One backend as its callers meet it: what they get when it is away, and after how long."""
+    """Describe a backend as its callers meet it: the error when it is away, and after how long."""
 
     name: str
-    error: type[BackendError]  # it refuses
-    gone: Callable[[], BackendError]  # it gives no answer
+    error: type[BackendError]  # of a backend that refuses
+    gone: Callable[[], BackendError]  # of a backend without an answer
     timeout_s: float
     outage: Outage | None = None
     late: int = 0  # calls that are done after their callers gave up
-    restarts: int = 0  # what was asked before one is not done after it
-    left_s: float = 0.0  # the beginning of the last outage
-    noticed_s: float = float("-inf")  # the end of the last outage that every process noticed
+    restarts: int = 0  # calls from before a restart are not done after it
+    left_s: float = 0.0  # when the last outage began
+    noticed_s: float = float("-inf")  # when the last outage ended that every process noticed
     _back: asyncio.Future[None] | None = None
     _at_thaw: list[Callable[[], None]] = field(default_factory=list)
 
@@ -48,7 +48,7 @@ class Backend:
         self._at_thaw.clear()
 
     def restart(self) -> None:
-        """Start again; a call from before the restart is not done any more."""
+        """Forget the calls that were asked before the restart: they are never done."""
         self.restarts += 1
         self.late -= len(self._at_thaw)
         self._at_thaw.clear()
@@ -64,24 +64,27 @@ class Backend:
 
 
 class Cache(MemoryCache):
-    """The cache, which can be wiped and can age."""
+    """Keep the cache, which a schedule can wipe and age."""
 
     __slots__ = ()
 
     def run_out(self) -> None:
-        """A list that holds a pending message stays: each sweep sees to that."""
+        """Let half an hour pass.
+
+        A list with a pending message stays, because each sweep removes its expiry.
+        """
         pending = self.pending_set.times
         kept = {name: t for name, t in self.tails.items() if any(i in pending for i in t.ids)}
         super().run_out()
         self.tails |= kept
 
     def wipe(self) -> None:
-        """Everything is gone, as after a restart without its file."""
+        """Drop everything, as after a restart without a file."""
         self.restart(MemoryCache().file())
 
 
 class Broker(MemoryBroker):
-    """The log's broker, which wakes those who wait for its records."""
+    """Keep the log's broker, and wake the readers that wait for its records."""
 
     __slots__ = ("arrival",)
 
@@ -94,7 +97,7 @@ class Broker(MemoryBroker):
         self.arrival = asyncio.get_running_loop().create_future()
 
     def set_back(self) -> None:
-        """The groups' positions are at the start again, and every partition is given out anew."""
+        """Set the groups' positions back to the start, and give out every partition anew."""
         for place in self.committed:
             self.committed[place] = 0
         for group in self.groups.values():

@@ -1,4 +1,4 @@
-"""Judges a schedule at its end: what was told to its clients against what they saw and what is."""
+"""Judge a schedule at its end: the clients' acknowledgements, their reads, and the stored rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.simulation.watch import BackendWatch
 
 
 class PromiseCheck:
-    """Notes every broken promise in the record."""
+    """Record every broken promise."""
 
     def __init__(self, record: ScheduleRecord, watch: BackendWatch, store: MemoryStore) -> None:
         self._record, self._watch, self._store = record, watch, store
@@ -44,10 +44,10 @@ class PromiseCheck:
         self._check_marks()
 
     def at_rest(self, read: Read, *, aged: bool) -> None:
-        """Once all is well again, a page is the rows, whole, without the reader's deletes.
+        """Judge a page at rest: it has the rows, all of them, without the reader's deletes.
 
-        Before the cache has aged it may lack a row or a delete that nobody was told of: the
-        process that stored it died before it told the cache.
+        Before the cache has aged, it may lack a row or a delete that no client was told of: the
+        process that stored the change died before the process showed the change to the cache.
         """
         rows = self._rows.get(read.conversation, [])
         seen = {message.id for message in read.seen}
@@ -78,7 +78,7 @@ class PromiseCheck:
             self._record.violate("dead id", f"{message_id} of {said} leads to {found.id}")
 
     def _told_of(self, message: Message, aged: bool) -> Message:
-        """Without what the cache may not know: a recall nobody was told of, or its time."""
+        """Return the message without what the cache may lack: an untold recall, or its time."""
         if not aged and message.id in self._untold_recalls:
             message = message.recalled(0)
         return replace(message, recall_time=None)
@@ -117,7 +117,11 @@ class PromiseCheck:
             self._check_total(read, total)
 
     def _check_total(self, read: Read, total: Total) -> None:
-        """Under load: no less than was acknowledged before, no more than was tried by its end."""
+        """Judge a total under load.
+
+        The total is at least the number of messages acknowledged before the request, and at most
+        the number of those tried before its end.
+        """
         here = [said for said in self._record.said if said.conversation == read.conversation]
         least = sum(
             1
@@ -154,12 +158,18 @@ class PromiseCheck:
             self._record.violate("not seen", f"{said} in {_told(read)}")
 
     def _may_be_missed(self, read: Read, ids: set[int]) -> bool:
-        """Only the log had it: the cache was wiped, or one process could not tell it."""
+        """Tell whether a read may miss a message because only the log had the message.
+
+        The cache was wiped, or one process could not write the message to the cache.
+        """
         lost = self._watch.wiped | read.orphaned
         return bool(lost & ids) and not read.stored.keys() & ids
 
     def _may_be_shown(self, read: Read, ids: set[int]) -> bool:
-        """Only the log had the recall, and the reader had no cache that knew of it."""
+        """Tell whether a read may show a recalled message because only the log had the recall.
+
+        The reader then had no cache that knew of the recall.
+        """
         without_cache = read.partial or not read.whole or self._watch.was_wiped
         return without_cache and not any(read.stored.get(i) for i in ids)
 
@@ -180,7 +190,10 @@ class PromiseCheck:
         return {row.id for s in begun if user not in s.deleted for row in self._rows_of(s)}
 
     def _check_marks(self) -> None:
-        """A mark ends with its tombstone; one of a recall that nobody was told of may stay."""
+        """Judge that each recall mark has ended with its tombstone.
+
+        The mark of a recall that nobody was told of may stay.
+        """
         for message_id in self._watch.cache.marks:
             row = self._store.rows.get(message_id)
             if row is not None and row.is_recalled:
@@ -199,9 +212,10 @@ class PromiseCheck:
         ]
 
     def _may_be_lost(self, said: Said) -> bool:
-        """Every acknowledgement rested on the cache alone, and the cache was wiped.
+        """Tell whether the message may be lost: every acknowledgement rested on the cache alone.
 
-        Or it was killed before it had written it, and who accepted it has died as well.
+        The cache was wiped; or it was killed before it wrote the message to its file, and the
+        process that had accepted the message has died as well.
         """
         return self._gone(said).issuperset(said.ids) and all(
             durability is Durability.CACHE for durability in said.durabilities

@@ -1,4 +1,4 @@
-"""Users who send, read, recall and delete, and write down what they are told."""
+"""Send, read, recall and delete as users, and record what the users are told."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRIES = 3
-CLIENT_TIMEOUT_S = 15.0  # a door's; then it cancels the use case
+CLIENT_TIMEOUT_S = 15.0  # of a door, which cancels the use case then
 CANCELLED_WITHIN_S = 1.0
 WHOLE = 100
 RETRIABLE = (429, 503)
-BAD = "bad data"  # how a content begins that the store refuses
+BAD = "bad data"  # the store refuses a content that begins so
 
 
 class NoAnswer(Exception):
-    """The process died, or the door gave up: nobody knows what was done."""
+    """Report that the process died, or that the door gave up: nobody knows what was done."""
 
 
 class SimulatedClient:
-    """One user, who does one thing after the other."""
+    """Do one thing after the other as one user."""
 
     def __init__(self, world: World, user: int) -> None:
         self._world, self._user = world, user
         self._random, self._record = world.random, world.record
-        self._was_early = False  # asked a process whose front door was not open yet
+        self._was_early = False  # the last process asked had not opened its front door
 
     async def run(self, operations: int) -> None:
         kinds = (self._send, self._read, self._walk, self._fetch, self._recall, self._delete)
@@ -115,7 +115,7 @@ class SimulatedClient:
 
     def _recalls(self, message_id: int) -> Callable[[Backends], Awaitable[bool]]:
         async def ask(backends: Backends) -> bool:
-            with contextlib.suppress(AlreadyRecalled):  # that is an acknowledgement, too
+            with contextlib.suppress(AlreadyRecalled):  # an acknowledgement, too
                 await recall(backends, message_id, user_id=self._user)
             return True
 
@@ -150,7 +150,7 @@ class SimulatedClient:
         await self.read(*self._random.choice(self._world.targets_of(self._user)))
 
     async def read(self, chat_type: ChatType, target: int) -> Read | None:
-        """The whole history with this target, on one page."""
+        """Read the whole history with this target on one page."""
         read = self._begin_read(self._conversation(chat_type, target))
         page = await self._page(read, (chat_type, target), size=WHOLE, before=None)
         if page is None:
@@ -160,12 +160,12 @@ class SimulatedClient:
         return read
 
     async def read_below(self, read: Read, chat_type: ChatType, target: int) -> None:
-        """A page by cursor, from the middle of what was read."""
+        """Read a page by cursor, from the middle of an earlier read."""
         before = read.seen[len(read.seen) // 2].id
         await self._page(read, (chat_type, target), size=1, before=before)
 
     async def _walk(self) -> None:
-        """The whole history, a few messages a page."""
+        """Read the whole history, a few messages a page."""
         chat_type, target = self._random.choice(self._world.targets_of(self._user))
         read = self._begin_read(self._conversation(chat_type, target))
         size = self._random.choice((1, 2, 3))
@@ -221,7 +221,7 @@ class SimulatedClient:
         read.seen = [] if message is None or self._was_early else [message]
 
     async def resolve(self, message_id: int) -> Message | None:
-        """Return what this user is given for an id; None where it is not found."""
+        """Return the message that this user gets for an id; None when no message is found."""
         for _ in range(TRIES):
             try:
                 return await self._asked(
@@ -238,9 +238,10 @@ class SimulatedClient:
     async def _ask(
         self, use_case: Callable[[Backends], Awaitable[T]], host: WebHost | None = None
     ) -> T | None:
-        """Return a process's answer; None where a retry might help or nothing was found.
+        """Return the answer of a process.
 
-        Any other error is noted as a violation.
+        Return None when a retry might help, and when the message is not there. Any other error is
+        recorded as a violation.
         """
         try:
             return await self._asked(use_case, host or self._random.choice(self._world.webs))

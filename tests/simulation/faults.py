@@ -1,4 +1,4 @@
-"""Draw the faults of a schedule, and the fault of each call of a port."""
+"""Draw the faults of a schedule, and of each call of a port."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-CALM, ROUGH = 0.01, 0.12  # of the calls that have a fault, where any have
+CALM, ROUGH = 0.01, 0.12  # the shares of calls with a fault, in schedules with faults
 UNTIL_S = 4.0  # when everything heals
 
 
 class CallFault(StrEnum):
-    """Name the faults of one call; `TWICE` is for records of the log alone."""
+    """Name what happens to one call; `TWICE` is for records of the log alone."""
 
     SLOW = "slow"
     REFUSED = "refused"  # at once, with nothing done
@@ -25,28 +25,28 @@ class CallFault(StrEnum):
 
 
 class Event(StrEnum):
-    """Describe a fault of a whole process or backend at some moment."""
+    """Name what happens to a whole process or backend at some moment."""
 
     OUTAGE = "outage"
     WIPE = "wipe"  # an outage of the cache, after which it is empty
     REWIND = "rewind"  # the cache is killed, and comes back without its last writes
     CRASH = "crash"
     AGE = "age"  # half an hour passes for what the cache lets age
-    POISON = "poison"  # somebody appends what is no event
+    POISON = "poison"  # a record that is no event is appended
     REPLAY = "replay"  # the consumers' positions are set back to the start
 
 
 class Outage(StrEnum):
-    """How a backend is away."""
+    """Name how a backend is away."""
 
     REFUSES = "refuses"
     SILENT = "silent"  # callers wait for their timeout
-    FROZEN = "frozen"  # the same, and what was asked is done when it thaws
+    FROZEN = "frozen"  # the same, and the calls are done when the backend thaws
 
 
 @dataclass(frozen=True, slots=True)
 class CallFate:
-    """Describe the fault of one call; times are seconds of the loop."""
+    """Hold what happens to one call; times are seconds of the loop."""
 
     fault: CallFault | None
     request_s: float
@@ -55,7 +55,7 @@ class CallFate:
 
 
 class Faults:
-    """Decides about every call; drawn from a seed: which faults there are, and how many."""
+    """Decide about every call: a seed draws the kinds of faults and their share of the calls."""
 
     def __init__(self, random: Random) -> None:
         self._random = random

@@ -1,4 +1,4 @@
-"""The processes of a site: each is started, dies at any call, and is started again."""
+"""Run the processes of a site: each one is started, dies at any call, and is started again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SWEEP_EVERY_S = 3.0
 
 
 class Host:
-    """A place where one process runs at a time; `begin` is what such a process does."""
+    """Run one process at a time; `begin` does the work of such a process."""
 
     def __init__(self, name: str, world: World) -> None:
         self.name, self.world = name, world
@@ -59,7 +59,7 @@ class Host:
         return LogWire(self.life, world.log_end, world.broker, **self._options())
 
     def inspector(self) -> Any:
-        """Return one whose faults are drawn apart: those of the other calls stay as they were."""
+        """Return an inspector with faults drawn apart, so that other calls keep their faults."""
         world, settings = self.world, self.world.settings
         inspector = MemoryLogInspector(world.broker, settings.topic, settings.consumer_group)
         options = self._options() | {"faults": world.inspection_faults}
@@ -87,10 +87,10 @@ class Host:
 
 
 class WebHost(Host):
-    """Runs use cases, under a worker id of its own."""
+    """Run use cases under a worker id of its own."""
 
     backends: Backends
-    serves: bool  # the front door is open when the start is done
+    serves: bool  # the front door is open, as the start is done
 
     def begin(self) -> None:
         self.serves = False
@@ -111,11 +111,11 @@ class WebHost(Host):
 
     @property
     def knows_all(self) -> bool:
-        """Tell whether it has started, and no outage is left that it answers with 503."""
+        """Tell whether the process has started, and answers no call with 503 after an outage."""
         return self.serves and not self.backends.catch_up.is_behind
 
     def lose_cache(self) -> None:
-        """Its connection is closed."""
+        """Trip the cache's breaker, as the connection is closed."""
         if not self.life.is_dead:
             self.backends.hints.breaker.trip()
 
@@ -150,7 +150,7 @@ class ConsumerHost(Host):
 
 
 class SweeperHost(Host):
-    """The compensation's worker: one sweep after the other."""
+    """Run the compensation's worker: one sweep after the other."""
 
     def begin(self) -> None:
         backends = self.assemble(SnowflakeIdGenerator(monotonic_s=self.world.loop.time)).backends

@@ -1,4 +1,4 @@
-"""One life of a process: from its start to its crash, with what it calls in between."""
+"""Follow one life of a process: from its start to its crash, with its calls in between."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ CHECK_EVERY_S = 0.5
 
 
 class Life:
-    """A dead process's tasks never get past their next call, and nothing of it is cleaned up.
+    """Stop the tasks of a process at their next call.
 
-    A paused one's stand still at their next call.
+    The tasks of a dead process never get past that call, and nothing of the process is cleaned up.
+    The tasks of a paused process wait there until the pause is over.
     """
 
     def __init__(self, name: str, loop: VirtualLoop, on_death: Callable[[], None]) -> None:

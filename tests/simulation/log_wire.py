@@ -1,4 +1,4 @@
-"""The log's writing end as one life of a process has it."""
+"""Append to the log as one life of a process does, through the faults of the schedule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.simulation.wires import Wire
 
 
 class LogWire(Wire):
-    """The writing end. A key's records of one call travel together; calls overtake each other."""
+    """Append records: a key's records of one call travel together; calls overtake each other."""
 
     _port: MemoryEventLog
     shares_cache_disk = False
@@ -42,7 +42,7 @@ class LogWire(Wire):
 
 
 class _Shipment:
-    """Records under way to the broker, with one confirmation for all."""
+    """Carry records to the broker, with one confirmation for all."""
 
     def __init__(
         self, wire: LogWire, topic: str, fate: CallFate, loop: asyncio.AbstractEventLoop
@@ -114,7 +114,7 @@ class _Shipment:
     def _fail(self) -> None:
         if not self.confirmed.done():
             self.confirmed.set_exception(self._backend.error())
-            self.confirmed.exception()  # nobody may be left to look at it
+            self.confirmed.exception()  # mark it as seen: nobody may be left to await it
 
     def _note(self, outcome: str) -> None:
         self._wire._trace(self._wire._life.name, "log.append", self.records, outcome)

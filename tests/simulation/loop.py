@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to the next timer: no waiting, and no outside."""
+"""Run an event loop whose clock jumps to the next timer, without waiting and without I/O."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ T = TypeVar("T")
 
 
 class Stuck(Exception):
-    """Nothing is ready and no timer is set: whoever waits now waits for ever."""
+    """Report that nothing is ready and no timer is set: every waiting task waits for ever."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """Runs what is ready in the order of its calls, as asyncio's own loop does.
+    """Run ready callbacks in the order of their calls, as the loop of asyncio does.
 
-    Which of two calls of ports comes first is a matter of their delays, which a seed decides; what
-    lies between two calls of one process runs in the order that asyncio promises.
+    The order of two calls of ports follows from their delays, which a seed draws. The steps of one
+    process between two calls run in the order that asyncio promises.
     """
 
     def __init__(self) -> None:
@@ -31,12 +31,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._now_s
 
     def create_future(self) -> asyncio.Future[Any]:
-        """Kept to the end of the run, and with it whoever waits for it in vain."""
+        """Return a future that is kept to the end of the run, with any task that awaits it."""
         self._futures.append(super().create_future())
         return self._futures[-1]
 
     def select(self, timeout: float | None) -> list[object]:
-        """In the place of a selector: called whenever the loop would wait for the outside."""
+        """Jump to the next timer, in place of a selector that waits for I/O."""
         if timeout is None:
             raise Stuck
         self._now_s += timeout
@@ -46,7 +46,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         pass
 
     def play(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run to the end of `main`; whatever else is under way then is cancelled."""
+        """Run to the end of `main`, then cancel everything else that is under way."""
         try:
             return self.run_until_complete(main)
         finally:

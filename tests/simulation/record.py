@@ -1,4 +1,4 @@
-"""Record the clients' calls and their answers in a schedule, in order."""
+"""Record in their order the requests of the clients of a schedule, and their answers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.simulation.lives import Life
 
 @dataclass(slots=True, eq=False)
 class Said:
-    """One thing said: a send with its retries, and what became of it as its clients know.
+    """Record one send with its retries, and everything that its clients know of the message.
 
-    Moments are ticks, which count every beginning and every end of a request. `ids` are those that
-    were acknowledged; more than one where a retry was not known as such. Each of them is good for
-    ever, and a recall or a delete by one of them is that of the message.
+    Moments are ticks, which count every beginning and every end of a request. `ids` are the
+    acknowledged ids: more than one where a retry was not known as a retry. Each of these ids leads
+    to the message for ever, and a recall or a delete by any of the ids is one of the message.
     """
 
     content: str
@@ -29,17 +29,17 @@ class Said:
     ids: list[int] = field(default_factory=list)
     durabilities: list[Durability] = field(default_factory=list)
     accepted_by: dict[int, Life] = field(default_factory=dict, repr=False)  # by id
-    attempts: list[int] = field(default_factory=list)  # when each began
+    attempts: list[int] = field(default_factory=list)  # the tick at which each began
     acknowledged: int | None = None
     recall_begun: bool = False
     recalled: int | None = None
     delete_begun: set[int] = field(default_factory=set)  # users
-    deleted: dict[int, int] = field(default_factory=dict)  # when each of them was told
+    deleted: dict[int, int] = field(default_factory=dict)  # the tick at which each user was told
 
 
 @dataclass(slots=True, frozen=True)
 class Total:
-    """How many messages a page that is not partial said there are, and when it was asked for."""
+    """Hold the total of a page that is not partial, and the ticks of the request."""
 
     begun: int
     ended: int
@@ -48,11 +48,11 @@ class Total:
 
 @dataclass(slots=True, eq=False)
 class Read:
-    """Record the messages that one reader saw of one conversation, `whole` or not.
+    """Record what one reader saw of one conversation; `whole` when it was read to the end.
 
-    `stored` are the messages that the store had when it began, and whether they were recalled;
-    `orphaned` those that only the log had then: who accepted them has died, or has lost the cache
-    alone.
+    `stored`: the messages that the store had when the read began, and whether they were recalled.
+    `orphaned`: the messages that only the log had then, because the process that accepted them has
+    died, or has lost the cache alone.
     """
 
     reader: int
@@ -68,7 +68,7 @@ class Read:
 
 @dataclass(slots=True)
 class BrokenPromise:
-    """A promise that was broken."""
+    """Describe a promise that was broken."""
 
     kind: str
     text: str
@@ -76,7 +76,7 @@ class BrokenPromise:
 
 @dataclass(slots=True)
 class ScheduleRecord:
-    """Everything that a schedule's clients did."""
+    """Hold everything that the clients of a schedule did."""
 
     said: list[Said] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)

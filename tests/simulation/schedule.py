@@ -18,15 +18,15 @@ AT_ONCE = 20
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A schedule that broke a promise."""
+    """Hold the seed and the violations of a schedule that broke a promise."""
 
     seed: int
     violations: Sequence[BrokenPromise]
 
 
 def run(seed: int, *, report: Callable[[str], None] | None = None) -> list[BrokenPromise]:
-    """The promises that this schedule breaks; `report` is given every step of it."""
-    random.seed(seed)  # what the code under test draws, too
+    """Run a schedule and return the promises that it breaks; `report` is called with every step."""
+    random.seed(seed)  # for the draws of the code under test
     loop = VirtualLoop()
     record = ScheduleRecord()
     loop.set_exception_handler(lambda _, context: record.violate("unforeseen error", f"{context}"))
@@ -43,7 +43,7 @@ def run(seed: int, *, report: Callable[[str], None] | None = None) -> list[Broke
 
 
 def run_many(seeds: range, *, processes: int) -> Iterator[tuple[int, list[Failure]]]:
-    """How many are done and which failed, time and again, in the order of their seeds."""
+    """Run schedules in the order of their seeds; yield the number done and the failures so far."""
     parts = [seeds[at : at + AT_ONCE] for at in range(0, len(seeds), AT_ONCE)]
     failures: list[Failure] = []
     pool = ProcessPoolExecutor(processes)
@@ -60,7 +60,7 @@ def _run_part(seeds: range) -> list[Failure]:
 
 
 class _Errors(logging.Handler):
-    """Collect the errors that are logged with a traceback: no code foresaw them."""
+    """Record as a violation each error logged with a traceback, which nobody foresaw."""
 
     def __init__(self, record: ScheduleRecord) -> None:
         super().__init__(logging.ERROR)
@@ -75,7 +75,7 @@ class _Errors(logging.Handler):
 
 @contextmanager
 def _errors_noted(record: ScheduleRecord) -> Iterator[None]:
-    """Logs nothing meanwhile: a schedule's trace says more."""
+    """Record logged errors, and write no log meanwhile: a schedule's trace says more."""
     logger = logging.getLogger("messaging")
     level, propagate, handlers = logger.level, logger.propagate, logger.handlers
     logger.handlers, logger.propagate = [_Errors(record)], False

@@ -1,4 +1,4 @@
-"""A few thousand schedules, and by name the ones that once found a bug."""
+"""Run a few thousand schedules, and by name the schedules that once found a bug."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.simulation.schedule import run, run_many
 
 SCHEDULES = 2_000
 PROCESSES = 2
-# Schedules that break a promise when the remedy of a bug that was found is taken back.
+# Each of these breaks a promise again when the remedy of a bug is taken back.
 SEEDS = {
     "a commit without an answer is made again though nothing follows": 362,
     "a delete is noted for a cache that is away": 80,

@@ -1,4 +1,4 @@
-"""Tells a schedule step by step, with short names for what is long."""
+"""Print a schedule step by step, with short names in place of long ids."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from messaging.ports.log import OutgoingRecord, Record
 from tests.support.messages import FIRST_ID
 
 DAY = 86_400_000 << TIME_SHIFT
-TOKEN = re.compile("[0-9a-f]{16}")  # an owner's, drawn past every seed
+TOKEN = re.compile("[0-9a-f]{16}")  # an owner's token, which no seed draws
 
 
 class Trace:
-    """Gives each step to `report` as a line.
+    """Give each step to `report` as a line.
 
     Messages are m1, m2 … and owners' tokens t3, t4 … in the order of appearance.
     """

@@ -1,4 +1,4 @@
-"""Watches what no client sees: what is committed, and what rested on the cache when it was lost."""
+"""Watch the facts that no client sees: commits, and the messages that a lost cache alone had."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from messaging.testing.store import MemoryStore
 
 @dataclass(slots=True)
 class BackendWatch:
-    """`wiped` are the ids that were pending when the cache lost them; of those that nothing else
-    held, `excused` were in a cache that was wiped, and `rewound` in one that was killed.
+    """Keep the ids of messages that the cache has lost.
+
+    `wiped`: the ids that were pending when the cache lost them.
+    `excused`: those of `wiped` that nothing else held, in a cache that was wiped.
+    `rewound`: those of `wiped` that nothing else held, in a cache that was killed.
     """
 
     broker: MemoryBroker
@@ -33,7 +36,7 @@ class BackendWatch:
     _seen: dict[int, int] = field(default_factory=dict)
 
     def committed(self) -> None:
-        """After a commit: every record up to it is stored or set aside."""
+        """Judge a commit: every record up to the committed position is stored or set aside."""
         for (_, topic, partition), upto in self.broker.committed.items():
             if topic != self.topic:
                 continue
@@ -45,7 +48,7 @@ class BackendWatch:
 
     @property
     def set_aside(self) -> set[int]:
-        """The messages among the dead letters."""
+        """Return the ids of the messages among the dead letters."""
         return {d.message_id for d in self.store.dead_letters if d.message_id is not None}
 
     def _is_done(self, record: Record) -> bool:
@@ -56,7 +59,7 @@ class BackendWatch:
         return self._is_stored(state) or state.id in self.set_aside
 
     def _is_stored(self, state: Message) -> bool:
-        """The store has this state, or what it repeats."""
+        """Tell whether the store has this state, or the message that it repeats."""
         row = self.store.rows.get(state.id)
         if row is None and state.send_key is not None:
             record = self.store.idempotency_records.get(state.send_key)
@@ -69,13 +72,17 @@ class BackendWatch:
         self.excused |= self.wiped - self._elsewhere()
 
     def before_rewind(self, file: Mapping[str, Any]) -> None:
-        """Note the messages that a rewind loses; the process that accepted them repeats them."""
+        """Keep the ids that a rewind is about to lose.
+
+        The process that had accepted a lost message writes the message to the cache once more,
+        unless the process dies before.
+        """
         lost = self.cache.pending_set.times.keys() - file["pending_set"].times.keys()
         self.wiped |= lost
         self.rewound |= lost - self._elsewhere()
 
     def _elsewhere(self) -> set[int]:
-        """Return the messages that another part has beside the cache."""
+        """Return the ids that the store or the log has, too."""
         elsewhere = set(self.store.rows)
         for records in self.broker.records.values():
             for record in records:

@@ -1,4 +1,4 @@
-"""The ports as one life of a process has them: every call goes through the schedule's faults."""
+"""Call the ports as one life of a process does, through the faults of the schedule."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ UNANSWERED = (CallFault.REFUSED, CallFault.REQUEST_LOST, CallFault.ANSWER_LOST, 
 
 
 class Wire:
-    """A port of the cache or the store; other wires add what is theirs.
+    """Call a port of the cache or the store; other wires add their own ways.
 
-    A call takes effect at one moment, between the way of its request and of its answer.
+    The work of a call is done at one moment, between the way of the request and that of the answer.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Wire:
         fate = await self._set_out(what, args)
         await self._reach(what, do)
         if restarts != self._backend.restarts:
-            raise self._backend.error()  # its connection was one to the server before
+            raise self._backend.error()  # the connection was one to the earlier server
         await self._suffer(fate, what, do)
         try:
             result = await do()
@@ -58,7 +58,7 @@ class Wire:
         return result
 
     async def _set_out(self, what: str, args: object) -> CallFate:
-        """The request's way to the backend, up to which nothing is done."""
+        """Travel the request's way to the backend; nothing is done before its end."""
         await self._life.attend()
         fate = self._faults.next()
         if fate.fault is not None:
@@ -72,7 +72,10 @@ class Wire:
         return fate
 
     async def _reach(self, what: str, do: Callable[[], Awaitable[Any]]) -> None:
-        """Raises the backend's error while it is away."""
+        """Reach the backend.
+
+        Raises: the backend's error while the backend is away.
+        """
         backend = self._backend
         if backend.outage is None:
             return
@@ -89,7 +92,10 @@ class Wire:
         raise backend.gone()
 
     async def _suffer(self, fate: CallFate, what: str, do: Callable[[], Awaitable[Any]]) -> None:
-        """Raises the backend's error where the fault is one that keeps the call from its end."""
+        """Apply a fault that keeps the call from its end.
+
+        Raises: the backend's error for such a fault.
+        """
         if fate.fault is CallFault.REFUSED:
             raise self._backend.error()
         if fate.fault not in (CallFault.REQUEST_LOST, CallFault.LATE):
@@ -104,7 +110,7 @@ class Wire:
         raise self._backend.gone()
 
     async def _return(self, fate: CallFate) -> None:
-        """The answer's way back, on which it may be lost."""
+        """Travel the answer's way back, on which the answer may be lost."""
         if fate.fault is CallFault.CRASH_AFTER:
             self._life.crash()
         elif fate.fault is CallFault.PAUSE and fate.request_s >= fate.answer_s:
@@ -123,7 +129,7 @@ class Wire:
             self._backend.late -= 1
 
     def _do_unseen(self, what: str, do: Callable[[], Awaitable[Any]]) -> None:
-        """Do what was asked when nobody waits for the answer any more."""
+        """Do the work of a call whose caller has given up."""
         task = asyncio.ensure_future(do())
 
         def observe(_: object) -> None:
@@ -135,7 +141,7 @@ class Wire:
 
 
 class StoreWire(Wire):
-    """A store with a circuit breaker, as the database's adapter has one."""
+    """Call a store through a circuit breaker, as the database's adapter does."""
 
     _port: MemoryStore
 
@@ -158,7 +164,10 @@ class StoreWire(Wire):
 
 
 class ReaderWire(Wire):
-    """Carry polls of the log. A polled record is never lost on its way, as the port promises."""
+    """Read the log through the faults of the schedule.
+
+    The records that a poll has taken are never lost on their way, as the port promises.
+    """
 
     _port: MemoryLogReader
 
@@ -201,5 +210,5 @@ class ReaderWire(Wire):
         await self._call("commit", do, list(last.values()))
 
     def _do_unseen(self, what: str, do: Callable[[], Awaitable[Any]]) -> None:
-        """A reader is part of its process: what it gave up is not done by anybody."""
+        """Do nothing: a reader is part of its process, and its call given up is never done."""
         self._backend.late -= 1

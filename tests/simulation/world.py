@@ -1,4 +1,4 @@
-"""One schedule: the site, its backends, its users and what goes wrong, all drawn from a seed."""
+"""Run one schedule: the site, its backends, its users and the faults, all drawn from a seed."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ USERS = (1, 2, 3)
 GROUP = 7
 BEGIN_MS = time_of_id(FIRST_ID)
 DRAINED_WITHIN_S = 90.0
-LONGEST_UNWRITTEN_S = 2.0  # by the cache, of what it has answered
+LONGEST_UNWRITTEN_S = 2.0  # of answers of the cache that are not yet in its file
 RECOVERED_S = 3.0  # by then no page is partial any more
-SETTLE_S = 3.0  # past what is late
+SETTLE_S = 3.0  # for late calls to end
 
 
 @dataclass(eq=False)
@@ -78,13 +78,17 @@ class World:
 
     @property
     def cache_is_known_to_recover(self) -> bool:
-        """Every process was there and awake, and knows that it was away: pages are partial."""
+        """Tell whether every process noticed the cache's last outage, so that pages are partial."""
         back_s = self.cache_end.noticed_s
         saw_it = all(self._saw_outage(web) and not web.life.was_paused for web in self.webs)
         return saw_it and self.loop.time() - back_s < RECOVERED_S
 
     def _saw_outage(self, web: WebHost) -> bool:
-        """One that has started in it may have met the cache only when it was back."""
+        """Tell whether a process noticed the last outage of the cache.
+
+        A process that has started during the outage may have reached the cache only after its
+        return.
+        """
         back_s, breaker = self.cache_end.noticed_s, web.backends.hints.breaker
         if web.started_s < self.cache_end.left_s:
             return True
@@ -92,12 +96,12 @@ class World:
         return web.started_s < back_s and met_it
 
     def targets_of(self, user: int) -> Sequence[tuple[ChatType, int]]:
-        """Users 1 and 2 talk to each other and 3 to 1, and there is a group of all."""
+        """Return a user's targets: users 1 and 2 talk to each other, 3 to 1, and all in a group."""
         other = {1: 2, 2: 1, 3: 1}[user]
         return (ChatType.PRIVATE, other), (ChatType.PRIVATE, other), (ChatType.GROUP, GROUP)
 
     def keep(self, task: asyncio.Future[Any], life: Life) -> None:
-        """Look at what a task of a process ends with: nothing may fail in an unforeseen way."""
+        """Observe the end of a process's task: any error that is not anticipated is a violation."""
 
         def observe(_: object) -> None:
             error = None if task.cancelled() else task.exception()
@@ -130,7 +134,7 @@ class World:
             await self._observe_at_rest(clients)
 
     async def _drain(self) -> bool:
-        """Wait until nothing is under way any more."""
+        """Wait until nothing is under way any more; tell whether that came in time."""
         await asyncio.sleep(max(UNTIL_S - self.loop.time(), 0) + SETTLE_S)
         deadline_s = self.loop.time() + DRAINED_WITHIN_S
         while not (self.watch.is_drained() and all(web.knows_all for web in self.webs)):
@@ -163,7 +167,7 @@ class World:
     async def _ask_for_told_ids(
         self, clients: Sequence[SimulatedClient], check: PromiseCheck
     ) -> None:
-        """Each id that was acknowledged leads its sender to the stored message."""
+        """Check that each acknowledged id leads its sender to the stored message."""
         senders = dict(zip(USERS, clients, strict=True))
         for said in self.record.said:
             for message_id in said.ids:
@@ -206,7 +210,7 @@ class World:
             self.trace("", "REPLAY")
 
     def _rewind(self, file: Mapping[str, Any]) -> None:
-        """Rewind the cache; the cache was killed, so every process has lost its connection."""
+        """Kill the cache and bring back its old file; every process has lost its connection."""
         if self.faults.healed:
             return
         self.trace("", "REWIND")
@@ -216,7 +220,7 @@ class World:
         self.cache_end.restart()
 
     def _age(self) -> None:
-        """Nothing that was under way before half an hour is so after it."""
+        """Let half an hour pass, unless calls are under way, which cannot take so long."""
         paused = any(host.life.is_paused for host in self.hosts)
         if not paused and not self.cache_end.late and not self.cache_end.outage:
             self.cache.run_out()
@@ -245,7 +249,7 @@ class World:
 
 
 def _settings(random: Random) -> Settings:
-    """Short times, so that much happens in a schedule, and sizes that differ."""
+    """Draw settings: short times, so that much happens in a schedule, and sizes that differ."""
     return Settings(
         redis_url="redis://unused",
         event_log_url="redis://unused",

@@ -1,4 +1,4 @@
-"""All faults, by name, in the order in which they run: a module for each thing that breaks."""
+"""List all faults by name, in the order in which they run: a module for each thing that breaks."""
 
 from __future__ import annotations
 

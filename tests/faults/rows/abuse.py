@@ -30,7 +30,7 @@ for first in range(0, {count}, {at_once}):
     ]
     run(lambda backends: backends.store.apply(messages))
 """
-"""A script for `manage.py shell`: a conversation too long and too large to be read at once."""
+"""Fill a conversation with too many and too large messages for one page, in `manage.py shell`."""
 
 
 def abused_by(*kinds: str) -> Strike:

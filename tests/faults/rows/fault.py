@@ -1,4 +1,4 @@
-"""Define a fault, and the steps that most faults share."""
+"""Define a fault, and the strikes that most faults use."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from tests.faults.proxy import Mode
 from tests.faults.rig import Rig
 
 Strike = Callable[[Rig, float, Random], None]
-"""Breaks something and blocks while it lasts: for so many seconds, or a little longer.
+"""Break something and block while the fault lasts: for so many seconds, or a little longer.
 
-Servers that are gone or frozen, frozen processes and proxies are mended by the rig; whatever else a
-strike has changed it puts right itself.
+The rig mends servers that are gone or frozen, frozen processes, and proxies. A strike undoes its
+other changes itself.
 """
 
 
 class Unmet(Exception):
-    """Report that a condition of a strike was not met; the text names the condition."""
+    """Report that a strike did not see the effect that it has to see; the text names the effect."""
 
 
 LOG, CACHE, STORE = frozenset({"log"}), frozenset({"cache"}), frozenset({"store"})
@@ -28,12 +28,13 @@ NOTHING: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A row of the table.
+    """Describe a row of the table.
 
-    `accepts`: by which durability sends must be acknowledged meanwhile; empty: by none at all;
-    None: no matter. `forgets`: Redis forgets what it knew or cannot be asked, or the database
-    answers one attempt of a group's send and not the other, so that a repeat may get its own id.
-    `is_abuse`: everything works, and the ordinary load must not notice what is done beside it.
+    `accepts`: the durabilities by which sends must be acknowledged meanwhile; empty: no send may be
+    acknowledged; None: any.
+    `forgets`: a repeat may get an id of its own, because Redis forgets idempotency records or
+    cannot be asked, or because the database answers only one attempt of a group's send.
+    `is_abuse`: everything works, and the ordinary load must not notice the abuse beside it.
     """
 
     name: str
@@ -72,7 +73,7 @@ def cut_off(*names: str, mode: Mode = Mode.BLACK_HOLE, amount: float = 0.0) -> S
 
 
 def away_at_start(*names: str) -> Strike:
-    """The web is started anew while they are gone."""
+    """Start the web anew while these servers are gone."""
 
     def strike(rig: Rig, hold_s: float, random: Random) -> None:
         rig.servers.kill(*names)

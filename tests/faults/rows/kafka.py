@@ -1,4 +1,4 @@
-"""Kafka away or slow."""
+"""Define the faults in which Kafka is away or slow."""
 
 from __future__ import annotations
 

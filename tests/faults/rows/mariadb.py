@@ -1,4 +1,4 @@
-"""MariaDB away, slow, read-only, full of connections or of locks."""
+"""Define the faults in which MariaDB is away, slow, read-only, full of connections or of locks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.faults.proxy import Mode
 from tests.faults.rig import Rig
 from tests.faults.rows.fault import LOG, Fault, away_at_start, cut_off, frozen, killed
 
-FEWEST_CONNECTIONS = 10  # less is refused
+FEWEST_CONNECTIONS = 10  # MariaDB refuses less
 MOST_CONNECTIONS = 200  # as compose/mysql/im.cnf has it
 LOCKED = "SELECT id FROM conversation ORDER BY id {} FOR UPDATE"
 
@@ -57,7 +57,7 @@ def lock_conversations(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def deadlock(rig: Rig, hold_s: float, random: Random) -> None:
-    """Writers lock conversations in the order of their ids; this one begins at the other end."""
+    """Lock conversations against the order of their ids, in which the writers lock them."""
     deadline_s = time.monotonic() + hold_s
     while time.monotonic() < deadline_s:
         with contextlib.suppress(MySQLdb.OperationalError), _locks(rig, "DESC"):

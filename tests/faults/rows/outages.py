@@ -1,4 +1,4 @@
-"""Several of the three at once."""
+"""Define the faults in which several of the three services break at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOM_BYTES = 20_000
 
 
 def fill_up(rig: Rig, hold_s: float, random: Random) -> None:
-    """Redis alone is left, and counts almost as much as pending as may be."""
+    """Leave Redis alone, with almost as many pending bytes counted as are allowed."""
     rig.servers.kill("kafka", "mariadb")
     others = PENDING_BYTES - ROOM_BYTES
     with rig.servers.redis() as redis:
@@ -32,9 +32,10 @@ def fill_up(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def move(rig: Rig, hold_s: float, random: Random) -> None:
-    """Move the outage on, so that readers of MariaDB alone need the writes of Redis and Kafka.
+    """Move the outage from MariaDB to Redis and Kafka.
 
-    The consumers are frozen, so that they do not bring it there as soon as they can.
+    Readers of MariaDB alone must not miss the changes that only Redis and Kafka have taken. The
+    consumers are frozen, so that they do not store these changes meanwhile.
     """
     rig.signal_workers("consumer", signal.SIGSTOP)
     rig.proxies.turn("mariadb", Mode.BLACK_HOLE)

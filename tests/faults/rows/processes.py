@@ -1,4 +1,4 @@
-"""The service's own processes killed, frozen, restarted or there twice."""
+"""Define the faults in which the service's processes are killed, frozen, restarted or run twice."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def restart_web(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def kill_uncommitted(rig: Rig, hold_s: float, random: Random) -> None:
-    """A consumer that has a batch and no broker stores it, and cannot commit it any more."""
+    """Kill consumers that have stored a batch and cannot commit, because the broker is cut off."""
     deadline_s = time.monotonic() + hold_s
     while time.monotonic() < deadline_s:
         rig.proxies.turn("kafka", Mode.BLACK_HOLE)
         time.sleep(random.uniform(0, 0.3))
         rig.signal_workers("consumer", signal.SIGKILL)
         rig.proxies.turn("kafka", Mode.PASS)
-        time.sleep(random.uniform(1.5, 3.0))  # another is started after a second
+        time.sleep(random.uniform(1.5, 3.0))  # supervisord starts another after a second
 
 
 def kafka_without_beat(rig: Rig, hold_s: float, random: Random) -> None:
@@ -73,7 +73,7 @@ def kafka_without_beat(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def second_beat(rig: Rig, hold_s: float, random: Random) -> None:
-    """A beat and a worker beside those that are there, while the sweep alone stores anything."""
+    """Run a second beat and a second worker, while the sweep alone stores anything."""
     schedule = str(rig.directory / "second-beat")
     with _celery(rig, "worker", "--pool", "threads"), _celery(rig, "beat", "--schedule", schedule):
         rig.servers.kill("kafka")
@@ -97,7 +97,7 @@ def _celery(rig: Rig, *command: str) -> Iterator[None]:
 
 
 def swap_leases(rig: Rig, hold_s: float, random: Random) -> None:
-    """Each process finds that its worker id is another one's."""
+    """Give the lease of each worker id to the owner of another one."""
     deadline_s = time.monotonic() + hold_s
     with rig.servers.redis() as redis:
         while time.monotonic() < deadline_s:

@@ -1,4 +1,4 @@
-"""The log's records read again, repeated out of order, or not to be read at all."""
+"""Define the faults of the log's records: read again, repeated out of order, or unreadable."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def repeat_records(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def poison(rig: Rig, hold_s: float, random: Random) -> None:
-    """Among the others, never so many in a row that the consumer gives up."""
+    """Append unreadable records, never so many in a row that the consumer gives up."""
     deadline_s = time.monotonic() + hold_s
     with _dead_letters(rig) as send:
         while time.monotonic() < deadline_s:
@@ -74,7 +74,10 @@ def poison(rig: Rig, hold_s: float, random: Random) -> None:
 
 @contextlib.contextmanager
 def _dead_letters(rig: Rig) -> Iterator[Callable[[bytes], None]]:
-    """Yields what appends a record; afterwards each of them must have become a dead letter."""
+    """Yield a function that appends a record; then wait until each record is a dead letter.
+
+    Raises: Unmet when a record is none at the limit.
+    """
     sent = itertools.count()
     with contextlib.closing(rig.servers.database()) as connection, _producer(rig) as producer:
         cursor = connection.cursor()

@@ -1,4 +1,4 @@
-"""Redis away, slow, empty, full or read-only."""
+"""Define the faults in which Redis is away, slow, empty, full or read-only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def lose(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def rewind(rig: Rig, hold_s: float, random: Random) -> None:
-    """Lose writes as with a busy disk: they are answered, and not yet in the file."""
+    """Lose the last answered writes, as a busy disk does: Redis had not yet written its file."""
     (file,) = (rig.servers.home / "redis" / "data").glob("**/appendonly.aof*.incr.aof")
     time.sleep(hold_s / 2)
     written = file.stat().st_size
@@ -44,7 +44,7 @@ def rewind(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def evict(rig: Rig, hold_s: float, random: Random) -> None:
-    """Evict keys as `volatile-lru` may, without waiting until the memory is full."""
+    """Delete keys as `volatile-lru` may, without waiting until the memory is full."""
     deadline_s = time.monotonic() + hold_s
     with rig.servers.redis() as redis:
         while time.monotonic() < deadline_s:
@@ -65,7 +65,7 @@ def fill(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def load_slowly(rig: Rig, hold_s: float, random: Random) -> None:
-    """Killed with so much in its AOF that it answers LOADING for seconds."""
+    """Kill Redis with so much in its AOF that the restarted Redis answers LOADING for seconds."""
     with rig.servers.redis() as redis:
         for _ in range(BALLAST_TRIPS):
             redis.eval(BALLAST, 1, BALLAST_KEY)
@@ -78,7 +78,7 @@ def load_slowly(rig: Rig, hold_s: float, random: Random) -> None:
 
 
 def demote(rig: Rig, hold_s: float, random: Random) -> None:
-    """A replica whose primary is nowhere: it answers reads and refuses writes."""
+    """Make Redis a replica of no reachable primary: Redis answers reads and refuses writes."""
     with rig.servers.redis() as redis:
         try:
             redis.replicaof("127.0.0.1", "1")
