@@ -11,8 +11,11 @@ import django
 def main() -> int:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "imsite.settings")
     django.setup()  # before the import of the rig, which needs the models
-    from tests.faults.command import main as run
-
+    try:
+        from tests.faults.command import main as run
+    except ModuleNotFoundError as error:
+        print(f"{error}: run scripts/test once, which installs the packages", file=sys.stderr)
+        return 2
     return run()
 
 
