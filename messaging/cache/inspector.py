@@ -13,11 +13,11 @@ from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
+from messaging.cache.reading import DETAILS
 from messaging.domain.message import Message
 from messaging.ports.audit import CachedIdempotencyRecord, LoadedTail, Pieces
 from messaging.ports.store import Deletes
 
-DETAILS = load("details", uses=("incarnation",))
 FORGET = load("forget")
 LOADED_TAIL = load("loaded_tail", uses=("incarnation", "tail"))
 UNLOAD = load("unload")

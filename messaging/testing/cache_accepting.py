@@ -44,11 +44,9 @@ class MemoryAccepting(CacheState):
 
     async def add_idempotency_record(self, message: Message) -> IdempotencyRecord | None:
         self._answer()
-        assert message.client_msg_id is not None
-        own = IdempotencyRecord(message.id, message.body_hash)
-        first = self.idempotency_records.setdefault(
-            (message.from_user_id, message.client_msg_id), own
-        )
+        assert message.key is not None
+        own = IdempotencyRecord.of(message)
+        first = self.idempotency_records.setdefault(message.key, own)
         return None if first == own else first
 
     async def add_alias(self, message_id: int, owner_id: int) -> None:
@@ -97,14 +95,11 @@ class MemoryAccepting(CacheState):
     def _accept(self, message: Message, *, limited: bool) -> IdempotencyRecord | PendingFull | None:
         size_bytes = len(encode_message(message))
         if limited and sum(self.pending_set.sizes.values()) + size_bytes > self.most_pending_bytes:
-            key = (message.from_user_id, message.client_msg_id or "")
-            first = self.idempotency_records.get(key)
+            first = None if message.key is None else self.idempotency_records.get(message.key)
             return PendingFull.FULL if first is None or first.message_id == message.id else first
-        if message.client_msg_id is not None:
-            key = (message.from_user_id, message.client_msg_id)
-            record = self.idempotency_records.setdefault(
-                key, IdempotencyRecord(message.id, message.body_hash)
-            )
+        if message.key is not None:
+            own = IdempotencyRecord.of(message)
+            record = self.idempotency_records.setdefault(message.key, own)
             if record.message_id != message.id:
                 return record
         if self.details.setdefault(message.id, message).persist_status is PersistStatus.PENDING:

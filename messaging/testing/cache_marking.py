@@ -45,9 +45,8 @@ class MemoryMarking(CacheState):
                     tail.remove(message_id)
                     tail.forget()
                 tail.age_unless_pending()
-            assert first.client_msg_id is not None
-            record = IdempotencyRecord(first.id, first.body_hash)
-            self.idempotency_records[first.from_user_id, first.client_msg_id] = record
+            assert first.key is not None
+            self.idempotency_records[first.key] = IdempotencyRecord.of(first)
 
     async def dead_letter(self, messages: Sequence[Message]) -> None:
         self._answer()
