@@ -78,6 +78,12 @@ def test_all_three_are_up_and_their_addresses_written(services: Services) -> Non
     ]
 
 
+def test_status_asks_the_running_ones_whatever_ports_its_shell_names(services: Services) -> None:
+    others = {f"{name.upper()}_PORT": str(free_port()) for name in NAMES}
+    told = services("status", **others)
+    assert (told.returncode, told.stdout) == (0, services("status").stdout)
+
+
 def test_topics_are_made_without_a_driver_of_the_database(
     services: Services, tmp_path: Path
 ) -> None:
