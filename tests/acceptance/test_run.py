@@ -30,7 +30,8 @@ from tests.support.processes import (
 from tests.support.real_services import ROOT, connected, free_port
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
+# Each test starts and stops a whole service, and bounds how long that takes.
+pytestmark = [pytest.mark.acceptance, pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

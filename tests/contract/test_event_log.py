@@ -13,8 +13,6 @@ from messaging.ports.log import POLL_BYTES, LogReader, OutgoingRecord, Position,
 from tests.contract.conftest import RIGS_OF_SERVERS
 from tests.support.logs import PARTITIONS, TIMEOUT_S, LogRig
 
-HAND_OVER_TIMEOUT_S = 0.5  # upper bound of one append; generous, since the machine may be busy
-
 
 def record(key: str, value: str | bytes) -> OutgoingRecord:
     return OutgoingRecord(key.encode(), value if isinstance(value, bytes) else value.encode())
@@ -127,6 +125,7 @@ class TestAppend:
         await append(rig, numbered("1_2", [4]))
         assert values(await read(rig.reader(), 4)) == [b"1", b"2", b"3", b"4"]
 
+    @pytest.mark.alone
     async def test_a_closed_log_refuses_at_once(self, rig: LogRig) -> None:
         await append(rig, numbered("1_2", [1]))
         await rig.log.close()
@@ -143,11 +142,13 @@ class TestAppend:
         confirmed = [future for future in futures if future.exception() is None]
         assert len(confirmed) == 499
 
+    @pytest.mark.alone
     async def test_ping_returns_while_the_log_answers(self, rig: LogRig) -> None:
         await asyncio.wait_for(rig.log.ping(), TIMEOUT_S)
 
 
 class TestRead:
+    @pytest.mark.alone
     async def test_poll_returns_nothing_at_its_timeout(self, rig: LogRig) -> None:
         reader = rig.reader()
         await append(rig, numbered("1_2", [1]))
@@ -156,6 +157,7 @@ class TestRead:
         assert await reader.poll(max_records=10, timeout_s=0.3) == []
         assert 0.25 <= time.monotonic() - before < 1.5
 
+    @pytest.mark.alone
     async def test_poll_returns_what_arrives_while_it_waits(self, rig: LogRig) -> None:
         reader = rig.reader()
         await append(rig, numbered("1_2", [1]))
@@ -331,6 +333,7 @@ class TestGroup:
         assert first | second == set(range(PARTITIONS))
         assert {len(first), len(second)} == {PARTITIONS // 2}
 
+    @pytest.mark.alone
     async def test_a_reader_that_leaves_hands_its_partitions_over_at_once(
         self, rig: LogRig
     ) -> None:
@@ -458,6 +461,7 @@ async def committed(reader: LogReader, batch: Sequence[Record]) -> set[bytes | N
     return done
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("rig", RIGS_OF_SERVERS, indirect=True)
 async def test_another_reader_takes_over_from_a_killed_process(rig: LogRig) -> None:
     await append(rig, [record(f"key {n}", str(n)) for n in range(40)])

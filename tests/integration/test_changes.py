@@ -212,6 +212,7 @@ WRITES: dict[str, tuple[Callable[[], object], str, tuple[int, ...], object]] = {
 
 
 class TestAChange:
+    @pytest.mark.alone
     @pytest.mark.parametrize("name", WRITES)
     async def test_is_seen_by_every_process_at_once(
         self, processes: list[ListeningProcess], write: Write, name: str
@@ -288,6 +289,7 @@ class TestAChange:
         assert told() == []
 
 
+@pytest.mark.alone
 class TestWithRedisAway:
     async def test_a_write_succeeds_and_is_seen_when_the_lifetime_is_over(
         self, current: Settings, write: Write, settings: DjangoSettings, caplog: Any
@@ -350,6 +352,7 @@ class TestTheWritersOwnProcess:
         finally:
             await wiring.stop()
 
+    @pytest.mark.alone
     async def test_is_not_told_a_second_time(self, current: Settings, write: Write) -> None:
         async with process(current) as own, process(current) as other:
             for each in (own, other):
@@ -366,6 +369,7 @@ class TestTheWritersOwnProcess:
 
 
 class TestTheListener:
+    @pytest.mark.alone
     async def test_takes_what_it_cannot_read_for_any_change(
         self, processes: list[ListeningProcess], redis_url: str
     ) -> None:

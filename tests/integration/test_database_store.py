@@ -299,6 +299,7 @@ class TestOutages:
 
         assert await other.run(lambda c: c.connection is None)
 
+    @pytest.mark.alone
     async def test_a_held_lock_is_told_in_time_and_leaves_nothing_half_done(
         self, store: DatabaseStore
     ) -> None:

@@ -479,6 +479,7 @@ class TestAnswers:
             assert refused(answer, 404, 3002)
         assert refused(alice.client.get("/api/message/9", format="xml"), 404, 3002)
 
+    @pytest.mark.alone
     @with_settings(request_timeout_s=0.5, redis_timeout_s=30)
     def test_come_in_bounded_time(self, alice: User, bob: User, redis_url: str) -> None:
         message_id = alice.sent(bob)

@@ -135,6 +135,7 @@ class TestLimits:
                 found |= {len(record.value or b"") for record in records}
         assert found == taken
 
+    @pytest.mark.alone
     async def test_an_unknown_topic_is_refused_in_time(self, rig: KafkaRig) -> None:
         await rig.log.ping()
         began = time.monotonic()
@@ -283,6 +284,7 @@ class TestTopics:
         assert "no topics to make" in capsys.readouterr().out
 
 
+@pytest.mark.alone
 async def test_a_log_that_is_closed_while_it_connects_leaves_no_connection() -> None:
     """The broker answers one question, and is silent from then on."""
     host, port = connected("IM_EVENT_LOG_URL").removeprefix("kafka://").split(":")

@@ -175,6 +175,7 @@ def test_passwords_are_counted_by_the_process_while_redis_is_away(
     assert statuses(many) == [401, 401, 401, 429]
 
 
+@pytest.mark.alone
 @with_settings(hash_queue=2, **behind_a_proxy)
 def test_a_storm_of_guesses_is_refused_and_an_honest_login_gets_through(
     service: Service, settings: Settings

@@ -73,6 +73,7 @@ async def test_who_goes_away_leaves_the_others_their_answers(shared: SharedConne
     assert [answers[n] for n in kept] == [str(n).encode() for n in kept]
 
 
+@pytest.mark.alone
 async def test_all_who_wait_for_a_stalled_redis_end_in_time(
     shared: SharedConnection, server: redis.Redis
 ) -> None:
@@ -88,6 +89,7 @@ async def test_all_who_wait_for_a_stalled_redis_end_in_time(
     assert await shared.call("PING") == b"PONG"
 
 
+@pytest.mark.alone
 async def test_a_busy_line_is_not_taken_for_a_stalled_one(shared: SharedConnection) -> None:
     end_s = time.monotonic() + 3 * TIMEOUT_S
     while time.monotonic() < end_s:
@@ -121,6 +123,7 @@ async def test_nothing_is_sent_a_second_time(proxy: CuttingProxy, server: redis.
     await shared.close()
 
 
+@pytest.mark.alone
 async def test_all_who_call_while_nobody_answers_end_with_one_attempt(redis_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         shared = SharedConnection(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
 from msgspec import structs
 
 from messaging.ports.cache import MessageCache
@@ -116,6 +117,7 @@ class TestSharedRates:
         await asyncio.sleep(0.52)
         assert await cache.take_rates([self.ADDRESS]) == 0.0
 
+    @pytest.mark.alone
     async def test_nothing_is_counted_where_one_of_them_is_used_up(
         self, cache: MessageCache
     ) -> None:

@@ -33,6 +33,7 @@ class TestOutage:
             assert [m.id - FIRST_ID for m in (await tail(cache)).messages] == [3, 1]
             await cache.close()
 
+    @pytest.mark.alone
     async def test_of_a_stalled_redis_is_bounded_and_runs_a_write_once(
         self, tmp_path: Path
     ) -> None:

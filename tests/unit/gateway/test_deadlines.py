@@ -19,6 +19,7 @@ async def test_a_call_in_time_returns_its_value() -> None:
     assert await Deadlines(0.2).bound(answer_after(0)) == "answer"
 
 
+@pytest.mark.alone
 async def test_a_call_that_takes_too_long_is_ended() -> None:
     began_s = time.monotonic()
     with pytest.raises(TimeoutError):
@@ -26,6 +27,7 @@ async def test_a_call_that_takes_too_long_is_ended() -> None:
     assert time.monotonic() - began_s < 5
 
 
+@pytest.mark.alone
 async def test_each_call_has_its_own_time() -> None:
     deadlines = Deadlines(0.4)
 

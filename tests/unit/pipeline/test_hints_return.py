@@ -130,6 +130,7 @@ class TestAProcess:
         assert bool(service.cache.heartbeats) == has_hints
 
 
+@pytest.mark.alone
 class TestTheTime:
     async def test_of_a_send_is_bounded_whatever_hangs(self, service: MemoryService) -> None:
         service = service.restarted_with(send_timeout_s=0.3)

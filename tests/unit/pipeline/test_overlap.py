@@ -285,6 +285,7 @@ class TestRebalance:
         assert service.cache.pending_set.times == {}
 
 
+@pytest.mark.alone
 class TestStop:
     async def test_finishes_what_is_being_stored_and_drops_what_is_not(
         self, service: MemoryService
