@@ -37,8 +37,8 @@ from messaging.eventlog import create_topics, open_inspector, open_log, open_rea
 from messaging.links import TlsFiles, broker_url, complete_log_url, complete_redis_url
 from messaging.ports.log import OutgoingRecord
 from messaging.store.database import DatabaseStore
-from tests.support.cutting_proxy import cutting_proxy
 from tests.support.processes import ServiceProcesses, clean_environment, processes_of, wait_until
+from tests.support.proxy import Proxy
 from tests.support.real_services import ROOT, SERVICES_ENV, connected, free_port
 
 pytestmark = [
@@ -114,7 +114,9 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
             addresses = {name: value.strip("'") for name, value in pairs}
             proxies = {
                 link: stack.enter_context(
-                    cutting_proxy(f"tcp://127.0.0.1:{_port(addresses[name])}", host="127.0.0.2")
+                    contextlib.closing(
+                        Proxy(f"tcp://127.0.0.1:{_port(addresses[name])}", host="127.0.0.2")
+                    )
                 ).port
                 for link, name in LINKS.items()
             }

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.proxy import Proxies
-from tests.faults.servers import NAMES, Servers
+from tests.faults.servers import Servers
 from tests.support.processes import ServiceProcesses
+from tests.support.proxy import Proxy
 from tests.support.site import Site
 
 PEOPLE = 4
@@ -59,7 +59,7 @@ class Rig:
     """Hold the parts that a row breaks and mends, and that its load uses."""
 
     servers: Servers
-    proxies: Proxies
+    proxies: Mapping[str, Proxy]
     service: ServiceProcesses
     directory: Path
     _casts: list[Cast]
@@ -104,7 +104,8 @@ class Rig:
 
         No process of the service is started.
         """
-        self.proxies.heal()
+        for proxy in self.proxies.values():
+            proxy.heal()
         self.servers.mend()
         for program in ("web", "consumer"):
             self.signal_workers(program, signal.SIGCONT)
@@ -117,23 +118,25 @@ def running_rig(directory: Path) -> Iterator[Rig]:
     Raises: ServersFailed.
     """
     servers = Servers(directory / "servers")
-    proxies = Proxies()
+    proxies = {
+        name: Proxy(f"tcp://127.0.0.1:{port}", port=servers.proxy_ports[name])
+        for name, port in servers.ports.items()
+    }
     var_dir = directory / "service"
     var_dir.mkdir()
     (var_dir / "services").symlink_to(servers.home, target_is_directory=True)
     service = ServiceProcesses(var_dir, "full", **SETTINGS, **servers.environment)
     try:
-        for name in NAMES:
-            ports = servers.proxy_ports[name], servers.ports[name]
-            proxies.add(name, port=ports[0], upstream_port=ports[1])
         servers.start()
         service.start()
         yield Rig(servers, proxies, service, directory, _make_casts(service, 60))
     finally:
-        proxies.heal()
+        for proxy in proxies.values():
+            proxy.heal()
         service.clear()
         servers.stop()
-        proxies.close()
+        for proxy in proxies.values():
+            proxy.close()
 
 
 def _make_casts(service: ServiceProcesses, count: int) -> list[Cast]:

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.proxy import Mode, Proxies
-from tests.support.real_services import free_port
+from tests.support.proxy import Mode, Proxy
 
 SOON_S = 0.3
 
@@ -40,23 +39,21 @@ def upstream() -> Iterator[int]:
 
 
 @pytest.fixture
-def proxies(upstream: int) -> Iterator[Proxies]:
-    proxies = Proxies()
-    proxies.add("echo", port=free_port(), upstream_port=upstream)
-    yield proxies
-    proxies.close()
+def proxy(upstream: int) -> Iterator[Proxy]:
+    with contextlib.closing(Proxy(f"tcp://127.0.0.1:{upstream}")) as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def client(proxies: Proxies) -> Iterator[socket.socket]:
+def client(proxy: Proxy) -> Iterator[socket.socket]:
     """Return a client that is connected, and was answered once."""
-    with connect(proxies) as connection:
+    with connect(proxy) as connection:
         assert asked(connection, b"one") == b"one"
         yield connection
 
 
-def connect(proxies: Proxies, name: str = "echo") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", proxies.port(name)), timeout=SOON_S)
+def connect(proxy: Proxy) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=SOON_S)
 
 
 def asked(connection: socket.socket, data: bytes) -> bytes:
@@ -64,52 +61,75 @@ def asked(connection: socket.socket, data: bytes) -> bytes:
     return connection.recv(4096)
 
 
-def test_a_reset_ends_old_connections_and_new_ones(proxies: Proxies, client: socket.socket) -> None:
-    proxies.turn("echo", Mode.RESET)
+def test_a_reset_ends_old_connections_and_new_ones(proxy: Proxy, client: socket.socket) -> None:
+    proxy.turn(Mode.RESET)
     with pytest.raises(ConnectionError):
         asked(client, b"two")
-    with pytest.raises(ConnectionError), connect(proxies) as other:
+    with pytest.raises(ConnectionError), connect(proxy) as other:
         asked(other, b"two")
-    proxies.heal()
-    with connect(proxies) as other:
+    proxy.heal()
+    with connect(proxy) as other:
         assert asked(other, b"three") == b"three"
 
 
 @pytest.mark.parametrize("mode", [Mode.BLACK_HOLE, Mode.MUTE])
-def test_what_is_held_arrives_late(proxies: Proxies, client: socket.socket, mode: Mode) -> None:
-    proxies.turn("echo", mode)
+def test_what_is_held_arrives_late(proxy: Proxy, client: socket.socket, mode: Mode) -> None:
+    proxy.turn(mode)
     with pytest.raises(TimeoutError):
         asked(client, b"two")
-    proxies.heal()
+    proxy.heal()
     assert client.recv(4096) == b"two"
 
 
-def test_a_delay_lasts_as_long_in_each_direction(proxies: Proxies, client: socket.socket) -> None:
-    proxies.turn("echo", Mode.DELAY, 0.1)
+def test_a_delay_lasts_as_long_in_each_direction(proxy: Proxy, client: socket.socket) -> None:
+    proxy.turn(Mode.DELAY, 0.1)
     began_s = time.monotonic()
     assert asked(client, b"two") == b"two"
     assert time.monotonic() - began_s > 0.19
 
 
-def test_a_throttle_lets_so_many_bytes_through(proxies: Proxies, client: socket.socket) -> None:
-    proxies.turn("echo", Mode.THROTTLE, 10_000)
+def test_a_throttle_lets_so_many_bytes_through(proxy: Proxy, client: socket.socket) -> None:
+    proxy.turn(Mode.THROTTLE, 10_000)
     began_s = time.monotonic()
     assert len(asked(client, bytes(1_000))) == 1_000
     assert time.monotonic() - began_s > 0.19
 
 
-def test_a_cut_comes_after_so_many_bytes_of_answers(
-    proxies: Proxies, client: socket.socket
-) -> None:
-    proxies.turn("echo", Mode.CUT, 10)
+def test_a_cut_comes_after_so_many_bytes_of_answers(proxy: Proxy, client: socket.socket) -> None:
+    proxy.turn(Mode.CUT, 10)
     assert asked(client, b"0123456789") == b"0123456789"
     with pytest.raises(ConnectionError):
         asked(client, b"x")
 
 
-def test_a_server_that_is_gone_looks_like_one(proxies: Proxies) -> None:
+def test_a_server_that_is_gone_looks_like_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    proxies.add("gone", port=free_port(), upstream_port=port)
-    with pytest.raises(ConnectionError), connect(proxies, "gone") as client:
+    with (
+        contextlib.closing(Proxy(f"tcp://127.0.0.1:{port}")) as proxy,
+        pytest.raises(ConnectionError),
+        connect(proxy) as client,
+    ):
         asked(client, b"one")
+
+
+def test_a_dropped_request_ends_its_connection_alone(proxy: Proxy, client: socket.socket) -> None:
+    proxy.turn(Mode.DROP)
+    with connect(proxy) as other:
+        with pytest.raises(ConnectionError):
+            asked(other, b"two")
+        proxy.heal()
+    assert asked(client, b"three") == b"three"
+    assert proxy.count == 1
+
+
+@pytest.mark.parametrize("mode", [Mode.BLACK_HOLE, Mode.MUTE, Mode.CUT])
+def test_a_mode_may_begin_with_a_request(proxy: Proxy, client: socket.socket, mode: Mode) -> None:
+    proxy.turn(mode, after=b"COMMIT")
+    assert asked(client, b"two") == b"two"
+    assert not proxy.count
+    with pytest.raises((TimeoutError, ConnectionError)):
+        asked(client, b"a COMMIT")
+    assert proxy.count == 1
+    with connect(proxy) as other:
+        assert asked(other, b"three") == b"three"

@@ -34,7 +34,7 @@ from messaging.domain.changes import (
 )
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock
 from messaging.runtime import signals, wiring
-from tests.support.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
+from tests.support.proxy import Mode, Proxy
 from tests.support.real_services import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -111,8 +111,8 @@ async def processes(current: Settings, write: Write) -> AsyncIterator[list[Liste
 
 
 @pytest.fixture
-def proxy(redis_url: str) -> Iterator[CuttingProxy]:
-    with cutting_proxy(redis_url) as opened:
+def proxy(redis_url: str) -> Iterator[Proxy]:
+    with contextlib.closing(Proxy(redis_url)) as opened:
         yield opened
 
 
@@ -309,17 +309,17 @@ class TestWithRedisAway:
             await until(locked_out)
 
     async def test_what_was_missed_is_looked_up_when_it_is_back(
-        self, current: Settings, write: Write, proxy: CuttingProxy
+        self, current: Settings, write: Write, proxy: Proxy
     ) -> None:
         async with process(replace(current, redis_url=proxy.url)) as cut_off:
             assert not await cut_off.directory.is_blocked(ALICE, BOB)
-            proxy.cuts = Cuts.ALL
+            proxy.turn(Mode.DROP)
             await write(lambda: block(ALICE, BOB))
             await asyncio.sleep(3 * PING_AFTER_S)
             assert not await cut_off.directory.is_blocked(ALICE, BOB)
             assert proxy.count > 1  # the listener tries again and again
 
-            proxy.cuts = Cuts.NOTHING
+            proxy.heal()
             await until(
                 lambda: cut_off.directory.is_blocked(ALICE, BOB), within_s=LAST_WAIT_S + SOON_S
             )

@@ -28,10 +28,10 @@ from pytest_django import DjangoDbBlocker, Settings
 from messaging.domain.message import Message
 from messaging.pipeline.consumer import Consumer
 from tests.integration.pipeline import MAX_POLL_INTERVAL_S, PARTITIONS, Pipeline, pipeline
-from tests.support.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
 from tests.support.mariadb import MariadbServer
 from tests.support.messages import make_message
 from tests.support.processes import clean_environment
+from tests.support.proxy import Mode, Proxy
 from tests.support.real_services import ROOT, connected
 
 pytestmark = [
@@ -72,14 +72,14 @@ def server(started: MariadbServer) -> MariadbServer:
 
 
 @pytest.fixture
-def proxy(server: MariadbServer) -> Iterator[CuttingProxy]:
-    with cutting_proxy(f"mysql://127.0.0.1:{server.port}/im") as proxy:
+def proxy(server: MariadbServer) -> Iterator[Proxy]:
+    with contextlib.closing(Proxy(f"mysql://127.0.0.1:{server.port}/im")) as proxy:
         yield proxy
 
 
 @pytest.fixture
 async def pipe(
-    proxy: CuttingProxy,
+    proxy: Proxy,
     redis_url: str,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
@@ -194,10 +194,10 @@ async def befallen(trouble: contextlib.AbstractContextManager[None]) -> AsyncIte
         await asyncio.to_thread(trouble.__exit__, None, None, None)
 
 
-@pytest.mark.parametrize("cuts", [Cuts.ANSWERS, Cuts.ALL])
+@pytest.mark.parametrize("mode", [Mode.MUTE, Mode.BLACK_HOLE])
 @pytest.mark.parametrize("statement", [b"INSERT INTO message ", b"COMMIT"])
 async def test_killed_in_mid_batch_is_stored_once(
-    pipe: Pipeline, server: MariadbServer, proxy: CuttingProxy, statement: bytes, cuts: Cuts
+    pipe: Pipeline, server: MariadbServer, proxy: Proxy, statement: bytes, mode: Mode
 ) -> None:
     """The outcome is unknown: a lost COMMIT stored nothing, a lost answer stored everything."""
     sent = messages(range(300))
@@ -206,19 +206,19 @@ async def test_killed_in_mid_batch_is_stored_once(
         await pipe.accept(sent[:50])
         await pipe.await_drained()
         watch = OutageWatch(pipe, consumer)
-        proxy.after, proxy.cuts, proxy.is_silent = statement, cuts, True
+        proxy.turn(mode, after=statement)
         await pipe.accept(sent[50:])
         while not proxy.count:
             await asyncio.sleep(0.01)
         async with befallen(server.killed()):
-            proxy.cuts = Cuts.NOTHING
+            proxy.heal()
         await pipe.await_drained()
         watch.check(server, held=False)
     await pipe.check_stored(sent)
 
 
 async def test_an_unknown_outcome_again_and_again_is_stored_once(
-    pipe: Pipeline, server: MariadbServer, proxy: CuttingProxy
+    pipe: Pipeline, server: MariadbServer, proxy: Proxy
 ) -> None:
     sent = messages(range(300))
     consumer = pipe.consumer()
@@ -226,11 +226,11 @@ async def test_an_unknown_outcome_again_and_again_is_stored_once(
         await pipe.accept(sent[:50])
         await pipe.await_drained()
         watch = OutageWatch(pipe, consumer)
-        proxy.after, proxy.cuts = b"COMMIT", Cuts.ANSWERS
+        proxy.turn(Mode.CUT, after=b"COMMIT")
         await pipe.accept(sent[50:])
         while proxy.count < 3:
             await asyncio.sleep(0.01)
-        proxy.cuts = Cuts.NOTHING
+        proxy.heal()
         await pipe.await_drained()
         watch.check(server, held=False)
     await pipe.check_stored(sent)
@@ -370,7 +370,7 @@ def consumer_process(
 
 
 async def test_a_slow_server_is_kept_up_with(
-    pipe: Pipeline, server: MariadbServer, proxy: CuttingProxy, settings: Settings
+    pipe: Pipeline, server: MariadbServer, proxy: Proxy, settings: Settings
 ) -> None:
     """For its timeout, the server is as slow as one with 200 ms a round trip; batches take more."""
     settings.IM = replace(settings.IM, consumer_batch=2_000)
@@ -380,10 +380,10 @@ async def test_a_slow_server_is_kept_up_with(
         await pipe.accept(sent[:50])
         await pipe.await_drained()
         watch = OutageWatch(pipe, consumer)
-        proxy.delay_s = STORE_TIMEOUT_S / 25
+        proxy.turn(Mode.DELAY, STORE_TIMEOUT_S / 50)  # in each direction
         for first in range(50, len(sent), 250):
             await pipe.accept(sent[first : first + 250])
         await pipe.await_drained()
         watch.check(server, held=False)
-    proxy.delay_s = 0.0
+    proxy.heal()
     await pipe.check_stored(sent)

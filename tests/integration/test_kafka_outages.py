@@ -6,6 +6,7 @@ The broker is our own, all of its clients come through a proxy, and Redis is rea
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import threading
 import time
@@ -21,8 +22,8 @@ from messaging.domain.message import Message
 from messaging.models import DeadLetter
 from messaging.ports.log import OutgoingRecord, Position
 from tests.integration.pipeline import Pipeline, pipeline
-from tests.support.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
 from tests.support.messages import make_message
+from tests.support.proxy import Mode, Proxy
 from tests.support.real_services import KafkaServer, connected, free_port
 
 pytestmark = [
@@ -40,13 +41,13 @@ MEGABYTE = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def way() -> Iterator[CuttingProxy]:
-    with cutting_proxy(f"kafka://127.0.0.1:{free_port()}") as way:
+def way() -> Iterator[Proxy]:
+    with contextlib.closing(Proxy(f"kafka://127.0.0.1:{free_port()}")) as way:
         yield way
 
 
 @pytest.fixture(scope="module")
-def server(way: CuttingProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+def server(way: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
     connected("IM_EVENT_LOG_URL")  # the broker of our own uses the jars of the real one
     server = KafkaServer(tmp_path_factory.mktemp("kafka"), port=way.leads_to, advertised=way.port)
     server.start()
@@ -80,7 +81,7 @@ async def dead_letters() -> int:
 class TestTheConsumer:
     @pytest.mark.parametrize("how", ["killed", "frozen", "silent"])
     async def test_commits_in_the_end_what_it_could_not_commit_at_once(
-        self, pipe: Pipeline, server: KafkaServer, way: CuttingProxy, how: str
+        self, pipe: Pipeline, server: KafkaServer, way: Proxy, how: str
     ) -> None:
         """No record comes after the batch, so no later commit can do the work of its own."""
         sent = messages(range(100))
@@ -121,32 +122,32 @@ class TestTheConsumer:
         assert await dead_letters() == len(lost)
 
 
-def begin_outage(server: KafkaServer, way: CuttingProxy, how: str) -> None:
+def begin_outage(server: KafkaServer, way: Proxy, how: str) -> None:
     if how == "killed":
         server.kill()
     elif how == "frozen":
         server.freeze()
     else:
-        way.cuts, way.is_silent = Cuts.ANSWERS, True
+        way.turn(Mode.MUTE)
 
 
-def end_outage(server: KafkaServer, way: CuttingProxy, how: str) -> None:
+def end_outage(server: KafkaServer, way: Proxy, how: str) -> None:
     if how == "killed":
         server.start()
     elif how == "frozen":
         server.thaw()
     else:
-        way.cuts = Cuts.NOTHING
+        way.heal()
 
 
 class TestTheWriter:
-    @pytest.mark.parametrize("cuts", [Cuts.ANSWERS, Cuts.ALL])
+    @pytest.mark.parametrize("mode", [Mode.MUTE, Mode.BLACK_HOLE])
     async def test_gives_up_what_is_never_answered(
-        self, pipe: Pipeline, way: CuttingProxy, cuts: Cuts
+        self, pipe: Pipeline, way: Proxy, mode: Mode
     ) -> None:
         """The broker lives, and may or may not do the request; no connection ends."""
         await pipe.append(*messages(range(10)))
-        way.cuts, way.is_silent = cuts, True
+        way.turn(mode)
         for first in range(10, 60, 10):
             began = time.monotonic()
             group = [
@@ -157,7 +158,7 @@ class TestTheWriter:
             ended = await asyncio.gather(*futures, return_exceptions=True)
             assert {type(outcome) for outcome in ended} == {LogUnavailable}
             assert time.monotonic() - began < LOG_TIMEOUT_S + BUSY_S
-        way.cuts = Cuts.NOTHING
+        way.heal()
         began = time.monotonic()
         await pipe.append(*messages(range(60, 70)))
         assert time.monotonic() - began < 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +14,7 @@ from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
 from messaging.cache import connection as connection_module
 from messaging.cache.connection import SharedConnection
-from tests.support.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
+from tests.support.proxy import Mode, Proxy
 from tests.support.real_services import free_port
 
 TIMEOUT_S = 0.3
@@ -34,8 +35,8 @@ def server(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def proxy(redis_url: str) -> Iterator[CuttingProxy]:
-    with cutting_proxy(redis_url) as opened:
+def proxy(redis_url: str) -> Iterator[Proxy]:
+    with contextlib.closing(Proxy(redis_url)) as opened:
         yield opened
 
 
@@ -109,16 +110,16 @@ async def test_a_lost_connection_ends_all_calls_and_the_next_one_connects(
     assert await shared.call("PING") == b"PONG"
 
 
-async def test_nothing_is_sent_a_second_time(proxy: CuttingProxy, server: redis.Redis) -> None:
+async def test_nothing_is_sent_a_second_time(proxy: Proxy, server: redis.Redis) -> None:
     shared = SharedConnection(proxy.url, timeout_s=TIMEOUT_S)
     await shared.call("PING")
-    proxy.cuts = Cuts.ANSWERS
+    proxy.turn(Mode.CUT)
 
     answers = await outcomes(*(shared.call("INCR", "k") for _ in range(10)))
 
     assert all(isinstance(answer, LOST) for answer in answers)
     assert int(server.get("k") or 0) == 10
-    proxy.cuts = Cuts.NOTHING
+    proxy.heal()
     assert await shared.call("GET", "k") == b"10"
     await shared.close()
 

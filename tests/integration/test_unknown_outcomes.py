@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from messaging.service.recall import recall
 from tests.integration.database import held_conversation
 from tests.integration.log_in_redis import positions
 from tests.integration.scene import Scene
-from tests.support.cutting_proxy import Cuts, CuttingProxy, cutting_proxy
+from tests.support.proxy import Mode, Proxy
 from tests.support.real_services import call_whole
 from tests.support.service import with_settings
 
@@ -30,17 +31,17 @@ log_too = pytest.mark.parametrize(
 @pytest.fixture
 def proxy(
     request: pytest.FixtureRequest, configured: None, settings: Settings, redis_url: str
-) -> Iterator[CuttingProxy]:
+) -> Iterator[Proxy]:
     """Open a proxy between this process and Redis, for the cache alone or for the log too."""
-    with cutting_proxy(redis_url) as proxy:
+    with contextlib.closing(Proxy(redis_url)) as proxy:
         urls = dict.fromkeys(getattr(request, "param", ["redis_url"]), proxy.url)
         settings.IM = replace(settings.IM, **urls)
         yield proxy
 
 
-async def heal(proxy: CuttingProxy, scene: Scene) -> None:
+async def heal(proxy: Proxy, scene: Scene) -> None:
     """Let Redis answer again, and wait until this process has noticed."""
-    proxy.cuts = Cuts.NOTHING
+    proxy.heal()
     async with asyncio.timeout(10):
         while not await scene.backends.hints.breaker.try_now():
             await asyncio.sleep(0.05)
@@ -62,11 +63,11 @@ async def check_one(scene: Scene, alice: int, bob: int, message_id: int) -> None
 
 
 async def test_a_send_that_redis_did_not_confirm_is_not_counted_as_held_by_it(
-    proxy: CuttingProxy, scene: Scene
+    proxy: Proxy, scene: Scene
 ) -> None:
     await scene.sent(*next(scene.pairs))  # Redis must know the script before
     alice, bob = next(scene.pairs)
-    proxy.cuts = Cuts.ANSWERS
+    proxy.turn(Mode.CUT)
     receipt = await scene.send(alice, bob, client_msg_id="c")
     assert receipt.durability is Durability.LOG
     await heal(proxy, scene)
@@ -77,10 +78,10 @@ async def test_a_send_that_redis_did_not_confirm_is_not_counted_as_held_by_it(
 
 @log_too
 async def test_a_send_is_stored_before_the_answer_when_the_log_is_silent_too(
-    proxy: CuttingProxy, scene: Scene
+    proxy: Proxy, scene: Scene
 ) -> None:
     alice, bob = next(scene.pairs)
-    proxy.cuts = Cuts.ANSWERS
+    proxy.turn(Mode.CUT)
     receipt = await scene.send(alice, bob, client_msg_id="c")
     assert receipt.durability is Durability.STORE
     await heal(proxy, scene)
@@ -90,11 +91,11 @@ async def test_a_send_is_stored_before_the_answer_when_the_log_is_silent_too(
 @log_too
 @with_settings(store_timeout_s=0.5)
 async def test_a_send_that_nothing_confirms_is_no_success_and_its_retry_is_one_message(
-    proxy: CuttingProxy, scene: Scene
+    proxy: Proxy, scene: Scene
 ) -> None:
     alice, bob = next(scene.pairs)
     await asyncio.to_thread(Conversation.objects.create, id=f"{alice}_{bob}")
-    proxy.cuts = Cuts.ANSWERS
+    proxy.turn(Mode.CUT)
     with held_conversation(f"{alice}_{bob}"), pytest.raises(SendFailed):
         await scene.send(alice, bob, client_msg_id="c")
     await heal(proxy, scene)
@@ -103,11 +104,11 @@ async def test_a_send_that_nothing_confirms_is_no_success_and_its_retry_is_one_m
 
 
 async def test_a_batch_whose_mark_nobody_confirmed_is_read_again(
-    proxy: CuttingProxy, scene: Scene, redis_url: str
+    proxy: Proxy, scene: Scene, redis_url: str
 ) -> None:
     alice, bob = next(scene.pairs)
     message_id = await scene.sent(alice, bob)
-    proxy.cuts = Cuts.ANSWERS
+    proxy.turn(Mode.CUT)
     assert await scene.consumer.step() == 1
     await heal(proxy, scene)
     with redis.Redis.from_url(redis_url) as client:
@@ -116,15 +117,15 @@ async def test_a_batch_whose_mark_nobody_confirmed_is_read_again(
     await check_one(scene, alice, bob, message_id)
 
 
-@pytest.mark.parametrize("cuts", [Cuts.ANSWERS, Cuts.ALL])
+@pytest.mark.parametrize("mode", [Mode.CUT, Mode.DROP])
 async def test_a_recall_that_redis_did_not_confirm_is_for_good_all_the_same(
-    proxy: CuttingProxy, scene: Scene, cuts: Cuts
+    proxy: Proxy, scene: Scene, mode: Mode
 ) -> None:
     alice, bob = next(scene.pairs)
     message_id = await scene.sent(alice, bob, "secret")
     await scene.persist()
     await scene.history(bob, alice)
-    proxy.cuts = cuts
+    proxy.turn(mode)
     await recall(scene.backends, message_id, user_id=alice)
     await heal(proxy, scene)
     assert proxy.count
@@ -132,13 +133,13 @@ async def test_a_recall_that_redis_did_not_confirm_is_for_good_all_the_same(
 
 
 async def test_a_message_that_only_the_log_took_is_listed_once_it_is_stored(
-    proxy: CuttingProxy, scene: Scene
+    proxy: Proxy, scene: Scene
 ) -> None:
     alice, bob = next(scene.pairs)
     sent = [await scene.sent(alice, bob)]
     await scene.persist()
     assert await scene.listed(bob, alice) == sent
-    proxy.cuts = Cuts.ALL
+    proxy.turn(Mode.DROP)
     receipt = await scene.send(alice, bob)
     assert receipt.durability is Durability.LOG
     await heal(proxy, scene)
@@ -149,13 +150,13 @@ async def test_a_message_that_only_the_log_took_is_listed_once_it_is_stored(
 @log_too
 @pytest.mark.parametrize("mode", ["async", "sync"])
 async def test_a_message_that_only_the_database_took_is_in_the_next_history(
-    proxy: CuttingProxy, scene: Scene, mode: str
+    proxy: Proxy, scene: Scene, mode: str
 ) -> None:
     alice, bob = next(scene.pairs)
     sent = [await scene.sent(alice, bob)]
     await scene.persist()
     assert await scene.listed(bob, alice) == sent
-    proxy.cuts = Cuts.ALL
+    proxy.turn(Mode.DROP)
     settings = replace(scene.backends.settings, private_mode=mode)
     backends = replace(scene.backends, settings=settings)
     receipt = await scene.send(alice, bob, backends=backends)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from tests.faults.proxy import Mode
 from tests.faults.rig import Rig
+from tests.support.proxy import Mode
 
 Strike = Callable[[Rig, float, Random], None]
 """Break something and block while the fault lasts: for so many seconds, or a little longer.
@@ -66,7 +66,7 @@ def frozen(*names: str) -> Strike:
 def cut_off(*names: str, mode: Mode = Mode.BLACK_HOLE, amount: float = 0.0) -> Strike:
     def strike(rig: Rig, hold_s: float, random: Random) -> None:
         for name in names:
-            rig.proxies.turn(name, mode, amount)
+            rig.proxies[name].turn(mode, amount)
         time.sleep(hold_s)
 
     return strike

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.faults.proxy import Mode
 from tests.faults.rows.fault import CACHE, Fault, away_at_start, cut_off, frozen, killed
+from tests.support.proxy import Mode
 
 FAULTS = (
     Fault(name="kafka-killed", about="Kafka: SIGKILL", strike=killed("kafka"), accepts=CACHE),

@@ -10,9 +10,9 @@ from random import Random
 import MySQLdb
 from MySQLdb.connections import Connection
 
-from tests.faults.proxy import Mode
 from tests.faults.rig import Rig
 from tests.faults.rows.fault import LOG, Fault, away_at_start, cut_off, frozen, killed
+from tests.support.proxy import Mode
 
 FEWEST_CONNECTIONS = 10  # MariaDB refuses less
 MOST_CONNECTIONS = 200  # as compose/mysql/im.cnf has it

@@ -8,10 +8,10 @@ from random import Random
 
 from messaging.cache import keys
 from messaging.conf import Settings
-from tests.faults.proxy import Mode
 from tests.faults.rig import Rig
 from tests.faults.rows.fault import CACHE, LOG, NOTHING, STORE, Fault, cut_off, killed
 from tests.faults.servers import NAMES
+from tests.support.proxy import Mode
 
 MODES = (Mode.RESET, Mode.BLACK_HOLE, Mode.MUTE)
 SHORTEST_S, LONGEST_S = 0.3, 1.5
@@ -38,11 +38,11 @@ def move(rig: Rig, hold_s: float, random: Random) -> None:
     consumers are frozen, so that they do not store these changes meanwhile.
     """
     rig.signal_workers("consumer", signal.SIGSTOP)
-    rig.proxies.turn("mariadb", Mode.BLACK_HOLE)
+    rig.proxies["mariadb"].turn(Mode.BLACK_HOLE)
     time.sleep(hold_s / 2)
-    rig.proxies.turn("kafka", Mode.BLACK_HOLE)
-    rig.proxies.turn("redis", Mode.BLACK_HOLE)
-    rig.proxies.turn("mariadb", Mode.PASS)
+    rig.proxies["kafka"].turn(Mode.BLACK_HOLE)
+    rig.proxies["redis"].turn(Mode.BLACK_HOLE)
+    rig.proxies["mariadb"].turn(Mode.PASS)
     time.sleep(hold_s / 2)
 
 
@@ -52,13 +52,13 @@ def swizzle(rig: Rig, hold_s: float, random: Random) -> None:
         name = random.choice(NAMES)
         match random.choice(("cut off", "frozen", "killed", "mended", "mended")):
             case "cut off":
-                rig.proxies.turn(name, random.choice(MODES))
+                rig.proxies[name].turn(random.choice(MODES))
             case "frozen":
                 rig.servers.freeze(name)
             case "killed":
                 rig.servers.kill(name)
             case _:
-                rig.proxies.turn(name, Mode.PASS)
+                rig.proxies[name].turn(Mode.PASS)
                 rig.servers.mend(name)
         time.sleep(random.uniform(SHORTEST_S, LONGEST_S))
 

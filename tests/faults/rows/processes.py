@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from random import Random
 
 from messaging.cache import keys
-from tests.faults.proxy import Mode
 from tests.faults.rig import Rig
 from tests.faults.rows.fault import Fault, Strike
 from tests.support.processes import clean_environment
+from tests.support.proxy import Mode
 from tests.support.real_services import ROOT
 
 END_S = 20.0
@@ -54,10 +54,10 @@ def kill_uncommitted(rig: Rig, hold_s: float, random: Random) -> None:
     """Kill consumers that have stored a batch and cannot commit, because the broker is cut off."""
     deadline_s = time.monotonic() + hold_s
     while time.monotonic() < deadline_s:
-        rig.proxies.turn("kafka", Mode.BLACK_HOLE)
+        rig.proxies["kafka"].turn(Mode.BLACK_HOLE)
         time.sleep(random.uniform(0, 0.3))
         rig.signal_workers("consumer", signal.SIGKILL)
-        rig.proxies.turn("kafka", Mode.PASS)
+        rig.proxies["kafka"].turn(Mode.PASS)
         time.sleep(random.uniform(1.5, 3.0))  # supervisord starts another after a second
 
 

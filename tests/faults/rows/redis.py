@@ -7,9 +7,9 @@ import shutil
 import time
 from random import Random
 
-from tests.faults.proxy import Mode
 from tests.faults.rig import Rig
 from tests.faults.rows.fault import LOG, Fault, away_at_start, cut_off, frozen, killed
+from tests.support.proxy import Mode
 
 LONGEST_UNWRITTEN_S = 2.0  # then Redis stops answering
 FILLED_BYTES = 200_000
