@@ -13,6 +13,7 @@ import pytest
 from messaging.domain.backend_errors import BackendError, CommitRefused, LogUnavailable
 from messaging.ports.audit import Extent, LogInspector
 from messaging.ports.log import LogReader, OutgoingRecord, Position, Record
+from tests.support.kafka import KafkaServer
 from tests.support.logs import (
     TIMEOUT_S,
     BreakableKafkaRig,
@@ -20,7 +21,7 @@ from tests.support.logs import (
     LogRig,
     MemoryRig,
 )
-from tests.support.real_services import KafkaServer, connected
+from tests.support.real_services import connected
 
 # kafka-python leaves the sockets of failed connections to the garbage collector (see `rig`).
 pytestmark = [

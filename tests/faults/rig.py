@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.servers import Servers
 from tests.support.processes import ServiceProcesses
 from tests.support.proxy import Proxy
+from tests.support.servers import Servers
 from tests.support.site import Site
 
 PEOPLE = 4
@@ -134,7 +134,7 @@ def running_rig(directory: Path) -> Iterator[Rig]:
         for proxy in proxies.values():
             proxy.heal()
         service.clear()
-        servers.stop()
+        servers.close()
         for proxy in proxies.values():
             proxy.close()
 

@@ -22,9 +22,10 @@ from messaging.domain.message import Message
 from messaging.models import DeadLetter
 from messaging.ports.log import OutgoingRecord, Position
 from tests.integration.pipeline import Pipeline, pipeline
+from tests.support.kafka import KafkaServer
 from tests.support.messages import make_message
 from tests.support.proxy import Mode, Proxy
-from tests.support.real_services import KafkaServer, connected, free_port
+from tests.support.real_services import connected, free_port
 
 pytestmark = [
     pytest.mark.connected,

@@ -32,7 +32,8 @@ from messaging.ports.audit import LogInspector
 from messaging.ports.log import EventLog, LogReader
 from messaging.testing.inspectors import MemoryLogInspector
 from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
-from tests.support.real_services import ROOT, KafkaServer, free_port, running_redis
+from tests.support.kafka import KafkaServer
+from tests.support.real_services import ROOT, free_port, running_redis
 
 PARTITIONS = 4
 GROUP = "readers"

@@ -6,7 +6,6 @@ import contextlib
 import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -119,99 +118,3 @@ def empty_database() -> str:
     with redis.Redis.from_url(address) as client:
         client.flushdb()
     return address
-
-
-class KafkaServer:
-    """Run a Kafka broker on free loopback ports, which tests stop, kill and freeze at will.
-
-    The jars are those that scripts/services has fetched; `connected` tells whether they are there.
-    Groups may have sessions of a second, and a killed broker is let in again as fast. Clients are
-    sent to the port `advertised`, the port of a proxy, which leads to `port`.
-    """
-
-    def __init__(
-        self, directory: Path, *, port: int | None = None, advertised: int | None = None
-    ) -> None:
-        self._directory = directory
-        self._libs = SERVICES_ENV.parent / "kafka" / "libs"
-        self.port, controller = port or free_port(), free_port()
-        advertised = advertised or self.port
-        self.url = f"kafka://127.0.0.1:{advertised}"
-        self.data = directory / "data"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._config = directory / "server.properties"
-        self._config.write_text(
-            "\n".join(
-                (
-                    "process.roles=broker,controller",
-                    "node.id=1",
-                    f"controller.quorum.voters=1@127.0.0.1:{controller}",
-                    "controller.listener.names=CONTROLLER",
-                    f"listeners=PLAINTEXT://127.0.0.1:{self.port},"
-                    f"CONTROLLER://127.0.0.1:{controller}",
-                    f"advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}",
-                    f"log.dirs={self.data}",
-                    "auto.create.topics.enable=false",
-                    "offsets.topic.num.partitions=1",
-                    "offsets.topic.replication.factor=1",
-                    "group.initial.rebalance.delay.ms=0",
-                    "group.min.session.timeout.ms=500",
-                    "broker.heartbeat.interval.ms=300",
-                    "broker.session.timeout.ms=1500",
-                )
-            )
-        )
-        self._java("kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c").wait()
-
-    def _java(self, *command: str) -> subprocess.Popen[bytes]:
-        with (self._directory / "kafka.log").open("ab") as output:
-            return subprocess.Popen(
-                ["java", "-Xmx384m", "-cp", f"{self._libs}/*", *command, str(self._config)],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    def start(self) -> None:
-        self._process = self._java("kafka.Kafka")
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-                return
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError((self._directory / "kafka.log").read_text()[-2_000:])
-            time.sleep(0.05)
-
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-            self._process.wait(60)
-            self._process = None
-
-    def kill(self) -> None:
-        self.stop(signal.SIGKILL)
-
-    def spoil(self, topic: str, partition: int, offset: int) -> None:
-        """Turn one bit on the disk in the batch that begins at this offset, as a bad disk would.
-
-        The broker is stopped and started.
-        """
-        self.stop()
-        segment = self.data / f"{topic}-{partition}" / f"{0:020}.log"
-        content = bytearray(segment.read_bytes())
-        start = 0
-        while int.from_bytes(content[start : start + 8]) != offset:
-            start += 12 + int.from_bytes(content[start + 8 : start + 12])
-        content[start + 12 + int.from_bytes(content[start + 8 : start + 12]) - 2] ^= 1
-        segment.write_bytes(content)
-        self.start()
-
-    def freeze(self) -> None:
-        """Stop the broker with SIGSTOP: the broker holds its connections and does not answer."""
-        self.signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self.signal(signal.SIGCONT)
-
-    def signal(self, number: int) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)

@@ -10,8 +10,8 @@ from messaging.cache import keys
 from messaging.conf import Settings
 from tests.faults.rig import Rig
 from tests.faults.rows.fault import CACHE, LOG, NOTHING, STORE, Fault, cut_off, killed
-from tests.faults.servers import NAMES
 from tests.support.proxy import Mode
+from tests.support.servers import NAMES
 
 MODES = (Mode.RESET, Mode.BLACK_HOLE, Mode.MUTE)
 SHORTEST_S, LONGEST_S = 0.3, 1.5

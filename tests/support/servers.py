@@ -1,4 +1,4 @@
-"""Start MariaDB, Redis and Kafka for a rig with scripts/services; kill, freeze and restart them."""
+"""Start MariaDB, Redis and Kafka for one test with scripts/services; kill, freeze, restart them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import MySQLdb
@@ -36,16 +36,19 @@ class ServersFailed(Exception):
 
 
 class Servers:
-    """Run the three real services on free ports; clients connect to the ports of their proxies."""
+    """Run the three real services on given or free ports; clients connect to their proxies."""
 
-    def __init__(self, var_dir: Path) -> None:
+    def __init__(
+        self,
+        var_dir: Path,
+        *,
+        ports: Mapping[str, int] | None = None,
+        proxy_ports: Mapping[str, int] | None = None,
+    ) -> None:
         self.home = var_dir / "services"
-        self.ports = dict.fromkeys(NAMES, 0)
-        self.proxy_ports = dict.fromkeys(NAMES, 0)
         taken: set[int] = set()
-        for ports in (self.ports, self.proxy_ports):
-            for name in ports:
-                ports[name] = _other_port(taken)
+        self.ports = {name: _other_port(taken) for name in NAMES} | dict(ports or {})
+        self.proxy_ports = {name: _other_port(taken) for name in NAMES} | dict(proxy_ports or {})
         self.environment = {
             **{f"{name.upper()}_PORT": str(port) for name, port in self.ports.items()},
             "KAFKA_PROPERTIES": KAFKA_PROPERTIES.format(proxy_port=self.proxy_ports["kafka"]),
@@ -65,11 +68,15 @@ class Servers:
         self._script("start", *names)
         self._write_addresses()
 
-    def stop(self) -> None:
-        """Stop all servers, and kill every process of this rig that is left."""
-        for name in NAMES:
+    def stop(self, *names: str) -> None:
+        """Stop these servers, frozen or not."""
+        for name in names:
             self.thaw(name)
-        self._script("stop")
+        self._script("stop", *names)
+
+    def close(self) -> None:
+        """Stop all servers, and kill every process of this rig that is left."""
+        self.stop(*NAMES)
         for pid in processes_of(self._var_dir):
             os.kill(pid, signal.SIGKILL)
 
