@@ -44,7 +44,8 @@ pytestmark = [
 ]
 
 FILLERS = 1_000
-SLOW_LOADING = ("--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024")
+FILLER_BYTES = 20_000  # Redis answers once for each 2 MB that it loads
+SLOW_LOADING = ("--key-load-delay", "2000")
 
 
 class RedisServer:
@@ -93,7 +94,7 @@ class RedisServer:
     def loading(self) -> Iterator[None]:
         """Restart the server on so much data that it answers each command with LOADING."""
         with self.client() as client:
-            client.mset({f"filler {n}": "x" for n in range(FILLERS)})
+            client.mset({f"filler {n}": os.urandom(FILLER_BYTES) for n in range(FILLERS)})
             client.bgrewriteaof()
             while client.info("persistence")["aof_rewrite_in_progress"]:
                 time.sleep(0.02)
@@ -101,13 +102,9 @@ class RedisServer:
         starting = threading.Thread(target=self.start, args=SLOW_LOADING)
         starting.start()
         with self.client() as client:
-            while True:
-                try:
-                    client.get("filler 1")
-                except redis.BusyLoadingError:
-                    break
-                except redis.ConnectionError:
-                    time.sleep(0.02)
+            while not _is_loading(client):
+                assert starting.is_alive(), "the server has ended, or has loaded its data already"
+                time.sleep(0.02)
         yield
         starting.join()
 
@@ -120,6 +117,15 @@ class RedisServer:
                 yield
             finally:
                 client.replicaof("NO", "ONE")
+
+
+def _is_loading(client: redis.Redis) -> bool:
+    with contextlib.suppress(redis.ConnectionError):
+        try:
+            client.ping()
+        except redis.BusyLoadingError:
+            return True
+    return False
 
 
 @pytest.fixture(scope="module")
