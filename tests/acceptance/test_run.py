@@ -216,6 +216,16 @@ def test_sigterm_stops_everything_and_a_second_start_finds_its_data(
     assert stopped.await_end() == 0
 
 
+def test_ctrl_c_stops_a_service_that_a_script_has_started_in_the_background(
+    stopped: ServiceProcesses,
+) -> None:
+    stopped.launch(in_background=True)
+    wait_until(lambda: status_of(stopped, "/api/health") == 200, limit_s=120, what="it answers")
+    stopped.press_ctrl_c()
+    assert stopped.await_end() == 0
+    assert "run: stopped\n" in stopped.output
+
+
 def test_a_terminal_that_is_not_read_holds_up_neither_the_service_nor_its_end(
     stopped: ServiceProcesses,
 ) -> None:

@@ -97,15 +97,19 @@ class ServiceProcesses:
         self.launch()
         wait_until(self._is_ready, limit_s=START_TIMEOUT_S, what="the service answers")
 
-    def launch(self, stdout: int | None = None) -> None:
-        """Start the service; its output goes to this descriptor, else to the file of `output`."""
+    def launch(self, stdout: int | None = None, *, in_background: bool = False) -> None:
+        """Start the service; its output goes to this descriptor, else to the file of `output`.
+
+        `in_background`: Ctrl-C is ignored, as for a command that a script starts with `&`.
+        """
         environment = clean_environment(
             VAR_DIR=str(self.var_dir), PORT=str(self.port), **self._variables
         )
+        signals = ("env", f"--{'ignore' if in_background else 'default'}-signal=INT")
         self._output.parent.mkdir(parents=True, exist_ok=True)
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
-                [self._root / "scripts" / "run", *self._arguments],
+                [*signals, self._root / "scripts" / "run", *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output if stdout is None else stdout,
                 stderr=subprocess.STDOUT,
