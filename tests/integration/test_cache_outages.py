@@ -201,7 +201,8 @@ async def test_while_it_is_away_messages_are_stored_and_not_committed(
             await pipe.append(*sent[150:])
             await are_stored(pipe, sent)
             await asyncio.sleep(0.5)
-            assert await pipe.lag() == 150
+            # More, where Kafka was slow to confirm an append, which then was written twice.
+            assert await pipe.lag() >= 150
         finally:
             await asyncio.to_thread(block.__exit__, None, None, None)
         await pipe.await_drained()
