@@ -64,13 +64,14 @@ def cost(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
 
         def seen() -> Costs:
             client.echo("end")
-            costs = Costs([], {}, list(statements))
+            costs, is_of_messages = Costs([], {}, list(statements)), False
             while (entry := monitor.next_command())["command"] != "ECHO end":
                 name = entry["command"].split()[0].lower()
-                if entry["client_type"] == "lua":
+                if entry["client_type"] != "lua":  # the commands of a script follow the script
+                    is_of_messages = any(part in entry["command"].encode() for part in OF_MESSAGES)
+                    costs.trips += [name] * is_of_messages
+                elif is_of_messages:
                     costs.inside[name] = costs.inside.get(name, 0) + 1
-                elif any(part in entry["command"].encode() for part in OF_MESSAGES):
-                    costs.trips.append(name)
             return costs
 
         async def of(read: Read) -> Costs:
