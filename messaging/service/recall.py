@@ -52,8 +52,7 @@ async def recall(backends: Backends, message_id: int, *, user_id: int) -> Messag
     try:
         _check(message, user_id=user_id, now_ms=now_ms, window_s=backends.settings.recall_window_s)
     except AlreadyRecalled:
-        if not backends.hints.breaker.is_closed:
-            await _leave_hint(backends, message)  # the cache may lack the store's tombstone
+        await _show(backends, message)
         raise
     others = await other_attempts(backends, message)
     try:
@@ -132,11 +131,20 @@ async def _recall_past_cache(backends: Backends, tombstones: Sequence[Message]) 
     return done.row_of(tombstones[0].id)
 
 
-async def _leave_hint(backends: Backends, tombstone: Message) -> None:
+async def _show(backends: Backends, tombstone: Message) -> None:
+    """Blank a cached copy that an earlier attempt of this recall has stored but not shown.
+
+    Raises: TemporarilyUnavailable.
+    """
     try:
-        await backends.writes.leave_hints(tombstone)
-    except StoreUnavailable as error:
-        raise TemporarilyUnavailable from error
+        cached = (await backends.cache.get([tombstone.id])).get(tombstone.id)
+        if cached is not None and not cached.is_recalled:  # so the tombstone is the store's
+            await backends.cache.mark_stored([tombstone])
+    except CacheUnavailable:
+        try:
+            await backends.writes.leave_hints(tombstone)
+        except StoreUnavailable as error:
+            raise TemporarilyUnavailable from error
 
 
 async def _clear_marks(backends: Backends, tombstones: Sequence[Message]) -> None:

@@ -23,6 +23,7 @@ SEEDS = {
     "a repeat is not answered while nobody can tell whether its row was shown": 7_700_064,
     "a repeat is remembered that a cache alone has answered": 1_014_142,
     "a recall is told to the cache though the store is lost as well": 1_087_506,
+    "a recall that was stored but not shown is shown by its repeat": 12_090,
     "a send waits for a cache that its process alone has lost": 1_061_397,
     "an id that the lost cache alone had leads to the repeat that was stored": 4_000_801,
     "an id that the lost cache alone had leads to the repeat that is pending": 4_000_432,

@@ -80,6 +80,24 @@ class TestARecall:
         await regain(service)
         assert await listed(service) == [""]
 
+    async def test_that_is_repeated_is_told_though_the_cache_is_back_meanwhile(
+        self, service: MemoryService
+    ) -> None:
+        """The first recall died between the store and the cache."""
+        message_id = await newest(service)
+        row = service.store.rows[message_id]
+        await service.store.apply([row.recalled(service.clock.now_ms)])
+        lose(service)
+
+        async def find_late(ids: Sequence[int]) -> dict[int, Message]:
+            await regain(service)
+            return await service.store.find(ids)
+
+        backends = with_store(service, Replaced(service.store, find=find_late))
+        with pytest.raises(AlreadyRecalled):
+            await recall(backends, message_id, user_id=ALICE)
+        assert await listed(service) == [""]
+
     async def test_is_noted_though_the_answer_of_the_store_is_lost(
         self, service: MemoryService
     ) -> None:
