@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ import redis
 from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
-from messaging.pipeline import hints
 from messaging.runtime import wiring
+from tests.integration.configuration import silence_background_looks, site_settings
 from tests.integration.scene import Scene, make_pairs, running
 from tests.support.http_client import Application, AsgiServer, Client
 from tests.support.service import Service, User
@@ -41,16 +40,11 @@ def configured(
     transactional_db: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[None]:
-    """Set up this test's services and settings (`with_settings`); passwords are hashed fast.
-
-    No background look reaches the backends, so a test counts its own calls only.
-    """
-    monkeypatch.setattr(hints, "HEARTBEAT_S", 3_600)
-    monkeypatch.setattr(wiring, "PROBE_STORE_EVERY_S", 3_600)
-    ours = {"redis_url": redis_url, "event_log_url": redis_url, "log_budget_s": 5.0}
-    ours["gateway"] = door == "gateway"
-    settings.IM = replace(settings.IM, **(ours | getattr(request, "param", {})))
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    """Set up this test's services and settings (`with_settings`)."""
+    silence_background_looks(monkeypatch)
+    values = site_settings(redis_url, door, getattr(request, "param", {}))
+    for name, value in values.items():
+        setattr(settings, name, value)
     wiring.reset()
     yield
     wiring.reset()

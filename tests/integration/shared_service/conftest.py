@@ -1,0 +1,105 @@
+"""Run one service at each door for all tests of a module; each test has people of its own.
+
+Tests that count rows, statements or keys, that change settings, or that need an empty site, belong
+to the folder above: a service and a flushed database are made for each of them there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+import redis
+from django.core.management import call_command
+from django.db import connections
+from django.test import override_settings
+from pytest_django import DjangoDbBlocker
+
+from messaging.runtime import wiring
+from tests.integration.configuration import silence_background_looks, site_settings
+from tests.support.http_client import Application, AsgiServer, Client
+from tests.support.real_services import call_whole
+from tests.support.service import Service, User
+
+# All tests of a module call from one address. `test_limits` judges these rates.
+NO_RATES_OF_AN_ADDRESS = {
+    "stranger_rate": 0.0,
+    "login_address_per_minute": 0.0,
+    "login_name_per_minute": 0.0,
+    "register_per_hour": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def application() -> Application:
+    """Return the ASGI application under test."""
+    from imsite.asgi import application
+
+    return application
+
+
+@pytest.fixture(scope="module")
+def door(request: pytest.FixtureRequest) -> str:
+    """Return the way of the hot calls, as of the folder above; the tests of a door run together."""
+    return str(getattr(request, "param", "gateway"))
+
+
+@pytest.fixture(scope="module")
+def redis_url(redis_server: str) -> str:
+    """Return the URL of a real redis-server, emptied just before the module's first test."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+        call_whole(client)
+    return redis_server
+
+
+@pytest.fixture(scope="module")
+def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Open the database to all tests of a module, and flush the database behind the last test.
+
+    pytest-django makes the test database for tests that ask for this name, and keeps such tests
+    among those whose transactions are real. Its own fixture of this name flushes after each test.
+    """
+    with django_db_blocker.unblock():
+        yield
+        call_command("flush", verbosity=0, interactive=False)
+        connections.close_all()
+
+
+@pytest.fixture(scope="module")
+def configured(redis_url: str, door: str, transactional_db: None) -> Iterator[None]:
+    """Set up the services and settings of all tests of a module at one door."""
+    values = site_settings(redis_url, door, NO_RATES_OF_AN_ADDRESS)
+    with pytest.MonkeyPatch.context() as patch, override_settings(**values):
+        silence_background_looks(patch)
+        wiring.reset()
+        yield
+        wiring.reset()
+
+
+@pytest.fixture(scope="module")
+def service(configured: None, application: Application) -> Iterator[Service]:
+    with AsgiServer(application) as server:
+        yield Service(Client(server.exchange))
+
+
+def newcomer(service: Service) -> User:
+    """Return a new user, who has never written to anybody."""
+    return service.register(f"user-{secrets.token_hex(8)}")
+
+
+@pytest.fixture
+def alice(service: Service) -> User:
+    return newcomer(service)
+
+
+@pytest.fixture
+def bob(service: Service) -> User:
+    return newcomer(service)
+
+
+@pytest.fixture
+def carol(service: Service) -> User:
+    """Return a user outside alice's and bob's conversation."""
+    return newcomer(service)
