@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from django.conf import settings as django_settings
 from hypothesis import HealthCheck, settings
 
 from tests.support.real_services import call_whole, running_redis
@@ -14,6 +15,17 @@ from tests.support.real_services import call_whole, running_redis
 # takes its time: neither is a failure of what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Let SQLite leave the writing to the operating system: no test cuts the power.
+
+    Each commit would wait for the disk, and a flush commits many times.
+    """
+    options = django_settings.DATABASES["default"]["OPTIONS"]
+    command = options["init_command"].replace("synchronous=FULL", "synchronous=OFF")
+    options["init_command"] = command
 
 
 @pytest.fixture(scope="session")
