@@ -13,7 +13,7 @@ from django.db import IntegrityError
 from messaging.api import blocks
 from messaging.models import Message, UserBlock
 from tests.support.http_client import Answer
-from tests.support.service import Service, User, at_both_doors, listed, with_settings
+from tests.support.service import Service, User, at_both_doors, listed, refused, with_settings
 
 pytestmark = at_both_doors()
 
@@ -24,10 +24,6 @@ def block(blocker: User, blocked: User) -> Answer:
     answer = blocker.client.post(BLOCK, {"userId": blocked.id})
     assert answer.status == 200, answer.content
     return answer
-
-
-def refused(answer: Answer, status: int, code: int) -> bool:
-    return (answer.status, answer.code, answer.data) == (status, code, None)
 
 
 class TestBlocking:

@@ -9,8 +9,7 @@ import pytest
 import redis
 
 from messaging.domain.ids import time_of_id
-from tests.support.http_client import Answer
-from tests.support.service import Service, User, at_both_doors, listed, with_settings
+from tests.support.service import Service, User, at_both_doors, listed, refused, with_settings
 
 pytestmark = at_both_doors()
 
@@ -20,12 +19,6 @@ MESSAGE_FIELDS = [
     *("sendTime", "recallTime"),
 ]
 NOBODY = "9223372036854775807"
-
-
-def refused(answer: Answer, status: int, code: int) -> bool:
-    assert (answer.status, answer.code) == (status, code), answer.content
-    assert answer.data is None
-    return True
 
 
 class TestSend:

@@ -35,6 +35,7 @@ class User:
 
     id: str
     client: Client
+    name: str = ""
 
     def send(self, receiver: User, content: str = "hi", **fields: Any) -> Answer:
         body = {"toUserId": receiver.id, "chatType": 1, "msgType": 1, "content": content}
@@ -76,7 +77,8 @@ class Service:
         credentials = {"username": username, "password": PASSWORD}
         answer = self.anybody.post("/api/user/register", credentials)
         assert answer.status == 200, answer.content
-        return User(answer.data["userId"], replace(self.anybody, token=answer.data["token"]))
+        client = replace(self.anybody, token=answer.data["token"])
+        return User(answer.data["userId"], client, username)
 
     def make_group(self, *members: User) -> str:
         group = ChatGroup.objects.create(name="group")
@@ -97,6 +99,13 @@ def listed(answer: Answer) -> list[str]:
     assert list(answer.data) == ["total", "list", "hasMore", "nextBeforeId", "partial"]
     assert answer.data["partial"] is False
     return [message["messageId"] for message in answer.data["list"]]
+
+
+def refused(answer: Answer, status: int, code: int) -> bool:
+    """Check that an answer refuses a request with this status and code, and tells no more."""
+    assert (answer.status, answer.code) == (status, code), answer.content
+    assert answer.data is None
+    return True
 
 
 async def _consume() -> None:

@@ -1,4 +1,4 @@
-"""Run one service at each door for all tests of a module; each test has people of its own.
+"""Run one service at each door for all tests of a module; each test has users of its own.
 
 Tests that count rows, statements or keys, that change settings, or that need an empty site, belong
 to the folder above: a service and a flushed database are made for each of them there.
@@ -46,8 +46,8 @@ def door(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def redis_url(redis_server: str) -> str:
-    """Return the URL of a real redis-server, emptied just before the module's first test."""
+def redis_url(redis_server: str, door: str) -> str:
+    """Return the URL of a real redis-server, emptied just before the first test at a door."""
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
         call_whole(client)
@@ -55,8 +55,10 @@ def redis_url(redis_server: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def transactional_db(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Open the database to all tests of a module, and flush the database behind the last test.
+def transactional_db(
+    door: str, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """Open the database to all tests of a module at a door, and flush it behind the last of them.
 
     pytest-django makes the test database for tests that ask for this name, and keeps such tests
     among those whose transactions are real. Its own fixture of this name flushes after each test.
@@ -84,22 +86,23 @@ def service(configured: None, application: Application) -> Iterator[Service]:
         yield Service(Client(server.exchange))
 
 
-def newcomer(service: Service) -> User:
-    """Return a new user, who has never written to anybody."""
-    return service.register(f"user-{secrets.token_hex(8)}")
+@pytest.fixture
+def unused() -> str:
+    """Return the end of user names that no other test takes."""
+    return secrets.token_hex(8)
 
 
 @pytest.fixture
-def alice(service: Service) -> User:
-    return newcomer(service)
+def alice(service: Service, unused: str) -> User:
+    return service.register(f"alice{unused}")
 
 
 @pytest.fixture
-def bob(service: Service) -> User:
-    return newcomer(service)
+def bob(service: Service, unused: str) -> User:
+    return service.register(f"bob{unused}")
 
 
 @pytest.fixture
-def carol(service: Service) -> User:
+def carol(service: Service, unused: str) -> User:
     """Return a user outside alice's and bob's conversation."""
-    return newcomer(service)
+    return service.register(f"carol{unused}")
