@@ -60,6 +60,12 @@ class User:
     def read(self, message_id: object) -> Answer:
         return self.client.get(f"/api/message/{message_id}")
 
+    def block(self, other: User) -> Answer:
+        """Block another user, check that the block was set, and return the answer."""
+        answer = self.client.post("/api/user/block", {"userId": other.id})
+        assert answer.status == 200, answer.content
+        return answer
+
     def history(self, other: User, **query: object) -> Answer:
         return self.client.get("/api/message/history", targetId=other.id, chatType=1, **query)
 
