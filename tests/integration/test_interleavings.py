@@ -21,9 +21,6 @@ from messaging.service.recall import recall
 from tests.integration.interleaving import Choose, EveryOrder, PortTurns, some_orders
 from tests.integration.log_in_redis import lose_leases
 from tests.integration.scene import Scene
-from tests.support.service import with_settings
-
-pytestmark = with_settings(consumer_poll_s=0.01)
 
 # Calls at which a cold read can meet other calls.
 READ = ("cached_tail", "begin_fill", "tail", "fill")
