@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import redis
 from django.conf import settings as django_settings
 from hypothesis import HealthCheck, settings
 
-from tests.support.real_services import call_whole, running_redis
+from tests.support.real_services import empty_server, running_redis
 
 # A fresh checkout builds Hypothesis' table of Unicode within its first example, and a busy machine
 # takes its time: neither is a failure of what is tested.
@@ -40,9 +39,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def redis_url(redis_server: str) -> Iterator[str]:
+def redis_url(redis_server: str) -> str:
     """Return the URL of the same server, emptied just before the test."""
-    with redis.Redis.from_url(redis_server) as client:
-        client.flushall()
-        call_whole(client)
-    yield redis_server
+    empty_server(redis_server)
+    return redis_server

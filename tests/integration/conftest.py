@@ -17,7 +17,7 @@ from tests.support.http_client import Application, AsgiServer, Client
 from tests.support.service import Service, User
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def application() -> Application:
     """Return the ASGI application under test."""
     from imsite.asgi import application

@@ -91,6 +91,13 @@ def call_whole(client: redis.Redis) -> None:
     client.hset(keys.INCARNATION, mapping=started)
 
 
+def empty_server(url: str) -> None:
+    """Delete all keys of a Redis server, and mark the server as recovered."""
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+        call_whole(client)
+
+
 def connected(variable: str) -> str:
     """Return the address of a real service (`IM_REDIS_URL` …) that scripts/services wrote.
 

@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-import redis
 from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
@@ -19,24 +18,15 @@ from pytest_django import DjangoDbBlocker
 from messaging.runtime import wiring
 from tests.integration.configuration import silence_background_looks, site_settings
 from tests.support.http_client import Application, AsgiServer, Client
-from tests.support.real_services import call_whole
+from tests.support.real_services import empty_server
 from tests.support.service import Service, User
 
 # All tests of a module call from one address. `test_limits` judges these rates.
 NO_RATES_OF_AN_ADDRESS = {
     "stranger_rate": 0.0,
     "login_address_per_minute": 0.0,
-    "login_name_per_minute": 0.0,
     "register_per_hour": 0.0,
 }
-
-
-@pytest.fixture(scope="module")
-def application() -> Application:
-    """Return the ASGI application under test."""
-    from imsite.asgi import application
-
-    return application
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +38,7 @@ def door(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def redis_url(redis_server: str, door: str) -> str:
     """Return the URL of a real redis-server, emptied just before the first test at a door."""
-    with redis.Redis.from_url(redis_server) as client:
-        client.flushall()
-        call_whole(client)
+    empty_server(redis_server)
     return redis_server
 
 
