@@ -18,14 +18,8 @@ from messaging.ports.log import EventLog, LogReader
 
 VARIABLE = "IM_EVENT_LOG_URL"
 LONGEST_DEAD_LETTERS = 10_000  # of a partition, where no retention time removes dead letters
-_KAFKA, _STREAMS = "kafka", "redis streams"
-_SCHEMES = {
-    "kafka": _KAFKA,
-    "redis": _STREAMS,
-    "rediss": _STREAMS,
-    "unix": _STREAMS,
-    "kafkas": _KAFKA,
-}
+_KAFKA_SCHEMES = ("kafka", "kafkas")
+_SCHEMES = ("kafka", "redis", "rediss", "unix", "kafkas")
 
 # The two kinds are imported where they are opened: a site on Redis Streams should not load two
 # Kafka clients into each of its processes.
@@ -36,16 +30,11 @@ def open_log(url: str, settings: Settings) -> EventLog:
 
     Raises: ImproperlyConfigured for a bad URL.
     """
-    if _kind(url) == _KAFKA:
+    if link := _kafka_link(url):
         from messaging.eventlog.kafka.writer import KafkaEventLog
 
-        link = _link(url)
-        return KafkaEventLog(
-            link.servers,
-            security=link.security,
-            topics=[settings.topic, settings.dead_letter_topic],
-            timeout_s=settings.log_timeout_s,
-        )
+        topics = [settings.topic, settings.dead_letter_topic]
+        return KafkaEventLog(link, topics=topics, timeout_s=settings.log_timeout_s)
     from messaging.eventlog.redis_streams.writer import RedisStreamsEventLog
 
     return RedisStreamsEventLog(
@@ -64,16 +53,10 @@ def open_reader(url: str, settings: Settings) -> LogReader:
 
     Raises: ImproperlyConfigured for a bad URL.
     """
-    if _kind(url) == _KAFKA:
+    if link := _kafka_link(url):
         from messaging.eventlog.kafka.reader import KafkaLogReader
 
-        link = _link(url)
-        return KafkaLogReader(
-            link.servers,
-            security=link.security,
-            topic=settings.topic,
-            group=settings.consumer_group,
-        )
+        return KafkaLogReader(link, topic=settings.topic, group=settings.consumer_group)
     from messaging.eventlog.redis_streams.reader import RedisStreamsLogReader
 
     return RedisStreamsLogReader(
@@ -90,25 +73,16 @@ def open_inspector(url: str, settings: Settings) -> LogInspector:
 
     Raises: ImproperlyConfigured for a bad URL.
     """
-    if _kind(url) == _KAFKA:
+    topic, group, partitions = settings.topic, settings.consumer_group, settings.partitions
+    if link := _kafka_link(url):
         from messaging.eventlog.kafka.inspector import KafkaLogInspector
 
-        link = _link(url)
-        return KafkaLogInspector(
-            link.servers,
-            security=link.security,
-            topic=settings.topic,
-            group=settings.consumer_group,
-            partitions=settings.partitions,
-        )
+        return KafkaLogInspector(link, topic=topic, group=group, partitions=partitions)
     from messaging.eventlog.redis_streams.inspector import RedisStreamsLogInspector
 
+    timeout_s = settings.log_timeout_s
     return RedisStreamsLogInspector(
-        url,
-        topic=settings.topic,
-        group=settings.consumer_group,
-        partitions=settings.partitions,
-        timeout_s=settings.log_timeout_s,
+        url, topic=topic, group=group, partitions=partitions, timeout_s=timeout_s
     )
 
 
@@ -122,17 +96,13 @@ def create_topics(url: str, settings: Settings) -> dict[str, str]:
     the log does not answer; ImproperlyConfigured for a bad URL.
     Safe to repeat.
     """
-    if _kind(url) != _KAFKA:
+    link = _kafka_link(url)
+    if link is None:
         return {}
     from messaging.eventlog.kafka.topics import create_kafka_topics
 
-    link = _link(url)
-    return create_kafka_topics(
-        link.servers,
-        security=link.security,
-        topics=[settings.topic, settings.dead_letter_topic],
-        partitions=settings.partitions,
-    )
+    topics = [settings.topic, settings.dead_letter_topic]
+    return create_kafka_topics(link, topics=topics, partitions=settings.partitions)
 
 
 def check_url(url: str) -> None:
@@ -140,21 +110,19 @@ def check_url(url: str) -> None:
 
     Raises: ImproperlyConfigured for another URL, with the nearest known scheme or all of them.
     """
-    if _kind(url) == _KAFKA:
-        _link(url)
+    _kafka_link(url)
 
 
-def _kind(url: str) -> str:
+def _kafka_link(url: str) -> KafkaLink | None:
+    """Return the link of a log on Kafka, or None for a log on Redis Streams.
+
+    Raises: ImproperlyConfigured for a URL that names no log.
+    """
     scheme, separator, _ = url.partition("://")
-    kind = _SCHEMES.get(scheme)
-    if kind is not None and separator:
-        return kind
+    if separator and scheme in _SCHEMES:
+        return read_kafka_url(VARIABLE, url) if scheme in _KAFKA_SCHEMES else None
     guess = difflib.get_close_matches(scheme.lower(), _SCHEMES, n=1)
     hint = f"did you mean {guess[0]}://…?" if guess else f"known: {', '.join(_SCHEMES)}."
     raise ImproperlyConfigured(
         f"{VARIABLE}: no log is known for {scheme + separator!r:.60}; {hint}"
     )
-
-
-def _link(url: str) -> KafkaLink:
-    return read_kafka_url(VARIABLE, url)

@@ -10,6 +10,7 @@ from messaging.domain.backend_errors import LogUnavailable
 from messaging.domain.ids import wall_clock_ms
 from messaging.eventlog.kafka.inspector import KafkaLogInspector
 from messaging.eventlog.redis_streams.inspector import RedisStreamsLogInspector
+from messaging.links import KafkaLink
 from messaging.ports.audit import Extent, LogInspector
 from messaging.ports.log import Position, Record
 from tests.contract.test_event_log import append, last_of, numbered, read, record
@@ -144,7 +145,7 @@ async def test_a_log_that_is_away_is_told_in_time(kind: str) -> None:
         )
         start, until = "0-0", "5-0"
     else:
-        inspector = KafkaLogInspector([address], topic="t", group="g", partitions=2)
+        inspector = KafkaLogInspector(KafkaLink((address,)), topic="t", group="g", partitions=2)
         start, until = "0", "5"
 
     async with asyncio.timeout(20):

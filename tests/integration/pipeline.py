@@ -22,6 +22,7 @@ from messaging.domain.message import Message
 from messaging.eventlog import open_log
 from messaging.eventlog.kafka.reader import KafkaLogReader
 from messaging.eventlog.kafka.topics import create_kafka_topics
+from messaging.links import KafkaLink
 from messaging.pipeline.consumer import Consumer
 from messaging.ports.cache import MessageCache
 from messaging.ports.log import EventLog, OutgoingRecord
@@ -38,7 +39,7 @@ DRAINED_WITHIN_S = 60.0  # a broker that was killed takes long to start on a bus
 class Pipeline:
     """Hold one topic, the ports to write and read with, and consumers of the topic's group."""
 
-    servers: list[str]
+    link: KafkaLink
     topic: str
     log: EventLog
     cache: MessageCache
@@ -49,13 +50,13 @@ class Pipeline:
 
     def make_topics(self) -> None:
         topics = [self.topic, settings().dead_letter_topic]
-        create_kafka_topics(self.servers, topics=topics, partitions=PARTITIONS)
+        create_kafka_topics(self.link, topics=topics, partitions=PARTITIONS)
 
     def consumer(self, *, session_s: float = 6.0) -> Consumer:
         """Add a consumer to the group, with ports of its own as a process has them."""
         consumer = adapters.open_consumer()
         consumer.reader = KafkaLogReader(
-            self.servers,
+            self.link,
             topic=self.topic,
             group=self.topic,
             max_poll_interval_s=MAX_POLL_INTERVAL_S,
@@ -158,7 +159,7 @@ async def pipeline(url: str, current: Settings, **changes: object) -> AsyncItera
 
     The settings are in force until the end of the test (`current` is pytest-django's).
     """
-    servers = [url.removeprefix("kafka://")]
+    link = KafkaLink((url.removeprefix("kafka://"),))
     topic = f"test-{uuid.uuid4().hex[:12]}"
     ours = {
         "event_log_url": url,
@@ -171,12 +172,12 @@ async def pipeline(url: str, current: Settings, **changes: object) -> AsyncItera
     }
     current.IM = replace(current.IM, **(ours | changes))
     opened = Pipeline(
-        servers,
+        link,
         topic,
         log=open_log(url, settings()),
         cache=RedisMessageCache(settings()),
         store=DatabaseStore(settings()),
-        admin=KafkaAdminClient(bootstrap_servers=servers),
+        admin=KafkaAdminClient(bootstrap_servers=link.servers),
     )
     opened.make_topics()
     try:

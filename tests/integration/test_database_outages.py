@@ -357,7 +357,7 @@ def consumer_process(
         LOG_DIR=str(directory),
         IM_DATABASE_URL=f"mysql://im:im@127.0.0.1:{server.port}/im",
         IM_REDIS_URL=redis_url,
-        IM_EVENT_LOG_URL=f"kafka://{pipe.servers[0]}",
+        IM_EVENT_LOG_URL=f"kafka://{pipe.link.servers[0]}",
         IM_TOPIC=pipe.topic,
         IM_DEAD_LETTER_TOPIC=f"{pipe.topic}-dead",
         IM_CONSUMER_GROUP=pipe.topic,

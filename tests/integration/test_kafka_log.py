@@ -23,6 +23,7 @@ from messaging.domain.backend_errors import LogUnavailable, RecordTooLarge, Topi
 from messaging.eventlog.kafka import reader as kafka_reader
 from messaging.eventlog.kafka.topics import create_kafka_topics
 from messaging.eventlog.kafka.writer import MAX_RECORD_BYTES, KafkaEventLog, partition_of
+from messaging.links import KafkaLink
 from messaging.ports.log import OutgoingRecord, Position, Record
 from tests.support.logs import KafkaRig
 from tests.support.processes import wait_until
@@ -183,7 +184,7 @@ class TestReader:
         """Each join of the group takes several polls then."""
         topic = f"{rig.topic}-late"
         arguments = rig.arguments() | {"topic": topic}
-        reader = kafka_reader.KafkaLogReader(rig.servers, **arguments)  # type: ignore[arg-type]
+        reader = kafka_reader.KafkaLogReader(rig.link, **arguments)  # type: ignore[arg-type]
 
         async def poll(timeout_s: float) -> list[Record]:
             await asyncio.sleep(0.02)
@@ -193,7 +194,7 @@ class TestReader:
 
         for _ in range(4):
             await poll(0.5)
-        create_kafka_topics(rig.servers, topics=[topic], partitions=3)
+        create_kafka_topics(rig.link, topics=[topic], partitions=3)
         try:
             deadline = time.monotonic() + 20
             while not await poll(0):
@@ -209,7 +210,7 @@ class TestReader:
     ) -> None:
         monkeypatch.setattr(kafka_reader, "TIMEOUT_SLACK_S", 0.2)
         monkeypatch.setattr(kafka_reader, "SILENT_FOR_S", 0.2)
-        reader = kafka_reader.KafkaLogReader(rig.servers, **rig.arguments())  # type: ignore[arg-type]
+        reader = kafka_reader.KafkaLogReader(rig.link, **rig.arguments())  # type: ignore[arg-type]
         await asyncio.gather(*await rig.log.append(rig.topic, [OutgoingRecord(b"1_2", b"first")]))
         monkeypatch.setattr(kafka_reader, "TIMEOUT_SLACK_S", 5.0)
         while not (found := await reader.poll(max_records=10, timeout_s=0.2)):
@@ -230,21 +231,21 @@ class TestReader:
 
 class TestTopics:
     def test_making_them_again_changes_nothing(self, admin: KafkaAdminClient) -> None:
-        servers = [connected("IM_EVENT_LOG_URL").removeprefix("kafka://")]
+        link = KafkaLink((connected("IM_EVENT_LOG_URL").removeprefix("kafka://"),))
         topics = ["test-topics-1", "test-topics-2"]
         try:
-            done = create_kafka_topics(servers, topics=topics, partitions=3)
+            done = create_kafka_topics(link, topics=topics, partitions=3)
             assert [text.startswith("created") for text in done.values()] == [True, True]
             await_retention(admin, topics, [WEEK_MS, WEEK_MS])
             configure(admin, topics[0], retention_ms=-1)
             configure(admin, topics[1], retention_ms=3_600_000)
             await_retention(admin, topics, [-1, 3_600_000])
-            done = create_kafka_topics(servers, topics=topics, partitions=3)
+            done = create_kafka_topics(link, topics=topics, partitions=3)
             assert done[topics[0]] == "exists with 3 partitions"
             assert "now for 7 days" in done[topics[1]]
             await_retention(admin, topics, [-1, WEEK_MS])
             with pytest.raises(TopicMismatch, match="exists with 3 partitions, not 4"):
-                create_kafka_topics(servers, topics=topics, partitions=4)
+                create_kafka_topics(link, topics=topics, partitions=4)
         finally:
             admin.delete_topics(topics)
 
@@ -303,7 +304,7 @@ async def test_a_log_that_is_closed_while_it_connects_leaves_no_connection() -> 
 
     server = await asyncio.start_server(serve, "127.0.0.1")
     address = "127.0.0.1:{1}".format(*server.sockets[0].getsockname())
-    log = KafkaEventLog([address], topics=["any"], timeout_s=1.0)
+    log = KafkaEventLog(KafkaLink((address,)), topics=["any"], timeout_s=1.0)
     waiting = asyncio.create_task(log.ping())
     await unanswered.wait()
     await log.close()

@@ -28,6 +28,7 @@ from messaging.eventlog.redis_streams.entries import Keys
 from messaging.eventlog.redis_streams.inspector import RedisStreamsLogInspector
 from messaging.eventlog.redis_streams.reader import RedisStreamsLogReader
 from messaging.eventlog.redis_streams.writer import RedisStreamsEventLog
+from messaging.links import KafkaLink
 from messaging.ports.audit import LogInspector
 from messaging.ports.log import EventLog, LogReader
 from messaging.testing.inspectors import MemoryLogInspector
@@ -233,12 +234,12 @@ class KafkaRig(LogRig):
 
     def __init__(self, url: str) -> None:
         super().__init__()
-        self.servers = [url.removeprefix("kafka://")]
-        create_kafka_topics(self.servers, topics=[self.topic], partitions=PARTITIONS)
+        self.link = KafkaLink((url.removeprefix("kafka://"),))
+        create_kafka_topics(self.link, topics=[self.topic], partitions=PARTITIONS)
         self.log = self.new_log()
 
     def new_log(self, *, timeout_s: float = TIMEOUT_S) -> EventLog:
-        return KafkaEventLog(self.servers, topics=[self.topic], timeout_s=timeout_s)
+        return KafkaEventLog(self.link, topics=[self.topic], timeout_s=timeout_s)
 
     def arguments(self) -> dict[str, object]:
         return {
@@ -249,18 +250,18 @@ class KafkaRig(LogRig):
         }
 
     def _new_reader(self) -> LogReader:
-        return KafkaLogReader(self.servers, **self.arguments())  # type: ignore[arg-type]
+        return KafkaLogReader(self.link, **self.arguments())  # type: ignore[arg-type]
 
     def _new_inspector(self) -> LogInspector:
         group = str(self.arguments()["group"])
-        return KafkaLogInspector(self.servers, topic=self.topic, group=group, partitions=PARTITIONS)
+        return KafkaLogInspector(self.link, topic=self.topic, group=group, partitions=PARTITIONS)
 
     async def reader_process(self) -> asyncio.subprocess.Process:
-        return await _reader_process("KafkaLogReader", self.servers, self.arguments())
+        return await _reader_process("KafkaLogReader", self.link.servers, self.arguments())
 
     async def close(self) -> None:
         await super().close()
-        with contextlib.closing(KafkaAdminClient(bootstrap_servers=self.servers)) as admin:
+        with contextlib.closing(KafkaAdminClient(bootstrap_servers=self.link.servers)) as admin:
             admin.delete_topics([self.topic])
 
 
@@ -292,7 +293,7 @@ class BreakableKafkaRig(KafkaRig):
 
 
 async def _reader_process(
-    kind: str, where: str | list[str], arguments: Mapping[str, object]
+    kind: str, where: str | tuple[str, ...], arguments: Mapping[str, object]
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,

@@ -13,8 +13,12 @@ import sys
 
 from messaging.eventlog.kafka.reader import KafkaLogReader
 from messaging.eventlog.redis_streams.reader import RedisStreamsLogReader
+from messaging.links import KafkaLink
 
-KINDS = {kind.__name__: kind for kind in (KafkaLogReader, RedisStreamsLogReader)}
+KINDS = {
+    "KafkaLogReader": lambda where, **rest: KafkaLogReader(KafkaLink(tuple(where)), **rest),
+    "RedisStreamsLogReader": RedisStreamsLogReader,
+}
 
 
 async def main() -> None:

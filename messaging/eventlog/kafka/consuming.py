@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, TopicPartition
 
 from messaging.eventlog.inbox import Inbox
 from messaging.eventlog.kafka.quirks import hear_last_words
+from messaging.links import KafkaLink
 from messaging.ports.log import Position, Record
 
 API_VERSION = (2, 8)  # the oldest broker; set, so that making a consumer waits for no broker
@@ -17,14 +18,12 @@ CALL_TIMEOUT_S = 5.0  # bounds one call that is not a poll
 TIMEOUT_SLACK_S = 5.0  # a call is given up so long after the vendor's own timeout
 
 
-def consumer_config(
-    servers: Sequence[str], group: str, security: Mapping[str, Any]
-) -> dict[str, Any]:
+def consumer_config(link: KafkaLink, group: str) -> dict[str, Any]:
     """Return the configuration of every consumer of the log, which commits explicitly alone."""
     hear_last_words()
     return {
-        "bootstrap_servers": list(servers),
-        **security,
+        "bootstrap_servers": list(link.servers),
+        **link.security,
         "group_id": group,
         "api_version": API_VERSION,
         "enable_auto_commit": False,

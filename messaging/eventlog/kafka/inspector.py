@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
@@ -25,6 +24,7 @@ from messaging.eventlog.kafka.consuming import (
     record_of,
 )
 from messaging.eventlog.kafka.quirks import UNREADABLE, step_over
+from messaging.links import KafkaLink
 from messaging.ports.audit import Extent, Piece
 from messaging.ports.log import Record
 
@@ -37,17 +37,9 @@ FETCH_PARTITION_BYTES = 4 * 1024 * 1024
 class KafkaLogInspector:
     """Implement `ports.audit.LogInspector`; each call ends within about half a minute."""
 
-    def __init__(
-        self,
-        servers: Sequence[str],
-        *,
-        topic: str,
-        group: str,
-        partitions: int,
-        security: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:
+    def __init__(self, link: KafkaLink, *, topic: str, group: str, partitions: int) -> None:
         self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
-        self._config = consumer_config(servers, group, security) | {
+        self._config = consumer_config(link, group) | {
             "max_partition_fetch_bytes": FETCH_PARTITION_BYTES
         }
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-inspector")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from messaging.links import reason
+from messaging.links import KafkaLink, reason
 
 logger = logging.getLogger(__name__)
 
@@ -23,16 +22,8 @@ class Producers:
     The arguments are those of `kafka.writer.KafkaEventLog`.
     """
 
-    def __init__(
-        self,
-        servers: Sequence[str],
-        *,
-        topics: Sequence[str],
-        timeout_s: float,
-        security: Mapping[str, Any],
-    ) -> None:
-        self._servers = list(servers)
-        self._security = security
+    def __init__(self, link: KafkaLink, *, topics: Sequence[str], timeout_s: float) -> None:
+        self._link = link
         self._topics = set(topics)
         self._timeout_s = timeout_s
         self._ending: set[asyncio.Task[None]] = set()  # stops of earlier producers
@@ -41,8 +32,8 @@ class Producers:
         """Return a connected producer; None when no connection can be made in time."""
         attempt_s = self._timeout_s / 4  # a batch may wait for one attempt and then have its own
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers,
-            **self._security,
+            bootstrap_servers=list(self._link.servers),
+            **self._link.security,
             acks="all",
             enable_idempotence=False,
             max_batch_size=BATCH_BYTES,

@@ -16,9 +16,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
@@ -42,6 +41,7 @@ from messaging.eventlog.kafka.consuming import (
     record_of,
 )
 from messaging.eventlog.kafka.quirks import UNREADABLE, complete_join, step_over
+from messaging.links import KafkaLink
 from messaging.ports.log import Record
 
 logger = logging.getLogger(__name__)
@@ -70,21 +70,19 @@ class KafkaLogReader:
     `max_poll_interval_s`: a reader that makes no call for longer leaves the group.
     `session_s`: the broker detects a dead reader after so long; a broker allows no less than 6 s
     unless configured to.
-    `security`: as in `links.kafka_link.KafkaLink`.
     """
 
     def __init__(
         self,
-        servers: Sequence[str],
+        link: KafkaLink,
         *,
         topic: str,
         group: str,
-        security: Mapping[str, Any] = MappingProxyType({}),
         max_poll_interval_s: float = 60.0,
         session_s: float = 10.0,
     ) -> None:
         self._topic = topic
-        self._config = consumer_config(servers, group, security) | {
+        self._config = consumer_config(link, group) | {
             "partition_assignment_strategy": [RangePartitionAssignor],
             "max_poll_interval_ms": round(max_poll_interval_s * 1000),
             "session_timeout_ms": round(session_s * 1000),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from types import MappingProxyType
-from typing import Any
 
 from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from messaging.domain.backend_errors import LogUnavailable, TopicMismatch
 from messaging.eventlog.kafka.quirks import hear_last_words
+from messaging.links import KafkaLink
 
 CONNECT_MS = 5_000
 REQUEST_MS = 10_000
@@ -19,25 +18,21 @@ RETENTION_MS = 7 * 24 * 3_600 * 1_000  # the consumer may be down for so long wi
 
 
 def create_kafka_topics(
-    servers: Sequence[str],
-    *,
-    topics: Sequence[str],
-    partitions: int,
-    security: Mapping[str, Any] = MappingProxyType({}),
+    link: KafkaLink, *, topics: Sequence[str], partitions: int
 ) -> dict[str, str]:
     """Create the topics as `eventlog.create_topics` says, with the brokers' default of replicas."""
     hear_last_words()
     try:
         admin = KafkaAdminClient(
-            bootstrap_servers=list(servers),
-            **security,
+            bootstrap_servers=list(link.servers),
+            **link.security,
             bootstrap_timeout_ms=CONNECT_MS,
             request_timeout_ms=REQUEST_MS,
         )
         with closing(admin):
             return {topic: _ensure(admin, topic, partitions) for topic in topics}
     except KafkaError as exc:
-        raise LogUnavailable(f"kafka at {', '.join(servers)}: {exc}") from exc
+        raise LogUnavailable(f"kafka at {', '.join(link.servers)}: {exc}") from exc
 
 
 def _ensure(admin: KafkaAdminClient, topic: str, partitions: int) -> str:

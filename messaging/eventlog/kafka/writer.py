@@ -20,8 +20,6 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from types import MappingProxyType
-from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -32,6 +30,7 @@ from messaging.domain.breakers import Breaker, State
 from messaging.domain.deadline_queue import DeadlineQueue
 from messaging.eventlog.kafka.batch import Confirmation, Lane, RecordBatch, failed
 from messaging.eventlog.kafka.producers import Producers
+from messaging.links import KafkaLink
 from messaging.ports.log import OutgoingRecord
 
 logger = logging.getLogger(__name__)
@@ -57,20 +56,12 @@ class KafkaEventLog:
 
     `topics`: their metadata are fetched with the connection, so that the first append to one of
     these topics need not wait.
-    `security`: as in `links.kafka_link.KafkaLink`.
     """
 
     shares_cache_disk = False
 
-    def __init__(
-        self,
-        servers: Sequence[str],
-        *,
-        topics: Sequence[str],
-        timeout_s: float,
-        security: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:
-        self._producers = Producers(servers, topics=topics, timeout_s=timeout_s, security=security)
+    def __init__(self, link: KafkaLink, *, topics: Sequence[str], timeout_s: float) -> None:
+        self._producers = Producers(link, topics=topics, timeout_s=timeout_s)
         self._timeout_s = timeout_s
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
