@@ -9,7 +9,7 @@ dropped, and its handed-out records cannot be committed any more.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -22,12 +22,14 @@ Offset = TypeVar("Offset", int, tuple[int, int])
 class Inbox(Generic[Offset]):
     """Queue fetched records, and keep by partition the offsets handed out and committed.
 
-    `Offset`: the broker's own kind of offset, which can be compared.
+    `read_offset`: turns the offset of a position into the broker's own kind of offset, which can be
+    compared.
     """
 
-    _waiting: deque[tuple[Offset, Record]] = field(default_factory=deque)
+    read_offset: Callable[[str], Offset]
+    _waiting: deque[Record] = field(default_factory=deque)
     _waiting_bytes: int = 0
-    _handed_out: dict[int, tuple[Offset, Offset]] = field(default_factory=dict)  # first, last
+    _handed_out: dict[int, tuple[Record, Record]] = field(default_factory=dict)  # first, last
     _committed: dict[int, Offset] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -37,25 +39,25 @@ class Inbox(Generic[Offset]):
         """Tell whether fewer records, and fewer bytes, wait than one `take` may hand out."""
         return len(self._waiting) < max_records and self._waiting_bytes < POLL_BYTES
 
-    def put(self, records: Iterable[tuple[Offset, Record]]) -> None:
-        for item in records:
-            self._waiting.append(item)
-            self._waiting_bytes += _size_bytes(item[1])
+    def put(self, records: Iterable[Record]) -> None:
+        for record in records:
+            self._waiting.append(record)
+            self._waiting_bytes += _size_bytes(record)
 
     def take(self, max_records: int) -> list[Record]:
         """Hand out the records that have waited longest, within the bounds of `LogReader.poll`."""
         taken: list[Record] = []
         left_bytes = POLL_BYTES
         while self._waiting and len(taken) < max_records:
-            offset, record = self._waiting[0]
+            record = self._waiting[0]
             size_bytes = _size_bytes(record)
             if taken and size_bytes > left_bytes:
                 break
             self._waiting.popleft()
             left_bytes -= size_bytes
             partition = record.position.partition
-            first, _ = self._handed_out.get(partition, (offset, offset))
-            self._handed_out[partition] = (first, offset)
+            first, _ = self._handed_out.get(partition, (record, record))
+            self._handed_out[partition] = (first, record)
             taken.append(record)
         self._waiting_bytes -= POLL_BYTES - left_bytes
         return taken
@@ -66,7 +68,7 @@ class Inbox(Generic[Offset]):
         The partitions have moved to another reader, or are read anew from the committed positions.
         """
         gone = frozenset(partitions)
-        kept = [item for item in self._waiting if _partition(item) not in gone]
+        kept = [record for record in self._waiting if record.position.partition not in gone]
         self._waiting.clear()
         self._waiting_bytes = 0
         self.put(kept)
@@ -74,8 +76,8 @@ class Inbox(Generic[Offset]):
             self._handed_out.pop(partition, None)
             self._committed.pop(partition, None)
 
-    def committable(self, last: Mapping[int, Offset]) -> tuple[dict[int, Offset], list[int]]:
-        """Return the positions that need a commit, and the partitions that are refused.
+    def committable(self, last: Mapping[int, Record]) -> tuple[dict[int, Offset], list[int]]:
+        """Return the offsets that need a commit, and the partitions that are refused.
 
         A partition is refused when the position has not been handed out since the reader got the
         partition. A position before the first one handed out, or not after the committed one, needs
@@ -83,24 +85,22 @@ class Inbox(Generic[Offset]):
         """
         due: dict[int, Offset] = {}
         refused = []
-        for partition, offset in last.items():
-            first, newest = self._handed_out.get(partition, (None, None))
-            if first is None or newest is None or newest < offset:
+        for partition, record in last.items():
+            offset, handed_out = self._offset_of(record), self._handed_out.get(partition)
+            committed = self._committed.get(partition)
+            if handed_out is None or self._offset_of(handed_out[1]) < offset:
                 refused.append(partition)
-            elif first <= offset and not self._is_committed(partition, offset):
+            elif self._offset_of(handed_out[0]) <= offset and (
+                committed is None or committed < offset
+            ):
                 due[partition] = offset
         return due, refused
 
-    def note_committed(self, positions: Mapping[int, Offset]) -> None:
-        self._committed.update(positions)
+    def note_committed(self, offsets: Mapping[int, Offset]) -> None:
+        self._committed.update(offsets)
 
-    def _is_committed(self, partition: int, offset: Offset) -> bool:
-        committed = self._committed.get(partition)
-        return committed is not None and offset <= committed
-
-
-def _partition(item: tuple[Offset, Record]) -> int:
-    return item[1].position.partition
+    def _offset_of(self, record: Record) -> Offset:
+        return self.read_offset(record.position.offset)
 
 
 def _size_bytes(record: Record) -> int:

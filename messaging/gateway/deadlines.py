@@ -10,7 +10,7 @@ from messaging.domain.deadline_queue import DeadlineQueue
 
 T = TypeVar("T")
 
-LOOKS_A_LIMIT = 8  # so that a call ends at most an eighth of its limit late
+CHECKS_PER_LIMIT = 8  # so that a call ends at most an eighth of its limit late
 LONGEST_PAUSE_S = 0.5
 
 
@@ -22,7 +22,7 @@ class Deadlines:
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
-        pause_s = min(limit_s / LOOKS_A_LIMIT, LONGEST_PAUSE_S)
+        pause_s = min(limit_s / CHECKS_PER_LIMIT, LONGEST_PAUSE_S)
         self._loop = asyncio.get_running_loop()
         self._under_way = DeadlineQueue(self._end, pause_s=pause_s)
         self._overdue: set[asyncio.Task[Any]] = set()

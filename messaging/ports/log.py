@@ -47,6 +47,19 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+Confirmation = asyncio.Future[Position]
+MAX_RECORD_BYTES = 1_000_000  # Kafka's own default limit is 1,048,588 with the framing
+
+
+def fail(confirmation: Confirmation, error: Exception) -> None:
+    """Fail a confirmation unless it has ended; perhaps no caller waits for it any more."""
+    if not confirmation.done():
+        confirmation.set_exception(error)
+        # Retrieving the exception keeps asyncio from logging it as never retrieved: a sender whose
+        # time budget is spent does not wait any more.
+        confirmation.exception()
+
+
 class EventLog(Protocol):
     """Append records to the ordered, durable log.
 
@@ -63,9 +76,7 @@ class EventLog(Protocol):
 
     shares_cache_disk: bool
 
-    async def append(
-        self, topic: str, records: Sequence[OutgoingRecord]
-    ) -> list[asyncio.Future[Position]]: ...
+    async def append(self, topic: str, records: Sequence[OutgoingRecord]) -> list[Confirmation]: ...
 
     @property
     def breaker(self) -> Breaker:

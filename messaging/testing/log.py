@@ -19,7 +19,15 @@ from messaging.domain.backend_errors import (
     RecordTooLarge,
 )
 from messaging.domain.breakers import Breaker
-from messaging.ports.log import POLL_BYTES, OutgoingRecord, Position, Record
+from messaging.ports.log import (
+    MAX_RECORD_BYTES,
+    POLL_BYTES,
+    Confirmation,
+    OutgoingRecord,
+    Position,
+    Record,
+    fail,
+)
 
 POLL_EVERY_S = 0.005
 
@@ -36,7 +44,7 @@ class MemoryBroker:
     """
 
     partitions: int = 10
-    max_record_bytes: int = 1_000_000
+    max_record_bytes: int = MAX_RECORD_BYTES
     max_poll_interval_s: float = 60.0
     clock_s: Callable[[], float] = time.monotonic
     down: bool = False
@@ -102,19 +110,15 @@ class MemoryEventLog:
         self._closed = False
         self.breaker = Breaker("log", self.ping)  # never trips: the broker fails at once anyway
 
-    async def append(
-        self, topic: str, records: Sequence[OutgoingRecord]
-    ) -> list[asyncio.Future[Position]]:
-        futures = []
+    async def append(self, topic: str, records: Sequence[OutgoingRecord]) -> list[Confirmation]:
+        confirmations: list[Confirmation] = []
         for record in records:
-            future: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+            confirmations.append(asyncio.get_running_loop().create_future())
             try:
-                future.set_result(self._append_one(topic, record))
+                confirmations[-1].set_result(self._append_one(topic, record))
             except BackendError as error:
-                future.set_exception(error)
-                future.exception()  # no warning at exit for a caller that ignores it
-            futures.append(future)
-        return futures
+                fail(confirmations[-1], error)
+        return confirmations
 
     def _append_one(self, topic: str, record: OutgoingRecord) -> Position:
         if self._closed:

@@ -22,9 +22,9 @@ from messaging.conf import Settings
 from messaging.domain.backend_errors import LogUnavailable, RecordTooLarge, TopicMismatch
 from messaging.eventlog.kafka import reader as kafka_reader
 from messaging.eventlog.kafka.topics import create_kafka_topics
-from messaging.eventlog.kafka.writer import MAX_RECORD_BYTES, KafkaEventLog, partition_of
+from messaging.eventlog.kafka.writer import KafkaEventLog, partition_of
 from messaging.links import KafkaLink
-from messaging.ports.log import OutgoingRecord, Position, Record
+from messaging.ports.log import MAX_RECORD_BYTES, OutgoingRecord, Position, Record
 from tests.support.logs import KafkaRig
 from tests.support.processes import wait_until
 from tests.support.real_services import connected

@@ -16,9 +16,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from messaging.domain.backend_errors import BackendError, LogUnavailable, RecordTooLarge
-from messaging.ports.log import OutgoingRecord, Position
-
-Confirmation = asyncio.Future[Position]
+from messaging.ports.log import Confirmation, OutgoingRecord, Position, fail
 
 
 def failed(error: BackendError) -> Confirmation:
@@ -26,15 +24,6 @@ def failed(error: BackendError) -> Confirmation:
     confirmation: Confirmation = asyncio.get_running_loop().create_future()
     fail(confirmation, error)
     return confirmation
-
-
-def fail(confirmation: Confirmation, error: BackendError) -> None:
-    """Fail a confirmation unless it has ended; perhaps no caller waits for it any more."""
-    if not confirmation.done():
-        confirmation.set_exception(error)
-        # Retrieving the exception keeps asyncio from logging it as never retrieved: a sender whose
-        # time budget is spent does not wait any more.
-        confirmation.exception()
 
 
 class RecordBatch:

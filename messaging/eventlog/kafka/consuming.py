@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from kafka import ConsumerRebalanceListener, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 
 from messaging.eventlog.inbox import Inbox
 from messaging.eventlog.kafka.quirks import hear_last_words
@@ -33,6 +33,12 @@ def consumer_config(link: KafkaLink, group: str) -> dict[str, Any]:
         "reconnect_backoff_max_ms": 1_000,
         "metrics_enabled": False,
     }
+
+
+def leave(consumer: KafkaConsumer | None) -> None:
+    """Close a consumer, where there is one, without a commit."""
+    if consumer is not None:
+        consumer.close(autocommit=False, timeout_ms=CALL_TIMEOUT_S * 1000)
 
 
 class Moves(ConsumerRebalanceListener):  # type: ignore[misc]  # untyped

@@ -21,6 +21,7 @@ from messaging.eventlog.kafka.consuming import (
     CALL_TIMEOUT_S,
     TIMEOUT_SLACK_S,
     consumer_config,
+    leave,
     record_of,
 )
 from messaging.eventlog.kafka.quirks import UNREADABLE, step_over
@@ -62,7 +63,7 @@ class KafkaLogInspector:
         if self._closed:
             return
         self._closed = True
-        self._thread.submit(self._leave)
+        self._thread.submit(lambda: leave(self._consumer))
         self._thread.shutdown(wait=False)
 
     async def _call(self, function: Callable[..., T], *args: Any, bound_s: float) -> T:
@@ -123,9 +124,5 @@ class KafkaLogInspector:
         try:
             batches = consumer.poll(timeout_ms=500, max_records=max_records)
         except UNREADABLE as exc:
-            return [step_over(consumer, exc)[1]]
+            return [step_over(consumer, exc)]
         return [record_of(record) for records in batches.values() for record in records]
-
-    def _leave(self) -> None:
-        if self._consumer is not None:
-            self._consumer.close(autocommit=False, timeout_ms=CALL_TIMEOUT_S * 1000)

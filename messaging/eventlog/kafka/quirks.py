@@ -72,8 +72,8 @@ def _data_first(receive: Any) -> Any:
     return sock_recv
 
 
-def step_over(consumer: KafkaConsumer, cause: Exception) -> tuple[int, Record]:
-    """Seek behind the record that the last poll could not read, and return its offset and record.
+def step_over(consumer: KafkaConsumer, cause: Exception) -> Record:
+    """Seek behind the record that the last poll could not read, and return that record.
 
     The returned record has the position, and neither key nor value. A batch that is wholly
     unreadable takes as many calls as the batch has records.
@@ -94,7 +94,7 @@ def step_over(consumer: KafkaConsumer, cause: Exception) -> tuple[int, Record]:
             "error": type(cause).__name__,
         },
     )
-    return offset, Record(Position(partition.topic, partition.partition, str(offset)), None, None)
+    return Record(Position(partition.topic, partition.partition, str(offset)), None, None)
 
 
 def complete_join(consumer: KafkaConsumer) -> bool:

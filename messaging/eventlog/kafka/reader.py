@@ -38,6 +38,7 @@ from messaging.eventlog.kafka.consuming import (
     TIMEOUT_SLACK_S,
     Moves,
     consumer_config,
+    leave,
     record_of,
 )
 from messaging.eventlog.kafka.quirks import UNREADABLE, complete_join, step_over
@@ -46,7 +47,6 @@ from messaging.ports.log import Record
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-
 
 SILENT_FOR_S = 1.0  # silence counts as an empty log for so long, then the broker has to answer
 JOIN_TIMEOUT_S = 0.5  # the least duration of a poll that has to complete a join
@@ -95,7 +95,7 @@ class KafkaLogReader:
         }
         self._thread = _new_thread()
         self._consumer: KafkaConsumer | None = None
-        self._inbox: Inbox[int] = Inbox()
+        self._inbox: Inbox[int] = Inbox(int)
         self._moved = threading.Event()
         self._heard_s = 0.0
         self._closed = False
@@ -106,8 +106,7 @@ class KafkaLogReader:
         return self._inbox.take(max_records)
 
     async def commit(self, last: Mapping[int, Record]) -> None:
-        offsets = {partition: int(record.position.offset) for partition, record in last.items()}
-        due, refused = self._inbox.committable(offsets)
+        due, refused = self._inbox.committable(last)
         if due:
             await self._call(self._commit, due, bound_s=CALL_TIMEOUT_S)
         if refused:
@@ -117,7 +116,7 @@ class KafkaLogReader:
         await self._call(self._hold, bound_s=CALL_TIMEOUT_S)
 
     async def rewind(self) -> None:
-        await self._call(self._rewind, bound_s=CALL_TIMEOUT_S)
+        await self._call(lambda: self._read_anew(self._open()), bound_s=CALL_TIMEOUT_S)
 
     async def close(self) -> None:
         if self._closed:
@@ -160,12 +159,9 @@ class KafkaLogReader:
         returns; else the broker soon detects the old consumer as dead.
         """
         logger.error("Kafka client hangs and was replaced", extra={"action": "reader.abandoned"})
-        if self._consumer is not None:
-            self._thread.submit(
-                self._consumer.close, autocommit=False, timeout_ms=CALL_TIMEOUT_S * 1000
-            )
+        self._thread.submit(leave, self._consumer)
         self._thread.shutdown(wait=False)
-        self._thread, self._consumer, self._inbox = _new_thread(), None, Inbox()
+        self._thread, self._consumer, self._inbox = _new_thread(), None, Inbox(int)
 
     # --- on the consumer's thread -----------------------------------------------------------
 
@@ -204,7 +200,7 @@ class KafkaLogReader:
         except UNREADABLE as exc:
             inbox.put([step_over(consumer, exc)])
         for records in batches.values():
-            inbox.put((record.offset, record_of(record)) for record in records)
+            inbox.put(map(record_of, records))
         if self._moved.is_set():
             # The vendor reads a partition that was given back and assigned again on from the old
             # offset, past records that were handed out and cannot be committed any more.
@@ -213,13 +209,11 @@ class KafkaLogReader:
         return bool(batches)
 
     def _commit(self, positions: dict[int, int]) -> None:
-        self._open().commit(
-            {
-                TopicPartition(self._topic, partition): OffsetAndMetadata(offset + 1, "", -1)
-                for partition, offset in positions.items()
-            },
-            timeout_ms=CALL_TIMEOUT_S * 1000,
-        )
+        offsets = {
+            TopicPartition(self._topic, partition): OffsetAndMetadata(offset + 1, "", -1)
+            for partition, offset in positions.items()
+        }
+        self._open().commit(offsets, timeout_ms=CALL_TIMEOUT_S * 1000)
         self._inbox.note_committed(positions)
 
     def _hold(self) -> None:
@@ -233,9 +227,6 @@ class KafkaLogReader:
         consumer = self._open()
         self._receive(consumer, 1, 0)
         consumer.pause(*consumer.assignment())
-
-    def _rewind(self) -> None:
-        self._read_anew(self._open())
 
     def _read_anew(self, consumer: KafkaConsumer) -> None:
         self._inbox.forget(partition.partition for partition in consumer.assignment())
@@ -251,8 +242,7 @@ class KafkaLogReader:
 
     def _leave(self) -> None:
         consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            consumer.close(autocommit=False, timeout_ms=CALL_TIMEOUT_S * 1000)
+        leave(consumer)
 
 
 def _new_thread() -> ThreadPoolExecutor:

@@ -28,17 +28,16 @@ from aiokafka.partitioner import murmur2
 from messaging.domain.backend_errors import BackendError, LogUnavailable, RecordTooLarge
 from messaging.domain.breakers import Breaker, State
 from messaging.domain.deadline_queue import DeadlineQueue
-from messaging.eventlog.kafka.batch import Confirmation, Lane, RecordBatch, failed
+from messaging.eventlog.kafka.batch import Lane, RecordBatch, failed
 from messaging.eventlog.kafka.producers import Producers
 from messaging.links import KafkaLink
-from messaging.ports.log import OutgoingRecord
+from messaging.ports.log import MAX_RECORD_BYTES, Confirmation, OutgoingRecord
 
 logger = logging.getLogger(__name__)
 
 HAND_OVER_TIMEOUT_S = 0.05
-LOOKS_A_TIMEOUT = 8  # a batch is given up an eighth of its time early at most
+CHECKS_PER_TIMEOUT = 8  # a batch is given up an eighth of its time early at most
 FIRST_CONNECTION_TIMEOUT_S = 0.4  # the first appends of a process wait so long for the connection
-MAX_RECORD_BYTES = 1_000_000  # Kafka's own default limit is 1,048,588 with the framing
 
 
 @lru_cache(maxsize=65_536)
@@ -69,7 +68,7 @@ class KafkaEventLog:
         self.breaker = Breaker("log", self._reconnect, state=State.OPEN)
         self._tried = asyncio.Event()
         self._lanes: dict[tuple[str, int], Lane] = {}
-        self._batches = DeadlineQueue(_give_up, pause_s=timeout_s / LOOKS_A_TIMEOUT)
+        self._batches = DeadlineQueue(_give_up, pause_s=timeout_s / CHECKS_PER_TIMEOUT)
         self._confirmed_s = float("-inf")
         self._closed = False
 
@@ -220,7 +219,7 @@ class KafkaEventLog:
     # --- the batches ------------------------------------------------------------------------
 
     def _made(self, batch: RecordBatch) -> None:
-        self._batches.add(batch, batch.made_s + self._timeout_s * (1 - 1 / LOOKS_A_TIMEOUT))
+        self._batches.add(batch, batch.made_s + self._timeout_s * (1 - 1 / CHECKS_PER_TIMEOUT))
 
 
 def _give_up(batch: RecordBatch) -> None:

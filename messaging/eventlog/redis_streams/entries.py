@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, RedisError
 
-from messaging.domain.backend_errors import TopicMismatch
+from messaging.domain.backend_errors import LogUnavailable, TopicMismatch
 from messaging.ports.log import OutgoingRecord, Position, Record
 
 if TYPE_CHECKING:
@@ -41,6 +42,15 @@ def connect(url: str, *, timeout_s: float, answer_timeout_s: float | None = None
         socket_connect_timeout=timeout_s,
         socket_timeout=answer_timeout_s or timeout_s,
     )
+
+
+@contextlib.contextmanager
+def unavailable_when_redis_fails() -> Iterator[None]:
+    """Raise LogUnavailable in place of the errors of Redis and of the network."""
+    try:
+        yield
+    except (RedisError, OSError) as error:  # a timeout is an OSError
+        raise LogUnavailable from error
 
 
 def script(client: Redis, name: str) -> AsyncScript:

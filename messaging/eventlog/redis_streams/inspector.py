@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from messaging.domain.backend_errors import LogUnavailable
-from messaging.eventlog.redis_streams.entries import Keys, connect, decode, format_id, parse_id
+from messaging.eventlog.redis_streams.entries import (
+    Keys,
+    connect,
+    decode,
+    format_id,
+    parse_id,
+    unavailable_when_redis_fails,
+)
 from messaging.ports.audit import Extent, Piece
 
 BEGINNING = "0-0"
@@ -35,14 +39,12 @@ class RedisStreamsLogInspector:
     async def extents(self, *, since_ms: int | None = None) -> list[Extent]:
         since = BEGINNING if since_ms is None else format_id((max(since_ms - 1, 0), 0))
         names = [str(partition) for partition in range(self._partitions)]
-        try:
+        with unavailable_when_redis_fails():
             committed: Any = await self._client.hmget(self._keys.committed(self._group), names)
             return [
                 await self._extent(partition, since, (place or BEGINNING.encode()).decode())
                 for partition, place in enumerate(committed)
             ]
-        except (RedisError, OSError) as exc:
-            raise LogUnavailable from exc
 
     async def is_committed(self, places: Mapping[int, str]) -> bool:
         return all(
@@ -63,12 +65,10 @@ class RedisStreamsLogInspector:
     async def read(self, partition: int, *, start: str, until: str, max_records: int) -> Piece:
         if parse_id(start) >= parse_id(until):
             return Piece((), until)
-        try:
+        with unavailable_when_redis_fails():
             entries: Any = await self._client.xrange(
                 self._keys.stream(partition), min=f"({start}", max=until, count=max_records
             )
-        except (RedisError, OSError) as exc:
-            raise LogUnavailable from exc
         records = tuple(decode(self._topic, partition, each, fields) for each, fields in entries)
         full = len(records) == max_records
         return Piece(records, records[-1].position.offset if full else until)

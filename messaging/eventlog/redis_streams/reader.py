@@ -28,6 +28,7 @@ from messaging.eventlog.redis_streams.entries import (
     format_id,
     parse_id,
     script,
+    unavailable_when_redis_fails,
 )
 from messaging.ports.log import Record
 
@@ -72,7 +73,7 @@ class RedisStreamsLogReader:
         self._scripts = {n: script(self._client, n) for n in ("share", "commit", "leave")}
         self._read_to: dict[int, tuple[int, int]] = {}  # of the partitions that are ours
         self._commits: dict[int, deque[str]] = {}
-        self._inbox: Inbox[tuple[int, int]] = Inbox()
+        self._inbox: Inbox[tuple[int, int]] = Inbox(parse_id)
         self._sharing = asyncio.Lock()
         self._shared_s = float("-inf")
         self._attended_s = 0.0
@@ -84,7 +85,7 @@ class RedisStreamsLogReader:
         self._attend()
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + timeout_s
-        try:
+        with unavailable_when_redis_fails():
             if self._shared_s < 0:
                 await check_partitions(self._client, self._topic, self._partitions)
             while True:
@@ -94,17 +95,12 @@ class RedisStreamsLogReader:
                     await self._fetch(max_records, deadline_s - loop.time())
                 if self._inbox or loop.time() >= deadline_s:
                     return self._inbox.take(max_records)
-        except (RedisError, OSError) as exc:
-            raise LogUnavailable from exc
 
     async def commit(self, last: Mapping[int, Record]) -> None:
-        ids = {partition: parse_id(record.position.offset) for partition, record in last.items()}
-        due, refused = self._inbox.committable(ids)
+        due, refused = self._inbox.committable(last)
         if due:
-            try:
+            with unavailable_when_redis_fails():
                 refused += await self._commit(due)
-            except (RedisError, OSError) as exc:
-                raise LogUnavailable from exc
         if refused:
             raise CommitRefused
 
@@ -114,12 +110,10 @@ class RedisStreamsLogReader:
     async def rewind(self) -> None:
         partitions = list(self._read_to)
         committed: Any = []
-        try:
-            if partitions:
-                names = [str(partition) for partition in partitions]
+        if partitions:
+            names = [str(partition) for partition in partitions]
+            with unavailable_when_redis_fails():
                 committed = await self._client.hmget(self._keys.committed(self._group), names)
-        except (RedisError, OSError) as exc:
-            raise LogUnavailable from exc
         self._inbox.forget(partitions)
         for partition, position in zip(partitions, committed, strict=True):
             if partition in self._read_to:  # lost meanwhile, maybe
@@ -225,10 +219,7 @@ class RedisStreamsLogReader:
         for stream, entries in found:
             partition = ours[stream.decode()]
             if partition in self._read_to:  # lost meanwhile, maybe
-                self._inbox.put(
-                    (parse_id(entry_id.decode()), decode(self._topic, partition, entry_id, fields))
-                    for entry_id, fields in entries
-                )
+                self._inbox.put(decode(self._topic, partition, *entry) for entry in entries)
                 self._read_to[partition] = parse_id(entries[-1][0].decode())
         return bool(found)
 

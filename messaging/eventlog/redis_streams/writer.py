@@ -23,14 +23,14 @@ from messaging.eventlog.redis_streams.entries import (
     encode_headers,
     partition_of,
     script,
+    unavailable_when_redis_fails,
 )
 from messaging.links import reason
-from messaging.ports.log import OutgoingRecord, Position
+from messaging.ports.log import MAX_RECORD_BYTES, Confirmation, OutgoingRecord, Position, fail
 
 logger = logging.getLogger(__name__)
 
 TRIP_RECORDS = 1_000
-MAX_RECORD_BYTES = 1_000_000  # as on Kafka
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 
 
@@ -40,18 +40,11 @@ class _Waiting:
     partition: int
     record: OutgoingRecord
     headers: str
-    future: asyncio.Future[Position]
+    confirmation: Confirmation
 
     @property
     def size_bytes(self) -> int:
         return len(self.record.key) + len(self.record.value) + len(self.headers)
-
-    def fail(self, error: Exception) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-            # Retrieving the exception keeps asyncio from logging it as never retrieved: the sender
-            # may not wait any more.
-            self.future.exception()
 
 
 class RedisStreamsEventLog:
@@ -83,27 +76,24 @@ class RedisStreamsEventLog:
         self._closed = False
         self.breaker = Breaker("log", self.ping)
 
-    async def append(
-        self, topic: str, records: Sequence[OutgoingRecord]
-    ) -> list[asyncio.Future[Position]]:
+    async def append(self, topic: str, records: Sequence[OutgoingRecord]) -> list[Confirmation]:
         loop = asyncio.get_running_loop()
-        futures = []
+        confirmations: list[Confirmation] = []
         for record in records:
-            partition = partition_of(record.key, self._partitions)
-            future: asyncio.Future[Position] = loop.create_future()
-            self._enqueue(_Waiting(topic, partition, record, encode_headers(record), future))
-            futures.append(future)
+            partition, headers = partition_of(record.key, self._partitions), encode_headers(record)
+            confirmations.append(loop.create_future())
+            self._enqueue(_Waiting(topic, partition, record, headers, confirmations[-1]))
         if self._queue and (self._trips is None or self._trips.done()):
             self._trips = asyncio.create_task(self._make_trips())
-        return futures
+        return confirmations
 
     def _enqueue(self, waiting: _Waiting) -> None:
         if waiting.size_bytes > MAX_RECORD_BYTES:
-            waiting.fail(RecordTooLarge())
+            fail(waiting.confirmation, RecordTooLarge())
         elif self._closed or not self.breaker.is_closed:
-            waiting.fail(LogUnavailable("closed, or away a moment ago"))
+            fail(waiting.confirmation, LogUnavailable("closed, or away a moment ago"))
         elif self._queued_bytes + waiting.size_bytes > MAX_WAITING_BYTES:
-            waiting.fail(LogUnavailable("too much waits already"))
+            fail(waiting.confirmation, LogUnavailable("too much waits already"))
         else:
             self._queue.append(waiting)
             self._queued_bytes += waiting.size_bytes
@@ -115,7 +105,7 @@ class RedisStreamsEventLog:
             try:
                 await self._make(trip)
             except Exception as exc:  # any error must end the futures, or callers wait for ever
-                if isinstance(exc, (RedisError, OSError, TimeoutError)):
+                if isinstance(exc, (RedisError, OSError)):
                     extra = {"action": "log.unavailable", "reason": reason(exc)}
                     logger.warning("Redis did not confirm records of the log", extra=extra)
                 else:
@@ -141,22 +131,20 @@ class RedisStreamsEventLog:
         async with asyncio.timeout(self._trip_timeout_s):
             ids = await self._append(keys=streams, args=[*longest, *arguments])
         for waiting, entry_id in zip(trip, ids, strict=True):
-            if not waiting.future.done():
+            if not waiting.confirmation.done():
                 position = Position(waiting.topic, waiting.partition, entry_id.decode())
-                waiting.future.set_result(position)
+                waiting.confirmation.set_result(position)
 
     def _fail(self, trip: Sequence[_Waiting], cause: Exception) -> None:
         for waiting in trip:
             error = LogUnavailable()
             error.__cause__ = cause
-            waiting.fail(error)
+            fail(waiting.confirmation, error)
 
     async def ping(self) -> None:
-        try:
+        with unavailable_when_redis_fails():
             async with asyncio.timeout(self._trip_timeout_s):
                 await self._client.ping()
-        except (RedisError, OSError, TimeoutError) as exc:
-            raise LogUnavailable from exc
 
     async def close(self) -> None:
         self._closed = True
