@@ -6,8 +6,7 @@ no use case is known here. A delete, a lease and a dead letter are statements of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,23 +14,21 @@ from django.utils import timezone
 
 from messaging import models
 from messaging.conf import Settings
-from messaging.database.threads import DatabaseThreads
 from messaging.domain.backend_errors import StoreUnavailable, ValueRefused
 from messaging.domain.breakers import Breaker
-from messaging.domain.message import Message, SendKey
-from messaging.ports.cached import IdempotencyRecord
+from messaging.domain.message import Message
 from messaging.ports.log import Position
-from messaging.ports.store import ApplyResult, CacheHint, DeadLetter, DeadLetterState, Deletes, Tail
+from messaging.ports.store import ApplyResult, CacheHint, DeadLetter, DeadLetterState, Deletes
 from messaging.store.apply import apply_batch, reserve
+from messaging.store.in_threads import InThreads, in_thread
 from messaging.store.limits import fits
 from messaging.store.statements import chunks
 from messaging.store.tables import Tables
 
 THREADS = 8
-Result = TypeVar("Result")
 
 
-class DatabaseStore:
+class DatabaseStore(InThreads[Tables]):
     """Implement `ports.store.MessageStore`, with a bound on each call.
 
     Each call ends within `store_timeout_s` and one probe of the server.
@@ -39,9 +36,8 @@ class DatabaseStore:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._threads = DatabaseThreads(
-            name="store", threads=THREADS, timeout_s=settings.store_timeout_s
-        )
+        timeout_s = settings.store_timeout_s
+        super().__init__(Tables, name="store", threads=THREADS, timeout_s=timeout_s)
 
     @property
     def breaker(self) -> Breaker:
@@ -61,36 +57,17 @@ class DatabaseStore:
                 raise StoreUnavailable(text) from error
             raise
 
-    async def get(self, message_ids: Sequence[int]) -> dict[int, Message]:
-        return await self._with_tables(lambda tables: tables.messages(message_ids))
-
-    async def find(self, message_ids: Sequence[int]) -> dict[int, Message]:
-        return await self._with_tables(lambda tables: tables.find(message_ids))
-
-    async def page(self, conversation_id: str, *, before: int | None, limit: int) -> list[Message]:
-        return await self._with_tables(
-            lambda tables: tables.page(conversation_id, before=before, limit=limit)
-        )
-
-    async def nth_visible(
-        self, conversation_id: str, *, reader_id: int, before: int, count: int
-    ) -> int | None:
-        return await self._with_tables(
-            lambda tables: tables.nth_visible(
-                conversation_id, reader_id=reader_id, before=before, count=count
-            )
-        )
-
-    async def tail(self, conversation_id: str, *, limit: int) -> Tail:
-        return await self._with_tables(lambda tables: tables.tail(conversation_id, limit=limit))
-
-    async def find_idempotency_records(
-        self, sends: Sequence[SendKey]
-    ) -> dict[SendKey, IdempotencyRecord]:
-        return await self._with_tables(lambda tables: tables.idempotency_records_of_names(sends))
-
-    async def reserve(self, messages: Sequence[Message]) -> dict[int, IdempotencyRecord]:
-        return await self._with_tables(lambda tables: reserve(tables, messages))
+    get = in_thread(Tables.messages)
+    find = in_thread(Tables.find)
+    page = in_thread(Tables.page)
+    nth_visible = in_thread(Tables.nth_visible)
+    tail = in_thread(Tables.tail)
+    find_idempotency_records = in_thread(Tables.idempotency_records_of_names)
+    reserve = in_thread(reserve)
+    deleted_among = in_thread(Tables.deleted_among)
+    record_hints = in_thread(Tables.insert_hints)
+    hints = in_thread(Tables.hints)
+    ping = in_thread(Tables.ping)
 
     async def delete_for_user(
         self, user_id: int, message_ids: Sequence[int], *, repeat: Message | None = None
@@ -105,26 +82,15 @@ class DatabaseStore:
             tables.insert_deletes([(user_id, owner)])
             return [*message_ids, owner]
 
-        return await self._with_tables(delete)
-
-    async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]:
-        return await self._with_tables(lambda tables: tables.deleted_among(user_id, message_ids))
+        return await self.with_tables(delete)
 
     async def deletes_of(self, user_id: int, *, limit: int) -> Deletes:
-        ids = await self._with_tables(
-            lambda tables: tables.newest_deletes(user_id, limit=limit + 1)
-        )
+        ids = await self.with_tables(lambda tables: tables.newest_deletes(user_id, limit=limit + 1))
         return Deletes(tuple(ids[:limit]), floor=ids[limit] if len(ids) > limit else 0)
-
-    async def record_hints(self, hints: Sequence[CacheHint]) -> None:
-        await self._with_tables(lambda tables: tables.insert_hints(hints))
-
-    async def hints(self, *, limit: int) -> list[CacheHint]:
-        return await self._with_tables(lambda tables: tables.hints(limit=limit))
 
     async def drop_hints(self, hints: Sequence[CacheHint]) -> None:
         ids = [hint.hint_id for hint in hints if hint.hint_id is not None]
-        await self._with_tables(lambda tables: tables.delete_hints(ids))
+        await self.with_tables(lambda tables: tables.delete_hints(ids))
 
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         await self._threads.run(lambda connection: _save_dead_letters(connection, letters))
@@ -149,9 +115,6 @@ class DatabaseStore:
 
         return await self._threads.run(take)
 
-    async def ping(self) -> None:
-        await self._with_tables(lambda tables: tables.ping())
-
     async def probe(self) -> None:
         """Probe the server in a thread kept for probes, as the other threads may all be busy.
 
@@ -159,12 +122,6 @@ class DatabaseStore:
         Leaves: the breaker open.
         """
         await self._threads.probe()
-
-    async def close(self) -> None:
-        await self._threads.close()
-
-    async def _with_tables(self, job: Callable[[Tables], Result]) -> Result:
-        return await self._threads.run(lambda connection: job(Tables(connection)))
 
 
 def _save_dead_letters(connection: BaseDatabaseWrapper, letters: Sequence[DeadLetter]) -> None:

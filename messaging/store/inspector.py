@@ -6,21 +6,18 @@ statement of its own, because the service writes at the same time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
 from messaging.conf import Settings
-from messaging.database.threads import DatabaseThreads
 from messaging.domain.message import Message, PersistStatus, Status
 from messaging.ports.audit import Numbering, StoredRow
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import DeadLetterState
+from messaging.store.in_threads import InThreads, in_thread
 from messaging.store.rows import COLUMNS, NO_USERS, from_row
 from messaging.store.statements import chunks, listed
 from messaging.store.tables import Tables
-
-Result = TypeVar("Result")
 
 PERSIST_STATUS = COLUMNS.index("persist_status")
 ROW = ", ".join(f"m.{column}" for column in COLUMNS)
@@ -101,7 +98,7 @@ class InspectedTables(Tables):
             )
 
 
-class DatabaseInspector:
+class DatabaseInspector(InThreads[InspectedTables]):
     """Implement `ports.audit.StoreInspector`, in one thread.
 
     Each statement ends within `store_timeout_s` and one probe of the server.
@@ -109,17 +106,18 @@ class DatabaseInspector:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._threads = DatabaseThreads(
-            name="inspector", threads=1, timeout_s=settings.store_timeout_s
-        )
+        timeout_s = settings.store_timeout_s
+        super().__init__(InspectedTables, name="inspector", threads=1, timeout_s=timeout_s)
 
-    async def newest_id(self) -> int:
-        return await self._with_tables(lambda tables: tables.newest_id())
+    newest_id = in_thread(InspectedTables.newest_id)
+    letters = in_thread(InspectedTables.letters)
+    kept = in_thread(InspectedTables.kept)
+    conversations_after = in_thread(InspectedTables.conversations_after)
+    numberings = in_thread(InspectedTables.numberings)
+    _change_rows = in_thread(InspectedTables.change_rows)
 
     async def rows_after(self, message_id: int, *, limit: int) -> list[StoredRow]:
-        return await self._with_tables(
-            lambda tables: tables.rows("> %s", [message_id], limit=limit)
-        )
+        return await self.with_tables(lambda tables: tables.rows("> %s", [message_id], limit=limit))
 
     async def rows(self, message_ids: Sequence[int]) -> list[StoredRow]:
         rows: list[StoredRow] = []
@@ -129,25 +127,9 @@ class DatabaseInspector:
 
     async def _rows(self, message_ids: Sequence[int]) -> list[StoredRow]:
         condition, limit = f"IN {listed(message_ids)}", len(message_ids)
-        return await self._with_tables(
+        return await self.with_tables(
             lambda tables: tables.rows(condition, message_ids, limit=limit)
         )
-
-    async def letters(self, message_ids: Sequence[int]) -> dict[int, frozenset[DeadLetterState]]:
-        return await self._with_tables(lambda tables: tables.letters(message_ids))
-
-    async def kept(self, sources: Sequence[Position]) -> set[Position]:
-        return await self._with_tables(lambda tables: tables.kept(sources))
-
-    async def conversations_after(
-        self, conversation_id: str, *, limit: int
-    ) -> list[tuple[str, int, int]]:
-        return await self._with_tables(
-            lambda tables: tables.conversations_after(conversation_id, limit=limit)
-        )
-
-    async def numberings(self, conversation_ids: Sequence[str]) -> dict[str, Numbering]:
-        return await self._with_tables(lambda tables: tables.numberings(conversation_ids))
 
     async def mark_rows(self, message_ids: Sequence[int]) -> None:
         stored = PersistStatus.PERSISTED.value
@@ -159,21 +141,8 @@ class DatabaseInspector:
         nothing = f"content = '', url = NULL, at_user_ids = '{NO_USERS}'"
         await self._change_rows(nothing, f"status = {Status.RECALLED.value}", message_ids)
 
-    async def _change_rows(
-        self, assignments: str, condition: str, message_ids: Sequence[int]
-    ) -> None:
-        await self._with_tables(
-            lambda tables: tables.change_rows(assignments, condition, message_ids)
-        )
-
     async def restore_keys(self, messages: Sequence[Message]) -> None:
         records = {
             key: IdempotencyRecord.of(m) for m in messages if (key := m.send_key) is not None
         }
-        await self._with_tables(lambda tables: tables.reserve_keys(records))
-
-    async def close(self) -> None:
-        await self._threads.close()
-
-    async def _with_tables(self, job: Callable[[InspectedTables], Result]) -> Result:
-        return await self._threads.run(lambda connection: job(InspectedTables(connection)))
+        await self.with_tables(lambda tables: tables.reserve_keys(records))

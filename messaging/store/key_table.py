@@ -54,11 +54,11 @@ class KeyTable(Statements):
         found: dict[SendKey, IdempotencyRecord] = {}
         for part in chunks(sorted(keys)):
             values = [value for key in part for value in key]
-            found |= self._read_claims(f"{NAME} AND body_hash = %s", len(part), values, shared)
+            found |= self._read_records(f"{NAME} AND body_hash = %s", len(part), values, shared)
         return found
 
     def idempotency_records_of_names(
-        self, keys: Iterable[SendKey]
+        self, sends: Iterable[SendKey]
     ) -> dict[SendKey, IdempotencyRecord]:
         """Return each key's record, or else the first record of another body under its clientMsgId.
 
@@ -66,10 +66,10 @@ class KeyTable(Statements):
         id is first.
         """
         found: dict[SendKey, IdempotencyRecord] = {}
-        for part in chunks(sorted(keys)):
+        for part in chunks(sorted(sends)):
             names = sorted({key[:2] for key in part})
             values = [value for name in names for value in name]
-            known = self._read_claims(NAME, len(names), values)
+            known = self._read_records(NAME, len(names), values)
             firsts: dict[tuple[int, str], IdempotencyRecord] = {}
             for key, record in sorted(known.items(), key=lambda item: item[1].message_id):
                 if record.is_stored:
@@ -95,7 +95,7 @@ class KeyTable(Statements):
         record = self.idempotency_records([key], as_written=True).get(key)
         return record.message_id if record and record.message_id != message.id else None
 
-    def _read_claims(
+    def _read_records(
         self, condition: str, count: int, values: Sequence[Any], suffix: str = ""
     ) -> dict[SendKey, IdempotencyRecord]:
         is_stored = "EXISTS (SELECT 1 FROM message m WHERE m.id = message_key.message_id)"

@@ -16,19 +16,19 @@ MESSAGE = ", ".join(COLUMNS)
 class MessageTable(Statements):
     """Hold the statements on messages, aliases and conversations, the same in all dialects."""
 
-    def messages(self, ids: Iterable[int]) -> dict[int, Message]:
+    def messages(self, message_ids: Iterable[int]) -> dict[int, Message]:
         """Return the rows of these ids, by id; an id without a row is left out."""
         found: dict[int, Message] = {}
-        for part in chunks(sorted(ids)):
+        for part in chunks(sorted(message_ids)):
             numbers = ", ".join(map(str, part))
             query = f"SELECT {MESSAGE} FROM message WHERE id IN ({numbers})"
             found |= {row[0]: from_row(row) for row in self._read(query, [])}
         return found
 
-    def find(self, ids: Iterable[int]) -> dict[int, Message]:
+    def find(self, message_ids: Iterable[int]) -> dict[int, Message]:
         """Return the rows of these ids, and under an alias the row of the message it leads to."""
-        rows = self.messages(ids)
-        aliases = self.aliases(set(ids).difference(rows))
+        rows = self.messages(message_ids)
+        aliases = self.aliases(set(message_ids).difference(rows))
         owners = rows | self.messages(set(aliases.values()).difference(rows))
         return rows | {i: owners[owner] for i, owner in aliases.items() if owner in owners}
 
