@@ -1,4 +1,4 @@
-"""Write new messages to the cache, and lease worker ids to the processes that give ids."""
+"""Write new messages to the cache, and find earlier sends by their idempotency records."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ from messaging.ports.cached import IdempotencyRecord, PendingFull, RateLimited, 
 
 ACCEPT = load("accept", uses=("rows", "incarnation", "state", "tail"))
 ADD_IDEMPOTENCY_RECORD = load("add_idempotency_record")
-TAKE_LEASE = load("take_lease")
-TAKE_WORKER = load("take_worker")
 
 UNLIMITED = 2**53  # bytes that may be pending; Lua's numbers are exact up to this bound
 
 
 class RedisAccepting(RedisClient):
-    """Implement accepting and leases of `RedisMessageCache`.
+    """Implement the accepting part of `RedisMessageCache`.
 
     `ports.cache.MessageCache` has the contract of each method.
     """
@@ -85,21 +83,6 @@ class RedisAccepting(RedisClient):
     async def find_alias(self, message_id: int) -> int | None:
         owner_id = await self._command("GET", keys.alias(message_id))
         return None if owner_id is None else int(owner_id)
-
-    async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
-        taken = await self._run(TAKE_LEASE, [keys.lease(name)], [owner, round(ttl_s * 1000)])
-        return bool(taken)
-
-    async def is_leased(self, name: str) -> bool:
-        return bool(await self._command("EXISTS", keys.lease(name)))
-
-    async def take_worker(
-        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
-    ) -> int | None:
-        names = [keys.worker(node), keys.USED]
-        arguments = [owner, round(ttl_s * 1000), node, now_ms, until_ms]
-        used_ms = await self._run(TAKE_WORKER, names, arguments)
-        return None if used_ms is None else int(used_ms)
 
 
 def _read_verdict(verdict: bytes | int) -> IdempotencyRecord | RateLimited | PendingFull:

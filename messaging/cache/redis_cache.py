@@ -5,13 +5,13 @@ from __future__ import annotations
 from messaging.cache.accepting import RedisAccepting
 from messaging.cache.health import RedisHealth
 from messaging.cache.marking import RedisMarking
-from messaging.cache.rating import RedisRating
 from messaging.cache.reading import RedisReading
 from messaging.cache.recalling import RedisRecalling
+from messaging.cache.sharing import RedisSharing
 
 
 class RedisMessageCache(
-    RedisAccepting, RedisMarking, RedisRecalling, RedisReading, RedisRating, RedisHealth
+    RedisAccepting, RedisMarking, RedisRecalling, RedisReading, RedisSharing, RedisHealth
 ):
     """Implement `ports.cache.MessageCache` over one Redis (6.2 or newer), AOF and `volatile-lru`.
 

@@ -8,6 +8,7 @@ Safe to repeat: every write but `take_rates`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from messaging.ports.cached import Incarnation, SharedRate
@@ -23,6 +24,22 @@ class SharedRates(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseRequest:
+    """Ask for the lease of a worker id, or for a renewal by its owner.
+
+    `node`: the worker id as one number, `datacenter * 32 + worker`.
+    `now_ms`: the time by the owner's clock; no id of an earlier owner may be of a later time.
+    `until_ms`: the last time that the owner's ids bear, which is noted with the lease.
+    """
+
+    node: int
+    owner: str
+    ttl_s: float
+    now_ms: int
+    until_ms: int
+
+
 class Leases(Protocol):
     """Lease names and worker ids to one owner at a time."""
 
@@ -32,9 +49,7 @@ class Leases(Protocol):
     async def is_leased(self, name: str) -> bool:
         """Tell whether anybody holds this lease."""
 
-    async def take_worker(
-        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
-    ) -> int | None:
+    async def take_worker(self, request: LeaseRequest) -> int | None:
         """Lease a worker id as `take_lease` does, and note that ids bear times to `until_ms`.
 
         Return the last time (ms) that another owner may have used, 0 where none is known. Return

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from messaging.domain.breakers import Breaker
 from messaging.domain.message import Message, SendKey
+from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 
@@ -206,9 +207,7 @@ class MessageStore(Protocol):
         Safe to repeat.
         """
 
-    async def take_worker(
-        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
-    ) -> int | None:
+    async def take_worker(self, request: LeaseRequest) -> int | None:
         """Lease a worker id as `MessageCache.take_worker` does, while Redis is away."""
 
     async def ping(self) -> None: ...

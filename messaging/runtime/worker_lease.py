@@ -16,12 +16,13 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from messaging.conf import Settings
 from messaging.domain.backend_errors import BackendError
 from messaging.domain.errors import IdsUnavailable
 from messaging.domain.ids import AHEAD_MS, WORKERS, SnowflakeIdGenerator, WorkerLease
-from messaging.ports.cache_service import Leases
+from messaging.ports.cache_service import LeaseRequest, Leases
 from messaging.ports.store import MessageStore
 
 logger = logging.getLogger(__name__)
@@ -116,11 +117,9 @@ class WorkerLeaseKeeper:
             await self._give_back(held, used_ms=used_ms)
 
     async def _give_back(self, held: WorkerLease, *, used_ms: int) -> None:
-        port = self._port(held.fenced)
+        request = LeaseRequest(held.node, held.owner, REST_FOR_S, used_ms, used_ms)
         try:
-            await port.take_worker(
-                held.node, held.owner, REST_FOR_S, now_ms=used_ms, until_ms=used_ms
-            )
+            await self._port(held.fenced).take_worker(request)
         except BackendError:
             logger.warning(
                 "worker id not released; its lease ends by itself",
@@ -249,21 +248,15 @@ class WorkerLeaseKeeper:
         is_ours = self._held is not None and self._held.node == node
         begin_ms = now_ms + (behind_ms if is_ours or behind_ms <= AHEAD_MS else 0)
         until_ms = begin_ms + round(life_s * 1000)
-        if late:
-            now_ms = LAST_MS
-        used_ms = await self._take_until(node, owner, fenced, now_ms=now_ms, until_ms=until_ms)
-        if used_ms is not None and used_ms > begin_ms:
-            until_ms += used_ms - begin_ms
-            await self._take_until(node, owner, fenced, now_ms=now_ms, until_ms=until_ms)
+        limit_ms, port = LAST_MS if late else now_ms, self._port(fenced)
+        request = LeaseRequest(node, owner, self._lease_s, limit_ms, until_ms)
+        used_ms = await port.take_worker(request)
         if used_ms is None:
             return None
-        return WorkerLease(node, owner, asked_s + life_s, fenced, used_ms, until_ms)
-
-    async def _take_until(
-        self, node: int, owner: str, fenced: bool, *, now_ms: int, until_ms: int
-    ) -> int | None:
-        port = self._port(fenced)
-        return await port.take_worker(node, owner, self._lease_s, now_ms=now_ms, until_ms=until_ms)
+        if used_ms > begin_ms:
+            request = replace(request, until_ms=until_ms + used_ms - begin_ms)
+            await port.take_worker(request)
+        return WorkerLease(node, owner, asked_s + life_s, fenced, used_ms, request.until_ms)
 
     def _port(self, fenced: bool) -> Leases | MessageStore:
         return self._cache if fenced else self._store

@@ -17,6 +17,7 @@ from messaging.conf import Settings
 from messaging.domain.backend_errors import StoreUnavailable, ValueRefused
 from messaging.domain.breakers import Breaker
 from messaging.domain.message import Message
+from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.log import Position
 from messaging.ports.store import ApplyResult, CacheHint, DeadLetter, DeadLetterState, Deletes
 from messaging.store.apply import apply_batch, reserve
@@ -104,14 +105,10 @@ class DatabaseStore(InThreads[Tables]):
 
         await self._threads.run(settle)
 
-    async def take_worker(
-        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
-    ) -> int | None:
+    async def take_worker(self, request: LeaseRequest) -> int | None:
         def take(connection: BaseDatabaseWrapper) -> int | None:
             with transaction.atomic(using=connection.alias):
-                return Tables(connection).take_worker(
-                    node, owner, round(ttl_s * 1000), now_ms=now_ms, until_ms=until_ms
-                )
+                return Tables(connection).take_worker(request)
 
         return await self._threads.run(take)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.store import CacheHint
 from messaging.store.key_table import KeyTable
 from messaging.store.message_table import MessageTable
@@ -88,24 +89,23 @@ class Tables(MessageTable, KeyTable):
         query = "SELECT 1 FROM lease WHERE name = %s AND owner = %s"
         return bool(self._read(query, [name, owner]))
 
-    def take_worker(
-        self, node: int, owner: str, ttl_ms: int, *, now_ms: int, until_ms: int
-    ) -> int | None:
-        """Lease a worker id for `ttl_ms`, and note that its ids bear times to `until_ms`.
+    def take_worker(self, request: LeaseRequest) -> int | None:
+        """Lease a worker id as `MessageCache.take_worker` does.
 
-        Return the last time that another owner may have used, 0 where none is known. Return None
-        when another owner holds the lease, or may have used a time after `now_ms`. A row beside
-        the lease holds the used times.
+        A row beside the lease holds the last time that the owner's ids may bear.
         """
-        name = f"worker:{node}:used"
+        name, owner = f"worker:{request.node}:used", request.owner
         query = "SELECT expires_at FROM lease WHERE name = %s AND owner <> %s"
         used_ms = max((row[0] for row in self._read(query, [name, owner])), default=0)
-        if used_ms > now_ms or not self.take_lease(f"worker:{node}", owner, ttl_ms):
+        if used_ms > request.now_ms:
+            return None
+        if not self.take_lease(f"worker:{request.node}", owner, round(request.ttl_s * 1000)):
             return None
         given = self._dialect.given
         assignments = {"owner": given("owner"), "expires_at": given("expires_at")}
         suffix = self._dialect.or_update("name", assigned(assignments))
-        self._insert("lease", ("name", "owner", "expires_at"), [(name, owner, until_ms)], suffix)
+        row = (name, owner, request.until_ms)
+        self._insert("lease", ("name", "owner", "expires_at"), [row], suffix)
         return int(used_ms)
 
     # the connection

@@ -9,8 +9,8 @@ from messaging.domain.events import encode_message
 from messaging.domain.ids import WorkerLease
 from messaging.domain.message import Message, PersistStatus
 from messaging.domain.rates import Rates, take_all
+from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.cached import IdempotencyRecord, PendingFull, RateLimited, SharedRate, Verdict
-from messaging.testing import leases
 from messaging.testing.cache_state import CacheState
 
 
@@ -29,10 +29,8 @@ class MemoryAccepting(CacheState):
     ) -> list[Verdict]:
         self._answer()
         if lease is not None and lease.fenced:
-            name, now_s = f"worker:{lease.node}", self.clock_s()
-            if not leases.holds(self.leases, name, lease.owner, now_s=now_s) and not leases.take(
-                self.leases, name, lease.owner, now_s=now_s, ttl_s=self.worker_lease_s
-            ):
+            name, owner = f"worker:{lease.node}", lease.owner
+            if self._owner_of(name) != owner and not self._lease(name, owner, self.worker_lease_s):
                 raise LeaseLost
         return [self._judge(message, limited=limited) for message in messages]
 
@@ -67,26 +65,15 @@ class MemoryAccepting(CacheState):
 
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         self._answer()
-        return leases.take(self.leases, name, owner, now_s=self.clock_s(), ttl_s=ttl_s)
+        return self._lease(name, owner, ttl_s)
 
     async def is_leased(self, name: str) -> bool:
         self._answer()
-        return leases.is_held(self.leases, name, now_s=self.clock_s())
+        return self._owner_of(name) is not None
 
-    async def take_worker(
-        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
-    ) -> int | None:
+    async def take_worker(self, request: LeaseRequest) -> int | None:
         self._answer()
-        return leases.take_worker(
-            self.leases,
-            self.used,
-            node,
-            owner,
-            now_s=self.clock_s(),
-            ttl_s=ttl_s,
-            now_ms=now_ms,
-            until_ms=until_ms,
-        )
+        return self._lease_worker(request)
 
     def _judge(self, message: Message, *, limited: bool) -> Verdict:
         wait_s = self.rates.take(message.from_user_id) if limited else 0

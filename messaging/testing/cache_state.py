@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.message import Message, join
 from messaging.domain.rates import Rates
 from messaging.ports.cached import IdempotencyRecord
-from messaging.testing.leases import Leases, Used
+from messaging.testing.leases import MemoryLeases
 from messaging.testing.pending import PendingSet
 from messaging.testing.tail import MemoryTail
 
@@ -18,14 +17,13 @@ TAIL_CAP = 1_000
 
 
 @dataclass(eq=False, slots=True)
-class CacheState:
+class CacheState(MemoryLeases):
     """Hold the keys of `MemoryCache`, and the faults of the cache."""
 
     down: bool = False
     worker_lease_s: float = 600.0
     most_pending_bytes: int = 2**30
     rates: Rates = field(default_factory=lambda: Rates(rate=0, burst=0))
-    clock_s: Callable[[], float] = time.monotonic
     details: dict[int, Message] = field(default_factory=dict)
     lasting: set[int] = field(default_factory=set)  # details that do not age
     tails: dict[str, MemoryTail] = field(default_factory=dict)
@@ -35,9 +33,7 @@ class CacheState:
     aliases: dict[int, int] = field(default_factory=dict)
     deletes: dict[int, set[int]] = field(default_factory=dict)
     deletes_floors: dict[int, int] = field(default_factory=dict)
-    leases: Leases = field(default_factory=dict)
     shared_rates: dict[tuple[str, str], Rates] = field(default_factory=dict)
-    used: Used = field(default_factory=dict)
 
     def _answer(self) -> None:
         if self.down:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from messaging.domain.message import Message
+from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.log import Position
 from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState, Deletes, Tail
-from messaging.testing import leases
 from messaging.testing.store_apply import MemoryApplying
 
 
@@ -100,20 +100,9 @@ class MemoryStore(MemoryApplying):
         known = {letter.source for letter in self.dead_letters}
         self.settled |= dict.fromkeys(known.intersection(sources), state)
 
-    async def take_worker(
-        self, node: int, owner: str, ttl_s: float, *, now_ms: int, until_ms: int
-    ) -> int | None:
+    async def take_worker(self, request: LeaseRequest) -> int | None:
         await self._answer()
-        return leases.take_worker(
-            self.leases,
-            self.used,
-            node,
-            owner,
-            now_s=self.clock_s(),
-            ttl_s=ttl_s,
-            now_ms=now_ms,
-            until_ms=until_ms,
-        )
+        return self._lease_worker(request)
 
     async def close(self) -> None:
         pass

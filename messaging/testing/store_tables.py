@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,11 +14,11 @@ from messaging.domain.message import Message, SendKey
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState
-from messaging.testing.leases import Leases, Used
+from messaging.testing.leases import MemoryLeases
 
 
 @dataclass(eq=False, slots=True)
-class MemoryTables:
+class MemoryTables(MemoryLeases):
     """Hold the tables of `MemoryStore`, and the faults of the store."""
 
     down: bool = False
@@ -36,9 +35,6 @@ class MemoryTables:
     hint_ids: int = 0
     dead_letters: list[DeadLetter] = field(default_factory=list)
     settled: dict[Position, DeadLetterState] = field(default_factory=dict)
-    leases: Leases = field(default_factory=dict)
-    used: Used = field(default_factory=dict)
-    clock_s: Callable[[], float] = time.monotonic
     breaker: Breaker = field(init=False)  # never trips by itself: calls fail at once anyway
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from pytest_django import DjangoDbBlocker
 
 from messaging.domain.message import Message
+from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState
@@ -157,7 +158,7 @@ _STATEMENTS: dict[str, Statement] = {
     "hints": Statement(lambda t: t.hints(limit=AT_ONCE)),
     "delete_hints": Statement(lambda t: t.delete_hints([199 * n for n in range(1, 501)])),
     "take_lease": Statement(lambda t: t.take_lease("worker:77", "me", 1_000), 3),
-    "take_worker": Statement(lambda t: t.take_worker(78, "me", 1_000, now_ms=1, until_ms=2), 5),
+    "take_worker": Statement(lambda t: t.take_worker(LeaseRequest(78, "me", 1, 1, 2)), 5),
     "ping": Statement(lambda t: t.ping(), 0),
     "newest_id": Statement(lambda t: t.newest_id(), 1),
     "rows": Statement(lambda t: t.rows("> %s", [IDS[100]], limit=AT_ONCE), 2 * AT_ONCE),

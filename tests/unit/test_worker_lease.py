@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from messaging.conf import Settings
 from messaging.domain.errors import IdsUnavailable
 from messaging.domain.ids import ClockHealth, SnowflakeIdGenerator, WorkerLease, time_of_id
+from messaging.ports.cache_service import LeaseRequest
 from messaging.runtime import worker_lease
 from messaging.runtime.worker_lease import WorkerLeaseKeeper
 from messaging.testing.cache import MemoryCache
@@ -178,12 +178,12 @@ async def test_a_lease_is_valid_from_before_it_was_asked_for(
 ) -> None:
     take = site.cache.take_worker
 
-    async def slow_answer(*given: Any, **times: int) -> int | None:
-        taken = await take(*given, **times)
+    async def slow_answer(request: LeaseRequest) -> int | None:
+        taken = await take(request)
         site.now_s += 100
         return taken
 
-    monkeypatch.setattr(MemoryCache, "take_worker", lambda _, *given, **t: slow_answer(*given, **t))
+    monkeypatch.setattr(MemoryCache, "take_worker", lambda _, request: slow_answer(request))
     process = await site.process().started()
 
     (_, end_s) = site.cache.leases[f"worker:{process.lease.node}"]
@@ -344,14 +344,14 @@ async def test_an_unexpected_failure_does_not_end_the_renewals(
     take = site.cache.take_worker
     failures = 0
 
-    async def fails_first(*given: Any, **times: int) -> int | None:
+    async def fails_first(request: LeaseRequest) -> int | None:
         nonlocal failures
         failures += 1
         if failures < 3:
             raise RuntimeError("a bug")
-        return await take(*given, **times)
+        return await take(request)
 
-    monkeypatch.setattr(MemoryCache, "take_worker", lambda _, *given, **t: fails_first(*given, **t))
+    monkeypatch.setattr(MemoryCache, "take_worker", lambda _, request: fails_first(request))
     site.now_s += 100
 
     await eventually(lambda: process.lease.valid_until_s > site.now_s + 500)

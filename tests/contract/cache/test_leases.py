@@ -9,6 +9,7 @@ import pytest
 
 from messaging.domain.backend_errors import LeaseLost
 from messaging.ports.cache import MessageCache
+from messaging.ports.cache_service import LeaseRequest
 from tests.contract.cache.conversation import LEASE
 from tests.support.messages import make_message
 
@@ -43,9 +44,8 @@ class TestWorkerIds:
     NOW, UNTIL = 1_800_000_000_000, 1_800_000_600_000
 
     async def take(self, port: MessageCache, node: int, owner: str, now_ms: int) -> int | None:
-        return await port.take_worker(
-            node, owner, 60, now_ms=now_ms, until_ms=now_ms + self.UNTIL - self.NOW
-        )
+        until_ms = now_ms + self.UNTIL - self.NOW
+        return await port.take_worker(LeaseRequest(node, owner, 60, now_ms, until_ms))
 
     async def test_are_leased_to_one_owner_at_a_time(self, cache: MessageCache) -> None:
         assert await self.take(cache, 5, "a", self.NOW) == 0
@@ -57,7 +57,7 @@ class TestWorkerIds:
             await cache.accept([make_message(1)], other)
 
     async def test_are_not_used_again_for_the_same_times(self, cache: MessageCache) -> None:
-        await cache.take_worker(5, "a", 0.05, now_ms=self.NOW, until_ms=self.UNTIL)
+        await cache.take_worker(LeaseRequest(5, "a", 0.05, self.NOW, self.UNTIL))
         async with asyncio.timeout(5):
             while not await cache.take_lease("worker:5", "nobody", 0.05):
                 await asyncio.sleep(0.01)

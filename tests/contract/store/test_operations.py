@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from messaging import models
+from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.log import Position
 from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState, MessageStore
 from messaging.testing.store import MemoryStore
@@ -13,7 +14,7 @@ from tests.support.messages import make_message
 
 
 async def takes(store: MessageStore, node: int, owner: str, ttl_s: float) -> bool:
-    return await store.take_worker(node, owner, ttl_s, now_ms=0, until_ms=0) is not None
+    return await store.take_worker(LeaseRequest(node, owner, ttl_s, 0, 0)) is not None
 
 
 class TestLeases:
@@ -35,14 +36,14 @@ class TestLeases:
     ) -> None:
         now_ms, until_ms = 1_800_000_000_000, 1_800_000_600_000
         for _ in range(2):
-            assert await store.take_worker(30, "a", 0.05, now_ms=now_ms, until_ms=until_ms) == 0
-        assert await store.take_worker(30, "b", 9, now_ms=until_ms, until_ms=until_ms) is None
+            assert await store.take_worker(LeaseRequest(30, "a", 0.05, now_ms, until_ms)) == 0
+        assert await store.take_worker(LeaseRequest(30, "b", 9, until_ms, until_ms)) is None
         await asyncio.sleep(0.1)
 
-        assert await store.take_worker(30, "b", 9, now_ms=until_ms - 1, until_ms=until_ms) is None
-        taken = await store.take_worker(30, "b", 9, now_ms=until_ms, until_ms=until_ms + 1)
+        assert await store.take_worker(LeaseRequest(30, "b", 9, until_ms - 1, until_ms)) is None
+        taken = await store.take_worker(LeaseRequest(30, "b", 9, until_ms, until_ms + 1))
         assert taken == until_ms
-        assert await store.take_worker(30, "b", 9, now_ms=0, until_ms=until_ms + 2) == 0
+        assert await store.take_worker(LeaseRequest(30, "b", 9, 0, until_ms + 2)) == 0
 
     async def test_are_won_by_one_of_many(self, store: MessageStore) -> None:
         taken = await asyncio.gather(*(takes(store, 1, f"o{n}", 30) for n in range(8)))
