@@ -15,8 +15,8 @@ from messaging.domain.message import Message
 from messaging.domain.rates import step_us
 from messaging.ports.cached import IdempotencyRecord, PendingFull, RateLimited, Verdict
 
-ACCEPT = load("accept", uses=("rows", "incarnation", "state", "tail"))
-ADD_IDEMPOTENCY_RECORD = load("add_idempotency_record")
+ACCEPT = load("accept", uses=("rows", "rates", "records", "incarnation", "state", "tail"))
+ADD_IDEMPOTENCY_RECORD = load("add_idempotency_record", uses=("records",))
 
 UNLIMITED = 2**53  # bytes that may be pending; Lua's numbers are exact up to this bound
 

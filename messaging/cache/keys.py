@@ -1,7 +1,8 @@
-"""Define the name, the time to live and the cap of every Redis key of the message cache.
+"""Define the name and the time to live of every Redis key of the message cache.
 
 Pure. Only the adapters of this package use the module, and no other code spells a key. The scripts
-get the times to live and the caps as constants (`lua.load`), so that each number stands here alone.
+get the names and the times as constants (`lua.load`), so that each one stands here alone. Bounds
+that every message cache has are in `ports.cache` and `ports.cache_service`.
 
 A docstring below gives the Redis type of the key, the content, and the time to live.
 """
@@ -12,10 +13,15 @@ PREFIX = "msg:"
 DETAIL = "msg:detail:"
 CANCEL = "msg:cancel:"
 DEDUPE = "msg:dedupe:"
-RATE = "msg:rate:"
 TAIL = "msg:conv:"
 LOADED = "msg:conv:loaded:"
 DELETED = "msg:deleted:"
+
+RATE = "msg:rate:"
+"""Begin the key of a sender's rate: a string, the time (µs) up to which the rate is used.
+
+The sender's id follows. The key expires when that time is past.
+"""
 
 PENDING = "msg:pending"
 """Hold the pending ids in a sorted set, by send time (ms); an id leaves when it is persisted."""
@@ -60,12 +66,7 @@ DETAIL_TTL_S = 30 * 60
 TAIL_TTL_S = 30 * 60
 DELETED_TTL_S = 30 * 60
 IDEMPOTENCY_TTL_S = 24 * 60 * 60
-FILL_TTL_S = 10
 TAIL_REFRESH_S = 60
-TAIL_CAP = 1_000
-RECOVERS_S = 3  # long enough for every process to write to Redis its hints of an outage
-SILENT_S = 1  # a process without a heartbeat for longer has died or lost Redis
-MOST_IDS_READ = 2_000  # ids of a list for one page, however many of them its reader has deleted
 
 EMPTY_TAIL = "empty"
 
@@ -136,18 +137,10 @@ def alias(message_id: int) -> str:
     return f"msg:alias:{message_id}"
 
 
-def rate(user_id: int) -> str:
-    """Return the key of a sender's rate: a string, the time (µs) up to which the rate is used.
-
-    The key expires when that time is past.
-    """
-    return f"{RATE}{user_id}"
-
-
 def shared_rate(kind: str, digest: str) -> str:
     """Return the key of a rate of one `kind`, such as password attempts or registrations.
 
-    `digest`: of the property that the counted requests share. Content and expiry are as in `rate`.
+    `digest`: of the property that the counted requests share. Content and expiry are as at `RATE`.
     """
     return f"{RATE}{kind}:{digest}"
 

@@ -1,7 +1,14 @@
 """Load the Lua scripts of this package by name; the adapters do so at import.
 
-The text of a script is the constants of `keys`, then the parts that the script uses, then the
-script's own file. Parts hold functions alone. A script changes several keys in one atomic step, so
+The text of a script is the constants of `keys` and of the cache's ports, then the parts that the
+script uses, then the script's own file. Parts hold functions alone:
+
+- `rows`: arguments that come in rows.
+- `incarnation`: starts of Redis, and the copies that a restart hides; `state`: a message's text.
+- `tail`: a conversation's list with its loaded mark; `deletes`: a user's deletes with their floor.
+- `pending`: pending marks and their bytes; `records`: idempotency records; `rates`: rates.
+
+A script changes several keys in one atomic step, so
 all keys must be in one Redis: one primary, with replicas and Sentinel if wanted. In a Redis Cluster
 the keys would have to share a slot.
 
@@ -17,30 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from messaging.cache import keys
+from messaging.ports import cache, cache_service
 
 DIRECTORY = Path(__file__).parent / "scripts"
-CONSTANTS = (
-    "DETAIL_TTL_S",
-    "TAIL_TTL_S",
-    "DELETED_TTL_S",
-    "IDEMPOTENCY_TTL_S",
-    "FILL_TTL_S",
-    "TAIL_REFRESH_S",
-    "TAIL_CAP",
-    "RECOVERS_S",
-    "SILENT_S",
-    "MOST_IDS_READ",
-    "EMPTY_TAIL",
-    "DETAIL",
-    "CANCEL",
-    "CANCELS",
-    "PENDING",
-    "INCARNATION",
-    "TAIL",
-    "LOADED",
-    "DEDUPE",
-    "RATE",
-)
+CONSTANTS = {
+    name: value
+    for module in (keys, cache, cache_service)
+    for name, value in vars(module).items()
+    if name.isupper()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +44,12 @@ class Script:
 
 
 def load(name: str, *, uses: tuple[str, ...] = ()) -> Script:
-    """Return the script `scripts/{name}.lua`, preceded by the parts in `uses`, in that order."""
-    constants = [f"local {constant} = {_literal(constant)}" for constant in CONSTANTS]
-    files = [(DIRECTORY / f"{each}.lua").read_text(encoding="utf-8") for each in (*uses, name)]
-    text = "\n".join([*constants, *files])
+    """Return the script `scripts/{name}.lua`, preceded by parts of `scripts/parts/`, in order."""
+    files = [DIRECTORY / "parts" / f"{part}.lua" for part in uses] + [DIRECTORY / f"{name}.lua"]
+    constants = [f"local {each} = {_literal(value)}" for each, value in CONSTANTS.items()]
+    text = "\n".join([*constants, *(file.read_text(encoding="utf-8") for file in files)])
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-def _literal(constant: str) -> str:
-    value = getattr(keys, constant)
+def _literal(value: str | int) -> str:
     return f"'{value}'" if isinstance(value, str) else str(value)

@@ -15,9 +15,9 @@ from messaging.domain.events import encode_message
 from messaging.domain.message import Message
 from messaging.ports.cached import PendingEntry
 
-MARK_STORED = load("mark_stored", uses=("rows", "incarnation", "state", "tail", "bytes"))
-MARK_DUPLICATES = load("mark_duplicates", uses=("rows", "incarnation", "state", "tail", "bytes"))
-DEAD_LETTER = load("dead_letter", uses=("rows", "incarnation", "tail", "bytes"))
+MARK_STORED = load("mark_stored", uses=("rows", "incarnation", "state", "tail", "pending"))
+MARK_DUPLICATES = load("mark_duplicates", uses=("rows", "incarnation", "state", "tail", "pending"))
+DEAD_LETTER = load("dead_letter", uses=("rows", "incarnation", "tail", "pending"))
 COUNT_ATTEMPT = load("count_attempt", uses=("rows", "incarnation", "tail"))
 PENDING = load("pending")
 

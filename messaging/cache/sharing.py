@@ -12,7 +12,7 @@ from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.cached import SharedRate
 
 TAKE_LEASE = load("take_lease")
-TAKE_RATES = load("take_rates", uses=("rows",))
+TAKE_RATES = load("take_rates", uses=("rows", "rates"))
 TAKE_WORKER = load("take_worker")
 
 

@@ -18,6 +18,10 @@ from messaging.domain.message import Message
 from messaging.ports.cache_service import CacheHealth, Leases, SharedRates
 from messaging.ports.cached import CachedTail, IdempotencyRecord, PendingEntry, ReaderView, Verdict
 
+FILL_TTL_S = 10  # the life of a token for `fill`
+TAIL_CAP = 1_000  # ids of a conversation's list, beside pending ones
+MOST_IDS_READ = 2_000  # ids of a list for one page, however many of them its reader has deleted
+
 
 class Accepting(Protocol):
     """Accept new messages, and detect those that repeat an earlier send."""

@@ -13,6 +13,9 @@ from typing import Protocol
 
 from messaging.ports.cached import Incarnation, SharedRate
 
+RECOVERS_S = 3  # long enough for every process to write to the cache its hints of an outage
+SILENT_S = 1  # a process without a heartbeat for longer has died or lost the cache
+
 
 class SharedRates(Protocol):
     """Count requests for all processes together."""

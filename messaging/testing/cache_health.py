@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from messaging.domain.backend_errors import CacheUnavailable
+from messaging.ports.cache_service import RECOVERS_S, SILENT_S
 from messaging.ports.cached import Incarnation
 from messaging.testing.cache_state import CacheState
-
-RECOVERS_S = 3
-SILENT_S = 1
 
 
 @dataclass(eq=False, slots=True)

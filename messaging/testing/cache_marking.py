@@ -29,7 +29,7 @@ class MemoryMarking(CacheState):
                 if not (cached.is_recalled and row.id in self.marks):
                     self.lasting.discard(row.id)
             self.pending_set.remove(row.id)
-            self._tail(row.conversation_id).account(row.id, row.seq)
+            self._tail(row.conversation_id).add_stored(row.id, row.seq)
         for row in messages:
             self._tail(row.conversation_id).age()
 

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from messaging.domain.events import encode_message
 from messaging.domain.message import Message
 from messaging.limits import MAX_CACHED_TAIL_BYTES
+from messaging.ports.cache import FILL_TTL_S, MOST_IDS_READ
 from messaging.ports.cached import CachedTail, ReaderView
 from messaging.testing.cache_health import MemoryHealth
-from messaging.testing.tail import FILL_TTL_S, Filling
-
-MOST_IDS_READ = 2_000
+from messaging.testing.tail import Filling
 
 
 class MemoryReading(MemoryHealth):

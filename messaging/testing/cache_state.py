@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.message import Message, join
 from messaging.domain.rates import Rates
+from messaging.ports.cache import TAIL_CAP
 from messaging.ports.cached import IdempotencyRecord
 from messaging.testing.leases import MemoryLeases
 from messaging.testing.pending import PendingSet
 from messaging.testing.tail import MemoryTail
-
-TAIL_CAP = 1_000
 
 
 @dataclass(eq=False, slots=True)

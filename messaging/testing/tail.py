@@ -10,8 +10,6 @@ import bisect
 from collections.abc import Container
 from dataclasses import dataclass, field
 
-FILL_TTL_S = 10.0
-
 
 @dataclass(slots=True)
 class Filling:
@@ -62,7 +60,7 @@ class MemoryTail:
         self.insert(message_id)
         self.trim()
 
-    def account(self, message_id: int, seq: int) -> None:
+    def add_stored(self, message_id: int, seq: int) -> None:
         """Keep the loaded mark true after a message was stored with this `seq`.
 
         The conversation has at least `seq` messages then.

@@ -179,14 +179,14 @@ MUTATIONS = (
     ),
     Mutation(
         "show the copies that an earlier start of Redis has left",
-        "messaging/cache/scripts/incarnation.lua",
+        "messaging/cache/scripts/parts/incarnation.lua",
         "now_ms - noticed_ms < DETAIL_TTL_S * 1000",
         "false",
         _pytest("tests/contract/cache/test_restart.py", "-k", "embedded"),
     ),
     Mutation(
         "believe a list that was complete at an earlier start of Redis",
-        "messaging/cache/scripts/incarnation.lua",
+        "messaging/cache/scripts/parts/incarnation.lua",
         "  if value and string.sub(value, 1, #present) == present then\n",
         "  if value then\n",
         _pytest("tests/contract/cache/test_restart.py", "-k", "embedded"),

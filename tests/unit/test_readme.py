@@ -52,6 +52,7 @@ def keys_in_use() -> dict[str, str]:
         if name not in ("lease", "rates", "tails")
     }
     constants = {
+        "RATE": f"{keys.RATE}7",
         "PENDING": keys.PENDING,
         "ATTEMPTS": keys.ATTEMPTS,
         "PENDING_BYTES": keys.PENDING_BYTES,

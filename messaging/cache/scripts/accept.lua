@@ -1,4 +1,5 @@
--- Hold new pending messages. Uses rows, incarnation, state, tail.
+-- Hold new pending messages. Uses rows, rates, records, incarnation, state,
+-- tail.
 --
 -- KEYS  pending set, its bytes, the worker id's lease where the lease is fenced
 -- ARGV  owner ('' when not fenced), lease (ms), step of a message in its sender's rate (µs; 0: no
@@ -24,14 +25,6 @@ end
 local function refuse(key, record)
   local first = key and redis.call('GET', key)
   return first and first ~= record and first or -1
-end
-
--- Add the idempotency record, or return the earlier record. A record of this same message is
--- no earlier record: a call whose answer was lost has left the record.
-local function recorded_before(key, record)
-  if redis.call('SET', key, record, 'EX', IDEMPOTENCY_TTL_S, 'NX') then return false end
-  local first = redis.call('GET', key)
-  return first ~= record and first
 end
 
 -- List pending ids of one conversation: do for all ids what `add` and `keep` do for one id.
@@ -65,17 +58,10 @@ local function list_all(list, loaded, ids)
   if length > TAIL_CAP then trim(list, loaded, pending, length) end
 end
 
--- The generic cell rate algorithm, as in `messaging.domain.rates`. A time further ahead than a
--- whole burst was written before the server's clock was set back, so the time is ignored.
-local now, used = 0, {}
-if step > 0 then
-  local time = redis.call('TIME')
-  now = time[1] * 1e6 + time[2]
-end
+local now, used = step > 0 and now_us(), {}
 local function wait_of(sender)
   local key = RATE .. sender
-  local at = used[key] or tonumber(redis.call('GET', key) or 0)
-  at = (at > now + burst * step and now or math.max(at, now)) + step
+  local at = used_after(used[key] or tonumber(redis.call('GET', key) or 0), now, step, burst)
   local wait = at - now - burst * step
   if wait > 0 then return math.ceil(wait) end
   used[key] = at
@@ -123,7 +109,5 @@ for _, conversation in ipairs(conversations) do
   list_all(TAIL .. conversation, LOADED .. conversation, listed[conversation])
 end
 if bytes > bytes_before then redis.call('INCRBY', pending_bytes, bytes - bytes_before) end
-for key, at in pairs(used) do
-  redis.call('SET', key, string.format('%.0f', at), 'PX', math.ceil((at - now) / 1000))
-end
+for key, at in pairs(used) do set_rate(key, at, now) end
 return verdicts

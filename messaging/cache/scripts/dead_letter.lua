@@ -1,5 +1,5 @@
 -- Drop the pending marks and list entries of dead-lettered messages. Uses rows, incarnation, tail,
--- bytes.
+-- pending.
 --
 -- KEYS  pending set, attempts, pending bytes
 -- ARGV  for each message: id, conversation
@@ -7,10 +7,8 @@
 local pending, attempts, pending_bytes = unpack(KEYS)
 local freed, touched = 0, {}
 for id, conversation in rows(2, 0) do
-  local detail = DETAIL .. id
-  if redis.call('ZREM', pending, id) == 1 then freed = freed + redis.call('STRLEN', detail) end
-  redis.call('HDEL', attempts, id)
-  redis.call('EXPIRE', detail, DETAIL_TTL_S)
+  freed = freed + drop_pending(pending, attempts, id)
+  redis.call('EXPIRE', DETAIL .. id, DETAIL_TTL_S)
   -- The store alone decides from here on whether the conversation has the message.
   redis.call('LREM', TAIL .. conversation, 1, id)
   redis.call('DEL', LOADED .. conversation)

@@ -1,4 +1,4 @@
--- Join the store's rows into the cache. Uses rows, incarnation, state, tail, bytes.
+-- Join the store's rows into the cache. Uses rows, incarnation, state, tail, pending.
 --
 -- KEYS  pending set, attempts, pending bytes
 -- ARGV  for each row: id, conversation, seq, its tombstone's text ('' for a row that is not
@@ -22,7 +22,7 @@ end
 
 -- Record in the mark of a running fill that these listed messages were stored after the token was
 -- taken. Drop the mark, and so end the fill, when one of the messages is not listed.
-local function note(list, loaded, mark, ids)
+local function record_in_fill(list, loaded, mark, ids)
   local token, lowest = string.match(mark, '^(%?%x+):?(%d*)$')
   for _, id in ipairs(ids) do
     if not is_listed(list, id) then
@@ -36,10 +36,10 @@ end
 
 -- Keep the loaded mark true: list the stored messages that the list lacks. A message is not listed
 -- when it was stored without the cache, or when its list was evicted.
-local function account(list, loaded, ids, seq)
+local function add_stored(list, loaded, ids, seq)
   local mark = read_mark(loaded)
   if not mark then return end
-  if is_filling(mark) then return note(list, loaded, mark, ids) end
+  if is_filling(mark) then return record_in_fill(list, loaded, mark, ids) end
   local first, listed = place(list, ids[#ids]), {}
   for _, id in ipairs(redis.call('LRANGE', list, first, first + #ids - 1)) do listed[id] = true end
   for _, id in ipairs(ids) do
@@ -76,6 +76,6 @@ end
 release(pending, pending_bytes, freed)
 for conversation, stored in pairs(touched) do
   local list, loaded = TAIL .. conversation, LOADED .. conversation
-  account(list, loaded, stored, seqs[conversation])
+  add_stored(list, loaded, stored, seqs[conversation])
   age(list, loaded, pending)
 end

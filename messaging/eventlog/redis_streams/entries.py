@@ -26,7 +26,7 @@ from messaging.ports.log import OutgoingRecord, Position, Record
 if TYPE_CHECKING:
     from redis.commands.core import AsyncScript
 
-_LUA = Path(__file__).parent / "lua"
+_SCRIPTS = Path(__file__).parent / "scripts"
 
 
 def connect(url: str, *, timeout_s: float, answer_timeout_s: float | None = None) -> Redis:
@@ -54,7 +54,7 @@ def unavailable_when_redis_fails() -> Iterator[None]:
 
 
 def script(client: Redis, name: str) -> AsyncScript:
-    return client.register_script((_LUA / f"{name}.lua").read_text())
+    return client.register_script((_SCRIPTS / f"{name}.lua").read_text())
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from messaging.cache import keys
 from messaging.domain.events import encode_message
 from messaging.limits import MAX_CACHED_TAIL_BYTES
-from messaging.ports.cache import MessageCache
+from messaging.ports.cache import MOST_IDS_READ, MessageCache
 from messaging.ports.cached import CachedTail, ReaderView
 from tests.contract.cache.conversation import (
     CONVERSATION,
@@ -107,7 +106,7 @@ class TestCachedTail:
         assert below.end is None
 
     async def test_gives_up_in_time_where_all_is_deleted(self, cache: MessageCache) -> None:
-        count = keys.MOST_IDS_READ + 5
+        count = MOST_IDS_READ + 5
         await cache.accept([make_message(n) for n in range(1, count + 1)], None)
         await cache.add_deletes(READER, [FIRST_ID + n for n in range(2, count + 1)], floor=0)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from messaging.domain.errors import TemporarilyUnavailable
+from messaging.ports.cache_service import RECOVERS_S
 from messaging.service.delete import delete
 from messaging.service.history import history
 from messaging.service.send import send
-from messaging.testing.cache_health import RECOVERS_S
 from tests.support.memory import ALICE, MemoryService, to_bob, with_bob
 
 

@@ -18,12 +18,12 @@ from messaging.domain.errors import (
 )
 from messaging.pipeline.keeping import Told, size_bytes
 from messaging.pipeline.queued_send import Durability
+from messaging.ports.cache_service import RECOVERS_S
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
-from messaging.testing.cache_health import RECOVERS_S
 from tests.support.memory import ALICE, BOB, SETTINGS, MemoryService, message, to_bob, with_bob
 from tests.unit.pipeline.outages import Replaced, listed, lose, newest, regain, with_secret
 

@@ -14,6 +14,7 @@ from messaging.domain.errors import (
     TemporarilyUnavailable,
 )
 from messaging.domain.message import ChatType, PersistStatus
+from messaging.ports.cache_service import RECOVERS_S
 from messaging.ports.cached import CachedTail
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
@@ -21,7 +22,6 @@ from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
 from messaging.testing.cache import MemoryCache
-from messaging.testing.cache_health import RECOVERS_S
 from tests.support.memory import (
     ALICE,
     BOB,

@@ -39,9 +39,14 @@ local function tombstone_over(cached, tombstone)
   return text
 end
 
+-- Return the id of the message that a recall mark's key names.
+local function marked_id(cancel)
+  return string.sub(cancel, #CANCEL + 1)
+end
+
 local function drop_recall_mark(cancel)
   redis.call('DEL', cancel)
-  redis.call('SREM', CANCELS, string.sub(cancel, #CANCEL + 1))
+  redis.call('SREM', CANCELS, marked_id(cancel))
 end
 
 -- Cache a tombstone that is stored, and drop its recall mark, which has no further use.
