@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,11 +20,11 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from messaging.conf import settings
 from messaging.domain.errors import TooManyRequests
+from messaging.domain.rates import Rates
 from messaging.limits import HASHES_A_CLIENT
 
 NICENESS = 19  # a send is worth more than a hash
 REMEMBERED_FOR_S = 10.0  # how long one attempt of a client counts against its next ones
-MOST_CLIENTS = 10_000  # about 2 MB
 
 _asking: ContextVar[str | None] = ContextVar("asking", default=None)
 
@@ -62,7 +61,7 @@ class Places:
         self._lock = threading.Lock()
         self._waiting: list[_Job] = []
         self._running: list[_Job] = []
-        self._asked_until_s: dict[str, float] = {}
+        self._asked = Rates(rate=1 / REMEMBERED_FOR_S, burst=1)
         self._executor = ThreadPoolExecutor(
             places, thread_name_prefix="hash", initializer=_lower_priority
         )
@@ -94,13 +93,10 @@ class Places:
         """
         if client is None:
             return 0.0
-        now_s = time.monotonic()
         with self._lock:
-            until_s = max(self._asked_until_s.pop(client, now_s), now_s)
-            self._asked_until_s[client] = until_s + REMEMBERED_FOR_S
-            if len(self._asked_until_s) > MOST_CLIENTS:
-                del self._asked_until_s[next(iter(self._asked_until_s))]
-        return until_s - now_s
+            weight_s = self._asked.wait_s(client)
+            self._asked.charge(client, 1)
+        return weight_s
 
     def _admit(self, job: _Job) -> None:
         jobs = [*self._running, *self._waiting]

@@ -56,8 +56,8 @@ async def idempotency_records(cached: CacheInspector) -> Named:
         yield (
             done,
             [
-                AcceptedMessage(each.message_id, each.key, each.body_hash, answers_repeats=True)
-                for each in found
+                AcceptedMessage(record.message_id, key, record.body_hash, answers_repeats=True)
+                for key, record in found
             ],
         )
 

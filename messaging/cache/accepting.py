@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
+from messaging.cache.messages import read_record, record_text
 from messaging.conf import Settings
 from messaging.domain.backend_errors import LeaseLost
 from messaging.domain.events import encode_message
@@ -57,7 +58,7 @@ class RedisAccepting(RedisClient):
         for message, text in zip(messages, texts, strict=True):
             client_msg_id, record = message.client_msg_id or "", ""
             if message.client_msg_id is not None:
-                record = _record_text(message)
+                record = record_text(message)
             arguments += (message.id, message.conversation_id, message.send_time)
             arguments += (message.from_user_id, client_msg_id, record, text)
         reply = await self._run(ACCEPT, names, arguments)
@@ -69,13 +70,13 @@ class RedisAccepting(RedisClient):
         self, user_id: int, client_msg_id: str
     ) -> IdempotencyRecord | None:
         record = await self._command("GET", keys.dedupe(user_id, client_msg_id))
-        return None if record is None else _read_idempotency_record(record)
+        return None if record is None else read_record(record)
 
     async def add_idempotency_record(self, message: Message) -> IdempotencyRecord | None:
         assert message.client_msg_id is not None
         name = keys.dedupe(message.from_user_id, message.client_msg_id)
-        first = await self._run(ADD_IDEMPOTENCY_RECORD, [name], [_record_text(message)])
-        return None if first is None else _read_idempotency_record(first)
+        first = await self._run(ADD_IDEMPOTENCY_RECORD, [name], [record_text(message)])
+        return None if first is None else read_record(first)
 
     async def add_alias(self, message_id: int, owner_id: int) -> None:
         await self._command("SET", keys.alias(message_id), owner_id, "EX", keys.DETAIL_TTL_S)
@@ -93,13 +94,4 @@ def _read_verdict(verdict: bytes | int) -> IdempotencyRecord | RateLimited | Pen
     """
     if isinstance(verdict, int):
         return PendingFull.FULL if verdict < 0 else RateLimited(verdict / 1e6)
-    return _read_idempotency_record(verdict)
-
-
-def _record_text(message: Message) -> str:
-    return f"{message.id}:{message.body_hash}"
-
-
-def _read_idempotency_record(text: bytes) -> IdempotencyRecord:
-    message_id, _, body_hash = text.decode().partition(":")
-    return IdempotencyRecord(int(message_id), body_hash)
+    return read_record(verdict)

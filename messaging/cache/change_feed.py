@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from messaging.cache import keys
+from messaging.cache.connection import options
 from messaging.conf import Settings
 from messaging.domain.backend_errors import CacheUnavailable, PoisonRecord
 from messaging.domain.backoff import Backoff
@@ -43,16 +44,10 @@ def publish(settings: Settings, notice: Notice) -> None:
 
     Raises: CacheUnavailable when Redis does not take the notice within `redis_timeout_s`.
     """
-    timeout_s = settings.redis_timeout_s
+    retry = Retry(NoBackoff(), 0)
+    given = options(settings.redis_timeout_s)
     try:
-        with redis.Redis.from_url(
-            settings.redis_url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            driver_info=None,
-        ) as client:
+        with redis.Redis.from_url(settings.redis_url, retry=retry, **given) as client:
             client.publish(keys.CHANGES, encode_notice(notice))
     except (RedisError, OSError) as error:
         raise CacheUnavailable from error
@@ -157,15 +152,9 @@ class ChangeListener:
                 self.take(notice.changes)
 
     def _client(self) -> Redis:
-        timeout_s = self._settings.redis_timeout_s
-        return Redis.from_url(
-            self._settings.redis_url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=AsyncRetry(NoBackoff(), 0),
-            protocol=2,
-            driver_info=None,
-        )
+        retry = AsyncRetry(NoBackoff(), 0)
+        given = options(self._settings.redis_timeout_s)
+        return Redis.from_url(self._settings.redis_url, retry=retry, **given)
 
 
 def _read(text: bytes) -> Notice:

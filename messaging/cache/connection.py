@@ -28,6 +28,12 @@ logger = logging.getLogger(__name__)
 MOST_WAITING = 10_000
 
 
+def options(timeout_s: float) -> dict[str, Any]:
+    """Return the options of redis-py that bound the connecting and each answer by this time."""
+    timeouts = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+    return {**timeouts, "protocol": 2, "driver_info": None}
+
+
 class SharedConnection:
     """Send commands over one connection, made at the first call and again after a loss.
 
@@ -43,12 +49,7 @@ class SharedConnection:
         self, url: str, *, timeout_s: float, on_lost: Callable[[], None] | None = None
     ) -> None:
         self._pool = ConnectionPool.from_url(  # serves only to make connections from a URL
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            driver_info=None,
+            url, retry=Retry(NoBackoff(), 0), **options(timeout_s)
         )
         self._timeout_s = timeout_s
         self._on_lost = on_lost

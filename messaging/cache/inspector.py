@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
-from messaging.cache.messages import read_details
+from messaging.cache.messages import read_details, read_record
 from messaging.cache.reading import DETAILS
-from messaging.domain.message import Message
-from messaging.ports.audit import CachedIdempotencyRecord, LoadedTail, Pieces
+from messaging.domain.message import Key, Message
+from messaging.ports.audit import LoadedTail, Pieces
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import Deletes
 
 FORGET = load("forget")
@@ -26,7 +27,7 @@ KNOWN_DELETES = load("known_deletes", uses=("incarnation", "deletes"))
 
 KEYS_AT_ONCE = 500
 
-_RECORD = re.compile(rf"{keys.DEDUPE}(\d+):(.+)", re.DOTALL)
+_KEY = re.compile(rf"{keys.DEDUPE}(\d+):(.+)", re.DOTALL)
 _BOUNDS = re.compile(rb"(\d+):(\d+)")
 
 
@@ -39,23 +40,21 @@ class RedisCacheInspector(RedisClient):
             states, _ = read_details(ids, await self._run(DETAILS, names, []))
             yield done, list(states.values())
 
-    async def idempotency_records(self) -> Pieces[CachedIdempotencyRecord]:
+    async def idempotency_records(self) -> Pieces[tuple[Key, IdempotencyRecord]]:
         async for done, names in self._scan(keys.DEDUPE):
             values = await self._command("MGET", *names)
-            pairs = zip(map(_RECORD.fullmatch, names), values, strict=True)
-            found = [
-                _cached_record(match, value)
-                for match, value in pairs
-                if match and value is not None
-            ]
-            yield done, found
+            pairs = zip(map(_KEY.fullmatch, names), values, strict=True)
+            yield (
+                done,
+                [((int(m[1]), m[2]), read_record(text)) for m, text in pairs if m and text],
+            )
 
-    async def recorded_ids(self, sends: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    async def recorded_ids(self, sends: Sequence[Key]) -> dict[Key, int]:
         if not sends:
             return {}
         values = await self._command("MGET", *(keys.dedupe(*send) for send in sends))
         pairs = zip(sends, values, strict=True)
-        return {send: int(value.partition(b":")[0]) for send, value in pairs if value is not None}
+        return {send: read_record(text).message_id for send, text in pairs if text is not None}
 
     async def recall_marks(self) -> Pieces[int]:
         async for done, names in self._scan(keys.CANCEL):
@@ -126,8 +125,3 @@ class RedisCacheInspector(RedisClient):
                 yield min(seen / total, 1.0), [name.decode() for name in names]
             if cursor == b"0":
                 return
-
-
-def _cached_record(name: re.Match[str], value: bytes) -> CachedIdempotencyRecord:
-    message_id, _, body_hash = value.decode().partition(":")
-    return CachedIdempotencyRecord((int(name[1]), name[2]), int(message_id), body_hash)

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
+from messaging.cache.messages import record_text
+from messaging.domain.batched import batched
 from messaging.domain.events import encode_message
 from messaging.domain.message import Message
 from messaging.ports.cached import PendingEntry
@@ -36,8 +38,8 @@ class RedisMarking(RedisClient):
     async def mark_stored(self, messages: Sequence[Message]) -> None:
         # Rows of one conversation stand together, so that each script touches few lists.
         rows = sorted(messages, key=lambda m: (m.conversation_id, m.id))
-        for first in range(0, len(rows), MARKED_AT_ONCE):
-            await self._mark_stored(rows[first : first + MARKED_AT_ONCE])
+        for part in batched(rows, MARKED_AT_ONCE):
+            await self._mark_stored(part)
 
     async def _mark_stored(self, messages: Sequence[Message]) -> None:
         arguments: list[str | bytes | int] = []
@@ -57,7 +59,7 @@ class RedisMarking(RedisClient):
         for (message_id, first), match in zip(duplicates.items(), found, strict=True):
             assert first.client_msg_id is not None  # the two sends share this key
             arguments += (message_id, match[1] if match else "")
-            arguments += (first.from_user_id, first.client_msg_id, f"{first.id}:{first.body_hash}")
+            arguments += (first.from_user_id, first.client_msg_id, record_text(first))
         await self._run(MARK_DUPLICATES, _MARKS, arguments)
 
     async def dead_letter(self, messages: Sequence[Message]) -> None:

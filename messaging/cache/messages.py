@@ -1,4 +1,4 @@
-"""Decode messages from Redis' replies, for the adapters of this package."""
+"""Decode messages and idempotency records from Redis' replies, for the adapters of this package."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ from collections.abc import Iterable
 from messaging.domain.backend_errors import PoisonRecord
 from messaging.domain.events import decode_message
 from messaging.domain.message import Message
+from messaging.ports.cached import IdempotencyRecord
 
 logger = logging.getLogger(__name__)
+
+
+def record_text(message: Message) -> str:
+    """Return the idempotency record of this message as the value of its key."""
+    return f"{message.id}:{message.body_hash}"
+
+
+def read_record(text: bytes) -> IdempotencyRecord:
+    message_id, _, body_hash = text.decode().partition(":")
+    return IdempotencyRecord(int(message_id), body_hash)
 
 
 def read_details(

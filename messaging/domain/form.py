@@ -31,26 +31,23 @@ class Form:
     def has(self, field: str) -> bool:
         return self._source.get(field) is not None
 
-    def take(self, field: str, read: Callable[[object], T], *, default: D) -> T | D:
-        value = self._source.get(field)
-        if value is None:
-            return default
-        try:
-            return read(value)
-        except InvalidField as refused:
-            self.refuse(field, refused.text)
-            return default
+    def take(
+        self, field: str, read: Callable[[object], T], *, default: D, needed: bool = False
+    ) -> T | D:
+        """Return the value of a field, or `default` for a value that is absent or wrong.
 
-    def need(self, field: str, read: Callable[[object], T], *, stand_in: T) -> T:
+        `needed`: an absent value is wrong too, and `default` stands in for the value.
+        """
         value = self._source.get(field)
         if value is None:
-            self.refuse(field, FieldError.REQUIRED)
-            return stand_in
+            if needed:
+                self.refuse(field, FieldError.REQUIRED)
+            return default
         try:
             return read(value)
         except InvalidField as refused:
             self.refuse(field, refused.text)
-            return stand_in
+            return default
 
     def refuse(self, field: str, text: FieldError) -> None:
         self._errors.setdefault(field, []).append(text)

@@ -61,11 +61,6 @@ def shard_of(conversation_id: str) -> int:
     return zlib.crc32(conversation_id.encode()) & (SHARDS - 1)
 
 
-def shard_of_id(message_id: int) -> int:
-    """Return the shard of the conversation that this message is in."""
-    return message_id & (SHARDS - 1)
-
-
 def first_id_at(time_ms: int) -> int:
     """Return the smallest id that could be given at this millisecond (since 1970)."""
     return max(time_ms - EPOCH_MS, 0) << TIME_SHIFT

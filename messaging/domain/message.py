@@ -97,6 +97,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             at_user_ids=(),
         )
 
+    def without_seq(self) -> Message:
+        """Return the state that a store joins: it gives the `seq`, and a tombstone says nothing."""
+        if self.is_recalled:
+            return replace(self, seq=None, content="", url=None, at_user_ids=())
+        return self if self.seq is None else replace(self, seq=None)
+
 
 def hash_body(
     *,

@@ -66,8 +66,10 @@ class PasswordChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def parse_send(body: object) -> SendRequest:
     form = Form(body)
-    chat_type = form.need("chatType", request_fields.read_chat_type, stand_in=ChatType.PRIVATE)
-    msg_type = form.need("msgType", request_fields.read_msg_type, stand_in=MsgType.TEXT)
+    chat_type = form.take(
+        "chatType", request_fields.read_chat_type, default=ChatType.PRIVATE, needed=True
+    )
+    msg_type = form.take("msgType", request_fields.read_msg_type, default=MsgType.TEXT, needed=True)
     target_id = _take_receiver(form, None if form.is_wrong("chatType") else chat_type)
     content, url = _take_content(form, None if form.is_wrong("msgType") else msg_type)
     at_user_ids = form.take("atUserIds", request_fields.read_ids, default=())
@@ -88,24 +90,21 @@ def parse_send(body: object) -> SendRequest:
 
 def parse_message_id(value: object, field: str = "messageId") -> int:
     """Return the message id in a path; `field` is the name of the value in an error."""
-    form = Form({field: value})
-    message_id = form.need(field, request_fields.read_id, stand_in=0)
-    form.close()
-    return message_id
+    return parse_message_reference({field: value}, field)
 
 
-def parse_message_reference(body: object) -> int:
-    """Return the `messageId` that the body of a recall or a delete names."""
+def parse_message_reference(body: object, field: str = "messageId") -> int:
+    """Return the message id that the body of a recall or a delete names in this field."""
     form = Form(body)
-    message_id = form.need("messageId", request_fields.read_id, stand_in=0)
+    message_id = form.take(field, request_fields.read_id, default=0, needed=True)
     form.close()
     return message_id
 
 
 def parse_history(query: Mapping[str, str]) -> HistoryRequest:
     form = Form(query)
-    chat_type = form.need("chatType", _read_chat_type_digit, stand_in=ChatType.PRIVATE)
-    target_id = form.need("targetId", request_fields.read_id, stand_in=0)
+    chat_type = form.take("chatType", _read_chat_type_digit, default=ChatType.PRIVATE, needed=True)
+    target_id = form.take("targetId", request_fields.read_id, default=0, needed=True)
     size = form.take("size", _read_size, default=DEFAULT_PAGE_SIZE)
     page = form.take("page", _read_page, default=1)
     before_id = form.take("beforeId", request_fields.read_id, default=None)
@@ -126,16 +125,16 @@ def parse_history(query: Mapping[str, str]) -> HistoryRequest:
 
 def parse_credentials(body: object) -> Credentials:
     form = Form(body)
-    username = form.need("username", request_fields.read_name, stand_in="")
-    password = form.need("password", request_fields.read_password, stand_in="")
+    username = form.take("username", request_fields.read_name, default="", needed=True)
+    password = form.take("password", request_fields.read_password, default="", needed=True)
     form.close()
     return Credentials(username=username, password=password)
 
 
 def parse_password_change(body: object) -> PasswordChange:
     form = Form(body)
-    old_password = form.need("oldPassword", request_fields.read_password, stand_in="")
-    new_password = form.need("newPassword", request_fields.read_password, stand_in="")
+    old_password = form.take("oldPassword", request_fields.read_password, default="", needed=True)
+    new_password = form.take("newPassword", request_fields.read_password, default="", needed=True)
     form.close()
     return PasswordChange(old_password=old_password, new_password=new_password)
 
@@ -169,7 +168,7 @@ def _take_receiver(form: Form, chat_type: ChatType | None) -> int:
 def _take_content(form: Form, msg_type: MsgType | None) -> tuple[str, str | None]:
     """Return the text and the address; an empty address means none."""
     if msg_type is MsgType.TEXT:
-        content = form.need("content", request_fields.read_content, stand_in="")
+        content = form.take("content", request_fields.read_content, default="", needed=True)
     else:
         content = form.take("content", request_fields.read_caption, default="")
     url = form.take("url", _read_url_or_none, default=None)

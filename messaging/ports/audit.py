@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from messaging.domain.message import Message
+from messaging.domain.message import Key, Message
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position, Record
 from messaging.ports.store import DeadLetterState, Deletes
@@ -77,15 +77,6 @@ class LogInspector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class CachedIdempotencyRecord:
-    """Hold a (sender, clientMsgId) of the cache, and the message that it stands for."""
-
-    key: tuple[int, str]
-    message_id: int
-    body_hash: str
-
-
-@dataclass(frozen=True, slots=True)
 class LoadedTail:
     """Hold a list that is marked as complete above `floor`; `base` counts the other messages."""
 
@@ -105,9 +96,9 @@ class CacheInspector(Protocol):
 
     def details(self) -> Pieces[Message]: ...
 
-    def idempotency_records(self) -> Pieces[CachedIdempotencyRecord]: ...
+    def idempotency_records(self) -> Pieces[tuple[Key, IdempotencyRecord]]: ...
 
-    async def recorded_ids(self, sends: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    async def recorded_ids(self, sends: Sequence[Key]) -> dict[Key, int]:
         """Return the message ids that these (sender, clientMsgId) pairs stand for, if any."""
 
     def recall_marks(self) -> Pieces[int]:

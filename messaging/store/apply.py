@@ -34,7 +34,7 @@ def apply_batch(
     Raises: ValueError for two states of one message id; the driver's errors, not translated.
     Leaves: nothing stored; or everything, when the answer to the commit was lost.
     """
-    given = {message.id: _incoming(message) for message in sorted(messages, key=lambda m: m.id)}
+    given = {m.id: m.without_seq() for m in sorted(messages, key=lambda m: m.id)}
     if len(given) != len(messages):
         raise ValueError("one state a message id expected")
     try:
@@ -94,13 +94,6 @@ def _apply(
         deletes=tuple(deletes),
         conflicts=tuple(m for i, m in given.items() if i not in ours),
     )
-
-
-def _incoming(message: Message) -> Message:
-    """Return the state without `seq`, which the store gives, and a tombstone without content."""
-    if message.is_recalled:
-        return replace(message, seq=None, content="", url=None, at_user_ids=())
-    return message if message.seq is None else replace(message, seq=None)
 
 
 def _write_keys(tables: Tables, new: Iterable[Message], write_keys: WriteKeys) -> dict[int, int]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from messaging.domain.backend_errors import CacheUnavailable
-from messaging.domain.message import Message, PersistStatus
+from messaging.domain.message import Key, Message, PersistStatus
 from messaging.ports.audit import (
-    CachedIdempotencyRecord,
     Extent,
     LoadedTail,
     Numbering,
@@ -71,18 +70,11 @@ class MemoryCacheInspector:
         self._answer()
         yield 1.0, list(self.cache.details.values())
 
-    async def idempotency_records(self) -> Pieces[CachedIdempotencyRecord]:
+    async def idempotency_records(self) -> Pieces[tuple[Key, IdempotencyRecord]]:
         self._answer()
-        records = self.cache.idempotency_records.items()
-        yield (
-            1.0,
-            [
-                CachedIdempotencyRecord(key, record.message_id, record.body_hash)
-                for key, record in records
-            ],
-        )
+        yield 1.0, list(self.cache.idempotency_records.items())
 
-    async def recorded_ids(self, sends: Sequence[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    async def recorded_ids(self, sends: Sequence[Key]) -> dict[Key, int]:
         self._answer()
         known = self.cache.idempotency_records
         return {send: known[send].message_id for send in sends if send in known}

@@ -23,7 +23,7 @@ class MemoryApplying(MemoryTables):
         if any(self.refuses(message) for message in messages):
             raise BadData
         rows: dict[int, Message] = {}
-        states = {m.id: _incoming(m) for m in sorted(messages, key=lambda m: m.id)}
+        states = {m.id: m.without_seq() for m in sorted(messages, key=lambda m: m.id)}
         owners = self._owners(states)
         conflicts: list[Message] = []
         for message_id, state in states.items():
@@ -63,7 +63,7 @@ class MemoryApplying(MemoryTables):
             if send in self.idempotency_records:
                 found[send] = self._idempotency_record(send)
             elif stored:
-                found[send] = next(c for c in records if c.message_id == stored[0])
+                found[send] = next(r for r in records if r.message_id == stored[0])
         return found
 
     async def reserve(self, messages: Sequence[Message]) -> dict[int, IdempotencyRecord]:
@@ -108,8 +108,3 @@ class MemoryApplying(MemoryTables):
         copied = [(user, owners[i]) for user, i in self.deletes if i in owners]
         self.deletes.update(copied)
         return copied
-
-
-def _incoming(message: Message) -> Message:
-    bare = replace(message, seq=None)
-    return bare if bare.recall_time is None else bare.recalled(bare.recall_time)

@@ -12,6 +12,7 @@ import pytest
 from django.contrib.auth.hashers import check_password, make_password
 
 from messaging import hashing
+from messaging.domain import rates
 from messaging.domain.errors import TooManyRequests
 from messaging.hashing import Places
 from messaging.limits import HASHES_A_CLIENT
@@ -133,11 +134,11 @@ def test_who_has_asked_least_goes_first_and_takes_the_turn_of_who_has_asked_more
 
 
 def test_the_memory_of_who_asked_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashing, "MOST_CLIENTS", 10)
+    monkeypatch.setattr(rates, "MOST_KEYS", 10)
     places = Places(places=1, queue=0, wait_s=CLIENT_TIMEOUT_S)
     weights = [places._weigh(f"192.0.2.{n}") for n in range(100)]
     assert weights == [0.0] * 100
-    assert len(places._asked_until_s) == 10
+    assert len(places._asked._moved_to_us) == 10
     assert places._weigh("192.0.2.99") > 0
 
 
