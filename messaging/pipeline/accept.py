@@ -14,11 +14,7 @@ from dataclasses import dataclass, field
 
 from messaging.conf import Settings
 from messaging.domain.deadline_queue import DeadlineQueue
-from messaging.domain.errors import (
-    ApiError,
-    SendFailed,
-    TooManyRequests,
-)
+from messaging.domain.errors import ApiError, SendFailed, TooManyRequests
 from messaging.domain.events import encode_message
 from messaging.domain.message import Message
 from messaging.domain.requests import Ack
@@ -89,7 +85,7 @@ class Acceptor:
         """
         while self._queue:
             size = min(len(self._queue), self.settings.accept_group)
-            group = [w for _ in range(size) if not (w := self._queue.popleft()).answer.done()]
+            group = [send for _ in range(size) if not (send := self._queue.popleft()).answer.done()]
             if not group:
                 continue
             task = asyncio.create_task(self._process(group))

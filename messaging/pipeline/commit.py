@@ -83,17 +83,21 @@ class GroupCommit:
             if send.cached and send.ack is Ack.CACHE:
                 send.resolve(Durability.CACHE)
         await self._to_log(fresh)
-        if late := [w.message for w in fresh if w.in_log and not w.cached]:
+        if late := [send.message for send in fresh if send.in_log and not send.cached]:
             await self._hand_over(late, fresh)
         elsewhere = not self.log.shares_cache_disk
-        if alone := [w.message for w in fresh if w.cached and not (w.in_log and elsewhere)]:
+        if alone := [
+            send.message for send in fresh if send.cached and not (send.in_log and elsewhere)
+        ]:
             self.hints.keep_until_written(alone)
         for send in fresh:
             if send.in_log:
                 send.resolve(Durability.LOG)
             elif send.cached:
                 send.resolve(Durability.CACHE)
-        if rest := [w for w in fresh if not w.in_log and not w.cached and not w.answer.done()]:
+        if rest := [
+            send for send in fresh if not send.in_log and not send.cached and not send.answer.done()
+        ]:
             await self._to_store(rest)
 
     async def _to_cache(self, group: Sequence[QueuedSend]) -> list[QueuedSend]:
@@ -137,7 +141,7 @@ class GroupCommit:
                 self._take_ids_of(lease.node, group)
                 try:
                     return await self.cache.accept(
-                        [w.message for w in group], lease, texts=[w.text for w in group]
+                        [send.message for send in group], lease, texts=[send.text for send in group]
                     )
                 except LeaseLost:
                     if self.ids.lease is lease:
@@ -167,8 +171,8 @@ class GroupCommit:
             if first is not send:
                 first.repeats.append(send)
         left = list(kept.values())
-        waits = [self.rates.take(w.message.from_user_id) for w in left]
-        passed = [w for w, wait_s in zip(left, waits, strict=True) if not wait_s]
+        waits = [self.rates.take(send.message.from_user_id) for send in left]
+        passed = [send for send, wait_s in zip(left, waits, strict=True) if not wait_s]
         records = await KnownSends(self.store, self.hints).reserve(passed)
         verdicts: list[Verdict] = []
         for send, wait_s in zip(left, waits, strict=True):
@@ -200,7 +204,7 @@ class GroupCommit:
         """
         if not fresh:
             return
-        records = [OutgoingRecord.of(w.message, w.text) for w in fresh]
+        records = [OutgoingRecord.of(send.message, send.text) for send in fresh]
         futures = await self.log.append(self.settings.topic, records)
         for send, future in zip(fresh, futures, strict=True):
             send.appended = future
@@ -208,9 +212,9 @@ class GroupCommit:
         for future in distinct:
             future.add_done_callback(_observe)
         budget_s = self.settings.log_budget_s
-        if not all(w.cached for w in fresh):
+        if not all(send.cached for send in fresh):
             budget_s = deadline_after(fresh, 1 / 2) - asyncio.get_running_loop().time()
-        if any(not w.answer.done() for w in fresh):
+        if any(not send.answer.done() for send in fresh):
             await asyncio.wait(distinct, timeout=max(budget_s, 0.0))
 
     async def _hand_over(self, messages: Sequence[Message], group: Sequence[QueuedSend]) -> None:
@@ -225,7 +229,7 @@ class GroupCommit:
         """
         try:
             async with asyncio.timeout_at(min(send.deadline_s for send in rest)):
-                done = await self.writes.add([w.message for w in rest], hinted=True)
+                done = await self.writes.add([send.message for send in rest], hinted=True)
         except (StoreUnavailable, TimeoutError) as error:
             raise SendFailed from error
         await self._hand_over(done.all_rows, rest)

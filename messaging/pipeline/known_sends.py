@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from messaging.domain.backend_errors import BadData, StoreUnavailable
@@ -39,10 +39,7 @@ class KnownSends:
 
         Called while the cache is away: a retry may come to another process, which finds the key.
         """
-        records, unknown = self._of_process(group)
-        if unknown:
-            records |= await _in_time(group, self.store.reserve([w.message for w in unknown]))
-        return _without_failed(unknown, records)
+        return await self._ask(group, self.store.reserve)
 
     async def find(self, group: Sequence[QueuedSend]) -> dict[int, IdempotencyRecord]:
         """Return the group's idempotency records, without reserving any key.
@@ -50,15 +47,17 @@ class KnownSends:
         Called when the cache may have lost idempotency records: the cache itself adds the records
         of new messages.
         """
-        records, unknown = self._of_process(group)
-        if unknown:
-            records |= await _in_time(group, self._find_sends([w.message for w in unknown]))
-        return _without_failed(unknown, records)
+        return await self._ask(group, self._find_sends)
 
-    def _of_process(
-        self, group: Sequence[QueuedSend]
-    ) -> tuple[dict[int, IdempotencyRecord], list[QueuedSend]]:
-        """Return the records of this process's late sends, and the other sends with a key."""
+    async def _ask(
+        self,
+        group: Sequence[QueuedSend],
+        store: Callable[[Sequence[Message]], Awaitable[dict[int, IdempotencyRecord]]],
+    ) -> dict[int, IdempotencyRecord]:
+        """Return the records of this process's late sends, and the store's of the other sends.
+
+        The store's records are left out when the store fails, or is late.
+        """
         records: dict[int, IdempotencyRecord] = {}
         unknown: list[QueuedSend] = []
         for send in group:
@@ -68,23 +67,17 @@ class KnownSends:
                 records[send.message.id] = record
             else:
                 unknown.append(send)
-        return records, unknown
+        if unknown:
+            with contextlib.suppress(StoreUnavailable, BadData, TimeoutError):
+                async with asyncio.timeout_at(deadline_after(group, SHARE)):
+                    records |= await store([send.message for send in unknown])
+        return _without_failed(unknown, records)
 
     async def _find_sends(self, messages: Sequence[Message]) -> dict[int, IdempotencyRecord]:
         keys = {m.id: key for m in messages if (key := m.send_key) is not None}
         found = await self.store.find_idempotency_records(list(dict.fromkeys(keys.values())))
         records = {i: found[key] for i, key in keys.items() if key in found}
         return {i: record for i, record in records.items() if record.message_id != i}
-
-
-async def _in_time(
-    group: Sequence[QueuedSend], asked: Awaitable[dict[int, IdempotencyRecord]]
-) -> dict[int, IdempotencyRecord]:
-    """Return the store's records; none when the store fails, or is late."""
-    with contextlib.suppress(StoreUnavailable, BadData, TimeoutError):
-        async with asyncio.timeout_at(deadline_after(group, SHARE)):
-            return await asked
-    return {}
 
 
 def _without_failed(

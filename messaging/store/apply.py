@@ -125,7 +125,7 @@ def _take_over(
         if owner not in known:
             heirs.setdefault(owner, message_id)
     if heirs:
-        tables.hand_keys(
+        tables.reassign_keys(
             {_key_of(given[i]): IdempotencyRecord.of(given[i]) for i in heirs.values()}
         )
     changed = {i: heirs.get(owner, owner) for i, owner in owners.items()}

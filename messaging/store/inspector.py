@@ -29,7 +29,14 @@ class InspectedTables(Tables):
     def newest_id(self) -> int:
         return self._read("SELECT MAX(id) FROM message", [])[0][0] or 0
 
-    def rows(self, condition: str, values: Sequence[int], *, limit: int) -> list[StoredRow]:
+    def rows_after(self, message_id: int, *, limit: int) -> list[StoredRow]:
+        return self._rows("> %s", [message_id], limit)
+
+    def rows(self, message_ids: Iterable[int]) -> list[StoredRow]:
+        parts = chunks(sorted(message_ids))
+        return [row for part in parts for row in self._rows(f"IN {listed(part)}", part, len(part))]
+
+    def _rows(self, condition: str, values: Sequence[int], limit: int) -> list[StoredRow]:
         rows = self._read(
             f"SELECT {ROW}, k.message_id, k.body_hash FROM message m"
             f"{self._dialect.by_index('message', 'PRIMARY')} LEFT JOIN message_key k"
@@ -49,10 +56,9 @@ class InspectedTables(Tables):
 
     def letters(self, message_ids: Iterable[int]) -> dict[int, frozenset[DeadLetterState]]:
         found: dict[int, frozenset[DeadLetterState]] = {}
-        for part in chunks(sorted(message_ids)):
-            query = f"SELECT message_id, state FROM dead_letter WHERE message_id IN {listed(part)}"
-            for message_id, state in self._read(query, part):
-                found[message_id] = found.get(message_id, frozenset()) | {DeadLetterState(state)}
+        query = "SELECT message_id, state FROM dead_letter WHERE message_id IN"
+        for message_id, state in self._read_all(query, message_ids):
+            found[message_id] = found.get(message_id, frozenset()) | {DeadLetterState(state)}
         return found
 
     def kept(self, sources: Iterable[Position]) -> set[Position]:
@@ -79,17 +85,13 @@ class InspectedTables(Tables):
         return [(row[0], row[1], row[2]) for row in rows]
 
     def numberings(self, conversation_ids: Iterable[str]) -> dict[str, Numbering]:
-        found: dict[str, Numbering] = {}
-        for part in chunks(sorted(conversation_ids)):
-            rows = self._read(
-                "SELECT c.id, c.last_seq, COUNT(m.seq), COUNT(DISTINCT m.seq),"
-                " COALESCE(MAX(m.seq), 0) FROM conversation c LEFT JOIN message m"
-                f" ON m.conversation_id = c.id WHERE c.id IN {listed(part)}"
-                " GROUP BY c.id, c.last_seq",
-                part,
-            )
-            found |= {row[0]: Numbering(*row[1:]) for row in rows}
-        return found
+        query = (
+            "SELECT c.id, c.last_seq, COUNT(m.seq), COUNT(DISTINCT m.seq),"
+            " COALESCE(MAX(m.seq), 0) FROM conversation c LEFT JOIN message m"
+            " ON m.conversation_id = c.id WHERE c.id IN"
+        )
+        rows = self._read_all(query, conversation_ids, end=" GROUP BY c.id, c.last_seq")
+        return {row[0]: Numbering(*row[1:]) for row in rows}
 
     def change_rows(self, assignments: str, condition: str, message_ids: Iterable[int]) -> None:
         for part in chunks(sorted(message_ids)):
@@ -110,26 +112,13 @@ class DatabaseInspector(InThreads[InspectedTables]):
         super().__init__(InspectedTables, name="inspector", threads=1, timeout_s=timeout_s)
 
     newest_id = in_thread(InspectedTables.newest_id)
+    rows_after = in_thread(InspectedTables.rows_after)
+    rows = in_thread(InspectedTables.rows)
     letters = in_thread(InspectedTables.letters)
     kept = in_thread(InspectedTables.kept)
     conversations_after = in_thread(InspectedTables.conversations_after)
     numberings = in_thread(InspectedTables.numberings)
     _change_rows = in_thread(InspectedTables.change_rows)
-
-    async def rows_after(self, message_id: int, *, limit: int) -> list[StoredRow]:
-        return await self.with_tables(lambda tables: tables.rows("> %s", [message_id], limit=limit))
-
-    async def rows(self, message_ids: Sequence[int]) -> list[StoredRow]:
-        rows: list[StoredRow] = []
-        for part in chunks(sorted(message_ids)):
-            rows += await self._rows(part)
-        return rows
-
-    async def _rows(self, message_ids: Sequence[int]) -> list[StoredRow]:
-        condition, limit = f"IN {listed(message_ids)}", len(message_ids)
-        return await self.with_tables(
-            lambda tables: tables.rows(condition, message_ids, limit=limit)
-        )
 
     async def mark_rows(self, message_ids: Sequence[int]) -> None:
         stored = PersistStatus.PERSISTED.value

@@ -78,7 +78,7 @@ class KeyTable(Statements):
             found |= {key: record for key, record in records.items() if record is not None}
         return found
 
-    def hand_keys(self, records: Mapping[SendKey, IdempotencyRecord]) -> None:
+    def reassign_keys(self, records: Mapping[SendKey, IdempotencyRecord]) -> None:
         """Point each key to the message of its record, in place of the message that it named."""
         self._insert_keys(
             records,

@@ -131,13 +131,8 @@ class MessageTable(Statements):
 
     def aliases(self, ids: Iterable[int]) -> dict[int, int]:
         """Return the owner of each of these ids that is an alias."""
-        found: dict[int, int] = {}
-        for part in chunks(sorted(ids)):
-            query = (
-                f"SELECT message_id, owner_id FROM message_alias WHERE message_id IN {listed(part)}"
-            )
-            found.update(self._read(query, part))
-        return found
+        query = "SELECT message_id, owner_id FROM message_alias WHERE message_id IN"
+        return {row[0]: row[1] for row in self._read_all(query, ids)}
 
     def insert_aliases(self, aliases: Mapping[int, int]) -> None:
         """Insert aliases with their owners; an alias that exists stays.

@@ -8,7 +8,7 @@ rows in different orders deadlock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -44,6 +44,16 @@ class Statements:
         with self._connection.cursor() as cursor:
             cursor.execute(query, values)
             return list(cursor.fetchall())
+
+    def _read_all(
+        self, query: str, items: Iterable[Any], *before: Any, end: str = ""
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of `{query} (items){end}`, in as many statements as the items take.
+
+        `before`: the values of the query, which come before the items.
+        """
+        for part in chunks(sorted(items)):
+            yield from self._read(f"{query} {listed(part)}{end}", [*before, *part])
 
 
 def chunks(

@@ -33,21 +33,12 @@ class Tables(MessageTable, KeyTable):
     def deletes_of(self, message_ids: Iterable[int]) -> list[tuple[int, int]]:
         """Return all deletes of these messages, each a pair of a user's id and a message's id."""
         table = f"message_delete{self._dialect.by_index('message_delete', DELETES_BY_MESSAGE)}"
-        found: list[tuple[int, int]] = []
-        for part in chunks(sorted(message_ids)):
-            query = f"SELECT user_id, message_id FROM {table} WHERE message_id IN {listed(part)}"
-            found += [(row[0], row[1]) for row in self._read(query, part)]
-        return found
+        query = f"SELECT user_id, message_id FROM {table} WHERE message_id IN"
+        return [(row[0], row[1]) for row in self._read_all(query, message_ids)]
 
     def deleted_among(self, user_id: int, message_ids: Iterable[int]) -> set[int]:
-        found: set[int] = set()
-        for part in chunks(sorted(message_ids)):
-            query = (
-                "SELECT message_id FROM message_delete"
-                f" WHERE user_id = %s AND message_id IN {listed(part)}"
-            )
-            found.update(row[0] for row in self._read(query, [user_id, *part]))
-        return found
+        query = "SELECT message_id FROM message_delete WHERE user_id = %s AND message_id IN"
+        return {row[0] for row in self._read_all(query, message_ids, user_id)}
 
     def newest_deletes(self, user_id: int, *, limit: int) -> list[int]:
         query = (

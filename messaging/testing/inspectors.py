@@ -9,14 +9,7 @@ from msgspec.structs import replace
 
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.message import Key, Message, PersistStatus
-from messaging.ports.audit import (
-    Extent,
-    LoadedTail,
-    Numbering,
-    Piece,
-    Pieces,
-    StoredRow,
-)
+from messaging.ports.audit import Extent, LoadedTail, Numbering, Piece, Pieces, StoredRow
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import DeadLetterState, Deletes

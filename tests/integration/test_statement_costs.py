@@ -137,8 +137,8 @@ _STATEMENTS: dict[str, Statement] = {
     "idempotency_records_of_names": Statement(
         lambda t: t.idempotency_records_of_names(KEYS), 2 * AT_ONCE
     ),
-    "hand_keys": Statement(
-        lambda t: t.hand_keys(dict.fromkeys(KEYS, IdempotencyRecord(1, "h"))), 2 * AT_ONCE
+    "reassign_keys": Statement(
+        lambda t: t.reassign_keys(dict.fromkeys(KEYS, IdempotencyRecord(1, "h"))), 2 * AT_ONCE
     ),
     "find": Statement(lambda t: t.find(ALIASES), 3 * AT_ONCE),
     "aliases": Statement(lambda t: t.aliases(ALIASES)),
@@ -161,7 +161,8 @@ _STATEMENTS: dict[str, Statement] = {
     "take_worker": Statement(lambda t: t.take_worker(LeaseRequest(78, "me", 1, 1, 2)), 5),
     "ping": Statement(lambda t: t.ping(), 0),
     "newest_id": Statement(lambda t: t.newest_id(), 1),
-    "rows": Statement(lambda t: t.rows("> %s", [IDS[100]], limit=AT_ONCE), 2 * AT_ONCE),
+    "rows_after": Statement(lambda t: t.rows_after(IDS[100], limit=AT_ONCE), 2 * AT_ONCE),
+    "rows": Statement(lambda t: t.rows(IDS), 2 * AT_ONCE),
     "letters": Statement(lambda t: t.letters(IDS)),
     "kept": Statement(lambda t: t.kept(PLACES)),
     "conversations_after": Statement(lambda t: t.conversations_after("05", limit=AT_ONCE)),
