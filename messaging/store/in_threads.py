@@ -11,16 +11,17 @@ from messaging.store.statements import Statements
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Held = TypeVar("Held", bound=Statements)
+Held_co = TypeVar("Held_co", bound=Statements, covariant=True)
 
 
-class InThreads(Generic[Held]):
+class InThreads(Generic[Held_co]):
     """Give each job the tables over the connection of one of the threads."""
 
-    def __init__(self, tables: type[Held], *, name: str, threads: int, timeout_s: float) -> None:
+    def __init__(self, tables: type[Held_co], *, name: str, threads: int, timeout_s: float) -> None:
         self._tables = tables
         self._threads = DatabaseThreads(name=name, threads=threads, timeout_s=timeout_s)
 
-    async def with_tables(self, job: Callable[[Held], Result]) -> Result:
+    async def with_tables(self, job: Callable[[Held_co], Result]) -> Result:
         return await self._threads.run(lambda connection: job(self._tables(connection)))
 
     async def close(self) -> None:

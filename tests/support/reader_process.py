@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 
 from messaging.eventlog.kafka.reader import KafkaLogReader
 from messaging.eventlog.redis_streams.reader import RedisStreamsLogReader
 from messaging.links import KafkaLink
+from messaging.ports.log import LogReader
 
-KINDS = {
+KINDS: dict[str, Callable[..., LogReader]] = {
     "KafkaLogReader": lambda where, **rest: KafkaLogReader(KafkaLink(tuple(where)), **rest),
     "RedisStreamsLogReader": RedisStreamsLogReader,
 }
