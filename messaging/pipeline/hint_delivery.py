@@ -1,7 +1,7 @@
 """Write to the cache what the store, or this process, knows and the cache lacks.
 
-Called by `hints` alone. Safe to repeat, also by several processes at once: the cache joins
-states.
+Called by `hints` and `kept_messages`. Safe to repeat, also by several processes at once: the cache
+joins states.
 """
 
 from __future__ import annotations
@@ -116,16 +116,18 @@ class HintDelivery:
 
     async def deliver_recorded(self) -> None:
         """Write the hints recorded in the store to the cache, then drop the hints."""
-        while noted := await self.store.hints(limit=AT_ONCE):
+        while hints := await self.store.hints(limit=AT_ONCE):
             deletes: dict[int, list[int]] = defaultdict(list)
-            for hint in noted:
+            for hint in hints:
                 if hint.user_id is not None:
                     deletes[hint.user_id].append(hint.message_id)
-            await self._show_ids(sorted({a.message_id for a in noted if a.user_id is None}))
+            await self._show_ids(
+                sorted({hint.message_id for hint in hints if hint.user_id is None})
+            )
             for user_id, message_ids in deletes.items():
                 await self.cache.add_deletes(user_id, message_ids)
-            await self.store.drop_hints(noted)
-            logger.info("hints delivered", extra={"action": "hints.delivered", "count": len(noted)})
+            await self.store.drop_hints(hints)
+            logger.info("hints delivered", extra={"action": "hints.delivered", "count": len(hints)})
 
     async def refresh_pending(self) -> None:
         """Show the cache the stored rows of all pending ids, and of all ids under a recall mark.

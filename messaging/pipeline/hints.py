@@ -29,8 +29,8 @@ from dataclasses import dataclass, field
 from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
 from messaging.domain.breakers import Breaker
 from messaging.domain.message import Message
-from messaging.pipeline.hint_delivery import AT_ONCE, HintDelivery
-from messaging.pipeline.keeping import Late, Told
+from messaging.pipeline.hint_delivery import HintDelivery
+from messaging.pipeline.kept_messages import KeptMessages
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import IdempotencyRecord, Incarnation
 from messaging.ports.store import CacheHint, MessageStore
@@ -40,11 +40,9 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_S = 0.2
 SLEPT_S = 1.5  # without a heartbeat: the process stood still, and its state of the cache is stale
 STORE_S = 1.0  # for the store's hints; the next probe goes on with the rest
-ROWS_S = 0.2  # for the rows of late messages; past it a stored message is shown as pending
 GRACE_S = 0.3  # until every process has noticed that the cache is away
 RECORDS_LOST_FOR_S = 60.0  # after a restart: retries come of sends whose records are lost
-TOLD_S = 5.0  # after an outage: until every process has written its kept records
-UNWRITTEN_S = 5.0  # of lost writes; Redis waits two seconds for its disk, then stops answering
+RECORDS_LATE_FOR_S = 5.0  # after an outage: until every process has written its kept records
 
 
 @dataclass(slots=True)
@@ -59,6 +57,7 @@ class CacheHints:
     store: MessageStore
     breaker: Breaker
     _delivery: HintDelivery = field(init=False)
+    _kept: KeptMessages = field(init=False)
     _name: str | None = None
     _recovered: str | None = None  # the start of the cache that `recover` has seen last
     _seen: str | None = None  # the start of the cache that any heartbeat has seen last
@@ -67,13 +66,10 @@ class CacheHints:
     _in_reach: bool = True  # at the last heartbeat the cache took a write
     _has_delivered: bool = False  # the recorded hints, once since the start of this process
     _is_vouched: bool = False  # at the last heartbeat another process believed the cache
-    _late: Late = field(default_factory=Late)  # accepted messages that the cache lacks
-    _told: Told = field(default_factory=Told)  # messages that only the cache confirmed, of late
-    _has_forgotten: bool = False  # a message, since the late ones were last all written
-    _lost: dict[int, Message] = field(default_factory=dict)  # perhaps, by the cache's restart
 
     def __post_init__(self) -> None:
         self._delivery = HintDelivery(self.cache, self.store)
+        self._kept = KeptMessages(self._delivery)
 
     async def record(self, hints: Sequence[CacheHint], *recalled: Message) -> None:
         """Record these hints in the store, then write them to the cache as `deliver` does.
@@ -90,7 +86,7 @@ class CacheHints:
         store, and the store may be away by now while other processes still read the cache. So the
         `recalled` messages, which are recorded, are also kept here and written without the store.
         """
-        self._keep_late(recalled)
+        self._kept.keep_late(recalled)
         if not await self.breaker.try_now():
             await asyncio.sleep(GRACE_S)
 
@@ -101,10 +97,10 @@ class CacheHints:
         messages that the cache shows. If the cache was lost just now, return when the messages are
         written, or when every process has noticed the loss.
         """
-        self._keep_late(messages)
+        self._kept.keep_late(messages)
         if self._in_reach:
             try:
-                await self._deliver_late()
+                await self._kept.deliver_late()
             except (CacheUnavailable, StoreUnavailable):
                 self.breaker.trip()
         left_s = self.breaker.opened_s + GRACE_S - asyncio.get_running_loop().time()
@@ -113,42 +109,20 @@ class CacheHints:
                 async with asyncio.timeout(left_s):
                     await self.breaker.try_now()
 
-    def _keep_late(self, messages: Sequence[Message]) -> None:
-        for message in messages:
-            self._late.put(message)
-        while (oldest := self._late.excess()) is not None:
-            self._note_forgetting("late")
-            self._late.drop(oldest.id)
-
-    def _note_forgetting(self, kind: str) -> None:
-        """Log once that messages are dropped from memory for lack of room.
-
-        No message is lost by this: the log or the store has the late ones, and the cache has those
-        that it confirmed.
-        """
-        if not self._has_forgotten:
-            self._has_forgotten = True
-            logger.error(
-                "more is owed to Redis than fits in memory: the oldest messages are dropped",
-                extra={"action": "hints.forgotten", "kind": kind},
-            )
-
     def keep_until_written(self, messages: Sequence[Message]) -> None:
         """Keep for some seconds the messages that the cache alone has confirmed.
 
         Order: that in which the cache took them. A recalled message is given as its tombstone.
         """
-        now_s = asyncio.get_running_loop().time()
-        if not self._told.put(now_s, messages, keep_from_s=now_s - UNWRITTEN_S):
-            self._note_forgetting("told")
+        self._kept.keep_recent(messages)
 
     def idempotency_record(self, user_id: int, client_msg_id: str) -> IdempotencyRecord | None:
         """Return the record of a send of this process that the cache does not have yet."""
-        return self._late.record_of((user_id, client_msg_id))
+        return self._kept.late.record_of((user_id, client_msg_id))
 
     def owes(self, message_id: int) -> bool:
         """Tell whether this process is to write this message to the cache when it answers."""
-        return message_id in self._late
+        return message_id in self._kept.late
 
     @property
     def _nothing_recorded(self) -> bool:
@@ -162,7 +136,7 @@ class CacheHints:
         store = self.store.breaker
         return not store.is_closed and store.opened_s <= self.breaker.opened_s
 
-    async def look(self) -> None:
+    async def heartbeat(self) -> None:
         """Write this process's heartbeat to the cache.
 
         Raises: CacheUnavailable when the cache takes no write (down, full or a replica: its data
@@ -170,7 +144,7 @@ class CacheHints:
         store can tell which they are.
         """
         seen = await self._beat(self._name)
-        if (self._lost or not seen.is_recovered) and not self._nothing_recorded:
+        if (self._kept.lost or not seen.is_recovered) and not self._nothing_recorded:
             self.breaker.trip()
             raise CacheUnavailable("Redis was restarted, and its lost writes are not repaired yet")
 
@@ -181,7 +155,7 @@ class CacheHints:
         `CacheHealth.heartbeat`.
         """
         self._name = name
-        self.breaker.watch(self.look, every_s=HEARTBEAT_S, longest_s=HEARTBEAT_S + SLEPT_S)
+        self.breaker.watch(self.heartbeat, every_s=HEARTBEAT_S, longest_s=HEARTBEAT_S + SLEPT_S)
 
     async def leave(self) -> None:
         """Stop the heartbeat, and sign off from the cache unless this process has hints.
@@ -189,7 +163,7 @@ class CacheHints:
         With hints the process stays signed on, so that the others notice its end.
         """
         await self.breaker.close()
-        if self._name is not None and not self._late and not self._lost:
+        if self._name is not None and not self._kept:
             with contextlib.suppress(CacheUnavailable):
                 await self.cache.deregister(self._name)
 
@@ -198,27 +172,27 @@ class CacheHints:
 
         Return with part of the hints unwritten when the store was away before the cache was lost
         and the cache was restarted: until the store is back, such a cache only takes messages (see
-        `look`).
+        `heartbeat`).
 
         Raises: CacheUnavailable, StoreUnavailable. Safe to repeat.
         """
         seen = await self._beat()
         if seen.id != self._recovered:
-            self._lost |= self._told_before(self.breaker.opened_s)
+            self._kept.lose_recent(self.breaker.opened_s)
             self._recovered = seen.id
-        await self._deliver_late()
+        await self._kept.deliver_late()
         try:
             async with asyncio.timeout(STORE_S):
                 await self._delivery.deliver_recorded()
             self._has_delivered = True
-            await self._deliver_again()
+            await self._kept.deliver_lost()
             if not seen.is_recovered:
                 await self._delivery.refresh_pending()
         except (StoreUnavailable, TimeoutError) as error:
             if not self._nothing_recorded:
                 raise StoreUnavailable from error
             if not seen.is_recovered:
-                return  # `look` trips the breaker once the store is back
+                return  # `heartbeat` trips the breaker once the store is back
         was_away = not self.breaker.is_closed
         if was_away or not seen.is_recovered:
             await self.cache.note_recovered(seen.id, returned=was_away)
@@ -239,42 +213,7 @@ class CacheHints:
     @property
     def idempotency_records_may_be_lost(self) -> bool:
         """Tell whether a retry may look new, as the cache was away or restarted just now."""
-        known_s = max(self.breaker.closed_s + TOLD_S, self._started_s + RECORDS_LOST_FOR_S)
+        known_s = max(
+            self.breaker.closed_s + RECORDS_LATE_FOR_S, self._started_s + RECORDS_LOST_FOR_S
+        )
         return asyncio.get_running_loop().time() < known_s
-
-    def _told_before(self, moment_s: float) -> dict[int, Message]:
-        """Return the messages that the cache's file may lack if the cache stopped at this time."""
-        return {message.id: message for message in self._told.since(moment_s - UNWRITTEN_S)}
-
-    async def _deliver_late(self) -> None:
-        """Write the late messages to the cache: stored ones as their rows, others as accepted."""
-        while late := self._late.first(AT_ONCE):
-            try:
-                async with asyncio.timeout(ROWS_S):
-                    rows = await self._delivery.rows_of(late)
-            except (StoreUnavailable, TimeoutError):
-                rows = {}
-            await self._delivery.show_messages(late, rows)
-            for message in late:
-                self._late.drop(message.id)
-            logger.info(
-                "wrote accepted messages to Redis late",
-                extra={"action": "hints.handed_over", "count": len(late), "stored": len(rows)},
-            )
-        self._has_forgotten = False
-
-    async def _deliver_again(self) -> None:
-        """Write to the cache again the messages that its restart may have lost.
-
-        The store is read first: a message may have been recalled since it was accepted.
-        """
-        while lost := list(self._lost.values())[:AT_ONCE]:
-            rows = await self._delivery.rows_of(lost)
-            # The cache alone had such a repeat: no log event would store its alias.
-            await self._delivery.store_repeats(await self._delivery.show_messages(lost, rows))
-            for message in lost:
-                del self._lost[message.id]
-            logger.info(
-                "wrote messages to the restarted Redis again",
-                extra={"action": "hints.repeated", "count": len(lost)},
-            )

@@ -1,4 +1,4 @@
-"""Keep messages for the cache in bounded memory. Used by `hints` alone."""
+"""Keep messages for the cache in bounded memory. Used by `kept_messages` alone."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Late:
 
 
 @dataclass(slots=True)
-class Told:
+class RecentWrites:
     """Keep the messages that were lately written to the cache, with the time of each write.
 
     Order: oldest first. Times are the event loop's.
@@ -78,29 +78,29 @@ class Told:
 
     most_bytes: int = MOST_BYTES
     bytes: int = 0
-    _deliveries: deque[tuple[float, Sequence[Message], int]] = field(default_factory=deque)
+    _writes: deque[tuple[float, Sequence[Message], int]] = field(default_factory=deque)
 
-    def put(self, told_s: float, messages: Sequence[Message], *, keep_from_s: float) -> bool:
-        """Keep these messages, written at `told_s`; drop the writes before `keep_from_s`.
+    def put(self, written_s: float, messages: Sequence[Message], *, keep_from_s: float) -> bool:
+        """Keep these messages, written at `written_s`; drop the writes before `keep_from_s`.
 
         Return False when the kept messages took more than `most_bytes`: the oldest writes are
         dropped then, but never the last one.
         """
         taken_bytes = sum(map(size_bytes, messages))
-        self._deliveries.append((told_s, messages, taken_bytes))
+        self._writes.append((written_s, messages, taken_bytes))
         self.bytes += taken_bytes
-        while self._deliveries[0][0] < keep_from_s:
+        while self._writes[0][0] < keep_from_s:
             self._forget_first()
         fits = self.bytes <= self.most_bytes
-        while self.bytes > self.most_bytes and len(self._deliveries) > 1:
+        while self.bytes > self.most_bytes and len(self._writes) > 1:
             self._forget_first()
         return fits
 
     def since(self, moment_s: float) -> Iterator[Message]:
         """Yield the messages that were written after this moment, in the order of the writes."""
-        for told_s, messages, _ in self._deliveries:
-            if told_s > moment_s:
+        for written_s, messages, _ in self._writes:
+            if written_s > moment_s:
                 yield from messages
 
     def _forget_first(self) -> None:
-        self.bytes -= self._deliveries.popleft()[2]
+        self.bytes -= self._writes.popleft()[2]

@@ -201,7 +201,7 @@ MUTATIONS = (
     Mutation(
         "tell a cache that was started again nothing that it alone was told",
         "messaging/pipeline/hints.py",
-        "            self._lost |= self._told_before(self.breaker.opened_s)\n",
+        "            self._kept.lose_recent(self.breaker.opened_s)\n",
         "",
         _simulator(2_000),
     ),

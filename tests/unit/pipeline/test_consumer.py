@@ -147,7 +147,7 @@ class TestAnEventOfANewerRelease:
         await service.consume()
         assert set(service.store.rows) == {before.id, elsewhere.id}
         assert committed(service) == 2
-        await service.hints.look()
+        await service.hints.heartbeat()
         assert service.hints.has_held
         assert service.store.dead_letters == []
 

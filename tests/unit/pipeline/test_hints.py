@@ -241,7 +241,7 @@ class TestASend:
         row = service.store.rows[receipt.message_id]
         await service.store.apply([row.recalled(service.clock.now_ms)])
         service.cache.down, service.store.down = False, True
-        await service.hints._deliver_late()
+        await service.hints._kept.deliver_late()
         assert row.id not in service.cache.details
 
     async def test_is_not_told_when_it_was_deduplicated_into_another_by_then(
@@ -250,7 +250,7 @@ class TestASend:
         """A user who has deleted the message that was kept would see the text again."""
         lose(service)
         receipt = await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
-        (repeat,) = service.hints._late.first(1)
+        (repeat,) = service.hints._kept.late.first(1)
         assert repeat.id == receipt.message_id
         first = await deduplicated(service, repeat)
         await delete(service.backends, first.id, user_id=ALICE)
@@ -336,15 +336,15 @@ class TestASend:
         self, service: MemoryService, caplog: pytest.LogCaptureFixture
     ) -> None:
         lose(service)
-        service.hints._late.most_bytes = 3 * size_bytes(message()) + 100
+        service.hints._kept.late.most_bytes = 3 * size_bytes(message()) + 100
         for number in range(5):
             await send(
                 service.backends, to_bob(str(number), client_msg_id=str(number)), sender_id=ALICE
             )
-        assert service.hints._late.bytes <= service.hints._late.most_bytes
+        assert service.hints._kept.late.bytes <= service.hints._kept.late.most_bytes
         assert [r.kind for r in caplog.records if r.message.startswith("more is owed")] == ["late"]  # type: ignore[attr-defined]
         await regain(service)
-        assert service.hints._late.bytes == 0
+        assert service.hints._kept.late.bytes == 0
         # The log brings the other messages.
         assert await listed(service) == ["4", "3", "2", "secret"]
         await service.consume()

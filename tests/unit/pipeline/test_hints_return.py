@@ -16,7 +16,7 @@ from messaging.domain.errors import (
     SendFailed,
     TemporarilyUnavailable,
 )
-from messaging.pipeline.keeping import Told, size_bytes
+from messaging.pipeline.keeping import RecentWrites, size_bytes
 from messaging.pipeline.queued_send import Durability
 from messaging.ports.cache_service import RECOVERS_S
 from messaging.service.delete import delete
@@ -35,7 +35,7 @@ async def service() -> MemoryService:
 
 class TestWhatTheCacheWasTold:
     async def test_takes_no_more_memory_than_is_allowed(self) -> None:
-        told, large = Told(most_bytes=100_000), message("x" * 16_000)
+        told, large = RecentWrites(most_bytes=100_000), message("x" * 16_000)
         fits = [told.put(n, [large], keep_from_s=0) for n in range(1, 9)]
         assert fits == [True] * 5 + [False] * 3
         assert told.bytes <= 100_000
@@ -44,7 +44,7 @@ class TestWhatTheCacheWasTold:
         assert told.bytes == size_bytes(message())
 
     async def test_is_kept_for_a_while_however_much_one_telling_is(self) -> None:
-        told, large = Told(most_bytes=100), message("x" * 16_000)
+        told, large = RecentWrites(most_bytes=100), message("x" * 16_000)
         assert not told.put(1, [large], keep_from_s=0)
         assert list(told.since(0)) == [large]
 
@@ -100,13 +100,13 @@ class TestAProcess:
     async def test_that_has_died_may_have_owed_something(self, service: MemoryService) -> None:
         """A message that only the log took is shown once the consumer has come to its record."""
         service.hints.watch(name="a")
-        await service.hints.look()
+        await service.hints.heartbeat()
         lose(service)
         await send(service.backends, to_bob("second"), sender_id=ALICE)
         other = service.restarted_with()
         service.cache.down = False
         service.cache.heartbeats["a"] -= 1
-        await other.hints.look()
+        await other.hints.heartbeat()
         page = await history(other.backends, with_bob(), reader_id=ALICE)
         assert [message.content for message in page.messages] == ["secret"]
         assert page.partial
@@ -121,7 +121,7 @@ class TestAProcess:
         self, service: MemoryService, has_hints: bool
     ) -> None:
         service.hints.watch(name="a")
-        await service.hints.look()
+        await service.hints.heartbeat()
         if has_hints:
             lose(service)
             await send(service.backends, to_bob("second"), sender_id=ALICE)
@@ -293,7 +293,7 @@ class TestARestart:
         await regain(other)
         assert await listed(other) == ["secret"]
         with pytest.raises(CacheUnavailable):
-            await service.hints.look()
+            await service.hints.heartbeat()
         assert await service.hints.breaker.try_now()
         assert await listed(other) == ["second", "secret"]
 
@@ -327,7 +327,7 @@ class TestARestart:
         service.store.down = False
         service.store.breaker.state = State.CLOSED
         with pytest.raises(CacheUnavailable):
-            await service.hints.look()
+            await service.hints.heartbeat()
         assert await service.hints.breaker.try_now()
         assert await listed(service) == ["second", ""]
 

@@ -212,12 +212,12 @@ async def test_a_retry_after_the_cache_was_lost_gets_the_first_id(service: Memor
 
 
 async def test_a_cache_that_was_started_again_unseen_is_doubted_too(service: MemoryService) -> None:
-    await service.hints.look()
+    await service.hints.heartbeat()
     assert not service.hints.idempotency_records_may_be_lost
     service.cache.restart(service.cache.file())
     # Another process has written what the restart lost.
     service.cache.recovered_run = service.cache.run
-    await service.hints.look()
+    await service.hints.heartbeat()
     assert service.hints.idempotency_records_may_be_lost
 
 
