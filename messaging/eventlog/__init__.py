@@ -53,18 +53,16 @@ def open_reader(url: str, settings: Settings) -> LogReader:
 
     Raises: ImproperlyConfigured for a bad URL.
     """
+    topic, group, partitions = settings.topic, settings.consumer_group, settings.partitions
     if link := _kafka_link(url):
         from messaging.eventlog.kafka.reader import KafkaLogReader
 
-        return KafkaLogReader(link, topic=settings.topic, group=settings.consumer_group)
+        return KafkaLogReader(link, topic=topic, group=group)
     from messaging.eventlog.redis_streams.reader import RedisStreamsLogReader
 
+    timeout_s = settings.redis_timeout_s
     return RedisStreamsLogReader(
-        url,
-        topic=settings.topic,
-        group=settings.consumer_group,
-        partitions=settings.partitions,
-        timeout_s=settings.redis_timeout_s,
+        url, topic=topic, group=group, partitions=partitions, timeout_s=timeout_s
     )
 
 

@@ -14,21 +14,14 @@ from typing import Any
 from messaging.testing.cache_accepting import MemoryAccepting
 from messaging.testing.cache_marking import MemoryMarking
 from messaging.testing.cache_reading import MemoryReading
-from messaging.testing.cache_recalling import MemoryRecalling
 
-NOT_IN_FILE = (
-    "down",
-    "run",
-    "clock_s",
-    "rates",
-    "shared_rates",
-    "worker_lease_s",
-    "most_pending_bytes",
+NOT_IN_FILE = frozenset(
+    ("down", "run", "clock_s", "rates", "shared_rates", "worker_lease_s", "most_pending_bytes")
 )
 
 
 @dataclass(eq=False, slots=True)
-class MemoryCache(MemoryAccepting, MemoryMarking, MemoryRecalling, MemoryReading):
+class MemoryCache(MemoryAccepting, MemoryMarking, MemoryReading):
     """Implement `ports.cache.MessageCache`; the fields are the keys, for a test to read.
 
     `down`: every call fails, with nothing done. `run_out` makes half an hour pass.

@@ -57,11 +57,7 @@ class MemoryAccepting(CacheState):
 
     async def take_rates(self, rates: Sequence[SharedRate]) -> float:
         self._answer()
-        counted = [
-            (self.shared_rates.setdefault((each.kind, each.key), self._counter(each)), each.key)
-            for each in rates
-        ]
-        return take_all(counted)
+        return take_all([(self._counter(each), each.key) for each in rates])
 
     async def take_lease(self, name: str, owner: str, ttl_s: float) -> bool:
         self._answer()
@@ -97,7 +93,7 @@ class MemoryAccepting(CacheState):
         return None
 
     def _counter(self, shared: SharedRate) -> Rates:
-        def clock_us() -> int:
-            return int(self.clock_s() * 1e6)
-
-        return Rates(rate=shared.rate, burst=shared.burst, clock_us=clock_us)
+        new = Rates(
+            rate=shared.rate, burst=shared.burst, clock_us=lambda: int(self.clock_s() * 1e6)
+        )
+        return self.shared_rates.setdefault((shared.kind, shared.key), new)

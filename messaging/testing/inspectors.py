@@ -57,42 +57,41 @@ class MemoryLogInspector:
 class MemoryCacheInspector:
     """Implement `ports.audit.CacheInspector` over the cache in memory."""
 
-    cache: MemoryCache
+    _cache: MemoryCache
+
+    @property
+    def cache(self) -> MemoryCache:
+        """Return the cache, which no call reaches while the cache is down."""
+        if self._cache.down:
+            raise CacheUnavailable
+        return self._cache
 
     async def details(self) -> Pieces[Message]:
-        self._answer()
         yield 1.0, list(self.cache.details.values())
 
     async def idempotency_records(self) -> Pieces[tuple[Key, IdempotencyRecord]]:
-        self._answer()
         yield 1.0, list(self.cache.idempotency_records.items())
 
     async def recorded_ids(self, sends: Sequence[Key]) -> dict[Key, int]:
-        self._answer()
         known = self.cache.idempotency_records
         return {send: known[send].message_id for send in sends if send in known}
 
     async def recall_marks(self) -> Pieces[int]:
-        self._answer()
         yield 1.0, list(self.cache.marks)
 
     async def loaded(self) -> Pieces[str]:
-        self._answer()
         yield 1.0, [name for name, tail in self.cache.tails.items() if tail.floor is not None]
 
     async def deleters(self) -> Pieces[int]:
-        self._answer()
         yield 1.0, list(self.cache.deletes)
 
     async def deletes(self, user_id: int) -> Deletes | None:
-        self._answer()
         floor = self.cache.deletes_floors.get(user_id)
         if floor is None:
             return None
         return Deletes(tuple(self.cache.deletes.get(user_id, ())), floor)
 
     async def unlisted(self, messages: Sequence[Message]) -> list[int]:
-        self._answer()
         tails = self.cache.tails
         return [
             m.id
@@ -101,25 +100,21 @@ class MemoryCacheInspector:
         ]
 
     async def tail(self, conversation_id: str) -> LoadedTail | None:
-        self._answer()
         tail = self.cache.tails.get(conversation_id)
         if tail is None or tail.floor is None or not (tail.ids or tail.empty):
             return None
         return LoadedTail(tuple(tail.ids), tail.floor, tail.base)
 
     async def pending_among(self, message_ids: Sequence[int]) -> dict[int, int]:
-        self._answer()
         times = self.cache.pending_set.times
         return {i: times[i] for i in message_ids if i in times}
 
     async def forget(self, message_ids: Sequence[int]) -> None:
-        self._answer()
         for message_id in message_ids:
             if message_id not in self.cache.lasting:
                 self.cache.details.pop(message_id, None)
 
     async def unload(self, conversation_id: str, *, orphans: Sequence[int] = ()) -> None:
-        self._answer()
         if (tail := self.cache.tails.get(conversation_id)) is not None:
             tail.forget()
             for message_id in orphans:
@@ -127,16 +122,11 @@ class MemoryCacheInspector:
                     tail.remove(message_id)
 
     async def forget_deletes(self, user_id: int) -> None:
-        self._answer()
         self.cache.deletes.pop(user_id, None)
         self.cache.deletes_floors.pop(user_id, None)
 
     async def close(self) -> None:
         pass
-
-    def _answer(self) -> None:
-        if self.cache.down:
-            raise CacheUnavailable
 
 
 @dataclass(eq=False, slots=True)
@@ -164,14 +154,15 @@ class MemoryStoreInspector:
 
     def _rows(self, message_ids: Iterable[int]) -> list[StoredRow]:
         rows = [self.store.rows[i] for i in message_ids]
-        return [StoredRow(row, self._status(row), self._key(row)) for row in rows]
-
-    def _status(self, row: Message) -> str:
-        wrong = row.id in self.unmarked
-        return (PersistStatus.PENDING if wrong else PersistStatus.PERSISTED).value
-
-    def _key(self, row: Message) -> IdempotencyRecord | None:
-        return None if row.send_key is None else self.store.idempotency_records.get(row.send_key)
+        keys, stored = self.store.idempotency_records, PersistStatus.PERSISTED.value
+        return [
+            StoredRow(
+                row,
+                PersistStatus.PENDING.value if row.id in self.unmarked else stored,
+                keys.get(row.send_key) if row.send_key else None,
+            )
+            for row in rows
+        ]
 
     async def letters(self, message_ids: Sequence[int]) -> dict[int, frozenset[DeadLetterState]]:
         await self.store.ping()
