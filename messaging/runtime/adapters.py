@@ -6,14 +6,16 @@ import asyncio
 from dataclasses import replace
 
 from messaging.audit.check import AuditBackends
-from messaging.cache import RedisCacheInspector, RedisMessageCache
+from messaging.cache.inspector import RedisCacheInspector
+from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import settings
 from messaging.domain.ids import wall_clock_ms
 from messaging.eventlog import open_inspector, open_log, open_reader
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
 from messaging.ports.audit import LogInspector
-from messaging.store import DatabaseInspector, DatabaseStore
+from messaging.store.database import DatabaseStore
+from messaging.store.inspector import DatabaseInspector
 
 CLOSE_TIMEOUT_S = 10.0
 AUDIT_TIMEOUT_S = 30.0

@@ -6,7 +6,8 @@ import asyncio
 import threading
 from dataclasses import dataclass
 
-from messaging.cache import ChangeListener, RedisMessageCache
+from messaging.cache.change_feed import ChangeListener
+from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.directory import DatabaseDirectory
 from messaging.domain.ids import SnowflakeIdGenerator
@@ -15,7 +16,7 @@ from messaging.pipeline.sweep_watch import SweepWatch
 from messaging.runtime.adapters import CLOSE_TIMEOUT_S, inspector_of_log
 from messaging.runtime.assembly import Node, assemble
 from messaging.service.backends import Backends
-from messaging.store import DatabaseStore
+from messaging.store.database import DatabaseStore
 
 
 @dataclass(slots=True)

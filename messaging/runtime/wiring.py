@@ -18,7 +18,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from messaging.cache import publish
+from messaging.cache.change_feed import publish
 from messaging.conf import settings
 from messaging.domain.breakers import State
 from messaging.domain.changes import Change, Notice

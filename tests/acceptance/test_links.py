@@ -29,7 +29,9 @@ from kombu.exceptions import OperationalError
 from pytest_django import DjangoDbBlocker
 
 from imsite.environment import Environment
-from messaging.cache import ChangeListener, RedisMessageCache, keys, publish
+from messaging.cache import keys
+from messaging.cache.change_feed import ChangeListener, publish
+from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.backend_errors import CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.domain.changes import AnythingChanged, Notice

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from messaging.cache import RedisCacheInspector, RedisMessageCache
+from messaging.cache.inspector import RedisCacheInspector
+from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.message import Message

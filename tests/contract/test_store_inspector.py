@@ -14,7 +14,8 @@ from messaging.domain.message import Message
 from messaging.ports.audit import Numbering, StoredRow, StoreInspector
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import DeadLetter, DeadLetterState, MessageStore
-from messaging.store import DatabaseInspector, DatabaseStore
+from messaging.store.database import DatabaseStore
+from messaging.store.inspector import DatabaseInspector
 from messaging.testing.inspectors import MemoryStoreInspector
 from messaging.testing.store import MemoryStore
 from tests.support.messages import FIRST_ID, make_message

@@ -15,7 +15,7 @@ from kafka.errors import KafkaError
 from msgspec import structs
 from pytest_django import Settings
 
-from messaging.cache import RedisMessageCache
+from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import settings
 from messaging.domain.events import encode_event
 from messaging.domain.message import Message
@@ -28,7 +28,7 @@ from messaging.ports.cache import MessageCache
 from messaging.ports.log import EventLog, OutgoingRecord
 from messaging.ports.store import MessageStore
 from messaging.runtime import adapters
-from messaging.store import DatabaseStore
+from messaging.store.database import DatabaseStore
 
 PARTITIONS = 4
 MAX_POLL_INTERVAL_S = 2.0  # the group puts out a consumer that is silent for this long

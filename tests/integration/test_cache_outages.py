@@ -20,7 +20,7 @@ import pytest
 import redis
 from pytest_django import Settings
 
-from messaging.cache import RedisMessageCache
+from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import settings as current_settings
 from messaging.domain.ids import SnowflakeIdGenerator, WorkerLease
 from messaging.domain.message import Message, PersistStatus
@@ -31,7 +31,7 @@ from messaging.service.backends import Backends
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.recall import recall
-from messaging.store import DatabaseStore
+from messaging.store.database import DatabaseStore
 from tests.integration.pipeline import Pipeline, pipeline
 from tests.integration.scene import Scene, running
 from tests.support.messages import make_message

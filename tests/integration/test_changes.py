@@ -18,8 +18,8 @@ from django.db import transaction
 from pytest_django import Settings as DjangoSettings
 from redis.asyncio.client import PubSub
 
-from messaging.cache import ChangeListener, keys, publish
-from messaging.cache.change_feed import LAST_WAIT_S
+from messaging.cache import keys
+from messaging.cache.change_feed import LAST_WAIT_S, ChangeListener, publish
 from messaging.conf import Settings
 from messaging.database.threads import DatabaseThreads
 from messaging.directory import DatabaseDirectory

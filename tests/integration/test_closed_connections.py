@@ -23,7 +23,7 @@ from messaging.directory.database import DatabaseDirectory
 from messaging.runtime import wiring
 from messaging.service.backends import Backends
 from messaging.sessions import open_session
-from messaging.store import DatabaseStore
+from messaging.store.database import DatabaseStore
 from tests.support.service import PASSWORD, Service, User
 
 pytestmark = pytest.mark.skipif(connection.vendor != "mysql", reason="MySQL and MariaDB alone")

@@ -26,8 +26,8 @@ from messaging.models import DeadLetter as DeadLetterRow
 from messaging.models import Message as MessageRow
 from messaging.pipeline.write_through import WriteThrough
 from messaging.ports.store import DeadLetter
-from messaging.store import DatabaseStore
 from messaging.store.apply import apply_batch
+from messaging.store.database import DatabaseStore
 from messaging.store.statements import BYTES_PER_STATEMENT
 from messaging.store.tables import Tables
 from messaging.testing.cache import MemoryCache

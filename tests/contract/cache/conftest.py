@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import redis
 
-from messaging.cache import RedisMessageCache, keys
+from messaging.cache import keys
+from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.events import encode_message
 from messaging.domain.rates import Rates

@@ -8,7 +8,7 @@ import pytest
 
 from messaging.conf import settings as messaging_settings
 from messaging.ports.store import MessageStore
-from messaging.store import DatabaseStore
+from messaging.store.database import DatabaseStore
 from messaging.testing.store import MemoryStore
 
 database = pytest.param("database", marks=pytest.mark.django_db(transaction=True))

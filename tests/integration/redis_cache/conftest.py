@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import redis
 
-from messaging.cache import RedisMessageCache
+from messaging.cache.redis_cache import RedisMessageCache
 from tests.integration.redis_cache.opened import open_cache
 
 

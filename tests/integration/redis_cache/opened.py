@@ -6,7 +6,8 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from messaging.cache import RedisMessageCache, keys
+from messaging.cache import keys
+from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.message import Message
 from messaging.ports.cached import CachedTail

@@ -6,7 +6,7 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from messaging.cache import RedisMessageCache
+from messaging.cache.redis_cache import RedisMessageCache
 from tests.integration.redis_cache.opened import HALF_AN_HOUR, NO_END, load, names, row, tail
 from tests.support.messages import FIRST_ID, make_message
 

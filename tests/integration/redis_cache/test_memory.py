@@ -8,7 +8,8 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from messaging.cache import RedisMessageCache, keys
+from messaging.cache import keys
+from messaging.cache.redis_cache import RedisMessageCache
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.message import Message
 from messaging.ports.cached import CachedTail

@@ -13,7 +13,7 @@ import pytest
 import redis
 from msgspec.structs import replace
 
-from messaging.cache import RedisMessageCache
+from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.backend_errors import LeaseLost
 from messaging.domain.ids import SnowflakeIdGenerator

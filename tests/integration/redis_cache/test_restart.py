@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from messaging.cache import RedisMessageCache
+from messaging.cache.redis_cache import RedisMessageCache
 from tests.integration.redis_cache.opened import load, open_cache, row, tail
 from tests.support.messages import FIRST_ID, make_message
 from tests.support.real_services import free_port, running_redis

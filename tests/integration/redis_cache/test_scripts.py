@@ -7,8 +7,9 @@ import asyncio
 import redis
 from msgspec.structs import replace
 
-from messaging.cache import RedisMessageCache, keys
+from messaging.cache import keys
 from messaging.cache.marking import MARKED_AT_ONCE
+from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.ports.cached import RateLimited, SharedRate
 from tests.integration.redis_cache.opened import load, open_cache, row, tail

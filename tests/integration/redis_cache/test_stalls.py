@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from messaging.cache import RedisMessageCache
+from messaging.cache.redis_cache import RedisMessageCache
 from messaging.domain.backend_errors import CacheUnavailable
 from tests.integration.redis_cache.opened import TIMEOUT_S, open_cache, row, tail
 from tests.support.messages import FIRST_ID, make_message
