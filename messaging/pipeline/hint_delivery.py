@@ -80,8 +80,13 @@ class HintDelivery:
         return repeats + [m for m in messages if m.id in rows and rows[m.id].id != m.id]
 
     async def store_repeats(self, repeats: Sequence[Message]) -> None:
-        """Store repeats of sends, so that the store keeps the message that each id leads to."""
-        await self._writes.write(repeats)
+        """Store repeats of sends, so that the store keeps the message that each id leads to.
+
+        A repeat that is the first attempt in the store becomes the row, and the attempt that the
+        cache shows is deduplicated into it.
+        """
+        done = await self._writes.write(repeats)
+        await self._show_rows(done.rows)
 
     async def _hold(self, waiting: Sequence[Message]) -> list[Message]:
         """Write pending messages to the cache without limits, as each one is acknowledged.
@@ -121,11 +126,10 @@ class HintDelivery:
             for hint in hints:
                 if hint.user_id is not None:
                     deletes[hint.user_id].append(hint.message_id)
-            await self._show_ids(
-                sorted({hint.message_id for hint in hints if hint.user_id is None})
-            )
             for user_id, message_ids in deletes.items():
                 await self.cache.add_deletes(user_id, message_ids)
+            # The cache may list another attempt of a deleted row's send, which nobody could find.
+            await self._show_ids(sorted({hint.message_id for hint in hints}))
             await self.store.drop_hints(hints)
             logger.info("hints delivered", extra={"action": "hints.delivered", "count": len(hints)})
 

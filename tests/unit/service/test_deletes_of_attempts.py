@@ -1,0 +1,91 @@
+"""Check that a delete under one id of a send hides the message under every id of the send.
+
+Repeats of a send get several ids where one part of the service does not know of the other.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from messaging.domain.errors import MessageNotFound
+from messaging.service.delete import delete
+from messaging.service.fetch import fetch
+from messaging.service.history import history
+from messaging.service.send import send
+from messaging.testing.cache import MemoryCache
+from tests.support.memory import ALICE, BOB, MemoryService, to_bob, with_bob
+from tests.unit.pipeline.outages import lose, regain
+
+REQUEST = to_bob("secret", client_msg_id="k")
+
+
+@pytest.fixture
+async def service() -> MemoryService:
+    service = MemoryService()
+    await service.hints.recover()
+    return service
+
+
+def beside(service: MemoryService) -> MemoryService:
+    """Return a second process over the same parts, whose ids are later."""
+    service.clock.now_ms += 1_000
+    return service.restarted_with()
+
+
+async def accepted_by(service: MemoryService) -> int:
+    return (await send(service.backends, REQUEST, sender_id=ALICE)).message_id
+
+
+async def seen(service: MemoryService, reader: int) -> list[str]:
+    request = with_bob(target_id=ALICE + BOB - reader)
+    page = await history(service.backends, request, reader_id=reader)
+    return [message.content for message in page.messages]
+
+
+async def check_hidden(service: MemoryService, *message_ids: int) -> None:
+    """Check that bob sees the message under none of its ids, and alice still sees it."""
+    assert await seen(service, BOB) == []
+    assert "secret" in await seen(service, ALICE)
+    for message_id in message_ids:
+        with pytest.raises(MessageNotFound):
+            await fetch(service.backends, message_id, reader_id=BOB)
+
+
+async def test_a_delete_without_the_cache_hides_the_attempt_that_the_cache_alone_has(
+    service: MemoryService,
+) -> None:
+    """The deleted message is the row, and the other attempt is pending."""
+    service.broker.down = True
+    cached = await accepted_by(service)
+    other = beside(service)
+    service.broker.down = False
+    lose(service)
+    lose(other)
+    stored = await accepted_by(other)
+    assert stored != cached
+    await service.consumer.step()
+    await delete(service.backends, stored, user_id=BOB)
+    await regain(service)
+    await check_hidden(service, cached, stored)
+
+
+async def test_a_repeat_that_becomes_the_row_takes_the_place_of_the_attempt_in_the_cache(
+    service: MemoryService,
+) -> None:
+    """The restarted cache was given the second attempt first."""
+    service.broker.down = True
+    first = await accepted_by(service)
+    other = beside(service)
+    service.broker.down = False
+    lose(service)
+    lose(other)
+    again = await accepted_by(other)
+    assert again != first
+    service.cache.restart(MemoryCache().file())
+    await regain(other)
+    assert [*service.cache.pending_set.times] == [again]
+    await regain(service)
+    assert [*service.store.rows] == [first]
+    assert await seen(service, ALICE) == ["secret"]
+    await delete(service.backends, again, user_id=BOB)
+    await check_hidden(service, first, again)
