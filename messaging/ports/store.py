@@ -166,8 +166,9 @@ class MessageStore(Protocol):
     ) -> list[int]:
         """Hide messages, stored or not yet, from one user, and return the ids that are hidden.
 
-        `repeat`: one of these messages, which may have been deduplicated since it was read. The row
-        that the repeat was deduplicated into is hidden as well.
+        `repeat`: one of these messages, which had no row when it was read. If the key of its send
+        names another message by now, that message is hidden as well. Else the key is reserved for
+        the repeat, so that a retry without the cache takes this id and stays hidden.
 
         Order: the given ids first, and durably, because a message that is deduplicated from then on
         hands its delete over.

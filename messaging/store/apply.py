@@ -78,12 +78,14 @@ def _apply(
         new = [m for i, m in ours.items() if i not in stored]
         owners = _write_keys(tables, new, write_keys)
         stored |= tables.messages(set(owners.values()).difference(stored, ours))
-        owners = _take_over(tables, given, owners, known=stored.keys() | ours.keys())
+        owners, heirs = _take_over(tables, given, owners, known=stored.keys() | ours.keys())
         states = _join_all(ours, stored, owners)
         fresh = _number(tables, [m for i, m in states.items() if i not in stored])
         rows = {i: fresh.get(i) or states[i] for i in sorted(states)}
         tables.insert_messages(list(fresh.values()))
-        deletes = _hand_over_deletes(tables, owners)
+        inherited = _hand_over_deletes(tables, heirs)
+        tables.insert_hints([CacheHint(i, user) for user, i in inherited])  # see `_take_over`
+        deletes = inherited + _hand_over_deletes(tables, owners)
         tables.insert_aliases(owners)
         tables.raise_messages([m for i, m in rows.items() if i in stored and m != stored[i]])
         if hinted:
@@ -113,12 +115,14 @@ def _write_keys(tables: Tables, new: Iterable[Message], write_keys: WriteKeys) -
 
 def _take_over(
     tables: Tables, given: Mapping[int, Message], owners: Mapping[int, int], *, known: Set[int]
-) -> dict[int, int]:
+) -> tuple[dict[int, int], dict[int, int]]:
     """Return the owners, with the first repeat in place of an owner that has a key and no row.
 
+    Return also the heirs: each such owner with its first repeat, which gets the owner's deletes.
     The process that reserved the key died or failed before anything took the message; or the
     owner's event is under way, and the owner will be deduplicated into that repeat. The key's row
-    is locked, so that only one repeat is the first.
+    is locked, so that only one repeat is the first. A second call finds no heir: so the inherited
+    deletes need hints, or a caller that dies now would leave them unknown to the cache.
     """
     heirs: dict[int, int] = {}
     for message_id, owner in sorted(owners.items()):
@@ -129,7 +133,7 @@ def _take_over(
             {_key_of(given[i]): IdempotencyRecord.of(given[i]) for i in heirs.values()}
         )
     changed = {i: heirs.get(owner, owner) for i, owner in owners.items()}
-    return {i: owner for i, owner in changed.items() if i != owner}
+    return {i: owner for i, owner in changed.items() if i != owner}, heirs
 
 
 def _key_of(message: Message) -> SendKey:
@@ -139,7 +143,7 @@ def _key_of(message: Message) -> SendKey:
 
 
 def _hand_over_deletes(tables: Tables, owners: Mapping[int, int]) -> list[tuple[int, int]]:
-    """Copy the deletes of duplicates to the messages that were kept; return the copies."""
+    """Copy the deletes of these ids to the messages that were kept; return the copies."""
     if not owners:
         return []
     deletes = [(user_id, owners[each]) for user_id, each in tables.deletes_of(owners)]

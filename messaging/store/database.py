@@ -77,7 +77,7 @@ class DatabaseStore(InThreads[Tables]):
             # Each statement commits by itself. In one transaction, the delete and a deduplication
             # that runs meanwhile would not see each other: the row would stay visible.
             tables.insert_deletes([(user_id, each) for each in message_ids])
-            owner = None if repeat is None else tables.owner(repeat)
+            owner = None if repeat is None else tables.reserve_or_owner(repeat)
             if owner is None:
                 return list(message_ids)
             tables.insert_deletes([(user_id, owner)])

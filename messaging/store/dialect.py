@@ -20,10 +20,6 @@ class Dialect(Protocol):
     def LEAST(self) -> str: ...
 
     @property
-    def SHARED(self) -> str:
-        """Return the suffix of a SELECT that waits for transactions writing its rows."""
-
-    @property
     def NOW_MS(self) -> str:
         """Return the expression for milliseconds since 1970 by the database's clock."""
 

@@ -43,18 +43,12 @@ class KeyTable(Statements):
             rows = [(*key, records[key].message_id) for key in part]
             self._insert("message_key", columns, rows, suffix)
 
-    def idempotency_records(
-        self, keys: Iterable[SendKey], *, as_written: bool = False
-    ) -> dict[SendKey, IdempotencyRecord]:
-        """Return the idempotency records under these keys; the body hash has to match as well.
-
-        With `as_written` the statement waits for transactions that are writing one of the keys.
-        """
-        shared = self._dialect.SHARED if as_written else ""
+    def idempotency_records(self, keys: Iterable[SendKey]) -> dict[SendKey, IdempotencyRecord]:
+        """Return the idempotency records under these keys; the body hash has to match as well."""
         found: dict[SendKey, IdempotencyRecord] = {}
         for part in chunks(sorted(keys)):
             values = [value for key in part for value in key]
-            found |= self._read_records(f"{NAME} AND body_hash = %s", len(part), values, shared)
+            found |= self._read_records(f"{NAME} AND body_hash = %s", len(part), values)
         return found
 
     def idempotency_records_of_names(
@@ -85,23 +79,23 @@ class KeyTable(Statements):
             self._dialect.or_update(KEY, f"message_id = {self._dialect.given('message_id')}"),
         )
 
-    def owner(self, message: Message) -> int | None:
-        """Return the id of the message that this one was deduplicated into, or None.
+    def reserve_or_owner(self, message: Message) -> int | None:
+        """Reserve the message's key; return the id of another message that has the key, or None.
 
-        The statement waits for a transaction that is deduplicating the message just now.
+        The insertion waits for a transaction that is deduplicating the message just now.
         """
         if (key := message.send_key) is None:
             return None
-        record = self.idempotency_records([key], as_written=True).get(key)
-        return record.message_id if record and record.message_id != message.id else None
+        record = self.reserve_keys({key: IdempotencyRecord.of(message)})[key]
+        return record.message_id if record.message_id != message.id else None
 
     def _read_records(
-        self, condition: str, count: int, values: Sequence[Any], suffix: str = ""
+        self, condition: str, count: int, values: Sequence[Any]
     ) -> dict[SendKey, IdempotencyRecord]:
         is_stored = "EXISTS (SELECT 1 FROM message m WHERE m.id = message_key.message_id)"
         rows = self._read(
             f"SELECT {KEY}, message_id, {is_stored} FROM message_key"
-            f" WHERE {' OR '.join([f'({condition})'] * count)}{suffix}",
+            f" WHERE {' OR '.join([f'({condition})'] * count)}",
             values,
         )
         return {

@@ -13,7 +13,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 GREATEST = "GREATEST"
 LEAST = "LEAST"
-SHARED = " LOCK IN SHARE MODE"
 NOW_MS = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"
 
 

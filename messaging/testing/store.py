@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from messaging.domain.message import Message
 from messaging.ports.cache_service import LeaseRequest
+from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState, Deletes, Tail
 from messaging.testing.store_apply import MemoryApplying
@@ -57,8 +58,10 @@ class MemoryStore(MemoryApplying):
         if repeat is None:
             return list(message_ids)
         await self._answer()  # between the statements: a failure, a deduplication
-        record = None if repeat.send_key is None else self.idempotency_records.get(repeat.send_key)
-        if record is None or record.message_id == repeat.id:
+        if (key := repeat.send_key) is None:
+            return list(message_ids)
+        record = self.idempotency_records.setdefault(key, IdempotencyRecord.of(repeat))
+        if record.message_id == repeat.id:
             return list(message_ids)
         self.deletes.add((user_id, record.message_id))
         return [*message_ids, record.message_id]

@@ -24,7 +24,7 @@ class MemoryApplying(MemoryTables):
             raise BadData
         rows: dict[int, Message] = {}
         states = {m.id: m.without_seq() for m in sorted(messages, key=lambda m: m.id)}
-        owners = self._owners(states)
+        owners, heirs = self._owners(states)
         conflicts: list[Message] = []
         for message_id, state in states.items():
             stored = self.rows.get(message_id)
@@ -38,13 +38,15 @@ class MemoryApplying(MemoryTables):
                 rows[message_id] = self.rows[message_id] = join(stored, state)
         for message_id, owner in owners.items():
             self._recall_first(states[message_id], owner, rows)
+        inherited = self._copy_deletes(heirs)
+        self._record([CacheHint(message_id, user) for user, message_id in inherited])
         self.aliases |= owners
         if hinted:
             self._record([CacheHint(i) for i in {*rows, *owners.values()}])
         return ApplyResult(
             rows=tuple(rows[message_id] for message_id in sorted(rows)),
             duplicates={message_id: self.rows[owner] for message_id, owner in owners.items()},
-            deletes=tuple(self._copy_deletes(owners)),
+            deletes=(*inherited, *self._copy_deletes(owners)),
             conflicts=tuple(conflicts),
         )
 
@@ -75,23 +77,26 @@ class MemoryApplying(MemoryTables):
         found |= {key: self._idempotency_record(key) for key in keys.values() if key not in found}
         return {i: found[key] for i, key in keys.items() if found[key].message_id != i}
 
-    def _owners(self, states: Mapping[int, Message]) -> dict[int, int]:
+    def _owners(self, states: Mapping[int, Message]) -> tuple[dict[int, int], dict[int, int]]:
         """Return the ids of duplicates, each with the id of the message that is kept.
 
-        A key is taken over when its message is neither stored nor among these.
+        A key is taken over when its message is neither stored nor among these. Return also such
+        messages, each with its heir.
         """
-        owners = {}
+        owners: dict[int, int] = {}
+        heirs: dict[int, int] = {}
         for message_id, state in states.items():
             if message_id in self.rows or (key := state.send_key) is None:
                 continue
             own = IdempotencyRecord(message_id, state.body_hash)
             owner = self.idempotency_records.setdefault(key, own).message_id
             if owner not in self.rows and owner not in states:
+                heirs[owner] = message_id
                 owner = message_id
                 self.idempotency_records[key] = own
             if owner != message_id:
                 owners[message_id] = owner
-        return owners
+        return owners, heirs
 
     def _insert(self, message: Message) -> Message:
         seq = self.last_seqs.get(message.conversation_id, 0) + 1

@@ -131,9 +131,6 @@ _STATEMENTS: dict[str, Statement] = {
         lambda t: t.reserve_keys(dict.fromkeys(KEYS, IdempotencyRecord(1, "h"))), 2 * AT_ONCE
     ),
     "idempotency_records": Statement(lambda t: t.idempotency_records(KEYS), 2 * AT_ONCE),
-    "idempotency_records as written": Statement(
-        lambda t: t.idempotency_records(KEYS[:1], as_written=True), 1
-    ),
     "idempotency_records_of_names": Statement(
         lambda t: t.idempotency_records_of_names(KEYS), 2 * AT_ONCE
     ),
@@ -149,7 +146,9 @@ _STATEMENTS: dict[str, Statement] = {
         lambda t: t.nth_visible(BUSY, reader_id=5, before=IDS[250], count=AT_ONCE)
     ),
     "insert_deletes": Statement(lambda t: t.insert_deletes([(5, each) for each in IDS])),
-    "owner": Statement(lambda t: t.owner(make_message(7, client_msg_id="k0000007")), 1),
+    "reserve_or_owner": Statement(
+        lambda t: t.reserve_or_owner(make_message(7, client_msg_id="k0000007")), 2
+    ),
     "deletes_of": Statement(lambda t: t.deletes_of(IDS)),
     "deletes_of one": Statement(lambda t: t.deletes_of(IDS[:1]), 1),
     "deleted_among": Statement(lambda t: t.deleted_among(5, IDS)),

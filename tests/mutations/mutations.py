@@ -234,6 +234,21 @@ MUTATIONS = (
         _pytest("tests/contract/store/test_keys.py", "-k", "leads_by_its_id"),
     ),
     Mutation(
+        "reserve no key for a message that is deleted before it is stored",
+        "messaging/store/key_table.py",
+        "        record = self.reserve_keys({key: IdempotencyRecord.of(message)})[key]\n",
+        "        own = IdempotencyRecord.of(message)\n"
+        "        record = self.idempotency_records([key]).get(key, own)\n",
+        _pytest("tests/contract/store/test_keys.py", "-k", "takes_the_id"),
+    ),
+    Mutation(
+        "forget who has deleted an attempt whose key another takes over",
+        "messaging/store/apply.py",
+        "        inherited = _hand_over_deletes(tables, heirs)\n",
+        "        inherited: list[tuple[int, int]] = []\n",
+        _pytest("tests/contract/store/test_keys.py", "-k", "whose_key_it_takes_over"),
+    ),
+    Mutation(
         "recall one attempt of a send and not the others",
         "messaging/service/recall.py",
         "    others = await other_attempts(backends, message)\n",

@@ -185,6 +185,32 @@ class TestADuplicate:
         assert await store.deleted_among(reader, [first.id]) == {first.id}
         assert (await store.apply([repeat])).deletes == ((reader, first.id),)
 
+    async def test_gets_the_deletes_of_an_attempt_whose_key_it_takes_over(
+        self, store: MessageStore
+    ) -> None:
+        """The caller may die before it tells the cache, and its repeat would not find them."""
+        deleted, heir = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
+        await store.delete_for_user(2, [deleted.id], repeat=deleted)
+
+        assert (await store.apply([heir])).deletes == ((2, heir.id),)
+        assert await store.deleted_among(2, [heir.id]) == {heir.id}
+        hints = await store.hints(limit=9)
+        assert [(hint.message_id, hint.user_id) for hint in hints] == [(heir.id, 2)]
+        assert (await store.apply([heir])).deletes == ()
+        assert (await store.apply([deleted])).deletes == ((2, heir.id),)
+        assert len(await store.hints(limit=9)) == 1
+
+    async def test_that_is_not_sent_yet_takes_the_id_of_an_attempt_that_was_deleted(
+        self, store: MessageStore
+    ) -> None:
+        deleted, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
+        for _ in range(2):
+            hidden = await store.delete_for_user(2, [deleted.id], repeat=deleted)
+            assert hidden == [deleted.id]
+        record = (await store.reserve([repeat]))[repeat.id]
+        assert (record.message_id, record.is_stored) == (deleted.id, False)
+        assert (await store.apply([deleted])).rows[0].id == deleted.id
+
     async def test_that_is_deleted_later_is_deleted_where_it_went(
         self, store: MessageStore
     ) -> None:

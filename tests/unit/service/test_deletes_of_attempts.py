@@ -89,3 +89,37 @@ async def test_a_repeat_that_becomes_the_row_takes_the_place_of_the_attempt_in_t
     assert await seen(service, ALICE) == ["secret"]
     await delete(service.backends, again, user_id=BOB)
     await check_hidden(service, first, again)
+
+
+async def test_a_retry_without_the_cache_takes_the_id_that_was_deleted(
+    service: MemoryService,
+) -> None:
+    service.broker.down = True
+    first = await accepted_by(service)
+    other = beside(service)
+    await delete(service.backends, first, user_id=BOB)
+    service.broker.down = False
+    lose(other)
+    assert await accepted_by(other) == first
+    service.cache.restart(MemoryCache().file())
+    await regain(other)
+    await check_hidden(service, first)
+
+
+async def test_an_attempt_that_is_stored_before_the_deleted_one_is_hidden(
+    service: MemoryService,
+) -> None:
+    """The log alone has it: its process could not reserve the key, nor see the delete."""
+    service.broker.down = True
+    first = await accepted_by(service)
+    other = beside(service)
+    service.broker.down, service.store.down = False, True
+    lose(other)
+    again = await accepted_by(other)
+    service.cache.down, service.store.down = False, False
+    assert again != first
+    assert await seen(service, BOB) == ["secret"]
+    await delete(service.backends, first, user_id=BOB)
+    await service.consume()
+    assert [*service.store.rows] == [again]
+    await check_hidden(service, first, again)
