@@ -96,12 +96,17 @@ class WriteThrough:
         The row that a repeat was deduplicated into is shown as well: the process that stored that
         row may have ended before it could show the row.
 
+        Order: deletes before the rows that they hide. A full cache refuses the deletes, and only
+        the rows make room in it: so they are shown all the same.
+
         Raises: CacheUnavailable: repeat the call until it succeeds. Safe to repeat.
         """
-        if rows := done.all_rows:
-            await self.cache.mark_stored(rows)
-        for user_id, message_id in done.deletes:
-            await self.cache.add_deletes(user_id, [message_id])
+        try:
+            for user_id, message_id in done.deletes:
+                await self.cache.add_deletes(user_id, [message_id])
+        finally:
+            if rows := done.all_rows:
+                await self.cache.mark_stored(rows)
         if done.duplicates:
             await self.cache.mark_duplicates(done.duplicates)
 

@@ -97,7 +97,8 @@ class Marking(Protocol):
     async def mark_duplicates(self, duplicates: Mapping[int, Message]) -> None:
         """Drop duplicates, given by id with the row of the message that each one repeats.
 
-        The idempotency record of the sender's clientMsgId names that row from then on.
+        The idempotency record of the sender's clientMsgId names that row from then on, unless the
+        record names another attempt of the send that is pending.
         """
 
     async def dead_letter(self, messages: Sequence[Message]) -> None:

@@ -20,12 +20,13 @@ from messaging.service.idempotency import find_stored_idempotency_record
 LISTED = 100  # newest messages of a conversation that are searched for pending attempts
 
 
-async def other_attempts(backends: Backends, message: Message) -> list[Message]:
+async def other_attempts(backends: Backends, message: Message, *, asked_id: int) -> list[Message]:
     """Return the other attempts of this message's send that the cache or the store knows.
 
-    Each attempt has its own id and time, and no content. Attempts that only a backend that is away
-    knows are left out: the store deduplicates them later, and this message's recall or delete then
-    applies to them.
+    `asked_id` is the id that led to this message. Where the cache alone leads from that id, the
+    store may take that attempt for the first one. Each attempt has its own id and time, and no
+    content. Attempts that only a backend that is away knows are left out: the store deduplicates
+    them later, and this message's recall or delete then applies to them.
     """
     if (key := message.key) is None:
         return []
@@ -36,6 +37,7 @@ async def other_attempts(backends: Backends, message: Message) -> list[Message]:
             await find_stored_idempotency_record(backends, message),
         ]
         ids |= {c.message_id for c in records if c and c.body_hash == message.body_hash}
+        ids.add(asked_id)
     return [
         replace(under_id(message, message_id), seq=None, content="", url=None, at_user_ids=())
         for message_id in sorted(ids - {message.id})

@@ -25,7 +25,7 @@ async def delete(backends: Backends, message_id: int, *, user_id: int) -> None:
     backends.rates.changes.spend(user_id)
     message = await access_message(backends, message_id, user_id=user_id)
     try:
-        others = await other_attempts(backends, message)
+        others = await other_attempts(backends, message, asked_id=message_id)
         await backends.writes.hide(user_id, message, others)
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error

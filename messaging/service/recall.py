@@ -54,7 +54,7 @@ async def recall(backends: Backends, message_id: int, *, user_id: int) -> Messag
     except AlreadyRecalled:
         await _show(backends, message)
         raise
-    others = await other_attempts(backends, message)
+    others = await other_attempts(backends, message, asked_id=message_id)
     try:
         recall_time = await backends.cache.set_recall_mark(message.id, now_ms)
         tombstones = [message.recalled(recall_time)]

@@ -45,7 +45,13 @@ class MemoryMarking(CacheState):
                     tail.remove(message_id)
                     tail.forget()
                 tail.age_unless_pending()
-            assert first.key is not None
+            self._record_first(first)
+
+    def _record_first(self, first: Message) -> None:
+        assert first.key is not None
+        record = self.idempotency_records.get(first.key)
+        names_attempt = record is not None and record.message_id in self.pending_set.times
+        if record is None or record.body_hash != first.body_hash or not names_attempt:
             self.idempotency_records[first.key] = IdempotencyRecord.of(first)
 
     async def dead_letter(self, messages: Sequence[Message]) -> None:

@@ -92,11 +92,11 @@ MUTATIONS = (
     Mutation(
         "give seq out of the cache",
         "messaging/pipeline/write_through.py",
-        "            await self.cache.mark_stored(rows)\n",
-        "            from msgspec.structs import replace\n\n"
-        "            count = await self.cache.pending_count()\n"
-        "            told = [replace(row, seq=count + at) for at, row in enumerate(rows)]\n"
-        "            await self.cache.mark_stored(told)\n",
+        "                await self.cache.mark_stored(rows)\n",
+        "                from msgspec.structs import replace\n\n"
+        "                count = await self.cache.pending_count()\n"
+        "                told = [replace(row, seq=count + at) for at, row in enumerate(rows)]\n"
+        "                await self.cache.mark_stored(told)\n",
         _simulator(500),
     ),
     Mutation(
@@ -249,9 +249,16 @@ MUTATIONS = (
         _pytest("tests/contract/store/test_keys.py", "-k", "whose_key_it_takes_over"),
     ),
     Mutation(
+        "forget the pending attempt that a key leads to (Redis)",
+        "messaging/cache/scripts/mark_duplicates.lua",
+        "  if not names_attempt(key, record) then ",
+        "  if true then ",
+        _pytest("tests/contract/cache/test_marking.py", "-k", "embedded"),
+    ),
+    Mutation(
         "recall one attempt of a send and not the others",
         "messaging/service/recall.py",
-        "    others = await other_attempts(backends, message)\n",
+        "    others = await other_attempts(backends, message, asked_id=message_id)\n",
         "    others = []\n",
         _simulator(4_000),
     ),

@@ -196,6 +196,26 @@ class TestMarkDuplicates:
         records = await cache.accept([make_message(9, client_msg_id="k")], None)
         assert records == [IdempotencyRecord(first.id, first.body_hash)]
 
+    async def test_keeps_the_record_of_another_attempt_while_it_is_pending(
+        self, cache: MessageCache
+    ) -> None:
+        """Nothing but the record leads from the row to that attempt."""
+        pending, repeat, row = (make_message(n, content="x", client_msg_id="k") for n in (1, 2, 3))
+        first = stored(row, 1)
+        await cache.accept([pending], None)
+
+        await cache.mark_duplicates({repeat.id: first})
+        assert await cache.find_idempotency_record(1, "k") == IdempotencyRecord.of(pending)
+        await cache.mark_duplicates({pending.id: first})
+        assert await cache.find_idempotency_record(1, "k") == IdempotencyRecord.of(first)
+
+    async def test_records_the_first_in_place_of_another_body(self, cache: MessageCache) -> None:
+        first = stored(make_message(1, content="x", client_msg_id="k"), 1)
+        await cache.accept([make_message(2, content="y", client_msg_id="k")], None)
+
+        await cache.mark_duplicates({make_message(3).id: first})
+        assert await cache.find_idempotency_record(1, "k") == IdempotencyRecord.of(first)
+
     async def test_hides_no_row_that_nobody_told(self, cache: MessageCache) -> None:
         """The repeat took seq 2's place in the count when the row with seq 3 was marked."""
         first = stored(make_message(3, client_msg_id="k"), 3)

@@ -5,16 +5,21 @@ Repeats of a send get several ids where one part of the service does not know of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.errors import MessageNotFound
+from messaging.domain.message import Message
+from messaging.pipeline.write_through import WriteThrough
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.send import send
 from messaging.testing.cache import MemoryCache
 from tests.support.memory import ALICE, BOB, MemoryService, to_bob, with_bob
-from tests.unit.pipeline.outages import lose, regain
+from tests.unit.pipeline.outages import Replaced, lose, regain
 
 REQUEST = to_bob("secret", client_msg_id="k")
 
@@ -123,3 +128,83 @@ async def test_an_attempt_that_is_stored_before_the_deleted_one_is_hidden(
     await service.consume()
     assert [*service.store.rows] == [again]
     await check_hidden(service, first, again)
+
+
+async def test_a_delete_of_the_row_finds_the_attempt_that_is_pending_after_a_duplicate(
+    service: MemoryService,
+) -> None:
+    """Three attempts: the first in the cache alone, the second the row, the third folded."""
+    service.broker.down = True
+    first = await accepted_by(service)
+    service.broker.down, service.store.down = False, True
+    ids = []
+    for _ in range(2):
+        other = beside(service)
+        lose(other)
+        ids.append(await accepted_by(other))
+    service.cache.down, service.store.down = False, False
+    await service.consume()
+    assert [*service.store.rows] == ids[:1]
+    assert [*service.store.aliases] == ids[1:]
+    assert [*service.cache.pending_set.times] == [first]
+
+    await delete(service.backends, ids[0], user_id=BOB)
+    await check_hidden(service, first, *ids)
+
+
+async def test_a_delete_by_an_id_that_the_cache_leads_on_hides_that_id_as_well(
+    service: MemoryService,
+) -> None:
+    """The store may take the attempt of that id for the first one."""
+    service.broker.down = True
+    first = await accepted_by(service)
+    other = beside(service)
+    service.broker.down, service.store.down = False, True
+    lose(other)
+    again = await accepted_by(other)
+    service.cache.down = False
+    await service.cache.add_alias(again, first)
+    service.store.down = False
+
+    await delete(service.backends, again, user_id=BOB)
+    assert service.cache.deletes[BOB] == {first, again}
+    await service.consume()
+    await check_hidden(service, first, again)
+
+
+async def handed_over(service: MemoryService) -> list[Message]:
+    """Let bob delete one attempt, and return both attempts, neither of them stored."""
+    attempts = []
+    for _ in range(2):
+        service.cache.idempotency_records.clear()
+        attempts.append(service.cache.details[await accepted_by(service)])
+        service.clock.now_ms += 1_000
+    await service.store.delete_for_user(BOB, [attempts[1].id])
+    return attempts
+
+
+async def test_a_handed_over_delete_reaches_the_cache_before_its_row(
+    service: MemoryService,
+) -> None:
+    attempts = await handed_over(service)
+
+    async def mark_stored(rows: Sequence[Message]) -> None:
+        assert service.cache.deletes[BOB] == {attempts[0].id}
+        await service.cache.mark_stored(rows)
+
+    cache = Replaced(service.cache, mark_stored=mark_stored)
+    await WriteThrough(cache, service.store).write(attempts)
+
+
+async def test_a_full_cache_that_refuses_a_delete_gets_the_rows_that_make_room(
+    service: MemoryService,
+) -> None:
+    attempts = await handed_over(service)
+
+    async def add_deletes(user_id: int, message_ids: Sequence[int]) -> None:
+        raise CacheUnavailable
+
+    cache = Replaced(service.cache, add_deletes=add_deletes)
+    with pytest.raises(CacheUnavailable):
+        await WriteThrough(cache, service.store).write(attempts)
+    assert attempts[0].id not in service.cache.pending_set.times
