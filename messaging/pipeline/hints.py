@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
 from messaging.domain.breakers import Breaker
 from messaging.domain.message import Message
+from messaging.pipeline.cache_loss import GRACE_S, CacheLoss
 from messaging.pipeline.hint_delivery import HintDelivery
 from messaging.pipeline.kept_messages import KeptMessages
 from messaging.ports.cache import MessageCache
@@ -40,7 +41,6 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_S = 0.2
 SLEPT_S = 1.5  # without a heartbeat: the process stood still, and its state of the cache is stale
 STORE_S = 1.0  # for the store's hints; the next probe goes on with the rest
-GRACE_S = 0.3  # until every process has noticed that the cache is away
 RECORDS_LOST_FOR_S = 60.0  # after a restart: retries come of sends whose records are lost
 RECORDS_LATE_FOR_S = 5.0  # after an outage: until every process has written its kept records
 
@@ -56,11 +56,13 @@ class CacheHints:
     cache: MessageCache
     store: MessageStore
     breaker: Breaker
+    loss: CacheLoss = field(init=False)
     _delivery: HintDelivery = field(init=False)
     _kept: KeptMessages = field(init=False)
     _name: str | None = None
     _recovered: str | None = None  # the start of the cache that `recover` has seen last
     _seen: str | None = None  # the start of the cache that any heartbeat has seen last
+    _is_recovered: bool = False  # the cache, from that start
     _started_s: float = float("-inf")  # when this process noticed the cache's last restart
     has_held: bool = False  # at the last heartbeat a consumer held a partition
     _in_reach: bool = True  # at the last heartbeat the cache took a write
@@ -70,6 +72,7 @@ class CacheHints:
     def __post_init__(self) -> None:
         self._delivery = HintDelivery(self.cache, self.store)
         self._kept = KeptMessages(self._delivery)
+        self.loss = CacheLoss(self.store, self.breaker, self._stand_in)
 
     async def record(self, hints: Sequence[CacheHint], *recalled: Message) -> None:
         """Record these hints in the store, then write them to the cache as `deliver` does.
@@ -88,14 +91,15 @@ class CacheHints:
         """
         self._kept.keep_late(recalled)
         if not await self.breaker.try_now():
+            await self.loss.until_announced()
             await asyncio.sleep(GRACE_S)
 
     async def hand_over(self, messages: Sequence[Message]) -> None:
         """Write accepted messages to the cache now, or as soon as the cache answers.
 
         The messages may reach the cache before the other hints do, because they only add to the
-        messages that the cache shows. If the cache was lost just now, return when the messages are
-        written, or when every process has noticed the loss.
+        messages that the cache shows. Return when the messages are written, or when every process
+        has noticed that this process has lost the cache.
         """
         self._kept.keep_late(messages)
         if self._in_reach:
@@ -103,11 +107,8 @@ class CacheHints:
                 await self._kept.deliver_late()
             except (CacheUnavailable, StoreUnavailable):
                 self.breaker.trip()
-        left_s = self.breaker.opened_s + GRACE_S - asyncio.get_running_loop().time()
-        if left_s > 0 and not self.breaker.is_closed:  # other processes may still read
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left_s):
-                    await self.breaker.try_now()
+        if any(self.owes(message.id) for message in messages):  # other processes may still read
+            await self.loss.until_noticed()
 
     def keep_until_written(self, messages: Sequence[Message]) -> None:
         """Keep for some seconds the messages that the cache alone has confirmed.
@@ -156,6 +157,7 @@ class CacheHints:
         """
         self._name = name
         self.breaker.watch(self.heartbeat, every_s=HEARTBEAT_S, longest_s=HEARTBEAT_S + SLEPT_S)
+        self.loss.watch(every_s=HEARTBEAT_S)
 
     async def leave(self) -> None:
         """Stop the heartbeat, and sign off from the cache unless this process has hints.
@@ -163,6 +165,7 @@ class CacheHints:
         With hints the process stays signed on, so that the others notice its end.
         """
         await self.breaker.close()
+        await self.loss.close()
         if self._name is not None and not self._kept:
             with contextlib.suppress(CacheUnavailable):
                 await self.cache.deregister(self._name)
@@ -196,18 +199,30 @@ class CacheHints:
         was_away = not self.breaker.is_closed
         if was_away or not seen.is_recovered:
             await self.cache.note_recovered(seen.id, returned=was_away)
+        self.loss.withdraw()
+
+    async def _stand_in(self) -> None:
+        """Make pages partial, and write the recorded hints to the cache for a process without it.
+
+        Raises: CacheUnavailable, StoreUnavailable. Leaves: a part written.
+        """
+        if self._seen is not None and self._is_recovered and self.breaker.is_closed:
+            await self.cache.note_recovered(self._seen, returned=True)
+            await self._delivery.deliver_recorded()
 
     async def _beat(self, name: str | None = None) -> Incarnation:
         try:
             seen = await self.cache.heartbeat(name)
         except CacheUnavailable:
+            if self._in_reach:
+                self.loss.announce()  # in time for the first message that the cache lacks
             self._in_reach = False
             self.breaker.trip()
             raise
         self._in_reach, self.has_held, self._is_vouched = True, seen.has_held, seen.is_vouched
         if self._seen not in (None, seen.id):
             self._started_s = asyncio.get_running_loop().time()
-        self._seen = seen.id
+        self._seen, self._is_recovered = seen.id, seen.is_recovered
         return seen
 
     @property

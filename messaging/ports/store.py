@@ -194,6 +194,18 @@ class MessageStore(Protocol):
         Safe to repeat.
         """
 
+    async def announce_loss(self, process: str, ttl_s: float) -> None:
+        """Announce to all processes, for `ttl_s`, that this process has lost the cache.
+
+        Safe to repeat: a repeat renews the announcement.
+        """
+
+    async def withdraw_loss(self, process: str) -> None:
+        """Withdraw the announcement of this process. Safe to repeat."""
+
+    async def is_loss_announced(self, *, besides: str) -> bool:
+        """Tell whether a process other than `besides` announces that it has lost the cache."""
+
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Store dead letters, one for each source position.
 

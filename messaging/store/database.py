@@ -68,6 +68,9 @@ class DatabaseStore(InThreads[Tables]):
     deleted_among = in_thread(Tables.deleted_among)
     record_hints = in_thread(Tables.insert_hints)
     hints = in_thread(Tables.hints)
+    announce_loss = in_thread(Tables.announce_loss)
+    withdraw_loss = in_thread(Tables.withdraw_loss)
+    is_loss_announced = in_thread(Tables.is_loss_announced)
     ping = in_thread(Tables.ping)
 
     async def delete_for_user(

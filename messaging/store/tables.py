@@ -13,6 +13,8 @@ from messaging.store.key_table import KeyTable
 from messaging.store.message_table import MessageTable
 from messaging.store.statements import assigned, chunks, listed
 
+LOSS = "cache-loss:"  # the prefix of the leases' names
+OF_LOSSES = "name > 'cache-loss:' AND name < 'cache-loss;'"  # by the order of bytes
 DELETES_BY_MESSAGE = "message_delete_message_id"  # the index
 
 
@@ -98,6 +100,24 @@ class Tables(MessageTable, KeyTable):
         row = (name, owner, request.until_ms)
         self._insert("lease", ("name", "owner", "expires_at"), [row], suffix)
         return int(used_ms)
+
+    # the announcements of processes that have lost the cache: leases of a name of each process
+
+    def announce_loss(self, process: str, ttl_s: float) -> None:
+        """Announce the loss of a process for `ttl_s`; forget the announcements that ran out."""
+        now_ms = self._dialect.NOW_MS
+        self._execute(f"DELETE FROM lease WHERE {OF_LOSSES} AND expires_at <= {now_ms}", [])
+        self.take_lease(f"{LOSS}{process}", process, round(ttl_s * 1000))
+
+    def withdraw_loss(self, process: str) -> None:
+        self._execute("DELETE FROM lease WHERE name = %s", [f"{LOSS}{process}"])
+
+    def is_loss_announced(self, *, besides: str) -> bool:
+        query = (
+            f"SELECT 1 FROM lease WHERE {OF_LOSSES} AND owner <> %s"
+            f" AND expires_at > {self._dialect.NOW_MS} LIMIT 1"
+        )
+        return bool(self._read(query, [besides]))
 
     # the connection
 

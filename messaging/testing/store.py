@@ -88,6 +88,23 @@ class MemoryStore(MemoryApplying):
         for hint in hints:
             self.hinted.pop(hint.hint_id or 0, None)
 
+    async def announce_loss(self, process: str, ttl_s: float) -> None:
+        await self._answer()
+        self.losses[process] = self.clock_s() + ttl_s
+
+    async def withdraw_loss(self, process: str) -> None:
+        await self._answer()
+        self.losses.pop(process, None)
+
+    async def is_loss_announced(self, *, besides: str) -> bool:
+        await self._answer()
+        return bool(self.announced_losses - {besides})
+
+    @property
+    def announced_losses(self) -> set[str]:
+        """Return the processes whose announcement stands."""
+        return {process for process, end_s in self.losses.items() if self.clock_s() < end_s}
+
     async def save_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         await self._answer()
         known = {letter.source for letter in self.dead_letters}

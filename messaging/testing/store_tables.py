@@ -35,6 +35,7 @@ class MemoryTables(MemoryLeases):
     hint_ids: int = 0
     dead_letters: list[DeadLetter] = field(default_factory=list)
     settled: dict[Position, DeadLetterState] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)  # by process: the end of it
     breaker: Breaker = field(init=False)  # never trips by itself: calls fail at once anyway
 
     def __post_init__(self) -> None:

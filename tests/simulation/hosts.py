@@ -52,7 +52,11 @@ class Host:
 
     def store(self) -> Any:
         world = self.world
-        return StoreWire(self.life, world.store_end, world.store, **self._options())
+        options = self._options()
+        looks = Wire(
+            self.life, world.store_end, world.store, **options | {"faults": world.look_faults}
+        )
+        return StoreWire(self.life, world.store_end, world.store, looks=looks, **options)
 
     def log(self) -> Any:
         world = self.world

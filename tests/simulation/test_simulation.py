@@ -16,8 +16,8 @@ PROCESSES = 2
 # Each of these breaks a promise again when the remedy of a bug is taken back.
 SEEDS = {
     "a commit without an answer is made again though nothing follows": 362,
-    "a delete is noted for a cache that is away": 80,
-    "a recall that neither log nor store took is not acknowledged": 5,
+    "a delete is noted for a cache that is away": 9_400_216,
+    "a recall that neither log nor store took is not acknowledged": 9_400_113,
     "a row whose sender died unseen is shown before its repeat is answered": 1_017_919,
     "a delete without the cache hides the attempt that the cache alone has": 9_074_937,
     "a process that starts without the store believes no cache that may lack a delete": 9_041_474,
@@ -29,6 +29,9 @@ SEEDS = {
     "an attempt that was deleted is not shown under the id of its retry": 9_085_684,
     "an id that the lost cache alone had leads to the repeat that was stored": 4_000_801,
     "an id that the lost cache alone had leads to the repeat that is pending": 4_000_432,
+    "the others heed a process that alone has lost the cache": 9_002_556,
+    "the others heed a process that has not reached the cache since its start": 9_044_151,
+    "the return of the store is noticed in time though a probe hangs": 9_200_051,
     "callers who have all gone away make no group": 1_000_392,
 }
 ROOT = Path(__file__).parents[2]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from messaging.database.threads import PROBE_TIMEOUT_S
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.breakers import Breaker
 from messaging.ports.log import Record
@@ -145,9 +146,24 @@ class StoreWire(Wire):
 
     _port: MemoryStore
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, looks: Wire, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._looks = looks  # with faults drawn apart, so that other calls keep their faults
         self.breaker = Breaker("store", self._probe)
+
+    async def announce_loss(self, process: str, ttl_s: float) -> None:
+        await self._look("announce_loss", process, ttl_s)
+
+    async def withdraw_loss(self, process: str) -> None:
+        await self._look("withdraw_loss", process)
+
+    async def is_loss_announced(self, *, besides: str) -> bool:
+        return bool(await self._look("is_loss_announced", besides=besides))
+
+    async def _look(self, name: str, *args: Any, **options: Any) -> Any:
+        if not self.breaker.is_closed:
+            raise StoreUnavailable
+        return await getattr(self._looks, name)(*args, **options)
 
     async def _call(self, name: str, do: Callable[[], Awaitable[Any]], args: object) -> Any:
         if not self.breaker.is_closed:
@@ -160,7 +176,12 @@ class StoreWire(Wire):
             raise
 
     async def _probe(self) -> None:
-        await super()._call("ping", self._port.ping, ())
+        """Probe the store within the time that the database's adapter takes."""
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                await super()._call("ping", self._port.ping, ())
+        except TimeoutError as error:
+            raise StoreUnavailable(is_outage=True) from error
 
 
 class ReaderWire(Wire):

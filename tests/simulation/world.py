@@ -11,8 +11,9 @@ from random import Random
 from typing import Any
 
 from messaging.conf import Settings
+from messaging.database.threads import PROBE_TIMEOUT_S
 from messaging.domain.backend_errors import CacheUnavailable, LogUnavailable, StoreUnavailable
-from messaging.domain.breakers import State
+from messaging.domain.breakers import LONGEST_PAUSE_S, State
 from messaging.domain.errors import ApiError
 from messaging.domain.ids import time_of_id
 from messaging.domain.message import ChatType
@@ -36,6 +37,8 @@ GROUP = 7
 BEGIN_MS = time_of_id(FIRST_ID)
 DRAINED_WITHIN_S = 90.0
 LONGEST_UNWRITTEN_S = 2.0  # of answers of the cache that are not yet in its file
+# A probe that hangs when the store returns, the pause, and the probe that is answered.
+STORE_NOTICED_S = PROBE_TIMEOUT_S + LONGEST_PAUSE_S + PROBE_TIMEOUT_S
 RECOVERED_S = 3.0  # by then no page is partial any more
 SETTLE_S = 3.0  # for late calls to end
 
@@ -53,6 +56,7 @@ class World:
         self.settings = _settings(self.random)
         self.faults = Faults(self.random)
         self.inspection_faults = Faults(copy.copy(self.random))
+        self.look_faults = Faults(copy.copy(self.random))
         self.cache = Cache(clock_s=clock_s)
         self.store = MemoryStore(
             clock_s=clock_s, refuses=lambda message: message.content.startswith(BAD)
@@ -120,6 +124,7 @@ class World:
         ]
         self._plan_events()
         self.loop.call_at(UNTIL_S, self._heal)
+        self.loop.call_at(UNTIL_S + STORE_NOTICED_S, self._check_store_noticed)
         await asyncio.sleep(0.01)
         operations = self.random.randint(4, 24)
         clients = [SimulatedClient(self, user) for user in USERS]
@@ -137,7 +142,11 @@ class World:
         """Wait until nothing is under way any more; tell whether that came in time."""
         await asyncio.sleep(max(UNTIL_S - self.loop.time(), 0) + SETTLE_S)
         deadline_s = self.loop.time() + DRAINED_WITHIN_S
-        while not (self.watch.is_drained() and all(web.knows_all for web in self.webs)):
+        while not (
+            self.watch.is_drained()
+            and all(web.knows_all for web in self.webs)
+            and not self.store.announced_losses
+        ):
             if self.loop.time() > deadline_s:
                 self.record.violate("not drained", f"pending: {[*self.cache.pending_set.times]}")
                 return False
@@ -241,11 +250,19 @@ class World:
 
     def _heal(self) -> None:
         self.trace("", "HEAL")
-        self.faults.healed = self.inspection_faults.healed = True
+        for faults in (self.faults, self.inspection_faults, self.look_faults):
+            faults.healed = True
         for end in (self.cache_end, self.log_end, self.store_end):
             end.come_back()
         for host in self.hosts:
             host.life.wake()
+
+    def _check_store_noticed(self) -> None:
+        """Judge that every process uses the store again in time after its return."""
+        for web in self.webs:
+            breaker = web.backends.store.breaker
+            if breaker.state is not State.CLOSED and breaker.opened_s < UNTIL_S:
+                self.record.violate("the store's return not noticed", web.life.name)
 
 
 def _settings(random: Random) -> Settings:

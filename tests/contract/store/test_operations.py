@@ -50,6 +50,36 @@ class TestLeases:
         assert sum(taken) == 1
 
 
+class TestLosses:
+    async def test_are_announced_to_the_others_until_they_are_withdrawn(
+        self, store: MessageStore
+    ) -> None:
+        assert not await store.is_loss_announced(besides="b")
+        for _ in range(2):
+            await store.announce_loss("a", 30)
+        assert await store.is_loss_announced(besides="b")
+        assert not await store.is_loss_announced(besides="a")
+        await store.announce_loss("b", 30)
+        assert await store.is_loss_announced(besides="a")
+        for _ in range(2):
+            await store.withdraw_loss("a")
+        assert not await store.is_loss_announced(besides="b")
+        assert await store.is_loss_announced(besides="a")
+
+    async def test_run_out_unless_they_are_renewed(self, store: MessageStore) -> None:
+        await store.announce_loss("a", 0.2)
+        await asyncio.sleep(0.25)
+        assert not await store.is_loss_announced(besides="b")
+        await store.announce_loss("a", 0.2)
+        await store.announce_loss("a", 30)
+        await asyncio.sleep(0.25)
+        assert await store.is_loss_announced(besides="b")
+
+    async def test_are_no_leases_of_worker_ids(self, store: MessageStore) -> None:
+        assert await takes(store, 1, "a", 30)
+        assert not await store.is_loss_announced(besides="b")
+
+
 class TestHints:
     async def test_are_told_until_they_are_dropped(self, store: MessageStore) -> None:
         await store.record_hints([CacheHint(3), CacheHint(1, user_id=7)])

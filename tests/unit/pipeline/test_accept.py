@@ -210,7 +210,7 @@ class _Replaced:
 
 
 async def test_without_the_cache_a_sender_is_held_to_the_rate_of_this_process() -> None:
-    service = MemoryService(replace(SETTINGS, send_rate=10.0, send_burst=2))
+    service = MemoryService(replace(SETTINGS, send_rate=1.0, send_burst=2))
     service.cache.down = True
     for _ in range(2):
         assert (await service.acceptor.accept(message(), ack=Ack.LOG)).durability is Durability.LOG
