@@ -196,7 +196,7 @@ MUTATIONS = (
         "messaging/pipeline/hints.py",
         "                await self._delivery.refresh_pending()\n",
         "                pass\n",
-        _simulator(1_000),
+        _pytest("tests/unit/pipeline/test_hints_return.py", "-k", "forgets_no_recall"),
     ),
     Mutation(
         "tell a cache that was started again nothing that it alone was told",
@@ -260,6 +260,6 @@ MUTATIONS = (
         "messaging/service/recall.py",
         "    others = await other_attempts(backends, message, asked_id=message_id)\n",
         "    others = []\n",
-        _simulator(4_000),
+        _pytest("tests/unit/service/test_told_ids.py", "-k", "recall_by_either_id"),
     ),
 )
