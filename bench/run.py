@@ -21,7 +21,7 @@ from bench.laps import processes
 from bench.laps.bench import Bench, Options, Refused
 from bench.laps.measurement import Run
 from bench.laps.noop_server import NoopFailed
-from bench.load.child import LoadFailed
+from bench.load.run import LoadFailed
 from bench.load.traffic import authority
 from bench.scenarios import SCENARIOS
 from messaging.conf import settings

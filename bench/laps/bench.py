@@ -12,8 +12,8 @@ from bench.laps import accounts, noop_server, processes
 from bench.laps.measurement import Measurement, Run
 from bench.laps.watch import Seen, Watch
 from bench.load import run as load_run
+from bench.load.plan import LapPlan, LoadResult
 from bench.load.receipts import MAX_LAPS
-from bench.load.run import LapPlan, LoadResult
 from bench.load.traffic import Account, TargetSite
 from messaging.conf import settings
 from messaging.progress import Progress

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from bench.check.conversation import CheckFindings
 from bench.laps.watch import Seen
 from bench.load.histogram import Histogram
-from bench.load.run import LoadResult
-from bench.load.traffic import OPERATIONS
+from bench.load.plan import LoadResult
 from bench.load.usage import Part
 
 TITLE_CHARACTERS = 44
@@ -56,8 +55,7 @@ class Measurement:
     @property
     def operations(self) -> dict[str, Histogram]:
         """Return the latencies of each kind of request that there was."""
-        found = {name: self.result.histograms.get(name, Histogram()) for name in OPERATIONS}
-        return {name: histogram for name, histogram in found.items() if len(histogram)}
+        return {name: each for name, each in self.result.histograms.items() if len(each)}
 
     def line(self) -> str:
         """Return the result in a line."""

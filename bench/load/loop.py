@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import select
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable
 
 from bench.load.answers import OK, NotHttp, Whole, error_of
 from bench.load.connection import Connection
-from bench.load.histogram import Histogram
+from bench.load.plan import LapPlan, LoadResult
 from bench.load.schedule import NANOSECONDS, Schedule
 from bench.load.traffic import OPERATIONS, Sender, Traffic
+from bench.load.usage import Part
 
 RECEIVE_BYTES = 65_536
 TICK_NS = NANOSECONDS // 10
@@ -24,65 +24,46 @@ TICK_NS = NANOSECONDS // 10
 clock = time.perf_counter_ns  # of the whole machine on Linux, so that processes may compare
 
 
-@dataclass(slots=True)
-class Outcome:
-    """Hold what the load measured.
-
-    The latencies and `measured` leave the warm-up out; the other figures include it.
-    """
-
-    histograms: dict[str, Histogram] = field(
-        default_factory=lambda: {name: Histogram() for name in OPERATIONS}
-    )
-    errors: Counter[str] = field(default_factory=Counter)
-    answered: int = 0
-    measured: int = 0
-    measured_s: float = 0.0
-    each_second: list[int] = field(default_factory=list)
-    cpu_s: float = 0.0
-
-
 class LoadLoop:
-    """Run a load over `connections`; each sender belongs to one connection."""
+    """Run a load over a plan's connections; each sender belongs to one connection."""
 
     def __init__(
-        self,
-        address: tuple[str, int],
-        connections: int,
-        senders: Sequence[Sender],
-        traffic: Traffic,
-        *,
-        timeout_s: float,
-        progress: Callable[[int, int], None],
+        self, plan: LapPlan, traffic: Traffic, *, progress: Callable[[int, int], None]
     ) -> None:
         """Prepare the load.
 
         `progress` is called with the counts of answers and of errors at each tick.
         """
-        self.outcome = Outcome()
-        self._address = address
+        self.result = LoadResult()
+        self._plan = plan
         self._traffic = traffic
-        self._timeout_ns = int(timeout_s * NANOSECONDS)
+        self._timeout_ns = int(plan.timeout_s * NANOSECONDS)
         self._progress = progress
-        self._histograms = [self.outcome.histograms[name] for name in OPERATIONS]
+        self._histograms = [self.result.histograms[name] for name in OPERATIONS]
         self._poll = select.epoll()
         self._is_whole = Whole().is_whole
         self._request, self._take_in = traffic.request, traffic.answered
         self._open: dict[int, Connection] = {}
-        self._closed = [Connection(senders[place::connections]) for place in range(connections)]
+        senders = [Sender(account, plan.site) for account in plan.accounts]
+        places = range(plan.connections)
+        self._closed = [Connection(senders[place :: plan.connections]) for place in places]
         self._idle: deque[Connection] = deque()
         self._busy = 0
         self._warm_answers: int | None = None
 
-    def run(self, schedule: Schedule, *, start_ns: int, warm_ns: int, stop_ns: int) -> Outcome:
+    def run(self, *, start_ns: int) -> LoadResult:
         """Send what is due until the schedule is over, and wait for the last answers.
 
-        Answers from `warm_ns` on are measured. The run ends `timeout_s` and a second after
-        `stop_ns` at the latest; requests that are unanswered then count as errors.
+        Answers after the warm-up are measured. The run ends `timeout_s` and a second after its
+        last request was due at the latest; requests that are unanswered then count as errors.
         """
-        self._schedule, self._start_ns, self._stop_ns = schedule, start_ns, stop_ns
-        self._warm_ns, self._last_ns = warm_ns, warm_ns
-        self._next_tick_ns = start_ns
+        plan = self._plan
+        self._start_ns = self._next_tick_ns = start_ns
+        self._warm_ns = self._last_ns = start_ns + int(plan.warm_s * NANOSECONDS)
+        self._stop_ns = self._warm_ns + int(plan.seconds * NANOSECONDS)
+        self._schedule = Schedule(
+            start_ns=start_ns, stop_ns=self._stop_ns, rate=plan.rate, limit=plan.limit
+        )
         self._connect()
         time.sleep(max(0, start_ns - clock()) / NANOSECONDS)
         started_cpu_s = time.process_time()
@@ -93,8 +74,8 @@ class LoadLoop:
             for number, _ in self._wait(now_ns):
                 self._ready(self._open[number])
         self._finish()
-        self.outcome.cpu_s = time.process_time() - started_cpu_s
-        return self.outcome
+        self.result.part = Part(processes=1, cpu_s=time.process_time() - started_cpu_s)
+        return self.result
 
     def _is_over(self, now_ns: int) -> bool:
         if self._schedule.is_over(now_ns) and not self._busy:
@@ -152,12 +133,12 @@ class LoadLoop:
         connection.partial = b""
         self._busy -= 1
         if answer.startswith(OK):
-            self.outcome.answered += 1
+            self.result.answered += 1
             self._last_ns = now_ns
             self._take_in(sender, answer)
             self._histograms[sender.operation].add((now_ns - connection.due_ns) // 1_000)
         else:
-            self.outcome.errors[error_of(answer)] += 1
+            self.result.errors[error_of(answer)] += 1
         if due_ns := self._schedule.take(now_ns):
             self._start(connection, due_ns, now_ns)
         else:
@@ -174,7 +155,7 @@ class LoadLoop:
             return
         waited_us = (clock() - connection.due_ns) // 1_000
         self._histograms[connection.sender.operation].add(waited_us)
-        self.outcome.errors[why] += 1
+        self.result.errors[why] += 1
         connection.sender = None
         self._busy -= 1
 
@@ -182,9 +163,9 @@ class LoadLoop:
         closed, self._closed = self._closed, []
         for place, connection in enumerate(closed):
             try:
-                connection.open(self._address)
+                connection.open((self._plan.site.host, self._plan.site.port))
             except OSError:
-                self.outcome.errors["refused"] += 1
+                self.result.errors["refused"] += 1
                 self._closed += closed[place:]
                 return
             self._open[connection.socket.fileno()] = connection
@@ -196,24 +177,24 @@ class LoadLoop:
 
         A tick comes ten times a second.
         """
-        outcome = self.outcome
+        result = self.result
         self._next_tick_ns = now_ns + TICK_NS
         if self._warm_answers is None and now_ns >= self._warm_ns:
-            self._warm_answers = outcome.answered
+            self._warm_answers = result.answered
             for histogram in self._histograms:
                 histogram.clear()
-        while (now_ns - self._start_ns) // NANOSECONDS > len(outcome.each_second):
-            outcome.each_second.append(outcome.answered)
+        while (now_ns - self._start_ns) // NANOSECONDS > len(result.each_second):
+            result.each_second.append(result.answered)
         for connection in [each for each in self._open.values() if each.sender]:
             if now_ns - connection.sent_ns > self._timeout_ns:
                 self._lose(connection, "timeout")
         if self._closed:
             self._connect()
-        self._progress(outcome.answered, outcome.errors.total())
+        self._progress(result.answered, result.errors.total())
 
     def _finish(self) -> None:
         """Count what was measured, and the requests that were never answered or sent."""
-        outcome = self.outcome
+        result = self.result
         for connection in list(self._open.values()):
             if connection.sender:
                 self._lose(connection, "unanswered")
@@ -222,7 +203,7 @@ class LoadLoop:
         now_ns = clock()
         while not self._schedule.is_over(now_ns) and (due_ns := self._schedule.take(now_ns)):
             self._histograms[self._traffic.usual].add((now_ns - due_ns) // 1_000)
-            outcome.errors["not sent"] += 1
-        outcome.measured = outcome.answered - (self._warm_answers or 0)
-        outcome.measured_s = (self._last_ns - self._warm_ns) / NANOSECONDS
+            result.errors["not sent"] += 1
+        result.measured = result.answered - (self._warm_answers or 0)
+        result.measured_s = (self._last_ns - self._warm_ns) / NANOSECONDS
         self._poll.close()

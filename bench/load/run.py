@@ -1,122 +1,121 @@
-"""Start the load processes of one run, read their reports, and merge their outcomes."""
+"""Start the load processes of one run, hear their reports, and merge their results."""
 
 from __future__ import annotations
 
+import multiprocessing
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
 
-from bench.load.child import LoadChild, LoadFailed
-from bench.load.histogram import Histogram
-from bench.load.process import Job
+from bench.load import process
+from bench.load.plan import LapPlan, LoadResult
 from bench.load.schedule import NANOSECONDS
-from bench.load.traffic import Account, TargetSite
-from bench.load.usage import Part
 
 START_S = 0.1  # in which all processes connect
-POLL_S = 0.1
+START_LIMIT_S = 30.0
 END_LIMIT_S = 120.0  # a virtual machine may stand still for half a minute
+POLL_S = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LapPlan:
-    """Hold the plan of one run of load.
-
-    `rate` makes it an open loop. `limit` ends it after so many requests.
-    """
-
-    site: TargetSite
-    accounts: Sequence[Account]
-    kind: str = "send"
-    connections: int
-    seconds: float
-    warm_s: float = 0.0
-    rate: float | None = None
-    limit: int | None = None
-    timeout_s: float = 10.0
-    load_processes: int = 1
-
-    @property
-    def is_paced(self) -> bool:
-        """Tell whether the measured rate says little about how fast the service is."""
-        return self.rate is not None or self.limit is not None
+class LoadFailed(Exception):
+    """Report a load process that ended without a result, or did not start or end in time."""
 
 
-@dataclass(slots=True)
-class LoadResult:
-    """Hold the merged outcome of all load processes."""
+class LoadChild:
+    """Control a load process, and hold its last report."""
 
-    answered: int = 0
-    measured: int = 0
-    measured_s: float = 0.0
-    processes: int = 0
-    peak_mb: float = 0.0
-    sent: int = 0
-    cpu_s: float = 0.0
-    errors: Counter[str] = field(default_factory=Counter)
-    durability: Counter[str] = field(default_factory=Counter)
-    each_second: list[int] = field(default_factory=list)
-    histograms: dict[str, Histogram] = field(default_factory=dict)
+    def __init__(self, plan: LapPlan, receipts_in: Path | None) -> None:
+        self.told = (0, 0)
+        self.result = LoadResult()
+        self.is_running = True
+        context = multiprocessing.get_context("spawn")  # a fork would have all of Django in it
+        self.pipe, its_end = context.Pipe()
+        arguments = (its_end, plan, receipts_in)
+        self._process = context.Process(target=process.main, args=arguments, daemon=True)
+        try:
+            self._process.start()
+        except OSError as error:
+            raise LoadFailed("a load process died before it had its plan") from error
+        finally:
+            its_end.close()
 
-    @property
-    def part(self) -> Part:
-        """Return what the load processes themselves have used."""
-        return Part(self.processes, self.cpu_s, self.peak_mb)
+    def hear(self) -> None:
+        """Take in the next report.
 
-    @property
-    def rate(self) -> float:
-        return self.measured / self.measured_s if self.measured_s else 0.0
+        Raises: LoadFailed when the process ends without a result.
+        """
+        try:
+            report = self.pipe.recv()
+        except (EOFError, OSError) as error:
+            raise LoadFailed(
+                "a load process ended without a result; its own words are above"
+            ) from error
+        if isinstance(report, LoadResult):
+            self.result = report
+            self.is_running = False
+        else:
+            self.told = report
 
-    def add_second(self, passed_s: float, answered: int) -> None:
-        """Note how many were answered in all when `passed_s` had passed."""
-        while len(self.each_second) < int(passed_s):
-            self.each_second.append(answered)
+    def await_ready(self) -> None:
+        """Wait until the process says that it is ready.
 
-    def add(self, told: dict[str, Any]) -> None:
-        self.answered += told["answered"]
-        self.measured += told["measured"]
-        self.measured_s = max(self.measured_s, told["measuredS"])
-        self.processes += 1
-        self.peak_mb = max(self.peak_mb, told["peakMb"])
-        self.sent += told["sent"]
-        self.cpu_s += told["cpuS"]
-        self.errors.update(told["errors"])
-        self.durability.update(told["durability"])
-        for place, answered in enumerate(told["eachSecond"]):
-            if place == len(self.each_second):
-                self.each_second.append(0)
-            self.each_second[place] += answered
-        for name, data in told["histograms"].items():
-            self.histograms.setdefault(name, Histogram()).merge(Histogram.from_json(data))
+        Raises: LoadFailed when the process ends before, or takes too long.
+        """
+        if not self.pipe.poll(START_LIMIT_S):
+            raise LoadFailed("a load process did not start in time")
+        self.hear()
+
+    def end(self) -> None:
+        """Kill the process unless it has told its result and ends by itself."""
+        if self.is_running:
+            self._process.kill()
+        self._process.join()
+        self.pipe.close()
 
 
 def run(
     plan: LapPlan, *, receipts: Path | None, progress: Callable[[int, int], None]
 ) -> LoadResult:
-    """Run the plan and return the merged outcome.
+    """Run the plan and return the merged result.
 
     `progress` is called several times a second with the counts of answered and of failed requests.
     With `receipts`, each process writes its acknowledged messages to `<receipts>.<n>`.
 
     Raises: LoadFailed when a process dies or does not end in time.
     """
-    children = [LoadChild(_job(plan, place, receipts)) for place in range(plan.load_processes)]
+    children = []
     try:
+        for place in range(plan.load_processes):
+            path = receipts and receipts.with_name(f"{receipts.name}.{place}")
+            children.append(LoadChild(_part(plan, place), path))
         for child in children:
             child.await_ready()
         for place, child in enumerate(children):
-            child.start(_start_ns(plan, place))
+            with suppress(BrokenPipeError):  # hear() says that the process has died
+                child.pipe.send(_start_ns(plan, place))
         _listen(children, plan, progress)
     finally:
         for child in children:
             child.end()
-    result = LoadResult()
+    total = LoadResult()
     for child in children:
-        result.add(child.outcome())
-    return result
+        total.add(child.result)
+    return total
+
+
+def _part(plan: LapPlan, place: int) -> LapPlan:
+    """Return the part of the plan that the process in this place has."""
+    count = plan.load_processes
+    return replace(
+        plan,
+        accounts=plan.accounts[place::count],
+        connections=len(range(place, plan.connections, count)),
+        rate=plan.rate / count if plan.rate else None,
+        limit=len(range(place, plan.limit, count)) if plan.limit is not None else None,
+    )
 
 
 def _start_ns(plan: LapPlan, place: int) -> int:
@@ -128,32 +127,18 @@ def _start_ns(plan: LapPlan, place: int) -> int:
 def _listen(
     children: Sequence[LoadChild], plan: LapPlan, progress: Callable[[int, int], None]
 ) -> None:
-    """Report progress until all processes have ended.
+    """Report progress until all processes have their results.
 
-    Raises: LoadFailed when the load does not end in time.
+    Raises: LoadFailed when a process dies, or when the load does not end in time.
     """
     limit_s = plan.warm_s + plan.seconds + plan.timeout_s + END_LIMIT_S
     deadline = time.monotonic() + limit_s
     while running := [child for child in children if child.is_running]:
         if time.monotonic() > deadline:
             raise LoadFailed(f"the load did not end within {limit_s:.0f} s")
-        running[0].wait(POLL_S)
+        ready = wait([child.pipe for child in running], POLL_S)
+        for child in running:
+            if child.pipe in ready:
+                child.hear()
         told = [child.told for child in children]
         progress(sum(answered for answered, _ in told), sum(errors for _, errors in told))
-
-
-def _job(plan: LapPlan, place: int, receipts: Path | None) -> Job:
-    """Return the part of the plan that the process in this place has."""
-    count = plan.load_processes
-    return Job(
-        site=plan.site,
-        accounts=list(plan.accounts[place::count]),
-        kind=plan.kind,
-        connections=len(range(place, plan.connections, count)),
-        warm_s=plan.warm_s,
-        seconds=plan.seconds,
-        rate=plan.rate / count if plan.rate else None,
-        limit=len(range(place, plan.limit, count)) if plan.limit is not None else None,
-        timeout_s=plan.timeout_s,
-        receipts=f"{receipts}.{place}" if receipts else None,
-    )

@@ -15,7 +15,7 @@ from bench.laps.bench import Bench, Refused
 from bench.laps.measurement import Measurement
 from bench.laps.supervisor import Supervisor, Unsupervised
 from bench.laps.watch import pending_of
-from bench.load.run import LoadResult
+from bench.load.plan import LoadResult
 from messaging.conf import settings
 
 STOPPED = ("beat", "consumer")  # beat: the compensation would store what is pending for long

@@ -12,12 +12,12 @@ import pytest
 from bench.laps import noop_server
 from bench.load import receipts
 from bench.load import run as load_run
-from bench.load.child import LoadFailed
-from bench.load.run import LapPlan, LoadResult
+from bench.load.plan import LapPlan, LoadResult
+from bench.load.run import LoadFailed
 from bench.load.traffic import Account, TargetSite
 from tests.support.answering_server import SENT, Step, answering, http
 
-LOAD = "bench.load.process"
+LOAD = "spawn_main"
 ACCOUNTS = [Account(index=n, user_id=n + 1, token="t", to=n + 2, chat_type=1) for n in range(8)]
 
 
@@ -126,7 +126,7 @@ class TestTheNoop:
 
 class TestALoadProcessThatDies:
     def test_is_no_outcome(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("sys.executable", "/bin/false")
+        monkeypatch.setattr("multiprocessing.spawn._python_exe", b"/bin/false")
         with pytest.raises(LoadFailed):
             run(1, limit=1)
 

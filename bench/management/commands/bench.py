@@ -13,8 +13,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from bench.laps.bench import Options, Refused
 from bench.laps.noop_server import NoopFailed
-from bench.load.child import LoadFailed
 from bench.load.content import DEFAULT_TEXT_BYTES, MAX_TEXT_BYTES
+from bench.load.run import LoadFailed
 from bench.report import compare, page
 from bench.report import text as report
 from bench.report.document import Document, document_of

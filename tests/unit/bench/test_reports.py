@@ -12,7 +12,7 @@ from bench.check.conversation import CheckFindings
 from bench.laps.measurement import Measurement, Run
 from bench.laps.watch import Seen
 from bench.load.histogram import Histogram
-from bench.load.run import LoadResult
+from bench.load.plan import LoadResult
 from bench.load.usage import Part
 from bench.report import compare, page
 from bench.report import text as report
@@ -37,8 +37,7 @@ def measured(
         answered=10 * rate,
         measured=10 * rate,
         measured_s=10,
-        processes=1,
-        cpu_s=1,
+        part=Part(processes=1, cpu_s=1),
         errors=Counter({"503/5030": 2}) if name == "mix" else Counter(),
         durability=Counter({"log": 90, "cache": 10, "store": 0}),
         each_second=[rate * second for second in range(1, 11)],
