@@ -1,4 +1,4 @@
-"""Draw small charts in SVG, coloured by the page around them.
+"""Compute small charts, in percent of their width and height from the upper left corner.
 
 Pure.
 """
@@ -8,61 +8,71 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from html import escape
+from dataclasses import dataclass
+from typing import NamedTuple
 
-WIDTH, HEIGHT = 380, 210
-LEFT, RIGHT, TOP, BASE = 48, 10, 34, 184
-UNDER = BASE + 14
-PLOT_WIDTH, PLOT_HEIGHT = WIDTH - LEFT - RIGHT, BASE - TOP
 BARS_A_DECADE = 16
-TICKS = 4
+STEPS = 4
+
+Label = tuple[float, str]
 
 
-def latency_chart(spread: Sequence[tuple[float, int]], marks: dict[str, float]) -> str:
+class Bar(NamedTuple):
+    left: float
+    height: float
+    told: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Hold the parts of a chart; each label stands at the end of a line."""
+
+    name: str
+    levels: Sequence[Label]
+    ticks: Sequence[Label]
+    marks: Sequence[Label] = ()
+    bars: Sequence[Bar] = ()
+    bar_width: float = 0.0
+    points: str = ""
+
+
+def latency_chart(spread: Sequence[tuple[float, int]], latencies: dict[str, float]) -> Chart:
     """Draw how many requests took how long: bars over a logarithmic axis of milliseconds.
 
-    `marks` are drawn as lines with their names, where they are.
+    `latencies` are marked with their names, where they are.
     """
     bars: Counter[int] = Counter()
     for upper_ms, count in spread:
         bars[math.floor(_place(upper_ms))] += count
     first, last = min(bars) - 1, max(bars) + 2
-    step = PLOT_WIDTH / (last - first)
+    step = 100 / (last - first)
     top = _round_up(max(bars.values()))
-    drawn = list(_frame(top))
-    for tick_ms in _ticks(first, last):
-        x = LEFT + (_place(tick_ms) - first) * step
-        drawn += [_line("grid", x, x), _text(x, UNDER, f"{tick_ms:g} ms", "middle")]
-    for place, count in sorted(bars.items()):
-        height = PLOT_HEIGHT * count / top
-        drawn.append(
-            f'<rect class="bar" x="{LEFT + (place - first) * step + 0.5:.1f}" '
-            f'y="{BASE - height:.1f}" width="{max(step - 1, 0.8):.1f}" height="{height:.1f}">'
-            f"<title>{count:,} requests</title></rect>"
-        )
-    for row, (name, value_ms) in enumerate(marks.items()):
-        x = LEFT + (_place(value_ms) - first) * step
-        anchor = "start" if x < LEFT + PLOT_WIDTH / 2 else "end"
-        drawn.append(_line("mark", x, x))
-        drawn.append(_text(x, TOP - 6 - 12 * row, f"{name} {value_ms:,.2f} ms", anchor))
-    return _svg("requests by latency", drawn)
+
+    def at(value_ms: float, text: str) -> Label:
+        return (_place(value_ms) - first) * step, text
+
+    return Chart(
+        name="requests by latency",
+        levels=_levels(top),
+        ticks=[at(tick_ms, f"{tick_ms:g} ms") for tick_ms in _ticks(first, last)],
+        marks=[at(value, f"{name} {value:,.2f} ms") for name, value in latencies.items()],
+        bars=[
+            Bar((place - first + 0.05) * step, 100 * count / top, f"{count:,} requests")
+            for place, count in sorted(bars.items())
+        ],
+        bar_width=0.9 * step,
+    )
 
 
-def curve(values: Sequence[float], *, name: str) -> str:
+def curve(values: Sequence[float], *, name: str) -> Chart:
     """Draw one value a second, from the start of the lap."""
-    top = _round_up(max([*values, TICKS]))
-    points = " ".join(
-        f"{LEFT + PLOT_WIDTH * place / max(len(values) - 1, 1):.1f},"
-        f"{BASE - PLOT_HEIGHT * max(value, 0) / top:.1f}"
+    top, last = _round_up(max([*values, STEPS])), len(values) - 1
+    points = (
+        f"{100 * place / last:.2f},{100 - 100 * max(value, 0) / top:.2f}"
         for place, value in enumerate(values)
     )
-    drawn = [
-        *_frame(top),
-        f'<polyline class="curve" points="{points}"/>',
-        _text(LEFT, UNDER, "0 s", "start"),
-        _text(WIDTH - RIGHT, UNDER, f"{len(values) - 1} s", "end"),
-    ]
-    return _svg(name, drawn)
+    ticks = [(0.0, "0 s"), (100.0, f"{last} s")]
+    return Chart(name=name, levels=_levels(top), ticks=ticks, points=" ".join(points))
 
 
 def _place(value_ms: float) -> float:
@@ -82,18 +92,9 @@ def _ticks(first: int, last: int) -> Iterator[float]:
                 yield step * 10.0**decade
 
 
-def _frame(top: float) -> Iterator[str]:
-    """Yield lines across, with numbers up to `top` beside them."""
-    for tick in range(TICKS + 1):
-        y = BASE - PLOT_HEIGHT * tick / TICKS
-        yield _line("grid" if tick else "axis", LEFT, WIDTH - RIGHT, y, y)
-        yield _text(LEFT - 6, y + 3, _short(top * tick / TICKS), "end")
-
-
-def _line(kind: str, left: float, right: float, upper: float = TOP, lower: float = BASE) -> str:
-    return (
-        f'<line class="{kind}" x1="{left:.1f}" x2="{right:.1f}" y1="{upper:.1f}" y2="{lower:.1f}"/>'
-    )
+def _levels(top: float) -> list[Label]:
+    """Return five levels from 0 up to `top`."""
+    return [(100 - 100 * n / STEPS, _short(top * n / STEPS)) for n in range(STEPS + 1)]
 
 
 def _round_up(value: float) -> float:
@@ -110,15 +111,3 @@ def _short(value: float) -> str:
     if value >= 10_000:
         return f"{value / 1_000:g} k"
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _svg(name: str, drawn: Sequence[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(name)}">'
-        + "".join(drawn)
-        + "</svg>"
-    )
