@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.core.management.base import BaseCommand, CommandError
@@ -22,6 +24,8 @@ from bench.run import run
 from bench.scenarios import SCENARIOS, STANDARD
 from messaging.conf import settings
 from messaging.progress import Progress
+
+Number = TypeVar("Number", int, float)
 
 USAGE = """
   source var/env && .venv/bin/python manage.py bench --html bench.html
@@ -91,21 +95,21 @@ def _add_load(parser: ArgumentParser) -> None:
     )
     add(
         "--users",
-        type=_count(100_000),
+        type=_within(1, 100_000, int),
         default=1_000,
         metavar="N",
         help="users, in pairs (1000); each is held to IM_SEND_RATE, as anybody is",
     )
     add(
         "--text-bytes",
-        type=_count(MAX_TEXT_BYTES),
+        type=_within(1, MAX_TEXT_BYTES, int),
         default=DEFAULT_TEXT_BYTES,
         metavar="N",
         help=f"bytes of each text ({DEFAULT_TEXT_BYTES})",
     )
     add(
         "--load-processes",
-        type=_count(16),
+        type=_within(1, 16, int),
         default=1,
         metavar="N",
         help="processes that make the load (1)",
@@ -116,34 +120,41 @@ def _add_scenarios(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--seconds",
-        type=_seconds(0.1, 3_600),
+        type=_within(0.1, 3_600, float),
         default=10.0,
         metavar="S",
         help="how long each lap measures (10)",
     )
     add(
         "--warm-up",
-        type=_seconds(0, 600),
+        dest="warm_s",
+        type=_within(0, 600, float),
         default=2.0,
         metavar="S",
         help="how long it does not measure before that (2)",
     )
     add(
         "--rate",
-        type=_count(1_000_000),
+        type=_within(1, 1_000_000, int),
         metavar="N",
         help="sends a second of open, sustain and long",
     )
     add(
         "--sends",
-        type=_count(10_000),
+        type=_within(1, 10_000, int),
         metavar="N",
         help="the scenario `sends` with so many; past IM_SEND_BURST the rate refuses some",
     )
-    add("--minutes", type=_count(720), metavar="N", help="the scenario `long` for so long")
+    add(
+        "--minutes",
+        type=_within(1, 720, int),
+        metavar="N",
+        help="the scenario `long` for so long",
+    )
     add(
         "--patience",
-        type=_seconds(0, 3_600),
+        dest="patience_s",
+        type=_within(0, 3_600, float),
         default=300.0,
         metavar="S",
         help="give up when nothing was stored for so long (300)",
@@ -162,33 +173,22 @@ def _add_reports(parser: ArgumentParser) -> None:
     )
 
 
-def _count(most: int) -> Callable[[str], int]:
-    """Return a parser of whole numbers from 1 to `most`, for argparse."""
+def _within(least: float, most: float, kind: type[Number]) -> Callable[[str], Number]:
+    """Return a parser of numbers from `least` to `most`, for argparse."""
+    name = "a whole number" if kind is int else "seconds"
 
-    def parse(text: str) -> int:
-        if not (text.isdecimal() and 1 <= int(text) <= most):
-            raise ArgumentTypeError(f"{text}: a whole number from 1 to {most}")
-        return int(text)
+    def parse(text: str) -> Number:
+        with suppress(ValueError):
+            if least <= (number := kind(text)) <= most:
+                return number
+        raise ArgumentTypeError(f"{text}: {name} from {least:,} to {most:,}")
 
     return parse
 
 
 def _counts(most: int) -> Callable[[str], list[int]]:
-    one = _count(most)
+    one = _within(1, most, int)
     return lambda text: [one(each) for each in text.split(",")]
-
-
-def _seconds(least: float, most: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = -1.0
-        if not least <= seconds <= most:
-            raise ArgumentTypeError(f"{text}: seconds, {least:g} to {most:g}")
-        return seconds
-
-    return parse
 
 
 def _chosen(options: dict[str, Any]) -> list[str]:
@@ -208,22 +208,11 @@ def _options(options: dict[str, Any]) -> Options:
     address = urlsplit(options["url"])
     if address.scheme != "http" or not address.hostname:
         raise CommandError("--url is http://127.0.0.1:PORT")
+    chosen = {each.name: options[each.name] for each in fields(Options) if each.name in options}
     sends = options["sends"] or 100
     users = max(options["users"], *options["connections"], sends)
-    return Options(
-        host=address.hostname,
-        port=address.port or 80,
-        connections=options["connections"],
-        seconds=options["seconds"],
-        warm_s=options["warm_up"],
-        rate=options["rate"],
-        users=users + users % 2,
-        text_bytes=options["text_bytes"],
-        load_processes=options["load_processes"],
-        sends=sends,
-        minutes=options["minutes"] or 10,
-        patience_s=options["patience"],
-    )
+    chosen |= {"host": address.hostname, "port": address.port or 80, "users": users + users % 2}
+    return Options(**chosen | {"sends": sends, "minutes": options["minutes"] or 10})
 
 
 def _judge(document: Document, *, strict: bool) -> None:
