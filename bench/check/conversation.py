@@ -56,15 +56,17 @@ class CheckFindings:
     unacknowledged: int = 0
 
     @property
-    def failures(self) -> int:
-        return (
-            self.missing
-            + self.doubled
-            + self.altered
-            + self.disordered
-            + self.gaps
-            + self.unrecalled
-        )
+    def failures(self) -> dict[str, int]:
+        """Return the counts of what must not be, by the words of the verdict."""
+        counts = {
+            "missing": self.missing,
+            "stored twice": self.doubled,
+            "altered": self.altered,
+            "out of order": self.disordered,
+            "gaps in the numbers": self.gaps,
+            "recalled and still legible": self.unrecalled,
+        }
+        return {what: count for what, count in counts.items() if count}
 
     def add(self, other: CheckFindings) -> None:
         for field, mine, theirs in zip(fields(self), astuple(self), astuple(other), strict=True):

@@ -45,15 +45,7 @@ def verdict_of(run: Run) -> str:
         )
     if not found.acknowledged:
         return "FAILED: not one message was acknowledged."
-    wrong = {
-        "missing": found.missing,
-        "stored twice": found.doubled,
-        "altered": found.altered,
-        "out of order": found.disordered,
-        "gaps in the numbers": found.gaps,
-        "recalled and still legible": found.unrecalled,
-    }
-    told = ", ".join(f"{count:,} {what}" for what, count in wrong.items() if count)
+    told = ", ".join(f"{count:,} {what}" for what, count in found.failures.items())
     return f"FAILED: of {found.acknowledged:,} acknowledged messages {told}."
 
 

@@ -163,8 +163,9 @@ def test_a_recalled_message_is_a_tombstone() -> None:
 
 def test_only_what_was_broken_fails() -> None:
     innocent = CheckFindings(acknowledged=9, recalled=2, stored=10, overtaken=3, unacknowledged=1)
-    assert innocent.failures == 0
+    assert innocent.failures == {}
     total = CheckFindings(missing=1)
     total.add(innocent)
     total.add(CheckFindings(gaps=2))
-    assert (total.failures, total.acknowledged, total.overtaken) == (3, 9, 3)
+    assert total.failures == {"missing": 1, "gaps in the numbers": 2}
+    assert (total.acknowledged, total.overtaken) == (9, 3)
