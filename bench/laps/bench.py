@@ -10,9 +10,9 @@ from pathlib import Path
 from bench.check.ledger import Ledger
 from bench.laps import accounts, noop_server, processes
 from bench.laps.measurement import Measurement, Run
-from bench.laps.watch import Seen, Watch
+from bench.laps.watch import Watch
 from bench.load import run as load_run
-from bench.load.plan import LapPlan, LoadResult
+from bench.load.plan import LapPlan
 from bench.load.receipts import MAX_LAPS
 from bench.load.traffic import Account, TargetSite
 from messaging.conf import settings
@@ -84,7 +84,13 @@ class Bench:
         return self._group_accounts
 
     def measure(
-        self, name: str, title: str, plan: LapPlan, *, until_stored: bool = True
+        self,
+        name: str,
+        title: str,
+        plan: LapPlan,
+        *,
+        until_stored: bool = True,
+        has_receipts: bool = True,
     ) -> Measurement:
         """Run one lap and, unless told otherwise, wait until its messages are stored.
 
@@ -93,35 +99,38 @@ class Bench:
         self._lap += 1
         assert self._lap < MAX_LAPS
         plan = replace(plan, site=replace(plan.site, lap=self._lap))
+        receipts = self.ledger.lap_file(self._lap) if has_receipts else None
         self.progress.begin(title)
         with self.watch() as seen:
             try:
-                result = load_run.run(
-                    plan, receipts=self.ledger.lap_file(self._lap), progress=self._teller(plan)
-                )
+                result = load_run.run(plan, receipts=receipts, progress=self._teller(plan))
             finally:
                 self.ledger.add(self._lap)
             drained_s = self.await_stored() if until_stored else None
-        measurement = _measurement(name, title, plan, result, seen)
-        measurement.drained_s = drained_s
-        if not plan.is_paced:
-            measurement.noop_rate = self._noop_rates.get(plan.connections)
+        measurement = Measurement(
+            name=name,
+            title=title,
+            connections=plan.connections,
+            offered=plan.rate,
+            result=result,
+            seen=seen,
+            drained_s=drained_s,
+            noop_rate=None if plan.is_paced else self._noop_rates.get(plan.connections),
+        )
         return self.keep(measurement)
 
     def measure_noop(self, connections: int) -> None:
         """Measure a bare no-op over so many connections, unless this run has its rate already."""
         if connections in self._noop_rates:
             return
-        title = f"bare no-op, {connections} connections"
-        self.progress.begin(title)
         workers = len(processes.find(self.options.port)["web"]) or noop_server.WORKERS
-        with noop_server.serving(workers) as port, self.watch() as seen:
+        name = "noop" if connections == self.standard.connections else f"noop-{connections}"
+        title = f"bare no-op, {connections} connections"
+        with noop_server.serving(workers) as port:
             site = replace(self.standard.site, host=noop_server.HOST, port=port)
             plan = replace(self.standard, site=site, connections=connections)
-            result = load_run.run(plan, receipts=None, progress=self._teller(plan))
-        name = "noop" if connections == self.standard.connections else f"noop-{connections}"
-        measurement = _measurement(name, title, plan, result, seen)
-        self._noop_rates[connections] = self.keep(measurement).rate
+            noop = self.measure(name, title, plan, until_stored=False, has_receipts=False)
+        self._noop_rates[connections] = noop.rate
 
     def keep(self, measurement: Measurement) -> Measurement:
         """Remember a measurement, and show its line."""
@@ -158,16 +167,3 @@ class Bench:
             self.progress.update(fraction, f"{answered:,} answered{failed}")
 
         return tell
-
-
-def _measurement(
-    name: str, title: str, plan: LapPlan, result: LoadResult, seen: Seen
-) -> Measurement:
-    return Measurement(
-        name=name,
-        title=title,
-        connections=plan.connections,
-        offered=plan.rate,
-        result=result,
-        seen=seen,
-    )

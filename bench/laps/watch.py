@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from threading import Event, Thread
-from types import TracebackType
 
 import psutil
 import redis
 
 from bench.laps.processes import Found
-from bench.load.usage import Part, Usage, usage_of
+from bench.load.usage import Part, usage_of
 from messaging.cache import keys
 
 PERIOD_S = 1.0
@@ -32,31 +31,24 @@ class Watch:
         self.seen = Seen({part: Part(len(each)) for part, each in found.items()})
         self._found = found
         self._redis = redis.Redis.from_url(redis_url, socket_timeout=timeout_s)
-        self._first: dict[psutil.Process, Usage] = {}
-        self._last: dict[psutil.Process, Usage] = {}
+        self._first_cpu_s: dict[psutil.Process, float] = {}
+        self._cpu_s: dict[psutil.Process, float] = {}
         self._stop = Event()
         self._thread = Thread(target=self._watch, name="bench-watch", daemon=True)
 
     def __enter__(self) -> Seen:
         self._look()
-        self._first = dict(self._last)
+        self._first_cpu_s = dict(self._cpu_s)
         self._thread.start()
         return self.seen
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._stop.set()
         self._thread.join()
         self._look()
         self._redis.close()
         for part, processes in self._found.items():
-            used = (
-                self._last[p].cpu_s - self._first[p].cpu_s for p in processes if p in self._last
-            )
+            used = (self._cpu_s[p] - self._first_cpu_s[p] for p in processes if p in self._cpu_s)
             self.seen.parts[part].cpu_s = sum(used)
 
     def _watch(self) -> None:
@@ -70,8 +62,8 @@ class Watch:
             largest = 0.0
             for process in processes:
                 if usage := usage_of(process):
-                    self._last[process] = usage
-                    largest = max(largest, usage.memory_mb)
+                    self._cpu_s[process], memory_mb = usage
+                    largest = max(largest, memory_mb)
             seen = self.seen.parts[part]
             seen.memory_mb.append(largest)
             seen.peak_mb = max(seen.peak_mb, largest)

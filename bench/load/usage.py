@@ -10,14 +10,6 @@ import psutil
 MEGABYTE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Hold the CPU time of one process since its start, and the memory that it holds now."""
-
-    cpu_s: float
-    memory_mb: float
-
-
 @dataclass(slots=True)
 class Part:
     """Hold the usage of a part: CPU of all its processes, memory of the largest process."""
@@ -28,9 +20,12 @@ class Part:
     memory_mb: list[float] = field(default_factory=list)  # one a second
 
 
-def usage_of(process: psutil.Process) -> Usage | None:
-    """Return the usage of a process, or None when the process has ended."""
+def usage_of(process: psutil.Process) -> tuple[float, float] | None:
+    """Return the CPU time (s) of a process since its start, and the memory (MB) that it holds now.
+
+    The usage of a process that has ended is None.
+    """
     with suppress(psutil.Error), process.oneshot():
         times = process.cpu_times()
-        return Usage(times.user + times.system, process.memory_info().rss / MEGABYTE)
+        return times.user + times.system, process.memory_info().rss / MEGABYTE
     return None
