@@ -183,8 +183,7 @@ class LoadLoop:
             self._warm_answers = result.answered
             for histogram in self._histograms:
                 histogram.clear()
-        while (now_ns - self._start_ns) // NANOSECONDS > len(result.each_second):
-            result.each_second.append(result.answered)
+        result.add_second((now_ns - self._start_ns) / NANOSECONDS, result.answered)
         for connection in [each for each in self._open.values() if each.sender]:
             if now_ns - connection.sent_ns > self._timeout_ns:
                 self._lose(connection, "timeout")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -14,14 +14,10 @@ from bench.load.answers import DURABILITIES
 from bench.load.loop import LoadLoop
 from bench.load.plan import LapPlan
 from bench.load.receipts import Receipts
-from bench.load.traffic import Mix, Pages, Sends, Traffic
+from bench.load.traffic import Mix, Pages, Traffic
 from bench.load.usage import MEGABYTE
 
-KINDS: Mapping[str, Callable[[Receipts], Traffic]] = {
-    "send": Sends,
-    "mix": Mix,
-    "history": lambda _: Pages(),
-}
+KINDS: Mapping[str, type[Traffic]] = {"send": Traffic, "mix": Mix, "history": Pages}
 
 
 def main(parent: Connection, plan: LapPlan, receipts_in: Path | None) -> None:

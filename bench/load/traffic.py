@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from struct import Struct
-from typing import Protocol
 
 from bench.load.answers import accepted_of
 from bench.load.content import FIRST, NUMBER, send_body
@@ -58,19 +57,6 @@ def authority(host: str, port: int) -> str:
 class Sender:
     """Send as one account, with one request under way at a time, so that the order is known."""
 
-    __slots__ = (
-        "_first",
-        "_headers",
-        "_history",
-        "_second",
-        "_send",
-        "last_id",
-        "number",
-        "operation",
-        "tag",
-        "turn",
-    )
-
     def __init__(self, account: Account, site: TargetSite) -> None:
         self.tag = tag_base(site.lap, account.index)
         self.turn = account.index
@@ -119,23 +105,12 @@ class Sender:
         return head.encode() + body
 
 
-class Traffic(Protocol):
-    """Define what a sender does at its turn."""
+class Traffic:
+    """Make every sender send, one message after the other.
 
-    usual: int
-    """Name the operation that counts for requests that were due and could not be sent."""
-
-    durability: list[int]
-    """Count the answers by the first letter of the durability that they name."""
-
-    def request(self, sender: Sender) -> bytes | bytearray: ...
-
-    def answered(self, sender: Sender, answer: bytes) -> None:
-        """Take in an answer with status 200."""
-
-
-class Sends:
-    """Make every sender send, one message after the other."""
+    `usual` is the operation that counts for requests that were due and could not be sent.
+    `durability` counts the answers by the first letter of the durability that they name.
+    """
 
     __slots__ = ("_note", "_receipts", "durability")
     usual = SEND
@@ -146,22 +121,21 @@ class Sends:
         self.durability = [0] * 256
 
     def request(self, sender: Sender) -> bytes | bytearray:
+        """Return what a sender says at its turn."""
         return sender.send()
 
     def answered(self, sender: Sender, answer: bytes) -> None:
+        """Take in an answer with status 200."""
         sender.last_id, durability = accepted_of(answer)
         self._note((sender.last_id, sender.tag + sender.number))
         self.durability[durability] += 1
 
 
-class Pages:
+class Pages(Traffic):
     """Make every sender read the first page of a conversation."""
 
-    __slots__ = ("durability",)
+    __slots__ = ()
     usual = HISTORY
-
-    def __init__(self) -> None:
-        self.durability = [0] * 256
 
     def request(self, sender: Sender) -> bytes | bytearray:
         return sender.history()
@@ -170,7 +144,7 @@ class Pages:
         pass
 
 
-class Mix(Sends):
+class Mix(Traffic):
     """Make seven sends, two pages and one recall of the sender's last message in every ten."""
 
     __slots__ = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import linear_regression
 
 from bench.laps.bench import Bench
 from bench.scenarios.capacity import capacity_of
@@ -24,9 +25,6 @@ def run(bench: Bench) -> None:
 
 def slope(samples: Sequence[float]) -> float:
     """Return by how much the samples grow from one to the next, as the line that fits them best."""
-    count = len(samples)
-    if count < 2:
+    if len(samples) < 2:
         return 0.0
-    middle, mean = (count - 1) / 2, sum(samples) / count
-    rise = sum((place - middle) * (each - mean) for place, each in enumerate(samples))
-    return rise / sum((place - middle) ** 2 for place in range(count))
+    return linear_regression(range(len(samples)), samples).slope

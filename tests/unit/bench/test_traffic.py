@@ -9,7 +9,7 @@ from typing import Any
 from bench.load import receipts
 from bench.load.content import client_msg_id_of, text_of
 from bench.load.receipts import Receipts, SentMessage, sent_of
-from bench.load.traffic import MIX, Account, Mix, Sender, Sends, TargetSite
+from bench.load.traffic import MIX, Account, Mix, Sender, TargetSite, Traffic
 
 SITE = TargetSite(host="127.0.0.1", port=8082, run="abcd1234", lap=3, text_bytes=90)
 ANSWER = b'{"data":{"messageId":"%d","durability":"log"}}'
@@ -83,7 +83,7 @@ class TestRecords:
 
     def test_hold_what_was_acknowledged_with_its_durability(self, tmp_path: Path) -> None:
         written, sender = Receipts(tmp_path / "lap"), Sender(account(), SITE)
-        traffic = Sends(written)
+        traffic = Traffic(written)
         for message_id in (11, 12):
             traffic.request(sender)
             traffic.answered(sender, ANSWER % message_id)
