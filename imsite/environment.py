@@ -11,14 +11,17 @@ import builtins
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 from urllib.parse import quote, unquote
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from messaging.links import TlsFiles, database_options
+
+T = TypeVar("T")
 
 
 def _number(text: str) -> float:
@@ -85,6 +88,20 @@ class Environment(environ.Env):  # type: ignore[misc]
             raise ImproperlyConfigured(
                 f"{var} has to name addresses or networks, for example 10.0.0.0/8: {error}."
             ) from error
+
+    def typed(self, kind: type[T], **given: Any) -> T:
+        """Make an object of a dataclass: a field that is not given is read from `IM_<FIELD>`.
+
+        A field that is neither a number nor a switch is read as text; `messaging.checks` judges
+        whether the text is one of the allowed values.
+        """
+        hints = get_type_hints(kind)
+        reading: dict[Any, Any] = {float: self.float, int: self.int, bool: self.bool}
+        for field in fields(kind):  # type: ignore[arg-type]
+            if field.name not in given:
+                read: Any = reading.get(hints[field.name], self.str)
+                given[field.name] = read(f"IM_{field.name.upper()}", default=field.default)
+        return kind(**given)
 
     def tls_files(self, ca: str, cert: str, key: str) -> TlsFiles:
         """Return the paths of the authority, the certificate and its key from these variables."""

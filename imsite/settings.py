@@ -34,8 +34,7 @@ UNSET_KEY = "unset"  # `messaging.checks` refuses it in production
 
 
 def _key(variable: str) -> str:
-    default = UNSET_KEY if PRODUCTION else None
-    given = env.str(variable, default="") or default
+    given = env.str(variable, default="") or (UNSET_KEY if PRODUCTION else "")
     return given or development_key(VAR_DIR / variable.lower())
 
 
@@ -47,7 +46,6 @@ ADMIN = env.bool("IM_ADMIN", default=True)
 ADMIN_HOSTS = env.list("IM_ADMIN_HOSTS", default=[])
 ROOT_URLCONF = "imsite.urls"
 WSGI_APPLICATION = "imsite.wsgi.application"
-ASGI_APPLICATION = "imsite.asgi.application"
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
@@ -92,12 +90,10 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [BASE_DIR / "messaging" / "locale"]
 TIME_ZONE = env.str("IM_TIME_ZONE", default="UTC")
-USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise warns where it is missing
 WHITENOISE_USE_FINDERS = not PRODUCTION
-SECURE_CONTENT_TYPE_NOSNIFF = True
 HTTPS = env.bool("IM_HTTPS", default=PRODUCTION)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = False  # the balancer in front ends TLS
@@ -106,14 +102,10 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("IM_HSTS_INCLUDE_SUBDOMAINS", default=
 SECURE_HSTS_PRELOAD = env.bool("IM_HSTS_PRELOAD", default=False)
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-
-# --- the links ------------------------------------------------------------------------------
-
-TLS = env.tls_files("IM_TLS_CA", "IM_TLS_CERT", "IM_TLS_KEY")
+TLS = env.tls_files("IM_TLS_CA", "IM_TLS_CERT", "IM_TLS_KEY")  # of each link below
 
 # --- the database ---------------------------------------------------------------------------
 
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STORE_TIMEOUT_S = env.float("IM_STORE_TIMEOUT_S", default=5.0)
 DATABASES = {
     "default": env.database(
@@ -123,9 +115,9 @@ DATABASES = {
         tls=TLS,
     )
 }
+DATABASES["default"]["CONN_MAX_AGE"] = None
 if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":
     DATABASES["default"] |= {
-        "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,  # a ping a request; `database.threads` does without
         "OPTIONS": DATABASES["default"]["OPTIONS"]
         | {
@@ -148,7 +140,6 @@ else:
     if DATABASES["default"]["NAME"] != ":memory:":
         keep_private(Path(DATABASES["default"]["NAME"]))
     DATABASES["default"] |= {
-        "CONN_MAX_AGE": None,
         "OPTIONS": {
             "timeout": STORE_TIMEOUT_S,
             "transaction_mode": "IMMEDIATE",
@@ -207,81 +198,14 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": COMPENSATE_EVERY_S * 0.9},  # a backlog of ticks collapses into one
     }
 }
-_defaults = Settings(redis_url=REDIS_URL, event_log_url=EVENT_LOG_URL)
-
-
-def _float(name: str) -> float:
-    return float(env.float(f"IM_{name.upper()}", default=getattr(_defaults, name)))
-
-
-def _int(name: str) -> int:
-    return int(env.int(f"IM_{name.upper()}", default=getattr(_defaults, name)))
-
-
-def _str(name: str) -> str:
-    return str(env.str(f"IM_{name.upper()}", default=getattr(_defaults, name)))
-
-
-IM = Settings(
-    site_url=_str("site_url"),
+IM = env.typed(
+    Settings,
     redis_url=REDIS_URL,
     event_log_url=EVENT_LOG_URL,
-    topic=_str("topic"),
-    dead_letter_topic=_str("dead_letter_topic"),
-    partitions=_int("partitions"),
-    consumer_group=_str("consumer_group"),
-    gateway=env.bool("IM_GATEWAY", default=_defaults.gateway),
     trusted_proxies=env.networks("IM_TRUSTED_PROXIES"),
-    private_mode=_str("private_mode"),  # type: ignore[arg-type]  # `messaging.checks` judges it
-    group_mode=_str("group_mode"),  # type: ignore[arg-type]
-    datacenter_id=env.int("IM_DATACENTER_ID", default=-1)
-    if env.str("IM_DATACENTER_ID", "")
-    else None,
-    worker_lease_s=_float("worker_lease_s"),
-    redis_timeout_s=_float("redis_timeout_s"),
-    log_budget_s=_float("log_budget_s"),
-    log_timeout_s=_float("log_timeout_s"),
-    send_timeout_s=_float("send_timeout_s"),
-    store_ack_timeout_s=_float("store_ack_timeout_s"),
+    datacenter_id=env.int("IM_DATACENTER_ID") if env.str("IM_DATACENTER_ID", "") else None,
     store_timeout_s=STORE_TIMEOUT_S,
-    request_timeout_s=_float("request_timeout_s"),
-    django_queue=_int("django_queue"),
-    django_wait_s=_float("django_wait_s"),
-    accept_group=_int("accept_group"),
-    accept_queue=_int("accept_queue"),
-    pending_bytes=_int("pending_bytes"),
-    send_rate=_float("send_rate"),
-    send_burst=_int("send_burst"),
-    stranger_rate=_float("stranger_rate"),
-    stranger_burst=_int("stranger_burst"),
-    read_rate=_float("read_rate"),
-    read_burst=_int("read_burst"),
-    change_rate=_float("change_rate"),
-    change_burst=_int("change_burst"),
-    lookup_rate=_float("lookup_rate"),
-    lookup_burst=_int("lookup_burst"),
-    login_address_per_minute=_float("login_address_per_minute"),
-    login_address_burst=_int("login_address_burst"),
-    login_name_per_minute=_float("login_name_per_minute"),
-    login_name_burst=_int("login_name_burst"),
-    login_pair_per_minute=_float("login_pair_per_minute"),
-    login_pair_burst=_int("login_pair_burst"),
-    register_per_hour=_float("register_per_hour"),
-    register_burst=_int("register_burst"),
-    hash_places=_int("hash_places"),
-    hash_queue=_int("hash_queue"),
-    hash_wait_s=_float("hash_wait_s"),
-    recall_window_s=_int("recall_window_s"),
-    identity_ttl_s=_float("identity_ttl_s"),
-    consumer_batch=_int("consumer_batch"),
-    consumer_interval_s=_float("consumer_interval_s"),
-    consumer_poll_s=_float("consumer_poll_s"),
-    dead_letters_in_a_row=_int("dead_letters_in_a_row"),
     compensate_every_s=COMPENSATE_EVERY_S,
-    compensate_after_s=_float("compensate_after_s"),
-    compensate_batch=_int("compensate_batch"),
-    compensate_attempts=_int("compensate_attempts"),
-    compensate_budget_s=_float("compensate_budget_s"),
 )
 
 # --- identity -------------------------------------------------------------------------------
@@ -298,12 +222,9 @@ AUTH_PASSWORD_VALIDATORS = [
 AUTHENTICATION_BACKENDS = ["messaging.api.passwords.RatedBackend"]
 PASSWORD_HASHERS = ["messaging.hashing.PlacedHasher"]  # no other: it would hash past the queue
 SIMPLE_JWT = {
-    "ALGORITHM": "HS256",
     "SIGNING_KEY": JWT_KEY,
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("IM_ACCESS_TOKEN_MINUTES", default=120)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("IM_REFRESH_TOKEN_DAYS", default=14)),
-    "USER_ID_FIELD": "id",
-    "USER_ID_CLAIM": "user_id",
     "TOKEN_OBTAIN_SERIALIZER": "messaging.api.identity.ObtainSerializer",
     "TOKEN_REFRESH_SERIALIZER": "messaging.api.identity.RefreshSerializer",
 }
