@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
-from messaging.audit.check import AT_ONCE, AuditBackends, Check, Step
+from messaging.audit.check import AT_ONCE, AuditBackends, Check
 from messaging.audit.findings import Defect, Fate, Suspect
 from messaging.audit.log_search import search
+from messaging.audit.sources import AcceptedMessage, Walk, named_by
 from messaging.domain.batched import batched
-from messaging.domain.message import Key, Message, is_same
+from messaging.domain.message import Message, is_same
 from messaging.pipeline.write_through import WriteThrough
+from messaging.ports.audit import Pieces
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import DeadLetterState
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptedMessage:
-    """Hold a message that a source names as accepted, with what the source knows beside the id.
-
-    `key` is the message's (sender, clientMsgId). A repeat of which the store keeps no alias can be
-    recognised by the key alone. The first send accounts for a repeat only with the same
-    `body_hash`, where the hash is known. `message` is the log's state of the message. `in_tail` is
-    set while the consumer has not committed the log's record. `answers_repeats` is set when a
-    client that repeats its send would be told this id.
-    """
-
-    id: int
-    key: Key | None = None
-    body_hash: str | None = None
-    message: Message | None = None
-    in_tail: bool = False
-    answers_repeats: bool = False
-
-
-def named_by(message: Message, *, logged: bool = False, in_tail: bool = False) -> AcceptedMessage:
-    """Return a message at hand as an accepted one, with its own key and body hash."""
-    state = message if logged else None
-    return AcceptedMessage(message.id, message.key, message.body_hash, state, in_tail)
-
-
-Walk = Callable[[], AsyncIterator[tuple[float, Sequence[AcceptedMessage]]]]
 
 
 class Accounting(Check[AcceptedMessage]):
@@ -59,17 +32,17 @@ class Accounting(Check[AcceptedMessage]):
         stuck_ms: int,
         on_search: Callable[[int], None],
     ) -> None:
+        super().__init__(backends)
         self.title = title
         self.fates: Counter[Fate] = Counter()
         self._walk = walk
-        self._backends = backends
         self._stuck_ms = stuck_ms
         self._on_search = on_search
 
-    async def walk(self) -> AsyncIterator[Step[AcceptedMessage]]:
+    async def subjects(self) -> Pieces[AcceptedMessage]:
         async for done, accepted in self._walk():
             for piece in batched(accepted, AT_ONCE):
-                yield Step(done, len(piece), await self.judge(piece))
+                yield done, piece
 
     async def judge(self, subjects: Sequence[AcceptedMessage]) -> list[Suspect[AcceptedMessage]]:
         """Return the suspects among these messages, and count the fates of all others."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from messaging.audit import sources
-from messaging.audit.accounting import Accounting, Walk
+from messaging.audit.accounting import Accounting
 from messaging.audit.check import AT_ONCE, AuditBackends, Check
 from messaging.audit.deletes import CachedDeletes
 from messaging.audit.details import Details
@@ -19,7 +19,7 @@ from messaging.audit.letters import Letters
 from messaging.audit.lists import Lists, PendingLists, RecallMarks
 from messaging.audit.report import Report
 from messaging.audit.rows import Numbers, Rows
-from messaging.audit.sources import LogRecords
+from messaging.audit.sources import LogRecords, Walk
 from messaging.domain.batched import batched
 from messaging.domain.ids import first_id_at
 

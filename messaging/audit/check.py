@@ -9,7 +9,7 @@ from typing import Generic
 
 from messaging.audit.findings import Subject, Suspect
 from messaging.pipeline.compensation import Compensator
-from messaging.ports.audit import CacheInspector, LogInspector, StoreInspector
+from messaging.ports.audit import CacheInspector, LogInspector, Pieces, StoreInspector
 from messaging.ports.cache import MessageCache
 from messaging.ports.store import MessageStore
 
@@ -49,8 +49,20 @@ class Check(ABC, Generic[Subject]):
 
     title: str
 
-    @abstractmethod
-    def walk(self) -> AsyncIterator[Step[Subject]]: ...
+    def __init__(self, backends: AuditBackends) -> None:
+        self._backends = backends
+
+    async def walk(self) -> AsyncIterator[Step[Subject]]:
+        """Judge every subject once."""
+        async for done, subjects in self.subjects():
+            yield Step(done, len(subjects), await self.judge(subjects))
+
+    def subjects(self) -> Pieces[Subject]:
+        """Yield every subject, in pieces, each with the share of the walk that is done.
+
+        A check with a `walk` of its own has no such method.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     async def judge(self, subjects: Sequence[Subject]) -> list[Suspect[Subject]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
-from messaging.audit.check import AuditBackends, Check, Step
+from messaging.audit.check import Check
 from messaging.audit.findings import Defect, Suspect
+from messaging.ports.audit import Pieces
 
 MORE = 1_000  # deletes than the cache knows of
 
@@ -18,12 +19,8 @@ class CachedDeletes(Check[int]):
 
     title = "cached deletes against the database"
 
-    def __init__(self, backends: AuditBackends) -> None:
-        self._backends = backends
-
-    async def walk(self) -> AsyncIterator[Step[int]]:
-        async for done, users in self._backends.cached.deleters():
-            yield Step(done, len(users), await self.judge(users))
+    def subjects(self) -> Pieces[int]:
+        return self._backends.cached.deleters()
 
     async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
         suspects = []

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
-from messaging.audit.check import AuditBackends, Check, Step
+from messaging.audit.check import Check
 from messaging.audit.findings import Defect, Suspect
 from messaging.audit.log_search import search
 from messaging.audit.rows import is_as_sent
 from messaging.domain.message import Message, is_same, join
 from messaging.pipeline.write_through import WriteThrough
+from messaging.ports.audit import Pieces
 
 
 class Details(Check[int]):
@@ -20,13 +21,9 @@ class Details(Check[int]):
 
     title = "cached details against the database"
 
-    def __init__(self, backends: AuditBackends) -> None:
-        self._backends = backends
-
-    async def walk(self) -> AsyncIterator[Step[int]]:
+    async def subjects(self) -> Pieces[int]:
         async for done, messages in self._backends.cached.details():
-            ids = [message.id for message in messages]
-            yield Step(done, len(ids), await self.judge(ids))
+            yield done, [message.id for message in messages]
 
     async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
         cached = await self._backends.cache.get(subjects)

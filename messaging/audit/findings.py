@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 Subject = TypeVar("Subject")
 
@@ -31,61 +31,45 @@ class Fate(StrEnum):
 
 
 class Defect(StrEnum):
-    """Name what is wrong, as JSON names it.
+    """Name what is wrong, as JSON names it; `meaning` explains it to a person."""
 
-    `MEANINGS` explains each kind to a person.
-    """
+    meaning: str
 
-    UNACCOUNTED = "unaccounted"
-    STUCK = "stuck"
-    STILL_PENDING = "still_pending"
-    RECALL_NOT_STORED = "recall_not_stored"
-    LOG_DIFFERS = "log_differs"
-    RECORD_STALE = "record_stale"
-    LETTER_MISSING = "letter_missing"
-    RECALLED_SHOWN = "recalled_shown"
-    DETAIL_PENDING = "detail_pending"
-    DETAIL_DIFFERS = "detail_differs"
-    MARK_LEFT = "mark_left"
-    LIST_LACKS = "list_lacks"
-    LIST_ORPHAN = "list_orphan"
-    LIST_COUNT = "list_count"
-    PENDING_UNLISTED = "pending_unlisted"
-    DELETES_LACK = "deletes_lack"
-    DELETES_ORPHAN = "deletes_orphan"
-    ROW_STATUS = "row_status"
-    ROW_ALTERED = "row_altered"
-    TOMBSTONE_SPEAKS = "tombstone_speaks"
-    KEY_MISSING = "key_missing"
-    KEY_OTHER = "key_other"
-    SEQ = "seq"
+    UNACCOUNTED = "unaccounted", "accepted, and found nowhere"
+    STUCK = "stuck", "pending for too long"
+    STILL_PENDING = "still_pending", "stored, and still marked pending"
+    RECALL_NOT_STORED = "recall_not_stored", "recalled, and not recalled in the database"
+    LOG_DIFFERS = "log_differs", "stored with another value than in the log"
+    RECORD_STALE = "record_stale", "a cached clientMsgId leads to a repeat of another message"
+    LETTER_MISSING = "letter_missing", "a committed record that is no event and has no dead letter"
+    RECALLED_SHOWN = "recalled_shown", "recalled, and the cache still shows its content"
+    DETAIL_PENDING = "detail_pending", "stored, and cached as PENDING"
+    DETAIL_DIFFERS = "detail_differs", "cached with another value than in the database"
+    MARK_LEFT = "mark_left", "a recall mark whose tombstone is stored"
+    LIST_LACKS = "list_lacks", "a cached list is marked complete and lacks stored messages"
+    LIST_ORPHAN = "list_orphan", "a cached list holds a message that is neither stored nor pending"
+    LIST_COUNT = "list_count", "a cached list has a wrong count of its conversation"
+    PENDING_UNLISTED = (
+        "pending_unlisted",
+        "pending, and missing in the cached list, so that no reader finds it",
+    )
+    DELETES_LACK = "deletes_lack", "a user's cached deletes are marked complete and lack one"
+    DELETES_ORPHAN = (
+        "deletes_orphan",
+        "a user's cached deletes have a message that the user has not deleted",
+    )
+    ROW_STATUS = "row_status", "stored, and marked as not stored"
+    ROW_ALTERED = "row_altered", "stored with another value than was sent"
+    TOMBSTONE_SPEAKS = "tombstone_speaks", "recalled, and the row still has its content"
+    KEY_MISSING = "key_missing", "stored without its clientMsgId"
+    KEY_OTHER = "key_other", "stored, though its clientMsgId leads to another message"
+    SEQ = "seq", "the seq numbers of a conversation have a gap or a repeat"
 
+    def __new__(cls, value: str, meaning: str) -> Self:
+        defect = str.__new__(cls, value)
+        defect._value_, defect.meaning = value, meaning
+        return defect
 
-MEANINGS = {
-    Defect.UNACCOUNTED: "accepted, and found nowhere",
-    Defect.STUCK: "pending for too long",
-    Defect.STILL_PENDING: "stored, and still marked pending",
-    Defect.RECALL_NOT_STORED: "recalled, and not recalled in the database",
-    Defect.LOG_DIFFERS: "stored with another value than in the log",
-    Defect.RECORD_STALE: "a cached clientMsgId leads to a repeat of another message",
-    Defect.LETTER_MISSING: "a committed record that is no event and has no dead letter",
-    Defect.RECALLED_SHOWN: "recalled, and the cache still shows its content",
-    Defect.DETAIL_PENDING: "stored, and cached as PENDING",
-    Defect.DETAIL_DIFFERS: "cached with another value than in the database",
-    Defect.MARK_LEFT: "a recall mark whose tombstone is stored",
-    Defect.LIST_LACKS: "a cached list is marked complete and lacks stored messages",
-    Defect.LIST_ORPHAN: "a cached list holds a message that is neither stored nor pending",
-    Defect.LIST_COUNT: "a cached list has a wrong count of its conversation",
-    Defect.PENDING_UNLISTED: "pending, and missing in the cached list, so that no reader finds it",
-    Defect.DELETES_LACK: "a user's cached deletes are marked complete and lack one",
-    Defect.DELETES_ORPHAN: "a user's cached deletes have a message that the user has not deleted",
-    Defect.ROW_STATUS: "stored, and marked as not stored",
-    Defect.ROW_ALTERED: "stored with another value than was sent",
-    Defect.TOMBSTONE_SPEAKS: "recalled, and the row still has its content",
-    Defect.KEY_MISSING: "stored without its clientMsgId",
-    Defect.KEY_OTHER: "stored, though its clientMsgId leads to another message",
-    Defect.SEQ: "the seq numbers of a conversation have a gap or a repeat",
-}
 
 TOLD_ONLY = frozenset({Defect.STUCK})  # accounted for, so no failure
 
@@ -147,6 +131,10 @@ class Findings:
             )
 
     @property
-    def is_clean(self) -> bool:
-        """Tell whether nothing wrong is left, apart from the kinds in TOLD_ONLY."""
-        return not any(tally.left for kind, tally in self.kinds.items() if kind not in TOLD_ONLY)
+    def left(self) -> dict[Defect, int]:
+        """Return how many of each kind are left, without the kinds in TOLD_ONLY."""
+        return {
+            kind: tally.left
+            for kind, tally in self.kinds.items()
+            if tally.left and kind not in TOLD_ONLY
+        }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
-from messaging.audit.check import AuditBackends, Check, Step
+from messaging.audit.check import AuditBackends, Check
 from messaging.audit.findings import Defect, Suspect
 from messaging.pipeline.batch import dead_letter
+from messaging.ports.audit import Pieces
 from messaging.ports.log import Record
 
 
@@ -19,11 +20,11 @@ class Letters(Check[Record]):
     title = "dead letters of unreadable records"
 
     def __init__(self, backends: AuditBackends, poison: Sequence[Record]) -> None:
-        self._backends = backends
+        super().__init__(backends)
         self._poison = poison
 
-    async def walk(self) -> AsyncIterator[Step[Record]]:
-        yield Step(1.0, len(self._poison), await self.judge(self._poison))
+    async def subjects(self) -> Pieces[Record]:
+        yield 1.0, self._poison
 
     async def judge(self, subjects: Sequence[Record]) -> list[Suspect[Record]]:
         kept = await self._backends.stored.kept([record.position for record in subjects])

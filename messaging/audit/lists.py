@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
-from messaging.audit.check import AuditBackends, Check, Step
+from messaging.audit.check import Check
 from messaging.audit.findings import Defect, Suspect
 from messaging.audit.sources import pending_entries
+from messaging.ports.audit import Pieces
 
 MORE = 100  # rows than the list has ids
 
@@ -16,12 +17,8 @@ class Lists(Check[str]):
 
     title = "cached lists against the database"
 
-    def __init__(self, backends: AuditBackends) -> None:
-        self._backends = backends
-
-    async def walk(self) -> AsyncIterator[Step[str]]:
-        async for done, conversations in self._backends.cached.loaded():
-            yield Step(done, len(conversations), await self.judge(conversations))
+    def subjects(self) -> Pieces[str]:
+        return self._backends.cached.loaded()
 
     async def judge(self, subjects: Sequence[str]) -> list[Suspect[str]]:
         suspects = []
@@ -68,13 +65,9 @@ class PendingLists(Check[int]):
 
     title = "lists of pending messages"
 
-    def __init__(self, backends: AuditBackends) -> None:
-        self._backends = backends
-
-    async def walk(self) -> AsyncIterator[Step[int]]:
+    async def subjects(self) -> Pieces[int]:
         async for done, entries in pending_entries(self._backends.cache):
-            ids = [entry.message_id for entry in entries]
-            yield Step(done, len(ids), await self.judge(ids))
+            yield done, [entry.message_id for entry in entries]
 
     async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
         details = await self._backends.cache.get(subjects)
@@ -96,12 +89,8 @@ class RecallMarks(Check[int]):
 
     title = "recall marks"
 
-    def __init__(self, backends: AuditBackends) -> None:
-        self._backends = backends
-
-    async def walk(self) -> AsyncIterator[Step[int]]:
-        async for done, ids in self._backends.cached.recall_marks():
-            yield Step(done, len(ids), await self.judge(ids))
+    def subjects(self) -> Pieces[int]:
+        return self._backends.cached.recall_marks()
 
     async def judge(self, subjects: Sequence[int]) -> list[Suspect[int]]:
         rows = await self._backends.store.get(subjects)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from messaging.audit.findings import MEANINGS, TOLD_ONLY, Fate, Findings
+from messaging.audit.findings import Fate, Findings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Report:
     @property
     def is_clean(self) -> bool:
         """Tell whether every message is accounted for and no disagreement is left."""
-        return self.findings.is_clean
+        return not self.findings.left
 
 
 def document_of(report: Report) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def document_of(report: Report) -> dict[str, Any]:
         "findings": [
             {
                 "kind": kind.value,
-                "meaning": MEANINGS[kind],
+                "meaning": kind.meaning,
                 "found": tally.found,
                 "mended": tally.found - tally.left,
                 "examples": tally.examples(report.examples),
@@ -80,7 +80,7 @@ def lines(report: Report) -> Iterator[str]:
         yield f"log: {report.unreadable:,} records are no event; see manage.py dead_letters"
     for kind, tally in report.findings.kinds.items():
         done = f" ({tally.found - tally.left:,} of them mended)" if report.repaired else ""
-        yield f"{kind.value}: {tally.found:,} {MEANINGS[kind]}{done}"
+        yield f"{kind.value}: {tally.found:,} {kind.meaning}{done}"
         examples = tally.examples(report.examples)
         yield f"  {', '.join(examples)}{' …' if tally.found > len(examples) else ''}"
     yield _verdict(report)
@@ -100,12 +100,7 @@ def _fates(report: Report) -> Iterator[str]:
 
 
 def _verdict(report: Report) -> str:
-    left = {
-        kind: tally.left
-        for kind, tally in report.findings.kinds.items()
-        if kind not in TOLD_ONLY and tally.left
-    }
-    if left:
+    if left := report.findings.left:
         return f"FAILED: {sum(left.values()):,} left: {', '.join(kind.value for kind in left)}."
     mended = sum(tally.found - tally.left for tally in report.findings.kinds.values())
     done = f"{mended:,} mended, and " if mended else ""

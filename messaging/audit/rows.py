@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from messaging.audit.check import AT_ONCE, AuditBackends, Check, Step
 from messaging.audit.findings import Defect, Suspect
 from messaging.domain.message import Message, PersistStatus, hash_body
-from messaging.ports.audit import Numbering, StoredRow
+from messaging.ports.audit import Numbering, Pieces, StoredRow
 
 NUMBERS_AT_ONCE = 20_000  # messages of the conversations that one query counts, or one conversation
 
@@ -18,10 +18,11 @@ class Rows(Check[int]):
     title = "rows"
 
     def __init__(self, backends: AuditBackends, *, since_id: int) -> None:
-        self._backends = backends
+        super().__init__(backends)
         self._since_id = since_id
 
     async def walk(self) -> AsyncIterator[Step[int]]:
+        """Judge the rows as they are read, without a second query."""
         after = max(self._since_id - 1, 0)
         newest = await self._backends.stored.newest_id()
         first = 0
@@ -96,16 +97,16 @@ class Numbers(Check[str]):
     title = "numbers of conversations"
 
     def __init__(self, backends: AuditBackends, *, since_id: int) -> None:
-        self._backends = backends
+        super().__init__(backends)
         self._since_id = since_id
 
-    async def walk(self) -> AsyncIterator[Step[str]]:
+    async def subjects(self) -> Pieces[str]:
         after = ""
         while found := await self._backends.stored.conversations_after(after, limit=AT_ONCE):
             after = found[-1][0]
             new = [(name, seq) for name, seq, last_id in found if last_id >= self._since_id]
             for names in _runs(new):
-                yield Step(0.0, len(names), await self.judge(names))
+                yield 0.0, names
 
     async def judge(self, subjects: Sequence[str]) -> list[Suspect[str]]:
         numberings = await self._backends.stored.numberings(subjects)

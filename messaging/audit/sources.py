@@ -7,15 +7,16 @@ and 0 for as long as the share is unknown.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from messaging.audit.accounting import AcceptedMessage, named_by
 from messaging.audit.check import AT_ONCE
 from messaging.audit.log_search import message_of, read
 from messaging.domain.errors import MessagingError
-from messaging.domain.message import ID_MAX
-from messaging.ports.audit import CacheInspector, LogInspector
+from messaging.domain.message import ID_MAX, Key, Message
+from messaging.ports.audit import CacheInspector, LogInspector, Pieces
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import PendingEntry
 from messaging.ports.log import Record
@@ -23,7 +24,34 @@ from messaging.ports.log import Record
 MOST_POISON = 1_000
 END_OF_TIME_MS = 2**53 - 1  # the largest score that a sorted set keeps exactly
 
-Named = AsyncIterator[tuple[float, Sequence[AcceptedMessage]]]
+
+@dataclass(frozen=True, slots=True)
+class AcceptedMessage:
+    """Hold a message that a source names as accepted, with what the source knows beside the id.
+
+    `key` is the message's (sender, clientMsgId). A repeat of which the store keeps no alias can be
+    recognised by the key alone. The first send accounts for a repeat only with the same
+    `body_hash`, where the hash is known. `message` is the log's state of the message. `in_tail` is
+    set while the consumer has not committed the log's record. `answers_repeats` is set when a
+    client that repeats its send would be told this id.
+    """
+
+    id: int
+    key: Key | None = None
+    body_hash: str | None = None
+    message: Message | None = None
+    in_tail: bool = False
+    answers_repeats: bool = False
+
+
+def named_by(message: Message, *, logged: bool = False, in_tail: bool = False) -> AcceptedMessage:
+    """Return a message at hand as an accepted one, with its own key and body hash."""
+    state = message if logged else None
+    return AcceptedMessage(message.id, message.key, message.body_hash, state, in_tail)
+
+
+Named = Pieces[AcceptedMessage]
+Walk = Callable[[], Named]
 
 
 class BadReceipts(MessagingError):
@@ -35,7 +63,7 @@ async def pending(cache: MessageCache) -> Named:
         yield done, [AcceptedMessage(entry.message_id) for entry in entries]
 
 
-async def pending_entries(cache: MessageCache) -> AsyncIterator[tuple[float, list[PendingEntry]]]:
+async def pending_entries(cache: MessageCache) -> Pieces[PendingEntry]:
     """Yield the entries of the pending set, oldest first."""
     total = await cache.pending_count()
     seen = 0
@@ -110,24 +138,12 @@ async def receipts(path: Path) -> Named:
     """
     total = max(path.stat().st_size, 1)
     seen = 0
-    for lines in _lines(path):
-        seen += sum(len(line) for _, line in lines)
-        yield (
-            min(seen / total, 1.0),
-            [AcceptedMessage(_id(line, path, number)) for number, line in lines if line.strip()],
-        )
-
-
-def _lines(path: Path) -> Iterator[list[tuple[int, str]]]:
     with path.open(encoding="utf-8", errors="replace") as file:
-        piece: list[tuple[int, str]] = []
-        for numbered in enumerate(file, start=1):
-            piece.append(numbered)
-            if len(piece) == AT_ONCE:
-                yield piece
-                piece = []
-        if piece:
-            yield piece
+        numbered = enumerate(file, start=1)
+        while lines := list(islice(numbered, AT_ONCE)):
+            seen += sum(len(line) for _, line in lines)
+            ids = [_id(line, path, number) for number, line in lines if line.strip()]
+            yield min(seen / total, 1.0), [AcceptedMessage(message_id) for message_id in ids]
 
 
 def _id(line: str, path: Path, number: int) -> int:

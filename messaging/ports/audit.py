@@ -18,7 +18,7 @@ from messaging.ports.log import Position, Record
 from messaging.ports.store import DeadLetterState, Deletes
 
 Item = TypeVar("Item")
-Pieces = AsyncIterator[tuple[float, list[Item]]]
+Pieces = AsyncIterator[tuple[float, Sequence[Item]]]
 
 # --- the log --------------------------------------------------------------------------------
 
