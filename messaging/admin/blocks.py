@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
@@ -27,6 +26,7 @@ class BlockChangeList(KeysetChangeList):
 
 @admin.register(UserBlock)
 class UserBlockAdmin(KeysetAdmin):
+    change_list = BlockChangeList
     list_display = ("id", "blocker", "blocked", "created_at")
     list_select_related = ("blocker", "blocked")
     fields = ("blocker", "blocked")
@@ -37,20 +37,12 @@ class UserBlockAdmin(KeysetAdmin):
     )
     empty_list_text = "No block fits."
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return BlockChangeList
-
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
+    def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         match = _SEARCH.fullmatch(term)
         if match is None or int(match[2]) > ID_MAX:
-            return queryset.none(), False
+            return queryset.none()
         field = "blocked_id" if match[1] else "blocker_id"
-        return queryset.filter(**{field: int(match[2])}), False
+        return queryset.filter(**{field: int(match[2])})

@@ -6,39 +6,34 @@ replay and discard. Nobody edits or deletes a letter.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
-from django.contrib.admin.views.main import ChangeList
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from messaging.admin.dead_letter_list import DeadLetterChangeList, StateFilter
-from messaging.admin.display import NOTHING, age, visible
-from messaging.admin.keyset import ReadOnlyAdmin
+from messaging.admin.display import NOTHING, age, search_link, text_of, visible
+from messaging.admin.keyset import ReadOnlyAdmin, read_number
 from messaging.domain.errors import TemporarilyUnavailable
 from messaging.models import DeadLetter
-from messaging.ports.store import DeadLetter as Letter
 from messaging.ports.store import DeadLetterState
 from messaging.runtime import wiring
 from messaging.service import dead_letters
-from messaging.service.backends import Backends
+from messaging.service.dead_letters import Decision
 
 SHOWN_CHARACTERS = 4_000
-
-Decision = Callable[[Backends, Sequence[Letter]], Awaitable[Sequence[Letter]]]
 
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
+    change_list = DeadLetterChangeList
     list_display = ("id", "reason", "error_shown", "source", "message", "state", "attempts", "age")
     list_filter = (StateFilter,)
     lookups = frozenset({"state"})
@@ -63,17 +58,9 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         ),
     )
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return DeadLetterChangeList
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        is_id = term.isascii() and term.isdigit() and len(term) <= 19
-        return queryset.filter(message_id=int(term)) if is_id else queryset.none(), False
+    def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        message_id = read_number(term)
+        return queryset.none() if message_id is None else queryset.filter(message_id=message_id)
 
     # deciding
 
@@ -106,27 +93,20 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         try:
             settled = wiring.run(lambda backends: decide(backends, list(letters)))
         except TemporarilyUnavailable:
-            self.message_user(
-                request, "A service is away: start it, then do this again.", messages.ERROR
-            )
+            messages.error(request, "A service is away: start it, then do this again.")
             return
         for letter in settled:
             self.log_change(request, letters[letter], f"{word}.")
         if settled:
-            self.message_user(request, f"{word}: {len(settled)}.", messages.SUCCESS)
+            messages.success(request, f"{word}: {len(settled)}.")
         if left := len(rows) - len(settled):
-            self.message_user(
+            messages.error(
                 request,
                 f"The log did not confirm these letters, which stay as they are: {left}. "
                 "Try again later.",
-                messages.ERROR,
             )
         if not rows:
-            self.message_user(
-                request,
-                "None of the selected letters is open: select open letters.",
-                messages.WARNING,
-            )
+            messages.warning(request, "None of the selected letters is open: select open letters.")
 
     # showing
 
@@ -140,8 +120,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def message(self, row: DeadLetter) -> str | SafeString:
         if row.message_id is None:
             return NOTHING
-        url = reverse("admin:messaging_message_changelist", query={"q": row.message_id})
-        return format_html('<a href="{}">{}</a>', url, row.message_id)
+        return search_link(str(row.message_id), str(row.message_id))
 
     @admin.display(description="age")
     def age(self, row: DeadLetter) -> str:
@@ -166,14 +145,14 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     @admin.display(description="key")
     def key_shown(self, row: DeadLetter) -> str | SafeString:
-        return visible(_decode(row.key)) if row.key else NOTHING
+        return visible(text_of(row.key)) if row.key else NOTHING
 
     @admin.display(description="value")
     def value_shown(self, row: DeadLetter) -> str | SafeString:
         """Return the record's text, unless its message is recalled or that cannot be known."""
         if not row.value:
             return "empty"
-        text = _decode(row.value)
+        text = text_of(row.value)
         letter = row.as_letter()
         try:
             recalled = wiring.run(lambda backends: dead_letters.shows_recalled(backends, letter))
@@ -184,10 +163,6 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         cut = len(text) - SHOWN_CHARACTERS
         rest = _quiet(f" … and {cut} more characters") if cut > 0 else ""
         return format_html('<div class="im-raw">{}{}</div>', visible(text[:SHOWN_CHARACTERS]), rest)
-
-
-def _decode(data: bytes | memoryview) -> str:
-    return bytes(data).decode(errors="backslashreplace")
 
 
 def _quiet(text: str) -> SafeString:

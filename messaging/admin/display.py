@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+from django.urls import reverse
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -55,6 +56,17 @@ def visible(text: str) -> SafeString:
 def text_box(text: str) -> SafeString:
     """Return the text as written, line ends and direction kept, set apart from the page."""
     return format_html('<div class="im-text" dir="auto">{}</div>', visible(text))
+
+
+def text_of(data: bytes | memoryview) -> str:
+    """Return the text of a record, its bytes that are no UTF-8 written as escapes."""
+    return bytes(data).decode(errors="backslashreplace")
+
+
+def search_link(term: str, text: str) -> SafeString:
+    """Return a link to the messages that a search term finds."""
+    url = reverse("admin:messaging_message_changelist", query={"q": term})
+    return format_html('<a href="{}">{}</a>', url, text)
 
 
 def _name(match: re.Match[str]) -> str:

@@ -10,15 +10,15 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.contrib.auth import get_user_model
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.forms.models import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from messaging.admin.display import visible
-from messaging.admin.keyset import KeysetAdmin, beginning_with
+from messaging.admin.display import search_link, visible
+from messaging.admin.keyset import KeysetAdmin, beginning_with, read_number
 from messaging.domain.ids import group_conversation
 from messaging.models import ChatGroup, ChatGroupMember
 
@@ -115,14 +115,10 @@ class ChatGroupAdmin(KeysetAdmin):
         """Refuse everybody, because the group's messages stay and would belong to nobody."""
         return False
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        digits = term.removeprefix("g")
-        if digits.isascii() and digits.isdigit() and len(digits) <= 19:
-            return queryset.filter(pk=int(digits)), False
-        return queryset.filter(beginning_with("name", term)) if term else queryset, False
+    def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        group_id = read_number(term.removeprefix("g"))
+        wanted = beginning_with("name", term) if group_id is None else Q(pk=group_id)
+        return queryset.filter(wanted)
 
     @admin.display(description="name")
     def shown_name(self, group: ChatGroup) -> SafeString:
@@ -131,8 +127,7 @@ class ChatGroupAdmin(KeysetAdmin):
     @admin.display(description="conversation")
     def conversation(self, group: ChatGroup) -> SafeString:
         name = group_conversation(group.pk)
-        url = reverse("admin:messaging_message_changelist", query={"q": name})
-        return format_html('<a href="{}">{}</a>', url, name)
+        return search_link(name, name)
 
     @admin.display(description="members")
     def all_members(self, group: ChatGroup) -> SafeString:
@@ -162,14 +157,9 @@ class ChatGroupMemberAdmin(KeysetAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
+    def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         named = User.objects.filter(beginning_with("username", term)).order_by("username")
-        return queryset.filter(user__in=list(named[:USERS_MATCHED])), False
+        return queryset.filter(user__in=list(named[:USERS_MATCHED]))
 
     @admin.display(description="group")
     def group_shown(self, member: ChatGroupMember) -> SafeString:

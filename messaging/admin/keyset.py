@@ -92,6 +92,7 @@ class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     show_facets = admin.ShowFacets.NEVER  # facets count
     sortable_by = ()
     change_list_template = "admin/messaging/keyset_change_list.html"
+    change_list: ClassVar[type[KeysetChangeList]] = KeysetChangeList
     lookups: ClassVar[frozenset[str]] = frozenset()  # lookups that the address may filter by
     empty_list_text: ClassVar[str] = "There is nothing here."
 
@@ -99,7 +100,17 @@ class KeysetAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         css: ClassVar[dict[str, tuple[str, ...]]] = {"all": ("messaging/admin.css",)}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return KeysetChangeList
+        return self.change_list
+
+    def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Return the rows that a search term, which is not empty, asks for."""
+        raise NotImplementedError
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return self.search(queryset, term) if term else queryset, False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         return lookup in self.lookups
@@ -126,10 +137,16 @@ def beginning_with(field: str, text: str) -> Q:
     return Q(**{f"{field}__gte": text, f"{field}__lt": text + LAST_CHARACTER})
 
 
+def read_number(text: str) -> int | None:
+    """Return the number that a text of at most 19 digits is, or None for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
+
+
 def _read_before(request: HttpRequest) -> int:
     given = request.GET.get(BEFORE, "")
     if not given:
         return ID_MAX
-    if not given.isascii() or not given.isdigit() or len(given) > 19:
+    before = read_number(given)
+    if before is None:
         raise IncorrectLookupParameters(f"{BEFORE} is not an id")
-    return min(int(given), ID_MAX)
+    return min(before, ID_MAX)

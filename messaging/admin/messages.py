@@ -9,15 +9,13 @@ import json
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from messaging.admin.display import NOTHING, text_box, utc_time, visible
-from messaging.admin.keyset import ReadOnlyAdmin
+from messaging.admin.display import NOTHING, search_link, text_box, utc_time, visible
+from messaging.admin.keyset import ReadOnlyAdmin, read_number
 from messaging.admin.message_list import (
     SEARCH_HELP,
     ChatTypeFilter,
@@ -27,9 +25,7 @@ from messaging.admin.message_list import (
     StatusFilter,
     read_search,
 )
-from messaging.admin.unavailable import unavailable
-from messaging.domain.errors import TemporarilyUnavailable
-from messaging.domain.message import ChatType, MsgType, Status
+from messaging.domain.message import ChatType, Status
 from messaging.models import Message, MessageAlias
 from messaging.runtime import wiring
 from messaging.service.access import find_message
@@ -37,14 +33,15 @@ from messaging.service.access import find_message
 
 @admin.register(Message)
 class MessageAdmin(ReadOnlyAdmin):
+    change_list = MessageChangeList
     list_display = (
         "id",
         "sent",
         "conversation",
-        "number",
+        "seq",
         "sender",
-        "chat",
-        "kind",
+        "chat_type",
+        "msg_type",
         "standing",
         "persist_status",
     )
@@ -61,9 +58,9 @@ class MessageAdmin(ReadOnlyAdmin):
             {
                 "fields": (
                     ("id", "sent"),
-                    ("conversation", "number"),
+                    ("conversation", "seq"),
                     ("sender", "receiver"),
-                    ("chat", "kind"),
+                    ("chat_type", "msg_type"),
                     ("standing", "persist_status"),
                     "body",
                     "address",
@@ -74,9 +71,6 @@ class MessageAdmin(ReadOnlyAdmin):
         ),
     )
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return MessageChangeList
-
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -84,28 +78,14 @@ class MessageAdmin(ReadOnlyAdmin):
             messages.warning(request, f"This cannot be searched. {SEARCH_HELP}")
         return super().changelist_view(request, extra_context)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        try:
-            return super().change_view(request, object_id, form_url, extra_context)
-        except TemporarilyUnavailable:
-            return unavailable(self, request)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        search = read_search(search_term)
+    def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        search = read_search(term)
         if search is None:
-            return queryset.none(), False
+            return queryset.none()
         lookup = search.lookup
         if "id" in lookup:
             lookup = {"id": _owner_of(lookup["id"])}
-        return queryset.filter(**lookup), False
+        return queryset.filter(**lookup)
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -115,8 +95,8 @@ class MessageAdmin(ReadOnlyAdmin):
         Raises: TemporarilyUnavailable when that state cannot be known.
         """
         row: Message | None = super().get_object(request, object_id, from_field)
-        if row is None and object_id.isascii() and object_id.isdigit() and len(object_id) < 20:
-            row = super().get_object(request, str(_owner_of(int(object_id))), from_field)
+        if row is None and (number := read_number(object_id)) is not None:
+            row = super().get_object(request, str(_owner_of(number)), from_field)
         if row is None or row.status == Status.RECALLED:
             return row
         latest = wiring.run(lambda backends: find_message(backends, row.pk))
@@ -127,27 +107,15 @@ class MessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description="conversation")
     def conversation(self, row: Message) -> SafeString:
-        return _search_link(row.conversation_id, row.conversation_id)
+        return search_link(row.conversation_id, row.conversation_id)
 
     @admin.display(description="sender")
     def sender(self, row: Message) -> SafeString:
-        return _search_link(f"from:{row.from_user_id}", str(row.from_user_id))
+        return search_link(f"from:{row.from_user_id}", str(row.from_user_id))
 
     @admin.display(description="receiver")
     def receiver(self, row: Message) -> str:
         return f"{'group' if row.chat_type == ChatType.GROUP else 'user'} {row.to_id}"
-
-    @admin.display(description="seq")
-    def number(self, row: Message) -> int:
-        return row.seq
-
-    @admin.display(description="chat")
-    def chat(self, row: Message) -> str:
-        return ChatType(row.chat_type).name.lower()
-
-    @admin.display(description="type")
-    def kind(self, row: Message) -> str:
-        return MsgType(row.msg_type).name.lower()
 
     @admin.display(description="sent (UTC)")
     def sent(self, row: Message) -> str:
@@ -189,8 +157,3 @@ def _owner_of(message_id: int) -> int:
     """
     owner = MessageAlias.objects.filter(message_id=message_id).values_list("owner_id", flat=True)
     return owner.first() or message_id
-
-
-def _search_link(term: str, text: str) -> SafeString:
-    url = reverse("admin:messaging_message_changelist", query={"q": term})
-    return format_html('<a href="{}">{}</a>', url, text)

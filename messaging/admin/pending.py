@@ -16,8 +16,7 @@ from django.urls import URLPattern, path
 from django.utils.text import capfirst
 
 from messaging.admin.display import age, utc_time
-from messaging.admin.keyset import ReadOnlyAdmin
-from messaging.admin.unavailable import unavailable
+from messaging.admin.keyset import ReadOnlyAdmin, read_number
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.errors import TemporarilyUnavailable
 from messaging.domain.ids import wall_clock_ms
@@ -64,8 +63,8 @@ class PendingMessageAdmin(ReadOnlyAdmin):
             page = wiring.run(
                 lambda backends: list_pending(backends, offset=offset, limit=PAGE_SIZE)
             )
-        except (CacheUnavailable, TemporarilyUnavailable):
-            return unavailable(self, request)
+        except CacheUnavailable as error:
+            raise TemporarilyUnavailable from error
         context = self._context(request, page, offset) | (extra_context or {})
         return TemplateResponse(request, "admin/messaging/pendingmessage/change_list.html", context)
 
@@ -135,13 +134,10 @@ def _show_sweep(request: HttpRequest, sweep: Sweep) -> None:
 
 
 def _read_offset(request: HttpRequest) -> int:
-    given = request.GET.get("offset", "")
-    digits = given.isascii() and given.isdigit() and len(given) < 10
-    return min(int(given), LAST_OFFSET) if digits else 0
+    return min(read_number(request.GET.get("offset", "")) or 0, LAST_OFFSET)
 
 
 def _read_selected(request: HttpRequest) -> list[int]:
     """Return the ids that are ticked, a page of them at most."""
-    digits = [text for text in request.POST.getlist(SELECTED) if text.isascii() and text.isdigit()]
-    ids = {int(text) for text in digits if len(text) <= 19}
-    return sorted(number for number in ids if 0 < number <= ID_MAX)[:PAGE_SIZE]
+    ids = set(map(read_number, request.POST.getlist(SELECTED)))
+    return sorted(number for number in ids if number and number <= ID_MAX)[:PAGE_SIZE]

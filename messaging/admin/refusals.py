@@ -6,24 +6,18 @@ of them reaches this middleware.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.deprecation import MiddlewareMixin
 from django.utils.translation import gettext
 
-from messaging.domain.errors import ApiError
+from messaging.domain.errors import ApiError, TemporarilyUnavailable
+from messaging.http.envelope import headers_of
 
 
-class RefusalPages:
+class RefusalPages(MiddlewareMixin):
     """Turn an ApiError that a page raises into a page with its status and its `Retry-After`."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self._get_response(request)
 
     def process_exception(
         self, request: HttpRequest, exception: Exception
@@ -31,12 +25,10 @@ class RefusalPages:
         """Return the page of an error that was anticipated; Django goes on with any other error."""
         if not isinstance(exception, ApiError):
             return None
-        headers = {"Cache-Control": "no-store"}
-        if exception.retry_after_s is not None:
-            headers["Retry-After"] = str(exception.retry_after_s)
         context = {
             **admin.site.each_context(request),
             "title": gettext(exception.default_text()),
+            "is_away": isinstance(exception, TemporarilyUnavailable),
             "retry_after_s": exception.retry_after_s,
         }
         return TemplateResponse(
@@ -44,5 +36,5 @@ class RefusalPages:
             "admin/messaging/refused.html",
             context,
             status=exception.http_status,
-            headers=headers,
+            headers=headers_of(exception),
         )

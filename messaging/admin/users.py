@@ -12,7 +12,6 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
 
 from messaging import user_names
 from messaging.admin.keyset import KeysetAdmin, beginning_with
@@ -76,8 +75,5 @@ class PlainUserAdmin(KeysetAdmin, UserAdmin):  # type: ignore[type-arg]
     empty_list_text = "No user fits."
     paginator = FirstMatches
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        return queryset.filter(beginning_with("username", term)) if term else queryset, False
+    def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return queryset.filter(beginning_with("username", term))

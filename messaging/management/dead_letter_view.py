@@ -12,7 +12,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from messaging.admin.display import age
+from messaging.admin.display import age, text_of
 from messaging.models import DeadLetter
 
 HEADINGS = ("id", "state", "reason", "age", "attempts", "source", "message", "error")
@@ -44,10 +44,6 @@ def record_of(row: DeadLetter) -> dict[str, Any]:
         "valueBytes": len(value),
         "valueSha256": hashlib.sha256(value).hexdigest(),
     }
-
-
-def text_of(data: bytes | memoryview) -> str:
-    return bytes(data).decode(errors="backslashreplace")
 
 
 def table(rows: Iterable[DeadLetter]) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from django.db import models
 
 from messaging.database.fields import AsciiText, BoundedText
@@ -67,17 +69,8 @@ class DeadLetter(models.Model):
 
     def as_letter(self) -> Letter:
         """Return the dead letter of this row in the form that the use cases take."""
-        return Letter(
-            topic=self.topic,
-            partition=self.partition,
-            offset=self.offset,
-            key=bytes(self.key),
-            value=bytes(self.value),
-            reason=self.reason,
-            error=self.error,
-            attempts=self.attempts,
-            message_id=self.message_id,
-        )
+        same = {each.name: getattr(self, each.name) for each in fields(Letter)}
+        return Letter(**same | {"key": bytes(self.key), "value": bytes(self.value)})
 
 
 class Lease(models.Model):

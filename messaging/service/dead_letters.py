@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.errors import TemporarilyUnavailable
@@ -17,6 +17,7 @@ from messaging.service.backends import Backends
 
 logger = logging.getLogger(__name__)
 
+Decision = Callable[[Backends, Sequence[DeadLetter]], Awaitable[Sequence[DeadLetter]]]
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"?([0-9]{1,19})')
 
 

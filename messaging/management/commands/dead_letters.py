@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from django.db.models import QuerySet
 
+from messaging.admin.display import text_of
 from messaging.domain.errors import TemporarilyUnavailable
 from messaging.management import dead_letter_view as view
 from messaging.management.time_arguments import since
@@ -19,7 +20,7 @@ from messaging.ports.store import DeadLetter as Letter
 from messaging.ports.store import DeadLetterState
 from messaging.runtime import wiring
 from messaging.service import dead_letters
-from messaging.service.backends import Backends
+from messaging.service.dead_letters import Decision
 
 HELP = """\
   manage.py dead_letters list                           list the open letters, newest first
@@ -41,8 +42,6 @@ Exit status: 0 when all of it was done, 1 otherwise.
 """
 AT_ONCE = 100
 EVERY = "all"
-
-Decision = Callable[[Backends, Sequence[Letter]], Awaitable[Sequence[Letter]]]
 
 
 class Command(BaseCommand):
@@ -136,12 +135,11 @@ class Command(BaseCommand):
         done: list[int] = []
         left: list[int] = []
         for page in pages_of(rows):
-            by_source = {row.as_letter().source: row.pk for row in page}
-            letters = [row.as_letter() for row in page]
-            settled = _decide(decide, letters, word)
-            done += [by_source.pop(letter.source) for letter in settled]
-            left += by_source.values()
-            if by_source:
+            undecided = {row.as_letter(): row.pk for row in page}
+            settled = _decide(decide, list(undecided), word)
+            done += [undecided.pop(letter) for letter in settled]
+            left += undecided.values()
+            if undecided:
                 break  # the log is away: the rest would only wait for it as well
         unknown = sorted(set(ids).difference(done, left))
         if options["json"]:
@@ -217,7 +215,7 @@ def _body_of(row: DeadLetter) -> str:
             "withheld: whether its message was recalled cannot be known while a service is away; "
             "start the service, or leave out --body"
         ) from error
-    return view.text_of(row.value)
+    return text_of(row.value)
 
 
 def _named(ids: Sequence[int]) -> str:
