@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
 from django.http.request import split_domain_port, validate_host
+from django.utils.deprecation import MiddlewareMixin
 
 
-class AdminDoor:
+class AdminDoor(MiddlewareMixin):
     """Answer as for an unknown address where the admin is off (IM_ADMIN, IM_ADMIN_HOSTS)."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self._get_response = get_response
+    def process_request(self, request: HttpRequest) -> None:
+        """Refuse a page of the admin that is not to be seen here.
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Pass a request on.
-
-        Raises: Http404 for a page of the admin that is not to be seen here.
+        Raises: Http404.
         """
         if f"{request.path_info}/".startswith("/admin/") and not _is_open(request):
             raise Http404
-        return self._get_response(request)
 
 
 def _is_open(request: HttpRequest) -> bool:

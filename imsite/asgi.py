@@ -11,8 +11,6 @@ import asyncio
 import gc
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from django.core.management.base import BaseCommand, SystemCheckError
 
@@ -23,9 +21,10 @@ from messaging.api.health import health
 from messaging.conf import settings
 from messaging.domain.errors import InvalidInput
 from messaging.domain.request_fields import FieldError
-from messaging.gateway.answering import send_error, send_success
+from messaging.gateway.answering import Send, send_error, send_success
 from messaging.gateway.application import Gateway
-from messaging.gateway.heads import is_too_large, values_of
+from messaging.gateway.bodies import Receive
+from messaging.gateway.heads import Scope, is_too_large, values_of
 from messaging.runtime import connections as database_connections
 from messaging.runtime import wiring
 
@@ -38,11 +37,6 @@ _django = DjangoDoor(wsgi.application)
 _gateway: Gateway | None = None
 _is_up = False  # between the start and the stop of the service
 logger = logging.getLogger(__name__)
-
-Scope = dict[str, Any]
-Event = dict[str, Any]
-Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from django.http import HttpRequest, HttpResponse
+from django.utils.deprecation import MiddlewareMixin
 
 HEADER = "Content-Security-Policy"
 POLICY = "; ".join(
@@ -19,14 +18,10 @@ POLICY = "; ".join(
 )
 
 
-class PagePolicy:
+class PagePolicy(MiddlewareMixin):
     """Send the policy with every page; the API's answers are no pages."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self._get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self._get_response(request)
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         if response.get("Content-Type", "").startswith("text/html"):
             response.headers.setdefault(HEADER, POLICY)
         return response

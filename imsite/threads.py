@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
@@ -23,10 +22,9 @@ class Threads:
     """
 
     def __init__(self, number: int, *, name: str) -> None:
-        self._number = number
         self._pool = ThreadPoolExecutor(number, thread_name_prefix=name)
-        self._busy = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._free = asyncio.Semaphore(number)
+        self._waiting = 0
 
     async def run(self, call: Callable[[], T], *, queue: int, wait_s: float) -> T:
         """Run the call in a thread, and return its result.
@@ -40,36 +38,20 @@ class Threads:
         return await asyncio.shield(asyncio.wrap_future(job))
 
     async def _take_place(self, queue: int, wait_s: float) -> None:
-        if self._busy < self._number:
-            self._busy += 1
-            return
-        if len(self._waiting) >= queue:
+        if self._free.locked() and self._waiting >= queue:
             raise TooManyRequests
-        place = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        self._waiting += 1
         try:
             async with asyncio.timeout(wait_s):
-                await place
-        except (TimeoutError, asyncio.CancelledError) as ended:
-            if not place.cancelled():  # the place was given just then
-                self._give_place()
-            elif place in self._waiting:
-                self._waiting.remove(place)
-            if isinstance(ended, TimeoutError):
-                raise TooManyRequests from ended
-            raise
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise TooManyRequests from error
+        finally:
+            self._waiting -= 1
 
     def _end(self, loop: asyncio.AbstractEventLoop, _job: Future[Any]) -> None:
         """Give the place back; called in the thread whose call has ended."""
         try:
-            loop.call_soon_threadsafe(self._give_place)
+            loop.call_soon_threadsafe(self._free.release)
         except RuntimeError:  # the loop has ended, and nobody waits on it
-            self._busy -= 1
-
-    def _give_place(self) -> None:
-        while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
-                return
-        self._busy -= 1
+            self._free.release()
