@@ -8,11 +8,9 @@ changes nothing in the database.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
-
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from messaging.conf import Settings
 from messaging.database.threads import DatabaseThreads
@@ -102,18 +100,15 @@ class DatabaseDirectory:
         return person is not None and person.may_act(mark)
 
     async def is_blocked(self, blocker_id: int, blocked_id: int) -> bool:
-        async def query() -> bool:
-            return await self._ask(
-                lambda connection: find_block(connection, blocker_id, blocked_id)
-            )
-
         try:
             person = await self._person(blocker_id)
             if person is None:
                 return False
             if person.blocked is not None:
                 return blocked_id in person.blocked
-            return await self._blocks.find((blocker_id, blocked_id), query)
+            return await self._blocks.find(
+                (blocker_id, blocked_id), self._query(find_block, blocker_id, blocked_id)
+            )
         except StoreUnavailable as error:
             was_blocked = self._was_blocked(blocker_id, blocked_id)
             if not was_blocked and not error.is_outage:
@@ -121,11 +116,10 @@ class DatabaseDirectory:
             return was_blocked
 
     async def is_member(self, group_id: int, user_id: int) -> bool | None:
-        async def query() -> bool | None:
-            return await self._ask(lambda connection: find_member(connection, group_id, user_id))
-
         try:
-            return await self._members.find((group_id, user_id), query)
+            return await self._members.find(
+                (group_id, user_id), self._query(find_member, group_id, user_id)
+            )
         except StoreUnavailable as error:
             last = self._members.last((group_id, user_id))
             if last is None or not error.is_outage:
@@ -176,12 +170,8 @@ class DatabaseDirectory:
         During an outage return the last answer, or `ANYBODY` where there is none.
         Raises: StoreUnavailable for a failure that is no outage.
         """
-
-        async def query() -> Person | None:
-            return await self._ask(lambda connection: find_person(connection, user_id))
-
         try:
-            return await self._people.find(user_id, query)
+            return await self._people.find(user_id, self._query(find_person, user_id))
         except StoreUnavailable as error:
             if not error.is_outage:
                 raise
@@ -213,8 +203,8 @@ class DatabaseDirectory:
         is_active = person is not None and person.is_active
         return self._identity_ttl_s if is_active else min(self._identity_ttl_s, NEGATIVE_TTL_S)
 
-    async def _ask(self, query: Callable[[BaseDatabaseWrapper], Value]) -> Value:
-        return await self._threads.run(query)
+    def _query(self, find: Callable[..., Value], *ids: int) -> Callable[[], Awaitable[Value]]:
+        return lambda: self._threads.run(lambda connection: find(connection, *ids))
 
 
 def _size_of(person: Person | None) -> int:
