@@ -6,7 +6,7 @@ from django.apps import AppConfig
 from django.contrib.auth import get_user_model
 from django.db.models.signals import post_migrate
 
-from messaging.checks import register_checks
+from messaging import checks  # noqa: F401  # the checks register themselves
 from messaging.operators import create_operators
 from messaging.validators import validate_user_name
 
@@ -17,15 +17,13 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from messaging.runtime import connections as database_connections
-        from messaging.runtime import signals  # imported late, as all three need the models
+        # All three need the models. The checks of connections register themselves.
+        from messaging.runtime import connections, signals  # noqa: F401
         from messaging.store import checks as store_checks
 
         # The forms of the admin and `createsuperuser` run the field's validators.
         username = get_user_model()._meta.get_field("username")
         username.validators = [validate_user_name]
         signals.connect()
-        register_checks()
         store_checks.register_checks()
-        database_connections.register_checks()
         post_migrate.connect(create_operators, sender=self)

@@ -27,12 +27,7 @@ AT_LEAST_ONE = ("hash_places",)
 AT_LEAST_NONE = ("hash_queue", "hash_wait_s")
 
 
-def register_checks() -> None:
-    """Register the checks, once, when Django's registry of applications is ready."""
-    register(check_production)
-    register(check_settings)
-
-
+@register
 def check_production(**_: object) -> list[CheckMessage]:
     """Refuse in production the settings that only development may have."""
     if not django_settings.PRODUCTION:
@@ -40,6 +35,7 @@ def check_production(**_: object) -> list[CheckMessage]:
     return [*_check_keys(), *_check_site(), *_check_links()]
 
 
+@register
 def check_settings(**_: object) -> list[CheckMessage]:
     """Refuse values that no environment can run with."""
     return [*_check_modes(), *_check_datacenter(), *_check_event_log(), *_check_limits()]

@@ -55,14 +55,7 @@ def account() -> str:
     return f"{sum(part.total for part in parts)} = {' + '.join(map(str, parts))}"
 
 
-def register_checks() -> None:
-    """Register the check with Django.
-
-    Called once, when Django's registry of applications is ready.
-    """
-    register(check_connections, Tags.database)
-
-
+@register(Tags.database)
 def check_connections(*, databases: Sequence[str] | None = None, **_: object) -> list[CheckMessage]:
     """Warn about each MySQL or MariaDB database with fewer connections than the processes need."""
     return [
