@@ -42,20 +42,13 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     empty_list_text = "No dead letter fits."
     actions = ("replay", "discard")
     change_form_template = "admin/messaging/deadletter/change_form.html"
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    ("state", "decided"),
-                    ("reason", "error_shown"),
-                    ("source", "message"),
-                    ("kept", "attempts"),
-                    "key_shown",
-                    "value_shown",
-                )
-            },
-        ),
+    fields = (
+        ("state", "decided"),
+        ("reason", "error_shown"),
+        ("source", "message"),
+        ("kept", "attempts"),
+        "key_shown",
+        "value_shown",
     )
 
     def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:

@@ -52,23 +52,16 @@ class MessageAdmin(ReadOnlyAdmin):
     empty_list_text = "No stored message fits."
     change_list_template = "admin/messaging/message/change_list.html"
     actions = None
-    fieldsets = (
-        (
-            None,
-            {
-                "fields": (
-                    ("id", "sent"),
-                    ("conversation", "seq"),
-                    ("sender", "receiver"),
-                    ("chat_type", "msg_type"),
-                    ("standing", "persist_status"),
-                    "body",
-                    "address",
-                    "mentioned",
-                    "client_message_id",
-                )
-            },
-        ),
+    fields = (
+        ("id", "sent"),
+        ("conversation", "seq"),
+        ("sender", "receiver"),
+        ("chat_type", "msg_type"),
+        ("standing", "persist_status"),
+        "body",
+        "address",
+        "mentioned",
+        "client_message_id",
     )
 
     def changelist_view(

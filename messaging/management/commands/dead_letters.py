@@ -47,11 +47,8 @@ EVERY = "all"
 class Command(BaseCommand):
     help = HELP
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        kwargs["formatter_class"] = RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, **kwargs)
-
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.formatter_class = RawDescriptionHelpFormatter
         does = parser.add_subparsers(dest="does", required=True, metavar="list|show|replay|discard")
         each = does.add_parser("list", help="list the letters, newest first")
         _add_filters(each)
