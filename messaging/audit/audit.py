@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from messaging.audit import sources
 from messaging.audit.accounting import Accounting
@@ -22,19 +21,10 @@ from messaging.audit.rows import Numbers, Rows
 from messaging.audit.sources import LogRecords, Walk
 from messaging.domain.batched import batched
 from messaging.domain.ids import first_id_at
+from messaging.progress import Progress
 
 SETTLE_AT = 10_000  # suspects in memory
 REPEATS = 3
-
-
-class ProgressListener(Protocol):
-    """Show a person how far the audit is (`messaging.progress.Progress`)."""
-
-    def begin(self, title: str) -> None: ...
-
-    def update(self, fraction: float, note: str = "") -> None: ...
-
-    def end(self, line: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +54,7 @@ class Audit:
     Leaves: everything that was mended before the error stays mended.
     """
 
-    def __init__(
-        self, backends: AuditBackends, plan: AuditPlan, progress: ProgressListener
-    ) -> None:
+    def __init__(self, backends: AuditBackends, plan: AuditPlan, progress: Progress) -> None:
         self._backends = backends
         self._plan = plan
         self._progress = progress

@@ -5,7 +5,7 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -87,30 +87,23 @@ class Suspect(Generic[Subject]):
     fate: Fate | None = None
 
 
-@dataclass(slots=True)
-class Tally:
-    """Hold the findings of one kind by name, each once however many sources name it."""
+class Tally(dict[str, bool]):
+    """Hold the findings of one kind by name, and whether each of them is left.
 
-    _found: dict[str, None] = field(default_factory=dict)  # a set in its order
-    _left: set[str] = field(default_factory=set)
-
-    def add(self, found: Iterable[str], left: Iterable[str]) -> None:
-        names = dict.fromkeys(found)
-        self._found |= names
-        self._left.difference_update(names)
-        self._left.update(left)
+    A finding is left that could not be mended, or was not to be mended. However many sources name a
+    finding, it counts once.
+    """
 
     @property
     def found(self) -> int:
-        return len(self._found)
+        return len(self)
 
     @property
     def left(self) -> int:
-        """Return how many could not be mended, or were not to be mended."""
-        return len(self._left)
+        return sum(self.values())
 
     def examples(self, most: int) -> list[str]:
-        return list(islice(self._found, most))
+        return list(islice(self, most))
 
 
 @dataclass(slots=True)
@@ -124,11 +117,9 @@ class Findings:
 
         A subject in `left` may be wrong in another way than before.
         """
-        for kind in dict.fromkeys(suspect.kind for suspect in (*found, *left)):
-            self.kinds.setdefault(kind, Tally()).add(
-                [suspect.name for suspect in (*found, *left) if suspect.kind is kind],
-                [suspect.name for suspect in left if suspect.kind is kind],
-            )
+        for suspects, is_left in ((found, False), (left, True)):
+            for suspect in suspects:
+                self.kinds.setdefault(suspect.kind, Tally())[suspect.name] = is_left
 
     @property
     def left(self) -> dict[Defect, int]:

@@ -26,13 +26,13 @@ from messaging.domain.message import Message, PersistStatus
 from messaging.eventlog import create_topics
 from messaging.ports.log import OutgoingRecord
 from messaging.ports.store import DeadLetter
+from messaging.progress import Progress
 from messaging.runtime import adapters, wiring
 from messaging.service.backends import Backends
 from messaging.service.recall import recall as recall_message
 from tests.integration.admin.pages import accept, consume, keep, recall, store
 from tests.integration.scene import Scene
 from tests.support.messages import FIRST_ID, make_message
-from tests.support.planting import Silent
 from tests.support.real_services import connected
 
 CONVERSATION = "1_2"
@@ -362,7 +362,9 @@ async def test_a_live_service_has_nothing_to_tell(log: None, scene: Scene) -> No
     parts = adapters.open_audit_backends()
     try:
         for _ in range(4):
-            report = await Audit(parts, AuditPlan(settle_s=0.5, whole_log=True), Silent()).run()
+            report = await Audit(
+                parts, AuditPlan(settle_s=0.5, whole_log=True), Progress(StringIO())
+            ).run()
             assert report.findings.kinds == {}
         assert report.fates["log"][Fate.PERSISTED] > 100
         assert report.fates["log"][Fate.RECALLED] > 0
@@ -381,10 +383,12 @@ async def test_a_message_that_the_consumer_has_lost_is_found_in_the_log(
     await asyncio.to_thread(models.Message.objects.filter(pk=lost).delete)
     parts = adapters.open_audit_backends()
     try:
-        told = await Audit(parts, AuditPlan(settle_s=0, whole_log=True), Silent()).run()
+        told = await Audit(parts, AuditPlan(settle_s=0, whole_log=True), Progress(StringIO())).run()
         assert told.findings.kinds[Defect.UNACCOUNTED].examples(9) == [str(lost)]
         await parts.cached.forget([lost])
-        await Audit(parts, AuditPlan(settle_s=0, whole_log=True, repair=True), Silent()).run()
+        await Audit(
+            parts, AuditPlan(settle_s=0, whole_log=True, repair=True), Progress(StringIO())
+        ).run()
     finally:
         await adapters.close_audit_backends(parts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Any
 
 from msgspec import structs
@@ -15,22 +16,13 @@ from messaging.domain.events import encode_event
 from messaging.domain.message import Message
 from messaging.domain.requests import Ack
 from messaging.ports.log import OutgoingRecord
+from messaging.progress import Progress
 from messaging.testing.inspectors import (
     MemoryCacheInspector,
     MemoryLogInspector,
     MemoryStoreInspector,
 )
 from tests.support.memory import MemoryService, message
-
-
-class Silent:
-    """Drop the progress that an audit shows."""
-
-    def begin(self, title: str) -> None: ...
-
-    def update(self, fraction: float, note: str = "") -> None: ...
-
-    def end(self, line: str) -> None: ...
 
 
 @dataclass
@@ -55,7 +47,7 @@ class Audited:
     async def audit(self, **plan: Any) -> Report:
         """Run an audit with no time between its checks."""
         given = {"settle_s": 0.0} | self.plan | plan
-        return await Audit(self.backends, AuditPlan(**given), Silent()).run()
+        return await Audit(self.backends, AuditPlan(**given), Progress(StringIO())).run()
 
     async def accepted(self, **changes: Any) -> Message:
         """Return a message that the cache and the log hold."""
