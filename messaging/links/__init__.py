@@ -11,8 +11,7 @@ from __future__ import annotations
 from messaging.links.addresses import split_address
 from messaging.links.exposure import is_local, plaintext_hosts
 from messaging.links.files import TlsFiles
-from messaging.links.kafka_link import KafkaLink, read_kafka_url
-from messaging.links.log_link import complete_log_url
+from messaging.links.kafka_link import KafkaLink, complete_log_url, read_kafka_url
 from messaging.links.mysql_link import database_options
 from messaging.links.reasons import reason
 from messaging.links.redis_link import broker_url, complete_redis_url

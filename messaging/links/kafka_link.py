@@ -12,11 +12,10 @@ from urllib.parse import unquote
 
 from django.core.exceptions import ImproperlyConfigured
 
-from messaging.links import addresses
+from messaging.links import addresses, redis_link
 from messaging.links.files import TlsFiles
 
 DEFAULT_PORT = 9092
-SCHEMES = ("kafka", "kafkas")
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 FILES = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
 
@@ -45,6 +44,21 @@ def complete_kafka_url(variable: str, url: str, files: TlsFiles) -> str:
     found.context(variable)
     options |= found.named(*FILES)
     return addresses.with_options(url, options)
+
+
+def complete_log_url(variable: str, url: str, files: TlsFiles) -> str:
+    """Return the address of the log, of Kafka or of Redis, with everything in it that TLS needs.
+
+    An address of another kind is returned unchanged: `messaging.checks` reports the address with
+    the forms that are possible.
+
+    Safe to repeat.
+    Raises: ImproperlyConfigured for an unknown option or a file that cannot be used.
+    """
+    scheme, separator, _ = url.partition("://")
+    if scheme in redis_link.SCHEMES and separator:
+        return redis_link.complete_redis_url(variable, url, files)
+    return complete_kafka_url(variable, url, files)
 
 
 def read_kafka_url(variable: str, url: str) -> KafkaLink:
