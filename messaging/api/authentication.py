@@ -46,11 +46,6 @@ class BearerAuthentication(BaseAuthentication):
         return Principal(user_id, mark), None
 
 
-def asking_user(request: Request) -> int:
-    """Return the id of the user whom `BearerAuthentication` has let in."""
-    return asking(request).id
-
-
 def asking(request: Request) -> Principal:
     """Return the user whom `BearerAuthentication` has let in, with the token's mark."""
     user: object = request.user

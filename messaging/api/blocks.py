@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from messaging.api.authentication import asking_user
+from messaging.api.authentication import asking
 from messaging.api.counting import count, count_change
 from messaging.domain.errors import InvalidInput, UserNotFound
 from messaging.domain.message import ID_MAX
@@ -25,14 +25,14 @@ PAGE_SIZE = 100
 
 class BlockView(APIView):
     def post(self, request: Request) -> Response:
-        user_id, blocker_id = _named_user(request), asking_user(request)
+        user_id, blocker_id = _named_user(request), asking(request).id
         count_change(blocker_id)
         return Response(_present(block(user_id, blocker_id=blocker_id)))
 
 
 class UnblockView(APIView):
     def post(self, request: Request) -> Response:
-        user_id, blocker_id = _named_user(request), asking_user(request)
+        user_id, blocker_id = _named_user(request), asking(request).id
         count_change(blocker_id)
         unblock(user_id, blocker_id=blocker_id)
         return Response({"userId": str(user_id)})
@@ -42,7 +42,7 @@ class BlocksView(APIView):
     def get(self, request: Request) -> Response:
         before = request.query_params.get("beforeId")
         before_id = ID_MAX if before is None else parse_message_id(before, "beforeId")
-        blocker_id = asking_user(request)
+        blocker_id = asking(request).id
         count(lambda backends: backends.rates.reads, blocker_id)
         own = UserBlock.objects.filter(blocker_id=blocker_id, pk__lt=before_id)
         blocks = list(own.order_by("-pk")[: PAGE_SIZE + 1])  # one more tells whether there is more

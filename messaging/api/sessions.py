@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from messaging import sessions
-from messaging.api.authentication import asking, asking_user
+from messaging.api.authentication import asking
 from messaging.api.counting import count_change
 from messaging.api.identity import present_tokens
 from messaging.domain.errors import InvalidInput, TokenExpired, WrongCredentials
@@ -40,7 +40,7 @@ class LogoutView(APIView):
 
 class LogoutAllView(APIView):
     def post(self, request: Request) -> Response:
-        user_id = asking_user(request)
+        user_id = asking(request).id
         count_change(user_id)
         sessions.end_all(user_id)
         return Response(None)
@@ -48,7 +48,7 @@ class LogoutAllView(APIView):
 
 class PasswordView(APIView):
     def post(self, request: Request) -> Response:
-        user_id, change = asking_user(request), parse_password_change(request.data)
+        user_id, change = asking(request).id, parse_password_change(request.data)
         count_change(user_id)
         made = change_password(change, user_id=user_id, request=request._request)
         return Response(present_tokens(*made))

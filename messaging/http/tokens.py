@@ -15,7 +15,7 @@ from rest_framework_simplejwt.tokens import Token
 from messaging.domain.errors import TokenExpired
 from messaging.domain.request_fields import InvalidField, read_id
 from messaging.limits import MAX_TOKEN_BYTES
-from messaging.models import SESSION_ID_LENGTH
+from messaging.models.people import SESSION_ID_LENGTH
 from messaging.ports.directory import TokenMark
 from messaging.sessions import GENERATION_CLAIM, SESSION_CLAIM
 

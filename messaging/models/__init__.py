@@ -18,7 +18,6 @@ from messaging.models.messages import (
     PendingMessage,
 )
 from messaging.models.people import (
-    SESSION_ID_LENGTH,
     ChatGroup,
     ChatGroupMember,
     UserBlock,
@@ -41,7 +40,6 @@ __all__ = [
     "CONVERSATION_ID_LENGTH",
     "DEAD_LETTER_ERROR_LENGTH",
     "DEAD_LETTER_REASON_LENGTH",
-    "SESSION_ID_LENGTH",
     "CacheArrear",
     "ChatGroup",
     "ChatGroupMember",

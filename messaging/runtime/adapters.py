@@ -41,10 +41,8 @@ def open_consumer() -> Consumer:
 
 async def close_consumer(consumer: Consumer) -> None:
     async with asyncio.timeout(CLOSE_TIMEOUT_S):
-        await consumer.reader.close()
-        await consumer.log.close()
-        await consumer.cache.close()
-        await consumer.store.close()
+        for part in (consumer.reader, consumer.log, consumer.cache, consumer.store):
+            await part.close()
 
 
 def open_audit_backends() -> AuditBackends:
