@@ -31,15 +31,6 @@ from messaging.service.pending import PendingLine, PendingPage, list_pending
 PAGE_SIZE = 50
 LAST_OFFSET = 10_000  # nobody pages through more pending messages than this
 SELECTED = "_selected_action"
-HEADERS = (
-    "Message id",
-    "Conversation",
-    "Sender",
-    "Status",
-    "Pending for",
-    "Attempts",
-    "Accepted (UTC)",
-)
 
 
 @admin.register(PendingMessage)
@@ -76,10 +67,8 @@ class PendingMessageAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "title": capfirst(self.opts.verbose_name_plural),
             "media": self.media,
-            "headers": HEADERS,
             "rows": [_row(line, now_ms) for line in page.lines],
-            "count": page.count,
-            "oldest": page.oldest,
+            "page": page,
             "oldest_age": page.oldest and _age(page.oldest, now_ms),
             "offset": offset,
             "next_offset": next_offset
