@@ -103,10 +103,6 @@ class Environment(environ.Env):  # type: ignore[misc]
                 given[field.name] = read(f"IM_{field.name.upper()}", default=field.default)
         return kind(**given)
 
-    def tls_files(self, ca: str, cert: str, key: str) -> TlsFiles:
-        """Return the paths of the authority, the certificate and its key from these variables."""
-        return TlsFiles(*(self.str(variable, default="") for variable in (ca, cert, key)))
-
     def database(
         self, var: str, schemes: Sequence[str], *, default: str, tls: TlsFiles | None = None
     ) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from imsite.logs import logging_config
 from imsite.private_files import keep_private
 from messaging.conf import Settings
 from messaging.limits import MAX_FORM_BODY_BYTES
-from messaging.links import broker_url, complete_log_url, complete_redis_url
+from messaging.links import TlsFiles, broker_url, complete_log_url, complete_redis_url
 from messaging.schedules import Every
 
 env = Environment()
@@ -102,7 +102,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("IM_HSTS_INCLUDE_SUBDOMAINS", default=
 SECURE_HSTS_PRELOAD = env.bool("IM_HSTS_PRELOAD", default=False)
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-TLS = env.tls_files("IM_TLS_CA", "IM_TLS_CERT", "IM_TLS_KEY")  # of each link below
+TLS = TlsFiles(*(env.str(f"IM_TLS_{each}", default="") for each in ("CA", "CERT", "KEY")))
 
 # --- the database ---------------------------------------------------------------------------
 

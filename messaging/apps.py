@@ -17,13 +17,12 @@ class MessagingConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        # All three need the models. The checks of connections register themselves.
+        # All three need the models. Signals and checks connect themselves on import.
         from messaging.runtime import connections, signals  # noqa: F401
         from messaging.store import checks as store_checks
 
         # The forms of the admin and `createsuperuser` run the field's validators.
         username = get_user_model()._meta.get_field("username")
         username.validators = [validate_user_name]
-        signals.connect()
         store_checks.register_checks()
         post_migrate.connect(create_operators, sender=self)

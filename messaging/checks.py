@@ -87,16 +87,14 @@ def _check_links() -> Iterator[CheckMessage]:
     Messages and passwords pass there.
     """
     database = django_settings.DATABASES["default"]
-    links = {
-        "IM_REDIS_URL": plaintext_hosts("IM_REDIS_URL", settings().redis_url),
-        "IM_CELERY_BROKER_URL": plaintext_hosts(
-            "IM_CELERY_BROKER_URL", django_settings.CELERY_BROKER_URL
-        ),
-        "IM_EVENT_LOG_URL": plaintext_hosts("IM_EVENT_LOG_URL", settings().event_log_url),
-        "IM_DATABASE_URL": []
-        if "ssl_mode" in database.get("OPTIONS", {}) or is_local(database.get("HOST"))
-        else [database["HOST"]],
+    addresses = {
+        "IM_REDIS_URL": settings().redis_url,
+        "IM_CELERY_BROKER_URL": django_settings.CELERY_BROKER_URL,
+        "IM_EVENT_LOG_URL": settings().event_log_url,
     }
+    links = {variable: plaintext_hosts(variable, url) for variable, url in addresses.items()}
+    if "ssl_mode" not in database.get("OPTIONS", {}) and not is_local(database.get("HOST")):
+        links["IM_DATABASE_URL"] = [database["HOST"]]
     for variable, hosts in links.items():
         if hosts:
             yield Warning(

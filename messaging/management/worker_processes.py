@@ -26,7 +26,7 @@ def supervise(count: int, arguments: Sequence[str], *, final: int) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     command = [sys.executable, sys.argv[0], *arguments]
-    processes = [_start(command) for _ in range(count)]
+    processes = [subprocess.Popen(command) for _ in range(count)]
     given_up = False
     while not given_up and not stop.wait(RESTART_PAUSE_S):
         for place, process in enumerate(processes):
@@ -38,16 +38,12 @@ def supervise(count: int, arguments: Sequence[str], *, final: int) -> bool:
                 if status == final:
                     given_up = True
                 else:
-                    processes[place] = _start(command)
+                    processes[place] = subprocess.Popen(command)
     for process in processes:
         process.send_signal(signal.SIGTERM)
     for process in processes:
         _end(process)
     return given_up
-
-
-def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -2,7 +2,7 @@
 
 A new password or a lock-out also ends the user's tokens. A new name is also kept folded.
 
-The functions here receive Django's signals, and `apps` connects them. A write past the models
+The functions here receive Django's signals as soon as `apps` imports them. A write past the models
 (`update`, `bulk_create`, SQL) sends no signal: other processes notice the write when the entries
 of their directories expire.
 """
@@ -18,6 +18,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from django.db.models.signals import ModelSignal, m2m_changed, post_delete, post_save, pre_save
+from django.dispatch import receiver
 
 from messaging import sessions, user_names
 from messaging.domain.backend_errors import CacheUnavailable
@@ -53,17 +54,7 @@ class _Noted(threading.local):
 _noted = _Noted()
 
 
-def connect() -> None:
-    pre_save.connect(compare_user, sender=get_user_model())
-    post_save.connect(keep_user, sender=get_user_model())
-    post_save.connect(note_tokens, sender=UserTokens)
-    for signal in (post_save, post_delete):
-        signal.connect(note_user, sender=get_user_model())
-        signal.connect(note_member, sender=ChatGroupMember)
-        signal.connect(note_block, sender=UserBlock)
-    m2m_changed.connect(note_members, sender=ChatGroup.members.through)
-
-
+@receiver(pre_save, sender=get_user_model())
 def compare_user(
     *, instance: Any, using: str, update_fields: frozenset[str] | None = None, **_: Any
 ) -> None:
@@ -90,6 +81,7 @@ def compare_user(
         raise IntegrityError("this user name is taken, in another spelling (case or width)")
 
 
+@receiver(post_save, sender=get_user_model())
 def keep_user(*, instance: Any, using: str, **_: Any) -> None:
     """Keep a new name folded, and end all tokens after a new password or a lock-out."""
     if instance.has_new_name:
@@ -99,10 +91,12 @@ def keep_user(*, instance: Any, using: str, **_: Any) -> None:
     instance.ends_tokens = instance.has_new_name = False
 
 
+@receiver(post_save, sender=UserTokens)
 def note_tokens(*, instance: UserTokens, using: str, **_: Any) -> None:
     _note(TokensEnded(instance.user_id, instance.generation, tuple(instance.ended)), using)
 
 
+@receiver((post_save, post_delete), sender=get_user_model())
 def note_user(
     *,
     instance: Any,
@@ -116,10 +110,12 @@ def note_user(
         _note(UserChanged(instance.pk, is_locked_out), using)
 
 
+@receiver((post_save, post_delete), sender=ChatGroupMember)
 def note_member(*, instance: ChatGroupMember, using: str, **_: Any) -> None:
     _note(MemberChanged(instance.group_id, instance.user_id), using)
 
 
+@receiver(m2m_changed, sender=ChatGroup.members.through)
 def note_members(
     *, instance: Any, action: str, reverse: bool, pk_set: set[int] | None, using: str, **_: Any
 ) -> None:
@@ -130,6 +126,7 @@ def note_members(
             _note(MemberChanged(group_id, user_id), using)
 
 
+@receiver((post_save, post_delete), sender=UserBlock)
 def note_block(*, instance: UserBlock, using: str, signal: ModelSignal, **_: Any) -> None:
     is_blocked = signal is post_save
     _note(BlockChanged(instance.blocker_id, instance.blocked_id, is_blocked), using)
