@@ -30,10 +30,6 @@ class Share:
     each: int
     count: int
 
-    @property
-    def total(self) -> int:
-        return self.each * self.count
-
     def __str__(self) -> str:
         return f"{self.count} {self.process} × {self.each}"
 
@@ -51,8 +47,11 @@ def shares() -> list[Share]:
 
 def account() -> str:
     """Return the sum of the connections and its parts, as a text for people."""
-    parts = shares()
-    return f"{sum(part.total for part in parts)} = {' + '.join(map(str, parts))}"
+    return f"{_total()} = {' + '.join(map(str, shares()))}"
+
+
+def _total() -> int:
+    return sum(part.each * part.count for part in shares())
 
 
 @register(Tags.database)
@@ -78,7 +77,7 @@ def _most_connections(alias: str) -> int:
 
 
 def _check_sum(most: int) -> Iterator[CheckMessage]:
-    if sum(part.total for part in shares()) > most:
+    if _total() > most:
         yield Warning(
             f"The server has {most} database connections, and the processes may hold {account()}.",
             hint="Raise max_connections, or run fewer processes; IM_WEB_PROCESSES, "

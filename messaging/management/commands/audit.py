@@ -98,7 +98,12 @@ class Command(BaseCommand):
         try:
             report = asyncio.run(_audit(plan))
         except BackendError as error:
-            raise CommandError(_away(error), returncode=2) from error
+            raise CommandError(
+                f"{type(error).__name__}: {error.__cause__ or error}. An audit needs Redis, the "
+                "log and the database. Start them, or run `source var/env` first, then run the "
+                "audit again.",
+                returncode=2,
+            ) from error
         except (BadReceipts, OSError) as error:
             raise CommandError(str(error), returncode=2) from error
         if options["json"]:
@@ -116,14 +121,6 @@ async def _audit(plan: AuditPlan) -> Report:
         return await Audit(backends, plan, Progress(sys.stderr)).run()
     finally:
         await adapters.close_audit_backends(backends)
-
-
-def _away(error: BackendError) -> str:
-    what = f"{type(error).__name__}: {error.__cause__ or error}"
-    return (
-        f"{what}. An audit needs Redis, the log and the database. "
-        "Start them, or run `source var/env` first, then run the audit again."
-    )
 
 
 def _advice(report: Report) -> str:
