@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
@@ -361,13 +362,14 @@ async def test_a_live_service_has_nothing_to_tell(log: None, scene: Scene) -> No
     busy = [asyncio.create_task(consume_all()), asyncio.create_task(talk_on())]
     parts = adapters.open_audit_backends()
     try:
-        for _ in range(4):
+        audits, logged = 0, Counter[Fate]()
+        # On a busy machine more audits pass before enough is stored.
+        while audits < 4 or logged[Fate.PERSISTED] <= 100 or not logged[Fate.RECALLED]:
             report = await Audit(
                 parts, AuditPlan(settle_s=0.5, whole_log=True), Progress(StringIO())
             ).run()
             assert report.findings.kinds == {}
-        assert report.fates["log"][Fate.PERSISTED] > 100
-        assert report.fates["log"][Fate.RECALLED] > 0
+            audits, logged = audits + 1, report.fates["log"]
     finally:
         done.set()
         await asyncio.gather(*busy)
