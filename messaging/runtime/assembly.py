@@ -102,26 +102,15 @@ def assemble(
     `open_inspector` makes a new reader of what the consumers have committed, at each call. Opens no
     connection and starts no task: `Node.begin` does.
     """
-
-    async def recover() -> None:
-        await hints.recover()
-
-    hints = CacheHints(cache, store, breaker=Breaker("cache", recover))
+    hints = CacheHints(cache, store, breaker=Breaker("cache", lambda: hints.recover()))
     guarded_cache = guarded(cache, hints.breaker)
     lease = WorkerLeaseKeeper(
         ids=ids, cache=guarded_cache, store=store, settings=settings, monotonic_s=monotonic_s
     )
     writes = HintedWrites(guarded_cache, store, hints)
+    rates = Rates(rate=settings.send_rate, burst=settings.send_burst)
     commit = GroupCommit(
-        cache=guarded_cache,
-        log=log,
-        store=store,
-        ids=ids,
-        renew_lease=lease.ensure,
-        settings=settings,
-        rates=Rates(rate=settings.send_rate, burst=settings.send_burst),
-        hints=hints,
-        writes=writes,
+        guarded_cache, log, store, ids, lease.ensure, settings, rates, hints, writes
     )
     backends = Backends(
         cache=guarded_cache,
