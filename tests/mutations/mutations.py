@@ -256,6 +256,20 @@ MUTATIONS = (
         _pytest("tests/contract/cache/test_marking.py", "-k", "embedded"),
     ),
     Mutation(
+        "heed no process that alone has lost Redis",
+        "messaging/pipeline/cache_loss.py",
+        "                if await self._store.is_loss_announced(besides=self._process):\n",
+        "                if False:\n",
+        _pytest("tests/unit/pipeline/test_cache_loss.py"),
+    ),
+    Mutation(
+        "show no stored tombstone when its recall is repeated",
+        "messaging/service/recall.py",
+        "        if cached is not None and not cached.is_recalled:",
+        "        if False:",
+        _pytest("tests/unit/pipeline/test_hints.py", "-k", "back_meanwhile"),
+    ),
+    Mutation(
         "recall one attempt of a send and not the others",
         "messaging/service/recall.py",
         "    others = await other_attempts(backends, message, asked_id=message_id)\n",
