@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 
 import psutil
-import pytest
 
 from tests.support.service import User
 from tests.support.site import Site, worker_pids
@@ -85,7 +84,6 @@ def test_pipelined_sends_are_answered_each_in_its_turn(site: Site, alice: User, 
     assert len({each["messageId"] for each in data}) == 50  # type: ignore[index]
 
 
-@pytest.mark.alone
 def test_idle_and_slow_clients_keep_nobody_out(site: Site, alice: User, bob: User) -> None:
     with many_files(), contextlib.ExitStack() as open_ones:
         for _ in range(IDLE_CONNECTIONS):
