@@ -205,9 +205,11 @@ class SimulatedClient:
         page = await self._ask(lambda b: history(b, request, reader_id=self._user))
         if page is None:
             return None
-        if not page.partial and not self._was_early:
+        if self._was_early:  # no client gets this page; the walk goes on, so that the draws stay
+            return replace(page, messages=(), partial=True)
+        if not page.partial:
             read.totals.append(Total(begun, self._record.tick(), page.total))
-        return replace(page, partial=page.partial or self._was_early)
+        return page
 
     async def _fetch(self) -> None:
         known = [s for s in self._record.said if s.ids and self._is_participant(s)]
