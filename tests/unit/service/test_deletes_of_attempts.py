@@ -41,6 +41,14 @@ async def accepted_by(service: MemoryService) -> int:
     return (await send(service.backends, REQUEST, sender_id=ALICE)).message_id
 
 
+async def accepted_in_the_cache(service: MemoryService) -> tuple[int, MemoryService]:
+    """Send without the log; return the id, and a second process that has the log again."""
+    service.broker.down = True
+    message_id = await accepted_by(service)
+    service.broker.down = False
+    return message_id, beside(service)
+
+
 async def seen(service: MemoryService, reader: int) -> list[str]:
     request = with_bob(target_id=ALICE + BOB - reader)
     page = await history(service.backends, request, reader_id=reader)
@@ -60,10 +68,7 @@ async def test_a_delete_without_the_cache_hides_the_attempt_that_the_cache_alone
     service: MemoryService,
 ) -> None:
     """The deleted message is the row, and the other attempt is pending."""
-    service.broker.down = True
-    cached = await accepted_by(service)
-    other = beside(service)
-    service.broker.down = False
+    cached, other = await accepted_in_the_cache(service)
     lose(service)
     lose(other)
     stored = await accepted_by(other)
@@ -78,10 +83,7 @@ async def test_a_repeat_that_becomes_the_row_takes_the_place_of_the_attempt_in_t
     service: MemoryService,
 ) -> None:
     """The restarted cache was given the second attempt first."""
-    service.broker.down = True
-    first = await accepted_by(service)
-    other = beside(service)
-    service.broker.down = False
+    first, other = await accepted_in_the_cache(service)
     lose(service)
     lose(other)
     again = await accepted_by(other)
@@ -115,10 +117,8 @@ async def test_an_attempt_that_is_stored_before_the_deleted_one_is_hidden(
     service: MemoryService,
 ) -> None:
     """The log alone has it: its process could not reserve the key, nor see the delete."""
-    service.broker.down = True
-    first = await accepted_by(service)
-    other = beside(service)
-    service.broker.down, service.store.down = False, True
+    first, other = await accepted_in_the_cache(service)
+    service.store.down = True
     lose(other)
     again = await accepted_by(other)
     service.cache.down, service.store.down = False, False
@@ -133,7 +133,7 @@ async def test_an_attempt_that_is_stored_before_the_deleted_one_is_hidden(
 async def test_a_delete_of_the_row_finds_the_attempt_that_is_pending_after_a_duplicate(
     service: MemoryService,
 ) -> None:
-    """Three attempts: the first in the cache alone, the second the row, the third folded."""
+    """Three attempts: the first in the cache alone, the second the row, the third a duplicate."""
     service.broker.down = True
     first = await accepted_by(service)
     service.broker.down, service.store.down = False, True
@@ -156,10 +156,8 @@ async def test_a_delete_by_an_id_that_the_cache_leads_on_hides_that_id_as_well(
     service: MemoryService,
 ) -> None:
     """The store may take the attempt of that id for the first one."""
-    service.broker.down = True
-    first = await accepted_by(service)
-    other = beside(service)
-    service.broker.down, service.store.down = False, True
+    first, other = await accepted_in_the_cache(service)
+    service.store.down = True
     lose(other)
     again = await accepted_by(other)
     service.cache.down = False
