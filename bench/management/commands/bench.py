@@ -55,14 +55,11 @@ scenarios, in the order in which they run (all but `long` unless some are named)
 class Command(BaseCommand):
     help = HELP + "\n".join(f"  {name:<9} {each.about}" for name, each in SCENARIOS.items())
 
-    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
-        kwargs["formatter_class"] = RawDescriptionHelpFormatter
-        kwargs["usage"] = USAGE
-        return super().create_parser(prog_name, subcommand, **kwargs)
-
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.formatter_class, parser.usage = RawDescriptionHelpFormatter, USAGE
         parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
         _add_load(parser)
+        _add_times(parser)
         _add_scenarios(parser)
         _add_reports(parser)
 
@@ -116,7 +113,7 @@ def _add_load(parser: ArgumentParser) -> None:
     )
 
 
-def _add_scenarios(parser: ArgumentParser) -> None:
+def _add_times(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--seconds",
@@ -133,6 +130,10 @@ def _add_scenarios(parser: ArgumentParser) -> None:
         metavar="S",
         help="how long it does not measure before that (2)",
     )
+
+
+def _add_scenarios(parser: ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--rate",
         type=_within(1, 1_000_000, int),
