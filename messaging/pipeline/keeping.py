@@ -46,19 +46,21 @@ class Late:
 
     def put(self, message: Message) -> None:
         """Keep a message, in place of an earlier state of it."""
-        self.drop(message.id)
+        if (earlier := self._messages.get(message.id)) is not None:
+            self.drop(earlier)
         self._messages[message.id] = message
         self.bytes += size_bytes(message)
         if message.key is not None:
             self._records[message.key] = IdempotencyRecord.of(message)
 
-    def drop(self, message_id: int) -> None:
-        """Forget a message. Safe to repeat."""
-        message = self._messages.pop(message_id, None)
-        if message is not None:
-            self.bytes -= size_bytes(message)
-            if message.key is not None:
-                self._records.pop(message.key, None)
+    def drop(self, message: Message) -> None:
+        """Forget this state of a message, but no later state of it. Safe to repeat."""
+        if self._messages.get(message.id) is not message:
+            return
+        del self._messages[message.id]
+        self.bytes -= size_bytes(message)
+        if message.key is not None:
+            self._records.pop(message.key, None)
 
     def record_of(self, key: Key) -> IdempotencyRecord | None:
         """Return the idempotency record of the message that was sent under this key, if kept."""

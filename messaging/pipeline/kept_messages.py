@@ -44,7 +44,7 @@ class KeptMessages:
             self.late.put(message)
         while (oldest := self.late.excess()) is not None:
             self._note_forgetting("late")
-            self.late.drop(oldest.id)
+            self.late.drop(oldest)
 
     def keep_recent(self, messages: Sequence[Message]) -> None:
         """Keep messages that the cache has confirmed just now, and may not have written yet."""
@@ -79,7 +79,7 @@ class KeptMessages:
                 rows = {}
             await self.delivery.show_messages(late, rows)
             for message in late:
-                self.late.drop(message.id)
+                self.late.drop(message)
             logger.info(
                 "wrote accepted messages to Redis late",
                 extra={"action": "hints.handed_over", "count": len(late), "stored": len(rows)},

@@ -14,7 +14,7 @@ from messaging.domain.errors import (
     TemporarilyUnavailable,
 )
 from messaging.domain.message import Message, PersistStatus
-from messaging.pipeline.keeping import size_bytes
+from messaging.pipeline.keeping import Late, size_bytes
 from messaging.pipeline.queued_send import Durability
 from messaging.ports.store import ApplyResult
 from messaging.service.delete import delete
@@ -220,6 +220,18 @@ class TestASend:
         receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
         assert receipt.durability is Durability.LOG
         assert receipt.message_id in service.cache.details
+
+    async def test_that_is_recalled_while_it_is_written_stays_recalled(
+        self, service: MemoryService
+    ) -> None:
+        """The write drops the message that it has written, and no later state of the message."""
+        row = service.store.rows[await newest(service)]
+        late = Late()
+        late.put(row)
+        tombstone = row.recalled(service.clock.now_ms)
+        late.put(tombstone)
+        late.drop(row)
+        assert late.first(2) == [tombstone]
 
     async def test_is_not_pending_again_when_it_is_stored_by_then(
         self, service: MemoryService
