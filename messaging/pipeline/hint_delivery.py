@@ -65,7 +65,7 @@ class HintDelivery:
         A message with a row in `rows` (from `rows_of`) is shown as that row alone. Return the
         messages that repeat another send of their clientMsgId: that send is shown in their place.
         """
-        await self._show_rows(list({row.id: row for row in rows.values()}.values()))
+        await self.show_rows(list({row.id: row for row in rows.values()}.values()))
         waiting = [
             message
             for message in messages
@@ -86,7 +86,7 @@ class HintDelivery:
         cache shows is deduplicated into it.
         """
         done = await self._writes.write(repeats)
-        await self._show_rows(done.rows)
+        await self.show_rows(done.rows)
 
     async def _hold(self, waiting: Sequence[Message]) -> list[Message]:
         """Write pending messages to the cache without limits, as each one is acknowledged.
@@ -148,12 +148,12 @@ class HintDelivery:
 
     async def _show_ids(self, message_ids: Sequence[int]) -> None:
         found = await self.store.find(message_ids)
-        await self._show_rows(
+        await self.show_rows(
             list({row.id: row for row in found.values()}.values()),
             {i: row for i, row in found.items() if row.id != i},
         )
 
-    async def _show_rows(
+    async def show_rows(
         self, rows: Sequence[Message], duplicates: Mapping[int, Message] | None = None
     ) -> None:
         """Show the cache these rows, each in place of another attempt of its send.

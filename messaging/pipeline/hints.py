@@ -68,6 +68,7 @@ class CacheHints:
     _in_reach: bool = True  # at the last heartbeat the cache took a write
     _has_delivered: bool = False  # the recorded hints, once since the start of this process
     _is_vouched: bool = False  # at the last heartbeat another process believed the cache
+    _writing: set[asyncio.Task[None]] = field(default_factory=set)  # handed over and not written
 
     def __post_init__(self) -> None:
         self._delivery = HintDelivery(self.cache, self.store)
@@ -98,17 +99,25 @@ class CacheHints:
         """Write accepted messages to the cache now, or as soon as the cache answers.
 
         The messages may reach the cache before the other hints do, because they only add to the
-        messages that the cache shows. Return when the messages are written, or when every process
-        has noticed that this process has lost the cache.
+        messages that the cache shows. A message with a `seq` is a row that was stored just now.
+        Return when the messages are written, or when every process has noticed that this process
+        has lost the cache. A cancelled call leaves the write under way.
         """
         self._kept.keep_late(messages)
         if self._in_reach:
-            try:
-                await self._kept.deliver_late()
-            except (CacheUnavailable, StoreUnavailable):
-                self.breaker.trip()
+            writing = asyncio.create_task(self._write_now(messages))
+            self._writing.add(writing)
+            writing.add_done_callback(self._writing.discard)
+            await asyncio.shield(writing)
         if any(self.owes(message.id) for message in messages):  # other processes may still read
             await self.loss.until_noticed()
+
+    async def _write_now(self, messages: Sequence[Message]) -> None:
+        try:
+            await self._kept.deliver_rows([m for m in messages if m.seq is not None])
+            await self._kept.deliver_late()
+        except (CacheUnavailable, StoreUnavailable):
+            self.breaker.trip()
 
     def keep_until_written(self, messages: Sequence[Message]) -> None:
         """Keep for some seconds the messages that the cache alone has confirmed.
@@ -164,6 +173,9 @@ class CacheHints:
 
         With hints the process stays signed on, so that the others notice its end.
         """
+        for writing in self._writing:
+            writing.cancel()
+        await asyncio.gather(*self._writing, return_exceptions=True)
         await self.breaker.close()
         await self.loss.close()
         if self._name is not None and not self._kept:

@@ -69,6 +69,15 @@ class KeptMessages:
                 extra={"action": "hints.forgotten", "kind": kind},
             )
 
+    async def deliver_rows(self, rows: Sequence[Message]) -> None:
+        """Write late rows to the cache without reading the store, which has stored them just now.
+
+        Where the cache has no copy, a row's id alone is written: the row may be recalled by now.
+        """
+        await self.delivery.show_rows(rows)
+        for row in rows:
+            self.late.drop(row)
+
     async def deliver_late(self) -> None:
         """Write the late messages to the cache: stored ones as their rows, others as accepted."""
         while late := self.late.first(AT_ONCE):

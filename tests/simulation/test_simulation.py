@@ -30,6 +30,7 @@ SEEDS = {
     "an attempt that was deleted is not shown under the id of its retry": 9_085_684,
     "an id that the lost cache alone had leads to the repeat that was stored": 4_000_801,
     "an id that the lost cache alone had leads to the repeat that is pending": 4_000_432,
+    "a write to the cache goes on though the time of its send is over": 9_561_505,
     "the others heed a process that alone has lost the cache": 9_002_556,
     "the others heed a process that has not reached the cache since its start": 9_044_151,
     "the return of the store is noticed in time though a probe hangs": 9_200_051,

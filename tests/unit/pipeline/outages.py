@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -72,3 +73,7 @@ class Replaced:
 
 async def fail(*args: object) -> None:
     raise CacheUnavailable
+
+
+async def hang(*args: object, **options: object) -> None:
+    await asyncio.Event().wait()

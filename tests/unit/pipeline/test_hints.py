@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 
 from messaging.domain.backend_errors import StoreUnavailable
+from messaging.domain.breakers import State
 from messaging.domain.errors import (
     AlreadyRecalled,
     MessageNotFound,
     TemporarilyUnavailable,
 )
 from messaging.domain.message import Message, PersistStatus
+from messaging.pipeline.hint_delivery import HintDelivery
 from messaging.pipeline.keeping import Late, size_bytes
 from messaging.pipeline.queued_send import Durability
 from messaging.ports.store import ApplyResult
@@ -22,11 +27,13 @@ from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
+from messaging.testing.cache import MemoryCache
 from tests.support.memory import ALICE, BOB, MemoryService, message, to_bob, with_bob
 from tests.unit.pipeline.outages import (
     Replaced,
     deduplicated,
     fail,
+    hang,
     listed,
     lose,
     newest,
@@ -39,6 +46,25 @@ from tests.unit.pipeline.outages import (
 @pytest.fixture
 async def service() -> MemoryService:
     return await with_secret()
+
+
+MARKED_AFTER_S = 0.6  # past half of a send's time
+
+
+async def return_without_hints(service: MemoryService, *, cache: Any = None, **store: Any) -> None:
+    """Bring the cache back without the log, while the probe waits for the hints of the store."""
+    lose(service)
+    service.broker.down, service.cache.down = True, False
+    held = Replaced(service.store, hints=hang, **store)
+    delivery = HintDelivery(cache or service.cache, held)  # type: ignore[arg-type]
+    service.hints._delivery = service.hints._kept.delivery = delivery
+    await asyncio.sleep(0.02)
+    assert service.hints.breaker.state is State.HALF_OPEN
+
+
+async def mark_late(cache: MemoryCache, rows: Sequence[Message]) -> None:
+    await asyncio.sleep(MARKED_AFTER_S)
+    await cache.mark_stored(rows)
 
 
 class TestARecall:
@@ -220,6 +246,26 @@ class TestASend:
         receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
         assert receipt.durability is Durability.LOG
         assert receipt.message_id in service.cache.details
+
+    async def test_that_is_stored_is_shown_without_asking_the_store_again(
+        self, service: MemoryService
+    ) -> None:
+        """A slow answer of the store would leave no time to write to the cache."""
+        await return_without_hints(service, find=hang)
+        receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
+        assert receipt.durability is Durability.STORE
+        assert receipt.message_id in service.cache.tails["1_2"].ids
+
+    async def test_is_written_to_the_cache_though_its_time_is_over(
+        self, service: MemoryService
+    ) -> None:
+        cache = Replaced(service.cache, mark_stored=partial(mark_late, service.cache))
+        await return_without_hints(service, cache=cache)
+        receipt = await send(service.backends, to_bob("second"), sender_id=ALICE)
+        tail = service.cache.tails["1_2"]
+        assert receipt.message_id not in tail.ids
+        await asyncio.sleep(MARKED_AFTER_S / 2)
+        assert receipt.message_id in tail.ids
 
     async def test_that_is_recalled_while_it_is_written_stays_recalled(
         self, service: MemoryService
