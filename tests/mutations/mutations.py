@@ -276,4 +276,18 @@ MUTATIONS = (
         "    others = []\n",
         _pytest("tests/unit/service/test_told_ids.py", "-k", "recall_by_either_id"),
     ),
+    Mutation(
+        "give up the write to Redis of a send whose time has ended",
+        "messaging/pipeline/hints.py",
+        "            await asyncio.shield(writing)\n",
+        "            await writing\n",
+        _pytest("tests/unit/pipeline/test_hints.py", "-k", "its_time_is_over"),
+    ),
+    Mutation(
+        "forget the tombstone that came while its message was written",
+        "messaging/pipeline/keeping.py",
+        "        if self._messages.get(message.id) is not message:\n",
+        "        if message.id not in self._messages:\n",
+        _pytest("tests/unit/pipeline/test_hints.py", "-k", "recalled_while_it_is_written"),
+    ),
 )
