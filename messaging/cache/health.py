@@ -21,9 +21,9 @@ class RedisHealth(RedisClient):
     async def heartbeat(self, name: str | None = None) -> Incarnation:
         names = [keys.INCARNATION, keys.HEARTBEATS, keys.HELD]
         reply = await self._run(HEARTBEAT, names, [] if name is None else [name])
-        server_id, *flags = reply
+        server_id, age_ms, *flags = reply
         is_recovered, has_held, is_vouched = map(bool, flags)
-        return Incarnation(server_id.decode(), is_recovered, has_held, is_vouched)
+        return Incarnation(server_id.decode(), is_recovered, age_ms / 1000, has_held, is_vouched)
 
     async def deregister(self, name: str) -> None:
         await self._command("ZREM", keys.HEARTBEATS, name)

@@ -63,7 +63,7 @@ class CacheHints:
     _recovered: str | None = None  # the start of the cache that `recover` has seen last
     _seen: str | None = None  # the start of the cache that any heartbeat has seen last
     _is_recovered: bool = False  # the cache, from that start
-    _started_s: float = float("-inf")  # when this process noticed the cache's last restart
+    _started_s: float = float("-inf")  # when the first process noticed the cache's last start
     has_held: bool = False  # at the last heartbeat a consumer held a partition
     _in_reach: bool = True  # at the last heartbeat the cache took a write
     _has_delivered: bool = False  # the recorded hints, once since the start of this process
@@ -232,8 +232,7 @@ class CacheHints:
             self.breaker.trip()
             raise
         self._in_reach, self.has_held, self._is_vouched = True, seen.has_held, seen.is_vouched
-        if self._seen not in (None, seen.id):
-            self._started_s = asyncio.get_running_loop().time()
+        self._started_s = asyncio.get_running_loop().time() - seen.age_s
         self._seen, self._is_recovered = seen.id, seen.is_recovered
         return seen
 

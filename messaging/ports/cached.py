@@ -96,12 +96,14 @@ class Incarnation:
     """Describe a start of the cache's server, which may lack its last writes, or everything.
 
     `is_recovered`: a process has written to the cache all that the cache lacked at this start.
+    `age_s`: the time since the first heartbeat of this start.
     `has_held`: a consumer has a held partition, as `note_held` says.
     `is_vouched`: another named process writes heartbeats, so that process believes the cache.
     """
 
     id: str
     is_recovered: bool
+    age_s: float
     has_held: bool = False
     is_vouched: bool = False
 

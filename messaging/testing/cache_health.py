@@ -17,6 +17,7 @@ class MemoryHealth(CacheState):
     complete_from_s: float = float("-inf")
     run: int = 0
     noticed_run: int = 0
+    noticed_s: float = float("-inf")  # the first start is long ago
     recovered_run: int = 0
     heartbeats: dict[str, float] = field(default_factory=dict)
     held_until_s: float = float("-inf")
@@ -27,7 +28,7 @@ class MemoryHealth(CacheState):
     async def heartbeat(self, name: str | None = None) -> Incarnation:
         self._answer()
         if self.noticed_run != self.run:
-            self.noticed_run = self.run
+            self.noticed_run, self.noticed_s = self.run, self.clock_s()
             self.hide_copies()
         now_s, is_recovered = self.clock_s(), self.run == self.recovered_run
         if name is not None:
@@ -38,7 +39,8 @@ class MemoryHealth(CacheState):
         if missed and is_recovered:
             self.complete_from_s = now_s
         is_vouched = bool(self.heartbeats.keys() - {name})
-        return Incarnation(str(self.run), is_recovered, now_s < self.held_until_s, is_vouched)
+        age_s, has_held = now_s - self.noticed_s, now_s < self.held_until_s
+        return Incarnation(str(self.run), is_recovered, age_s, has_held, is_vouched)
 
     async def note_held(self, ttl_s: float) -> None:
         self._answer()

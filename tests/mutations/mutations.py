@@ -290,4 +290,11 @@ MUTATIONS = (
         "        if message.id not in self._messages:\n",
         _pytest("tests/unit/pipeline/test_hints.py", "-k", "recalled_while_it_is_written"),
     ),
+    Mutation(
+        "start without asking how long ago Redis has lost idempotency records",
+        "messaging/pipeline/hints.py",
+        "asyncio.get_running_loop().time() - seen.age_s\n",
+        'float("-inf")\n',
+        _pytest("tests/unit/pipeline/test_hints_at_start.py", "-k", "records_were_lost"),
+    ),
 )

@@ -35,6 +35,7 @@ SEEDS = {
     "the others heed a process that has not reached the cache since its start": 9_044_151,
     "the return of the store is noticed in time though a probe hangs": 9_200_051,
     "callers who have all gone away make no group": 1_000_392,
+    "a process that starts after a loss looks up the sends that the cache has forgotten": 9_710_655,
     "a page of a process whose front door is not open yet is no page": 9_566_690,
 }
 ROOT = Path(__file__).parents[2]

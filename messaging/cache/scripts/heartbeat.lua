@@ -7,8 +7,9 @@
 --
 -- KEYS  incarnation, heartbeats, held
 -- ARGV  the name of the process, if the others are to notice its end
--- Reply the id of this start of the server, 1 if Redis has recovered from it, 1 if a consumer has a
---       held partition, 1 if another named process writes heartbeats
+-- Reply the id of this start of the server, the time since its first heartbeat (ms), 1 if Redis has
+--       recovered from it, 1 if a consumer has a held partition, 1 if another named process writes
+--       heartbeats
 
 local id, time, held = current_id(), redis.call('TIME'), redis.call('EXISTS', KEYS[3])
 local is_new = redis.call('HSETNX', KEYS[1], 'id', id) == 1
@@ -24,14 +25,15 @@ local is_vouched = others > 0 and 1 or 0
 if is_new or redis.call('HGET', KEYS[1], 'id') ~= id then
   redis.call('HSET', KEYS[1], 'id', id, 'noticed_ms', string.format('%.0f', now_ms))
   redis.call('HDEL', KEYS[1], 'complete_from')
-  return { id, 0, held, is_vouched }
+  return { id, 0, 0, held, is_vouched }
 end
 local noticed_ms, complete_from = unpack(incarnation())
 if tonumber(noticed_ms) > now_ms + 1000 then
   redis.call('HSET', KEYS[1], 'noticed_ms', string.format('%.0f', now_ms))
 end
-if not complete_from then return { id, 0, held, is_vouched } end
+local age_ms = math.max(now_ms - noticed_ms, 0)
+if not complete_from then return { id, age_ms, 0, held, is_vouched } end
 if missed > 0 or tonumber(complete_from) > now + 1 then
   redis.call('HSET', KEYS[1], 'complete_from', time[1])
 end
-return { id, 1, held, is_vouched }
+return { id, age_ms, 1, held, is_vouched }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from messaging.ports.cache import MessageCache
@@ -73,6 +74,15 @@ class TestHides:
         await cache.mark_stored(rows(*range(1_500)))
         await restart()
         assert await cache.get([FIRST_ID + n for n in range(1_500)]) == {}
+
+
+class TestTells:
+    async def test_every_process_how_long_ago_it_was_noticed(
+        self, cache: MessageCache, restart: Restart
+    ) -> None:
+        await restart()
+        await asyncio.sleep(0.3)
+        assert 0.25 <= (await cache.heartbeat()).age_s < 60
 
 
 class TestKeeps:

@@ -9,6 +9,7 @@ from messaging.ports.cache_service import RECOVERS_S
 from messaging.service.delete import delete
 from messaging.service.history import history
 from messaging.service.send import send
+from messaging.testing.cache import MemoryCache
 from tests.support.memory import ALICE, MemoryService, to_bob, with_bob
 
 
@@ -59,4 +60,21 @@ async def test_follows_a_process_that_believes_the_cache(started: MemoryService)
     assert await started.hints.breaker.try_now()
     started.cache.complete_from_s -= RECOVERS_S
     assert await contents(started) == ["deleted"]  # as the other process shows it
+    await started.hints.leave()
+
+
+async def test_knows_that_idempotency_records_were_lost_before_it_started() -> None:
+    """Redis comes back empty, another process repairs it, and then this process starts."""
+    earlier = MemoryService()
+    wanted = to_bob("hello", client_msg_id="c")
+    first = await send(earlier.backends, wanted, sender_id=ALICE)
+    await earlier.consume()
+    earlier.cache.restart(MemoryCache().file())
+    assert await earlier.hints.breaker.try_now()
+    await earlier.hints.breaker.close()
+    started = earlier.restarted_with()
+    started.clock.now_ms += 1_000  # so that a new message would get another id
+    await started.node.begin(name="started")
+    retried = await send(started.backends, wanted, sender_id=ALICE)
+    assert retried.message_id == first.message_id
     await started.hints.leave()
