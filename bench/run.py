@@ -55,6 +55,7 @@ def run(options: Options, scenarios: Sequence[str], progress: Progress) -> Run:
             raise Refused(f"no users could be made in the database ({error}). {ADVICE}") from error
         _refuse_strangers(bench)
         bench.measure_noop(bench.standard.connections)
+        bench.warm_up()
         for name in scenarios:
             try:
                 SCENARIOS[name].run(bench)

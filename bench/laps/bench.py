@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.check.ledger import Ledger
 from bench.laps import accounts, noop_server, processes
 from bench.laps.measurement import Measurement, Run
+from bench.laps.stored_lag import StoredLag
 from bench.laps.watch import Watch
 from bench.load import run as load_run
 from bench.load.plan import LapPlan
@@ -17,6 +19,8 @@ from bench.load.receipts import MAX_LAPS
 from bench.load.traffic import Account, TargetSite
 from messaging.conf import settings
 from messaging.progress import Progress
+
+WARM_CONNECTIONS = 64
 
 
 class Refused(Exception):
@@ -35,7 +39,8 @@ class Options:
     connections: Sequence[int]
     seconds: float
     warm_s: float
-    rate: float | None
+    warm_service_s: float
+    rates: Sequence[float]
     users: int
     text_bytes: int
     load_processes: int
@@ -66,7 +71,7 @@ class Bench:
                 text_bytes=options.text_bytes,
             ),
             accounts=pairs,
-            connections=options.connections[0],
+            connections=options.connections[-1],
             seconds=options.seconds,
             warm_s=options.warm_s,
             load_processes=options.load_processes,
@@ -101,7 +106,7 @@ class Bench:
         plan = replace(plan, site=replace(plan.site, lap=self._lap))
         receipts = self.ledger.lap_file(self._lap) if has_receipts else None
         self.progress.begin(title)
-        with self.watch() as seen:
+        with self.watch() as seen, StoredLag(seen) if plan.rate else nullcontext():
             try:
                 result = load_run.run(plan, receipts=receipts, progress=self._teller(plan))
             finally:
@@ -119,16 +124,26 @@ class Bench:
         )
         return self.keep(measurement)
 
+    def warm_up(self) -> None:
+        """Load the service until its parts are warm, which takes the virtual machine of Kafka long.
+
+        The lap is kept in the results, and no goal judges it.
+        """
+        if seconds := self.options.warm_service_s:
+            connections = min(WARM_CONNECTIONS, self.standard.connections)
+            plan = replace(self.standard, connections=connections, seconds=seconds, warm_s=0.0)
+            self.measure("warm-up", f"warming up for {seconds:g} s", plan)
+
     def measure_noop(self, connections: int) -> None:
         """Measure a bare no-op over so many connections, unless this run has its rate already."""
         if connections in self._noop_rates:
             return
         workers = len(processes.find(self.options.port)["web"]) or noop_server.WORKERS
-        name = "noop" if connections == self.standard.connections else f"noop-{connections}"
         title = f"bare no-op, {connections} connections"
         with noop_server.serving(workers) as port:
             site = replace(self.standard.site, host=noop_server.HOST, port=port)
             plan = replace(self.standard, site=site, connections=connections)
+            name = f"noop-{connections}"
             noop = self.measure(name, title, plan, until_stored=False, has_receipts=False)
         self._noop_rates[connections] = noop.rate
 

@@ -10,6 +10,7 @@ import psutil
 import redis
 
 from bench.laps.processes import Found
+from bench.load.histogram import Histogram
 from bench.load.usage import Part, usage_of
 from messaging.cache import keys
 
@@ -18,10 +19,15 @@ PERIOD_S = 1.0
 
 @dataclass(slots=True)
 class Seen:
-    """Hold what a watch saw; `pending` has the length of the pending set, once a second."""
+    """Hold what was seen of a lap beside its answers.
+
+    `pending` has the length of the pending set, once a second. `stored_after` has the lags between
+    send and row of an open loop.
+    """
 
     parts: dict[str, Part] = field(default_factory=dict)
     pending: list[int] = field(default_factory=list)
+    stored_after: Histogram = field(default_factory=Histogram)
 
 
 class Watch:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,15 @@ def load(path: Path) -> Document:
     return document
 
 
+def load_alike(path: Path, now: Document) -> Document | None:
+    """Read a run from a file; None unless it is a run on the same kinds of services."""
+    with suppress(NotComparable):
+        before = load(path)
+        if all(before["service"][name] == now["service"][name] for name in ("database", "log")):
+            return before
+    return None
+
+
 def dump(document: Document) -> str:
     return json.dumps(document, indent=1) + "\n"
 
@@ -63,7 +73,7 @@ def changes(before: Document, now: Document) -> Iterator[Change]:
 def _figures(measurement: Document) -> dict[str, float]:
     """Return the figures of a measurement by name.
 
-    CPU is the service's, in seconds for 1,000 requests.
+    CPU is the service's.
     """
     latency, parts = measurement["latency"], measurement["parts"]
     figures = {
@@ -71,6 +81,8 @@ def _figures(measurement: Document) -> dict[str, float]:
         "p50 ms": latency["p50"],
         "p99 ms": latency["p99"],
         "ratio to no-op": measurement["ratioToNoop"],
-        "CPU s": sum(part["cpuS"] for name, part in parts.items() if name != "load"),
+        "stored after p99 ms": measurement["storedAfter"]["p99"],
+        "CPU us a request": 1000
+        * sum(part["cpuS"] for name, part in parts.items() if name != "load"),
     }
     return {name: value for name, value in figures.items() if value}

@@ -10,7 +10,7 @@ from bench.laps.measurement import Measurement, Run
 from bench.load.histogram import PERCENTILES, Histogram
 from bench.report.goals import judge
 
-FORMAT = 1
+FORMAT = 2
 Document = dict[str, Any]
 
 
@@ -68,6 +68,7 @@ def _measurement(measured: Measurement) -> Document:
         "ratesEachSecond": _differences(result.each_second),
         "pendingEachSecond": measured.seen.pending,
         "storedAfterS": measured.drained_s,
+        "storedAfter": _latency(measured.seen.stored_after),
         "parts": {
             name: {
                 "processes": part.processes,

@@ -41,8 +41,9 @@ def tables(document: Document, changes: Sequence[Change]) -> list[Table]:
         Table("Goals", ("wanted", "reached", ""), goals, two_cores),
         Table("Throughput, and latency in ms", latency_heads, [*_latency_rows(measurements)]),
         _answers(measurements),
-        _costs("CPU seconds for 1,000 requests", measurements, "cpuS", "{:.3f}"),
-        _costs("Peak memory of the largest process, MB", measurements, "peakMb", "{:,.0f}"),
+        _stored_after(measurements),
+        _cpu(measurements),
+        _memory(measurements),
     ]
     if changes:
         rows = [
@@ -87,11 +88,42 @@ def _answers(measurements: Sequence[Document]) -> Table:
     return Table("Answers by durability", (*names, "errors"), rows)
 
 
-def _costs(title: str, measurements: Sequence[Document], key: str, form: str) -> Table:
-    names = list(dict.fromkeys(name for each in measurements for name in each["parts"]))
+def _stored_after(measurements: Sequence[Document]) -> Table:
+    rows = [
+        (each["title"], *_latencies(each["storedAfter"]))
+        for each in measurements
+        if each["storedAfter"]["max"]
+    ]
+    about = "From the send time of a message until its row is stored and the cache knows of it."
+    return Table("Stored after, in ms", LATENCIES, rows, about)
+
+
+def _cpu(measurements: Sequence[Document]) -> Table:
+    """Return the CPU of each part, and of the service without the load."""
+    names = _part_names(measurements)
     rows = []
     for each in measurements:
-        used = {name: part for name, part in each["parts"].items() if part["peakMb"]}
-        cells = (form.format(used[name][key]) if name in used else "" for name in names)
+        used_us = {name: part["cpuS"] * 1000 for name, part in _used(each).items()}
+        service_us = sum(us for name, us in used_us.items() if name != "load")
+        cells = (f"{used_us[name]:,.0f}" if name in used_us else "" for name in names)
+        rows.append((each["title"], *cells, f"{service_us:,.0f}"))
+    about = "From the first request until what was sent is stored."
+    return Table("CPU microseconds a request", (*names, "service"), rows, about)
+
+
+def _memory(measurements: Sequence[Document]) -> Table:
+    names = _part_names(measurements)
+    rows = []
+    for each in measurements:
+        used = _used(each)
+        cells = (f"{used[name]['peakMb']:,.0f}" if name in used else "" for name in names)
         rows.append((each["title"], *cells))
-    return Table(title, names, rows, "From the first request until what was sent is stored.")
+    return Table("Peak memory of the largest process, MB", names, rows)
+
+
+def _part_names(measurements: Sequence[Document]) -> list[str]:
+    return list(dict.fromkeys(name for each in measurements for name in each["parts"]))
+
+
+def _used(measurement: Document) -> dict[str, Document]:
+    return {name: part for name, part in measurement["parts"].items() if part["peakMb"]}

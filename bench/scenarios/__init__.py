@@ -20,9 +20,10 @@ class Scenario:
 
 SCENARIOS: Mapping[str, Scenario] = {
     "closed": Scenario(
-        capacity.closed, "as many sends as are answered, beside a bare no-op; also the warm-up"
+        capacity.closed,
+        "as many sends as are answered, by each number of connections; beside a no-op",
     ),
-    "open": Scenario(capacity.open_loop, "sends at a fixed rate: half of the above, or --rate"),
+    "open": Scenario(capacity.open_loop, "sends at fixed rates (--rate)"),
     "lone": Scenario(latency.lone, "one send at a time on an idle service"),
     "sends": Scenario(latency.sends, "100 sends (--sends) one after the other, and all at once"),
     "modes": Scenario(
@@ -36,4 +37,5 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "long": Scenario(endurance.run, "ten minutes (--minutes) at half rate, for the memory's sake"),
 }
+SHORT = ("closed", "open", "lone")
 STANDARD = tuple(name for name in SCENARIOS if name != "long")

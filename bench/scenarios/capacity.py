@@ -1,4 +1,4 @@
-"""Measure the capacity of the service: a closed loop, and an open one at half of its rate."""
+"""Measure the service with closed loops of several sizes, and with open loops at fixed rates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from bench.laps.bench import Bench
 from bench.laps.measurement import Measurement
 
 CLOSED = "closed"
+RATES = (500.0, 1_000.0, 2_000.0)
 
 
 def closed(bench: Bench) -> None:
@@ -17,9 +18,10 @@ def closed(bench: Bench) -> None:
 
 
 def open_loop(bench: Bench) -> None:
-    rate = bench.options.rate or capacity_of(bench) / 2
-    plan = replace(bench.standard, rate=rate)
-    bench.measure("open", f"open loop at {rate:,.0f}/s", plan)
+    """Measure each rate in turn."""
+    for rate in bench.options.rates or RATES:
+        plan = replace(bench.standard, rate=rate)
+        bench.measure(f"open-{rate:.0f}", f"open loop at {rate:,.0f}/s", plan)
 
 
 def capacity_of(bench: Bench) -> float:
@@ -31,10 +33,9 @@ def capacity_of(bench: Bench) -> float:
 
 
 def _closed(bench: Bench, connections: int) -> None:
-    name = CLOSED if connections == bench.standard.connections else f"{CLOSED}-{connections}"
     bench.measure_noop(connections)
     plan = replace(bench.standard, connections=connections)
-    bench.measure(name, f"closed loop, {connections} connections", plan)
+    bench.measure(f"{CLOSED}-{connections}", f"closed loop, {connections} connections", plan)
 
 
 def _measured(bench: Bench) -> list[Measurement]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import replace
 
 import redis
 
@@ -51,14 +50,11 @@ def run(bench: Bench) -> None:
 
 def _pile_up(bench: Bench) -> int:
     """Send flat out while nothing is stored, and return how many messages wait then."""
-    sent = 0
-    for connections in bench.options.connections:
-        bench.measure_noop(connections)
-        plan = replace(bench.standard, connections=connections)
-        name = "backlog" if plan == bench.standard else f"backlog-{connections}"
-        title = f"consumer stopped, {connections} connections"
-        sent += bench.measure(name, title, plan, until_stored=False).result.sent
-    return sent
+    connections = bench.standard.connections
+    bench.measure_noop(connections)
+    title = f"consumer stopped, {connections} connections"
+    backlog = bench.measure("backlog", title, bench.standard, until_stored=False)
+    return backlog.result.sent
 
 
 def _drain(bench: Bench, backlog: int) -> LoadResult:

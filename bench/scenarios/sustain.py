@@ -15,9 +15,9 @@ SECONDS = 60.0
 
 
 def run(bench: Bench) -> None:
-    rate = bench.options.rate or min(RATE, SHARE * capacity_of(bench))
-    plan = replace(bench.standard, rate=rate, seconds=SECONDS)
-    measured = bench.measure("sustain", f"accept and drain together at {rate:,.0f}/s", plan)
+    rates = bench.options.rates or [min(RATE, SHARE * capacity_of(bench))]
+    plan = replace(bench.standard, rate=rates[0], seconds=SECONDS)
+    measured = bench.measure("sustain", f"accept and drain together at {rates[0]:,.0f}/s", plan)
     first = int(plan.warm_s)
     pending = measured.seen.pending[first : first + int(SECONDS)]
     measured.figures["backlog growth/s"] = slope(pending)

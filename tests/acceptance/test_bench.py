@@ -22,7 +22,10 @@ pytestmark = [
     pytest.mark.parametrize("site", ["embedded"], indirect=True),
 ]
 
-SHORT = ("--users", "40", "--connections", "8", "--seconds", "0.8", "--warm-up", "0.2")
+SHORT = (
+    *("--users", "40", "--connections", "8", "--seconds", "0.8", "--warm-up", "0.2"),
+    *("--warm-service", "0"),
+)
 
 
 def bench(site: Site, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -55,23 +58,34 @@ def losing_a_row(site: Site) -> Iterator[None]:
 
 def test_measures_the_service_and_finds_all_it_was_told_of(site: Site, tmp_path: Path) -> None:
     written, drawn = tmp_path / "run.json", tmp_path / "run.html"
-    done = bench(site, *SHORT, "--json", written, "--html", drawn, "closed", "mix", "drain")
+    done = bench(
+        site,
+        *SHORT,
+        "--json",
+        written,
+        "--html",
+        drawn,
+        *("closed", "open", "mix", "drain"),
+        "--rate",
+        "100",
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("PASSED: each of ")
     document = json.loads(written.read_text())
     laps = {each["name"]: each for each in document["measurements"]}
-    assert [*laps] == ["noop", "closed", "mix", "backlog", "drain"]
+    assert [*laps] == ["noop-8", "closed-8", "open-100", "mix", "backlog", "drain"]
     assert (document["passed"], document["notes"]) == (True, [])
     assert document["check"]["acknowledged"] > 100
     assert document["check"]["recalled"] > 0
     assert document["check"]["stored"] == document["check"]["acknowledged"]
-    for name in ("closed", "mix"):
+    for name in ("closed-8", "open-100", "mix"):
         assert laps[name]["errors"] == {}
         assert laps[name]["latency"]["p50"] <= laps[name]["latency"]["p99"]
         assert {"web", "consumer", "worker", "redis", "load"} <= laps[name]["parts"].keys()
         assert laps[name]["parts"]["web"]["cpuS"] > 0
         assert laps[name]["parts"]["consumer"]["peakMb"] > 0
-    assert 0 < laps["closed"]["ratioToNoop"] < 1
+    assert 0 < laps["closed-8"]["ratioToNoop"] < 1
+    assert laps["open-100"]["storedAfter"]["p99"] > 0
     assert max(laps["backlog"]["pendingEachSecond"]) > 0
     assert drawn.read_text().startswith("<!doctype html>")
 

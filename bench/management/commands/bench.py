@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from django.conf import settings as django_settings
 from django.core.management.base import BaseCommand, CommandError
 
 from bench.laps.bench import Options, Refused
@@ -21,11 +22,13 @@ from bench.report import compare, page
 from bench.report import text as report
 from bench.report.document import Document, document_of
 from bench.run import run
-from bench.scenarios import SCENARIOS, STANDARD
+from bench.scenarios import SCENARIOS, SHORT, STANDARD
 from messaging.conf import settings
 from messaging.progress import Progress
 
 Number = TypeVar("Number", int, float)
+TIMES = {"seconds": 10.0, "warm_s": 2.0, "warm_service_s": 60.0}
+SHORT_TIMES = {"seconds": 4.0, "warm_s": 1.0, "warm_service_s": 20.0}
 
 USAGE = """
   source var/env && .venv/bin/python manage.py bench --html bench.html
@@ -40,6 +43,7 @@ once, unaltered and in order. The verdict is its last line. It ends with 1 when 
 doubled, altered or misplaced; with --strict also when a goal was missed or a scenario left out.
 
   manage.py bench --sends 100             100 sends in a row: average below 10 ms, all within 2 s?
+  manage.py bench --short                 the sizes and rates of most sites, in three minutes
   manage.py bench closed --connections 64,128,256
   manage.py bench open --rate 5000
   manage.py bench long --minutes 10
@@ -66,11 +70,14 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         chosen = _chosen(options)
         try:
-            earlier = compare.load(options["compare"]) if options["compare"] else None
+            given = compare.load(options["compare"]) if options["compare"] else None
             document = document_of(run(_options(options), chosen, Progress(sys.stderr)))
         except (Refused, LoadFailed, NoopFailed, compare.NotComparable) as error:
             raise CommandError(str(error), returncode=2) from error
+        last = Path(django_settings.VAR_DIR) / "bench.json"
+        earlier = given or compare.load_alike(last, document)
         changes = list(compare.changes(earlier, document)) if earlier else []
+        last.write_text(compare.dump(document))
         for line in report.lines(document, changes):
             self.stdout.write(line)
         if options["json"]:
@@ -82,13 +89,14 @@ class Command(BaseCommand):
 
 def _add_load(parser: ArgumentParser) -> None:
     add = parser.add_argument
+    add("--short", action="store_true", help=f"{', '.join(SHORT)} alone, in under three minutes")
     add("--url", default=settings().site_url, help="the running service (%(default)s)")
     add(
         "--connections",
         type=_counts(4_096),
-        default=[128],
+        default=[1, 8, 16, 32, 64, 256],
         metavar="N[,N]",
-        help="connections (128); 64,128,256: a closed loop with each, the rest with the first",
+        help="connections (1,8,16,32,64,256): a closed loop with each, the rest with the last",
     )
     add(
         "--users",
@@ -118,17 +126,22 @@ def _add_times(parser: ArgumentParser) -> None:
     add(
         "--seconds",
         type=_within(0.1, 3_600, float),
-        default=10.0,
         metavar="S",
-        help="how long each lap measures (10)",
+        help="how long each lap measures (10; 4 with --short)",
     )
     add(
         "--warm-up",
         dest="warm_s",
         type=_within(0, 600, float),
-        default=2.0,
         metavar="S",
-        help="how long it does not measure before that (2)",
+        help="how long it does not measure before that (2; 1 with --short)",
+    )
+    add(
+        "--warm-service",
+        dest="warm_service_s",
+        type=_within(0, 600, float),
+        metavar="S",
+        help="how long the service is loaded before the first lap (60; 20 with --short)",
     )
 
 
@@ -136,9 +149,11 @@ def _add_scenarios(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--rate",
-        type=_within(1, 1_000_000, int),
-        metavar="N",
-        help="sends a second of open, sustain and long",
+        dest="rates",
+        type=_counts(1_000_000),
+        default=[],
+        metavar="N[,N]",
+        help="sends a second of open, each in a lap (500,1000,2000); of sustain and long the first",
     )
     add(
         "--sends",
@@ -166,7 +181,12 @@ def _add_reports(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--json", type=Path, metavar="FILE", help="write the run, to compare later ones with")
     add("--html", type=Path, metavar="FILE", help="write a page with the curves")
-    add("--compare", type=Path, metavar="FILE", help="print what changed since that --json")
+    add(
+        "--compare",
+        type=Path,
+        metavar="FILE",
+        help="print what changed since that --json (the last run on these services)",
+    )
     add(
         "--strict",
         action="store_true",
@@ -202,18 +222,21 @@ def _chosen(options: dict[str, Any]) -> list[str]:
         raise CommandError(f"no scenario {', '.join(sorted(unknown))}: {', '.join(SCENARIOS)}")
     named |= {"sends"} if options["sends"] else set()
     named |= {"long"} if options["minutes"] else set()
-    return [name for name in SCENARIOS if name in (named or STANDARD)]
+    named = named or set(SHORT if options["short"] else STANDARD)
+    return [name for name in SCENARIOS if name in named]
 
 
 def _options(options: dict[str, Any]) -> Options:
     address = urlsplit(options["url"])
     if address.scheme != "http" or not address.hostname:
         raise CommandError("--url is http://127.0.0.1:PORT")
-    chosen = {each.name: options[each.name] for each in fields(Options) if each.name in options}
+    times = SHORT_TIMES if options["short"] else TIMES
+    given = {name: value for name, value in options.items() if value is not None}
+    chosen = {each.name: given[each.name] for each in fields(Options) if each.name in given}
     sends = options["sends"] or 100
     users = max(options["users"], *options["connections"], sends)
     chosen |= {"host": address.hostname, "port": address.port or 80, "users": users + users % 2}
-    return Options(**chosen | {"sends": sends, "minutes": options["minutes"] or 10})
+    return Options(**times | chosen | {"sends": sends, "minutes": options["minutes"] or 10})
 
 
 def _judge(document: Document, *, strict: bool) -> None:

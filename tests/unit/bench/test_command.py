@@ -18,10 +18,11 @@ def test_are_those_of_the_help() -> None:
     assert options() == Options(
         host="127.0.0.1",
         port=8082,
-        connections=[128],
+        connections=[1, 8, 16, 32, 64, 256],
         seconds=10.0,
         warm_s=2.0,
-        rate=None,
+        warm_service_s=60.0,
+        rates=[],
         users=1_000,
         text_bytes=120,
         load_processes=1,
@@ -33,14 +34,21 @@ def test_are_those_of_the_help() -> None:
 
 def test_are_chosen_one_by_one() -> None:
     chosen = options(
-        *("--connections", "64,1001", "--seconds", "0.5", "--warm-up", "0", "--rate", "70"),
+        *("--connections", "64,1001", "--seconds", "0.5", "--warm-up", "0", "--rate", "70,80"),
         *("--text-bytes", "60", "--load-processes", "2", "--sends", "7", "--minutes", "3"),
         *("--patience", "1.5"),
     )
     assert (chosen.connections, chosen.users) == ([64, 1_001], 1_002)
     assert (chosen.seconds, chosen.warm_s, chosen.patience_s) == (0.5, 0, 1.5)
-    assert (chosen.rate, chosen.text_bytes, chosen.load_processes) == (70, 60, 2)
+    assert (chosen.rates, chosen.text_bytes, chosen.load_processes) == ([70, 80], 60, 2)
     assert (chosen.sends, chosen.minutes) == (7, 3)
+
+
+def test_are_shorter_with_short_unless_they_are_given() -> None:
+    short = options("--short", "--seconds", "5")
+    assert (short.seconds, short.warm_s, short.warm_service_s) == (5, 1, 20)
+    parsed = vars(bench.Command().create_parser("manage.py", "bench").parse_args(["--short"]))
+    assert bench._chosen(parsed) == ["closed", "open", "lone"]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import io
 
 import pytest
 
+from bench.laps.stored_lag import StoredLag
+from bench.laps.watch import Seen
 from bench.scenarios.drain import Drained
-from bench.scenarios.endurance import growth
 from bench.scenarios.sustain import slope
 from messaging.progress import Progress
 
@@ -34,10 +35,16 @@ def test_a_backlog_grows_by_the_slope_of_its_samples() -> None:
     assert slope([7]) == 0
 
 
-def test_memory_grows_between_the_second_fifth_and_the_last() -> None:
-    assert growth([50, 90, 100, 100, 100]) == 10
-    assert growth([10, 90, 90, 90, 90]) == 0
-    assert growth([]) == 0
+def test_a_message_is_stored_at_the_first_sample_without_it() -> None:
+    seen = Seen()
+    lag = StoredLag(seen)
+    lag.see({b"1": 1_000.0, b"2": 1_004.0}, 1_010.0)
+    lag.see({b"2": 1_004.0, b"3": 1_015.0}, 1_020.0)
+    assert [count for _, count in seen.stored_after.spread()] == [1]
+    lag.see({}, 1_104.0)
+    assert seen.stored_after.percentile_ms(1) == pytest.approx(20, rel=0.02)
+    assert seen.stored_after.largest_us == 100_000
+    assert len(seen.stored_after) == 3
 
 
 class TestProgress:
