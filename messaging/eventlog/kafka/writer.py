@@ -1,12 +1,12 @@
-"""Append to the log on Kafka by an aiokafka producer behind `ports.log.EventLog`.
+"""Append to the log on Kafka, over aiokafka's client, behind `ports.log.EventLog`.
 
 `eventlog.open_log` makes one log object per process. The object belongs to the event loop and the
 process that used it first. An append does not wait for a broker: the connection is made, and made
 again, in the background, and appends fail at once while there is no connection. Only the first
 appends of a process wait for the connection, `FIRST_CONNECTION_TIMEOUT_S` at most.
 
-Durability: acks=all, so a confirmed record is on every in-sync replica. The producer is not
-idempotent (a retry may write a record twice; the store removes repeats), because an idempotent
+Durability: acks=all, so a confirmed record is on every in-sync replica. The writer is no idempotent
+producer (a retry may write a record twice; the store removes repeats), because an idempotent
 producer has errors after which it never sends again. Memory: a partition holds one batch that is
 being sent and one that waits.
 """
@@ -18,18 +18,18 @@ import contextlib
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, RequestTimedOutError
 from aiokafka.partitioner import murmur2
 
 from messaging.domain.backend_errors import BackendError, LogUnavailable, RecordTooLarge
 from messaging.domain.breakers import Breaker, State
 from messaging.domain.deadline_queue import DeadlineQueue
-from messaging.eventlog.kafka.batch import Lane, RecordBatch, failed
-from messaging.eventlog.kafka.producers import Producers
+from messaging.eventlog.kafka.batch import RecordBatch, failed
+from messaging.eventlog.kafka.outbox import Outbox
+from messaging.eventlog.kafka.outboxes import Outboxes
 from messaging.links import KafkaLink
 from messaging.ports.log import MAX_RECORD_BYTES, Confirmation, OutgoingRecord
 
@@ -60,24 +60,29 @@ class KafkaEventLog:
     shares_cache_disk = False
 
     def __init__(self, link: KafkaLink, *, topics: Sequence[str], timeout_s: float) -> None:
-        self._producers = Producers(link, topics=topics, timeout_s=timeout_s)
+        self._outboxes = Outboxes(
+            link,
+            topics=topics,
+            timeout_s=timeout_s,
+            on_made=self._made,
+            on_settled=self._settled,
+        )
         self._timeout_s = timeout_s
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._producer: AIOKafkaProducer | None = None
+        self._outbox: Outbox | None = None
         self.breaker = Breaker("log", self._reconnect, state=State.OPEN)
         self._tried = asyncio.Event()
-        self._lanes: dict[tuple[str, int], Lane] = {}
-        self._batches = DeadlineQueue(_give_up, pause_s=timeout_s / CHECKS_PER_TIMEOUT)
+        self._batches = DeadlineQueue(self._give_up, pause_s=timeout_s / CHECKS_PER_TIMEOUT)
         self._confirmed_s = float("-inf")
         self._closed = False
 
     async def append(self, topic: str, records: Sequence[OutgoingRecord]) -> list[Confirmation]:
         loop = self._own_loop()
-        producer = await self._connected()
+        outbox = await self._connected()
         deadline_s = loop.time() + HAND_OVER_TIMEOUT_S
-        partitions = producer and await self._partitions(producer, topic, deadline_s)
-        if not producer or not partitions:
+        partitions = await self._partitions(outbox, topic, deadline_s) if outbox else 0
+        if not outbox or not partitions:
             return [failed(LogUnavailable("no connection, or no such topic"))] * len(records)
         confirmations: dict[int, Confirmation] = {}
         places: dict[int, list[int]] = defaultdict(list)  # in what is appended, by partition
@@ -87,7 +92,7 @@ class KafkaEventLog:
             else:
                 places[partition_of(record.key, partitions)].append(place)
         parts = {partition: [records[n] for n in part] for partition, part in places.items()}
-        sent = await self._hand_over(producer, topic, parts, deadline_s)
+        sent = await outbox.hand_over(topic, parts, deadline_s)
         for partition, part in places.items():
             confirmations |= zip(part, sent[partition], strict=False)
         if len(confirmations) < len(records):
@@ -99,21 +104,24 @@ class KafkaEventLog:
         self._own_loop()
         try:
             async with asyncio.timeout(self._timeout_s):
-                if (producer := await self._connected()) is None:
+                if (outbox := await self._connected()) is None:
                     raise LogUnavailable
-                await producer.client.fetch_all_metadata()
+                await outbox.ping()
         except (KafkaError, TimeoutError) as exc:
             raise LogUnavailable from exc
 
     async def close(self) -> None:
         self._closed = True
         await self.breaker.close()
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            self._producers.end(producer)
-        await self._producers.ended()
+        outbox, self._outbox = self._outbox, None
+        if outbox is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout_s):
+                    await outbox.sent()
+            self._outboxes.end(outbox)
+        await self._outboxes.ended()
         for batch in self._batches.drain():
-            _give_up(batch)
+            batch.refuse(RequestTimedOutError())
 
     # --- the connection ---------------------------------------------------------------------
 
@@ -124,26 +132,26 @@ class KafkaEventLog:
             raise RuntimeError("a KafkaEventLog belongs to one process and one event loop")
         return loop
 
-    async def _connected(self) -> AIOKafkaProducer | None:
-        if self._producer is None and not self._closed:
+    async def _connected(self) -> Outbox | None:
+        if self._outbox is None and not self._closed:
             self.breaker.trip()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._tried.wait(), FIRST_CONNECTION_TIMEOUT_S)
-        return self._producer
+        return self._outbox
 
     async def _reconnect(self) -> None:
-        """Replace the producer by a connected one.
+        """Replace the outbox by a connected one.
 
-        Order: earlier producers end first, lest they write after the new producer.
+        Order: earlier outboxes end first, lest they write after the new one.
 
         Raises: LogUnavailable when no connection can be made.
         """
-        await self._producers.ended()
-        producer = await self._producers.start()
+        await self._outboxes.ended()
+        outbox = await self._outboxes.open()
         self._tried.set()
-        if producer is None:
+        if outbox is None:
             raise LogUnavailable
-        self._producer, self._lanes = producer, {}
+        self._outbox = outbox
 
     def _settled(self, batch: RecordBatch, error: BackendError | None) -> None:
         """Note the outcome of a batch; reconnect when the log seems to be away.
@@ -156,74 +164,30 @@ class KafkaEventLog:
             self._confirmed_s = asyncio.get_running_loop().time()
         elif (
             isinstance(error, LogUnavailable)
-            and self._producer is not None
+            and self._outbox is not None
             and self._confirmed_s < batch.made_s
         ):
             logger.warning(
                 "Kafka does not confirm; connecting anew", extra={"action": "log.unavailable"}
             )
-            self._producers.end(self._producer)
-            self._producer = None
+            self._outboxes.end(self._outbox)
+            self._outbox = None
             self.breaker.trip()
 
-    # --- the partitions ---------------------------------------------------------------------
-
-    async def _partitions(
-        self, producer: AIOKafkaProducer, topic: str, deadline_s: float
-    ) -> int | None:
-        """Return the broker's number of partitions; None when the topic is unknown."""
-        known = producer.client.cluster.partitions_for_topic(topic)
-        if known is None:
-            try:
-                async with asyncio.timeout_at(deadline_s):
-                    known = await producer.partitions_for(topic)
-            except (KafkaError, TimeoutError):
-                logger.warning(
-                    "unknown topic: run manage.py create_topics",
-                    extra={"action": "log.no_topic", "topic": topic},
-                )
-        return len(known) if known else None
-
-    async def _hand_over(
-        self,
-        producer: AIOKafkaProducer,
-        topic: str,
-        parts: Mapping[int, Sequence[OutgoingRecord]],
-        deadline_s: float,
-    ) -> dict[int, list[Confirmation]]:
-        """Hand over the records of each partition, and return their confirmations by partition.
-
-        The confirmations are in the order of the records. A partition has fewer confirmations than
-        records where the deadline came first.
-        """
-        sent: dict[int, list[Confirmation]] = {partition: [] for partition in parts}
-        lanes = {partition: self._lane(topic, partition) for partition in parts}
-        for partition, lane in lanes.items():
-            lane.take(parts[partition], sent[partition])
-        if rest := [p for p in parts if len(sent[p]) < len(parts[p])]:
-            # The calls run concurrently, so that a partition whose leader is away does not delay
-            # the others.
-            calls = [lanes[p].send(producer, parts[p], sent[p]) for p in rest]
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(deadline_s):
-                    await asyncio.gather(*calls)
-        return sent
-
-    def _lane(self, topic: str, partition: int) -> Lane:
-        lane = self._lanes.get((topic, partition))
-        if lane is None:
-            lane = Lane(topic, partition, self._made, self._settled)
-            self._lanes[topic, partition] = lane
-        return lane
-
-    # --- the batches ------------------------------------------------------------------------
+    async def _partitions(self, outbox: Outbox, topic: str, deadline_s: float) -> int:
+        known = await outbox.partitions_of(topic, deadline_s)
+        if not known:
+            logger.warning(
+                "unknown topic: run manage.py create_topics",
+                extra={"action": "log.no_topic", "topic": topic},
+            )
+        return known
 
     def _made(self, batch: RecordBatch) -> None:
         self._batches.add(batch, batch.made_s + self._timeout_s * (1 - 1 / CHECKS_PER_TIMEOUT))
 
-
-def _give_up(batch: RecordBatch) -> None:
-    batch.fail(LogUnavailable(), None)
+    def _give_up(self, overdue: RecordBatch) -> None:
+        self._settled(overdue, overdue.refuse(RequestTimedOutError()))
 
 
 def _size(record: OutgoingRecord) -> int:
