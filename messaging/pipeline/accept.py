@@ -1,8 +1,9 @@
 """Queue new sends, and process them in groups: one commit for many messages.
 
 The send use case calls `Acceptor.accept`. A lone send is processed at once; while a group is being
-processed, new sends gather into the next group. An Acceptor belongs to one event loop. `commit`
-makes a group durable.
+processed, new sends gather into the next group. Under load a group waits a moment until it is about
+as large as the group before, because a group costs more than its messages do. An Acceptor belongs
+to one event loop. `commit` makes a group durable.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 TURN_TIMEOUT_S = 0.15  # past it the next group no longer waits for the one before
 MOST_GROUPS = 8  # processed at the same time
+GATHER_S = 0.002  # the longest wait for more sends
 EXPIRE_EVERY_S = 0.05
 
 
@@ -35,8 +37,12 @@ class Acceptor:
     commit: GroupCommit
     settings: Settings
     _queue: deque[QueuedSend] = field(default_factory=deque)
-    _turns: asyncio.Task[None] | None = None
-    _groups: set[asyncio.Task[None]] = field(default_factory=set)  # not finished
+    _turns: asyncio.Task[None] | None = None  # takes the next group
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)  # it, and those that are held up
+    _last_size: int = 0  # of the last group
+    _last_end_s: float = 0.0
+    _wanted: int = 0  # sends, which end the wait for more
+    _gathered: asyncio.Event = field(default_factory=asyncio.Event)
     _deadlines: DeadlineQueue[QueuedSend] = field(
         default_factory=lambda: DeadlineQueue(_give_up, pause_s=EXPIRE_EVERY_S)
     )
@@ -64,8 +70,10 @@ class Acceptor:
         send = QueuedSend(message, ack, answer, encode_message(message), deadline_s)
         self._queue.append(send)
         self._deadlines.add(send, deadline_s)
-        if self._turns is None or self._turns.done():
-            self._turns = asyncio.create_task(self._take_turns())
+        if self._turns is None:
+            self._begin_turns()
+        elif len(self._queue) >= self._wanted:
+            self._gathered.set()
         try:
             return await answer
         finally:
@@ -73,8 +81,28 @@ class Acceptor:
 
     async def close(self) -> None:
         """Wait for all queued and started groups, each of which its backends' time limits bound."""
-        while self._queue or self._groups:
-            await asyncio.wait([t for t in (self._turns, *self._groups) if t is not None])
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _begin_turns(self) -> None:
+        """Start to take groups, unless no send waits or too many groups are held up."""
+        if self._queue and len(self._tasks) < MOST_GROUPS:
+            self._turns = asyncio.create_task(self._take_turns())
+            self._tasks.add(self._turns)
+            self._turns.add_done_callback(self._end_turns)
+
+    def _end_turns(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._turns is task:
+            self._turns = None
+        if self._turns is None:
+            self._begin_turns()
+
+    def _pass_on(self, held_up: asyncio.Task[None]) -> None:
+        """Let another task take the next group, because this task's group takes too long."""
+        if self._turns is held_up:
+            self._turns = None
+            self._begin_turns()
 
     async def _take_turns(self) -> None:
         """Process the queue one group at a time, until the queue is empty.
@@ -83,17 +111,30 @@ class Acceptor:
         that takes longer than `TURN_TIMEOUT_S` is held up by an outage: the next one does not wait
         for it.
         """
-        while self._queue:
+        loop, this_task = asyncio.get_running_loop(), asyncio.current_task()
+        assert this_task is not None
+        while self._queue and self._turns is this_task:
+            await self._gather()
             size = min(len(self._queue), self.settings.accept_group)
             group = [send for _ in range(size) if not (send := self._queue.popleft()).answer.done()]
             if not group:
                 continue
-            task = asyncio.create_task(self._process(group))
-            self._groups.add(task)
-            task.add_done_callback(self._groups.discard)
-            await asyncio.wait([task], timeout=TURN_TIMEOUT_S)
-            if len(self._groups) >= MOST_GROUPS:
-                await asyncio.wait(self._groups, return_when=asyncio.FIRST_COMPLETED)
+            late = loop.call_later(TURN_TIMEOUT_S, self._pass_on, this_task)
+            await self._process(group)
+            late.cancel()
+            self._last_size, self._last_end_s = size, loop.time()
+
+    async def _gather(self) -> None:
+        """Wait under load for as many sends as the last group had, `GATHER_S` at most."""
+        loop = asyncio.get_running_loop()
+        if len(self._queue) >= self._last_size or loop.time() - self._last_end_s > GATHER_S:
+            return
+        self._wanted = self._last_size
+        self._gathered.clear()
+        enough = loop.call_later(GATHER_S, self._gathered.set)
+        await self._gathered.wait()
+        enough.cancel()
+        self._wanted = 0
 
     async def _process(self, group: list[QueuedSend]) -> None:
         try:

@@ -12,7 +12,8 @@ from messaging.domain.backend_errors import LeaseLost
 from messaging.domain.errors import SendFailed, TooManyRequests
 from messaging.domain.ids import WorkerLease, node_of_id, time_of_id
 from messaging.domain.requests import Ack
-from messaging.pipeline.queued_send import Durability
+from messaging.pipeline import accept
+from messaging.pipeline.queued_send import Durability, QueuedSend
 from messaging.ports.cached import IdempotencyRecord
 from tests.support.memory import SETTINGS, MemoryService, message
 
@@ -106,6 +107,76 @@ async def test_many_sends_share_few_trips(service: MemoryService) -> None:
     await asyncio.gather(*(service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(500)))
     assert trips <= 500 / 256 + 3
     assert await service.cache.pending_count() == 500
+
+
+class TestAGroup:
+    @pytest.fixture
+    def sizes(self, service: MemoryService) -> list[int]:
+        """The sizes of the groups that the service commits."""
+        sizes: list[int] = []
+        run = service.acceptor.commit.run
+
+        async def counted(group: list[QueuedSend]) -> None:
+            sizes.append(len(group))
+            await run(group)
+
+        service.acceptor.commit = _Replaced(service.acceptor.commit, run=counted)  # type: ignore[assignment]
+        return sizes
+
+    async def test_waits_under_load_for_as_many_sends_as_the_group_before(
+        self, service: MemoryService, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(accept, "GATHER_S", 30.0)
+        await asyncio.gather(*(self.send(service) for _ in range(3)))
+        late = []
+        for _ in range(3):
+            late.append(asyncio.create_task(self.send(service)))
+            await asyncio.sleep(0.02)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*late)
+        assert sizes == [3, 3]
+
+    async def test_waits_for_a_moment_only(
+        self, service: MemoryService, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(accept, "GATHER_S", 0.05)
+        await asyncio.gather(*(self.send(service) for _ in range(3)))
+        async with asyncio.timeout(10):
+            await self.send(service)
+        assert sizes == [3, 1]
+
+    async def test_waits_for_none_when_the_service_was_idle(
+        self, service: MemoryService, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await asyncio.gather(*(self.send(service) for _ in range(3)))
+        await asyncio.sleep(2 * accept.GATHER_S)
+        calls: list[object] = []
+        monkeypatch.setattr(service.acceptor._gathered, "wait", lambda: calls.append("waits"))
+        await self.send(service)
+        assert (sizes, calls) == ([3, 1], [])
+
+    async def test_that_is_held_up_lets_the_next_one_go(self, service: MemoryService) -> None:
+        held_up = asyncio.Event()
+        append = service.log.append
+
+        async def slow_once(topic, records):  # type: ignore[no-untyped-def]
+            if not held_up.is_set():
+                held_up.set()
+                await asyncio.sleep(30)
+            return await append(topic, records)
+
+        service.acceptor.commit.log = _Replaced(service.log, append=slow_once)  # type: ignore[assignment]
+        first = asyncio.create_task(self.send(service))
+        await held_up.wait()
+        async with asyncio.timeout(10):
+            await self.send(service)
+        assert not first.done()
+        first.cancel()
+        for task in service.acceptor._tasks:
+            task.cancel()
+
+    async def send(self, service: MemoryService) -> None:
+        await service.acceptor.accept(message(), ack=Ack.LOG)
 
 
 async def test_a_full_queue_refuses_and_nothing_is_written() -> None:
