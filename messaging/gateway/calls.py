@@ -13,10 +13,10 @@ from messaging.domain.requests import (
     parse_history,
     parse_message_id,
     parse_message_reference,
-    parse_send,
 )
 from messaging.http.parsing import decode_object
 from messaging.http.representation import Json, present_message, present_page, present_receipt
+from messaging.http.send_body import read_send
 from messaging.service.backends import Backends
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
@@ -49,7 +49,7 @@ Call = Callable[[Backends, Asked], Awaitable[Json]]
 
 
 async def send_message(backends: Backends, asked: Asked) -> Json:
-    wanted = parse_send(decode_object(asked.body or b""))
+    wanted = read_send(asked.body or b"")
     return present_receipt(await send(backends, wanted, sender_id=asked.user_id))
 
 
