@@ -158,6 +158,19 @@ class TestLimits:
         assert (await future).topic == rig.topic
 
 
+async def test_a_closed_outbox_refuses_at_once(rig: KafkaRig) -> None:
+    await rig.log.ping()
+    assert isinstance(rig.log, KafkaEventLog)
+    outbox = rig.log._outbox
+    assert outbox is not None
+    for _ in range(2):
+        await outbox.close()
+    deadline_s = asyncio.get_running_loop().time() + 5
+    records = [OutgoingRecord(b"1_2", b"x" * 200_000)] * 3
+    (refused,) = (await outbox.hand_over(rig.topic, {0: records}, deadline_s)).values()
+    assert [type(each.exception()) for each in refused] == [LogUnavailable] * 3
+
+
 class TestPartitions:
     @given(key=st.binary(max_size=40), partitions=st.integers(1, 50))
     def test_both_clients_agree_on_the_partition_of_a_key(

@@ -54,12 +54,12 @@ class Lane:
         self._callers += 1
         try:
             async with self._turn:
-                self._fill(records, sent)
                 while len(sent) < len(records):
                     self._has_left.clear()
-                    await self._has_left.wait()
                     self._fill(records, sent)
                     self.on_filled()
+                    if len(sent) < len(records):
+                        await self._has_left.wait()
         finally:
             self._callers -= 1
 

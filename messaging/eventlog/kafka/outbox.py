@@ -96,13 +96,14 @@ class Outbox:
 
     async def partitions_of(self, topic: str, deadline_s: float) -> int:
         """Return the broker's number of partitions; 0 when the topic is unknown."""
-        cluster = self._client.cluster
-        if cluster.partitions_for_topic(topic) is None:
+        known = self._client.cluster.partitions_for_topic(topic)
+        if known is None:
             self._client.add_topic(topic)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline_s):
                     await self._client.force_metadata_update()
-        return len(cluster.partitions_for_topic(topic) or ())
+            known = self._client.cluster.partitions_for_topic(topic)
+        return len(known or ())
 
     async def ping(self) -> None:
         """Return when a broker answers. Raises: KafkaError."""
@@ -116,13 +117,11 @@ class Outbox:
     async def close(self) -> None:
         """Send nothing more, wait for the requests under way, and close the client.
 
-        Leaves: the batches that wait are failed. Safe to repeat.
+        Leaves: the batches that wait are failed, and each later one at once. Safe to repeat.
         """
         self._is_closed = True
         await self.sent()
-        for lane in self._lanes.values():
-            while lane.is_due:
-                self._settle(lane, lane.next(), RequestTimedOutError())
+        self._send_due()
         await self._client.close()
 
     def _lane(self, topic: str, partition: int) -> Lane:
@@ -137,12 +136,15 @@ class Outbox:
         return None if broker == -1 else broker
 
     def _send_due(self) -> None:
-        """Start a sender for each broker that is to get a batch and has no sender."""
+        """Start a sender for each broker that is to get a batch and has no sender.
+
+        A closed outbox fails what is due.
+        """
         for lane in self._lanes.values():
-            if lane.is_due and not self._is_closed:
-                broker = self._leader(lane)
-                if broker not in self._senders:
-                    self._senders[broker] = asyncio.create_task(self._keep_sending(broker))
+            while lane.is_due and self._is_closed:
+                self._settle(lane, lane.next(), RequestTimedOutError())
+            if lane.is_due and (broker := self._leader(lane)) not in self._senders:
+                self._senders[broker] = asyncio.create_task(self._keep_sending(broker))
 
     async def _keep_sending(self, broker: int | None) -> None:
         """Send to a broker until nothing waits for it; broker None stands for an unknown leader."""
@@ -167,8 +169,8 @@ class Outbox:
         for lane in self._lanes.values():
             if lane.is_due and not self._is_closed and self._leader(lane) == broker:
                 batch = lane.next()
-                if batch.confirmation.done():
-                    self._settle(lane, batch, RequestTimedOutError())
+                if batch.confirmation.done():  # given up
+                    lane.sent()
                 else:
                     batches[lane] = batch
         return batches
