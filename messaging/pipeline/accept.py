@@ -41,7 +41,6 @@ class Acceptor:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)  # it, and those that are held up
     _last_size: int = 0  # of the last group
     _last_end_s: float = 0.0
-    _wanted: int = 0  # sends, which end the wait for more
     _gathered: asyncio.Event = field(default_factory=asyncio.Event)
     _deadlines: DeadlineQueue[QueuedSend] = field(
         default_factory=lambda: DeadlineQueue(_give_up, pause_s=EXPIRE_EVERY_S)
@@ -72,7 +71,7 @@ class Acceptor:
         self._deadlines.add(send, deadline_s)
         if self._turns is None:
             self._begin_turns()
-        elif len(self._queue) >= self._wanted:
+        elif len(self._queue) >= self._last_size:
             self._gathered.set()
         try:
             return await answer
@@ -129,12 +128,10 @@ class Acceptor:
         loop = asyncio.get_running_loop()
         if len(self._queue) >= self._last_size or loop.time() - self._last_end_s > GATHER_S:
             return
-        self._wanted = self._last_size
         self._gathered.clear()
         enough = loop.call_later(GATHER_S, self._gathered.set)
         await self._gathered.wait()
         enough.cancel()
-        self._wanted = 0
 
     async def _process(self, group: list[QueuedSend]) -> None:
         try:
