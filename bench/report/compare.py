@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.report.document import FORMAT, Document
+from bench.report.document import FORMAT, Document, service_us
 
 
 class NotComparable(Exception):
@@ -75,14 +75,13 @@ def _figures(measurement: Document) -> dict[str, float]:
 
     CPU is the service's.
     """
-    latency, parts = measurement["latency"], measurement["parts"]
+    latency = measurement["latency"]
     figures = {
         "rate/s": measurement["rate"],
         "p50 ms": latency["p50"],
         "p99 ms": latency["p99"],
         "ratio to no-op": measurement["ratioToNoop"],
         "stored after p99 ms": measurement["storedAfter"]["p99"],
-        "CPU us a request": 1000
-        * sum(part["cpuS"] for name, part in parts.items() if name != "load"),
+        "CPU us a request": service_us(measurement),
     }
     return {name: value for name, value in figures.items() if value}

@@ -82,6 +82,12 @@ def _measurement(measured: Measurement) -> Document:
     }
 
 
+def service_us(measurement: Document) -> float:
+    """Return the CPU microseconds that the service, without the load, spent on a request."""
+    parts = measurement["parts"].items()
+    return 1000 * sum(float(part["cpuS"]) for name, part in parts if name != "load")
+
+
 def _latency(histogram: Histogram) -> dict[str, float]:
     percentiles = {f"p{percent:g}": histogram.percentile_ms(percent) for percent in PERCENTILES}
     return {

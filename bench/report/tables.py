@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.report.compare import Change
-from bench.report.document import Document
+from bench.report.document import Document, service_us
 
 LATENCIES = ("p50", "p90", "p99", "p99.9", "max")
 Row = Sequence[str]
@@ -103,10 +103,9 @@ def _cpu(measurements: Sequence[Document]) -> Table:
     names = _part_names(measurements)
     rows = []
     for each in measurements:
-        used_us = {name: part["cpuS"] * 1000 for name, part in _used(each).items()}
-        service_us = sum(us for name, us in used_us.items() if name != "load")
-        cells = (f"{used_us[name]:,.0f}" if name in used_us else "" for name in names)
-        rows.append((each["title"], *cells, f"{service_us:,.0f}"))
+        used = _used(each)
+        cells = (f"{used[name]['cpuS'] * 1000:,.0f}" if name in used else "" for name in names)
+        rows.append((each["title"], *cells, f"{service_us(each):,.0f}"))
     about = "From the first request until what was sent is stored."
     return Table("CPU microseconds a request", (*names, "service"), rows, about)
 
