@@ -47,12 +47,12 @@ def site(
     """Run `scripts/run`, and `scripts/run full` on a topic of its own, which nobody else consumes.
 
     The database and Redis of the full stack are those of scripts/services, so each test needs users
-    of its own.
+    of its own. Two web processes run, whatever machine this is.
     """
-    arguments, variables = [], {}
+    arguments, variables = [], {"WEB_WORKERS": "2"}
     if request.param == "full":
         connected("IM_DATABASE_URL")
-        arguments, variables = ["full"], OWN_LOG
+        arguments, variables = ["full"], variables | OWN_LOG
     var_dir = tmp_path_factory.mktemp(request.param) / "var"
     if request.param == "embedded":
         choose_redis_port(var_dir)

@@ -166,7 +166,9 @@ class Site:
 
 
 def worker_pids(service: ServiceProcesses) -> set[int]:
-    """Return the pids of the processes that serve HTTP."""
+    """Return the pids of the processes that serve HTTP; none while the web starts anew."""
     main = service.pid("web")
-    children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-    return {int(pid) for pid in children}
+    with contextlib.suppress(OSError):
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        return {int(pid) for pid in children}
+    return set()
