@@ -16,11 +16,14 @@ from django.test import override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka.admin import ConfigResource, KafkaAdminClient
+from kafka.consumer.fetcher import Fetcher
 from kafka.partitioner.default import murmur2
+from kafka.protocol.consumer import FetchRequest
 
 from messaging.conf import Settings
 from messaging.domain.backend_errors import LogUnavailable, RecordTooLarge, TopicMismatch
 from messaging.eventlog.kafka import reader as kafka_reader
+from messaging.eventlog.kafka.pace import IDLE_WAIT_MS, WAIT_MS
 from messaging.eventlog.kafka.topics import create_kafka_topics
 from messaging.eventlog.kafka.writer import KafkaEventLog, partition_of
 from messaging.links import KafkaLink
@@ -335,3 +338,28 @@ async def test_a_log_that_is_closed_while_it_connects_leaves_no_connection() -> 
         await waiting
     async with server, asyncio.timeout(1):
         await left.wait()
+
+
+async def test_the_broker_gathers_for_as_long_as_the_reader_wants_at_that_moment(
+    rig: KafkaRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_ms: list[int] = []
+    create = Fetcher._create_fetch_requests
+
+    def recording(fetcher: Fetcher) -> dict[int, tuple[FetchRequest, object]]:
+        requests: dict[int, tuple[FetchRequest, object]] = create(fetcher)
+        asked_ms.extend(request.max_wait_ms for request, _ in requests.values())
+        return requests
+
+    monkeypatch.setattr(Fetcher, "_create_fetch_requests", recording)
+    reader = rig.reader()
+    while not asked_ms:
+        assert await reader.poll(max_records=10, timeout_s=0.2) == []
+    assert set(asked_ms) == {IDLE_WAIT_MS}
+    await appended_all(rig, [OutgoingRecord(b"1_2", b"x")])
+    while not await reader.poll(max_records=10, timeout_s=0.2):
+        continue
+    asked_ms.clear()
+    while not asked_ms:
+        await reader.poll(max_records=10, timeout_s=0.2)
+    assert asked_ms[0] == WAIT_MS

@@ -10,6 +10,9 @@ leaves a join that nothing completes: the reader owns no partition, raises no er
 nothing ever after. A join that is answered between two polls is dropped by the second poll, which
 begins another join.
 
+Fixed fetch wait: kafka-python has no public way to change `fetch_max_wait_ms` of a running
+consumer.
+
 Lost last data: kafka-python drops the data that arrive together with the end of a connection. With
 a wrong password these data are the broker's refusal, so that no caller gets it.
 """
@@ -109,3 +112,8 @@ def complete_join(consumer: KafkaConsumer) -> bool:
         return False
     coordinator.request_rejoin()
     return True
+
+
+def set_fetch_wait(consumer: KafkaConsumer, wait_ms: int) -> None:
+    """Set how long the broker may gather records for the fetches from now on."""
+    consumer._fetcher.config["fetch_max_wait_ms"] = wait_ms

@@ -6,8 +6,7 @@ heartbeats have another thread.
 
 Partitions are assigned by range, eagerly: all readers give their partitions back before any reader
 gets new ones, so that no two readers ever own the same partition. The price is that a batch in hand
-is read again after a change of members. The consumer has no deserializers; a record whose bytes
-cannot be read is stepped over here.
+is read again after a change of members. A record whose bytes cannot be read is stepped over here.
 """
 
 from __future__ import annotations
@@ -41,7 +40,8 @@ from messaging.eventlog.kafka.consuming import (
     leave,
     record_of,
 )
-from messaging.eventlog.kafka.quirks import UNREADABLE, complete_join, step_over
+from messaging.eventlog.kafka.pace import IDLE_WAIT_MS, Pace
+from messaging.eventlog.kafka.quirks import UNREADABLE, complete_join, set_fetch_wait, step_over
 from messaging.links import KafkaLink
 from messaging.ports.log import Record
 
@@ -54,7 +54,6 @@ METADATA_EVERY_S = 5  # until a topic that is made, or grows, after the join is 
 FETCH_BYTES = 4 * 1024 * 1024
 FETCH_PARTITION_BYTES = 512 * 1024
 FETCH_MIN_BYTES = 256 * 1024  # with 1 the broker wakes both sides for every record
-FETCH_WAIT_MS = 100  # the broker gathers records for so long; the most that it delays a record
 AT_ONCE = 500  # records that the vendor decodes in one go
 NOT_OURS = (
     CommitFailedError,
@@ -91,13 +90,14 @@ class KafkaLogReader:
             "fetch_max_bytes": FETCH_BYTES,
             "max_partition_fetch_bytes": FETCH_PARTITION_BYTES,
             "fetch_min_bytes": FETCH_MIN_BYTES,
-            "fetch_max_wait_ms": FETCH_WAIT_MS,
+            "fetch_max_wait_ms": IDLE_WAIT_MS,
         }
         self._thread = _new_thread()
         self._consumer: KafkaConsumer | None = None
         self._inbox: Inbox[int] = Inbox(int)
         self._moved = threading.Event()
         self._heard_s = 0.0
+        self._pace = Pace()
         self._closed = False
 
     async def poll(self, *, max_records: int, timeout_s: float) -> list[Record]:
@@ -179,6 +179,7 @@ class KafkaLogReader:
         self._receive(consumer, max_records, timeout_s)
         while self._inbox.has_room(max_records) and self._receive(consumer, max_records, 0):
             continue
+        set_fetch_wait(consumer, self._pace.wait_ms(len(self._inbox)))
         if self._inbox:
             self._heard_s = time.monotonic()
         elif time.monotonic() - self._heard_s > SILENT_FOR_S:
