@@ -1,8 +1,8 @@
 """Send record batches to Kafka's brokers, one request at a time to each broker.
 
 A request takes all that waits for its broker, of every partition that the broker leads, so a group
-of records costs one request. aiokafka connects, signs in, encodes, and knows the partitions'
-leaders. aiokafka's own producer would cost twice as much CPU for a group.
+of records costs one request. aiokafka connects, signs in, and knows the partitions' leaders.
+aiokafka's own producer would cost twice as much CPU for a group.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
@@ -22,17 +21,16 @@ from aiokafka.errors import (
     UnknownError,
     for_code,
 )
-from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.structs import TopicPartition
 
 from messaging.domain.backend_errors import BackendError
 from messaging.eventlog.kafka.batch import RecordBatch
 from messaging.eventlog.kafka.lane import Lane
+from messaging.eventlog.kafka.produce import Produce
 from messaging.ports.log import Confirmation, OutgoingRecord
 
 logger = logging.getLogger(__name__)
 
-ALL_REPLICAS = -1
 RETRY_S = 0.1
 Outcome: TypeAlias = KafkaError | int  # an error of the broker, or the offset of the first record
 WhenMade = Callable[[RecordBatch], None]
@@ -179,24 +177,19 @@ class Outbox:
         self, broker: int | None, batches: Collection[RecordBatch]
     ) -> Mapping[TopicPartition, Outcome]:
         """Send one request with these batches, and return the outcome of each partition."""
-        places = [batch.place for batch in batches]
+        data = {batch.place: batch.data() for batch in batches}
         if broker is None:
-            return dict.fromkeys(places, LeaderNotAvailableError())
-        topics: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
-        for batch in batches:
-            topics[batch.place.topic].append((batch.place.partition, batch.data()))
-        request = ProduceRequest(None, ALL_REPLICAS, self._timeout_ms, list(topics.items()))
+            return dict.fromkeys(data, LeaderNotAvailableError())
         try:
-            response = await self._client.send(broker, request)
+            answer = await self._client.send(broker, Produce(data, timeout_ms=self._timeout_ms))
         except KafkaError as error:
-            return dict.fromkeys(places, error)
+            return dict.fromkeys(data, error)
         except Exception:  # without senders no record would be sent any more
             logger.exception("a request to Kafka failed", extra={"action": "log.request_failed"})
             return {}
         return {
-            TopicPartition(topic, partition): for_code(code)() if code else offset
-            for topic, partitions in response.topics
-            for partition, code, offset, *_ in partitions
+            place: for_code(placed.error)() if placed.error else placed.offset
+            for place, placed in answer.items()
         }
 
     def _settle(self, lane: Lane, batch: RecordBatch, outcome: Outcome) -> bool:
