@@ -7,6 +7,7 @@ import signal
 from argparse import ArgumentParser
 from typing import Any
 
+import uvloop
 from django.core.management.base import BaseCommand, CommandError
 
 from messaging.conf import settings
@@ -47,7 +48,7 @@ class Command(BaseCommand):
                 raise CommandError(TooManyDeadLetters.default_text(), returncode=GIVEN_UP)
             return
         try:
-            asyncio.run(_consume())
+            uvloop.run(_consume())
         except TooManyDeadLetters as error:
             raise CommandError(str(error), returncode=GIVEN_UP) from error
 
