@@ -6,6 +6,7 @@ Pure: no I/O, no Django.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
@@ -168,8 +169,8 @@ def _from_record(record: _Record) -> Message:
     return Message(
         id=_id(record.message_id),
         conversation_id=record.conversation_id,
-        from_user_id=_id(record.from_user_id),
-        to_id=_id(record.to_id),
+        from_user_id=_known_id(record.from_user_id),
+        to_id=_known_id(record.to_id),
         chat_type=record.chat_type,
         msg_type=record.msg_type,
         content=record.content,
@@ -190,3 +191,6 @@ def _id(digits: str) -> int:
     if not 1 <= (number := int(digits)) <= ID_MAX:
         raise ValueError("an id is 1 to 2^63-1")
     return number
+
+
+_known_id = lru_cache(maxsize=16_384)(_id)  # many messages name the same few users

@@ -51,13 +51,15 @@ async def history(backends: Backends, request: HistoryRequest, *, reader_id: int
     """
     backends.rates.reads.spend(reader_id)
     async with backends.rates.pages.turn(reader_id):
-        page = await _read_page(backends, request, reader_id)
-    cost = sum(map(_size_bytes, page.messages)) // READ_BYTES
-    backends.rates.reads.charge(reader_id, cost)
+        page, size_bytes = await _read_page(backends, request, reader_id)
+    backends.rates.reads.charge(reader_id, size_bytes // READ_BYTES)
     return page
 
 
-async def _read_page(backends: Backends, request: HistoryRequest, reader_id: int) -> HistoryPage:
+async def _read_page(
+    backends: Backends, request: HistoryRequest, reader_id: int
+) -> tuple[HistoryPage, int]:
+    """Return the page, and about how many bytes its messages take in an answer."""
     if request.chat_type is ChatType.GROUP:
         await check_member(backends, group_id=request.target_id, user_id=reader_id)
     conversation = conversation_id(
@@ -67,13 +69,14 @@ async def _read_page(backends: Backends, request: HistoryRequest, reader_id: int
     await walk.skip(((request.page or 1) - 1) * request.size)
     messages = await walk.take(request.size)
     has_more = await walk.has_more()
-    return HistoryPage(
+    page = HistoryPage(
         messages=tuple(messages),
         total=walk.total,
         has_more=has_more,
         next_before_id=messages[-1].id if has_more and messages else None,
         partial=walk.partial,
     )
+    return page, walk.taken_bytes
 
 
 class _Walk:
@@ -92,6 +95,7 @@ class _Walk:
         self._started = False
         self.partial = False
         self.total = 0
+        self.taken_bytes = 0
 
     async def skip(self, count: int) -> None:
         """Pass the next `count` visible messages."""
@@ -107,14 +111,14 @@ class _Walk:
     async def take(self, count: int) -> list[Message]:
         """Return the next `count` visible messages; fewer at the end or past MAX_PAGE_BYTES."""
         taken: list[Message] = []
-        left_bytes = MAX_PAGE_BYTES
         while len(taken) < count and not self._is_at_end:
             if not self._ready:
                 await self._read_on(count - len(taken) + 1)  # one more, for `has_more`
                 continue
-            left_bytes -= _size_bytes(self._ready[0])
-            if taken and left_bytes < 0:
+            size_bytes = _size_bytes(self._ready[0])
+            if taken and self.taken_bytes + size_bytes > MAX_PAGE_BYTES:
                 break
+            self.taken_bytes += size_bytes
             taken.append(self._ready.popleft())
         return taken
 
