@@ -28,5 +28,6 @@ async def rig(request: pytest.FixtureRequest) -> AsyncIterator[LogRig]:
             opened = StreamsRig(connected("IM_REDIS_URL"))
         case _:
             opened = KafkaRig(connected("IM_EVENT_LOG_URL"))
+    await opened.connect()
     yield opened
     await opened.close()

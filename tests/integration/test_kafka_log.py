@@ -39,6 +39,7 @@ WEEK_MS = 7 * 24 * 3_600 * 1_000
 @pytest.fixture
 async def rig() -> AsyncIterator[KafkaRig]:
     opened = KafkaRig(connected("IM_EVENT_LOG_URL"))
+    await opened.connect()
     yield opened
     await opened.close()
 

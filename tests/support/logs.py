@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from pathlib import Path
 import redis
 from kafka.admin import KafkaAdminClient
 
+from messaging.domain.backend_errors import LogUnavailable
 from messaging.eventlog.kafka.inspector import KafkaLogInspector
 from messaging.eventlog.kafka.reader import KafkaLogReader
 from messaging.eventlog.kafka.topics import create_kafka_topics
@@ -71,6 +73,16 @@ class LogRig(ABC):
         inspector = self._new_inspector()
         self._inspectors.append(inspector)
         return inspector
+
+    async def connect(self) -> None:
+        """Wait until the log answers: a busy machine may take long for the first connection."""
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                return await self.log.ping()
+            except LogUnavailable:
+                if time.monotonic() > deadline:
+                    raise
 
     async def close(self) -> None:
         for opened in (*self._readers, *self._inspectors):
