@@ -1,7 +1,7 @@
 """Ask the database the directory's questions, each in one statement.
 
-The statements are written out, because Django takes ten times as long to build such a query as a
-thread takes to ask it. Calls block. No cache is known here.
+The statements are written out, because Django takes five times as much CPU to build such a query as
+a thread takes to ask it. Calls block. No cache is known here.
 """
 
 from __future__ import annotations

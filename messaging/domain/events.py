@@ -193,4 +193,4 @@ def _id(digits: str) -> int:
     return number
 
 
-_known_id = lru_cache(maxsize=16_384)(_id)  # many messages name the same few users
+_known_id = lru_cache(maxsize=16_384)(_id)  # many messages name the same few users and groups

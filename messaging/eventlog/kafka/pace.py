@@ -1,6 +1,6 @@
 """Choose how long the broker may gather records for a fetch. `kafka.reader` alone uses the module.
 
-A batch costs more than its records do, and a fetch without records costs almost as much as a batch.
+A batch has fixed costs beside those of its records, and so has a fetch that brings none.
 """
 
 from __future__ import annotations
