@@ -83,6 +83,7 @@ class LogRig(ABC):
             except LogUnavailable:
                 if time.monotonic() > deadline:
                     raise
+                await asyncio.sleep(0.05)
 
     async def close(self) -> None:
         for opened in (*self._readers, *self._inspectors):
