@@ -47,6 +47,17 @@ MAX_NAME_CHARACTERS = 32
 MAX_LOGIN_NAME_CHARACTERS = 150  # the admin may give such names; as it is sent and in NFKC form
 MAX_GROUP_NAME_CHARACTERS = 100
 MAX_PASSWORD_BYTES = 1_024  # in UTF-8
+MAX_NICKNAME_CHARACTERS = 64
+
+# --- groups ---------------------------------------------------------------------------------
+
+MAX_ANNOUNCEMENT_CHARACTERS = 2_000
+MAX_JOIN_TEXT_CHARACTERS = 200
+MAX_REQUEST_ID_CHARACTERS = 64
+MAX_NAMED_USERS = 200  # whom one call creates a group with, invites or removes
+MAX_ADMINS = 50  # of a group, beside its owner
+MAX_MUTE_S = 30 * 24 * 60 * 60  # of a member, but for a mute for good
+MAX_NOTICE_USERS = 20  # whom a notice names; the count tells of all
 
 # --- the queue before Django ----------------------------------------------------------------
 

@@ -145,7 +145,7 @@ class RecallWindowPassed(ApiError):
 
 
 class NotTheSender(ApiError):
-    """Only the sender may recall a message."""
+    """This message is not yours to recall."""
 
     code, http_status = 3005, 403
 
@@ -154,6 +154,20 @@ class ClientMsgIdReused(ApiError):
     """This clientMsgId was used for another message."""
 
     code, http_status = 3006, 422
+
+
+class TooMany(ApiError):
+    """There are too many already."""
+
+    code, http_status = 3011, 409
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    @property
+    def data(self) -> Mapping[str, object]:
+        return {"limit": self._limit}
 
 
 class GroupNotFound(ApiError):
@@ -166,6 +180,58 @@ class NotAMember(ApiError):
     """You are not a member of this group."""
 
     code, http_status = 4002, 403
+
+
+class RoleTooLow(ApiError):
+    """Your role in this group does not allow this."""
+
+    code, http_status = 4003, 403
+
+
+class MutedInGroup(ApiError):
+    """You are muted in this group."""
+
+    code, http_status = 4004, 403
+
+    def __init__(self, muted_until: int) -> None:
+        super().__init__()
+        self._muted_until = muted_until  # 0: for good
+
+    @property
+    def data(self) -> Mapping[str, object]:
+        return {"mutedUntil": self._muted_until}
+
+
+class GroupFull(ApiError):
+    """The group is full."""
+
+    code, http_status = 4005, 409
+
+
+class OwnerMustHandOver(ApiError):
+    """The owner must hand the group over first."""
+
+    code, http_status = 4006, 409
+
+
+class GroupDissolved(ApiError):
+    """The group was dissolved."""
+
+    code, http_status = 4007, 409
+
+
+class NotAdmitted(ApiError):
+    """This group does not admit you."""
+
+    code, http_status = 4008, 403
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self._reason = reason  # banned, or invite: only by invitation
+
+    @property
+    def data(self) -> Mapping[str, object]:
+        return {"reason": self._reason}
 
 
 class TooManyRequests(ApiError):

@@ -12,10 +12,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from messaging.domain.backend_errors import NewerEvent, PoisonRecord
+from messaging.domain.groups import Event, Notice, Role
 from messaging.domain.message import ID_MAX, ChatType, Message, MsgType, Status
 
-VERSION = 1
-"""Number the format of events in the log.
+VERSION = 2
+"""Number the newest format of events in the log; an event has the number of its oldest reader.
 
 Raise the number when the version before would misread or refuse an event. Every version, whatever
 else it changes, is a JSON object with an integer `v`: by `v` alone the version before knows a newer
@@ -33,13 +34,24 @@ class Action(StrEnum):
 _Count = Annotated[int, msgspec.Meta(ge=0, le=ID_MAX)]
 
 
+class _Notice(msgspec.Struct, rename="camel", kw_only=True, gc=False):
+    """Define the JSON form of a notice, in an encoded message and in the row's `extra`."""
+
+    event: Event
+    user_ids: list[str]
+    count: int
+    changed: list[str] = []
+    role: Role | None = None
+    muted_until: int | None = None
+
+
 class _Record(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     """Define the JSON form of a message in Redis and in the log.
 
     Ids are strings, because JavaScript's numbers lose digits past 2^53. The order of keys is fixed
     and no whitespace is written: the scripts of the cache find `"status":"…"`,
-    `"persistStatus":"…"` and `"seq":…` in the encoded text. A quote inside a JSON string is always
-    escaped, so no content can imitate these patterns.
+    `"persistStatus":"…"`, `"seq":…` and the recall in the encoded text. A quote inside a JSON
+    string is always escaped, so no content can imitate these patterns.
     """
 
     message_id: str
@@ -48,6 +60,7 @@ class _Record(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     persist_status: str = ""
     status: Literal["NORMAL", "RECALLED"]
     recall_time: _Count | None
+    recalled_by: str | msgspec.UnsetType = msgspec.UNSET
     send_time: _Count
     from_user_id: str
     to_id: str
@@ -57,6 +70,7 @@ class _Record(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     body_hash: str
     url: str | None
     at_user_ids: list[str]
+    notice: _Notice | msgspec.UnsetType = msgspec.UNSET
     content: str
 
 
@@ -72,6 +86,7 @@ class _Versioned(msgspec.Struct, gc=False):
 _encode = msgspec.json.Encoder().encode
 _decode_record = msgspec.json.Decoder(_Record).decode
 _decode_event = msgspec.json.Decoder(_Event).decode
+_decode_notice = msgspec.json.Decoder(_Notice).decode
 _decode_newer = msgspec.json.Decoder(_Versioned).decode
 
 
@@ -83,6 +98,7 @@ def _to_record(message: Message, seq: int | None) -> _Record:
         persist_status="PENDING" if seq is None else "PERSISTED",
         status="RECALLED" if message.is_recalled else "NORMAL",
         recall_time=message.recall_time,
+        recalled_by=msgspec.UNSET if message.recalled_by is None else str(message.recalled_by),
         send_time=message.send_time,
         from_user_id=str(message.from_user_id),
         to_id=str(message.to_id),
@@ -92,12 +108,16 @@ def _to_record(message: Message, seq: int | None) -> _Record:
         body_hash=message.body_hash,
         url=message.url,
         at_user_ids=[str(user_id) for user_id in message.at_user_ids],
+        notice=msgspec.UNSET if message.notice is None else _to_notice(message.notice),
         content=message.content,
     )
 
 
+_PLAIN_VERSION = 1  # of an event without the optional fields, which every release reads
 _EVENT_BEGINS = {
-    action: b'{"v":%d,"action":"%b",' % (VERSION, action.value.encode()) for action in Action
+    (version, action): b'{"v":%d,"action":"%b",' % (version, action.value.encode())
+    for version in (_PLAIN_VERSION, VERSION)
+    for action in Action
 }
 
 
@@ -113,7 +133,8 @@ def encode_event(message: Message) -> bytes:
 def as_event(text: bytes, message: Message) -> bytes:
     """Return the log's value of a message without a `seq`, made from its encoded text."""
     action = Action.RECALL if message.is_recalled else Action.PERSIST
-    return _EVENT_BEGINS[action] + text[1:]
+    has_more = message.recalled_by is not None or message.notice is not None
+    return _EVENT_BEGINS[VERSION if has_more else _PLAIN_VERSION, action] + text[1:]
 
 
 def decode_message(text: str | bytes) -> Message:
@@ -141,7 +162,7 @@ def decode_event(value: bytes | None) -> Message:
     except (ValueError, RecursionError) as error:
         _check_version(value)
         raise PoisonRecord(f"{error!s:.120}") from error
-    if event.v != VERSION:
+    if not _PLAIN_VERSION <= event.v <= VERSION:
         _check_version(value)
         raise PoisonRecord(f"unknown version {event.v}")
     if (event.action == "RECALL") != message.is_recalled:
@@ -166,6 +187,8 @@ def _from_record(record: _Record) -> Message:
     is_recalled = record.status == "RECALLED"
     if is_recalled != (record.recall_time is not None):
         raise ValueError("status and recall time disagree")
+    if isinstance(record.recalled_by, str) and not is_recalled:
+        raise ValueError("recalled by somebody and not recalled")
     return Message(
         id=_id(record.message_id),
         conversation_id=record.conversation_id,
@@ -181,7 +204,47 @@ def _from_record(record: _Record) -> Message:
         send_time=record.send_time,
         status=Status.RECALLED if is_recalled else Status.NORMAL,
         recall_time=record.recall_time,
+        recalled_by=_id(record.recalled_by) if isinstance(record.recalled_by, str) else None,
+        notice=_from_notice(record.notice) if isinstance(record.notice, _Notice) else None,
         seq=record.seq,
+    )
+
+
+def encode_notice(notice: Notice) -> str:
+    """Return the text of a notice for a row of its message, in ASCII."""
+    return _encode(_to_notice(notice)).decode()
+
+
+def decode_notice(text: str) -> Notice:
+    """Decode a text that `encode_notice` returned.
+
+    Raises: PoisonRecord for any other text.
+    """
+    try:
+        return _from_notice(_decode_notice(text))
+    except (ValueError, RecursionError) as error:
+        raise PoisonRecord(f"{error!s:.120}") from error
+
+
+def _to_notice(notice: Notice) -> _Notice:
+    return _Notice(
+        event=notice.event,
+        user_ids=[str(user_id) for user_id in notice.user_ids],
+        count=notice.count,
+        changed=list(notice.changed),
+        role=notice.role,
+        muted_until=notice.muted_until,
+    )
+
+
+def _from_notice(record: _Notice) -> Notice:
+    return Notice(
+        event=record.event,
+        user_ids=tuple(map(_id, record.user_ids)),
+        count=record.count,
+        changed=tuple(record.changed),
+        role=record.role,
+        muted_until=record.muted_until,
     )
 
 

@@ -14,6 +14,8 @@ from enum import IntEnum, StrEnum
 import msgspec
 from msgspec.structs import replace
 
+from messaging.domain.groups import Notice
+
 ID_MAX = 2**63 - 1
 
 _encode = msgspec.json.Encoder().encode
@@ -30,6 +32,7 @@ class MsgType(IntEnum):
     VIDEO = 3
     FILE = 4
     VOICE = 5
+    NOTICE = 9  # of a change of a group; the service alone writes notices
 
 
 class Status(IntEnum):
@@ -65,6 +68,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     send_time: int
     status: Status = Status.NORMAL
     recall_time: int | None = None
+    recalled_by: int | None = None  # None: the sender, where the message is recalled
+    notice: Notice | None = None
     seq: int | None = None  # given by the store with the row
 
     @property
@@ -86,12 +91,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def is_recalled(self) -> bool:
         return self.status is Status.RECALLED
 
-    def recalled(self, recall_time: int) -> Message:
+    def recalled(self, recall_time: int, recalled_by: int | None = None) -> Message:
         """Return the tombstone: the same message without what it said."""
         return replace(
             self,
             status=Status.RECALLED,
             recall_time=recall_time,
+            recalled_by=recalled_by,
             content="",
             url=None,
             at_user_ids=(),
@@ -138,14 +144,20 @@ def is_same(one: Message, other: Message) -> bool:
 def join(one: Message, other: Message) -> Message:
     """Return the least state that is at least both: recalled if either is, at the earlier time.
 
+    Of two recalls at one time, that of the sender counts, then that of the smaller id.
+
     Raises: ValueError for two ids.
     """
     if one.id != other.id:
         raise ValueError(f"join of two messages: {one.id} and {other.id}")
     upper, lower = (one, other) if one.status >= other.status else (other, one)
-    recall_times = [m.recall_time for m in (one, other) if m.recall_time is not None]
+    recalls = [
+        (m.recall_time, m.recalled_by or 0) for m in (one, other) if m.recall_time is not None
+    ]
+    recall_time, recalled_by = min(recalls, default=(None, 0))
     return replace(
         upper,
         seq=upper.seq if upper.seq is not None else lower.seq,
-        recall_time=min(recall_times, default=None),
+        recall_time=recall_time,
+        recalled_by=recalled_by or None,
     )

@@ -106,7 +106,7 @@ _INVISIBLE = frozenset(
 )
 _INVISIBLE_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 _CHAT_TYPES = {each.value: each for each in ChatType}
-_MSG_TYPES = {each.value: each for each in MsgType}
+_MSG_TYPES = {each.value: each for each in MsgType if each is not MsgType.NOTICE}
 _DIGITS = re.compile(r"[1-9][0-9]{0,18}")
 
 

@@ -5,6 +5,13 @@ The store writes the tables of messages, and the admin writes others. Django fin
 
 from __future__ import annotations
 
+from messaging.models.groups import (
+    ChatGroup,
+    ChatGroupBan,
+    ChatGroupMember,
+    ChatGroupRequest,
+    Participant,
+)
 from messaging.models.messages import (
     AT_USER_IDS_LENGTH,
     BODY_HASH_LENGTH,
@@ -18,8 +25,7 @@ from messaging.models.messages import (
     PendingMessage,
 )
 from messaging.models.people import (
-    ChatGroup,
-    ChatGroupMember,
+    Profile,
     UserBlock,
     UserName,
     UserSession,
@@ -42,7 +48,9 @@ __all__ = [
     "DEAD_LETTER_REASON_LENGTH",
     "CacheArrear",
     "ChatGroup",
+    "ChatGroupBan",
     "ChatGroupMember",
+    "ChatGroupRequest",
     "Conversation",
     "DeadLetter",
     "Lease",
@@ -50,7 +58,9 @@ __all__ = [
     "MessageAlias",
     "MessageDelete",
     "MessageKey",
+    "Participant",
     "PendingMessage",
+    "Profile",
     "UserBlock",
     "UserName",
     "UserSession",

@@ -17,6 +17,7 @@ CONVERSATION_ID_LENGTH = 64
 CLIENT_MSG_ID_LENGTH = 64
 BODY_HASH_LENGTH = 32
 AT_USER_IDS_LENGTH = 2_048  # 100 ids of 19 digits, as JSON
+EXTRA_LENGTH = 1_024  # a notice names 20 users
 
 
 class Message(models.Model):
@@ -46,6 +47,12 @@ class Message(models.Model):
     send_time = models.BigIntegerField(help_text="Milliseconds since 1970.")
     recall_time = models.BigIntegerField(
         null=True, blank=True, help_text="Milliseconds since 1970."
+    )
+    recalled_by = models.BigIntegerField(
+        null=True, blank=True, help_text="Null for a sender who recalled the message."
+    )
+    extra = AsciiText(
+        max_length=EXTRA_LENGTH, null=True, blank=True, help_text="JSON: what few messages have."
     )
     persist_status = AsciiText(
         max_length=9,

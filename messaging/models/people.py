@@ -1,58 +1,17 @@
-"""Define the tables of people: groups, names, tokens, sessions and blocks."""
+"""Define the tables of people: profiles, names, tokens, sessions and blocks."""
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
 
+from messaging.conf import MAX_URL_CHARACTERS
 from messaging.database.fields import AsciiText, BoundedText
+from messaging.domain.groups import Allows
 from messaging.domain.names import LONGEST_FOLDED
-from messaging.limits import MAX_GROUP_NAME_CHARACTERS
-from messaging.validators import validate_group_name
+from messaging.limits import MAX_NICKNAME_CHARACTERS
 
 SESSION_ID_LENGTH = 64
-
-
-class ChatGroup(models.Model):
-    """Hold a group, whose members may write to each other in one conversation."""
-
-    name = BoundedText(max_length=MAX_GROUP_NAME_CHARACTERS, validators=[validate_group_name])
-    created_at = models.DateTimeField("created", auto_now_add=True)
-    members = models.ManyToManyField(
-        settings.AUTH_USER_MODEL, through="ChatGroupMember", related_name="chat_groups"
-    )
-
-    class Meta:
-        db_table = "chat_group"
-        verbose_name = "chat group"  # "group" is Django's word for a set of permissions
-        indexes = (models.Index(fields=["name"], name="chat_group_name"),)
-
-    def __str__(self) -> str:
-        return f"group {self.name}"
-
-
-class ChatGroupMember(models.Model):
-    """Hold a user's membership in a group."""
-
-    class Role(models.TextChoices):
-        OWNER = "owner", "owner"
-        ADMIN = "admin", "administrator"
-        MEMBER = "member", "member"
-
-    group = models.ForeignKey(ChatGroup, on_delete=models.CASCADE)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
-    role = AsciiText(max_length=6, choices=Role.choices, default=Role.MEMBER)
-    joined_at = models.DateTimeField("joined", auto_now_add=True)
-
-    class Meta:
-        db_table = "chat_group_member"
-        verbose_name = "group member"
-        constraints = (
-            models.UniqueConstraint(fields=["group", "user"], name="chat_group_member_once"),
-        )
-
-    def __str__(self) -> str:
-        return f"user {self.user_id} in group {self.group_id}"
 
 
 class UserName(models.Model):
@@ -72,6 +31,28 @@ class UserName(models.Model):
 
     def __str__(self) -> str:
         return f"name of user {self.user_id}"
+
+
+class Profile(models.Model):
+    """Hold how a user appears to others, and the user's choices; without a row the defaults hold.
+
+    `invites_from`: `nobody` refuses to be added to a group by somebody else.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="profile"
+    )
+    nickname = BoundedText(max_length=MAX_NICKNAME_CHARACTERS, blank=True, db_default="")
+    avatar = BoundedText(max_length=MAX_URL_CHARACTERS, blank=True, db_default="")
+    shows_receipts = models.BooleanField(default=True, db_default=True)
+    invites_from = AsciiText(max_length=9, default=Allows.EVERYBODY.value, db_default="everybody")
+
+    class Meta:
+        db_table = "profile"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"profile of user {self.user_id}"
 
 
 class UserTokens(models.Model):

@@ -89,13 +89,19 @@ class MessageTable(Statements):
         """
         given, greatest, least = self._dialect.given, self._dialect.GREATEST, self._dialect.LEAST
         status = f"{greatest}(status, {given('status')})"
-        new_time = given("recall_time")
+        new_time, new_by = given("recall_time"), given("recalled_by")
         unless_recalled = f"CASE WHEN {status} = {Status.RECALLED.value} THEN %s ELSE %s END"
         times = f"COALESCE(recall_time, {new_time}), COALESCE({new_time}, recall_time)"
         assignments = {
             "content": unless_recalled % ("''", "content"),
             "url": unless_recalled % ("NULL", "url"),
             "at_user_ids": unless_recalled % (f"'{NO_USERS}'", "at_user_ids"),
+            # MySQL assigns in this order: the time that is compared is the stored one.
+            "recalled_by": f"CASE WHEN {new_time} IS NULL THEN recalled_by"
+            f" WHEN recall_time IS NULL OR {new_time} < recall_time THEN {new_by}"
+            f" WHEN {new_time} = recall_time THEN NULLIF("
+            f"{least}(COALESCE(recalled_by, 0), COALESCE({new_by}, 0)), 0)"
+            " ELSE recalled_by END",
             "recall_time": f"{least}({times})",
             "status": status,
         }

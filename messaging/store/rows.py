@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from messaging.domain.events import decode_notice, encode_notice
 from messaging.domain.message import ChatType, Message, MsgType, PersistStatus, Status
 
 COLUMNS = (
@@ -24,6 +25,8 @@ COLUMNS = (
     "status",
     "send_time",
     "recall_time",
+    "recalled_by",
+    "extra",
     "persist_status",
 )
 NO_USERS = "[]"
@@ -48,6 +51,8 @@ def to_row(message: Message) -> tuple[Any, ...]:
         int(message.status),
         message.send_time,
         message.recall_time,
+        message.recalled_by,
+        None if message.notice is None else encode_notice(message.notice),
         _STORED,
     )
 
@@ -70,6 +75,8 @@ def from_row(row: Sequence[Any]) -> Message:
         status=Status(row[12]),
         send_time=row[13],
         recall_time=row[14],
+        recalled_by=row[15],
+        notice=None if row[16] is None else decode_notice(row[16]),
     )
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from messaging.domain.backend_errors import PoisonRecord
 from messaging.domain.events import decode_event, decode_message, encode_event, encode_message
+from messaging.domain.groups import Event, Notice, Role
 from messaging.domain.message import (
     ID_MAX,
     ChatType,
@@ -35,7 +36,20 @@ texts = st.text(
     ),
     max_size=40,
 )
+recalls = st.tuples(st.integers(1, 5), st.none() | st.integers(1, 3))
 keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=64)
+
+
+@st.composite
+def notices(draw: st.DrawFn) -> Notice:
+    return Notice(
+        event=draw(st.sampled_from(Event)),
+        user_ids=tuple(draw(st.lists(ids, max_size=3))),
+        count=draw(st.integers(0, 9)),
+        changed=tuple(draw(st.lists(st.sampled_from(["name", "avatar"]), max_size=2))),
+        role=draw(st.none() | st.sampled_from(Role)),
+        muted_until=draw(st.none() | st.integers(-1, 2**53)),
+    )
 
 
 @st.composite
@@ -54,13 +68,16 @@ def normal_messages(draw: st.DrawFn) -> Message:
         body_hash=draw(st.text("0123456789abcdef", min_size=32, max_size=32)),
         send_time=draw(times),
         seq=draw(st.none() | st.integers(1, ID_MAX)),
+        notice=draw(st.none() | notices()),
     )
 
 
 @st.composite
 def messages(draw: st.DrawFn) -> Message:
     message = draw(normal_messages())
-    return message.recalled(draw(times)) if draw(st.booleans()) else message
+    if draw(st.booleans()):
+        return message.recalled(draw(times), draw(st.none() | ids))
+    return message
 
 
 @st.composite
@@ -70,7 +87,7 @@ def states(draw: st.DrawFn, count: int) -> list[Message]:
     seq = draw(st.integers(1, 9))
     known = []
     for _ in range(count):
-        state = first.recalled(draw(st.integers(1, 5))) if draw(st.booleans()) else first
+        state = first.recalled(*draw(recalls)) if draw(st.booleans()) else first
         known.append(replace(state, seq=draw(st.sampled_from([None, seq]))))
     return known
 
@@ -240,7 +257,10 @@ class TestPoison:
     @pytest.mark.parametrize(
         "changes",
         [
-            {"v": 2},
+            {"v": 0},
+            {"recalledBy": "7"},
+            {"notice": {"event": "left", "userIds": ["x"], "count": 1}},
+            {"notice": {"event": "eaten", "userIds": [], "count": 0}},
             {"v": "1"},
             {"action": "RECALL"},
             {"action": "DELETE"},

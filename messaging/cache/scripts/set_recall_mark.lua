@@ -6,7 +6,7 @@
 
 local detail, cancel, recalled_at = KEYS[1], KEYS[2], ARGV[1]
 local cached = redis.call('GET', detail)
-if cached and holds(cached, IS_RECALLED) then return recall_time(cached) end
+if cached and holds(cached, IS_RECALLED) then return (recall_of(cached)) end
 if redis.call('SET', cancel, recalled_at, 'NX') then
   redis.call('SADD', CANCELS, marked_id(cancel))
 end

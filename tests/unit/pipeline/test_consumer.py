@@ -136,7 +136,7 @@ async def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_stored(
 class TestAnEventOfANewerRelease:
     """The web processes were upgraded before the consumers."""
 
-    NEWER = b'{"v":2,"what":"nobody here knows"}'
+    NEWER = b'{"v":3,"what":"nobody here knows"}'
 
     async def test_holds_its_partition_and_no_other(self, service: MemoryService) -> None:
         before, after, elsewhere = message(), message(), message()
@@ -155,11 +155,11 @@ class TestAnEventOfANewerRelease:
         self, service: MemoryService, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         later = message()
-        newer = encode_event(later).replace(b'{"v":1,', b'{"v":2,')
+        newer = encode_event(later).replace(b'{"v":1,', b'{"v":3,')
         await append(service, newer)
         await service.consume()
         await service.consumer.reader.close()
-        monkeypatch.setattr("messaging.domain.events.VERSION", 2)
+        monkeypatch.setattr("messaging.domain.events.VERSION", 3)
         service.consumer = service.new_consumer()
         await service.consume()
         assert set(service.store.rows) == {later.id}

@@ -18,8 +18,13 @@ local function replaced(text, pattern, by)
   return string.sub(text, 1, first - 1) .. by .. string.sub(text, last + 1)
 end
 
-local function recall_time(text)
-  return string.match(text, '"recallTime":(%d+)')
+-- Return the time of a recalled text's recall, and the fields of the recall as they are written.
+local function recall_of(text)
+  local first, last, time = string.find(text, '"recallTime":(%d+)')
+  if not first then return nil end
+  local by_first, by_last = string.find(text, ',"recalledBy":"%d+"', last + 1)
+  if by_first == last + 1 then last = by_last end
+  return tonumber(time), string.sub(text, first, last)
 end
 
 -- Return a pending text as the text of the stored message, under this seq (digits).
@@ -27,15 +32,14 @@ local function persisted(text, seq)
   return replaced(text, NOT_STORED, string.format(STORED, seq))
 end
 
--- Return a tombstone's text with the cached seq and the earlier of both recall times.
+-- Return a tombstone's text with the cached seq and the earlier of both recalls.
 local function tombstone_over(cached, tombstone)
   if not cached then return tombstone end
   local seq = string.match(cached, '"seq":(%d+)')
   local text = seq and persisted(tombstone, seq) or tombstone
-  local earlier, later = recall_time(cached), recall_time(tombstone)
-  if earlier and tonumber(earlier) < tonumber(later) then
-    text = replaced(text, '"recallTime":' .. later, '"recallTime":' .. earlier)
-  end
+  local earlier, earlier_fields = recall_of(cached)
+  local later, later_fields = recall_of(tombstone)
+  if earlier and earlier < later then text = replaced(text, later_fields, earlier_fields) end
   return text
 end
 
