@@ -34,21 +34,23 @@ SETTINGS = {
 MAKE_CASTS = """\
 import json
 from bench.laps.accounts import make_pairs
-from messaging.models import ChatGroup
+from bench.laps.group_rows import insert_group
 casts = []
 people = make_pairs({run!r}, {count} * {size})
 for start in range(0, len(people), {size}):
     cast = people[start : start + {size}]
-    group = ChatGroup.objects.create(name={run!r})
-    group.members.set([person.user_id for person in cast])
-    casts.append(([(person.user_id, person.token) for person in cast], group.pk))
+    group = insert_group({run!r}, [person.user_id for person in cast])
+    casts.append(([(person.user_id, person.token) for person in cast], group))
 print(json.dumps(casts))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Hold four people who have never written to anybody, and a group of them all."""
+    """Hold four people who have never written to anybody, and a group of them all.
+
+    The first of the people owns the group.
+    """
 
     tokens: Mapping[int, str]  # by user id
     group: int

@@ -8,8 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from django.db.models import F
 
-from messaging.models import ChatGroup
+from bench.laps.group_rows import insert_group
+from messaging.domain.groups import OutReason
+from messaging.domain.ids import group_conversation
+from messaging.models import ChatGroup, ChatGroupMember, Participant
 from messaging.runtime import adapters
 from tests.support.http_client import Answer, Client
 
@@ -87,12 +91,22 @@ class Service:
         return User(answer.data["userId"], client, username)
 
     def make_group(self, *members: User) -> str:
-        group = ChatGroup.objects.create(name="group")
-        group.members.set([int(member.id) for member in members])
-        return str(group.pk)
+        """Make a group of these users, the first of whom is the owner, and tell all processes."""
+        ids = [int(member.id) for member in members]
+        group_id = insert_group("group", ids)
+        for member in ChatGroupMember.objects.filter(group_id=group_id):
+            member.save()
+        return str(group_id)
 
     def remove_from_group(self, group_id: str, member: User) -> None:
-        ChatGroup.objects.get(pk=group_id).members.remove(int(member.id))
+        """Remove a member by rows, and tell all processes."""
+        group, user_id = ChatGroup.objects.get(pk=group_id), int(member.id)
+        group.members.remove(user_id)
+        group.member_count = group.members.count()
+        group.save()
+        Participant.objects.filter(
+            conversation_id=group_conversation(group.pk), user_id=user_id
+        ).update(is_in=False, out_reason=OutReason.REMOVED.value, rev=F("rev") + 1)
 
     def persist(self) -> None:
         """Consume the log until nothing is pending, as the process of the consumer does."""

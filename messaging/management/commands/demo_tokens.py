@@ -8,8 +8,10 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
-from messaging.models import ChatGroup
+from messaging.domain.ids import group_conversation
+from messaging.models import ChatGroup, ChatGroupMember, Participant
 from messaging.sessions import access_token
 
 FIXTURE = settings.BASE_DIR / "fixtures" / "demo.json"
@@ -30,8 +32,20 @@ class Command(BaseCommand):
             )
         users = User.objects.filter(username__in=NAMES)
         if not users.exists() and not ChatGroup.objects.exists():
-            call_command("loaddata", FIXTURE, verbosity=0)
+            _load()
         for user in users.order_by("id"):
             name = user.username.upper()
             self.stdout.write(f"{name}_ID={user.pk}")
             self.stdout.write(f"{name}={access_token(user)}")
+
+
+@transaction.atomic
+def _load() -> None:
+    """Load the fixture, and add its participants: the fixture cannot know the ids of its users."""
+    call_command("loaddata", FIXTURE, verbosity=0)
+    Participant.objects.bulk_create(
+        [
+            Participant(user_id=member.user_id, conversation_id=group_conversation(member.group_id))
+            for member in ChatGroupMember.objects.all()
+        ]
+    )
