@@ -9,11 +9,12 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from rest_framework_simplejwt.tokens import AccessToken
 
+from bench.laps.group_rows import BATCH, CHUNK, Told, insert_group, insert_groups
+from bench.load.receipts import MAX_SENDERS
 from bench.load.traffic import Account
 from messaging.domain.message import ChatType
-from messaging.models import ChatGroup, ChatGroupMember
 
-BATCH = 500
+CROWD_INDEX = MAX_SENDERS // 2  # above the indices of the pairs, and of the pairs in their groups
 
 
 def make_pairs(run: str, count: int) -> list[Account]:
@@ -39,24 +40,49 @@ def make_pairs(run: str, count: int) -> list[Account]:
 
 
 def make_groups(run: str, pairs: Sequence[Account]) -> list[Account]:
-    """Return the same users again, each pair in a new group of two, writing to the group."""
-    name = f"bench-{run}"
-    ChatGroup.objects.bulk_create(
-        [ChatGroup(name=name) for _ in pairs[::2]],
-        batch_size=BATCH,
-    )
-    groups = list(ChatGroup.objects.filter(name=name).order_by("id"))
-    accounts = [
+    """Return the same users again, each pair in a new group of two that is pinned to sync mode."""
+    ids = [account.user_id for account in pairs]
+    casts = [ids[start : start + 2] for start in range(0, len(ids), 2)]
+    groups = insert_groups(f"bench-{run}", casts, mode="sync")
+    return [
         replace(
             account,
             index=len(pairs) + account.index,
-            to=groups[account.index // 2].pk,
+            to=groups[account.index // 2],
             chat_type=ChatType.GROUP,
         )
         for account in pairs
     ]
-    ChatGroupMember.objects.bulk_create(
-        [ChatGroupMember(group_id=each.to, user_id=each.user_id) for each in accounts],
-        batch_size=BATCH,
+
+
+def make_crowd(run: str, senders: Sequence[Account], size: int, *, tell: Told) -> list[Account]:
+    """Return the senders again, all of them in one new group of `size`, pinned to async mode.
+
+    Further members are users named `bench-<run>-member-<n>`, who only belong to the group.
+    `tell`: called with the number of users and members made so far, of twice the size.
+    """
+    prefix = f"bench-{run}-member-"
+    password = make_password(None)
+    for start in range(len(senders), size, CHUNK):
+        User.objects.bulk_create(
+            [
+                User(username=f"{prefix}{n}", password=password)
+                for n in range(start, min(start + CHUNK, size))
+            ],
+            batch_size=BATCH,
+        )
+        tell(min(start + CHUNK, size))
+    silent = User.objects.filter(username__startswith=prefix).values_list("id", flat=True)
+    members = [*(account.user_id for account in senders), *silent]
+    group_id = insert_group(
+        f"bench-{run}-crowd", members, mode="async", tell=lambda made: tell(size + made)
     )
-    return accounts
+    return [
+        replace(
+            account,
+            index=CROWD_INDEX + account.index,
+            to=group_id,
+            chat_type=ChatType.GROUP,
+        )
+        for account in senders
+    ]

@@ -42,6 +42,7 @@ class Options:
     warm_service_s: float
     rates: Sequence[float]
     users: int
+    group_members: int
     text_bytes: int
     load_processes: int
     sends: int
@@ -77,16 +78,33 @@ class Bench:
             load_processes=options.load_processes,
         )
         self._group_accounts: list[Account] = []
+        self._crowd: list[Account] = []
         self._lap = 0
         self._noop_rates: dict[int, float] = {}
 
     @property
     def group_accounts(self) -> Sequence[Account]:
-        """Return the same users, each pair in a group of its own."""
+        """Return the same users, each pair in a group of its own that is pinned to sync mode."""
         if not self._group_accounts:
             self._group_accounts = accounts.make_groups(self.run.name, self.standard.accounts)
             self.ledger.expect(self._group_accounts)
         return self._group_accounts
+
+    @property
+    def crowd(self) -> Sequence[Account]:
+        """Return users of the standard lap again, in one group of `group_members`, async."""
+        if not self._crowd:
+            size = self.options.group_members
+            title = f"making a group of {size:,}"
+            self.progress.begin(title)
+
+            def tell(made: int) -> None:
+                self.progress.update(made / (2 * size), f"{made:,} of {2 * size:,} rows")
+
+            senders = self.standard.accounts[:size]
+            self._crowd = accounts.make_crowd(self.run.name, senders, size, tell=tell)
+            self.ledger.expect(self._crowd)
+        return self._crowd
 
     def measure(
         self,

@@ -71,6 +71,19 @@ def _modes(run: Run) -> Iterator[Judged]:
         yield below("p99 of async to sync mode at equal load", 0.1, share)
 
 
+def _groups(run: Run) -> Iterator[Judged]:
+    """Judge sends to a group by private ones, over the laps before and after each other."""
+    private, group = (_rates(run, kind) for kind in ("private", "group"))
+    if len(private) == len(group) == 2 and all(private):
+        share = sum(group) / sum(private)
+        yield at_least("rate of sends to a group to private ones", 0.95, share)
+
+
+def _rates(run: Run, kind: str) -> list[float]:
+    laps = (run.named(f"{kind}-{number}") for number in (1, 2))
+    return [each.rate for each in laps if each]
+
+
 def _few(run: Run) -> Iterator[Judged]:
     if found := run.named("lone"):
         yield below("p50 of a lone send", 2, found.percentile_ms(50), " ms")
@@ -117,6 +130,7 @@ RULES: tuple[Rule, ...] = (
     _capacity,
     _fixed_rate,
     _modes,
+    _groups,
     _few,
     _drain,
     _sustained,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench.laps.bench import Bench
-from bench.scenarios import capacity, drain, endurance, latency, mix, modes, pages, sustain
+from bench.scenarios import capacity, drain, endurance, groups, latency, mix, modes, pages, sustain
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     "sends": Scenario(latency.sends, "100 sends (--sends) one after the other, and all at once"),
     "modes": Scenario(
         modes.run, "sync mode (groups) against async mode, flat out and at equal load"
+    ),
+    "groups": Scenario(
+        groups.run, "sends to one group (--group-members) beside private ones, by the same users"
     ),
     "mix": Scenario(mix.run, "seven sends, two history pages and a recall in every ten requests"),
     "pages": Scenario(pages.run, "the first history page, warm: flat out and at 1,000 a second"),

@@ -11,24 +11,22 @@ BEARABLE = 0.8  # of what sync mode answers flat out; at all of it any queue gro
 
 
 def run(bench: Bench) -> None:
-    """Measure group messages as the sync ones, private messages as the async ones.
+    """Measure messages of groups pinned to sync mode, and private messages as the async ones.
 
-    The service is configured so by default.
-
-    Raises: Refused where the answers say that the service is configured otherwise.
+    Raises: Refused where the answers say that the service stores otherwise.
     """
     groups = replace(bench.standard, accounts=bench.group_accounts)
     sync = bench.measure("sync", "sync mode, flat out", groups)
-    _expect(sync, is_sync=True, variable="IM_GROUP_MODE")
+    expect(sync, is_sync=True, needs="the column `mode` of chat_group, which pins these groups")
     other = bench.measure("async", "async mode, flat out", bench.standard)
-    _expect(other, is_sync=False, variable="IM_PRIVATE_MODE")
+    expect(other, is_sync=False, needs="IM_PRIVATE_MODE=async, which is its default")
     rate = sync.rate * BEARABLE
     equal = f"mode at {rate:,.0f}/s"
     bench.measure("sync-equal", f"sync {equal}", replace(groups, rate=rate))
     bench.measure("async-equal", f"async {equal}", replace(bench.standard, rate=rate))
 
 
-def _expect(measured: Measurement, *, is_sync: bool, variable: str) -> None:
+def expect(measured: Measurement, *, is_sync: bool, needs: str) -> None:
     """Refuse a mode that is not the expected one, judged by the durability of the answers.
 
     Most answers of sync mode say `store`. In async mode an answer says `store` only when neither
@@ -39,8 +37,7 @@ def _expect(measured: Measurement, *, is_sync: bool, variable: str) -> None:
     told = measured.result.durability
     stored = told["store"] / max(told.total(), 1)
     if (stored > 0.5) is not is_sync:
-        mode = "sync" if is_sync else "async"
         raise Refused(
             f"{stored:.0%} of the answers of {measured.title!r} say `store`. "
-            f"The running service needs {variable}={mode}, which is its default"
+            f"The running service needs {needs}"
         )

@@ -28,6 +28,7 @@ from messaging.progress import Progress
 
 Number = TypeVar("Number", int, float)
 TIMES = {"seconds": 10.0, "warm_s": 2.0, "warm_service_s": 60.0}
+MAX_GROUP_MEMBERS = 1_000_000
 SHORT_TIMES = {"seconds": 4.0, "warm_s": 1.0, "warm_service_s": 20.0}
 
 USAGE = """
@@ -46,10 +47,11 @@ doubled, altered or misplaced; with --strict also when a goal was missed or a sc
   manage.py bench --short                 the sizes and rates of most sites, in three minutes
   manage.py bench closed --connections 64,128,256
   manage.py bench open --rate 5000
+  manage.py bench groups --group-members 100000
   manage.py bench long --minutes 10
   manage.py bench --json now.json --compare earlier.json
 
-What it sends stays: users named bench-<run>-<n> and their messages. It refuses a service in
+What it sends stays: users named bench-<run>-<n>, their groups and messages. It refuses a service in
 production and any address that is not of this machine.
 
 scenarios, in the order in which they run (all but `long` unless some are named):
@@ -154,6 +156,13 @@ def _add_scenarios(parser: ArgumentParser) -> None:
         default=[],
         metavar="N[,N]",
         help="sends a second of open, each in a lap (500,1000,2000); of sustain and long the first",
+    )
+    add(
+        "--group-members",
+        type=_within(2, MAX_GROUP_MEMBERS, int),
+        default=2_000,
+        metavar="N",
+        help="size of the group of the scenario `groups` (2000); 100,000 take minutes to make",
     )
     add(
         "--sends",

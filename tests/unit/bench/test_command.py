@@ -24,6 +24,7 @@ def test_are_those_of_the_help() -> None:
         warm_service_s=60.0,
         rates=[],
         users=1_000,
+        group_members=2_000,
         text_bytes=120,
         load_processes=1,
         sends=100,
@@ -36,12 +37,12 @@ def test_are_chosen_one_by_one() -> None:
     chosen = options(
         *("--connections", "64,1001", "--seconds", "0.5", "--warm-up", "0", "--rate", "70,80"),
         *("--text-bytes", "60", "--load-processes", "2", "--sends", "7", "--minutes", "3"),
-        *("--patience", "1.5"),
+        *("--patience", "1.5", "--group-members", "100000"),
     )
     assert (chosen.connections, chosen.users) == ([64, 1_001], 1_002)
     assert (chosen.seconds, chosen.warm_s, chosen.patience_s) == (0.5, 0, 1.5)
     assert (chosen.rates, chosen.text_bytes, chosen.load_processes) == ([70, 80], 60, 2)
-    assert (chosen.sends, chosen.minutes) == (7, 3)
+    assert (chosen.sends, chosen.minutes, chosen.group_members) == (7, 3, 100_000)
 
 
 def test_are_shorter_with_short_unless_they_are_given() -> None:
@@ -56,6 +57,7 @@ def test_are_shorter_with_short_unless_they_are_given() -> None:
     [
         ("--users", "0", "0: a whole number from 1 to 100,000"),
         ("--users", "ten", "ten: a whole number from 1 to 100,000"),
+        ("--group-members", "1", "1: a whole number from 2 to 1,000,000"),
         ("--connections", "8,4097", "4097: a whole number from 1 to 4,096"),
         ("--seconds", "0", "0: seconds from 0.1 to 3,600"),
         ("--seconds", "nan", "nan: seconds from 0.1 to 3,600"),

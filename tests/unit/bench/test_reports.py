@@ -115,6 +115,16 @@ class TestGoals:
             "p99 of async to sync mode at equal load": "0.20",
         }
 
+    def test_compare_a_group_with_private_sends_over_both_passes(self) -> None:
+        laps = {"private-1": 1_000, "group-1": 940, "group-2": 1_020, "private-2": 1_000}
+        run = run_of(*(measured(name, rate=rate) for name, rate in laps.items()))
+        what = "rate of sends to a group to private ones"
+        assert [(e.reached, e.met) for e in judge(run) if e.what == what] == [("0.98", True)]
+        slow = run_of(*(measured(n, rate=r - 60 * ("group" in n)) for n, r in laps.items()))
+        assert [(e.reached, e.met) for e in judge(slow) if e.what == what] == [("0.92", False)]
+        broken = run_of(*(measured(name, rate=laps[name]) for name in list(laps)[:2]))
+        assert what not in {each.what for each in judge(broken)}
+
 
 class TestTheVerdict:
     def test_is_that_of_the_check(self) -> None:
