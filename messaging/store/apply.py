@@ -3,7 +3,8 @@
 Called by `database` alone. Reads take no locks. When another process has inserted the same message
 or key meanwhile, the primary key refuses the insertion, and the batch is done anew.
 
-Order: every process locks keys, then conversations, then messages, each sorted.
+Order: every process locks groups, then keys, conversations, messages, participants and hints, each
+sorted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from msgspec.structs import replace
 
 from messaging.domain.backend_errors import BadData
-from messaging.domain.message import Message, SendKey, is_same, join
+from messaging.domain.message import ChatType, Message, SendKey, is_same, join
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import ApplyResult, CacheHint
 from messaging.store.tables import Tables
@@ -80,14 +81,14 @@ def _apply(
         stored |= tables.messages(set(owners.values()).difference(stored, ours))
         owners, heirs = _take_over(tables, given, owners, known=stored.keys() | ours.keys())
         states = _join_all(ours, stored, owners)
-        fresh = _number(tables, [m for i, m in states.items() if i not in stored])
+        fresh = insert_new(tables, [m for i, m in states.items() if i not in stored])
         rows = {i: fresh.get(i) or states[i] for i in sorted(states)}
-        tables.insert_messages(list(fresh.values()))
         inherited = _hand_over_deletes(tables, heirs)
         tables.insert_hints([CacheHint(i, user) for user, i in inherited])  # see `_take_over`
         deletes = inherited + _hand_over_deletes(tables, owners)
         tables.insert_aliases(owners)
         tables.raise_messages([m for i, m in rows.items() if i in stored and m != stored[i]])
+        tables.insert_participants(_first_participants(fresh.values()))
         if hinted:
             tables.insert_hints([CacheHint(i) for i in {*rows, *owners.values()}])
     return ApplyResult(
@@ -166,8 +167,31 @@ def _join_all(
     for message_id, owner in owners.items():
         repeat, first = given[message_id], states.get(owner) or stored[owner]
         if repeat.recall_time is not None:
-            states[owner] = join(first, first.recalled(repeat.recall_time))
+            states[owner] = join(first, first.recalled(repeat.recall_time, repeat.recalled_by))
     return states
+
+
+def insert_new(tables: Tables, fresh: Sequence[Message]) -> dict[int, Message]:
+    """Insert new messages with the next `seq` numbers of their conversations; return the rows.
+
+    The conversations are locked until the transaction ends.
+
+    Raises: BadData, as `_number` does; IntegrityError for an id that has a row by now.
+    Order: the messages come in order of id, and so do the numbers.
+    """
+    rows = _number(tables, fresh)
+    tables.insert_messages(list(rows.values()))
+    return rows
+
+
+def _first_participants(rows: Iterable[Message]) -> list[tuple[int, str]]:
+    """Return the participants of the private conversations that begin with one of these rows."""
+    return [
+        (user_id, row.conversation_id)
+        for row in rows
+        if row.seq == 1 and row.chat_type is ChatType.PRIVATE
+        for user_id in {row.from_user_id, row.to_id}
+    ]
 
 
 def _number(tables: Tables, fresh: Sequence[Message]) -> dict[int, Message]:

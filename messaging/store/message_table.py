@@ -133,6 +133,27 @@ class MessageTable(Statements):
             last_seqs.update(self._read(query, part))
         return last_seqs
 
+    def lock_conversation(self, conversation_id: str) -> tuple[int, int]:
+        """Lock a conversation's row, and return `last_seq` and `last_message_id`.
+
+        An absent row is made. The lock lasts until the transaction ends.
+        """
+        columns = ("id", "last_seq", "last_message_id")
+        row = (conversation_id, 0, 0)
+        self._insert("conversation", columns, [row], self._dialect.or_keep("id"))
+        query = "SELECT last_seq, last_message_id FROM conversation WHERE id = %s"
+        ((last_seq, last_id),) = self._read(query, [conversation_id])
+        return last_seq, last_id
+
+    def insert_participants(self, participants: Sequence[tuple[int, str]]) -> None:
+        """Insert participants who have read nothing, each a pair of a user and a conversation.
+
+        A row that exists stays. Safe to repeat.
+        """
+        keep = self._dialect.or_keep("user_id, conversation_id")
+        for part in chunks(sorted(participants)):
+            self._insert("participant", ("user_id", "conversation_id"), part, keep)
+
     # aliases
 
     def aliases(self, ids: Iterable[int]) -> dict[int, int]:

@@ -77,7 +77,7 @@ class MemoryStore(MemoryApplying):
 
     async def record_hints(self, hints: Sequence[CacheHint]) -> None:
         await self._answer()
-        self._record(hints)
+        self.record(hints)
 
     async def hints(self, *, limit: int) -> list[CacheHint]:
         await self._answer()

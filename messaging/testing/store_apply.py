@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from msgspec.structs import replace
-
 from messaging.domain.backend_errors import BadData
-from messaging.domain.message import Message, SendKey, is_same, join
+from messaging.domain.message import ChatType, Message, SendKey, is_same, join
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import ApplyResult, CacheHint
-from messaging.testing.store_tables import MemoryTables
+from messaging.testing.store_tables import MemoryParticipant, MemoryTables
 
 
 class MemoryApplying(MemoryTables):
@@ -31,7 +29,7 @@ class MemoryApplying(MemoryTables):
             if message_id in owners:
                 continue
             if stored is None:
-                rows[message_id] = self._insert(state)
+                rows[message_id] = self._insert_new(state)
             elif not is_same(stored, state):
                 conflicts.append(next(m for m in messages if m.id == message_id))
             else:
@@ -39,10 +37,10 @@ class MemoryApplying(MemoryTables):
         for message_id, owner in owners.items():
             self._recall_first(states[message_id], owner, rows)
         inherited = self._copy_deletes(heirs)
-        self._record([CacheHint(message_id, user) for user, message_id in inherited])
+        self.record([CacheHint(message_id, user) for user, message_id in inherited])
         self.aliases |= owners
         if hinted:
-            self._record([CacheHint(i) for i in {*rows, *owners.values()}])
+            self.record([CacheHint(i) for i in {*rows, *owners.values()}])
         return ApplyResult(
             rows=tuple(rows[message_id] for message_id in sorted(rows)),
             duplicates={message_id: self.rows[owner] for message_id, owner in owners.items()},
@@ -98,16 +96,20 @@ class MemoryApplying(MemoryTables):
                 owners[message_id] = owner
         return owners, heirs
 
-    def _insert(self, message: Message) -> Message:
-        seq = self.last_seqs.get(message.conversation_id, 0) + 1
-        self.last_seqs[message.conversation_id] = seq
-        self.rows[message.id] = row = replace(message, seq=seq)
+    def _insert_new(self, message: Message) -> Message:
+        """Insert a message, and the participants of a private conversation that it begins."""
+        row = self.insert(message)
+        if row.seq == 1 and row.chat_type is ChatType.PRIVATE:
+            for user_id in (row.from_user_id, row.to_id):
+                self.participants.setdefault((user_id, row.conversation_id), MemoryParticipant())
         return row
 
     def _recall_first(self, repeat: Message, owner: int, rows: dict[int, Message]) -> None:
         first = self.rows[owner]
         if repeat.recall_time is not None:
-            rows[owner] = self.rows[owner] = join(first, first.recalled(repeat.recall_time))
+            rows[owner] = self.rows[owner] = join(
+                first, first.recalled(repeat.recall_time, repeat.recalled_by)
+            )
 
     def _copy_deletes(self, owners: Mapping[int, int]) -> list[tuple[int, int]]:
         copied = [(user, owners[i]) for user, i in self.deletes if i in owners]

@@ -71,13 +71,16 @@ class TestStatements:
         return sum(word in ("SELECT", "INSERT", "UPDATE", "DELETE") for word in words)
 
     def test_do_not_grow_with_the_batch(self) -> None:
+        first = [make_message(1_000 + n, to_id=2 + n % 7) for n in range(500)]
         batch = [make_message(n, to_id=2 + n % 7, client_msg_id=f"k{n}") for n in range(500)]
 
+        # Look, conversations and their numbers, messages, participants of new conversations.
+        assert self.count(first) == 5
         assert self.count(batch) == 5  # look, keys, conversations and their numbers, messages
         assert self.count(batch) == 1  # all messages are known already
         assert self.count([m.recalled(9) for m in batch]) == 2
         # All messages are repeats.
-        assert self.count([structs.replace(m, id=m.id + 1_000) for m in batch]) == 8
+        assert self.count([structs.replace(m, id=m.id + 2_000) for m in batch]) == 8
 
     def test_stay_below_the_packet_limit(self) -> None:
         batch = [make_message(n, content="\\" * 5_000, url="/" + "𝒳" * 2_047) for n in range(500)]

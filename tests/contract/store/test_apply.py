@@ -6,8 +6,11 @@ import pytest
 from msgspec import structs
 
 from messaging.domain.backend_errors import BadData
+from messaging.domain.groups import FOR_GOOD, Event, Notice, Role
+from messaging.domain.notices import notice_message
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import ApplyResult, MessageStore, Tail
+from tests.contract.store.rows import without_seq
 from tests.support.messages import FIRST_ID, make_message
 
 
@@ -54,6 +57,29 @@ class TestApply:
         await store.apply([message])
 
         assert await store.get([message.id]) == {message.id: structs.replace(message, seq=1)}
+
+    async def test_keeps_a_notice(self, store: MessageStore) -> None:
+        notices = [
+            Notice(event=Event.CREATED),
+            Notice(
+                event=Event.UPDATED,
+                user_ids=(3, 2**63 - 1),
+                count=7,
+                changed=("name", "joinMode"),
+                role=Role.ADMIN,
+                muted_until=FOR_GOOD,
+            ),
+        ]
+        rows = [
+            notice_message(FIRST_ID + n, group_id=5, actor_id=1, notice=notice)
+            for n, notice in enumerate(notices)
+        ]
+
+        await store.apply(rows)
+
+        tail = await store.tail("g5", limit=9)
+        assert [row.notice for row in tail.rows[::-1]] == notices
+        assert without_seq(tail.rows[::-1]) == rows
 
     @pytest.mark.parametrize(
         "content",
@@ -148,6 +174,47 @@ class TestRecall:
             await store.apply([message.recalled(recall_time)])
 
         assert (await store.get([message.id]))[message.id].recall_time == 70
+
+    @pytest.mark.parametrize(
+        ("recalls", "kept"),
+        [
+            ([(80, 7), (70, 9)], (70, 9)),
+            ([(70, 9), (80, 7)], (70, 9)),
+            ([(70, 9), (80, None)], (70, 9)),
+            ([(80, None), (70, 9)], (70, 9)),
+            ([(70, 9), (70, None)], (70, None)),
+            ([(70, None), (70, 9)], (70, None)),
+            ([(70, 9), (70, 7), (70, 8)], (70, 7)),
+            ([(70, 7), (70, 9)], (70, 7)),
+        ],
+    )
+    async def test_said_twice_is_of_the_earlier_one(
+        self,
+        store: MessageStore,
+        recalls: list[tuple[int, int | None]],
+        kept: tuple[int, int | None],
+    ) -> None:
+        message = make_message(1)
+        await store.apply([message])
+        for recall_time, recalled_by in recalls:
+            await store.apply([message.recalled(recall_time, recalled_by)])
+
+        (row,) = (await store.apply([message])).rows
+        assert (row.recall_time, row.recalled_by) == kept
+        assert await store.get([message.id]) == {message.id: row}
+
+    async def test_of_a_repeat_tells_who_has_recalled_the_first_send(
+        self, store: MessageStore
+    ) -> None:
+        first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
+        await store.apply([first])
+
+        result = await store.apply([repeat.recalled(77, 9)])
+
+        row = structs.replace(first.recalled(77, 9), seq=1)
+        assert result.rows == (row,)
+        assert result.duplicates == {repeat.id: row}
+        assert await store.get([first.id]) == {first.id: row}
 
     async def test_stores_no_content_of_a_tombstone_that_has_some(
         self, store: MessageStore
