@@ -72,6 +72,12 @@ class GroupChange:
     unbans: frozenset[int] = frozenset()
     notices: Sequence[Notice] = ()
 
+    def members_after(self, members: Mapping[int, Member], now_ms: int) -> dict[int, Member]:
+        """Return these members as they are after the change, in order of id."""
+        joined = {i: Member(user_id=i, role=r, join_time=now_ms) for i, r in self.joins.items()}
+        after = {**members, **joined, **{member.user_id: member for member in self.members}}
+        return {i: after[i] for i in sorted(after) if i not in self.leaves}
+
 
 Decide = Callable[[GroupFacts], GroupChange]
 

@@ -23,6 +23,10 @@ class Dialect(Protocol):
     def NOW_MS(self) -> str:
         """Return the expression for milliseconds since 1970 by the database's clock."""
 
+    @property
+    def FOR_UPDATE(self) -> str:
+        """Return the suffix of a SELECT that locks the rows until the transaction ends."""
+
     def by_index(self, table: str, name: str) -> str:
         """Return the suffix of a table's name that forces this index, whatever the statistics say.
 

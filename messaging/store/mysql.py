@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 GREATEST = "GREATEST"
 LEAST = "LEAST"
 NOW_MS = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"
+FOR_UPDATE = " FOR UPDATE"
 
 
 def by_index(table: str, name: str) -> str:

@@ -13,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 GREATEST = "MAX"
 LEAST = "MIN"
 NOW_MS = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+FOR_UPDATE = ""
 
 
 def by_index(table: str, name: str) -> str:

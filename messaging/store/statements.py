@@ -1,6 +1,7 @@
 """Run statements over one connection, in parts that the database takes.
 
-Affected-row counts are never read: Django makes MySQL count found rows as changed ones.
+Affected-row counts are read of deletions alone: Django makes MySQL count found rows as changed
+ones.
 
 Order: rows of every statement are sorted by primary key, because two writers that lock the same
 rows in different orders deadlock.
@@ -36,9 +37,29 @@ class Statements:
         with self._connection.cursor() as cursor:
             cursor.execute(*self._dialect.insertion(self._connection, head, rows, suffix))
 
+    def _insert_one(self, table: str, columns: Sequence[str], row: Sequence[Any]) -> int:
+        """Insert a row, and return the id that the database has given to the row."""
+        head = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "
+        with self._connection.cursor() as cursor:
+            cursor.execute(*self._dialect.insertion(self._connection, head, [row], ""))
+            return int(self._connection.ops.last_insert_id(cursor, table, "id"))
+
     def _execute(self, query: str, values: Sequence[Any]) -> None:
         with self._connection.cursor() as cursor:
             cursor.execute(query, values)
+
+    def _delete(self, table: str, condition: str, items: Iterable[Any], *before: Any) -> int:
+        """Delete the rows of `{condition} (items)`, and return their number.
+
+        `before`: the values of the condition, which come before the items.
+        """
+        deleted = 0
+        for part in chunks(sorted(items)):
+            with self._connection.cursor() as cursor:
+                query = f"DELETE FROM {table} WHERE {condition} {listed(part)}"
+                cursor.execute(query, [*before, *part])
+                deleted += cursor.rowcount
+        return deleted
 
     def _read(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._connection.cursor() as cursor:

@@ -6,6 +6,7 @@ Used by `apply` and `database`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.store import CacheHint
@@ -55,6 +56,12 @@ class Tables(MessageTable, KeyTable):
         for part in chunks(hints):
             rows = [(hint.message_id, hint.user_id) for hint in part]
             self._insert("cache_arrear", ("message_id", "user_id"), rows)
+
+    def insert_hint(self, hint: CacheHint) -> CacheHint:
+        """Insert a hint, and return the hint with its `hint_id`."""
+        row = (hint.message_id, hint.user_id)
+        hint_id = self._insert_one("cache_arrear", ("message_id", "user_id"), row)
+        return replace(hint, hint_id=hint_id)
 
     def hints(self, *, limit: int) -> list[CacheHint]:
         query = "SELECT message_id, user_id, id FROM cache_arrear ORDER BY id LIMIT %s"

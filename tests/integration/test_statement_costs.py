@@ -15,21 +15,33 @@ from django.db import connection, connections
 from msgspec.structs import replace
 from pytest_django import DjangoDbBlocker
 
+from messaging.domain.groups import Group, Member, OutReason, Role
 from messaging.domain.message import Message
 from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState
 from messaging.store import database
+from messaging.store.group_tables import GroupTables
 from messaging.store.inspector import InspectedTables
-from messaging.store.tables import Tables
 from tests.integration.database_work import work
 from tests.support.messages import FIRST_ID, make_message
 
 ROWS = 1_000_000
-FEWER = {"cache_arrear": 100_000, "dead_letter": 100_000, "lease": 50_000}
+FEWER = {
+    "cache_arrear": 100_000,
+    "dead_letter": 100_000,
+    "lease": 50_000,
+    "auth_user": 100_000,
+    "chat_group": 100_000,
+    "chat_group_member": 100_000,
+    "chat_group_request": 100_000,
+    "chat_group_ban": 100_000,
+    "participant": 100_000,
+}
 PIECE = 50_000
 AT_ONCE = 500  # the most rows of one statement
+LARGE = 7  # this group has every user as a member
 BUSY = "1_2"  # this conversation has every second message
 READS_OF_EACH = 4  # a key, its row, and a neighbour looked at
 
@@ -41,6 +53,8 @@ pytestmark = [
 IDS = [FIRST_ID + 1_999 * n for n in range(1, AT_ONCE + 1)]
 KEYS = [(1, f"k{1_999 * n:07}", "h") for n in range(1, AT_ONCE + 1)]
 PLACES = [Position("t", n // 10_000, f"{n:07}") for n in range(1, 199 * AT_ONCE, 199)]
+USERS = [199 * n for n in range(1, AT_ONCE + 1)]
+MEMBERS = [Member(user_id=i, role=Role.MEMBER, nickname="x") for i in USERS]
 ALIASES = [each + 2_000_000 for each in IDS]  # ids of repeats of these messages
 FILL = {
     "message": (
@@ -69,11 +83,30 @@ FILL = {
         f" {FIRST_ID} + seq, 'OPEN', NOW(6), NOW(6)"
     ),
     "lease": "(name, owner, expires_at) SELECT CONCAT('worker:', seq), 'o', 0",
+    "auth_user": (
+        "(id, username, password, first_name, last_name, email, is_superuser, is_staff, is_active,"
+        " date_joined) SELECT seq, CONCAT('u', seq), '', '', '', '', 0, 0, 1, NOW(6)"
+    ),
+    "chat_group": (
+        "(id, name, created_at, creator_id, request_id)"
+        " SELECT seq, 'group', NOW(6), seq DIV 1000, CONCAT('r', seq)"
+    ),
+    "chat_group_member": (
+        "(group_id, user_id, role, joined_at)"
+        f" SELECT {LARGE}, seq, IF(seq = 1, 'owner', IF(seq < 52, 'admin', 'member')), NOW(6)"
+    ),
+    "chat_group_request": f"(group_id, user_id, text, time) SELECT {LARGE}, seq, '', 0",
+    "chat_group_ban": f"(group_id, user_id, banned_by, time) SELECT {LARGE}, seq, 1, 0",
+    "participant": f"(user_id, conversation_id) SELECT seq, 'g{LARGE}'",
 }
 
 
+class EveryTable(InspectedTables, GroupTables):
+    """Hold all statements over one connection."""
+
+
 @pytest.fixture(scope="module")
-def tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[InspectedTables]:
+def tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[EveryTable]:
     """Return the tables with a million rows each, and empty them at the end."""
     with django_db_blocker.unblock():
         with connection.cursor() as cursor:
@@ -88,18 +121,20 @@ def tables(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
                     last = first + PIECE - 1
                     cursor.execute(f"INSERT INTO {table} {rows} FROM seq_{first}_to_{last}")
         try:
-            yield InspectedTables(connection)
+            yield EveryTable(connection)
         finally:
             with connection.cursor() as cursor:
+                cursor.execute("SET SESSION foreign_key_checks = 0")  # or it truncates no user
                 for table in FILL:
                     cursor.execute(f"TRUNCATE TABLE {table}")
+                cursor.execute("SET SESSION foreign_key_checks = 1")
 
 
 @dataclass(frozen=True)
 class Statement:
     """Describe a statement about `asked` rows; it may read a few rows for each of them."""
 
-    call: Callable[[InspectedTables], object]
+    call: Callable[[EveryTable], object]
     asked: int = AT_ONCE
 
 
@@ -170,6 +205,44 @@ _STATEMENTS: dict[str, Statement] = {
     "conversations_after": Statement(lambda t: t.conversations_after("05", limit=AT_ONCE)),
     "numberings": Statement(lambda t: t.numberings([f"{n + 10}_5000" for n in range(100)]), 50_100),
     "change_rows": Statement(lambda t: t.change_rows("content = ''", "status = 1", IDS)),
+    "lock_conversation": Statement(lambda t: t.lock_conversation("0000007_9"), 1),
+    "insert_participants": Statement(
+        lambda t: t.insert_participants([(i, f"g{LARGE}") for i in range(99_900, 100_400)])
+    ),
+    "insert_hint": Statement(lambda t: t.insert_hint(CacheHint(1)), 1),
+    "lock_group": Statement(lambda t: t.lock_group(LARGE), 1),
+    "group_of_request": Statement(lambda t: t.group_of_request(99, "r99007"), 1),
+    "insert_group": Statement(lambda t: t.insert_group(Group(id=0, name="x"), 1, "x"), 1),
+    "update_group": Statement(
+        lambda t: t.update_group(Group(id=LARGE, name="x"), Group(id=LARGE, name="y")), 1
+    ),
+    "find_group": Statement(lambda t: t.find_group(LARGE, 50_000), 3),
+    "facts": Statement(
+        # Of each user: the tables that are joined. Of the group: its administrators.
+        lambda t: t.facts(Group(id=LARGE, name="x"), 1, USERS),
+        4 * AT_ONCE,
+    ),
+    "insert_members": Statement(lambda t: t.insert_members(LARGE + 1, MEMBERS), 2 * AT_ONCE),
+    "update_members": Statement(lambda t: t.update_members(LARGE, MEMBERS), 2 * AT_ONCE),
+    "members": Statement(lambda t: t.members(LARGE, role=None, after=None, limit=AT_ONCE)),
+    "members of the end": Statement(
+        lambda t: t.members(LARGE, role=None, after=(Role.MEMBER, 90_000), limit=20), 20
+    ),
+    "insert_requests": Statement(
+        lambda t: t.insert_requests(LARGE, dict.fromkeys(USERS, "x"), 1), 2 * AT_ONCE
+    ),
+    "join_requests": Statement(lambda t: t.join_requests(LARGE, after=50_000, limit=20), 20),
+    "delete_requests": Statement(lambda t: t.delete_requests(LARGE, USERS), 2 * AT_ONCE),
+    "insert_bans": Statement(lambda t: t.insert_bans(LARGE, USERS, 1, 1)),
+    "delete_bans": Statement(lambda t: t.delete_bans(LARGE, USERS), 2 * AT_ONCE),
+    "join_participants": Statement(
+        lambda t: t.join_participants(f"g{LARGE}", USERS, floor=(1, 1), read_seq=1), 2 * AT_ONCE
+    ),
+    "part_participants": Statement(
+        lambda t: t.part_participants(f"g{LARGE}", dict.fromkeys(USERS, OutReason.LEFT)),
+        2 * AT_ONCE,
+    ),
+    "delete_members": Statement(lambda t: t.delete_members(LARGE, USERS), 2 * AT_ONCE),
     "save dead letters": Statement(lambda t: database._save_dead_letters(connection, _letters())),
     "settle dead letters": Statement(
         lambda t: database._settle_dead_letters(connection, PLACES, DeadLetterState.REPLAYED),
@@ -187,7 +260,7 @@ def _letters() -> list[DeadLetter]:
 
 
 @pytest.mark.parametrize("name", _STATEMENTS)
-def test_reads_what_it_is_asked_about(tables: InspectedTables, name: str) -> None:
+def test_reads_what_it_is_asked_about(tables: EveryTable, name: str) -> None:
     statement = _STATEMENTS[name]
     with work() as read:
         statement.call(tables)
@@ -198,7 +271,7 @@ def test_reads_what_it_is_asked_about(tables: InspectedTables, name: str) -> Non
 def test_every_statement_is_here() -> None:
     methods = {
         name
-        for kind in (*Tables.__mro__, InspectedTables)
+        for kind in EveryTable.__mro__
         for name, each in vars(kind).items()
         if inspect.isfunction(each) and not name.startswith("_")
     }

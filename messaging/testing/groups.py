@@ -1,0 +1,216 @@
+"""Keep groups in memory, under the same contract as the database.
+
+Nothing survives the process, so no running site may use these groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from messaging.domain.errors import GroupNotFound
+from messaging.domain.groups import Allows, Group, Member, OutReason, Role
+from messaging.domain.ids import group_conversation
+from messaging.domain.message import Message
+from messaging.domain.notices import notice_message
+from messaging.ports.groups import (
+    ChangedGroup,
+    GroupChange,
+    GroupFacts,
+    GroupOrder,
+    GroupView,
+    Invitee,
+    JoinRequest,
+)
+from messaging.ports.store import CacheHint
+from messaging.testing.store import MemoryStore
+from messaging.testing.store_tables import MemoryParticipant
+
+ROLES = (Role.OWNER, Role.ADMIN, Role.MEMBER)  # the order of the pages of members
+
+
+@dataclass(eq=False, slots=True)
+class MemoryGroups:
+    """Implement `ports.groups.GroupStore`; the fields are the tables, for a test to read.
+
+    `store`: keeps the notices, the participants and the hints, and has the faults of both.
+    `users`: tells of each user whether the user is active. `profiles`: whom a user allows to add
+    the user to groups. `blocks`: pairs of a blocker and the blocked user. `bans`: by group and
+    user, who has banned. `made`: groups by creator and request id.
+    """
+
+    store: MemoryStore
+    groups: dict[int, Group] = field(default_factory=dict)
+    group_members: dict[tuple[int, int], Member] = field(default_factory=dict)
+    requests: dict[tuple[int, int], JoinRequest] = field(default_factory=dict)
+    bans: dict[tuple[int, int], int] = field(default_factory=dict)
+    users: dict[int, bool] = field(default_factory=dict)
+    profiles: dict[int, Allows] = field(default_factory=dict)
+    blocks: set[tuple[int, int]] = field(default_factory=set)
+    made: dict[tuple[int, str], int] = field(default_factory=dict)
+
+    @property
+    def participants(self) -> dict[tuple[int, str], MemoryParticipant]:
+        """Return the participants by user and conversation, of private chats too."""
+        return self.store.participants
+
+    async def create_group(
+        self, group: Group, order: GroupOrder, *, request_id: str | None
+    ) -> ChangedGroup:
+        await self.store.ping()
+        if request_id is not None and (made := self.made.get((order.actor_id, request_id))):
+            facts = self._facts(self.groups[made], order)
+            return ChangedGroup(group=facts.group, change=GroupChange(), members=facts.members)
+        new_id = max(self.groups, default=0) + 1
+        new = replace(group, id=new_id, member_count=0, create_time=order.now_ms)
+        changed = self._change(new, order)
+        if request_id is not None:
+            self.made[order.actor_id, request_id] = new_id
+        return changed
+
+    async def change_group(self, group_id: int, order: GroupOrder) -> ChangedGroup:
+        await self.store.ping()
+        if group_id not in self.groups:
+            raise GroupNotFound
+        return self._change(self.groups[group_id], order)
+
+    async def find_group(self, group_id: int, user_id: int) -> GroupView | None:
+        await self.store.ping()
+        if (group := self.groups.get(group_id)) is None:
+            return None
+        place = (group_id, user_id)
+        return GroupView(group, self.group_members.get(place), place in self.bans)
+
+    async def members(
+        self, group_id: int, *, role: Role | None, after: tuple[Role, int] | None, limit: int
+    ) -> list[Member]:
+        await self.store.ping()
+        behind = None if after is None else (ROLES.index(after[0]), after[1])
+        places = {
+            (ROLES.index(member.role), member.user_id): member
+            for (group, _), member in self.group_members.items()
+            if group == group_id and role in (None, member.role)
+        }
+        return [places[p] for p in sorted(places) if behind is None or p > behind][:limit]
+
+    async def join_requests(
+        self, group_id: int, *, after: int | None, limit: int
+    ) -> list[JoinRequest]:
+        await self.store.ping()
+        places = sorted(p for p in self.requests if p[0] == group_id and p[1] > (after or 0))
+        return [self.requests[place] for place in places[:limit]]
+
+    async def close(self) -> None:
+        pass
+
+    def _facts(self, group: Group, order: GroupOrder) -> GroupFacts:
+        name = group_conversation(group.id)
+        ids = self.users.keys() & {order.actor_id, *order.involved}
+        parted = {i: self.participants.get((i, name)) for i in ids}
+        return GroupFacts(
+            group=group,
+            members={
+                i: m for (g, i), m in self.group_members.items() if g == group.id and i in ids
+            },
+            users={i: self._invitee(i, order.actor_id) for i in ids if self.users[i]},
+            out={i: p.out_reason for i, p in parted.items() if p and not p.is_in and p.out_reason},
+            requests=frozenset(i for i in ids if (group.id, i) in self.requests),
+            bans=frozenset(i for i in ids if (group.id, i) in self.bans),
+            admins=sum(
+                member.role is Role.ADMIN
+                for (group_id, _), member in self.group_members.items()
+                if group_id == group.id
+            ),
+        )
+
+    def _invitee(self, user_id: int, actor_id: int) -> Invitee:
+        return Invitee(
+            takes_invitations=self.profiles.get(user_id) is not Allows.NOBODY,
+            has_blocked=(user_id, actor_id) in self.blocks,
+        )
+
+    def _change(self, group: Group, order: GroupOrder) -> ChangedGroup:
+        """Decide about the change, and write it; nothing is written before all may be written."""
+        facts = self._facts(group, order)
+        change = order.decide(facts)
+        messages = [
+            notice_message(
+                order.next_id(), group_id=group.id, actor_id=order.actor_id, notice=notice
+            )
+            for notice in change.notices
+        ]
+        grown_by = self._write_members(group.id, change, order)
+        self.groups[group.id] = after = replace(
+            change.group or group,
+            id=group.id,
+            member_count=group.member_count + grown_by,
+            create_time=group.create_time,
+        )
+        notices = self._write_conversation(group.id, change, order, messages)
+        return ChangedGroup(
+            group=after,
+            change=change,
+            members=change.members_after(facts.members, order.now_ms),
+            notices=notices,
+            hints=tuple(self.store.record([CacheHint(notice.id) for notice in notices])),
+        )
+
+    def _write_members(self, group_id: int, change: GroupChange, order: GroupOrder) -> int:
+        gone = [self.group_members.pop((group_id, i), None) for i in change.leaves]
+        for user_id, role in change.joins.items():
+            self.group_members[group_id, user_id] = Member(
+                user_id=user_id, role=role, join_time=order.now_ms
+            )
+        for member in change.members:
+            self.group_members[group_id, member.user_id] = member
+        for user_id, text in change.asks.items():
+            self.requests[group_id, user_id] = JoinRequest(user_id, text, order.now_ms)
+        for user_id in change.answered:
+            self.requests.pop((group_id, user_id), None)
+        for user_id in change.bans:
+            self.bans.setdefault((group_id, user_id), order.actor_id)
+        for user_id in change.unbans:
+            self.bans.pop((group_id, user_id), None)
+        return len(change.joins) - sum(member is not None for member in gone)
+
+    def _write_conversation(
+        self,
+        group_id: int,
+        change: GroupChange,
+        order: GroupOrder,
+        messages: Iterable[Message],
+    ) -> tuple[Message, ...]:
+        name = group_conversation(group_id)
+        last_seq = self.store.last_seqs.get(name, 0)
+        stored = (row.id for row in self.store.rows.values() if row.conversation_id == name)
+        newest = max([order.floor_id, *stored])
+        floor_id, floor_seq = (newest, last_seq) if change.hides_history else (0, 0)
+        notices = tuple(self.store.insert(message) for message in messages)
+        for user_id in change.joins:
+            self._put_participant(user_id, name, None, floor_id, floor_seq, last_seq)
+        for user_id, reason in change.leaves.items():
+            self._put_participant(user_id, name, reason)
+        return notices
+
+    def _put_participant(
+        self,
+        user_id: int,
+        name: str,
+        out_reason: OutReason | None,
+        floor_id: int = 0,
+        floor_seq: int = 0,
+        read_seq: int = 0,
+    ) -> None:
+        known = self.participants.get((user_id, name))
+        row = known or MemoryParticipant()
+        self.participants[user_id, name] = MemoryParticipant(
+            is_in=out_reason is None,
+            out_reason=out_reason,
+            floor_id=max(row.floor_id, floor_id),
+            floor_seq=max(row.floor_seq, floor_seq),
+            read_seq=max(row.read_seq, read_seq),
+            delivered_seq=max(row.delivered_seq, read_seq),
+            rev=0 if known is None else known.rev + 1,
+        )
