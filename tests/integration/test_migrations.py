@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import IntegrityError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from messaging.models import ChatGroup, ChatGroupMember, Conversation, Participant
+
 APP = "messaging"
 AFTER = "0010_message_key_body"
+BEFORE_GROUPS = "0011_user_names"
+PARTICIPANTS = "0013_participants"
 
 
 def migrate(name: str) -> None:
@@ -17,17 +25,27 @@ def migrate(name: str) -> None:
     executor.migrate([(APP, name)])
 
 
+def newest() -> str:
+    ((_, name),) = MigrationExecutor(connection).loader.graph.leaf_nodes(APP)
+    return str(name)
+
+
+def model(migration: str, name: str) -> Any:
+    """Return a model as it is after this migration."""
+    state = MigrationExecutor(connection).loader.project_state((APP, migration))
+    return state.apps.get_model(APP, name)
+
+
 @pytest.fixture
 def before() -> Iterator[str]:
     """Migrate to the state before the migration, yield its name, and migrate back."""
     graph = MigrationExecutor(connection).loader.graph
-    ((_, newest),) = graph.leaf_nodes(APP)
     (parent,) = graph.node_map[APP, AFTER].parents
     migrate(parent.key[1])
     yield parent.key[1]
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM message_key")
-    migrate(newest)
+    migrate(newest())
 
 
 def insert(*key: object) -> None:
@@ -62,3 +80,121 @@ def test_the_body_becomes_a_part_of_the_keys_and_no_key_is_lost(before: str) -> 
     with pytest.raises(IntegrityError):
         migrate(before)  # the key has two bodies by now
     assert keys() == found
+
+
+@pytest.fixture
+def before_groups(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Migrate to the state before groups had owners, and back; a batch of rows is small."""
+    monkeypatch.setattr(importlib.import_module(f"messaging.migrations.{PARTICIPANTS}"), "BATCH", 2)
+    migrate(BEFORE_GROUPS)
+    if connection.vendor == "mysql":
+        # MariaDB keeps the place of a dropped column in each row until the table is written anew,
+        # and a row has room for the columns of a few such rounds.
+        with connection.cursor() as cursor:
+            for table in ("chat_group", "chat_group_member", "message"):
+                cursor.execute(f"ALTER TABLE {table} FORCE")
+    yield
+    migrate(newest())
+
+
+def add_groups(groups: Mapping[int, Sequence[tuple[int, str]]]) -> None:
+    """Add old groups: the members of each, with their roles, the latest of them first."""
+    users = sorted({user_id for members in groups.values() for user_id, _ in members})
+    User.objects.bulk_create([User(id=i, username=f"user {i}") for i in users])
+    members = model(BEFORE_GROUPS, "ChatGroupMember")
+    day = datetime(2026, 1, 9, tzinfo=UTC)
+    for group_id, each in groups.items():
+        model(BEFORE_GROUPS, "ChatGroup").objects.create(id=group_id, name=f"group {group_id}")
+        for number, (user_id, role) in enumerate(each):
+            member = members.objects.create(group_id=group_id, user_id=user_id, role=role)
+            joined_at = day - timedelta(days=number)
+            members.objects.filter(pk=member.pk).update(joined_at=joined_at)
+
+
+def add_conversations(last_seqs: Mapping[str, int]) -> None:
+    conversations = model(BEFORE_GROUPS, "Conversation").objects
+    conversations.bulk_create(
+        conversations.model(pk=name, last_seq=seq) for name, seq in last_seqs.items()
+    )
+
+
+def roles(group_id: int) -> dict[int, str]:
+    members = ChatGroupMember.objects.filter(group_id=group_id)
+    return dict(members.order_by("user_id").values_list("user_id", "role"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_old_group_gets_one_owner_and_its_number_of_members(before_groups: None) -> None:
+    add_groups(
+        {
+            1: [(3, "member"), (1, "member"), (2, "member")],  # no owner
+            2: [(1, "owner"), (2, "member"), (3, "owner"), (4, "admin")],  # two owners
+            3: [],
+            4: [(9, "member"), (8, "owner"), (7, "admin")],
+            5: [(6, "admin")],
+        }
+    )
+
+    for _ in range(2):  # a repeat changes nothing
+        migrate(newest())
+
+        assert roles(1) == {1: "member", 2: "owner", 3: "member"}
+        assert roles(2) == {1: "admin", 2: "member", 3: "owner", 4: "admin"}
+        assert roles(4) == {7: "admin", 8: "owner", 9: "member"}
+        assert roles(5) == {6: "owner"}
+        counts = dict(ChatGroup.objects.values_list("pk", "member_count"))
+        assert counts == {1: 3, 2: 4, 3: 0, 4: 3, 5: 1}
+        assert dict(ChatGroup.objects.values_list("pk", "state")) == {
+            **dict.fromkeys((1, 2, 4, 5), "NORMAL"),
+            3: "DISSOLVED",
+        }
+        migrate("0012_groups")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_all_old_conversations_get_participants_who_have_read_all(before_groups: None) -> None:
+    add_groups({1: [(3, "member"), (1, "member"), (2, "member")], 2: [(1, "owner")], 3: []})
+    add_conversations({"g1": 5, "g3": 4, "1_2": 7, "1_3": 0, "2_9": 2, "4_4": 1})
+
+    expected = {
+        **{(i, "g1"): 5 for i in (1, 2, 3)},
+        (1, "g2"): 0,
+        **{(1, "1_2"): 7, (2, "1_2"): 7, (1, "1_3"): 0, (3, "1_3"): 0},
+        **{(2, "2_9"): 2, (9, "2_9"): 2, (4, "4_4"): 1},
+    }
+    for _ in range(2):
+        migrate(newest())
+
+        rows = Participant.objects.values_list("user_id", "conversation_id", "read_seq")
+        assert {(user_id, name): seq for user_id, name, seq in rows} == expected
+        zeros = {"is_in": True, "out_reason": None, "floor_id": 0, "floor_seq": 0, "rev": 0}
+        assert Participant.objects.filter(**zeros).count() == len(expected)
+        migrate("0012_groups")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_repeat_keeps_what_happened_to_participants_meanwhile(before_groups: None) -> None:
+    add_groups({1: [(1, "owner")]})
+    add_conversations({"g1": 5, "1_2": 7})
+    migrate(newest())
+    changed = {"read_seq": 6, "floor_id": 9, "is_in": False, "out_reason": "left", "rev": 3}
+    Participant.objects.filter(user_id=1, conversation_id="g1").update(**changed)
+    Conversation.objects.update(last_seq=8)
+
+    migrate("0012_groups")
+    migrate(newest())
+
+    assert Participant.objects.filter(user_id=1, conversation_id="g1", **changed).exists()
+    seqs = Participant.objects.filter(conversation_id="1_2").values_list("read_seq", flat=True)
+    assert list(seqs) == [7, 7]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_groups_survive_the_way_back(before_groups: None) -> None:
+    add_groups({1: [(2, "member"), (1, "member")]})
+    migrate(newest())
+
+    migrate(BEFORE_GROUPS)
+
+    members = model(BEFORE_GROUPS, "ChatGroupMember").objects
+    assert dict(members.values_list("user_id", "role")) == {1: "owner", 2: "member"}
