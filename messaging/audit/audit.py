@@ -14,6 +14,7 @@ from messaging.audit.check import AT_ONCE, AuditBackends, Check
 from messaging.audit.deletes import CachedDeletes
 from messaging.audit.details import Details
 from messaging.audit.findings import Findings, Subject, Suspect
+from messaging.audit.groups import Groups, Members, Participants, Parties
 from messaging.audit.letters import Letters
 from messaging.audit.lists import Lists, PendingLists, RecallMarks
 from messaging.audit.report import Report
@@ -72,6 +73,10 @@ class Audit:
         # Check rows before the cache, because the cache is mended after the rows.
         await self._run_check(Rows(self._backends, since_id=since_id))
         await self._run_check(Numbers(self._backends, since_id=since_id))
+        await self._run_check(Groups(self._backends))
+        await self._run_check(Members(self._backends))
+        await self._run_check(Parties(self._backends, since_id=since_id))
+        await self._run_check(Participants(self._backends, clock_ms=clock_ms))
         await self._run_check(Details(self._backends))
         await self._run_check(RecallMarks(self._backends))
         await self._run_check(PendingLists(self._backends))

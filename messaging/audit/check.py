@@ -5,15 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, TypeVar
 
 from messaging.audit.findings import Subject, Suspect
 from messaging.pipeline.compensation import Compensator
 from messaging.ports.audit import CacheInspector, LogInspector, Pieces, StoreInspector
 from messaging.ports.cache import MessageCache
+from messaging.ports.group_audit import GroupInspector
 from messaging.ports.store import MessageStore
 
 AT_ONCE = 500
+COUNTED_AT_ONCE = 20_000  # rows that one query counts, or those of one subject
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,7 @@ class AuditBackends:
     store: MessageStore
     cached: CacheInspector
     stored: StoreInspector
+    groups: GroupInspector
     log: LogInspector
     compensator: Compensator
 
@@ -83,3 +88,16 @@ class Check(ABC, Generic[Subject]):
 
     def leave(self, suspects: Sequence[Suspect[Subject]]) -> None:
         """Note that these suspects stay as they are."""
+
+
+def runs(subjects: Sequence[tuple[Key, int]]) -> list[list[Key]]:
+    """Group subjects whose rows one query may count; each comes with its number of rows."""
+    grouped: list[list[Key]] = []
+    room = 0
+    for key, rows in subjects:
+        if not grouped or rows > room:
+            grouped.append([])
+            room = COUNTED_AT_ONCE
+        grouped[-1].append(key)
+        room -= rows
+    return grouped

@@ -63,7 +63,16 @@ class Defect(StrEnum):
     TOMBSTONE_SPEAKS = "tombstone_speaks", "recalled, and the row still has its content"
     KEY_MISSING = "key_missing", "stored without its clientMsgId"
     KEY_OTHER = "key_other", "stored, though its clientMsgId leads to another message"
+    NOTICE = "notice", "a notice that tells nothing or is recalled, or another message that tells"
     SEQ = "seq", "the seq numbers of a conversation have a gap or a repeat"
+    OWNER = "owner", "a group without an owner, or with several"
+    MEMBER_COUNT = "member_count", "a group with another number of members than it says"
+    PARTICIPANT_MISSING = (
+        "participant_missing",
+        "a member or a party of a conversation, and no participant of it",
+    )
+    PARTICIPANT_LEFT = "participant_left", "a participant of a group, and no member of it"
+    FLOOR = "floor", "a participant's floor is above everything that was said"
 
     def __new__(cls, value: str, meaning: str) -> Self:
         defect = str.__new__(cls, value)

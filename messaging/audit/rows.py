@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from messaging.audit.check import AT_ONCE, AuditBackends, Check, Step
+from messaging.audit.check import AT_ONCE, AuditBackends, Check, Step, runs
 from messaging.audit.findings import Defect, Suspect
-from messaging.domain.message import Message, PersistStatus, hash_body
+from messaging.domain.message import Message, MsgType, PersistStatus, hash_body
 from messaging.ports.audit import Numbering, Pieces, StoredRow
-
-NUMBERS_AT_ONCE = 20_000  # messages of the conversations that one query counts, or one conversation
 
 
 class Rows(Check[int]):
@@ -80,6 +78,9 @@ def _wrong(row: StoredRow) -> list[Defect]:
             wrong.append(Defect.TOMBSTONE_SPEAKS)
     elif not is_as_sent(message):
         wrong.append(Defect.ROW_ALTERED)
+    is_notice = message.msg_type is MsgType.NOTICE
+    if is_notice != (message.notice is not None) or (is_notice and message.is_recalled):
+        wrong.append(Defect.NOTICE)
     if message.client_msg_id is not None and row.key is None:
         wrong.append(Defect.KEY_MISSING)
     elif row.key is not None and row.key.message_id != message.id:
@@ -105,7 +106,7 @@ class Numbers(Check[str]):
         while found := await self._backends.stored.conversations_after(after, limit=AT_ONCE):
             after = found[-1][0]
             new = [(name, seq) for name, seq, last_id in found if last_id >= self._since_id]
-            for names in _runs(new):
+            for names in runs(new):
                 yield 0.0, names
 
     async def judge(self, subjects: Sequence[str]) -> list[Suspect[str]]:
@@ -120,16 +121,3 @@ class Numbers(Check[str]):
 def _is_gapless(numbering: Numbering) -> bool:
     counts = (numbering.rows, numbering.distinct, numbering.highest)
     return all(count == numbering.last_seq for count in counts)
-
-
-def _runs(conversations: Sequence[tuple[str, int]]) -> list[list[str]]:
-    """Group conversations that one query may count together."""
-    runs: list[list[str]] = []
-    room = 0
-    for name, last_seq in conversations:
-        if not runs or last_seq > room:
-            runs.append([])
-            room = NUMBERS_AT_ONCE
-        runs[-1].append(name)
-        room -= last_seq
-    return runs

@@ -80,6 +80,16 @@ def group_conversation(group_id: int) -> str:
     return f"g{group_id}"
 
 
+def group_of(conversation_id: str) -> int | None:
+    """Return the group of a conversation; None for a private conversation."""
+    return int(conversation_id[1:]) if conversation_id.startswith("g") else None
+
+
+def parties_of(conversation_id: str) -> set[int]:
+    """Return the one or two users of a private conversation."""
+    return set(map(int, conversation_id.split("_")))
+
+
 def conversation_id(*, chat_type: ChatType, user_id: int, target_id: int) -> str:
     """Return the id of the conversation between a user and a target (a user or a group)."""
     if chat_type is ChatType.GROUP:

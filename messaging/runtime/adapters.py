@@ -15,6 +15,7 @@ from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
 from messaging.ports.audit import LogInspector
 from messaging.store.database import DatabaseStore
+from messaging.store.group_inspector import DatabaseGroupInspector
 from messaging.store.inspector import DatabaseInspector
 
 CLOSE_TIMEOUT_S = 10.0
@@ -58,6 +59,7 @@ def open_audit_backends() -> AuditBackends:
         store=store,
         cached=RedisCacheInspector(current),
         stored=DatabaseInspector(current),
+        groups=DatabaseGroupInspector(current),
         log=inspector_of_log(),
         compensator=Compensator(
             cache=cache,
@@ -73,6 +75,7 @@ async def close_audit_backends(parts: AuditBackends) -> None:
     async with asyncio.timeout(CLOSE_TIMEOUT_S):
         await parts.log.close()
         await parts.stored.close()
+        await parts.groups.close()
         await parts.cached.close()
         await parts.compensator.log.close()
         await parts.store.close()

@@ -189,27 +189,28 @@ class MemoryGroups:
         floor_id, floor_seq = (newest, last_seq) if change.hides_history else (0, 0)
         notices = tuple(self.store.insert(message) for message in messages)
         for user_id in change.joins:
-            self._put_participant(user_id, name, None, floor_id, floor_seq, last_seq)
+            floor = (floor_id, floor_seq)
+            self.put_participant((user_id, name), floor=floor, read_seq=last_seq)
         for user_id, reason in change.leaves.items():
-            self._put_participant(user_id, name, reason)
+            self.put_participant((user_id, name), reason)
         return notices
 
-    def _put_participant(
+    def put_participant(
         self,
-        user_id: int,
-        name: str,
-        out_reason: OutReason | None,
-        floor_id: int = 0,
-        floor_seq: int = 0,
+        place: tuple[int, str],
+        out_reason: OutReason | None = None,
+        *,
+        floor: tuple[int, int] = (0, 0),
         read_seq: int = 0,
     ) -> None:
-        known = self.participants.get((user_id, name))
+        """Let a user be in or out of a conversation; no floor or position ever moves back."""
+        known = self.participants.get(place)
         row = known or MemoryParticipant()
-        self.participants[user_id, name] = MemoryParticipant(
+        self.participants[place] = MemoryParticipant(
             is_in=out_reason is None,
             out_reason=out_reason,
-            floor_id=max(row.floor_id, floor_id),
-            floor_seq=max(row.floor_seq, floor_seq),
+            floor_id=max(row.floor_id, floor[0]),
+            floor_seq=max(row.floor_seq, floor[1]),
             read_seq=max(row.read_seq, read_seq),
             delivered_seq=max(row.delivered_seq, read_seq),
             rev=0 if known is None else known.rev + 1,

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import redis
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
@@ -199,9 +200,48 @@ def key_missing(client: redis.Redis) -> tuple[str, str]:
     return "key_missing", str(row.id)
 
 
+def add_group(*roles: str) -> models.ChatGroup:
+    """Add a group with a member of each role by the tables alone, and its participants."""
+    group = models.ChatGroup.objects.create(name="group", member_count=len(roles))
+    for number, role in enumerate(roles, start=1):
+        user = User.objects.create(id=number, username=f"user {number}")
+        models.ChatGroupMember.objects.create(group=group, user=user, role=role)
+        models.Participant.objects.create(user_id=user.pk, conversation_id=f"g{group.pk}")
+    return group
+
+
+def miscounted(client: redis.Redis) -> tuple[str, str]:
+    group = add_group("owner", "member")
+    models.ChatGroup.objects.update(member_count=3)
+    return "member_count", f"group {group.pk}"
+
+
+def member_past_the_verbs(client: redis.Redis) -> tuple[str, str]:
+    group = add_group("owner", "member")
+    models.Participant.objects.filter(user_id=2).delete()
+    return "participant_missing", f"user 2 in g{group.pk}"
+
+
+def party_of_an_older_release(client: redis.Redis) -> tuple[str, str]:
+    persisted()
+    models.Participant.objects.filter(user_id=2).delete()
+    return "participant_missing", "user 2 in 1_2"
+
+
+def member_deleted_past_the_verbs(client: redis.Redis) -> tuple[str, str]:
+    group = add_group("owner", "member")
+    models.ChatGroupMember.objects.filter(user_id=2).delete()
+    models.ChatGroup.objects.update(member_count=1)
+    return "participant_left", f"user 2 in g{group.pk}"
+
+
 @pytest.mark.parametrize(
     "plant",
     [
+        miscounted,
+        member_past_the_verbs,
+        party_of_an_older_release,
+        member_deleted_past_the_verbs,
         pending_mark_lost,
         mark_missed,
         recalled_behind_the_cache,
@@ -256,6 +296,32 @@ def test_what_was_altered_or_numbered_wrongly_is_left_to_a_person(client: redis.
             ("row_altered", str(row.id)),
             ("seq", CONVERSATION),
         ]
+
+
+@pytest.mark.parametrize("roles", [("admin", "member"), ("owner", "owner")])
+def test_a_group_without_one_owner_is_left_to_a_person(
+    client: redis.Redis, roles: tuple[str, ...]
+) -> None:
+    group = add_group(*roles)
+
+    for _ in range(2):
+        assert told(audit("--repair", fails=True)) == [("owner", f"group {group.pk}")]
+
+    models.ChatGroup.objects.update(state="DISSOLVED")
+    assert told(audit()) == []
+
+
+@pytest.mark.parametrize(
+    "above", [{"floor_seq": 2}, {"floor_id": first_id_at(wall_clock_ms() + 3_600_000)}]
+)
+def test_a_floor_above_everything_is_left_to_a_person(
+    client: redis.Redis, above: dict[str, int]
+) -> None:
+    persisted()
+    models.Participant.objects.filter(user_id=1).update(**above)
+
+    for _ in range(2):
+        assert told(audit("--repair", fails=True)) == [("floor", "user 1 in 1_2")]
 
 
 def test_a_dead_letter_accounts_for_its_message(client: redis.Redis) -> None:

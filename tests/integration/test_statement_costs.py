@@ -22,7 +22,7 @@ from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState
 from messaging.store import database
-from messaging.store.group_tables import GroupTables
+from messaging.store.group_inspector import InspectedGroups
 from messaging.store.inspector import InspectedTables
 from tests.integration.database_work import work
 from tests.support.messages import FIRST_ID, make_message
@@ -54,6 +54,7 @@ IDS = [FIRST_ID + 1_999 * n for n in range(1, AT_ONCE + 1)]
 KEYS = [(1, f"k{1_999 * n:07}", "h") for n in range(1, AT_ONCE + 1)]
 PLACES = [Position("t", n // 10_000, f"{n:07}") for n in range(1, 199 * AT_ONCE, 199)]
 USERS = [199 * n for n in range(1, AT_ONCE + 1)]
+PARTICIPANTS = [(i, f"g{LARGE}") for i in USERS]
 MEMBERS = [Member(user_id=i, role=Role.MEMBER, nickname="x") for i in USERS]
 ALIASES = [each + 2_000_000 for each in IDS]  # ids of repeats of these messages
 FILL = {
@@ -101,7 +102,7 @@ FILL = {
 }
 
 
-class EveryTable(InspectedTables, GroupTables):
+class EveryTable(InspectedTables, InspectedGroups):
     """Hold all statements over one connection."""
 
 
@@ -243,6 +244,17 @@ _STATEMENTS: dict[str, Statement] = {
         2 * AT_ONCE,
     ),
     "delete_members": Statement(lambda t: t.delete_members(LARGE, USERS), 2 * AT_ONCE),
+    "groups_after": Statement(lambda t: t.groups_after(50_000, limit=AT_ONCE)),
+    "headcounts": Statement(lambda t: t.headcounts([LARGE]), 100_001),
+    "members_after": Statement(lambda t: t.members_after(LARGE, 50_000, limit=AT_ONCE)),
+    "members_among": Statement(lambda t: t.members_among(PARTICIPANTS), 2 * AT_ONCE),
+    "participants_after": Statement(
+        lambda t: t.participants_after((50_000, f"g{LARGE}"), limit=AT_ONCE), 2 * AT_ONCE
+    ),
+    "participants": Statement(lambda t: t.participants(PARTICIPANTS), 2 * AT_ONCE),
+    "recount": Statement(lambda t: t.recount(LARGE), 100_002),
+    "let_in": Statement(lambda t: t.let_in((50_000, f"g{LARGE}")), 6),
+    "let_out": Statement(lambda t: t.let_out((50_000, f"g{LARGE}")), 6),
     "save dead letters": Statement(lambda t: database._save_dead_letters(connection, _letters())),
     "settle dead letters": Statement(
         lambda t: database._settle_dead_letters(connection, PLACES, DeadLetterState.REPLAYED),

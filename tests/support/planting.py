@@ -17,6 +17,8 @@ from messaging.domain.message import Message
 from messaging.domain.requests import Ack
 from messaging.ports.log import OutgoingRecord
 from messaging.progress import Progress
+from messaging.testing.group_inspector import MemoryGroupInspector
+from messaging.testing.groups import MemoryGroups
 from messaging.testing.inspectors import (
     MemoryCacheInspector,
     MemoryLogInspector,
@@ -35,11 +37,13 @@ class Audited:
     def __post_init__(self) -> None:
         service, settings = self.service, self.service.settings
         self.stored = MemoryStoreInspector(service.store)
+        self.groups = MemoryGroups(service.store)
         self.backends = AuditBackends(
             cache=service.cache,
             store=service.store,
             cached=MemoryCacheInspector(service.cache),
             stored=self.stored,
+            groups=MemoryGroupInspector(self.groups),
             log=MemoryLogInspector(service.broker, settings.topic, settings.consumer_group),
             compensator=service.compensator(),
         )

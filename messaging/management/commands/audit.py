@@ -30,7 +30,8 @@ HELP = """\
 The audit compares the cache, the log and the database while the service runs. It finds the fate of
 each message that was accepted: persisted, recalled, duplicate (a repeated send), a dead letter,
 discarded, pending, under way in the log, or unaccounted. The audit also compares the cache with the
-database, and the tables of the database with each other.
+database, and the tables of the database with each other. Groups, members and participants are
+checked whole with --since as well.
 
 Messages move during the audit. So each suspect is checked three times more, --settle seconds apart,
 before it counts. The audit reads some ten thousand messages a second. The audit keeps only suspects
@@ -38,8 +39,9 @@ in memory, and prints counts and ids, never the content of a message.
 
 --repair persists messages that are stuck or lost, if a copy is left. --repair also marks stored
 messages as stored, drops or joins cached copies that disagree, and restores missing fields of rows.
---repair never changes a message's content or number, nor the message of a clientMsgId: a person has
-to decide these.
+--repair adds missing participants, and corrects the numbers of members. --repair never changes a
+message's content or number, the message of a clientMsgId, the owner of a group or a participant's
+floor: a person has to decide these.
 
 Exit status:
   0  every message is accounted for, and nothing disagrees (any more)

@@ -8,15 +8,19 @@ from typing import Protocol
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
+from msgspec.structs import replace
 
 from messaging import models
 from messaging.conf import Settings
 from messaging.domain.groups import Allows, Group, Member, OutReason, Role
 from messaging.domain.ids import first_id_at
+from messaging.ports.group_audit import GroupInspector, Place
 from messaging.ports.groups import ChangedGroup, Decide, GroupOrder, GroupStore
 from messaging.ports.store import MessageStore
 from messaging.store.database import DatabaseStore
+from messaging.store.group_inspector import DatabaseGroupInspector
 from messaging.store.groups import DatabaseGroups
+from messaging.testing.group_inspector import MemoryGroupInspector
 from messaging.testing.groups import MemoryGroups
 from messaging.testing.store import MemoryStore
 from messaging.testing.store_tables import MemoryParticipant
@@ -42,6 +46,9 @@ class Rig(Protocol):
     @property
     def store(self) -> MessageStore: ...
 
+    @property
+    def inspector(self) -> GroupInspector: ...
+
     async def add_users(self, *user_ids: int, active: bool = True) -> None: ...
 
     async def block(self, blocker_id: int, blocked_id: int) -> None: ...
@@ -54,6 +61,10 @@ class Rig(Protocol):
     async def drop_member(self, group_id: int, user_id: int) -> None:
         """Delete a member's row alone."""
 
+    async def drop_participant(self, place: Place) -> None: ...
+
+    async def set_count(self, group_id: int, member_count: int) -> None: ...
+
     async def participants(self, name: str) -> dict[int, MemoryParticipant]: ...
 
     async def count_groups(self) -> int: ...
@@ -65,6 +76,7 @@ class InMemory:
     def __init__(self, settings: Settings) -> None:
         self.store = MemoryStore()
         self.groups = MemoryGroups(self.store)
+        self.inspector = MemoryGroupInspector(self.groups)
 
     async def add_users(self, *user_ids: int, active: bool = True) -> None:
         self.groups.users |= dict.fromkeys(user_ids, active)
@@ -81,6 +93,13 @@ class InMemory:
     async def drop_member(self, group_id: int, user_id: int) -> None:
         del self.groups.group_members[group_id, user_id]
 
+    async def drop_participant(self, place: Place) -> None:
+        del self.groups.participants[place]
+
+    async def set_count(self, group_id: int, member_count: int) -> None:
+        group = self.groups.groups[group_id]
+        self.groups.groups[group_id] = replace(group, member_count=member_count)
+
     async def participants(self, name: str) -> dict[int, MemoryParticipant]:
         return {i: row for (i, each), row in self.groups.participants.items() if each == name}
 
@@ -88,6 +107,7 @@ class InMemory:
         return len(self.groups.groups)
 
     async def close(self) -> None:
+        await self.inspector.close()
         await self.groups.close()
         await self.store.close()
 
@@ -96,6 +116,7 @@ class InDatabase:
     def __init__(self, settings: Settings) -> None:
         self.store = DatabaseStore(settings)
         self.groups = DatabaseGroups(settings)
+        self.inspector = DatabaseGroupInspector(settings)
 
     async def add_users(self, *user_ids: int, active: bool = True) -> None:
         users = [User(id=i, username=f"user {i}", is_active=active) for i in user_ids]
@@ -117,6 +138,12 @@ class InDatabase:
         rows = models.ChatGroupMember.objects.filter(group_id=group_id, user_id=user_id)
         await sync_to_async(rows._raw_delete)("default")
 
+    async def drop_participant(self, place: Place) -> None:
+        await models.Participant.objects.filter(pk=place).adelete()
+
+    async def set_count(self, group_id: int, member_count: int) -> None:
+        await models.ChatGroup.objects.filter(pk=group_id).aupdate(member_count=member_count)
+
     async def participants(self, name: str) -> dict[int, MemoryParticipant]:
         def read() -> dict[int, MemoryParticipant]:
             rows = models.Participant.objects.filter(conversation_id=name)
@@ -131,6 +158,7 @@ class InDatabase:
         return await models.ChatGroup.objects.acount()
 
     async def close(self) -> None:
+        await self.inspector.close()
         await self.groups.close()
         await self.store.close()
 
