@@ -11,7 +11,7 @@ from messaging.audit.check import AT_ONCE, AuditBackends, Check, Step, runs
 from messaging.audit.findings import Defect, Suspect
 from messaging.domain.ids import first_id_at, group_of, parties_of
 from messaging.ports.audit import Pieces
-from messaging.ports.group_audit import Headcount, Place, StoredPlace
+from messaging.ports.group_audit import Headcount, Seat, StoredSeat
 
 CLOCKS_MS = 1_000  # a floor may be so far ahead of the clock here
 
@@ -54,26 +54,26 @@ def _unsound(headcount: Headcount) -> list[Defect]:
     return wrong
 
 
-class _Belonging(Check[Place]):
+class _Belonging(Check[Seat]):
     """Check that those who belong to conversations are participants who are in.
 
     A missing participant is mended: the user has read all, and has no floor.
     """
 
-    async def _belonging(self, places: Sequence[Place]) -> Sequence[Place]:
-        """Return the places among these whose users belong to the conversation now."""
-        return places
+    async def _belonging(self, seats: Sequence[Seat]) -> Sequence[Seat]:
+        """Return the seats among these whose users belong to the conversation now."""
+        return seats
 
-    async def judge(self, subjects: Sequence[Place]) -> list[Suspect[Place]]:
+    async def judge(self, subjects: Sequence[Seat]) -> list[Suspect[Seat]]:
         belonging = await self._belonging(subjects)
         rows = await self._backends.groups.participants(belonging)
         return [
-            Suspect(Defect.PARTICIPANT_MISSING, _name(place), place)
-            for place in belonging
-            if place not in rows or not rows[place].is_in
+            Suspect(Defect.PARTICIPANT_MISSING, _name(seat), seat)
+            for seat in belonging
+            if seat not in rows or not rows[seat].is_in
         ]
 
-    async def mend(self, suspects: Sequence[Suspect[Place]]) -> None:
+    async def mend(self, suspects: Sequence[Suspect[Seat]]) -> None:
         for suspect in suspects:
             await self._backends.groups.let_in(suspect.subject)
 
@@ -81,7 +81,7 @@ class _Belonging(Check[Place]):
 class Members(_Belonging):
     title = "members of groups"
 
-    async def subjects(self) -> Pieces[Place]:
+    async def subjects(self) -> Pieces[Seat]:
         group_id = user_id = 0
         groups = self._backends.groups
         while found := await groups.members_after(group_id, user_id, limit=AT_ONCE):
@@ -89,8 +89,8 @@ class Members(_Belonging):
             group_id = group_of(name) or 0
             yield 0.0, found
 
-    async def _belonging(self, places: Sequence[Place]) -> Sequence[Place]:
-        return sorted(await self._backends.groups.members_among(places))
+    async def _belonging(self, seats: Sequence[Seat]) -> Sequence[Seat]:
+        return sorted(await self._backends.groups.members_among(seats))
 
 
 class Parties(_Belonging):
@@ -102,7 +102,7 @@ class Parties(_Belonging):
         super().__init__(backends)
         self._since_id = since_id
 
-    async def subjects(self) -> Pieces[Place]:
+    async def subjects(self) -> Pieces[Seat]:
         after = ""
         while found := await self._backends.stored.conversations_after(after, limit=AT_ONCE // 2):
             after = found[-1][0]
@@ -117,7 +117,7 @@ class Parties(_Belonging):
             )
 
 
-class Participants(Check[Place]):
+class Participants(Check[Seat]):
     """Check the floors of participants, and that who is in a group is a member of it.
 
     A participant who is no member is mended, since members alone may read. A floor is not, because
@@ -130,34 +130,34 @@ class Participants(Check[Place]):
         super().__init__(backends)
         self._clock_ms = clock_ms
 
-    async def walk(self) -> AsyncIterator[Step[Place]]:
+    async def walk(self) -> AsyncIterator[Step[Seat]]:
         """Judge the rows as they are read, without a second query for them."""
-        after: Place = (0, "")
+        after: Seat = (0, "")
         while found := await self._backends.groups.participants_after(after, limit=AT_ONCE):
             after = found[-1][0]
             yield Step(0.0, len(found), await self._suspects(dict(found)))
 
-    async def judge(self, subjects: Sequence[Place]) -> list[Suspect[Place]]:
+    async def judge(self, subjects: Sequence[Seat]) -> list[Suspect[Seat]]:
         return await self._suspects(await self._backends.groups.participants(subjects))
 
-    async def _suspects(self, rows: dict[Place, StoredPlace]) -> list[Suspect[Place]]:
+    async def _suspects(self, rows: dict[Seat, StoredSeat]) -> list[Suspect[Seat]]:
         highest = first_id_at(self._clock_ms() + CLOCKS_MS)
         suspects = [
-            Suspect(Defect.FLOOR, _name(place), place)
-            for place, row in rows.items()
+            Suspect(Defect.FLOOR, _name(seat), seat)
+            for seat, row in rows.items()
             if row.floor_seq > row.last_seq or row.floor_id > highest
         ]
         claimed = [p for p, row in rows.items() if row.is_in and group_of(p[1]) is not None]
         members = await self._backends.groups.members_among(claimed)
-        strangers = [place for place in claimed if place not in members]
+        strangers = [seat for seat in claimed if seat not in members]
         return suspects + [Suspect(Defect.PARTICIPANT_LEFT, _name(p), p) for p in strangers]
 
-    async def mend(self, suspects: Sequence[Suspect[Place]]) -> None:
+    async def mend(self, suspects: Sequence[Suspect[Seat]]) -> None:
         for suspect in suspects:
             if suspect.kind is Defect.PARTICIPANT_LEFT:
                 await self._backends.groups.let_out(suspect.subject)
 
 
-def _name(place: Place) -> str:
-    user_id, conversation_id = place
+def _name(seat: Seat) -> str:
+    user_id, conversation_id = seat
     return f"user {user_id} in {conversation_id}"

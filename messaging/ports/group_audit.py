@@ -1,6 +1,6 @@
 """Promise what an audit may read and mend of groups and participants.
 
-A *place* is a user's id and a conversation's id. All walks go by key and in pieces, because the
+A *seat* is a user's id and a conversation's id. All walks go by key and in pieces, because the
 service writes at the same time.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-Place = tuple[int, str]
+Seat = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Headcount:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredPlace:
+class StoredSeat:
     """Hold a participant's row, and the `last_seq` of the conversation (0 where it has no row)."""
 
     is_in: bool
@@ -48,24 +48,22 @@ class GroupInspector(Protocol):
         Large groups take a while: ask for few of those at once.
         """
 
-    async def members_after(self, group_id: int, user_id: int, *, limit: int) -> list[Place]:
-        """Return the places of members in order of group and user, behind this member."""
+    async def members_after(self, group_id: int, user_id: int, *, limit: int) -> list[Seat]:
+        """Return the seats of members in order of group and user, behind this member."""
 
-    async def members_among(self, places: Iterable[Place]) -> set[Place]:
-        """Return the places in groups whose user is a member of the group."""
+    async def members_among(self, seats: Iterable[Seat]) -> set[Seat]:
+        """Return the seats in groups whose user is a member of the group."""
 
-    async def participants_after(
-        self, place: Place, *, limit: int
-    ) -> list[tuple[Place, StoredPlace]]:
-        """Return the participants behind this place, in order of user and conversation."""
+    async def participants_after(self, seat: Seat, *, limit: int) -> list[tuple[Seat, StoredSeat]]:
+        """Return the participants behind this seat, in order of user and conversation."""
 
-    async def participants(self, places: Iterable[Place]) -> dict[Place, StoredPlace]:
-        """Return the participants of these places, where there are any."""
+    async def participants(self, seats: Iterable[Seat]) -> dict[Seat, StoredSeat]:
+        """Return the participants of these seats, where there are any."""
 
     async def recount(self, group_id: int) -> None:
         """Set a group's number of members to that of its rows, under the group's lock."""
 
-    async def let_in(self, place: Place) -> None:
+    async def let_in(self, seat: Seat) -> None:
         """Let a user be a participant who has read all, if the user belongs to the conversation.
 
         Floors stay as they are.
@@ -73,7 +71,7 @@ class GroupInspector(Protocol):
         Safe to repeat.
         """
 
-    async def let_out(self, place: Place) -> None:
+    async def let_out(self, seat: Seat) -> None:
         """Let a participant of a group be out as one removed, unless the user is a member.
 
         Safe to repeat.

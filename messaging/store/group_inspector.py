@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from messaging.conf import Settings
 from messaging.domain.groups import GroupState, OutReason
 from messaging.domain.ids import group_conversation, group_of, parties_of
-from messaging.ports.group_audit import Headcount, Place, StoredPlace
+from messaging.ports.group_audit import Headcount, Seat, StoredSeat
 from messaging.store.group_tables import GroupTables
 from messaging.store.in_threads import InThreads, in_thread
 from messaging.store.statements import chunks
@@ -23,7 +23,7 @@ PARTICIPANT = (
     " COALESCE(c.last_seq, 0) FROM participant t{index}"
     " LEFT JOIN conversation c ON c.id = t.conversation_id"
 )
-PLACE_ORDER = " ORDER BY t.user_id, t.conversation_id LIMIT %s"
+SEAT_ORDER = " ORDER BY t.user_id, t.conversation_id LIMIT %s"
 
 
 class InspectedGroups(GroupTables):
@@ -46,7 +46,7 @@ class InspectedGroups(GroupTables):
         rows = self._read_all(query, group_ids, end=" GROUP BY g.id, g.state, g.member_count")
         return {row[0]: Headcount(row[1] == GroupState.DISSOLVED, *row[2:]) for row in rows}
 
-    def members_after(self, group_id: int, user_id: int, *, limit: int) -> list[Place]:
+    def members_after(self, group_id: int, user_id: int, *, limit: int) -> list[Seat]:
         query = "SELECT user_id, group_id FROM chat_group_member WHERE "
         end = " ORDER BY group_id, user_id LIMIT %s"
         rows = self._read(f"{query}group_id = %s AND user_id > %s{end}", [group_id, user_id, limit])
@@ -54,9 +54,9 @@ class InspectedGroups(GroupTables):
             rows += self._read(f"{query}group_id > %s{end}", [group_id, limit - len(rows)])
         return [(row[0], group_conversation(row[1])) for row in rows]
 
-    def members_among(self, places: Iterable[Place]) -> set[Place]:
-        found: set[Place] = set()
-        pairs = {(user, each) for user, name in places if (each := group_of(name)) is not None}
+    def members_among(self, seats: Iterable[Seat]) -> set[Seat]:
+        found: set[Seat] = set()
+        pairs = {(user, each) for user, name in seats if (each := group_of(name)) is not None}
         for part in chunks(sorted(pairs)):
             either = " OR ".join(["(user_id = %s AND group_id = %s)"] * len(part))
             query = f"SELECT user_id, group_id FROM chat_group_member WHERE {either}"
@@ -64,28 +64,24 @@ class InspectedGroups(GroupTables):
             found.update((row[0], group_conversation(row[1])) for row in rows)
         return found
 
-    def participants_after(self, place: Place, *, limit: int) -> list[tuple[Place, StoredPlace]]:
-        same_user = f"t.user_id = %s AND t.conversation_id > %s{PLACE_ORDER}"
-        rows = self._participants(same_user, [*place, limit])
+    def participants_after(self, seat: Seat, *, limit: int) -> list[tuple[Seat, StoredSeat]]:
+        same_user = f"t.user_id = %s AND t.conversation_id > %s{SEAT_ORDER}"
+        rows = self._participants(same_user, [*seat, limit])
         if len(rows) < limit:
-            rows |= self._participants(
-                f"t.user_id > %s{PLACE_ORDER}", [place[0], limit - len(rows)]
-            )
+            rows |= self._participants(f"t.user_id > %s{SEAT_ORDER}", [seat[0], limit - len(rows)])
         return list(rows.items())
 
-    def participants(self, places: Iterable[Place]) -> dict[Place, StoredPlace]:
-        found: dict[Place, StoredPlace] = {}
-        for part in chunks(sorted(set(places))):
+    def participants(self, seats: Iterable[Seat]) -> dict[Seat, StoredSeat]:
+        found: dict[Seat, StoredSeat] = {}
+        for part in chunks(sorted(set(seats))):
             either = " OR ".join(["(t.user_id = %s AND t.conversation_id = %s)"] * len(part))
-            found |= self._participants(either, [value for place in part for value in place])
+            found |= self._participants(either, [value for seat in part for value in seat])
         return found
 
-    def _participants(
-        self, condition: str, values: Sequence[int | str]
-    ) -> dict[Place, StoredPlace]:
+    def _participants(self, condition: str, values: Sequence[int | str]) -> dict[Seat, StoredSeat]:
         query = PARTICIPANT.format(index=self._dialect.by_index("participant", "PRIMARY"))
         rows = self._read(f"{query} WHERE {condition}", values)
-        return {(row[0], row[1]): StoredPlace(bool(row[2]), *row[3:]) for row in rows}
+        return {(row[0], row[1]): StoredSeat(bool(row[2]), *row[3:]) for row in rows}
 
     def recount(self, group_id: int) -> None:
         group = self.lock_group(group_id)
@@ -94,22 +90,22 @@ class InspectedGroups(GroupTables):
             query = "UPDATE chat_group SET member_count = %s WHERE id = %s"
             self._execute(query, [counted.members, group_id])
 
-    def let_in(self, place: Place) -> None:
-        user_id, name = place
+    def let_in(self, seat: Seat) -> None:
+        user_id, name = seat
         if (group_id := group_of(name)) is None:
             belongs = user_id in parties_of(name)
         else:
             self.lock_group(group_id)
-            belongs = place in self.members_among([place])
+            belongs = seat in self.members_among([seat])
         if belongs:
             last_seq, _ = self.lock_conversation(name)
             self.join_participants(name, [user_id], floor=(0, 0), read_seq=last_seq)
 
-    def let_out(self, place: Place) -> None:
-        user_id, name = place
+    def let_out(self, seat: Seat) -> None:
+        user_id, name = seat
         if (group_id := group_of(name)) is not None:
             self.lock_group(group_id)
-            if place not in self.members_among([place]):
+            if seat not in self.members_among([seat]):
                 self.part_participants(name, {user_id: OutReason.REMOVED})
 
 
@@ -134,11 +130,11 @@ class DatabaseGroupInspector(InThreads[InspectedGroups]):
     async def recount(self, group_id: int) -> None:
         await self._threads.run(_in_transaction(lambda tables: tables.recount(group_id)))
 
-    async def let_in(self, place: Place) -> None:
-        await self._threads.run(_in_transaction(lambda tables: tables.let_in(place)))
+    async def let_in(self, seat: Seat) -> None:
+        await self._threads.run(_in_transaction(lambda tables: tables.let_in(seat)))
 
-    async def let_out(self, place: Place) -> None:
-        await self._threads.run(_in_transaction(lambda tables: tables.let_out(place)))
+    async def let_out(self, seat: Seat) -> None:
+        await self._threads.run(_in_transaction(lambda tables: tables.let_out(seat)))
 
 
 def _in_transaction(

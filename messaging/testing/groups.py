@@ -80,27 +80,27 @@ class MemoryGroups:
         await self.store.ping()
         if (group := self.groups.get(group_id)) is None:
             return None
-        place = (group_id, user_id)
-        return GroupView(group, self.group_members.get(place), place in self.bans)
+        key = (group_id, user_id)
+        return GroupView(group, self.group_members.get(key), key in self.bans)
 
     async def members(
         self, group_id: int, *, role: Role | None, after: tuple[Role, int] | None, limit: int
     ) -> list[Member]:
         await self.store.ping()
         behind = None if after is None else (ROLES.index(after[0]), after[1])
-        places = {
+        keys = {
             (ROLES.index(member.role), member.user_id): member
             for (group, _), member in self.group_members.items()
             if group == group_id and role in (None, member.role)
         }
-        return [places[p] for p in sorted(places) if behind is None or p > behind][:limit]
+        return [keys[p] for p in sorted(keys) if behind is None or p > behind][:limit]
 
     async def join_requests(
         self, group_id: int, *, after: int | None, limit: int
     ) -> list[JoinRequest]:
         await self.store.ping()
-        places = sorted(p for p in self.requests if p[0] == group_id and p[1] > (after or 0))
-        return [self.requests[place] for place in places[:limit]]
+        keys = sorted(p for p in self.requests if p[0] == group_id and p[1] > (after or 0))
+        return [self.requests[key] for key in keys[:limit]]
 
     async def close(self) -> None:
         pass
@@ -197,16 +197,16 @@ class MemoryGroups:
 
     def put_participant(
         self,
-        place: tuple[int, str],
+        seat: tuple[int, str],
         out_reason: OutReason | None = None,
         *,
         floor: tuple[int, int] = (0, 0),
         read_seq: int = 0,
     ) -> None:
         """Let a user be in or out of a conversation; no floor or position ever moves back."""
-        known = self.participants.get(place)
+        known = self.participants.get(seat)
         row = known or MemoryParticipant()
-        self.participants[place] = MemoryParticipant(
+        self.participants[seat] = MemoryParticipant(
             is_in=out_reason is None,
             out_reason=out_reason,
             floor_id=max(row.floor_id, floor[0]),

@@ -14,7 +14,7 @@ from messaging import models
 from messaging.conf import Settings
 from messaging.domain.groups import Allows, Group, Member, OutReason, Role
 from messaging.domain.ids import first_id_at
-from messaging.ports.group_audit import GroupInspector, Place
+from messaging.ports.group_audit import GroupInspector, Seat
 from messaging.ports.groups import ChangedGroup, Decide, GroupOrder, GroupStore
 from messaging.ports.store import MessageStore
 from messaging.store.database import DatabaseStore
@@ -61,7 +61,7 @@ class Rig(Protocol):
     async def drop_member(self, group_id: int, user_id: int) -> None:
         """Delete a member's row alone."""
 
-    async def drop_participant(self, place: Place) -> None: ...
+    async def drop_participant(self, seat: Seat) -> None: ...
 
     async def set_count(self, group_id: int, member_count: int) -> None: ...
 
@@ -93,8 +93,8 @@ class InMemory:
     async def drop_member(self, group_id: int, user_id: int) -> None:
         del self.groups.group_members[group_id, user_id]
 
-    async def drop_participant(self, place: Place) -> None:
-        del self.groups.participants[place]
+    async def drop_participant(self, seat: Seat) -> None:
+        del self.groups.participants[seat]
 
     async def set_count(self, group_id: int, member_count: int) -> None:
         group = self.groups.groups[group_id]
@@ -138,8 +138,8 @@ class InDatabase:
         rows = models.ChatGroupMember.objects.filter(group_id=group_id, user_id=user_id)
         await sync_to_async(rows._raw_delete)("default")
 
-    async def drop_participant(self, place: Place) -> None:
-        await models.Participant.objects.filter(pk=place).adelete()
+    async def drop_participant(self, seat: Seat) -> None:
+        await models.Participant.objects.filter(pk=seat).adelete()
 
     async def set_count(self, group_id: int, member_count: int) -> None:
         await models.ChatGroup.objects.filter(pk=group_id).aupdate(member_count=member_count)

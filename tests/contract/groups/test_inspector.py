@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from messaging.domain.groups import GroupState, OutReason, Role
-from messaging.ports.group_audit import Headcount, Place, StoredPlace
+from messaging.ports.group_audit import Headcount, Seat, StoredSeat
 from messaging.ports.groups import ChangedGroup, GroupChange
 from messaging.testing.store_tables import MemoryParticipant
 from tests.contract.groups.decisions import creating, deciding, joining, leaving
@@ -59,7 +59,7 @@ async def test_counts_owners_and_tells_of_dissolved_groups(case: Case, made: Cha
 @pytest.mark.parametrize("limit", [1, 2, 100])
 async def test_walks_members(case: Case, made: ChangedGroup, limit: int) -> None:
     inspector = case.rig.inspector
-    found: list[Place] = []
+    found: list[Seat] = []
     behind = (0, 0)
     while part := await inspector.members_after(*behind, limit=limit):
         assert len(part) <= limit
@@ -80,7 +80,7 @@ async def test_walks_participants(case: Case, made: ChangedGroup, limit: int) ->
     await case.groups.change_group(made.group.id, case.order(4, joining(4), floor_id=FIRST_ID + 9))
     inspector = case.rig.inspector
 
-    found: list[tuple[Place, StoredPlace]] = []
+    found: list[tuple[Seat, StoredSeat]] = []
     while part := await inspector.participants_after(
         found[-1][0] if found else (0, ""), limit=limit
     ):
@@ -88,15 +88,15 @@ async def test_walks_participants(case: Case, made: ChangedGroup, limit: int) ->
         found += part
 
     first, second = f"g{made.group.id - 1}", f"g{made.group.id}"
-    one, three = StoredPlace(True, 0, 0, 1), StoredPlace(True, 0, 0, 3)
+    one, three = StoredSeat(True, 0, 0, 1), StoredSeat(True, 0, 0, 3)
     assert dict(found) == {
         **{(i, first): one for i in (1, 2, 3)},
         **{(i, second): three for i in (1, 2)},
-        (3, second): StoredPlace(False, 0, 0, 3),
-        (4, second): StoredPlace(True, FIRST_ID + 9, 2, 3),
-        **{(i, "1_3"): StoredPlace(True, 0, 0, 4) for i in (1, 3)},
+        (3, second): StoredSeat(False, 0, 0, 3),
+        (4, second): StoredSeat(True, FIRST_ID + 9, 2, 3),
+        **{(i, "1_3"): StoredSeat(True, 0, 0, 4) for i in (1, 3)},
     }
-    assert [place for place, _ in found] == sorted(place for place, _ in found)
+    assert [seat for seat, _ in found] == sorted(seat for seat, _ in found)
     asked = [(3, second), (1, "1_3"), (7, first)]
     assert await inspector.participants(asked) == {p: dict(found)[p] for p in asked[:2]}
     assert await inspector.participants([]) == {}
@@ -116,11 +116,11 @@ async def test_recounts_members(case: Case, made: ChangedGroup) -> None:
 async def test_lets_in_who_belongs_and_nobody_else(case: Case, made: ChangedGroup) -> None:
     await case.store.apply([make_message(n) for n in range(4)])
     name = f"g{made.group.id}"
-    for place in ((2, name), (2, "1_2")):
-        await case.rig.drop_participant(place)
+    for seat in ((2, name), (2, "1_2")):
+        await case.rig.drop_participant(seat)
 
-    for place in ((2, name), (3, name), (9, name), (2, "1_2"), (9, "1_2")):
-        await case.rig.inspector.let_in(place)
+    for seat in ((2, name), (3, name), (9, name), (2, "1_2"), (9, "1_2")):
+        await case.rig.inspector.let_in(seat)
 
     rows = await case.rig.participants(name)
     assert rows.keys() == {1, 2, 3}
@@ -137,8 +137,8 @@ async def test_lets_out_who_is_no_member_and_nobody_else(case: Case, made: Chang
     name = f"g{made.group.id}"
     await case.rig.drop_member(made.group.id, 2)
 
-    for place in ((2, name), (1, name), (1, "1_2")):
-        await case.rig.inspector.let_out(place)
+    for seat in ((2, name), (1, name), (1, "1_2")):
+        await case.rig.inspector.let_out(seat)
 
     rows = await case.rig.participants(name)
     assert rows[2] == MemoryParticipant(is_in=False, out_reason=OutReason.REMOVED, rev=1)
