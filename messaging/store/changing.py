@@ -25,7 +25,7 @@ from messaging.store.group_tables import GroupTables
 
 
 def create_group(
-    connection: BaseDatabaseWrapper, group: Group, order: GroupOrder, request_id: str | None
+    connection: BaseDatabaseWrapper, group: Group, order: GroupOrder, request_id: str
 ) -> ChangedGroup:
     """Create a group as `GroupStore.create_group` promises."""
     try:
@@ -43,15 +43,14 @@ def change_group(connection: BaseDatabaseWrapper, group_id: int, order: GroupOrd
 
 
 def _create(
-    connection: BaseDatabaseWrapper, group: Group, order: GroupOrder, request_id: str | None
+    connection: BaseDatabaseWrapper, group: Group, order: GroupOrder, request_id: str
 ) -> ChangedGroup:
     tables = GroupTables(connection)
     with transaction.atomic(using=connection.alias):
-        if request_id is not None:
-            known = tables.group_of_request(order.actor_id, request_id)
-            if known is not None:
-                facts = tables.facts(known, order.actor_id, order.involved)
-                return ChangedGroup(group=known, change=GroupChange(), members=facts.members)
+        known = tables.group_of_request(order.actor_id, request_id)
+        if known is not None:
+            facts = tables.facts(known, order.actor_id, order.involved)
+            return ChangedGroup(group=known, change=GroupChange(), members=facts.members)
         new = replace(group, member_count=0, create_time=order.now_ms)
         return _change(tables, tables.insert_group(new, order.actor_id, request_id), order)
 

@@ -58,7 +58,7 @@ class GroupTables(Tables):
         rows = self._read(query, [creator_id, request_id])
         return from_group_row(rows[0]) if rows else None
 
-    def insert_group(self, group: Group, creator_id: int, request_id: str | None) -> Group:
+    def insert_group(self, group: Group, creator_id: int, request_id: str) -> Group:
         """Insert a group, and return the group with its new id.
 
         Raises: IntegrityError for a request id that the creator has used before.

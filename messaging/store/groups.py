@@ -5,6 +5,8 @@ Built by `runtime`. The transaction of a change comes from `changing`; no use ca
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 from messaging.conf import Settings
 from messaging.database.threads import PROBE_TIMEOUT_S
 from messaging.domain.groups import Group
@@ -31,8 +33,11 @@ class DatabaseGroups(InThreads[GroupTables]):
     async def create_group(
         self, group: Group, order: GroupOrder, *, request_id: str | None
     ) -> ChangedGroup:
+        # The threads do a job once more when a connection ends, perhaps after the commit: each
+        # creation needs a name by which the second try finds the group of the first.
+        name = request_id or f"unnamed {uuid4().hex}"
         return await self._threads.run(
-            lambda connection: create_group(connection, group, order, request_id)
+            lambda connection: create_group(connection, group, order, name)
         )
 
     async def change_group(self, group_id: int, order: GroupOrder) -> ChangedGroup:

@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 
 from messaging.conf import settings
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.groups import FOR_GOOD, Event, Member, Notice, OutReason, Role
 from messaging.models import ChatGroup, ChatGroupMember, Participant
-from messaging.ports.groups import Decide, GroupChange
+from messaging.ports.groups import ChangedGroup, Decide, GroupChange
+from messaging.store import groups
 from messaging.store.changing import change_group, create_group
 from messaging.store.groups import CALL_S, DatabaseGroups
 from tests.contract.groups.decisions import creating, deciding, joining, leaving
@@ -150,15 +151,15 @@ async def _settled(case: Case, group_id: int) -> Any:
 
 async def test_no_time_of_the_settings_exceeds_that_of_a_change() -> None:
     for timeout_s in (30.0, 0.2):
-        groups = DatabaseGroups(replace(settings(), store_timeout_s=timeout_s))
-        assert groups._threads._timeout_s < min(timeout_s, CALL_S) + 0.001
-        await groups.close()
+        opened = DatabaseGroups(replace(settings(), store_timeout_s=timeout_s))
+        assert opened._threads._timeout_s < min(timeout_s, CALL_S) + 0.001
+        await opened.close()
 
 
 @on_mysql
 async def test_groups_of_the_same_users_never_deadlock(case: Case) -> None:
     await case.rig.add_users(*range(1, 51))
-    groups = [(await case.create(1, creating(1))).group.id for _ in range(4)]
+    group_ids = [(await case.create(1, creating(1))).group.id for _ in range(4)]
     users = list(range(2, 51))
 
     async def change(group_id: int, turn: int) -> None:
@@ -168,10 +169,33 @@ async def test_groups_of_the_same_users_never_deadlock(case: Case) -> None:
         await case.change(group_id, 1, deciding(GroupChange(leaves=leaves)), *mine)
 
     for turn in range(10):
-        await asyncio.gather(*(change(group_id, turn + n) for n, group_id in enumerate(groups)))
+        await asyncio.gather(*(change(group_id, turn + n) for n, group_id in enumerate(group_ids)))
 
-    for group_id in groups:
+    for group_id in group_ids:
         assert (await _settled(case, group_id)).member_count == 1
+
+
+@on_mysql
+async def test_a_creation_whose_connection_ends_after_the_commit_makes_one_group(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await case.rig.add_users(1)
+    await case.groups.find_group(1, 1)  # a connection is kept
+    ends = [True]
+
+    def create_and_end(*given: Any) -> ChangedGroup:
+        made = create_group(*given)
+        if ends and ends.pop():
+            raise OperationalError(2013, "lost")
+        return made
+
+    monkeypatch.setattr(groups, "create_group", create_and_end)
+
+    made = await case.create(1, creating(1))
+
+    assert not ends
+    assert made.group.member_count == 1
+    assert await case.rig.count_groups() == 1
 
 
 async def test_a_member_added_past_the_verbs_meanwhile_is_met_by_a_second_try(case: Case) -> None:

@@ -342,8 +342,8 @@ MUTATIONS = (
     Mutation(
         "make a second group for a repeated request",
         "messaging/store/changing.py",
-        "            if known is not None:",
-        "            if False:",
+        "        if known is not None:",
+        "        if False:",
         _pytest("tests/contract/groups/test_creating.py", "-k", "request_id"),
     ),
     Mutation(
