@@ -41,7 +41,7 @@ class Settings:
     gateway: bool = True  # the hot calls are answered past Django
     trusted_proxies: tuple[Network, ...] = ()  # whose X-Forwarded-For is believed
     private_mode: Mode = "async"
-    group_mode: Mode = "sync"
+    group_mode: Mode = "async"  # of groups without a mode of their own
     datacenter_id: int | None = None  # None: lease out of all 1,024 (datacenter, worker) pairs
     worker_lease_s: float = 600.0
     redis_timeout_s: float = 0.4
@@ -58,6 +58,8 @@ class Settings:
     pending_bytes: int = 512 * 1024 * 1024  # of messages that are not stored yet; past it 503
     send_rate: float = 100.0  # messages a second that one sender may go on sending; 0: any number
     send_burst: int = 200  # messages that one sender may send at once
+    conversation_rate: float = 0.0  # messages a second of all senders to one conversation; 0: any
+    conversation_burst: int = 200  # at once
     # Requests a second without a good token, for Django to answer, from one address; 0: any.
     stranger_rate: float = 20.0
     stranger_burst: int = 200

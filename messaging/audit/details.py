@@ -42,10 +42,7 @@ class Details(Check[int]):
         fault.
         """
         rows = await self._backends.store.get(ids)
-        return {
-            i: row if row.recall_time is None else row.recalled(row.recall_time)
-            for i, row in rows.items()
-        }
+        return {i: row if row.recall is None else row.under(row.recall) for i, row in rows.items()}
 
     async def conclude(self, suspects: Sequence[Suspect[int]]) -> list[Suspect[int]]:
         """Clear the recalls that are in the log's tail, which the consumer has not read yet."""

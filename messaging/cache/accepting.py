@@ -14,9 +14,15 @@ from messaging.domain.events import encode_message
 from messaging.domain.ids import WorkerLease
 from messaging.domain.message import Message
 from messaging.domain.rates import step_us
-from messaging.ports.cached import IdempotencyRecord, PendingFull, RateLimited, Verdict
+from messaging.ports.cached import (
+    Guarded,
+    IdempotencyRecord,
+    PendingFull,
+    RateLimited,
+    Verdict,
+)
 
-ACCEPT = load("accept", uses=("rows", "rates", "records", "incarnation", "state", "tail"))
+ACCEPT = load("accept", uses=("rows", "rates", "records", "incarnation", "state", "tail", "guard"))
 ADD_IDEMPOTENCY_RECORD = load("add_idempotency_record", uses=("records",))
 
 UNLIMITED = 2**53  # bytes that may be pending; Lua's numbers are exact up to this bound
@@ -42,10 +48,12 @@ class RedisAccepting(RedisClient):
         *,
         texts: Sequence[bytes] = (),
         limited: bool = True,
+        asked_after: Sequence[int | None] = (),
     ) -> list[Verdict]:
         if not messages:
             return []
         texts = texts or [encode_message(message) for message in messages]
+        asked_after = asked_after or [None] * len(messages)
         names = [keys.PENDING, keys.PENDING_BYTES]
         owner = ""
         if lease is not None and lease.fenced:
@@ -55,12 +63,13 @@ class RedisAccepting(RedisClient):
         most = self._pending_bytes if limited else UNLIMITED
         arguments: list[str | bytes | int] = [owner, self._worker_lease_ms]
         arguments += (step_us, self._burst, most)
-        for message, text in zip(messages, texts, strict=True):
+        for message, text, score in zip(messages, texts, asked_after, strict=True):
             client_msg_id, record = message.client_msg_id or "", ""
             if message.client_msg_id is not None:
                 record = record_text(message)
             arguments += (message.id, message.conversation_id, message.send_time)
             arguments += (message.from_user_id, client_msg_id, record, text)
+            arguments.append("" if score is None else score)
         reply = await self._run(ACCEPT, names, arguments)
         if reply is None:
             raise LeaseLost
@@ -86,12 +95,14 @@ class RedisAccepting(RedisClient):
         return None if owner_id is None else int(owner_id)
 
 
-def _read_verdict(verdict: bytes | int) -> IdempotencyRecord | RateLimited | PendingFull:
+def _read_verdict(verdict: bytes | int | list[int]) -> Verdict:
     """Decode the verdict on a message that is not accepted, from a reply of `accept.lua`.
 
     A text is an earlier idempotency record. A number is the time to wait (µs), or -1 where too much
-    is pending.
+    is pending. Two numbers are the guard's.
     """
+    if isinstance(verdict, list):
+        return Guarded(*verdict)
     if isinstance(verdict, int):
         return PendingFull.FULL if verdict < 0 else RateLimited(verdict / 1e6)
     return read_record(verdict)

@@ -59,6 +59,15 @@ HELD = "msg:held"
 A consumer holds a partition at an event that a newer release wrote.
 """
 
+GUARD = "msg:guard:"
+"""Begin the key of a group's guard: a sorted set of users whose rights in the group are in doubt.
+
+The conversation's id follows. A user's id, or `*` for everybody, has as score the time (ms) until
+which processes are to distrust what they remember of these rights. The scores of one key grow
+strictly. `^` has as score the floor's time (ms): a message with an id of that time or before is
+refused. The key lives for 30 seconds from the last change.
+"""
+
 CHANGES = "msg:changes"
 """Carry changes about people on a channel, as a JSON list of `domain.changes`. Not stored."""
 
@@ -67,6 +76,8 @@ TAIL_TTL_S = 30 * 60
 DELETED_TTL_S = 30 * 60
 IDEMPOTENCY_TTL_S = 24 * 60 * 60
 TAIL_REFRESH_S = 60
+DISTRUSTED_MS = 15_000  # longer than any process remembers a membership
+GUARD_TTL_MS = 30_000
 
 EMPTY_TAIL = "empty"
 
@@ -103,11 +114,17 @@ def loaded(conversation_id: str) -> str:
 
 
 def cancel(message_id: int) -> str:
-    """Return the key of a recall mark: a string, a recall time (ms).
+    """Return the key of a recall mark: a string, `{recall time (ms)}` or `{recall time}:{userId}`.
 
+    The user is the one who recalled, where that is not the sender.
     The mark lives until the tombstone is stored.
     """
     return f"{CANCEL}{message_id}"
+
+
+def guard(conversation_id: str) -> str:
+    """Return the key of a group's guard, as at `GUARD`."""
+    return f"{GUARD}{conversation_id}"
 
 
 def deleted(user_id: int) -> str:

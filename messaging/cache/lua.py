@@ -7,6 +7,7 @@ script uses, then the script's own file. Parts hold functions alone:
 - `incarnation`: starts of Redis, and the copies that a restart hides; `state`: a message's text.
 - `tail`: a conversation's list with its loaded mark; `deletes`: a user's deletes with their floor.
 - `pending`: pending marks and their bytes; `records`: idempotency records; `rates`: rates.
+- `guard`: doubts about users' rights in a group, and the floors of joins.
 
 A script changes several keys in one atomic step, so
 all keys must be in one Redis: one primary, with replicas and Sentinel if wanted. In a Redis Cluster

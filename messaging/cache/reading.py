@@ -10,12 +10,13 @@ from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
 from messaging.domain.events import encode_message
+from messaging.domain.ids import is_group
 from messaging.domain.message import Message
 from messaging.limits import MAX_CACHED_TAIL_BYTES
 from messaging.ports.cached import CachedTail, ReaderView
 
-CACHED_TAIL = load("cached_tail", uses=("incarnation", "tail", "deletes"))
-READER_VIEW = load("reader_view", uses=("incarnation", "deletes"))
+CACHED_TAIL = load("cached_tail", uses=("incarnation", "tail", "deletes", "guard"))
+READER_VIEW = load("reader_view", uses=("incarnation", "deletes", "guard"))
 DETAILS = load("details", uses=("incarnation",))
 WAITING = load("waiting")
 FILL = load("fill", uses=("rows", "incarnation", "state", "tail"))
@@ -56,9 +57,12 @@ class RedisReading(RedisClient):
             keys.deleted(reader_id),
             keys.deletes_floor(reader_id),
         ]
-        arguments = ["" if before is None else before, limit, prefix, MAX_CACHED_TAIL_BYTES]
+        if is_group(conversation_id):
+            names.append(keys.guard(conversation_id))
+        bounds = ("" if before is None else before, limit)
+        arguments = [*bounds, prefix, MAX_CACHED_TAIL_BYTES, reader_id]
         reply = await self._run(CACHED_TAIL, names, arguments)
-        listed, texts, end, floor, total, known_above, recovering = reply
+        listed, texts, end, floor, total, known_above, recovering, guard = reply
         ids = [int(each) for each in listed]
         states, missing = read_details(ids, texts) if prefix else ({}, ids)
         return CachedTail(
@@ -69,6 +73,7 @@ class RedisReading(RedisClient):
             total=total,
             deletes_floor=None if known_above is None else int(known_above),
             recovering=bool(recovering),
+            guard=guard,
         )
 
     async def waiting(self, conversation_id: str, *, limit: int) -> list[int]:
@@ -78,12 +83,14 @@ class RedisReading(RedisClient):
     async def reader_view(self, message_ids: Sequence[int], *, reader_id: int) -> ReaderView:
         names = [keys.deleted(reader_id), keys.deletes_floor(reader_id)]
         names += [keys.detail(each) for each in message_ids]
-        texts, hidden, known_above, recovering = await self._run(READER_VIEW, names, message_ids)
+        reply = await self._run(READER_VIEW, names, [reader_id, *message_ids])
+        texts, hidden, known_above, recovering, guards = reply
         return ReaderView(
             messages=read_details(message_ids, texts)[0],
             deleted=frozenset(i for i, known in zip(message_ids, hidden, strict=True) if known),
             deletes_floor=None if known_above is None else int(known_above),
             recovering=bool(recovering),
+            guards=dict(zip(map(int, guards[::2]), guards[1::2], strict=True)),
         )
 
     async def begin_fill(self, conversation_id: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from messaging.cache.accepting import RedisAccepting
+from messaging.cache.guarding import RedisGuards
 from messaging.cache.health import RedisHealth
 from messaging.cache.marking import RedisMarking
 from messaging.cache.reading import RedisReading
@@ -11,7 +12,13 @@ from messaging.cache.sharing import RedisSharing
 
 
 class RedisMessageCache(
-    RedisAccepting, RedisMarking, RedisRecalling, RedisReading, RedisSharing, RedisHealth
+    RedisAccepting,
+    RedisMarking,
+    RedisRecalling,
+    RedisReading,
+    RedisGuards,
+    RedisSharing,
+    RedisHealth,
 ):
     """Implement `ports.cache.MessageCache` over one Redis (6.2 or newer), AOF and `volatile-lru`.
 

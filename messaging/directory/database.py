@@ -14,20 +14,27 @@ from typing import TypeVar
 
 from messaging.conf import Settings
 from messaging.database.threads import DatabaseThreads
+from messaging.directory.group_answers import NEGATIVE_TTL_S
+from messaging.directory.known_groups import KnownGroups
 from messaging.directory.queries import (
     BLOCKS_HELD,
     Person,
     find_block,
-    find_member,
     find_person,
 )
 from messaging.directory.ttl_cache import TtlCache
 from messaging.domain.backend_errors import StoreUnavailable
-from messaging.domain.changes import BlockChanged, Change, MemberChanged, TokensEnded, UserChanged
-from messaging.ports.directory import TokenMark
+from messaging.domain.changes import (
+    AnythingChanged,
+    BlockChanged,
+    Change,
+    GroupChanged,
+    MemberChanged,
+    TokensEnded,
+    UserChanged,
+)
+from messaging.ports.directory import GroupAccess, TokenMark
 
-MEMBERSHIP_TTL_S = 5.0  # a member who was just removed may go on writing to the group for so long
-NEGATIVE_TTL_S = 1.0  # a user or member who was just added may be unknown for so long
 LOOKUP_TIMEOUT_S = 0.3  # with a probe of the server, a send is still answered within a second
 BLOCK_BYTES = 120  # of each user blocked, in a set
 THREADS = 2
@@ -59,9 +66,7 @@ class DatabaseDirectory:
         self._people: TtlCache[int, Person | None] = TtlCache(
             self._person_ttl_s, monotonic_s=monotonic_s, size_of=_size_of
         )
-        self._members: TtlCache[tuple[int, int], bool | None] = TtlCache(
-            lambda member: MEMBERSHIP_TTL_S if member else NEGATIVE_TTL_S, monotonic_s=monotonic_s
-        )
+        self._groups = KnownGroups(self._threads.run, monotonic_s=monotonic_s)
         self._blocks: TtlCache[tuple[int, int], bool] = TtlCache(
             lambda _: self._identity_ttl_s, monotonic_s=monotonic_s
         )
@@ -72,9 +77,8 @@ class DatabaseDirectory:
         answer = self._people.fresh(user_id)
         return None if answer is None else answer.value is not None and answer.value.may_act(mark)
 
-    def known_member(self, group_id: int, user_id: int) -> bool | None:
-        answer = self._members.fresh((group_id, user_id))
-        return None if answer is None else answer.value
+    def known_access(self, group_id: int, user_id: int) -> GroupAccess | None:
+        return self._groups.known(group_id, user_id)
 
     def known_blocked(self, blocker_id: int, blocked_id: int) -> bool | None:
         answer = self._people.fresh(blocker_id)
@@ -115,21 +119,18 @@ class DatabaseDirectory:
                 raise
             return was_blocked
 
-    async def is_member(self, group_id: int, user_id: int) -> bool | None:
-        try:
-            return await self._members.find(
-                (group_id, user_id), self._query(find_member, group_id, user_id)
-            )
-        except StoreUnavailable as error:
-            last = self._members.last((group_id, user_id))
-            if last is None or not error.is_outage:
-                raise
-            return last.value
+    async def group_access(self, group_id: int, user_id: int) -> GroupAccess | None:
+        return await self._groups.find(group_id, user_id)
+
+    async def ask_access(self, group_id: int, user_id: int, *, after: int) -> GroupAccess | None:
+        return await self._groups.ask(group_id, user_id, after=after)
 
     # changes, and the end
 
     def invalidate(self, change: Change) -> None:
         """Doubt the answers that the change is about: the next question asks the database again.
+
+        An answer about a group or a member is dropped, and does not serve in an outage either.
 
         Leaves: a refusal that the change tells of, as the last answer while the database is away
         or busy.
@@ -145,22 +146,25 @@ class DatabaseDirectory:
                 person = self._last_person(user_id).without_tokens(generation, ended)
                 self._people.note(user_id, person)
             case MemberChanged(group_id, user_id):
-                self._members.invalidate((group_id, user_id))
+                self._groups.forget_member(group_id, user_id)
+            case GroupChanged(group_id):
+                self._groups.forget_group(group_id)
             case BlockChanged(blocker_id, blocked_id, is_blocked):
                 self._people.expire(blocker_id)
                 self._blocks.expire((blocker_id, blocked_id))
                 if is_blocked:
                     self._note_block(blocker_id, blocked_id)
-            case _:
+            case AnythingChanged():
+                self._groups.forget_all()
                 self.expire_all()
 
     def expire_all(self) -> None:
         """Expire every answer, because changes may have been missed."""
-        for known in (self._people, self._members, self._blocks):
+        for known in (self._people, self._groups, self._blocks):
             known.expire_all()
 
     async def close(self) -> None:
-        for known in (self._people, self._members, self._blocks):
+        for known in (self._people, self._groups, self._blocks):
             await known.close()
         await self._threads.close()
 

@@ -7,13 +7,15 @@ a thread takes to ask it. Calls block. No cache is known here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from messaging.ports.directory import TokenMark
+from messaging.domain.groups import GroupRecord, GroupState, Membership, Role
+from messaging.domain.ids import group_conversation
+from messaging.ports.directory import GroupAccess, TokenMark
 
 BLOCKS_HELD = 100
 PERSON = (
@@ -22,11 +24,29 @@ PERSON = (
     " LEFT JOIN user_tokens ON user_tokens.user_id = auth_user.id"
     " WHERE auth_user.id = %s LIMIT %s"
 )
-MEMBER = (
-    "SELECT EXISTS (SELECT 1 FROM chat_group_member WHERE group_id = chat_group.id"
-    " AND user_id = %s) FROM chat_group WHERE id = %s"
+MEMBERS_HELD = 1_000
+_GROUP_AND_MEMBER = (
+    "SELECT chat_group.state, chat_group.is_all_muted, chat_group.mode, chat_group_member.user_id,"
+    " chat_group_member.role, chat_group_member.muted_until, participant.floor_id,"
+    " participant.floor_seq FROM chat_group LEFT JOIN chat_group_member"
+    " ON chat_group_member.group_id = chat_group.id"
 )
+_PARTICIPANT = (
+    " LEFT JOIN participant ON participant.user_id = chat_group_member.user_id"
+    " AND participant.conversation_id = %s WHERE chat_group.id = %s"
+)
+GROUP = f"{_GROUP_AND_MEMBER}{_PARTICIPANT} LIMIT %s"
+ACCESS = f"{_GROUP_AND_MEMBER} AND chat_group_member.user_id = %s{_PARTICIPANT}"
 BLOCK = "SELECT EXISTS (SELECT 1 FROM user_block WHERE blocker_id = %s AND blocked_id = %s)"
+_ROLES = {role.value: role for role in Role}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGroup:
+    """Hold a group and its members by id; `members` is None for more than `MEMBERS_HELD`."""
+
+    record: GroupRecord
+    members: Mapping[int, Membership] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +88,45 @@ def find_person(connection: BaseDatabaseWrapper, user_id: int) -> Person | None:
     )
 
 
-def find_member(connection: BaseDatabaseWrapper, group_id: int, user_id: int) -> bool | None:
-    """Tell whether the user is a member of the group; return None where there is no such group."""
-    rows = _ask(connection, MEMBER, user_id, group_id)
-    return bool(rows[0][0]) if rows else None
+def find_group(connection: BaseDatabaseWrapper, group_id: int) -> FoundGroup | None:
+    """Return the group with its members; None where there is no such group."""
+    conversation_id = group_conversation(group_id)
+    rows = _ask(connection, GROUP, conversation_id, group_id, MEMBERS_HELD + 1)
+    if not rows:
+        return None
+    members = None
+    if len(rows) <= MEMBERS_HELD:
+        members = {row[3]: _membership(row) for row in rows if row[3] is not None}
+    return FoundGroup(_record(rows[0]), members)
+
+
+def find_access(connection: BaseDatabaseWrapper, group_id: int, user_id: int) -> GroupAccess | None:
+    """Return what the user may do in the group; None where there is no such group."""
+    rows = _ask(connection, ACCESS, user_id, group_conversation(group_id), group_id)
+    if not rows:
+        return None
+    (row,) = rows
+    return GroupAccess(_record(row), None if row[3] is None else _membership(row))
 
 
 def find_block(connection: BaseDatabaseWrapper, blocker_id: int, blocked_id: int) -> bool:
     return bool(_ask(connection, BLOCK, blocker_id, blocked_id)[0][0])
 
 
-def _ask(connection: BaseDatabaseWrapper, statement: str, *values: int) -> list[tuple[Any, ...]]:
+def _record(row: tuple[Any, ...]) -> GroupRecord:
+    state, is_all_muted, mode, *_ = row
+    return GroupRecord(state == GroupState.DISSOLVED, bool(is_all_muted), mode)
+
+
+def _membership(row: tuple[Any, ...]) -> Membership:
+    """Return the member of a row; a member without a participant has no floor."""
+    *_, role, muted_until, floor_id, floor_seq = row
+    return Membership(_ROLES[role], muted_until, floor_id or 0, floor_seq or 0)
+
+
+def _ask(
+    connection: BaseDatabaseWrapper, statement: str, *values: int | str
+) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return list(cursor.fetchall())

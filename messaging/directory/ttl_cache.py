@@ -47,6 +47,10 @@ class Shelf(Generic[Key, Value]):
             while self._bytes > 0.9 * self._most_bytes:
                 self.pop(next(oldest))
 
+    def clear(self) -> None:
+        self._answers.clear()
+        self._bytes = 0
+
     def pop(self, key: Key) -> None:
         if (answer := self._answers.pop(key, None)) is not None:
             self._bytes -= self._size_of(answer.value)
@@ -55,9 +59,9 @@ class Shelf(Generic[Key, Value]):
 class TtlCache(Generic[Key, Value]):
     """Keep the last answer by key, however old, as long as there is room.
 
-    A value of None says that the thing does not exist. Such answers have a smaller room of their
-    own, and push out no other answer. A None that follows an answer about an existing thing takes
-    the place of that answer.
+    `is_absent` tells whether a value says that a thing does not exist. Such answers have a smaller
+    room of their own, and push out no other answer. Such an answer that follows an answer about an
+    existing thing takes the place of that answer.
 
     `ttl_s` says how long a value is fresh, and `size_of` the bytes that a value takes beside
     `ENTRY_BYTES`. One look-up serves all who ask for a key at the same time. The result of a
@@ -70,9 +74,11 @@ class TtlCache(Generic[Key, Value]):
         *,
         monotonic_s: Callable[[], float],
         size_of: Callable[[Value], int] = lambda _: 0,
+        is_absent: Callable[[Value], bool] = lambda value: value is None,
     ) -> None:
         self._ttl_s = ttl_s
         self._monotonic_s = monotonic_s
+        self._is_absent = is_absent
         self._found: Shelf[Key, Value] = Shelf(MOST_BYTES, lambda v: ENTRY_BYTES + size_of(v))
         self._absent: Shelf[Key, Value] = Shelf(ABSENT_BYTES, lambda _: ENTRY_BYTES)
         self._lookups: dict[Key, asyncio.Task[Value]] = {}
@@ -82,13 +88,14 @@ class TtlCache(Generic[Key, Value]):
     def fresh(self, key: Key) -> Entry[Value] | None:
         """Return the answer if it is fresh, without a look-up."""
         answer = self.last(key)
-        if (
-            answer is not None
-            and self._monotonic_s() < answer.fresh_until_s
+        return answer if answer is not None and self.is_fresh(answer) else None
+
+    def is_fresh(self, answer: Entry[Value], *, early_s: float = 0.0) -> bool:
+        """Tell whether a kept answer is fresh, for `early_s` less than its value is by itself."""
+        return (
+            self._monotonic_s() < answer.fresh_until_s - early_s
             and answer.generation == self._generation
-        ):
-            return answer
-        return None
+        )
 
     def last(self, key: Key) -> Entry[Value] | None:
         """Return the last answer, however old."""
@@ -101,16 +108,22 @@ class TtlCache(Generic[Key, Value]):
         """
         if (answer := self.fresh(key)) is not None:
             return answer.value
-        task = self._lookups.get(key)
-        if task is None:
-            task = self._lookups[key] = asyncio.create_task(self._look_up(key, query))
-            self._running.add(task)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._lookups.get(key) or self.look_up_anew(key, query))
+
+    def look_up_anew(self, key: Key, query: Callable[[], Awaitable[Value]]) -> asyncio.Task[Value]:
+        """Begin a look-up, whatever is kept; the result of one under way is not kept."""
+        task = self._lookups[key] = asyncio.create_task(self._look_up(key, query))
+        self._running.add(task)
+        return task
 
     def note(self, key: Key, value: Value) -> None:
         """Keep this value as the last answer, not fresh: the next question looks it up again."""
         self._lookups.pop(key, None)
         self._keep(key, Entry(value, float("-inf"), self._generation))
+
+    def overtake(self, key: Key) -> None:
+        """Do not keep an answer that is on its way."""
+        self._lookups.pop(key, None)
 
     def expire(self, key: Key) -> None:
         """Let the next question look up again: the answer, or one on its way, may be wrong."""
@@ -123,6 +136,11 @@ class TtlCache(Generic[Key, Value]):
         self._lookups.pop(key, None)
         self._found.pop(key)
         self._absent.pop(key)
+
+    def invalidate_all(self) -> None:
+        self._lookups.clear()
+        self._found.clear()
+        self._absent.clear()
 
     def expire_all(self) -> None:
         """Let the next question of every key look up again."""
@@ -149,7 +167,7 @@ class TtlCache(Generic[Key, Value]):
                 del self._lookups[key]
 
     def _keep(self, key: Key, answer: Entry[Value]) -> None:
-        if answer.value is None and self._found.get(key) is None:
+        if self._is_absent(answer.value) and self._found.get(key) is None:
             self._absent.put(key, answer)
         else:
             self._absent.pop(key)

@@ -1,4 +1,4 @@
-"""Describe what may have changed about people, as one process tells the others.
+"""Describe what may have changed about people and groups, as one process tells the others.
 
 Pure. `signals` notes a change when it is committed, the cache's package carries the change, and the
 directory of each process asks the database again for what it knew of the changed object.
@@ -38,6 +38,12 @@ class MemberChanged(msgspec.Struct, frozen=True, array_like=True, tag="member"):
     user_id: int
 
 
+class GroupChanged(msgspec.Struct, frozen=True, array_like=True, tag="group"):
+    """Announce a change of a group itself, or of many of its members."""
+
+    group_id: int
+
+
 class BlockChanged(msgspec.Struct, frozen=True, array_like=True, tag="block"):
     """Announce that a block was set or removed.
 
@@ -53,7 +59,7 @@ class AnythingChanged(msgspec.Struct, frozen=True, array_like=True, tag="anythin
     """Announce too many changes to be told one by one."""
 
 
-Change = UserChanged | TokensEnded | MemberChanged | BlockChanged | AnythingChanged
+Change = UserChanged | TokensEnded | MemberChanged | GroupChanged | BlockChanged | AnythingChanged
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True):

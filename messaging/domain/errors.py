@@ -250,5 +250,18 @@ class TemporarilyUnavailable(ApiError):
     code, http_status, retry_after_s = 5030, 503, 1
 
 
+class RightsDoubted(TemporarilyUnavailable):
+    """Temporarily unavailable; try again shortly.
+
+    The sender's right to write to a group has to be asked for afresh.
+    `score`: to be asked after (`GroupAccess.asked_after`), 0 where no score is known.
+    `not_before_ms`: the message needs an id of a later time; 0 where any id will do.
+    """
+
+    def __init__(self, score: int = 0, not_before_ms: int = 0) -> None:
+        super().__init__()
+        self.score, self.not_before_ms = score, not_before_ms
+
+
 class IdsUnavailable(TemporarilyUnavailable):
     """No message id can be given now: the clock moved back or no worker id could be leased."""

@@ -80,6 +80,11 @@ def group_conversation(group_id: int) -> str:
     return f"g{group_id}"
 
 
+def is_group(conversation_id: str) -> bool:
+    """Tell whether this is the conversation of a group."""
+    return conversation_id.startswith("g")
+
+
 def group_of(conversation_id: str) -> int | None:
     """Return the group of a conversation; None for a private conversation."""
     return int(conversation_id[1:]) if conversation_id.startswith("g") else None
@@ -187,6 +192,15 @@ class SnowflakeIdGenerator:
             keeps_growing = self._last_ms - self._clock_ms() <= AHEAD_MS
             self._last_ms = max(self._last_ms, lease.after_ms) if keeps_growing else lease.after_ms
             self._count = LAST_COUNT  # the ids of another node in this time may be larger
+
+    def go_past(self, time_ms: int) -> None:
+        """Give ids of times later than this one (ms since 1970) from now on.
+
+        The logical clock goes ahead of a wall clock that is behind.
+        """
+        with self._lock:
+            if self._last_ms <= time_ms:
+                self._last_ms, self._count = time_ms, LAST_COUNT
 
     def next_id(self, conversation_id: str) -> int:
         with self._lock:

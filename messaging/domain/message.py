@@ -51,6 +51,13 @@ Key = tuple[int, str]  # sender, clientMsgId
 SendKey = tuple[int, str, str]  # the same, and the hash of the body
 
 
+class Recall(msgspec.Struct, frozen=True, gc=False):
+    """Hold the time of a recall (ms), and the user who recalled; None stands for the sender."""
+
+    time: int
+    by: int | None = None
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Hold one message as every layer knows it; times are milliseconds since 1970 (UTC)."""
 
@@ -90,6 +97,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def is_recalled(self) -> bool:
         return self.status is Status.RECALLED
+
+    @property
+    def recall(self) -> Recall | None:
+        return None if self.recall_time is None else Recall(self.recall_time, self.recalled_by)
+
+    def under(self, recall: Recall) -> Message:
+        """Return the tombstone that this recall makes of the message."""
+        return self.recalled(recall.time, recall.by)
 
     def recalled(self, recall_time: int, recalled_by: int | None = None) -> Message:
         """Return the tombstone: the same message without what it said."""

@@ -101,6 +101,8 @@ class UserRates:
     `changes`: recalls, deletes, blocks and unblocks, logouts, new passwords and refreshed tokens.
     `lookups`: questions about users and groups that the process has to ask the database; a call
     about a known user or group takes none.
+    `conversations`: sends of all users to one conversation, if they have a rate. Redis counts for
+    all processes; this count serves while Redis is away.
     `pages`: how many pages of one reader are made at a time, because the largest take megabytes
     meanwhile.
 
@@ -110,6 +112,7 @@ class UserRates:
     reads: Rates
     changes: Rates
     lookups: Rates
+    conversations: Rates
     pages: Turns = field(default_factory=lambda: Turns(PAGES_UNDER_WAY))
 
     @classmethod
@@ -118,6 +121,7 @@ class UserRates:
             reads=Rates(rate=settings.read_rate, burst=settings.read_burst),
             changes=Rates(rate=settings.change_rate, burst=settings.change_burst),
             lookups=Rates(rate=settings.lookup_rate, burst=settings.lookup_burst),
+            conversations=Rates(rate=settings.conversation_rate, burst=settings.conversation_burst),
         )
 
 

@@ -47,16 +47,24 @@ class Acceptor:
     )
 
     async def accept(
-        self, message: Message, *, ack: Ack, deadline_s: float | None = None
+        self,
+        message: Message,
+        *,
+        ack: Ack,
+        deadline_s: float | None = None,
+        asked_after: int | None = None,
+        past_cache: bool = False,
     ) -> Accepted:
         """Make a new message durable, as far as `ack` asks for and the log's budget allows.
 
         The call ends by `deadline_s`, in the event loop's time, or within `send_timeout_s` when no
         deadline is given. The accepted message has another id than the given one when the lease of
         the given id was lost. Cancelling the call leaves the other messages of its group alone.
+        `asked_after` and `past_cache` are as in `QueuedSend`.
 
         Raises: TooManyRequests when too many sends wait or the sender is too fast;
-        TemporarilyUnavailable when too much is pending; IdsUnavailable; SendFailed when no part
+        TemporarilyUnavailable when too much is pending; RightsDoubted when the sender's access to
+        the group has to be asked for afresh; IdsUnavailable; SendFailed when no part
         confirmed the message in time.
         Leaves: a failed message may still appear, so a retry needs the same clientMsgId.
         """
@@ -66,7 +74,9 @@ class Acceptor:
         answer: asyncio.Future[Accepted] = loop.create_future()
         if deadline_s is None:
             deadline_s = loop.time() + self.settings.send_timeout_s
-        send = QueuedSend(message, ack, answer, encode_message(message), deadline_s)
+        send = QueuedSend(
+            message, ack, answer, encode_message(message), deadline_s, asked_after, past_cache
+        )
         self._queue.append(send)
         self._deadlines.add(send, deadline_s)
         if self._turns is None:

@@ -30,22 +30,22 @@ from messaging.domain.backend_errors import (
     LeaseLost,
     StoreUnavailable,
 )
-from messaging.domain.errors import (
-    IdsUnavailable,
-    SendFailed,
-    TemporarilyUnavailable,
-    TooManyRequests,
-)
+from messaging.domain.errors import IdsUnavailable, SendFailed, TooManyRequests
 from messaging.domain.ids import SnowflakeIdGenerator, node_of_id, under_id
 from messaging.domain.message import Message
 from messaging.domain.rates import Rates
 from messaging.domain.requests import Ack
 from messaging.pipeline.hints import CacheHints
 from messaging.pipeline.known_sends import KnownSends
-from messaging.pipeline.queued_send import Durability, QueuedSend, deadline_after
+from messaging.pipeline.queued_send import (
+    Durability,
+    QueuedSend,
+    beyond_doubt,
+    deadline_after,
+)
 from messaging.pipeline.write_through import HintedWrites
 from messaging.ports.cache import Accepting
-from messaging.ports.cached import IdempotencyRecord, PendingFull, RateLimited, Verdict
+from messaging.ports.cached import IdempotencyRecord, RateLimited, Verdict
 from messaging.ports.log import EventLog, OutgoingRecord, Position
 from messaging.ports.store import MessageStore
 
@@ -112,7 +112,7 @@ class GroupCommit:
                 "Redis did not confirm the sends in time; going on without it",
                 extra={"action": "accept.cache_unavailable"},
             )
-            group, verdicts = await self._without_cache(group)
+            group, verdicts = await self._without_cache(beyond_doubt(group))
         else:
             for send in group:
                 send.cached = True
@@ -120,14 +120,12 @@ class GroupCommit:
         for send, verdict in zip(group, verdicts, strict=True):
             if verdict is None:
                 fresh.append(send)
-            elif isinstance(verdict, RateLimited):
-                send.fail(TooManyRequests(verdict.wait_s))
-            elif isinstance(verdict, PendingFull):
-                send.fail(TemporarilyUnavailable())
-            else:
+            elif isinstance(verdict, IdempotencyRecord):
                 send.resolve(Durability.CACHE, verdict)
                 if send.cached and verdict.body_hash == send.message.body_hash:
                     self.hints.keep_until_written([under_id(send.message, verdict.message_id)])
+            else:
+                send.refuse(verdict)
         return fresh
 
     async def _accept_under_lease(self, group: Sequence[QueuedSend]) -> list[Verdict]:
@@ -141,7 +139,10 @@ class GroupCommit:
                 self._take_ids_of(lease.node, group)
                 try:
                     return await self.cache.accept(
-                        [send.message for send in group], lease, texts=[send.text for send in group]
+                        [send.message for send in group],
+                        lease,
+                        texts=[send.text for send in group],
+                        asked_after=[send.asked_after for send in group],
                     )
                 except LeaseLost:
                     if self.ids.lease is lease:

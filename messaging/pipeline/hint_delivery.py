@@ -114,9 +114,9 @@ class HintDelivery:
 
     async def _show_recall(self, message: Message, row: Message | None) -> None:
         """Write a message's recall to the cache, if the store does not have the recall yet."""
-        if message.recall_time is not None and not (row and row.is_recalled):
-            tombstone = row.recalled(message.recall_time) if row else message
-            await self.cache.set_recall_mark(tombstone.id, message.recall_time)
+        if message.recall is not None and not (row and row.is_recalled):
+            tombstone = row.under(message.recall) if row else message
+            await self.cache.set_recall_mark(tombstone.id, message.recall)
             await self.cache.confirm_recall(tombstone)
 
     async def deliver_recorded(self) -> None:

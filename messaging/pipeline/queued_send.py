@@ -9,12 +9,17 @@ from enum import StrEnum
 
 import msgspec
 
-from messaging.domain.errors import ApiError
+from messaging.domain.errors import (
+    ApiError,
+    RightsDoubted,
+    TemporarilyUnavailable,
+    TooManyRequests,
+)
 from messaging.domain.events import encode_message
 from messaging.domain.ids import under_id
 from messaging.domain.message import Message
 from messaging.domain.requests import Ack
-from messaging.ports.cached import IdempotencyRecord
+from messaging.ports.cached import Guarded, IdempotencyRecord, PendingFull, RateLimited
 from messaging.ports.log import Position
 
 
@@ -36,13 +41,20 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True, eq=False)
 class QueuedSend:
-    """Hold a send until it is answered, with the parts that have confirmed it so far."""
+    """Hold a send until it is answered, with the parts that have confirmed it so far.
+
+    `asked_after`: the score after which the sender's access to a group was asked for; None in a
+    private conversation.
+    `past_cache`: the database was asked for the access, because the cache is away.
+    """
 
     message: Message
     ack: Ack
     answer: asyncio.Future[Accepted]
     text: bytes  # the message, encoded
     deadline_s: float  # of the event loop's time
+    asked_after: int | None = None
+    past_cache: bool = False
     cached: bool = False
     appended: asyncio.Future[Position] | None = None
     repeats: list[QueuedSend] = field(default_factory=list)  # of this send, in the same group
@@ -70,10 +82,30 @@ class QueuedSend:
         for repeat in self.repeats:
             repeat.fail(error)
 
+    def refuse(self, verdict: RateLimited | PendingFull | Guarded) -> None:
+        match verdict:
+            case RateLimited(wait_s):
+                self.fail(TooManyRequests(wait_s))
+            case Guarded(score, not_before_ms):
+                self.fail(RightsDoubted(score, not_before_ms))
+            case PendingFull():
+                self.fail(TemporarilyUnavailable())
+
     @property
     def in_log(self) -> bool:
         future = self.appended
         return bool(future and future.done() and not future.cancelled() and not future.exception())
+
+
+def beyond_doubt(group: Sequence[QueuedSend]) -> list[QueuedSend]:
+    """Return the sends that may do without the guard; let the others ask the database first."""
+    sure = []
+    for send in group:
+        if send.asked_after is None or send.past_cache:
+            sure.append(send)
+        else:
+            send.fail(RightsDoubted())
+    return sure
 
 
 def deadline_after(group: Sequence[QueuedSend], share: float) -> float:

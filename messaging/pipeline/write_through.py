@@ -86,9 +86,7 @@ class WriteThrough:
             marks = await self.cache.recall_marks(unrecalled)
         except CacheUnavailable:
             marks = {}  # the RECALL event follows in the log
-        return await self._persist(
-            [m.recalled(marks[m.id]) if m.id in marks else m for m in states]
-        )
+        return await self._persist([m.under(marks[m.id]) if m.id in marks else m for m in states])
 
     async def show(self, done: Persisted) -> None:
         """Show the stored rows, deletes and duplicates to the cache.

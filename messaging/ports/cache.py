@@ -10,13 +10,20 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from messaging.domain.ids import WorkerLease
-from messaging.domain.message import Message
+from messaging.domain.message import Message, Recall
 from messaging.ports.cache_service import CacheHealth, Leases, SharedRates
-from messaging.ports.cached import CachedTail, IdempotencyRecord, PendingEntry, ReaderView, Verdict
+from messaging.ports.cached import (
+    CachedTail,
+    Guarded,
+    IdempotencyRecord,
+    PendingEntry,
+    ReaderView,
+    Verdict,
+)
 
 FILL_TTL_S = 10  # the life of a token for `fill`
 TAIL_CAP = 1_000  # ids of a conversation's list, beside pending ones
@@ -33,20 +40,24 @@ class Accepting(Protocol):
         *,
         texts: Sequence[bytes] = (),
         limited: bool = True,
+        asked_after: Sequence[int | None] = (),
     ) -> list[Verdict]:
         """Write new PENDING messages to the cache, all in one atomic step.
 
         Each message gets its detail, its place in the conversation's list, its pending mark and its
         idempotency record. Return a verdict for each message: None when the message is accepted,
         the IdempotencyRecord of an earlier send with its (sender, clientMsgId), RateLimited
-        (`send_rate`, `send_burst`) or PendingFull (`pending_bytes`). Nothing of the message is
-        written but in the first case. An idempotency record made by an earlier message of the same
-        call counts.
+        (`send_rate`, `send_burst`), PendingFull (`pending_bytes`), or Guarded. Nothing of the
+        message is written but in the first case. An idempotency record made by an earlier message
+        of the same call counts.
 
         `texts`: the messages as `encode_message` encodes them, where the caller has the texts at
         hand.
         `limited`: False for messages that are acknowledged already: there are no limits, and
         neither RateLimited nor PendingFull is returned.
+        `asked_after`: for each message the score after which the sender's rights were asked for
+        (`GroupAccess.asked_after`), or None. The guard judges messages with a score alone, before
+        they count in a rate. A message with a known idempotency record is never guarded.
 
         Raises: LeaseLost when `lease` is fenced and another owner holds its worker id.
         Leaves: nothing written, after LeaseLost.
@@ -109,14 +120,34 @@ class Marking(Protocol):
         """
 
 
+class Guards(Protocol):
+    """Guard the groups in which rights have shrunk, so that no process answers from memory.
+
+    A score is a time up to which rights are in doubt (ms by the cache's clock). The scores of a
+    group grow strictly. An answer that was asked for after a score counts until a newer one.
+    """
+
+    async def distrust(self, conversation_id: str, user_ids: Collection[int] | None) -> None:
+        """Let every process ask the database afresh about these users; None: about everybody."""
+
+    async def open_floor(self, conversation_id: str, now_ms: int) -> int:
+        """Return a time (ms) that no listed message is later than, and none accepted after bears.
+
+        The time is at least `now_ms`.
+        """
+
+    async def judge(self, message: Message, *, asked_after: int) -> Guarded | None:
+        """Return the verdict of the guard on a message that is stored without `accept`."""
+
+
 class Recalls(Protocol):
     """Keep recall marks until the store has the tombstones."""
 
-    async def set_recall_mark(self, message_id: int, recall_time: int) -> int:
-        """Set the recall mark unless it is set, and return the recall time that counts."""
+    async def set_recall_mark(self, message_id: int, recall: Recall) -> Recall:
+        """Set the recall mark unless it is set, and return the recall that counts."""
 
-    async def clear_recall_mark(self, message_id: int, recall_time: int) -> None:
-        """Drop the recall mark set with this time, when the recall was made durable nowhere.
+    async def clear_recall_mark(self, message_id: int, recall: Recall) -> None:
+        """Drop the recall mark of this recall, when the recall was made durable nowhere.
 
         The mark stays when the cached message is recalled: another recall with the mark went
         through.
@@ -128,8 +159,8 @@ class Recalls(Protocol):
         The cached tombstone does not age while the recall mark is set.
         """
 
-    async def recall_marks(self, message_ids: Sequence[int]) -> dict[int, int]:
-        """Return the recall times of the marked messages among these ids, by id."""
+    async def recall_marks(self, message_ids: Sequence[int]) -> dict[int, Recall]:
+        """Return the recalls of the marked messages among these ids, by id."""
 
     async def marked(self) -> list[int]:
         """Return the ids of all messages under a recall mark, in steps."""
@@ -223,6 +254,7 @@ class PendingMessages(Protocol):
 
 class MessageCache(
     Accepting,
+    Guards,
     Marking,
     Recalls,
     Tails,

@@ -40,7 +40,19 @@ class PendingFull(Enum):
     FULL = "full"
 
 
-Verdict = IdempotencyRecord | RateLimited | PendingFull | None
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """Refuse a group's message, because a right in the group may have shrunk; nothing is written.
+
+    `score`: to be asked after, see `GroupAccess.asked_after`; 0 where no right is in doubt.
+    `not_before_ms`: the message needs an id of a later time; 0 where any id will do.
+    """
+
+    score: int
+    not_before_ms: int = 0
+
+
+Verdict = IdempotencyRecord | RateLimited | PendingFull | Guarded | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,7 @@ class CachedTail:
     `deletes_floor`: the reader's deletes above this id are known; None: not even those for sure.
     Other messages that the reader deleted may be in the tail.
     `recovering`: the cache was away or emptied just now, and may lack messages that are not stored.
+    `guard`: the newest score of the guard for this reader, 0 where there is none or it is past.
     """
 
     messages: tuple[Message, ...] = ()
@@ -66,6 +79,7 @@ class CachedTail:
     total: int | None = None
     deletes_floor: int | None = None
     recovering: bool = False
+    guard: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +91,15 @@ class ReaderView:
     `deletes_floor`: above this id the reader has deleted no others of these messages; None: at any
     id the reader may have deleted others.
     `recovering`: as in `CachedTail`.
+    `guards`: the scores of the guard for this reader that are not past, by the ids of the group
+    messages that were found.
     """
 
     messages: Mapping[int, Message] = field(default_factory=dict)
     deleted: frozenset[int] = frozenset()
     deletes_floor: int | None = None
     recovering: bool = False
+    guards: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from messaging.domain.groups import GroupRecord, Membership
+
 
 @dataclass(frozen=True, slots=True)
 class TokenMark:
@@ -15,6 +17,19 @@ class TokenMark:
 
     generation: int
     session: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAccess:
+    """Hold what is known of a group and of one user in it.
+
+    `member`: None for a user who is not in the group.
+    `asked_after`: the guard's score that was seen before the database was asked.
+    """
+
+    group: GroupRecord
+    member: Membership | None
+    asked_after: int = 0
 
 
 class Directory(Protocol):
@@ -32,8 +47,8 @@ class Directory(Protocol):
 
     def known_active(self, user_id: int, mark: TokenMark | None = None) -> bool | None: ...
 
-    def known_member(self, group_id: int, user_id: int) -> bool | None:
-        """Tell whether the user is a member, if known; None also where there is no such group."""
+    def known_access(self, group_id: int, user_id: int) -> GroupAccess | None:
+        """Return what is known; None also where there is no such group."""
 
     def known_blocked(self, blocker_id: int, blocked_id: int) -> bool | None:
         """Tell whether the block is set, if known; None also where there is no such blocker."""
@@ -51,10 +66,19 @@ class Directory(Protocol):
         the answer is the last known one, or True.
         """
 
-    async def is_member(self, group_id: int, user_id: int) -> bool | None:
-        """Tell whether the user is a member of the group; None where there is no such group.
+    async def group_access(self, group_id: int, user_id: int) -> GroupAccess | None:
+        """Return what the user may do in the group; None where there is no such group.
 
         Raises: StoreUnavailable when nothing is known: fail closed.
+        """
+
+    async def ask_access(self, group_id: int, user_id: int, *, after: int) -> GroupAccess | None:
+        """Ask the database what the user may do in the group; None where there is no such group.
+
+        A kept answer serves only where it was asked for after this score (above 0) of the guard.
+        Calls at the same time share a look-up, unless it began before a later call's score.
+
+        Raises: StoreUnavailable, also in an outage: the last known answer does not serve.
         """
 
     async def is_blocked(self, blocker_id: int, blocked_id: int) -> bool:

@@ -131,12 +131,12 @@ class MessageStore(Protocol):
         """Return the rows with an id below `before`, newest first, `limit` at most."""
 
     async def nth_visible(
-        self, conversation_id: str, *, reader_id: int, before: int, count: int
+        self, conversation_id: str, *, reader_id: int, before: int, count: int, above: int = 0
     ) -> int | None:
         """Return the id of the `count`-th row below `before`, counted from the newest.
 
-        Rows that the reader has deleted do not count. Return None when there are fewer rows. Only
-        the ids of the rows are read.
+        Rows that the reader has deleted, and rows with an id of `above` or less, do not count.
+        Return None when there are fewer rows. Only the ids of the rows are read.
         """
 
     async def tail(self, conversation_id: str, *, limit: int) -> Tail: ...

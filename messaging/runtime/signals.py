@@ -26,6 +26,7 @@ from messaging.domain.changes import (
     AnythingChanged,
     BlockChanged,
     Change,
+    GroupChanged,
     MemberChanged,
     TokensEnded,
     UserChanged,
@@ -108,6 +109,11 @@ def note_user(
     if update_fields is None or "is_active" in update_fields:  # a login writes another field
         is_locked_out = signal is post_delete or not instance.is_active
         _note(UserChanged(instance.pk, is_locked_out), using)
+
+
+@receiver((post_save, post_delete), sender=ChatGroup)
+def note_group(*, instance: ChatGroup, using: str, **_: Any) -> None:
+    _note(GroupChanged(instance.pk), using)
 
 
 @receiver((post_save, post_delete), sender=ChatGroupMember)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
 from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
 from messaging.domain.errors import (
     GroupNotFound,
     MessageNotFound,
     NotAMember,
+    RightsDoubted,
     TemporarilyUnavailable,
 )
 from messaging.domain.message import ChatType, Message, join
-from messaging.ports.directory import Directory, TokenMark
+from messaging.ports.cached import ReaderView
+from messaging.ports.directory import Directory, GroupAccess, TokenMark
 from messaging.service.backends import Backends
+from messaging.service.visibility import Reader
 
 NOBODY = 0  # the id of a reader without deletes
+MOST_DOUBTS = 3  # of one request; each one asks the database
+
+Answer = TypeVar("Answer")
 
 
 async def may_act(directory: Directory, user_id: int, mark: TokenMark | None = None) -> bool:
@@ -29,45 +39,128 @@ async def may_act(directory: Directory, user_id: int, mark: TokenMark | None = N
         raise TemporarilyUnavailable from error
 
 
-async def check_member(backends: Backends, *, group_id: int, user_id: int) -> None:
-    """Check that a user is a member of a group.
+async def check_member(backends: Backends, *, group_id: int, user_id: int) -> GroupAccess:
+    """Return the access of a member to a group, as far as this process knows it.
+
+    An answer that this process does not know costs a look-up, which the user's rate counts.
 
     Raises: GroupNotFound; NotAMember; TooManyRequests for a user who asks about too many groups;
     TemporarilyUnavailable when the membership cannot be known.
     """
-    member = await _find_member(backends, group_id=group_id, user_id=user_id)
-    if member is None:
-        raise GroupNotFound
-    if not member:
-        raise NotAMember
+    access = backends.directory.known_access(group_id, user_id)
+    if access is None:
+        backends.rates.lookups.spend(user_id)
+        try:
+            access = await backends.directory.group_access(group_id, user_id)
+        except StoreUnavailable as error:
+            raise TemporarilyUnavailable from error
+    return _of_member(access)
 
 
-async def access_message(backends: Backends, message_id: int, *, user_id: int) -> Message:
-    """Return the message at its latest state, if this user belongs to its conversation.
+async def recheck_member(
+    backends: Backends, *, group_id: int, user_id: int, after: int
+) -> GroupAccess:
+    """Return the access of a member as the database gives it, asked for after this score.
 
-    Raises: MessageNotFound for an absent message, and alike for a user outside its conversation;
-    TemporarilyUnavailable when a backend that might know the message is away; TooManyRequests as
-    `check_member` does.
+    `after`: a score of the guard; 0 where the guard has told nothing.
+
+    Raises: GroupNotFound; NotAMember; TemporarilyUnavailable without the database.
     """
-    message = await find_message(backends, message_id)
-    if message is None:
+    try:
+        return _of_member(await backends.directory.ask_access(group_id, user_id, after=after))
+    except StoreUnavailable as error:
+        raise TemporarilyUnavailable from error
+
+
+def _of_member(access: GroupAccess | None) -> GroupAccess:
+    if access is None:
+        raise GroupNotFound
+    if access.member is None:
+        raise NotAMember
+    return access
+
+
+async def read_as_member(
+    backends: Backends,
+    read: Callable[[Reader], Awaitable[Answer]],
+    *,
+    group_id: int,
+    user_id: int,
+) -> Answer:
+    """Return what `read` gives a member; where it doubts the member's access, read once more.
+
+    Raises: as `check_member`, and TemporarilyUnavailable after too many doubts.
+    """
+    access = await check_member(backends, group_id=group_id, user_id=user_id)
+    reader = Reader(user_id, access)
+    for _ in range(MOST_DOUBTS):
+        try:
+            return await read(reader)
+        except RightsDoubted as doubt:
+            access = await recheck_member(
+                backends, group_id=group_id, user_id=user_id, after=doubt.score
+            )
+        reader = Reader(user_id, access, is_fresh=True)
+    return await read(reader)
+
+
+async def access_message(
+    backends: Backends, message_id: int, *, user_id: int
+) -> tuple[Message, Reader]:
+    """Return the message at its latest state, and the reader that this user is of it.
+
+    Raises: MessageNotFound for an absent message, and alike for one that this user may not see;
+    TemporarilyUnavailable when a backend that might know the message or the membership is away;
+    TooManyRequests as `check_member` does. A message that the user has deleted is returned.
+    """
+    found = await _find(backends, message_id, reader_id=user_id)
+    if found is None:
         raise MessageNotFound
-    await check_participant(backends, message, user_id=user_id)
-    return message
+    reader = await check_reader(backends, found.message, user_id=user_id, guard=found.guard)
+    if not reader.may_see(found.message.id):
+        raise MessageNotFound
+    return found.message, reader
 
 
-async def check_participant(backends: Backends, message: Message, *, user_id: int) -> None:
-    """Check that a user belongs to a message's conversation.
+async def check_reader(
+    backends: Backends, message: Message, *, user_id: int, guard: int | None
+) -> Reader:
+    """Return the reader that this user is of a message's conversation.
 
-    Raises: MessageNotFound for a user who does not; TemporarilyUnavailable when the membership of
-    a group cannot be known; TooManyRequests for a user who asks about too many groups.
+    `guard`: the score that the cache gave with the message; None: the database gave the message.
+
+    Raises: MessageNotFound for a user who does not belong to the conversation;
+    TemporarilyUnavailable, TooManyRequests as `check_member` does.
     """
     if message.chat_type is ChatType.PRIVATE:
-        is_participant = user_id in (message.from_user_id, message.to_id)
+        reader = Reader(user_id)
+        if user_id not in (message.from_user_id, message.to_id):
+            raise MessageNotFound
     else:
-        is_participant = bool(await _find_member(backends, group_id=message.to_id, user_id=user_id))
-    if not is_participant:
-        raise MessageNotFound
+        try:
+            reader = await _check_member_reader(backends, message.to_id, user_id, guard)
+        except (GroupNotFound, NotAMember) as error:
+            raise MessageNotFound from error
+    return reader
+
+
+async def _check_member_reader(
+    backends: Backends, group_id: int, user_id: int, guard: int | None
+) -> Reader:
+    if guard is not None:
+        access = await check_member(backends, group_id=group_id, user_id=user_id)
+        if guard <= access.asked_after:
+            return Reader(user_id, access)
+    access = await recheck_member(backends, group_id=group_id, user_id=user_id, after=guard or 0)
+    return Reader(user_id, access, is_fresh=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Hold a message, and the guard's score for its reader; None: the cache has not told it."""
+
+    message: Message
+    guard: int | None
 
 
 async def find_message(backends: Backends, message_id: int) -> Message | None:
@@ -78,52 +171,41 @@ async def find_message(backends: Backends, message_id: int) -> Message | None:
     Raises: TemporarilyUnavailable when a backend that might know the message is away, or may lack
     messages that another process has accepted without the cache.
     """
-    cached, cache_answered, is_whole = await _cached(backends, message_id)
-    if cached is not None:
-        return cached
+    found = await _find(backends, message_id, reader_id=NOBODY)
+    return None if found is None else found.message
+
+
+async def _find(backends: Backends, message_id: int, *, reader_id: int) -> _Found | None:
+    cached = await _find_cached(backends, message_id, reader_id)
+    if cached is not None and cached.messages:
+        ((cached_id, message),) = cached.messages.items()
+        return _Found(message, cached.guards.get(cached_id, 0))
     try:
         row = (await backends.store.find([message_id])).get(message_id)
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
-    if row is not None and row.id != message_id and cache_answered:
-        cached, cache_answered, _ = await _cached(backends, row.id)  # perhaps recalled there
-        row = row if cached is None or cached.id != row.id else join(row, cached)
+    is_whole = cached is not None and not cached.recovering
+    if row is not None and row.id != message_id and cached is not None:
+        cached = await _find_cached(backends, row.id, reader_id)  # perhaps recalled there
+        state = None if cached is None else cached.messages.get(row.id)
+        row = row if state is None else join(row, state)
     if row is None and not is_whole:
         raise TemporarilyUnavailable
-    if not cache_answered and backends.catch_up.is_behind:
+    if cached is None and backends.catch_up.is_behind:
         raise TemporarilyUnavailable
-    return row
+    return None if row is None else _Found(row, None)
 
 
-async def _cached(backends: Backends, message_id: int) -> tuple[Message | None, bool, bool]:
-    """Return the cached state of the message that this id leads to, and two facts of the cache.
+async def _find_cached(backends: Backends, message_id: int, reader_id: int) -> ReaderView | None:
+    """Return the view of the message that this id leads to in the cache, empty where it has none.
 
-    The first flag tells whether the cache has answered, the second whether the cache has every
-    accepted message that is not stored.
+    Return None while the cache is away.
     """
     cache = backends.cache
     try:
-        seen = await cache.reader_view([message_id], reader_id=NOBODY)
-        cached = seen.messages.get(message_id)
-        if cached is None and (owner := await cache.find_alias(message_id)) is not None:
-            cached = (await cache.get([owner])).get(owner)
+        seen = await cache.reader_view([message_id], reader_id=reader_id)
+        if not seen.messages and (owner := await cache.find_alias(message_id)) is not None:
+            return await cache.reader_view([owner], reader_id=reader_id)
     except CacheUnavailable:
-        return None, False, False
-    return cached, True, not seen.recovering
-
-
-async def _find_member(backends: Backends, *, group_id: int, user_id: int) -> bool | None:
-    """Tell whether a user is a member; None when there is no such group.
-
-    An answer that this process does not know costs a look-up, which the user's rate counts.
-
-    Raises: TooManyRequests, TemporarilyUnavailable.
-    """
-    known = backends.directory.known_member(group_id, user_id)
-    if known is not None:
-        return known
-    backends.rates.lookups.spend(user_id)
-    try:
-        return await backends.directory.is_member(group_id, user_id)
-    except StoreUnavailable as error:
-        raise TemporarilyUnavailable from error
+        return None
+    return seen

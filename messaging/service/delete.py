@@ -23,7 +23,7 @@ async def delete(backends: Backends, message_id: int, *, user_id: int) -> None:
     Safe to repeat.
     """
     backends.rates.changes.spend(user_id)
-    message = await access_message(backends, message_id, user_id=user_id)
+    message, _ = await access_message(backends, message_id, user_id=user_id)
     try:
         others = await other_attempts(backends, message, asked_id=message_id)
         await backends.writes.hide(user_id, message, others)

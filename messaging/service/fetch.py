@@ -6,7 +6,7 @@ from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.errors import MessageNotFound, TemporarilyUnavailable
 from messaging.domain.message import Message
 from messaging.ports.cached import ReaderView
-from messaging.service.access import access_message, check_participant
+from messaging.service.access import access_message, check_reader
 from messaging.service.backends import Backends
 from messaging.service.hidden_messages import find_hidden
 
@@ -18,7 +18,7 @@ async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Messa
     reader's deletes of that other message count then. A message that the cache knows completely
     costs one round trip and no query.
 
-    Raises: MessageNotFound, also for a message that the reader has deleted;
+    Raises: MessageNotFound, also for a message that the reader may not see or has deleted;
     TemporarilyUnavailable; TooManyRequests, at once, for a reader who reads too fast.
     """
     backends.rates.reads.spend(reader_id)
@@ -28,7 +28,7 @@ async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Messa
     message = seen.messages.get(message_id)
     if message is None:
         try:
-            message = await access_message(backends, message_id, user_id=reader_id)
+            message, reader = await access_message(backends, message_id, user_id=reader_id)
         except MessageNotFound as error:
             if seen.recovering:
                 raise TemporarilyUnavailable from error
@@ -36,10 +36,12 @@ async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Messa
         if message.id != message_id:
             return await fetch(backends, message.id, reader_id=reader_id)
     else:
-        await check_participant(backends, message, user_id=reader_id)
-    if message_id in seen.deleted or await find_hidden(
+        guard = seen.guards.get(message_id, 0)
+        reader = await check_reader(backends, message, user_id=reader_id, guard=guard)
+    deleted = seen.deleted or await find_hidden(
         backends, [message_id], reader_id=reader_id, floor=seen.deletes_floor
-    ):
+    )
+    if not reader.may_see(message_id, deleted):
         raise MessageNotFound
     return message
 

@@ -15,10 +15,11 @@ from messaging.domain.message import ChatType, Message
 from messaging.domain.requests import HistoryRequest
 from messaging.limits import MAX_PAGE_BYTES, READ_BYTES
 from messaging.ports.cached import CachedTail
-from messaging.service.access import check_member
+from messaging.service.access import read_as_member
 from messaging.service.backends import Backends
 from messaging.service.hidden_messages import find_hidden
 from messaging.service.history_pages import PageReader
+from messaging.service.visibility import Reader
 
 LARGEST_PART = MAX_PAGE_SIZE + 1  # messages; 1.6 MB if all are of the largest size
 MOST_PASSED = 1_000  # listed ids at a time
@@ -60,12 +61,23 @@ async def _read_page(
     backends: Backends, request: HistoryRequest, reader_id: int
 ) -> tuple[HistoryPage, int]:
     """Return the page, and about how many bytes its messages take in an answer."""
-    if request.chat_type is ChatType.GROUP:
-        await check_member(backends, group_id=request.target_id, user_id=reader_id)
-    conversation = conversation_id(
-        chat_type=request.chat_type, user_id=reader_id, target_id=request.target_id
+    if request.chat_type is ChatType.PRIVATE:
+        return await _walk(backends, request, Reader(reader_id))
+    return await read_as_member(
+        backends,
+        lambda reader: _walk(backends, request, reader),
+        group_id=request.target_id,
+        user_id=reader_id,
     )
-    walk = _Walk(backends, PageReader(backends, conversation, reader_id), before=request.before_id)
+
+
+async def _walk(
+    backends: Backends, request: HistoryRequest, reader: Reader
+) -> tuple[HistoryPage, int]:
+    conversation = conversation_id(
+        chat_type=request.chat_type, user_id=reader.user_id, target_id=request.target_id
+    )
+    walk = _Walk(backends, PageReader(backends, conversation, reader), before=request.before_id)
     await walk.skip(((request.page or 1) - 1) * request.size)
     messages = await walk.take(request.size)
     has_more = await walk.has_more()
@@ -179,13 +191,14 @@ class _Walk:
 
         Requires that every message down to the last of these ids is listed.
         """
+        reader = self._reader.reader
         deleted = await find_hidden(
             self._backends,
             listed.missing,
-            reader_id=self._reader.reader_id,
+            reader_id=reader.user_id,
             floor=listed.deletes_floor,
         )
-        visible = [i for i in listed.missing if i not in deleted][:count]
+        visible = [i for i in listed.missing if reader.may_see(i, deleted)][:count]
         self._before = visible[-1] if len(visible) == count else listed.missing[-1]
         return len(visible)
 
@@ -197,12 +210,14 @@ class _Walk:
         Raises: TemporarilyUnavailable.
         """
         assert self._before is not None
+        reader = self._reader.reader
         try:
             last = await self._backends.store.nth_visible(
                 self._reader.conversation,
-                reader_id=self._reader.reader_id,
+                reader_id=reader.user_id,
                 before=self._before,
                 count=count,
+                above=reader.floor_id,
             )
         except StoreUnavailable as error:
             raise TemporarilyUnavailable from error
@@ -213,7 +228,7 @@ class _Walk:
         try:
             return await self._backends.cache.listed(
                 self._reader.conversation,
-                reader_id=self._reader.reader_id,
+                reader_id=self._reader.reader.user_id,
                 before=self._before,
                 limit=limit,
             )

@@ -15,6 +15,7 @@ from messaging.domain.message import ID_MAX, Message, join
 from messaging.ports.cached import CachedTail, ReaderView
 from messaging.service.backends import Backends
 from messaging.service.hidden_messages import find_hidden
+from messaging.service.visibility import Reader
 
 FILL_ROWS = 100
 MOST_COUNTED = 2_000  # pending messages of a conversation whose tail is not cached
@@ -28,7 +29,7 @@ class PagePart:
 
     `next_before` is the id below which older messages lie; None: there are none. `partial`: a
     backend was away or the total is not known, and messages may be missing. `total` counts the
-    conversation's messages, deleted ones too.
+    conversation's messages above the reader's floor, deleted ones too.
     """
 
     messages: Sequence[Message]
@@ -43,12 +44,13 @@ class PageReader:
 
     backends: Backends
     conversation: str
-    reader_id: int
+    reader: Reader
 
     async def read(self, *, before: int | None, limit: int) -> PagePart:
         """Return about `limit` messages below `before`.
 
-        Raises: TemporarilyUnavailable when neither the cache nor the store can answer.
+        Raises: TemporarilyUnavailable when neither the cache nor the store can answer;
+        RightsDoubted as `Reader.heed` does.
         """
         tail = await self._cached_tail(before=before, limit=limit)
         try:
@@ -70,10 +72,11 @@ class PageReader:
         """
         try:
             tail = await self.backends.cache.cached_tail(
-                self.conversation, reader_id=self.reader_id, before=before, limit=limit
+                self.conversation, reader_id=self.reader.user_id, before=before, limit=limit
             )
         except CacheUnavailable:
             tail = AWAY
+        self.reader.heed(None if tail is AWAY else tail.guard)
         if tail.recovering and self.backends.catch_up.is_behind:
             raise TemporarilyUnavailable
         return tail
@@ -159,7 +162,7 @@ class PageReader:
         if tail is AWAY or not unlisted:
             return ReaderView(deletes_floor=tail.deletes_floor)
         try:
-            view = await self.backends.cache.reader_view(unlisted, reader_id=self.reader_id)
+            view = await self.backends.cache.reader_view(unlisted, reader_id=self.reader.user_id)
         except CacheUnavailable as error:
             raise TemporarilyUnavailable from error
         if tail.deletes_floor is None or view.deletes_floor is None:
@@ -175,22 +178,23 @@ class PageReader:
         total: int | None,
         partial: bool,
     ) -> PagePart:
-        """Build the part without the messages that the reader has deleted.
+        """Build the part of the messages that the reader may see; it ends at the reader's floor.
 
         Above the deletes floor the cache knows all deletes; at or below it they are looked up in
         the store.
         """
-        floor = view.deletes_floor
-        shown = [message for message in messages if message.id not in view.deleted]
+        floor, reader = view.deletes_floor, self.reader
+        shown = [message for message in messages if reader.may_see(message.id, view.deleted)]
         if floor is None or (shown and shown[-1].id <= floor):
             ids = [message.id for message in shown]
-            deleted = await find_hidden(self.backends, ids, reader_id=self.reader_id, floor=floor)
-            shown = [message for message in shown if message.id not in deleted]
+            deleted = await find_hidden(self.backends, ids, reader_id=reader.user_id, floor=floor)
+            shown = [message for message in shown if reader.may_see(message.id, deleted)]
+        ends = next_before is not None and not reader.may_see(next_before - 1)
         return PagePart(
             messages=shown,
-            next_before=next_before,
+            next_before=None if ends else next_before,
             partial=partial,
-            total=len(shown) if total is None else total,
+            total=max(len(shown), (total or 0) - reader.floor_seq),
         )
 
     async def _cache(self, rows: list[Message]) -> None:

@@ -20,16 +20,19 @@ from collections.abc import Sequence
 from messaging.domain.backend_errors import BackendError, CacheUnavailable, StoreUnavailable
 from messaging.domain.errors import (
     AlreadyRecalled,
+    GroupDissolved,
     NotTheSender,
     RecallWindowPassed,
     TemporarilyUnavailable,
 )
-from messaging.domain.message import Message
+from messaging.domain.groups import Role
+from messaging.domain.message import Message, MsgType, Recall
 from messaging.pipeline.write_through import Persisted
 from messaging.ports.log import OutgoingRecord, Position
 from messaging.service.access import access_message
 from messaging.service.attempts import other_attempts
 from messaging.service.backends import Backends
+from messaging.service.visibility import Reader
 
 logger = logging.getLogger(__name__)
 
@@ -37,34 +40,35 @@ TOMBSTONE_TIMEOUT_S = 1.5  # no longer, because a row may be locked and the log 
 
 
 async def recall(backends: Backends, message_id: int, *, user_id: int) -> Message:
-    """Recall the user's own message within the recall window; return the tombstone.
+    """Recall the user's own message, or that of a lower role in the group; return the tombstone.
+
+    One's own message may be recalled within the recall window, that of a lower role at any time.
 
     `message_id` may be any id of the message's send: each attempt of the send is recalled, and the
     message that the attempts are deduplicated into.
 
-    Raises: MessageNotFound; NotTheSender; AlreadyRecalled; RecallWindowPassed;
+    Raises: MessageNotFound; NotTheSender; AlreadyRecalled; GroupDissolved; RecallWindowPassed;
     TemporarilyUnavailable; TooManyRequests, at once, for a user who changes too much.
     Leaves: the message perhaps recalled after TemporarilyUnavailable: ask again.
     """
     backends.rates.changes.spend(user_id)
-    message = await access_message(backends, message_id, user_id=user_id)
+    message, reader = await access_message(backends, message_id, user_id=user_id)
     now_ms = backends.clock_ms()
     try:
-        _check(message, user_id=user_id, now_ms=now_ms, window_s=backends.settings.recall_window_s)
+        await _check(backends, message, reader, now_ms=now_ms)
     except AlreadyRecalled:
         await _show(backends, message)
         raise
     others = await other_attempts(backends, message, asked_id=message_id)
+    own = Recall(now_ms, by=None if user_id == message.from_user_id else user_id)
     try:
-        recall_time = await backends.cache.set_recall_mark(message.id, now_ms)
-        tombstones = [message.recalled(recall_time)]
+        recall_that_counts = await backends.cache.set_recall_mark(message.id, own)
+        tombstones = [message.under(recall_that_counts)]
         for other in others:
-            time = await backends.cache.set_recall_mark(other.id, recall_time)
-            tombstones.append(other.recalled(time))
+            others_recall = await backends.cache.set_recall_mark(other.id, recall_that_counts)
+            tombstones.append(other.under(others_recall))
     except CacheUnavailable:
-        return await _recall_past_cache(
-            backends, [each.recalled(now_ms) for each in (message, *others)]
-        )
+        return await _recall_past_cache(backends, [each.under(own) for each in (message, *others)])
     done = await _store(backends, tombstones)
     confirmations = await _append(backends, tombstones)
     if done is not None:
@@ -73,13 +77,37 @@ async def recall(backends: Backends, message_id: int, *, user_id: int) -> Messag
     return tombstones[0]
 
 
-def _check(message: Message, *, user_id: int, now_ms: int, window_s: int) -> None:
-    if message.from_user_id != user_id:
+async def _check(backends: Backends, message: Message, reader: Reader, *, now_ms: int) -> None:
+    is_own = message.from_user_id == reader.user_id
+    if message.msg_type is MsgType.NOTICE or not (
+        is_own or await _is_above_sender(backends, message, reader)
+    ):
         raise NotTheSender
     if message.is_recalled:
         raise AlreadyRecalled
-    if now_ms - message.send_time > window_s * 1000:
+    if reader.access is not None and reader.access.group.is_dissolved:
+        raise GroupDissolved
+    if is_own and now_ms - message.send_time > backends.settings.recall_window_s * 1000:
         raise RecallWindowPassed
+
+
+async def _is_above_sender(backends: Backends, message: Message, reader: Reader) -> bool:
+    """Tell whether a user's role in a group is above that of a message's sender.
+
+    A sender who has left the group counts as a member of it. The database is asked for the role of
+    the sender: a process may remember an older one.
+
+    Raises: TemporarilyUnavailable without the database.
+    """
+    own = None if reader.access is None else reader.access.member
+    if own is None or own.role is Role.MEMBER:
+        return False
+    try:
+        sender = await backends.directory.ask_access(message.to_id, message.from_user_id, after=0)
+    except StoreUnavailable as error:
+        raise TemporarilyUnavailable from error
+    member = None if sender is None else sender.member
+    return own.role.is_above(Role.MEMBER if member is None else member.role)
 
 
 async def _store(backends: Backends, tombstones: Sequence[Message]) -> Persisted | None:
@@ -150,8 +178,8 @@ async def _show(backends: Backends, tombstone: Message) -> None:
 async def _clear_marks(backends: Backends, tombstones: Sequence[Message]) -> None:
     try:
         for tombstone in tombstones:
-            assert tombstone.recall_time is not None
-            await backends.cache.clear_recall_mark(tombstone.id, tombstone.recall_time)
+            assert tombstone.recall is not None
+            await backends.cache.clear_recall_mark(tombstone.id, tombstone.recall)
     except CacheUnavailable:
         logger.warning(
             "a refused recall may have left its mark in Redis",

@@ -7,30 +7,34 @@ import contextlib
 
 from msgspec.structs import replace
 
-from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
+from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.backoff import Backoff
 from messaging.domain.errors import (
     Blocked,
+    GroupDissolved,
     GroupNotFound,
-    IdsUnavailable,
+    MutedInGroup,
     NotAMember,
+    RightsDoubted,
     SendFailed,
     TemporarilyUnavailable,
     TooManyRequests,
     UserNotFound,
 )
-from messaging.domain.ids import conversation_id, time_of_id
+from messaging.domain.ids import conversation_id, time_of_id, under_id
 from messaging.domain.message import ChatType, Message, PersistStatus, hash_body
 from messaging.domain.requests import Ack, SendRequest
 from messaging.pipeline.queued_send import Durability
-from messaging.ports.cached import IdempotencyRecord
-from messaging.service.access import check_member
+from messaging.service.access import MOST_DOUBTS, check_member, recheck_member
 from messaging.service.backends import Backends
 from messaging.service.idempotency import find_idempotency_record, find_stored_idempotency_record
-from messaging.service.receipts import Receipt, receipt_of, repeat_receipt, show_row, stored_id
+from messaging.service.receipts import Receipt, receipt_of, repeat_receipt, stored_id
+from messaging.service.send_right import SendRight, count_send, right_to_send
+from messaging.service.send_sync import send_sync
 
 FIRST_POLL_EVERY_S = 0.01
 LAST_POLL_EVERY_S = 0.2
+REFUSALS = (UserNotFound, Blocked, GroupNotFound, NotAMember, GroupDissolved, MutedInGroup)
 
 
 async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> Receipt:
@@ -38,30 +42,77 @@ async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> R
 
     A repeat gets its first send's receipt even when the sender may not send to the target any more.
 
-    Raises: UserNotFound, Blocked, GroupNotFound, NotAMember, ClientMsgIdReused, TooManyRequests,
-    SendFailed, IdsUnavailable, TemporarilyUnavailable.
+    Raises: UserNotFound, Blocked, GroupNotFound, NotAMember, GroupDissolved, MutedInGroup,
+    ClientMsgIdReused, TooManyRequests, SendFailed, IdsUnavailable, TemporarilyUnavailable.
     Leaves: after SendFailed the message may still appear: retry with the same clientMsgId, which
     answers with the first id.
     """
     deadline_s = asyncio.get_running_loop().time() + backends.settings.send_timeout_s
     try:
-        await _check_target(backends, request, sender_id)
-    except (UserNotFound, Blocked, GroupNotFound, NotAMember):
+        return await _send_checked(backends, request, sender_id, deadline_s)
+    except REFUSALS:
         if (earlier := await _find_earlier(backends, request, sender_id, deadline_s)) is None:
             raise
         return await _waited_for(backends, earlier, request.ack)
+
+
+async def _send_checked(
+    backends: Backends, request: SendRequest, sender_id: int, deadline_s: float
+) -> Receipt:
+    """Check the target and send; ask the database for what the guard of a group doubts.
+
+    A message keeps its id where it can: the cache may have taken the message before it was lost.
+    """
+    right = await _check_target(backends, request, sender_id)
     message = _compose(backends, request, sender_id)
-    if backends.settings.mode_of(request.chat_type) == "sync":
+    await count_send(backends, message.conversation_id)
+    for _ in range(MOST_DOUBTS):
         try:
-            async with asyncio.timeout_at(deadline_s):
-                return await _send_sync(backends, message, deadline_s)
-        except TimeoutError as error:
-            raise SendFailed from error
-    return await _send_async(backends, message, request.ack, deadline_s)
+            return await _send_once(backends, message, right, request.ack, deadline_s)
+        except RightsDoubted as doubt:
+            if doubt.score or not doubt.not_before_ms:
+                right = await _ask_again(backends, message, doubt.score, deadline_s)
+            if message.send_time <= doubt.not_before_ms:
+                backends.ids.go_past(doubt.not_before_ms)
+                message = under_id(message, backends.ids.next_id(message.conversation_id))
+    return await _send_once(backends, message, right, request.ack, deadline_s)
 
 
-async def _send_async(backends: Backends, message: Message, ack: Ack, deadline_s: float) -> Receipt:
-    accepted = await backends.acceptor.accept(message, ack=ack, deadline_s=deadline_s)
+async def _ask_again(
+    backends: Backends, message: Message, score: int, deadline_s: float
+) -> SendRight:
+    """Return the right that the database gives the sender; a score of 0: the cache is away."""
+    try:
+        async with asyncio.timeout_at(deadline_s):
+            access = await recheck_member(
+                backends, group_id=message.to_id, user_id=message.from_user_id, after=score
+            )
+    except TimeoutError as error:
+        raise SendFailed from error
+    return right_to_send(access, now_ms=backends.clock_ms(), past_cache=not score)
+
+
+async def _send_once(
+    backends: Backends, message: Message, right: SendRight, ack: Ack, deadline_s: float
+) -> Receipt:
+    if (right.mode or backends.settings.mode_of(message.chat_type)) == "sync":
+        receipt = await send_sync(backends, message, right, deadline_s)
+        if receipt is not None:
+            return receipt
+        ack = Ack.LOG
+    return await _send_async(backends, message, right, ack, deadline_s)
+
+
+async def _send_async(
+    backends: Backends, message: Message, right: SendRight, ack: Ack, deadline_s: float
+) -> Receipt:
+    accepted = await backends.acceptor.accept(
+        message,
+        ack=ack,
+        deadline_s=deadline_s,
+        asked_after=right.asked_after,
+        past_cache=right.past_cache,
+    )
     if accepted.repeats is not None:
         receipt = await repeat_receipt(backends, message, accepted.repeats)
     else:
@@ -100,10 +151,10 @@ async def _find_earlier(
     return None
 
 
-async def _check_target(backends: Backends, request: SendRequest, sender_id: int) -> None:
+async def _check_target(backends: Backends, request: SendRequest, sender_id: int) -> SendRight:
     if request.chat_type is ChatType.GROUP:
-        await check_member(backends, group_id=request.target_id, user_id=sender_id)
-        return
+        access = await check_member(backends, group_id=request.target_id, user_id=sender_id)
+        return right_to_send(access, now_ms=backends.clock_ms())
     directory, receiver_id = backends.directory, request.target_id
     blocked = directory.known_blocked(receiver_id, sender_id)
     if blocked is None:
@@ -116,6 +167,7 @@ async def _check_target(backends: Backends, request: SendRequest, sender_id: int
             raise TemporarilyUnavailable from error
     if blocked:
         raise Blocked
+    return SendRight()
 
 
 def _compose(backends: Backends, request: SendRequest, sender_id: int) -> Message:
@@ -167,45 +219,3 @@ async def _wait_stored(backends: Backends, receipt: Receipt) -> Receipt:
                     durability=Durability.STORE,
                 )
     return receipt
-
-
-async def _send_sync(backends: Backends, message: Message, deadline_s: float) -> Receipt:
-    """Store a message before answering (`sync` mode).
-
-    Group chat uses this mode, and it is the baseline that the other mode is measured against. The
-    sender's rate is counted by this process alone. When the store is away or too slow, the message
-    is accepted as in `async` mode; the store may have taken the message all the same, which does no
-    harm. So one attempt of a clientMsgId may be stored here and another accepted in `async` mode:
-    the idempotency record in the cache decides between them.
-    """
-    if wait_s := backends.acceptor.commit.rates.take(message.from_user_id):
-        raise TooManyRequests(wait_s)
-    if first := await find_idempotency_record(backends, message):
-        return await repeat_receipt(backends, message, first)
-    try:
-        now_s = asyncio.get_running_loop().time()
-        async with asyncio.timeout_at((now_s + deadline_s) / 2):
-            done = await backends.writes.add([message])
-    except (StoreUnavailable, TimeoutError):
-        return await _send_async(backends, message, Ack.LOG, deadline_s)
-    for _, reason, error in done.refused:
-        raise IdsUnavailable(error) if reason == "id_conflict" else SendFailed
-    row = done.row_of(message.id)
-    first = await _add_idempotency_record(backends, row)
-    if first is not None and first.body_hash == row.body_hash:
-        return await repeat_receipt(backends, message, first)
-    await show_row(backends, row)  # the process that stored it may have ended before
-    return receipt_of(row, Durability.STORE)
-
-
-async def _add_idempotency_record(backends: Backends, row: Message) -> IdempotencyRecord | None:
-    """Add the record of a stored message; return that of an earlier accepted attempt.
-
-    The consumer deduplicates that attempt into this row. Return None while the cache is away.
-    """
-    if row.client_msg_id is None:
-        return None
-    try:
-        return await backends.cache.add_idempotency_record(row)
-    except CacheUnavailable:
-        return None

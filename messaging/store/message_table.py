@@ -37,9 +37,9 @@ class MessageTable(Statements):
         return [from_row(row) for row in rows]
 
     def nth_visible(
-        self, conversation_id: str, *, reader_id: int, before: int, count: int
+        self, conversation_id: str, *, reader_id: int, before: int, count: int, above: int = 0
     ) -> int | None:
-        """Return the id of the `count`-th row below `before` without the reader's deletes.
+        """Return the id of the `count`-th row between the ids without the reader's deletes.
 
         The newest row counts first. Return None where there are fewer rows. The statement reads the
         index alone, and looks each id up among the reader's deletes.
@@ -48,10 +48,10 @@ class MessageTable(Statements):
         query = (
             f"SELECT message.id FROM message{hint} LEFT JOIN message_delete AS hidden"
             " ON hidden.user_id = %s AND hidden.message_id = message.id"
-            " WHERE message.conversation_id = %s AND message.id < %s"
+            " WHERE message.conversation_id = %s AND message.id < %s AND message.id > %s"
             " AND hidden.message_id IS NULL ORDER BY message.id DESC LIMIT 1 OFFSET %s"
         )
-        rows = self._read(query, [reader_id, conversation_id, before, count - 1])
+        rows = self._read(query, [reader_id, conversation_id, before, above, count - 1])
         return rows[0][0] if rows else None
 
     def tail(self, conversation_id: str, *, limit: int) -> Tail:

@@ -11,10 +11,10 @@ from messaging.domain.message import Message, PersistStatus
 from messaging.domain.rates import Rates, take_all
 from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.cached import IdempotencyRecord, PendingFull, RateLimited, SharedRate, Verdict
-from messaging.testing.cache_state import CacheState
+from messaging.testing.cache_guarding import MemoryGuarding
 
 
-class MemoryAccepting(CacheState):
+class MemoryAccepting(MemoryGuarding):
     """Implement the accepting part of `MemoryCache`."""
 
     __slots__ = ()
@@ -26,13 +26,18 @@ class MemoryAccepting(CacheState):
         *,
         texts: Sequence[bytes] = (),
         limited: bool = True,
+        asked_after: Sequence[int | None] = (),
     ) -> list[Verdict]:
         self._answer()
         if lease is not None and lease.fenced:
             name, owner = f"worker:{lease.node}", lease.owner
             if self._owner_of(name) != owner and not self._lease(name, owner, self.worker_lease_s):
                 raise LeaseLost
-        return [self._judge(message, limited=limited) for message in messages]
+        scores = asked_after or [None] * len(messages)
+        return [
+            self._judge(message, score, limited=limited)
+            for message, score in zip(messages, scores, strict=True)
+        ]
 
     async def find_idempotency_record(
         self, user_id: int, client_msg_id: str
@@ -71,7 +76,12 @@ class MemoryAccepting(CacheState):
         self._answer()
         return self._lease_worker(request)
 
-    def _judge(self, message: Message, *, limited: bool) -> Verdict:
+    def _judge(self, message: Message, asked_after: int | None, *, limited: bool) -> Verdict:
+        is_repeat = message.key is not None and message.key in self.idempotency_records
+        if asked_after is not None and not is_repeat:
+            guarded = self._guarded(message, asked_after)
+            if guarded is not None:
+                return guarded
         wait_s = self.rates.take(message.from_user_id) if limited else 0
         return RateLimited(wait_s) if wait_s else self._accept(message, limited=limited)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from messaging.domain.message import Message, PersistStatus, join
+from messaging.domain.message import Message, PersistStatus, Recall, join
 from messaging.ports.cached import IdempotencyRecord, PendingEntry
 from messaging.testing.cache_state import CacheState
 
@@ -90,17 +90,17 @@ class MemoryMarking(CacheState):
         self._answer()
         return {i: self.pending_set.attempts.get(i, 0) for i in message_ids}
 
-    async def set_recall_mark(self, message_id: int, recall_time: int) -> int:
+    async def set_recall_mark(self, message_id: int, recall: Recall) -> Recall:
         self._answer()
         cached = self.details.get(message_id)
-        if cached is not None and cached.recall_time is not None:
-            return cached.recall_time
-        return self.marks.setdefault(message_id, recall_time)
+        if cached is not None and cached.recall is not None:
+            return cached.recall
+        return self.marks.setdefault(message_id, recall)
 
-    async def clear_recall_mark(self, message_id: int, recall_time: int) -> None:
+    async def clear_recall_mark(self, message_id: int, recall: Recall) -> None:
         self._answer()
         cached = self.details.get(message_id)
-        if self.marks.get(message_id) == recall_time and not (cached and cached.is_recalled):
+        if self.marks.get(message_id) == recall and not (cached and cached.is_recalled):
             del self.marks[message_id]
 
     async def confirm_recall(self, tombstone: Message) -> None:
@@ -116,7 +116,7 @@ class MemoryMarking(CacheState):
         if tombstone.id in self.marks:
             self.lasting.add(tombstone.id)
 
-    async def recall_marks(self, message_ids: Sequence[int]) -> dict[int, int]:
+    async def recall_marks(self, message_ids: Sequence[int]) -> dict[int, Recall]:
         self._answer()
         return {i: self.marks[i] for i in message_ids if i in self.marks}
 

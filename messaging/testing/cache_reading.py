@@ -7,15 +7,16 @@ import secrets
 from collections.abc import Sequence
 
 from messaging.domain.events import encode_message
-from messaging.domain.message import Message
+from messaging.domain.message import ChatType, Message
 from messaging.limits import MAX_CACHED_TAIL_BYTES
 from messaging.ports.cache import FILL_TTL_S, MOST_IDS_READ
 from messaging.ports.cached import CachedTail, ReaderView
+from messaging.testing.cache_guarding import MemoryGuarding
 from messaging.testing.cache_health import MemoryHealth
 from messaging.testing.tail import Filling
 
 
-class MemoryReading(MemoryHealth):
+class MemoryReading(MemoryHealth, MemoryGuarding):
     """Implement the reading part of `MemoryCache`."""
 
     __slots__ = ()
@@ -66,6 +67,7 @@ class MemoryReading(MemoryHealth):
             total=None if tail.floor is None else tail.base + len(tail.ids),
             deletes_floor=self.deletes_floors.get(reader_id),
             recovering=self.recovering,
+            guard=self._guard_score(conversation_id, reader_id),
         )
 
     async def waiting(self, conversation_id: str, *, limit: int) -> list[int]:
@@ -75,11 +77,18 @@ class MemoryReading(MemoryHealth):
 
     async def reader_view(self, message_ids: Sequence[int], *, reader_id: int) -> ReaderView:
         self._answer()
+        messages = {i: self.details[i] for i in message_ids if i in self.details}
+        guards = {
+            i: self._guard_score(message.conversation_id, reader_id)
+            for i, message in messages.items()
+            if message.chat_type is ChatType.GROUP
+        }
         return ReaderView(
-            messages={i: self.details[i] for i in message_ids if i in self.details},
+            messages=messages,
             deleted=frozenset(self.deletes.get(reader_id, set()).intersection(message_ids)),
             deletes_floor=self.deletes_floors.get(reader_id),
             recovering=self.recovering,
+            guards={i: score for i, score in guards.items() if score},
         )
 
     async def begin_fill(self, conversation_id: str) -> str | None:

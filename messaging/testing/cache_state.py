@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from messaging.domain.backend_errors import CacheUnavailable
-from messaging.domain.message import Message, join
+from messaging.domain.message import Message, Recall, join
 from messaging.domain.rates import Rates
 from messaging.ports.cache import TAIL_CAP
 from messaging.ports.cached import IdempotencyRecord
+from messaging.testing.guard import MemoryGuard
 from messaging.testing.leases import MemoryLeases
 from messaging.testing.pending import PendingSet
 from messaging.testing.tail import MemoryTail
@@ -27,7 +28,8 @@ class CacheState(MemoryLeases):
     lasting: set[int] = field(default_factory=set)  # details that do not age
     tails: dict[str, MemoryTail] = field(default_factory=dict)
     pending_set: PendingSet = field(default_factory=PendingSet)
-    marks: dict[int, int] = field(default_factory=dict)  # recall times
+    marks: dict[int, Recall] = field(default_factory=dict)
+    guards: dict[str, MemoryGuard] = field(default_factory=dict)
     idempotency_records: dict[tuple[int, str], IdempotencyRecord] = field(default_factory=dict)
     aliases: dict[int, int] = field(default_factory=dict)
     deletes: dict[int, set[int]] = field(default_factory=dict)

@@ -39,11 +39,11 @@ class MemoryStore(MemoryApplying):
         return self._newest(conversation_id, before)[:limit]
 
     async def nth_visible(
-        self, conversation_id: str, *, reader_id: int, before: int, count: int
+        self, conversation_id: str, *, reader_id: int, before: int, count: int, above: int = 0
     ) -> int | None:
         await self._answer()
         ids = [message.id for message in self._newest(conversation_id, before)]
-        visible = [i for i in ids if (reader_id, i) not in self.deletes]
+        visible = [i for i in ids if i > above and (reader_id, i) not in self.deletes]
         return visible[count - 1] if len(visible) >= count else None
 
     async def tail(self, conversation_id: str, *, limit: int) -> Tail:

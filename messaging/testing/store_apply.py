@@ -106,10 +106,8 @@ class MemoryApplying(MemoryTables):
 
     def _recall_first(self, repeat: Message, owner: int, rows: dict[int, Message]) -> None:
         first = self.rows[owner]
-        if repeat.recall_time is not None:
-            rows[owner] = self.rows[owner] = join(
-                first, first.recalled(repeat.recall_time, repeat.recalled_by)
-            )
+        if repeat.recall is not None:
+            rows[owner] = self.rows[owner] = join(first, first.under(repeat.recall))
 
     def _copy_deletes(self, owners: Mapping[int, int]) -> list[tuple[int, int]]:
         copied = [(user, owners[i]) for user, i in self.deletes if i in owners]

@@ -12,7 +12,7 @@ from messaging.cache.inspector import RedisCacheInspector
 from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.backend_errors import CacheUnavailable
-from messaging.domain.message import Message
+from messaging.domain.message import Message, Recall
 from messaging.ports.audit import CacheInspector, LoadedTail
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import IdempotencyRecord
@@ -92,7 +92,7 @@ async def test_tells_what_idempotency_records_stand_for_now(case: CacheCase) -> 
 
 async def test_walks_every_recall_mark(case: CacheCase) -> None:
     for number in range(3):
-        await case.cache.set_recall_mark(FIRST_ID + number, 9)
+        await case.cache.set_recall_mark(FIRST_ID + number, Recall(9))
 
     found = [each async for _, part in case.inspector.recall_marks() for each in part]
 
@@ -181,7 +181,7 @@ async def test_forgets_only_what_ages(case: CacheCase) -> None:
     messages = [make_message(n) for n in range(3)]
     await case.cache.accept(messages, None)
     await case.cache.mark_stored([stored(m, m.id - FIRST_ID + 1) for m in messages[:2]])
-    await case.cache.set_recall_mark(messages[1].id, 9)
+    await case.cache.set_recall_mark(messages[1].id, Recall(9))
     await case.cache.confirm_recall(stored(messages[1], 2).recalled(9))
 
     for _ in range(2):

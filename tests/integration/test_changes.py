@@ -34,6 +34,7 @@ from messaging.domain.changes import (
 )
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock
 from messaging.runtime import signals, wiring
+from tests.contract.directory.people import is_member
 from tests.support.proxy import Mode, Proxy
 from tests.support.real_services import free_port
 
@@ -87,7 +88,8 @@ def current(settings: DjangoSettings, redis_url: str) -> Settings:
 @pytest.fixture(autouse=True)
 def lasting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make lifetimes so long that none is over within a test."""
-    monkeypatch.setattr("messaging.directory.database.MEMBERSHIP_TTL_S", LONG_S)
+    monkeypatch.setattr("messaging.directory.group_answers.MEMBERSHIP_TTL_S", LONG_S)
+    monkeypatch.setattr("messaging.directory.group_answers.NEGATIVE_TTL_S", LONG_S)
     monkeypatch.setattr("messaging.directory.database.NEGATIVE_TTL_S", LONG_S)
 
 
@@ -165,8 +167,15 @@ async def until(answers: Callable[[], Awaitable[bool]], *, within_s: float = SOO
             await asyncio.sleep(0.005)
 
 
-ACTIVE, EXISTS, MEMBER, BLOCKED = "user_is_active", "user_exists", "is_member", "is_blocked"
-WRITES: dict[str, tuple[Callable[[], object], str, tuple[int, ...], object]] = {
+async def is_all_muted(directory: DatabaseDirectory, group_id: int, user_id: int) -> bool:
+    access = await directory.group_access(group_id, user_id)
+    return access is not None and access.group.is_all_muted
+
+
+Question = Callable[..., Awaitable[object]]
+ACTIVE, EXISTS = DatabaseDirectory.user_is_active, DatabaseDirectory.user_exists
+MEMBER, BLOCKED = is_member, DatabaseDirectory.is_blocked
+WRITES: dict[str, tuple[Callable[[], object], Question, tuple[int, ...], object]] = {
     "a user is locked out": (lambda: set_active(ALICE, False), ACTIVE, (ALICE,), False),
     "a user is locked out by one field": (
         lambda: set_active(ALICE, False, update_fields=["is_active"]),
@@ -175,9 +184,9 @@ WRITES: dict[str, tuple[Callable[[], object], str, tuple[int, ...], object]] = {
         False,
     ),
     "a user is let in again": (lambda: set_active(CAROL, True), ACTIVE, (CAROL,), True),
-    "a user is deleted": (lambda: user(ALICE).delete(), EXISTS, (ALICE,), False),
+    "a user is deleted": (lambda: user(BOB).delete(), EXISTS, (BOB,), False),
     "users are deleted": (
-        lambda: get_user_model().objects.all().delete(),
+        lambda: get_user_model().objects.exclude(pk=ALICE).delete(),  # a member of a group
         EXISTS,
         (BOB,),
         False,
@@ -205,6 +214,12 @@ WRITES: dict[str, tuple[Callable[[], object], str, tuple[int, ...], object]] = {
         (GROUP, ALICE),
         None,
     ),
+    "a group is changed": (
+        lambda: ChatGroup(pk=GROUP, is_all_muted=True).save(update_fields=["is_all_muted"]),
+        is_all_muted,
+        (GROUP, ALICE),
+        True,
+    ),
     "a block is set": (lambda: block(ALICE, BOB), BLOCKED, (ALICE, BOB), True),
     "a block is removed": (lambda: UserBlock.objects.all().delete(), BLOCKED, (BOB, CAROL), False),
     "a blocked user is deleted": (lambda: user(CAROL).delete(), BLOCKED, (BOB, CAROL), False),
@@ -219,14 +234,13 @@ class TestAChange:
     ) -> None:
         job, question, about, expected = WRITES[name]
         for each in processes:
-            assert await getattr(each.directory, question)(*about) != expected
+            assert await question(each.directory, *about) != expected
         await write(job)
 
         for each in processes:
-            ask = getattr(each.directory, question)
 
-            async def answers(ask: Any = ask) -> bool:
-                return bool(await ask(*about) == expected)
+            async def answers(directory: DatabaseDirectory = each.directory) -> bool:
+                return bool(await question(directory, *about) == expected)
 
             await until(answers)
 

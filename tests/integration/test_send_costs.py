@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
+from django.contrib.auth import get_user_model
 
-from tests.support.service import Service, User, with_settings
+from tests.support.service import Service, User
 
+LARGE_GROUP = 1_500  # members that no process knows all at once
 Trips = Callable[[], list[str]]
 
 
@@ -49,11 +51,14 @@ class TestAWarmSend:
         assert alice.sent(bob, clientMsgId="k1") == first
         assert statements == []
 
-    @with_settings(group_mode="async")
+    @pytest.mark.parametrize("others", [2, LARGE_GROUP], ids=["small", "large"])
     def test_to_a_group_is_that_too(
-        self, service: Service, alice: User, bob: User, statements: list[str], trips: Trips
+        self, service: Service, alice: User, statements: list[str], trips: Trips, others: int
     ) -> None:
-        group_id = service.make_group(alice, bob)
+        users = get_user_model().objects
+        users.bulk_create([users.model(username=f"member {n}") for n in range(others)])
+        everybody = [User(str(pk), alice.client) for pk in users.values_list("pk", flat=True)]
+        group_id = service.make_group(*everybody)
         assert alice.send_to_group(group_id).status == 200
         trips()
         statements.clear()

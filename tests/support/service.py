@@ -90,10 +90,10 @@ class Service:
         client = replace(self.anybody, token=answer.data["token"])
         return User(answer.data["userId"], client, username)
 
-    def make_group(self, *members: User) -> str:
+    def make_group(self, *members: User, **columns: object) -> str:
         """Make a group of these users, the first of whom is the owner, and tell all processes."""
-        ids = [int(member.id) for member in members]
-        group_id = insert_group("group", ids)
+        group_id = insert_group("group", [int(member.id) for member in members])
+        ChatGroup.objects.filter(pk=group_id).update(**{"name": "group"} | columns)
         for member in ChatGroupMember.objects.filter(group_id=group_id):
             member.save()
         return str(group_id)

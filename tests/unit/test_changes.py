@@ -8,6 +8,7 @@ from messaging.domain.backend_errors import PoisonRecord
 from messaging.domain.changes import (
     AnythingChanged,
     BlockChanged,
+    GroupChanged,
     MemberChanged,
     Notice,
     TokensEnded,
@@ -21,6 +22,7 @@ from messaging.domain.message import ID_MAX
 def test_every_change_comes_back_as_it_was() -> None:
     changes = (
         *(UserChanged(1), UserChanged(2, is_locked_out=True), MemberChanged(2, ID_MAX)),
+        GroupChanged(ID_MAX),
         *(TokensEnded(1, 3), TokensEnded(2, 0, ("a", "b"))),
         *(BlockChanged(3, 1), BlockChanged(3, 2, is_blocked=True), AnythingChanged()),
     )
@@ -31,6 +33,10 @@ def test_every_change_comes_back_as_it_was() -> None:
 def test_the_form_is_short() -> None:
     told = encode_notice(Notice("f00", (BlockChanged(3, 1),)))
     assert told == b'["f00",[["block",3,1,false]]]'
+
+
+def test_a_change_of_a_group_is_named() -> None:
+    assert encode_notice(Notice("f00", (GroupChanged(7),))) == b'["f00",[["group",7]]]'
 
 
 def test_a_version_that_tells_less_or_more_is_understood() -> None:

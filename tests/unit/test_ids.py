@@ -93,12 +93,25 @@ class TestLayout:
     def test_a_conversation_has_one_id_from_both_sides(self) -> None:
         assert ids.private_conversation(10, 9) == ids.private_conversation(9, 10) == "9_10"
         assert ids.private_conversation(7, 7) == "7_7"
+        assert ids.is_group(ids.group_conversation(7))
+        assert not ids.is_group(ids.private_conversation(7, 8))
         for chat_type, expected in ((ChatType.PRIVATE, "1_2"), (ChatType.GROUP, "g2")):
             made = ids.conversation_id(chat_type=chat_type, user_id=1, target_id=2)
             assert made == expected
 
 
 class TestGenerator:
+    @pytest.mark.parametrize("ahead_ms", [-1, 0, 250])
+    def test_goes_past_a_time_without_waiting_for_it(self, ahead_ms: int) -> None:
+        given = generator(GivenClock())
+        first = given.next_id("1_2")
+
+        given.go_past(NOW_MS + ahead_ms)
+        made = [first, *(given.next_id("1_2") for _ in range(200))]
+
+        assert made == sorted(set(made))
+        assert ids.time_of_id(made[1]) == NOW_MS + max(ahead_ms + 1, 0)
+
     def test_gives_growing_ids(self) -> None:
         clock = GivenClock()
         given = generator(clock)

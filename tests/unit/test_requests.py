@@ -139,7 +139,7 @@ class TestTheTypes:
         }
 
     @pytest.mark.parametrize(
-        "value", [0, 6, -1, 1.0, True, "1", "", [], {}, [1], 10**30], ids=brief
+        "value", [0, 6, 9, -1, 1.0, True, "1", "", [], {}, [1], 10**30], ids=brief
     )
     def test_of_message_are_1_to_5_as_integers(self, value: object) -> None:
         assert errors_of(parse_send, TEXT | {"msgType": value}) == {

@@ -1,13 +1,14 @@
--- Hold new pending messages. Uses rows, rates, records, incarnation, state,
--- tail.
+-- Hold new pending messages. Uses rows, rates, records, incarnation, state, tail, guard.
 --
 -- KEYS  pending set, its bytes, the worker id's lease where the lease is fenced
 -- ARGV  owner ('' when not fenced), lease (ms), step of a message in its sender's rate (µs; 0: no
 --       rate), burst, bytes that may be pending; for each message: id, conversation, send time
---       (ms), sender, clientMsgId, idempotency record (both '' for none), text
+--       (ms), sender, clientMsgId, idempotency record (both '' for none), text, the score that the
+--       sender's right was asked after ('' for a message that the guard does not judge)
 -- Reply nil when another owner leases the worker id (nothing is written); else for each message the
 --       earlier idempotency record, the time to wait (µs) of a sender who is too fast, -1 when too
---       much is pending, or nil: the message is accepted
+--       much is pending, the guard's newer score and the floor's time (ms) that the message is not
+--       later than (0 where there is none), or nil: the message is accepted
 
 local pending, pending_bytes, lease = unpack(KEYS)
 local owner, lease_ms = ARGV[1], ARGV[2]
@@ -25,6 +26,15 @@ end
 local function refuse(key, record)
   local first = key and redis.call('GET', key)
   return first and first ~= record and first or -1
+end
+
+-- Return the guard's verdict on a message. A repeat gets the earlier idempotency record all the
+-- same, and a message that has its own record was accepted before the guard was against it.
+local function guarded(conversation, sender, asked_after, send_time, key, record)
+  local verdict = judge(GUARD .. conversation, sender, asked_after, send_time)
+  local first = verdict and key and redis.call('GET', key)
+  if first == record then return false end
+  return first or verdict
 end
 
 -- List pending ids of one conversation: do for all ids what `add` and `keep` do for one id.
@@ -69,9 +79,11 @@ local function wait_of(sender)
 end
 
 local verdicts, entries, conversations, listed = {}, {}, {}, {}
-for id, conversation, send_time, sender, client_msg_id, record, text in rows(7, 5) do
+for id, conversation, send_time, sender, client_msg_id, record, text, asked_after in rows(8, 5) do
   local key = record ~= '' and DEDUPE .. sender .. ':' .. client_msg_id
-  local verdict = bytes + #text > most and refuse(key, record)
+  local verdict = asked_after ~= ''
+      and guarded(conversation, sender, asked_after, send_time, key, record)
+    or bytes + #text > most and refuse(key, record)
     or step > 0 and wait_of(sender)
     or key and recorded_before(key, record)
   verdicts[#verdicts + 1] = verdict

@@ -1,12 +1,13 @@
 -- Return the newest listed messages of a conversation below an id, without the messages that the
--- reader has deleted. Uses incarnation, tail, deletes.
+-- reader has deleted. Uses incarnation, tail, deletes, guard.
 --
--- KEYS  list, loaded mark, the reader's deletes, their floor
+-- KEYS  list, loaded mark, the reader's deletes, their floor, the guard of a group's conversation
 -- ARGV  before ('' for the newest), limit, the prefix of the details' keys ('' for ids alone), the
---       bytes of texts after which the reply ends
+--       bytes of texts after which the reply ends, the reader
 -- Reply ids without the deleted ones, their texts (nil where not cached), the lowest id read
 --       (nil when it was the list's last), floor and total (nil when not loaded), the deletes'
---       floor (nil when not known), 1 while Redis recovers
+--       floor (nil when not known), 1 while Redis recovers, the guard's newest score for the reader
+--       (0 for none)
 --
 -- The details' keys cannot be declared, since the list gives their ids, and a second trip would
 -- read another state. Redis needs declared keys only to find the right node of a cluster.
@@ -79,4 +80,5 @@ return {
   floor and base + length or false,
   known_above or false,
   is_recovering(),
+  KEYS[5] and doubt(KEYS[5], ARGV[5]) or 0,
 }

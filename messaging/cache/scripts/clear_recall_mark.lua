@@ -2,10 +2,10 @@
 -- state.
 --
 -- KEYS  detail, recall mark
--- ARGV  recall time (ms)
+-- ARGV  the recall as a value of the mark
 
-local detail, cancel, recalled_at = KEYS[1], KEYS[2], ARGV[1]
+local detail, cancel, recall = KEYS[1], KEYS[2], ARGV[1]
 local cached = redis.call('GET', detail)
-if redis.call('GET', cancel) == recalled_at and not (cached and holds(cached, IS_RECALLED)) then
+if redis.call('GET', cancel) == recall and not (cached and holds(cached, IS_RECALLED)) then
   drop_recall_mark(cancel)
 end

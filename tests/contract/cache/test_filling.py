@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from messaging.domain.message import Recall
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import CachedTail
 from tests.contract.cache.conversation import (
@@ -130,7 +131,7 @@ class TestFill:
     async def test_never_lowers_a_cached_state(self, cache: MessageCache) -> None:
         recalled, pending = make_message(1), make_message(2)
         await cache.accept([recalled, pending], None)
-        await cache.set_recall_mark(recalled.id, 5)
+        await cache.set_recall_mark(recalled.id, Recall(5))
         await cache.confirm_recall(recalled.recalled(5))
 
         await load(cache, rows(1, 2))
@@ -138,7 +139,7 @@ class TestFill:
         assert (await tail(cache)).messages == (pending, recalled.recalled(5))
 
     async def test_never_shows_content_under_a_recall_mark(self, cache: MessageCache) -> None:
-        await cache.set_recall_mark(FIRST_ID + 1, 5)
+        await cache.set_recall_mark(FIRST_ID + 1, Recall(5))
 
         await load(cache, rows(1, 2))
         await cache.add_details(rows(1))

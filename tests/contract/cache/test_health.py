@@ -11,6 +11,7 @@ from msgspec import structs
 from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.message import Recall
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import CachedTail
 from messaging.testing.cache import MemoryCache
@@ -104,8 +105,8 @@ class TestNothing:
             lambda: cache.mark_stored([stored(message, 1)]),
             lambda: cache.mark_duplicates({2: structs.replace(message, client_msg_id="k")}),
             lambda: cache.dead_letter([message]),
-            lambda: cache.set_recall_mark(1, 1),
-            lambda: cache.clear_recall_mark(1, 1),
+            lambda: cache.set_recall_mark(1, Recall(1)),
+            lambda: cache.clear_recall_mark(1, Recall(1)),
             lambda: cache.confirm_recall(message.recalled(1)),
             lambda: cache.recall_marks([1]),
             lambda: cache.marked(),
@@ -118,6 +119,9 @@ class TestNothing:
             lambda: cache.pending_count(),
             lambda: cache.newest_pending(offset=0, limit=1),
             lambda: cache.count_attempt([message]),
+            lambda: cache.distrust("g7", [1]),
+            lambda: cache.open_floor("g7", 1),
+            lambda: cache.judge(message, asked_after=0),
             lambda: cache.take_lease("x", "a", 1),
             lambda: cache.is_leased("x"),
             lambda: cache.ping(),

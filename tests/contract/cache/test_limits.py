@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
+from messaging.domain.message import Recall
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import IdempotencyRecord, PendingFull, RateLimited, SharedRate
 from tests.contract.cache.conversation import LEASE, listed, one, rows, stored, tail
@@ -67,7 +68,7 @@ class TestARoomThatIsFull:
         cache = small_cache
         messages = [structs.replace(make_message(n), client_msg_id=str(n)) for n in range(1, 7)]
         await cache.accept(messages[:3], LEASE)
-        await cache.set_recall_mark(messages[0].id, 1)
+        await cache.set_recall_mark(messages[0].id, Recall(1))
         await cache.confirm_recall(messages[0].recalled(1))
         await cache.mark_stored([stored(messages[0].recalled(1), 1)])
         await cache.dead_letter([messages[1]])

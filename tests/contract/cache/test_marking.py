@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from messaging.domain.message import Message
+from messaging.domain.message import Message, Recall
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import IdempotencyRecord, PendingFull
 from tests.contract.cache.conversation import (
@@ -39,13 +39,13 @@ class TestMarkStored:
     async def test_a_recall_in_the_cache_outlives_a_normal_row(self, cache: MessageCache) -> None:
         message = make_message(1)
         await cache.accept([message], None)
-        await cache.set_recall_mark(message.id, 5)
+        await cache.set_recall_mark(message.id, Recall(5))
         await cache.confirm_recall(message.recalled(5))
 
         await cache.mark_stored([stored(message, 3)])
 
         assert await one(cache, message) == stored(message.recalled(5), 3)
-        assert await cache.recall_marks([message.id]) == {message.id: 5}
+        assert await cache.recall_marks([message.id]) == {message.id: Recall(5)}
         assert not await is_pending(cache, message)
 
     async def test_a_tombstone_blanks_the_content_and_ends_the_recall_mark(
@@ -53,7 +53,7 @@ class TestMarkStored:
     ) -> None:
         message = make_message(1, url="/x", at_user_ids=(3,))
         await cache.accept([message], None)
-        await cache.set_recall_mark(message.id, 5)
+        await cache.set_recall_mark(message.id, Recall(5))
 
         await cache.mark_stored([stored(message.recalled(5), 3)])
 
@@ -242,7 +242,7 @@ class TestMarkDuplicates:
         first = stored(make_message(1, client_msg_id="k"), 1)
         repeat = make_message(3, client_msg_id="k")
         await cache.accept([repeat], None)
-        await cache.set_recall_mark(repeat.id, 5)
+        await cache.set_recall_mark(repeat.id, Recall(5))
 
         await cache.mark_duplicates({repeat.id: first})
 

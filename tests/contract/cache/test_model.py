@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
-from messaging.domain.message import Message
+from messaging.domain.message import Message, Recall
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import CachedTail
 from messaging.ports.store import Tail
@@ -153,8 +153,9 @@ class ModelWorld:
     async def _recall(self, number: int) -> None:
         known = await self.cache.get(list(self.sent)) | await self.store.get(list(self.sent))
         if chosen := self._pick(number, [i for i in known if i not in self.recalled]):
-            recall_time = await self.cache.set_recall_mark(chosen, number)
-            tombstone = known[chosen].recalled(recall_time)
+            by = number % 4 or None
+            recall = await self.cache.set_recall_mark(chosen, Recall(number, by))
+            tombstone = known[chosen].under(recall)
             self.sent[chosen] = replace(tombstone, seq=None)
             await self.cache.confirm_recall(tombstone)
             self.recalled.add(chosen)

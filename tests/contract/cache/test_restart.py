@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from messaging.domain.message import Recall
 from messaging.ports.cache import MessageCache
 from tests.contract.cache.conversation import (
     CONVERSATION,
@@ -64,7 +65,7 @@ class TestHides:
         message = make_message(1)
         await cache.accept([message], None)
         await cache.mark_stored([stored(message, 1)])
-        await cache.set_recall_mark(message.id, 5)
+        await cache.set_recall_mark(message.id, Recall(5))
         await restart()
         assert await cache.marked() == [message.id]
         assert await one(cache, message) is None
@@ -101,7 +102,7 @@ class TestKeeps:
     ) -> None:
         message = make_message(1)
         await cache.accept([message], None)
-        await cache.set_recall_mark(message.id, 5)
+        await cache.set_recall_mark(message.id, Recall(5))
         await cache.confirm_recall(message.recalled(5))
         await cache.mark_stored([stored(message, 1)])
         await restart()
@@ -188,33 +189,33 @@ class TestRecallMarks:
     async def test_leave_when_the_tombstone_is_stored(self, cache: MessageCache) -> None:
         message = make_message(1)
         await cache.accept([message], None)
-        await cache.set_recall_mark(message.id, 5)
+        await cache.set_recall_mark(message.id, Recall(5))
         assert await cache.marked() == [message.id]
         await cache.mark_stored([stored(message.recalled(5), 1)])
         assert await cache.marked() == []
 
     async def test_leave_when_the_recall_is_given_up(self, cache: MessageCache) -> None:
         await cache.accept([make_message(1)], None)
-        await cache.set_recall_mark(make_message(1).id, 5)
-        await cache.clear_recall_mark(make_message(1).id, 5)
+        await cache.set_recall_mark(make_message(1).id, Recall(5))
+        await cache.clear_recall_mark(make_message(1).id, Recall(5))
         assert await cache.marked() == []
 
     async def test_leave_when_the_message_is_deduplicated(self, cache: MessageCache) -> None:
         first, repeat = make_message(1, client_msg_id="k"), make_message(2)
         await cache.accept([first, repeat], None)
-        await cache.set_recall_mark(repeat.id, 5)
+        await cache.set_recall_mark(repeat.id, Recall(5))
         await cache.mark_duplicates({repeat.id: stored(first, 1)})
         assert await cache.marked() == []
 
     async def test_leave_when_the_tombstone_was_stored_before(self, cache: MessageCache) -> None:
         (row,) = rows(1)
         await cache.mark_stored([row.recalled(5)])
-        await cache.set_recall_mark(row.id, 5)
+        await cache.set_recall_mark(row.id, Recall(5))
         await cache.confirm_recall(row.recalled(5))
         assert await cache.marked() == []
 
     async def test_are_found_however_many(self, cache: MessageCache) -> None:
         messages = [make_message(n) for n in range(1_200)]
         for message in messages:
-            await cache.set_recall_mark(message.id, 5)
+            await cache.set_recall_mark(message.id, Recall(5))
         assert await cache.marked() == ids(messages)

@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from messaging.conf import settings
 from messaging.database.threads import DatabaseThreads
 from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
+from messaging.ports.directory import Directory
 
 MEMBER, STRANGER, LOCKED_OUT, NOBODY = 1, 2, 3, 4
 GROUP, NO_GROUP = 7, 8
@@ -37,6 +38,18 @@ def add_user(user_id: int, *, is_active: bool = True) -> None:
 
 def block(blocker_id: int, blocked_id: int) -> None:
     UserBlock.objects.create(blocker_id=blocker_id, blocked_id=blocked_id)
+
+
+async def is_member(directory: Directory, group_id: int, user_id: int) -> bool | None:
+    """Tell whether the user is a member of the group; None where there is no such group."""
+    access = await directory.group_access(group_id, user_id)
+    return None if access is None else access.member is not None
+
+
+def known_member(directory: Directory, group_id: int, user_id: int) -> bool | None:
+    """Tell whether the user is known as a member; None where that is not known."""
+    access = directory.known_access(group_id, user_id)
+    return None if access is None else access.member is not None
 
 
 def populate() -> None:

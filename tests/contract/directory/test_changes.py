@@ -31,6 +31,8 @@ from tests.contract.directory.people import (
     Start,
     Write,
     block,
+    is_member,
+    known_member,
 )
 
 
@@ -42,7 +44,7 @@ class TestAChange:
     async def warm(self, directory: DatabaseDirectory) -> DatabaseDirectory:
         assert not await directory.is_blocked(STRANGER, MEMBER)
         assert await directory.user_is_active(MEMBER)
-        assert await directory.is_member(GROUP, MEMBER)
+        assert await is_member(directory, GROUP, MEMBER)
         return directory
 
     @pytest.mark.parametrize("change", [BlockChanged(STRANGER, MEMBER), AnythingChanged()])
@@ -88,8 +90,8 @@ class TestAChange:
         await people(lambda: ChatGroupMember.objects.all().delete())
         warm.invalidate(change)
 
-        assert warm.known_member(GROUP, MEMBER) is None
-        assert await warm.is_member(GROUP, MEMBER) is False
+        assert known_member(warm, GROUP, MEMBER) is None
+        assert await is_member(warm, GROUP, MEMBER) is False
 
     async def test_leaves_what_it_is_not_about(
         self, warm: DatabaseDirectory, lookups: list[str]
@@ -100,7 +102,7 @@ class TestAChange:
 
         assert warm.known_blocked(STRANGER, MEMBER) is False
         assert warm.known_active(MEMBER) is True
-        assert warm.known_member(GROUP, MEMBER) is True
+        assert known_member(warm, GROUP, MEMBER) is True
         assert lookups == []
 
     @pytest.mark.parametrize("change", [UserChanged(MEMBER), AnythingChanged()])
@@ -178,7 +180,7 @@ class TestAChange:
         warm.invalidate(MemberChanged(GROUP, MEMBER))
 
         with pytest.raises(StoreUnavailable):
-            await warm.is_member(GROUP, MEMBER)
+            await is_member(warm, GROUP, MEMBER)
 
     async def test_ends_what_is_under_way_when_it_closes(
         self, directory: DatabaseDirectory, stalled: Stall

@@ -8,8 +8,9 @@ import pytest
 
 from messaging.conf import settings
 from messaging.directory import DatabaseDirectory
+from messaging.domain.groups import GroupRecord, Membership
 from messaging.domain.message import ID_MAX
-from messaging.ports.directory import Directory, TokenMark
+from messaging.ports.directory import Directory, GroupAccess, TokenMark
 from messaging.testing.directory import MemoryDirectory
 from tests.contract.directory.people import (
     GENERATION,
@@ -20,6 +21,8 @@ from tests.contract.directory.people import (
     NOBODY,
     ON_DATABASE,
     STRANGER,
+    is_member,
+    known_member,
     writing,
 )
 
@@ -67,11 +70,24 @@ class TestEveryDirectory:
             assert not await any_directory.user_is_active(user_id, TokenMark(GENERATION, "open"))
 
     async def test_knows_who_belongs_to_a_group(self, any_directory: Directory) -> None:
-        assert await any_directory.is_member(GROUP, MEMBER) is True
-        assert await any_directory.is_member(GROUP, STRANGER) is False
-        assert await any_directory.is_member(GROUP, ID_MAX) is False
-        assert await any_directory.is_member(NO_GROUP, MEMBER) is None
-        assert await any_directory.is_member(ID_MAX, MEMBER) is None
+        assert await is_member(any_directory, GROUP, MEMBER) is True
+        assert await is_member(any_directory, GROUP, STRANGER) is False
+        assert await is_member(any_directory, GROUP, ID_MAX) is False
+        assert await is_member(any_directory, NO_GROUP, MEMBER) is None
+        assert await is_member(any_directory, ID_MAX, MEMBER) is None
+
+    async def test_knows_what_a_user_may_do_in_a_group(self, any_directory: Directory) -> None:
+        for user_id, member in ((MEMBER, Membership()), (STRANGER, None), (ID_MAX, None)):
+            access = await any_directory.group_access(GROUP, user_id)
+            assert access == GroupAccess(GroupRecord(), member)
+            asked = await any_directory.ask_access(GROUP, user_id, after=7)
+            assert asked == GroupAccess(GroupRecord(), member, asked_after=7)
+            asked = await any_directory.ask_access(GROUP, user_id, after=5)
+            assert asked is not None
+            assert asked.asked_after >= 5
+            assert await any_directory.ask_access(GROUP, user_id, after=0) == access
+        assert await any_directory.ask_access(NO_GROUP, MEMBER, after=0) is None
+        assert await any_directory.ask_access(NO_GROUP, MEMBER, after=7) is None
 
     async def test_knows_who_has_blocked_whom(self, any_directory: Directory) -> None:
         assert await any_directory.is_blocked(MEMBER, STRANGER)
@@ -86,8 +102,8 @@ class TestEveryDirectory:
         for user_id in (MEMBER, STRANGER, LOCKED_OUT, NOBODY):
             active = await any_directory.user_is_active(user_id)
             assert any_directory.known_active(user_id) in (None, active)
-            member = await any_directory.is_member(GROUP, user_id)
-            assert any_directory.known_member(GROUP, user_id) in (None, member)
+            member = await is_member(any_directory, GROUP, user_id)
+            assert known_member(any_directory, GROUP, user_id) in (None, member)
             blocked = await any_directory.is_blocked(MEMBER, user_id)
             assert any_directory.known_blocked(MEMBER, user_id) in (None, blocked)
 

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 
 from messaging.conf import settings
 from messaging.directory import DatabaseDirectory, ttl_cache
-from messaging.directory.database import MEMBERSHIP_TTL_S, NEGATIVE_TTL_S
+from messaging.directory.group_answers import MEMBERSHIP_TTL_S, NEGATIVE_TTL_S
 from messaging.directory.queries import BLOCKS_HELD
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.changes import BlockChanged
@@ -27,12 +27,14 @@ from tests.contract.directory.people import (
     Write,
     add_user,
     block,
+    is_member,
+    known_member,
 )
 
 
 async def is_member_now(directory: DatabaseDirectory) -> bool:
     try:
-        return bool(await directory.is_member(GROUP, MEMBER))
+        return bool(await is_member(directory, GROUP, MEMBER))
     except StoreUnavailable:
         return False
 
@@ -53,11 +55,11 @@ class TestTheDatabasesDirectory:
     async def test_notices_a_removal_from_a_group_within_the_stated_time(
         self, directory: DatabaseDirectory, people: Write, clock: DirectoryClock
     ) -> None:
-        assert await directory.is_member(GROUP, MEMBER)
+        assert await is_member(directory, GROUP, MEMBER)
         await people(lambda: ChatGroupMember.objects.all().delete())
 
         clock.now_s += MEMBERSHIP_TTL_S
-        assert await directory.is_member(GROUP, MEMBER) is False
+        assert await is_member(directory, GROUP, MEMBER) is False
 
     async def test_notices_a_block_within_the_stated_time(
         self, directory: DatabaseDirectory, people: Write, clock: DirectoryClock
@@ -98,13 +100,13 @@ class TestTheDatabasesDirectory:
     async def test_knows_members_at_once_after_one_look(
         self, directory: DatabaseDirectory, lookups: list[str]
     ) -> None:
-        assert directory.known_member(GROUP, MEMBER) is None
-        await directory.is_member(GROUP, MEMBER)
-        await directory.is_member(GROUP, STRANGER)
+        assert known_member(directory, GROUP, MEMBER) is None
+        await is_member(directory, GROUP, MEMBER)
+        await is_member(directory, GROUP, STRANGER)
 
-        assert directory.known_member(GROUP, MEMBER) is True
-        assert directory.known_member(GROUP, STRANGER) is False
-        assert len(lookups) == 2
+        assert known_member(directory, GROUP, MEMBER) is True
+        assert known_member(directory, GROUP, STRANGER) is False
+        assert len(lookups) == 1
 
     async def test_looks_once_for_all_who_ask_meanwhile(
         self, directory: DatabaseDirectory, lookups: list[str]
@@ -166,7 +168,7 @@ class TestTheDatabasesDirectory:
         outage()
 
         with pytest.raises(StoreUnavailable):
-            await directory.is_member(GROUP, MEMBER)
+            await is_member(directory, GROUP, MEMBER)
 
     async def test_serves_the_last_known_answer_until_the_database_is_back(
         self,
@@ -176,7 +178,7 @@ class TestTheDatabasesDirectory:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         async def check() -> None:
-            assert await directory.is_member(GROUP, STRANGER) is False
+            assert await is_member(directory, GROUP, STRANGER) is False
             assert not await directory.user_is_active(LOCKED_OUT)
             assert await directory.is_blocked(MEMBER, STRANGER)
 

@@ -44,9 +44,15 @@ class TestPassing:
             await store.delete_for_user(1, [FIRST_ID + number])
         await store.delete_for_user(2, [FIRST_ID + 8])
 
-        async def nth(count: int, *, reader_id: int = 1, before: int = 9) -> int | None:
+        async def nth(
+            count: int, *, reader_id: int = 1, before: int = 9, above: int = -1
+        ) -> int | None:
             found = await store.nth_visible(
-                "1_2", reader_id=reader_id, before=FIRST_ID + before, count=count
+                "1_2",
+                reader_id=reader_id,
+                before=FIRST_ID + before,
+                count=count,
+                above=FIRST_ID + above,
             )
             return None if found is None else found - FIRST_ID
 
@@ -54,6 +60,7 @@ class TestPassing:
         assert [await nth(count, reader_id=2) for count in (1, 2, 8, 9)] == [7, 6, 0, None]
         assert await nth(1, before=0) is None
         assert await nth(1, before=100) == 9
+        assert [await nth(count, above=3) for count in (3, 4)] == [4, None]
 
 
 class TestDeletes:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from messaging.domain.message import Message
+from messaging.domain.message import Message, Recall
 from messaging.ports.store import DeadLetter
 from messaging.runtime import adapters, wiring
 
@@ -35,7 +35,7 @@ def recall(message: Message) -> None:
     """Recall the message in Redis; the database learns of the recall later, through the log."""
 
     async def mark(backends: Any) -> None:
-        await backends.cache.set_recall_mark(message.id, message.send_time + 1)
+        await backends.cache.set_recall_mark(message.id, Recall(message.send_time + 1))
         await backends.cache.confirm_recall(message.recalled(message.send_time + 1))
 
     wiring.run(mark)

@@ -7,6 +7,7 @@ import redis
 from msgspec.structs import replace
 
 from messaging.cache.redis_cache import RedisMessageCache
+from messaging.domain.message import Recall
 from tests.integration.redis_cache.opened import HALF_AN_HOUR, NO_END, load, names, row, tail
 from tests.support.messages import FIRST_ID, make_message
 
@@ -19,7 +20,7 @@ class TestKeys:
         await load(cache)
         await cache.accept([message], None)
         await cache.count_attempt([message])
-        await cache.set_recall_mark(message.id, 5)
+        await cache.set_recall_mark(message.id, Recall(5))
 
         lives = {name: server.ttl(name) for name in names(server)}
         assert lives == {
@@ -143,6 +144,30 @@ class TestKeys:
 
         assert server.ttl(f"msg:detail:{tombstone.id}") == HALF_AN_HOUR
         assert await cache.recall_marks([tombstone.id]) == {}
+
+    async def test_of_a_recall_say_who_recalled(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.set_recall_mark(1, Recall(5))
+        await cache.set_recall_mark(2, Recall(5, 7))
+
+        assert server.mget("msg:cancel:1", "msg:cancel:2") == ["5", "5:7"]
+
+    async def test_of_a_guard_live_for_half_a_minute(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        before_ms = int(server.time()[0]) * 1_000
+        await cache.distrust("g7", [3])
+        await cache.distrust("g8", None)
+        await cache.open_floor("g9", 5)
+
+        assert {name: server.ttl(name) for name in names(server)} == {
+            f"msg:guard:{group}": pytest.approx(30, abs=2) for group in ("g7", "g8", "g9")
+        }
+        until_ms = pytest.approx(before_ms + 15_500, abs=2_000)
+        assert server.zrange("msg:guard:g7", 0, -1, withscores=True) == [("3", until_ms)]
+        assert server.zrange("msg:guard:g8", 0, -1, withscores=True) == [("*", until_ms)]
+        assert server.zrange("msg:guard:g9", 0, -1, withscores=True) == [("^", 5)]
 
     async def test_are_named_after_the_worker(
         self, cache: RedisMessageCache, server: redis.Redis

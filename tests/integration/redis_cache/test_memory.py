@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from messaging.cache import keys
 from messaging.cache.redis_cache import RedisMessageCache
 from messaging.domain.backend_errors import CacheUnavailable
-from messaging.domain.message import Message
+from messaging.domain.message import Message, Recall
 from messaging.ports.cached import CachedTail
 from tests.integration.redis_cache.opened import load, row, tail
 from tests.support.messages import FIRST_ID, make_message
@@ -106,7 +106,7 @@ class TestFullMemory:
         messages = [make_message(n, content="x" * 4_000, client_msg_id=f"k{n}") for n in range(400)]
         for first in range(0, 400, 100):
             await cache.accept(messages[first : first + 100], None)
-        await cache.set_recall_mark(messages[0].id, 5)
+        await cache.set_recall_mark(messages[0].id, Recall(5))
         server.config_set("maxmemory", server.info("memory")["used_memory"] - 200_000)
         yield messages
         server.config_set("maxmemory", 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Awaitable
 
 import redis
 from msgspec.structs import replace
@@ -11,6 +13,7 @@ from messaging.cache import keys
 from messaging.cache.marking import MARKED_AT_ONCE
 from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
+from messaging.domain.message import ChatType
 from messaging.ports.cached import RateLimited, SharedRate
 from tests.integration.redis_cache.opened import load, open_cache, row, tail
 from tests.support.messages import make_message
@@ -78,6 +81,29 @@ class TestScripts:
         assert (seen.total, len(seen.messages)) == (1_000, 100)
         cached = await cache.get([m.id for m in rows])
         assert [cached[m.id].seq for m in rows] == list(range(1, 1_001))
+
+    async def test_guard_groups_with_one_command_a_message_and_private_chats_with_none(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        private = [make_message(n) for n in range(1, 4)]
+        group = [make_message(n, chat_type=ChatType.GROUP) for n in range(11, 17)]
+        await cache.accept([make_message(7), make_message(8, chat_type=ChatType.GROUP)], None)
+
+        async def commands(call: Awaitable[object]) -> Counter[str]:
+            server.config_resetstat()
+            await call
+            stats = server.info("commandstats")
+            return Counter({name.removeprefix("cmdstat_"): s["calls"] for name, s in stats.items()})
+
+        assert (await commands(cache.accept(private, None)))["zmscore"] == 0
+        plain = await commands(cache.accept(group[:3], None))
+        judged = await commands(cache.accept(group[3:], None, asked_after=[0] * 3))
+        assert judged - plain == Counter(zmscore=3)
+        assert (await commands(tail(cache)))["zmscore"] == 0
+        ids = [m.id for m in private]
+        assert (await commands(cache.reader_view(ids, reader_id=1)))["zmscore"] == 0
+        ids += [m.id for m in group]
+        assert (await commands(cache.reader_view(ids, reader_id=1)))["zmscore"] == 1
 
 
 class TestConcurrency:

@@ -117,8 +117,10 @@ class TestSend:
 
 
 class TestGroupSend:
-    def test_is_stored_before_the_answer(self, service: Service, alice: User, bob: User) -> None:
-        group_id = service.make_group(alice, bob)
+    def test_in_sync_mode_is_stored_before_the_answer(
+        self, service: Service, alice: User, bob: User
+    ) -> None:
+        group_id = service.make_group(alice, bob, mode="sync")
         answer = alice.send_to_group(group_id)
         assert answer.data["conversationId"] == f"g{group_id}"
         assert (answer.data["durability"], answer.data["persistStatus"]) == ("store", "PERSISTED")
@@ -130,10 +132,38 @@ class TestGroupSend:
     def test_again_with_its_client_id_is_the_same_message(
         self, service: Service, alice: User, bob: User
     ) -> None:
-        group_id = service.make_group(alice, bob)
+        group_id = service.make_group(alice, bob, mode="sync")
         first, again = (alice.send_to_group(group_id, clientMsgId="c") for _ in range(2))
         assert first.data == again.data
         assert refused(alice.send_to_group(group_id, "other", clientMsgId="c"), 422, 3006)
+
+    def test_is_pending_and_read_at_once(self, service: Service, alice: User, bob: User) -> None:
+        group_id = service.make_group(alice, bob)
+        answer = alice.send_to_group(group_id)
+        assert answer.data["persistStatus"] == "PENDING"
+        for _ in range(2):
+            assert bob.read(answer.data["messageId"]).data["groupId"] == group_id
+            assert listed(bob.group_history(group_id)) == [answer.data["messageId"]]
+            service.persist()
+
+    @pytest.mark.parametrize(
+        ("columns", "status", "code"),
+        [({"state": "DISSOLVED"}, 409, 4007), ({"is_all_muted": True}, 403, 4004)],
+        ids=["dissolved", "all muted"],
+    )
+    def test_is_refused_by_a_group_that_is_closed(
+        self,
+        service: Service,
+        alice: User,
+        bob: User,
+        columns: dict[str, object],
+        status: int,
+        code: int,
+    ) -> None:
+        group_id = service.make_group(alice, bob, **columns)
+        answer = bob.send_to_group(group_id)
+        assert (answer.status, answer.code) == (status, code)
+        assert listed(bob.group_history(group_id)) == []
 
     def test_needs_a_group(self, alice: User) -> None:
         assert refused(alice.send_to_group(NOBODY), 404, 4001)

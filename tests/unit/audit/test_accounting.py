@@ -22,7 +22,7 @@ def audited() -> Audited:
 async def test_a_service_that_works_has_nothing_to_tell(audited: Audited) -> None:
     await audited.persisted(client_msg_id="a")
     recalled = await audited.persisted()
-    await audited.append(recalled.recalled(recalled.send_time + 1))
+    await audited.append(recalled.recalled(recalled.send_time + 1, 9))
     await audited.service.consume()
     await audited.accepted()
 

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from messaging.audit.findings import Defect, Fate
 from messaging.domain.events import decode_event
-from messaging.domain.message import hash_body
+from messaging.domain.message import Recall, hash_body
 from messaging.ports.cached import IdempotencyRecord
 from tests.support.memory import message
 from tests.support.planting import Audited, fates, wrong
@@ -59,7 +59,7 @@ async def recalled_in_the_database(audited: Audited) -> str:
 
 async def recalled_in_the_cache(audited: Audited) -> str:
     row = await audited.persisted()
-    await audited.service.cache.set_recall_mark(row.id, row.send_time + 1)
+    await audited.service.cache.set_recall_mark(row.id, Recall(row.send_time + 1))
     await audited.service.cache.confirm_recall(row.recalled(row.send_time + 1))
     return str(row.id)
 
@@ -94,7 +94,7 @@ async def mark_left(audited: Audited) -> str:
     row = await audited.persisted()
     await audited.append(row.recalled(row.send_time + 9))
     await audited.service.consume()
-    audited.service.cache.marks[row.id] = row.send_time + 9
+    audited.service.cache.marks[row.id] = Recall(row.send_time + 9)
     return str(row.id)
 
 
@@ -310,7 +310,7 @@ async def lost_but_for_the_log(audited: Audited) -> int:
 async def test_what_is_under_a_recall_mark_comes_back_as_its_tombstone() -> None:
     audited = Audited()
     lost = await lost_but_for_the_log(audited)
-    await audited.service.cache.set_recall_mark(lost, 9)
+    await audited.service.cache.set_recall_mark(lost, Recall(9))
 
     report = await audited.audit(whole_log=True, repair=True)
 
@@ -337,7 +337,7 @@ async def test_what_was_lost_and_is_appended_again_is_under_way(tmp_path: Path) 
 async def test_a_recall_that_the_consumer_has_yet_to_read_is_no_news() -> None:
     audited = Audited()
     row = await audited.persisted()
-    await audited.service.cache.set_recall_mark(row.id, row.send_time + 1)
+    await audited.service.cache.set_recall_mark(row.id, Recall(row.send_time + 1))
     await audited.append(row.recalled(row.send_time + 1))
     await audited.service.cache.confirm_recall(row.recalled(row.send_time + 1))
 

@@ -9,13 +9,15 @@ import pytest
 from msgspec import structs
 
 from messaging.domain.backend_errors import LeaseLost
-from messaging.domain.errors import SendFailed, TooManyRequests
+from messaging.domain.errors import RightsDoubted, SendFailed, TooManyRequests
 from messaging.domain.ids import WorkerLease, node_of_id, time_of_id
+from messaging.domain.message import ChatType, Message
 from messaging.domain.requests import Ack
 from messaging.pipeline import accept
 from messaging.pipeline.queued_send import Durability, QueuedSend
 from messaging.ports.cached import IdempotencyRecord
-from tests.support.memory import SETTINGS, MemoryService, message
+from tests.support.memory import GROUP, SETTINGS, MemoryService, message
+from tests.support.messages import make_message
 
 
 @pytest.fixture
@@ -97,11 +99,11 @@ async def test_many_sends_share_few_trips(service: MemoryService) -> None:
     trips = 0
     accept = service.cache.accept
 
-    async def counted(messages, lease, *, texts):  # type: ignore[no-untyped-def]
+    async def counted(messages, lease, **options):  # type: ignore[no-untyped-def]
         nonlocal trips
         trips += 1
         await asyncio.sleep(0)
-        return await accept(messages, lease, texts=texts)
+        return await accept(messages, lease, **options)
 
     service.acceptor.commit.cache = _Replaced(service.cache, accept=counted)  # type: ignore[assignment]
     await asyncio.gather(*(service.acceptor.accept(message(), ack=Ack.LOG) for _ in range(500)))
@@ -211,10 +213,10 @@ async def test_a_lost_lease_means_a_new_id_and_one_message(service: MemoryServic
     lost = iter([True])
     accept = service.cache.accept
 
-    async def fenced(messages, lease, *, texts):  # type: ignore[no-untyped-def]
+    async def fenced(messages, lease, **options):  # type: ignore[no-untyped-def]
         if next(lost, False):
             raise LeaseLost
-        return await accept(messages, lease, texts=texts)
+        return await accept(messages, lease, **options)
 
     service.acceptor.commit.cache = _Replaced(service.cache, accept=fenced)  # type: ignore[assignment]
     first = message()
@@ -316,10 +318,10 @@ async def test_a_group_that_breaks_leaves_the_next_its_turn(service: MemoryServi
     broken = iter([True])
     accept = service.cache.accept
 
-    async def breaking(messages, lease, *, texts):  # type: ignore[no-untyped-def]
+    async def breaking(messages, lease, **options):  # type: ignore[no-untyped-def]
         if next(broken, False):
             raise ZeroDivisionError
-        return await accept(messages, lease, texts=texts)
+        return await accept(messages, lease, **options)
 
     service.acceptor.commit.cache = _Replaced(service.cache, accept=breaking)  # type: ignore[assignment]
     outcomes = await asyncio.gather(
@@ -327,3 +329,36 @@ async def test_a_group_that_breaks_leaves_the_next_its_turn(service: MemoryServi
         return_exceptions=True,
     )
     assert [isinstance(outcome, SendFailed) for outcome in outcomes] == [True, False, False]
+
+
+class TestAGroupsMessage:
+    @pytest.fixture
+    def said(self) -> Message:
+        return make_message(1, to_id=GROUP, chat_type=ChatType.GROUP, client_msg_id="k")
+
+    async def test_is_refused_by_a_newer_score_with_nothing_written(
+        self, service: MemoryService, said: Message
+    ) -> None:
+        await service.cache.distrust(said.conversation_id, [said.from_user_id])
+        private = service.acceptor.accept(message(), ack=Ack.LOG)
+        doubted = service.acceptor.accept(said, ack=Ack.LOG, asked_after=0)
+        results = await asyncio.gather(private, doubted, return_exceptions=True)
+        doubt = results[1]
+        assert isinstance(doubt, RightsDoubted)
+        assert doubt.score > 0
+        assert said.id not in service.cache.details
+        assert sum(map(len, service.broker.records.values())) == 1
+        accepted = await service.acceptor.accept(said, ack=Ack.LOG, asked_after=doubt.score)
+        assert accepted.durability is Durability.LOG
+
+    async def test_is_refused_without_the_cache_until_the_database_was_asked(
+        self, service: MemoryService, said: Message
+    ) -> None:
+        service.cache.down = True
+        with pytest.raises(RightsDoubted) as doubt:
+            await service.acceptor.accept(said, ack=Ack.LOG, asked_after=9)
+        assert (doubt.value.score, doubt.value.not_before_ms) == (0, 0)
+        assert service.broker.records == {}
+        assert service.store.idempotency_records == {}
+        accepted = await service.acceptor.accept(said, ack=Ack.LOG, asked_after=9, past_cache=True)
+        assert accepted.message == said

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.groups import GroupRecord
 from messaging.pipeline.cache_loss import GRACE_S
 from messaging.pipeline.queued_send import Durability
 from messaging.service.delete import delete
@@ -18,7 +19,16 @@ from messaging.service.history import HistoryPage, history
 from messaging.service.recall import recall
 from messaging.service.send import send
 from messaging.testing.cache import MemoryCache
-from tests.support.memory import ALICE, BOB, MemoryService, to_bob, to_group, with_bob, with_group
+from tests.support.memory import (
+    ALICE,
+    BOB,
+    GROUP,
+    MemoryService,
+    to_bob,
+    to_group,
+    with_bob,
+    with_group,
+)
 from tests.unit.pipeline.outages import Replaced, listed
 
 LOOK_EVERY_S = 0.05
@@ -95,6 +105,7 @@ async def test_a_stored_message_is_shown(site: Site) -> None:
 
 async def test_a_message_stored_before_its_answer_is_shown(site: Site) -> None:
     request = with_group()
+    site.one.directory.records[GROUP] = GroupRecord(mode="sync")
     await history(site.other.backends, request, reader_id=BOB)  # the list is loaded
     await send(site.one.backends, to_group("new"), sender_id=ALICE)
     page = await history(site.other.backends, request, reader_id=BOB)

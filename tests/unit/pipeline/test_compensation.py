@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from messaging.domain.message import Recall
 from messaging.domain.requests import Ack
 from messaging.pipeline.compensation import Sweep
 from tests.support.memory import NOW_MS, MemoryService, message
@@ -88,7 +89,7 @@ async def test_a_message_recalled_while_pending_is_stored_as_its_tombstone(
     service: MemoryService,
 ) -> None:
     (message_id,) = await stuck(service)
-    await service.cache.set_recall_mark(message_id, NOW_MS)
+    await service.cache.set_recall_mark(message_id, Recall(NOW_MS))
     pending = (await service.cache.get([message_id]))[message_id]
     await service.cache.confirm_recall(pending.recalled(NOW_MS))
     service.broker.down = True

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from messaging.domain.events import encode_event
-from messaging.domain.message import PersistStatus
+from messaging.domain.message import PersistStatus, Recall
 from messaging.domain.requests import Ack
 from messaging.pipeline.consumer import TooManyDeadLetters
 from messaging.ports.log import OutgoingRecord, Record
@@ -256,7 +256,7 @@ async def test_a_recall_mark_makes_the_tombstone_the_first_thing_stored(
 ) -> None:
     sent = message("secret")
     await service.acceptor.accept(sent, ack=Ack.LOG)
-    await service.cache.set_recall_mark(sent.id, NOW_MS)
+    await service.cache.set_recall_mark(sent.id, Recall(NOW_MS))
     await service.consume()
     row = (await service.store.get([sent.id]))[sent.id]
     assert (row.is_recalled, row.content, row.seq) == (True, "", 1)

@@ -13,7 +13,7 @@ import pytest
 
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.events import decode_event, encode_event
-from messaging.domain.message import Message
+from messaging.domain.message import Message, Recall
 from messaging.pipeline.consumer import IN_HAND, Consumer, TooManyDeadLetters
 from messaging.ports.log import OutgoingRecord, Record
 from messaging.testing.log import MemoryLogReader
@@ -254,7 +254,7 @@ class TestOrder:
 
         async with running(service.consumer):
             await asyncio.sleep(0.1)
-            await service.cache.set_recall_mark(sent.id, sent.send_time + 1)
+            await service.cache.set_recall_mark(sent.id, Recall(sent.send_time + 1))
             service.store.down = False
             await until(lambda: sent.id in service.store.rows)
         assert service.store.rows[sent.id].content == ""

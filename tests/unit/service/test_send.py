@@ -100,6 +100,7 @@ async def test_who_is_blocked_leaves_no_trace(service: MemoryService, mode: str)
 
 
 async def test_a_block_is_one_way_and_no_matter_of_groups(service: MemoryService) -> None:
+    service = service.restarted_with(group_mode="sync")
     service.directory.blocks.add((BOB, ALICE))
     await send(service.backends, to_bob(target_id=ALICE), sender_id=BOB)
     await send(service.backends, to_bob(), sender_id=MALLORY)
@@ -162,6 +163,20 @@ async def test_asking_again_and_again_about_what_is_refused_has_a_rate(
         await send(service.backends, to_bob(client_msg_id="k"), sender_id=ALICE)
 
 
+@pytest.mark.parametrize("is_cached", [True, False], ids=["shared", "without the cache"])
+async def test_a_conversation_may_have_a_rate_for_all_its_senders(is_cached: bool) -> None:
+    service = MemoryService().restarted_with(conversation_rate=0.001, conversation_burst=2)
+    service.cache.down = not is_cached
+    for sender_id in (ALICE, BOB):
+        await send(service.backends, to_group(), sender_id=sender_id)
+    if is_cached:  # another process counts with this one
+        service = service.restarted_with()
+    for sender_id in (ALICE, BOB):
+        with pytest.raises(TooManyRequests):
+            await send(service.backends, to_group(), sender_id=sender_id)
+    await send(service.backends, to_bob(), sender_id=ALICE)
+
+
 async def test_with_the_directory_away_a_private_message_goes_out(service: MemoryService) -> None:
     service.directory.down = True
     await send(service.backends, to_bob(), sender_id=ALICE)
@@ -170,6 +185,7 @@ async def test_with_the_directory_away_a_private_message_goes_out(service: Memor
 
 
 async def test_a_group_message_is_stored_before_the_answer(service: MemoryService) -> None:
+    service = service.restarted_with(group_mode="sync")
     receipt = await send(service.backends, to_group(), sender_id=ALICE)
     assert receipt.persist_status is PersistStatus.PERSISTED
     assert receipt.durability is Durability.STORE
@@ -206,6 +222,7 @@ async def test_a_repeat_gets_the_first_id_back(service: MemoryService, mode: str
 async def test_a_repeat_of_a_synchronous_send_that_died_unseen_is_seen(
     service: MemoryService,
 ) -> None:
+    service = service.restarted_with(group_mode="sync")
     assert (await history(service.backends, with_group(), reader_id=BOB)).total == 0
     died = make_message(
         1, to_id=GROUP, chat_type=ChatType.GROUP, content="hello", client_msg_id="k"
@@ -235,6 +252,7 @@ async def test_a_repeat_of_what_was_stored_without_an_answer_shows_it(
 async def test_a_repeat_of_what_is_recorded_and_not_shown_yet_shows_it(
     service: MemoryService,
 ) -> None:
+    service = service.restarted_with(group_mode="sync")
     await send(service.backends, to_group(), sender_id=ALICE)
     assert len(await listed(service, with_group())) == 1
     first = make_message(
@@ -249,6 +267,7 @@ async def test_a_repeat_of_what_is_recorded_and_not_shown_yet_shows_it(
 
 async def test_a_repeat_of_what_cannot_be_shown_now_is_refused(service: MemoryService) -> None:
     """The sender may have died after the store and before the cache: no reader finds the row."""
+    service = service.restarted_with(group_mode="sync")
     first = make_message(
         100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
     )
@@ -263,6 +282,7 @@ async def test_a_repeat_is_refused_where_the_cache_was_lost_after_its_claim_was_
     service: MemoryService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The row may exist where no reader finds it, and neither cache nor store can be asked."""
+    service = service.restarted_with(group_mode="sync")
     first = make_message(
         100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
     )
@@ -292,6 +312,7 @@ async def test_a_repeat_of_what_this_process_will_show_is_answered_with_nobody_t
 async def test_what_a_store_that_is_away_made_pending_is_not_stored_under_another_id(
     service: MemoryService,
 ) -> None:
+    service = service.restarted_with(group_mode="sync")
     request = to_group(client_msg_id="k")
     service.store.down = True
     first = await send(service.backends, request, sender_id=ALICE)
@@ -306,6 +327,7 @@ async def test_what_a_store_that_is_away_made_pending_is_not_stored_under_anothe
 async def test_of_two_attempts_at_once_the_one_that_the_cache_knows_counts(
     service: MemoryService,
 ) -> None:
+    service = service.restarted_with(group_mode="sync")
     pending = make_message(
         100, content="hello", client_msg_id="k", chat_type=ChatType.GROUP, to_id=GROUP
     )
@@ -377,6 +399,7 @@ async def test_without_a_worker_id_nothing_is_written(service: MemoryService) ->
 async def test_a_synchronous_send_is_accepted_as_the_others_when_the_store_is_away(
     service: MemoryService,
 ) -> None:
+    service = service.restarted_with(group_mode="sync")
     service.store.down = True
     receipt = await send(service.backends, to_group(), sender_id=ALICE)
     assert receipt.durability is Durability.LOG
@@ -387,13 +410,14 @@ async def test_a_synchronous_send_is_accepted_as_the_others_when_the_store_is_aw
 
 @pytest.mark.parametrize("ack", list(Ack))
 async def test_a_synchronous_send_does_not_wait_for_a_slow_store(ack: Ack) -> None:
-    service = MemoryService(replace(SETTINGS, send_timeout_s=0.2))
+    service = MemoryService(replace(SETTINGS, send_timeout_s=0.2, group_mode="sync"))
     service.store.delay_s = 0.3
     receipt = await send(service.backends, to_group(ack=ack), sender_id=ALICE)
     assert receipt.durability is Durability.LOG
 
 
 async def test_a_synchronous_send_fails_when_nothing_confirms_it(service: MemoryService) -> None:
+    service = service.restarted_with(group_mode="sync")
     service.store.down = service.cache.down = service.broker.down = True
     with pytest.raises(SendFailed):
         await send(service.backends, to_group(), sender_id=ALICE)
@@ -402,6 +426,7 @@ async def test_a_synchronous_send_fails_when_nothing_confirms_it(service: Memory
 async def test_a_synchronous_send_without_the_cache_is_listed_once_it_is_back(
     service: MemoryService,
 ) -> None:
+    service = service.restarted_with(group_mode="sync")
     first = await send(service.backends, to_group(), sender_id=ALICE)
     assert await listed(service, with_group()) == [first.message_id]
     service.cache.down = True

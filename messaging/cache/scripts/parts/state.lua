@@ -18,13 +18,19 @@ local function replaced(text, pattern, by)
   return string.sub(text, 1, first - 1) .. by .. string.sub(text, last + 1)
 end
 
--- Return the time of a recalled text's recall, and the fields of the recall as they are written.
+-- Return the time of a recalled text's recall and who recalled ('' for the sender), both as digits,
+-- and the fields of the recall as they are written; nil for a text that is not recalled.
 local function recall_of(text)
   local first, last, time = string.find(text, '"recallTime":(%d+)')
   if not first then return nil end
-  local by_first, by_last = string.find(text, ',"recalledBy":"%d+"', last + 1)
-  if by_first == last + 1 then last = by_last end
-  return tonumber(time), string.sub(text, first, last)
+  local _, by_last, by = string.find(text, '^,"recalledBy":"(%d+)"', last + 1)
+  return time, by or '', string.sub(text, first, by_last or last)
+end
+
+-- Tell whether one recall goes before another in a join: the earlier, then the sender's own, then
+-- that of the smaller id. Digits of one width are in the order of their numbers.
+local function precedes(time, by, other_time, other_by)
+  return string.format('%19s%19s', time, by) < string.format('%19s%19s', other_time, other_by)
 end
 
 -- Return a pending text as the text of the stored message, under this seq (digits).
@@ -32,14 +38,16 @@ local function persisted(text, seq)
   return replaced(text, NOT_STORED, string.format(STORED, seq))
 end
 
--- Return a tombstone's text with the cached seq and the earlier of both recalls.
+-- Return a tombstone's text with the cached seq and the first of both recalls.
 local function tombstone_over(cached, tombstone)
   if not cached then return tombstone end
   local seq = string.match(cached, '"seq":(%d+)')
   local text = seq and persisted(tombstone, seq) or tombstone
-  local earlier, earlier_fields = recall_of(cached)
-  local later, later_fields = recall_of(tombstone)
-  if earlier and earlier < later then text = replaced(text, later_fields, earlier_fields) end
+  local cached_time, cached_by, cached_recall = recall_of(cached)
+  local time, by, recall = recall_of(tombstone)
+  if cached_time and precedes(cached_time, cached_by, time, by) then
+    text = replaced(text, recall, cached_recall)
+  end
   return text
 end
 

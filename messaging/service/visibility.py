@@ -1,0 +1,50 @@
+"""Decide what one reader may see of a conversation: the one rule, which every view applies.
+
+A message is seen by a user who belongs to its conversation now, above the reader's floor, unless
+the reader has deleted the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from messaging.domain.errors import RightsDoubted
+from messaging.ports.directory import GroupAccess
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Hold a user who belongs to a conversation, as far as this process knows.
+
+    `access`: the reader's access to a group; None in a private conversation.
+    `is_fresh`: the database was asked for the access while this request was served.
+    """
+
+    user_id: int
+    access: GroupAccess | None = None
+    is_fresh: bool = False
+
+    @property
+    def floor_id(self) -> int:
+        """Return the id down to which the conversation does not exist for the reader."""
+        return self.access.member.floor_id if self.access and self.access.member else 0
+
+    @property
+    def floor_seq(self) -> int:
+        return self.access.member.floor_seq if self.access and self.access.member else 0
+
+    def may_see(self, message_id: int, deleted: Container[int] = ()) -> bool:
+        return message_id > self.floor_id and message_id not in deleted
+
+    def heed(self, guard: int | None) -> None:
+        """Check that nothing was read by an access that is in doubt.
+
+        `guard`: the score that the cache gave with the messages; None: the database gave them.
+
+        Raises: RightsDoubted when the access has to be asked for afresh.
+        """
+        if self.access is None or (guard is None and self.is_fresh):
+            return
+        if guard is None or guard > self.access.asked_after:
+            raise RightsDoubted(guard or 0)
