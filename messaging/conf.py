@@ -80,6 +80,8 @@ class Settings:
     hash_places: int = 1  # passwords that a process hashes at a time
     hash_queue: int = 4  # passwords that may wait for a place; past it 429
     hash_wait_s: float = 1.0  # how long each waits; past it 429
+    group_members: int = 10_000  # of one group
+    notice_members: int = 500  # in a larger group nobody is told who comes and goes
     recall_window_s: int = 300
     identity_ttl_s: float = 30.0
     consumer_batch: int = 2_000  # records of one transaction

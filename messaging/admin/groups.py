@@ -1,6 +1,7 @@
 """Administer chat groups and their members.
 
-A change takes effect at once in every process.
+Each change goes through `group_verbs`, so that a group keeps one owner, its members are told, and
+every process acts by the change at once.
 """
 
 from __future__ import annotations
@@ -8,16 +9,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.contrib.admin.widgets import AutocompleteSelect, RelatedFieldWidgetWrapper
 from django.contrib.auth import get_user_model
 from django.db.models import Model, Q, QuerySet
+from django.forms import BooleanField, ModelChoiceField
 from django.forms.models import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from messaging.admin import group_verbs
 from messaging.admin.display import search_link, visible
+from messaging.admin.group_verbs import OutsideTransactions
 from messaging.admin.keyset import KeysetAdmin, beginning_with, read_number
 from messaging.domain.ids import group_conversation
 from messaging.models import ChatGroup, ChatGroupMember
@@ -54,6 +58,19 @@ class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).select_related("user")
+
+
+class NewGroupForm(ModelForm):  # type: ignore[type-arg]
+    owner = ModelChoiceField(
+        User.objects.filter(is_active=True),
+        widget=AutocompleteSelect(ChatGroupMember._meta.get_field("user"), admin.site),
+    )
+
+
+class GroupForm(ModelForm):  # type: ignore[type-arg]
+    dissolve = BooleanField(
+        required=False, help_text="For good: the members read on, and nobody writes."
+    )
 
 
 class NewMemberForm(ModelForm):  # type: ignore[type-arg]
@@ -96,10 +113,10 @@ class NewMemberInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(ChatGroup)
-class ChatGroupAdmin(KeysetAdmin):
+class ChatGroupAdmin(OutsideTransactions, KeysetAdmin):
     list_display = ("id", "shown_name", "conversation", "created_at")
     list_display_links = ("id", "shown_name")
-    readonly_fields = ("conversation", "created_at", "all_members")
+    readonly_fields = ("conversation", "created_at", "state", "member_count", "all_members")
     search_fields = ("id",)
     search_help_text = "A group's id (5 or g5) or the beginning of its name."
     empty_list_text = "No group fits."
@@ -109,7 +126,37 @@ class ChatGroupAdmin(KeysetAdmin):
         return [NewMemberInline] if obj is None else [NewMemberInline, MemberInline]
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        return ("name",) if obj is None else ("name", *self.readonly_fields)
+        if obj is None:
+            return ("name", "owner")
+        return ("name", "mode", *self.readonly_fields, "dissolve")
+
+    def get_form(
+        self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = NewGroupForm if obj is None else GroupForm
+        return super().get_form(request, obj, change, form=form, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if not change:
+            owner_id = form.cleaned_data["owner"].pk
+            obj.pk = group_verbs.create(request, obj.name, owner_id=owner_id)
+            obj.refresh_from_db()
+            return
+        if "name" in form.changed_data:
+            group_verbs.rename(request, obj.pk, obj.name)
+        if "mode" in form.changed_data:
+            group_verbs.pin_mode(obj.pk, obj.mode)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        formset.save(commit=False)
+        group_verbs.set_roles(request, [member for member, _ in formset.changed_objects])
+        group_verbs.add(request, form.instance.pk, formset.new_objects)
+        group_verbs.remove(request, formset.deleted_objects)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        if form.cleaned_data.get("dissolve"):
+            group_verbs.dissolve(request, form.instance.pk)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Refuse everybody, because the group's messages stay and would belong to nobody."""
@@ -136,7 +183,7 @@ class ChatGroupAdmin(KeysetAdmin):
 
 
 @admin.register(ChatGroupMember)
-class ChatGroupMemberAdmin(KeysetAdmin):
+class ChatGroupMemberAdmin(OutsideTransactions, KeysetAdmin):
     """List all members of a group, to search and remove them.
 
     The group's page links to this list, and adds members.
@@ -160,6 +207,16 @@ class ChatGroupMemberAdmin(KeysetAdmin):
     def search(self, queryset: QuerySet[Any], term: str) -> QuerySet[Any]:
         named = User.objects.filter(beginning_with("username", term)).order_by("username")
         return queryset.filter(user__in=list(named[:USERS_MATCHED]))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if "role" in form.changed_data:
+            group_verbs.set_roles(request, [obj])
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        group_verbs.remove(request, [obj])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        group_verbs.remove(request, queryset)
 
     @admin.display(description="group")
     def group_shown(self, member: ChatGroupMember) -> SafeString:

@@ -98,7 +98,8 @@ class UserRates:
     """Limit a user's requests to this process besides sends, which have their own rate.
 
     `reads`: history, single messages and the list of blocks.
-    `changes`: recalls, deletes, blocks and unblocks, logouts, new passwords and refreshed tokens.
+    `changes`: recalls, deletes, blocks and unblocks, changes of groups and profiles, logouts, new
+    passwords and refreshed tokens.
     `lookups`: questions about users and groups that the process has to ask the database; a call
     about a known user or group takes none.
     `conversations`: sends of all users to one conversation, if they have a rate. Redis counts for

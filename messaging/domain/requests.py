@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import msgspec
 
-from messaging.conf import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_PAGED_MESSAGES
+from messaging.conf import DEFAULT_PAGE_SIZE, MAX_PAGED_MESSAGES
 from messaging.domain import request_fields
 from messaging.domain.form import Form
 from messaging.domain.message import ChatType, MsgType
@@ -105,7 +105,7 @@ def parse_history(query: Mapping[str, str]) -> HistoryRequest:
     form = Form(query)
     chat_type = form.take("chatType", _read_chat_type_digit, default=ChatType.PRIVATE, needed=True)
     target_id = form.take("targetId", request_fields.read_id, default=0, needed=True)
-    size = form.take("size", _read_size, default=DEFAULT_PAGE_SIZE)
+    size = form.take("size", request_fields.read_size, default=DEFAULT_PAGE_SIZE)
     page = form.take("page", _read_page, default=1)
     before_id = form.take("beforeId", request_fields.read_id, default=None)
     if form.has("page") and form.has("beforeId"):
@@ -189,13 +189,6 @@ def _read_ack(value: object) -> Ack:
 
 def _read_chat_type_digit(value: object) -> ChatType:
     return request_fields.read_chat_type(request_fields.read_number(value))
-
-
-def _read_size(value: object) -> int:
-    size = request_fields.read_number(value)
-    if size is None or size > MAX_PAGE_SIZE:
-        raise InvalidField(FieldError.SIZE)
-    return size
 
 
 def _read_page(value: object) -> int:

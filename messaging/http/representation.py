@@ -6,6 +6,7 @@ Pure.
 
 from __future__ import annotations
 
+from messaging.domain.groups import Notice
 from messaging.domain.message import ChatType, Message
 from messaging.service.history import HistoryPage
 from messaging.service.receipts import Receipt
@@ -39,6 +40,19 @@ def present_message(message: Message, *, viewer_id: int) -> Json:
         "persistStatus": "PENDING" if message.seq is None else "PERSISTED",
         "sendTime": message.send_time,
         "recallTime": message.recall_time,
+        "recalledBy": None if is_shown else str(message.recalled_by or message.from_user_id),
+        "notice": None if message.notice is None else present_notice(message.notice),
+    }
+
+
+def present_notice(notice: Notice) -> Json:
+    return {
+        "event": notice.event.value,
+        "userIds": [str(user_id) for user_id in notice.user_ids],
+        "count": notice.count,
+        "changed": list(notice.changed) or None,
+        "role": None if notice.role is None else notice.role.value,
+        "memberMutedUntil": notice.muted_until,
     }
 
 

@@ -27,10 +27,11 @@ from messaging.pipeline.write_through import HintedWrites
 from messaging.ports.audit import LogInspector
 from messaging.ports.cache import MessageCache
 from messaging.ports.directory import Directory
+from messaging.ports.groups import GroupStore
 from messaging.ports.log import EventLog
 from messaging.ports.store import MessageStore
 from messaging.runtime.worker_lease import WorkerLeaseKeeper
-from messaging.service.backends import Backends
+from messaging.service.backends import Backends, Publish
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,8 @@ def assemble(
     log: EventLog,
     store: MessageStore,
     directory: Directory,
+    groups: GroupStore,
+    publish: Publish,
     ids: SnowflakeIdGenerator,
     settings: Settings,
     open_inspector: Callable[[], LogInspector],
@@ -117,6 +120,8 @@ def assemble(
         log=log,
         store=store,
         directory=directory,
+        groups=groups,
+        publish=publish,
         ids=ids,
         acceptor=Acceptor(commit, settings),
         hints=hints,

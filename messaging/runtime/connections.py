@@ -17,6 +17,7 @@ from django.db import connections
 from messaging.database.threads import PROBE_THREADS
 from messaging.directory.database import THREADS as DIRECTORY_THREADS
 from messaging.store.database import THREADS as STORE_THREADS
+from messaging.store.groups import THREADS as GROUP_THREADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,11 @@ class Share:
 def shares() -> list[Share]:
     """Return the connections that each kind of process takes; Celery's beat takes none."""
     store, directory = STORE_THREADS + PROBE_THREADS, DIRECTORY_THREADS + PROBE_THREADS
+    groups = GROUP_THREADS + PROBE_THREADS
     each = {
-        "web": django_settings.DJANGO_THREADS + store + directory,
+        "web": django_settings.DJANGO_THREADS + store + directory + groups,
         "consumer": store,
-        "worker": store + directory,
+        "worker": store + directory + groups,
     }
     return [Share(name, most, django_settings.PROCESSES[name]) for name, most in each.items()]
 

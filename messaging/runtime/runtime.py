@@ -15,8 +15,10 @@ from messaging.eventlog import open_log
 from messaging.pipeline.sweep_watch import SweepWatch
 from messaging.runtime.adapters import CLOSE_TIMEOUT_S, inspector_of_log
 from messaging.runtime.assembly import Node, assemble
+from messaging.runtime.publishing import publisher
 from messaging.service.backends import Backends
 from messaging.store.database import DatabaseStore
+from messaging.store.groups import DatabaseGroups
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class Runtime:
     node: Node
     changes: ChangeListener
     store: DatabaseStore
+    groups: DatabaseGroups
     sweeps: SweepWatch
     thread: threading.Thread | None = None
 
@@ -52,22 +55,25 @@ class Runtime:
             await self.backends.log.close()
             await self.backends.cache.close()
             await self.backends.store.close()
+            await self.groups.close()
             await self.backends.directory.close()
 
 
 def build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
     """Build the adapters of a process; `Node.begin` starts them."""
     redis, store = RedisMessageCache(current), DatabaseStore(current)
-    directory = DatabaseDirectory(current)
+    groups, directory = DatabaseGroups(current), DatabaseDirectory(current)
+    changes = ChangeListener(current, on_change=directory.invalidate, on_gap=directory.expire_all)
     node = assemble(
         cache=redis,
         log=open_log(current.event_log_url, current),
         store=store,
         directory=directory,
+        groups=groups,
+        publish=publisher(changes, current),
         ids=SnowflakeIdGenerator(),
         settings=current,
         open_inspector=inspector_of_log,
     )
     redis.on_lost = node.breakers["cache"].trip
-    changes = ChangeListener(current, on_change=directory.invalidate, on_gap=directory.expire_all)
-    return Runtime(loop, node, changes, store, SweepWatch(node.backends.cache, current))
+    return Runtime(loop, node, changes, store, groups, SweepWatch(node.backends.cache, current))

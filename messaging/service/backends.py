@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from messaging.conf import Settings
+from messaging.domain.changes import Change
 from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.domain.rates import PasswordRates, UserRates
 from messaging.ports.cache import MessageCache
 from messaging.ports.directory import Directory
+from messaging.ports.groups import GroupStore
 from messaging.ports.log import EventLog
 from messaging.ports.store import MessageStore
 
@@ -21,14 +23,23 @@ if TYPE_CHECKING:
     from messaging.pipeline.write_through import HintedWrites
 
 
+Publish = Callable[[Sequence[Change]], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backends:
-    """Hold the parts of this process that the use cases are given."""
+    """Hold the parts of this process that the use cases are given.
+
+    `publish`: lets this process's directory forget what has changed, then tells the other
+    processes. The call never fails: a process that is not told learns of the changes later.
+    """
 
     cache: MessageCache
     log: EventLog
     store: MessageStore
     directory: Directory
+    groups: GroupStore
+    publish: Publish
     ids: SnowflakeIdGenerator
     acceptor: Acceptor
     hints: CacheHints

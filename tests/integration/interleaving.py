@@ -49,6 +49,8 @@ class PortTurns:
             log=log,
             store=store,
             directory=backends.directory,
+            groups=backends.groups,
+            publish=backends.publish,
             ids=backends.ids,
             settings=backends.settings,
             open_inspector=adapters.inspector_of_log,

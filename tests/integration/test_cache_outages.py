@@ -299,6 +299,8 @@ def second_process(backends: Backends) -> Backends:
         log=backends.log,
         store=DatabaseStore(current_settings()),
         directory=backends.directory,
+        groups=backends.groups,
+        publish=backends.publish,
         ids=ids,
         settings=replace(backends.settings, send_rate=0),
         open_inspector=adapters.inspector_of_log,

@@ -76,6 +76,8 @@ class Host:
             log=self.log(),
             store=self.store(),
             directory=world.directory,
+            groups=world.groups,
+            publish=world.publish,
             ids=ids,
             settings=world.settings,
             open_inspector=self.inspector,

@@ -14,11 +14,13 @@ from messaging.conf import Settings
 from messaging.database.threads import PROBE_TIMEOUT_S
 from messaging.domain.backend_errors import CacheUnavailable, LogUnavailable, StoreUnavailable
 from messaging.domain.breakers import LONGEST_PAUSE_S, State
+from messaging.domain.changes import Change
 from messaging.domain.errors import ApiError
 from messaging.domain.ids import time_of_id
 from messaging.domain.message import ChatType
 from messaging.ports.log import OutgoingRecord
 from messaging.testing.directory import MemoryDirectory
+from messaging.testing.groups import MemoryGroups
 from messaging.testing.store import MemoryStore
 from tests.simulation.backends import Backend, Broker, Cache
 from tests.simulation.check import PromiseCheck
@@ -62,6 +64,7 @@ class World:
             clock_s=clock_s, refuses=lambda message: message.content.startswith(BAD)
         )
         self.broker = Broker(clock_s=clock_s)
+        self.groups = MemoryGroups(self.store)
         self.directory = MemoryDirectory(users=USERS, groups={GROUP: set(USERS)})
         self.cache_end = Backend(
             "cache", CacheUnavailable, CacheUnavailable, self.settings.redis_timeout_s
@@ -76,6 +79,9 @@ class World:
         self.watch = BackendWatch(
             self.broker, self.cache, self.store, self.settings.topic, self.record.violate
         )
+
+    async def publish(self, _changes: Sequence[Change]) -> None:
+        """Tell nobody of changes of groups, because the directory keeps no answers about them."""
 
     def clock_ms(self) -> int:
         return BEGIN_MS + round(self.loop.time() * 1000)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
 from messaging.conf import Settings
+from messaging.domain.changes import Change
 from messaging.domain.ids import SnowflakeIdGenerator, WorkerLease, time_of_id
 from messaging.domain.message import ChatType, Message, MsgType
 from messaging.domain.requests import Ack, HistoryRequest, SendRequest
@@ -16,6 +18,7 @@ from messaging.pipeline.consumer import Consumer
 from messaging.runtime.assembly import assemble, compensator
 from messaging.testing.cache import MemoryCache
 from messaging.testing.directory import MemoryDirectory
+from messaging.testing.groups import MemoryGroups
 from messaging.testing.inspectors import MemoryLogInspector
 from messaging.testing.log import MemoryBroker, MemoryEventLog, MemoryLogReader
 from messaging.testing.store import MemoryStore
@@ -62,6 +65,8 @@ class MemoryService:
     def __post_init__(self) -> None:
         self.log = MemoryEventLog(self.broker)
         self.directory = MemoryDirectory(users={ALICE, BOB, MALLORY}, groups={GROUP: {ALICE, BOB}})
+        self.groups = MemoryGroups(self.store, users=dict.fromkeys((ALICE, BOB, MALLORY), True))
+        self.published: list[Change] = []
         self.ids = SnowflakeIdGenerator(clock_ms=self.clock)
         self.ids.use(WorkerLease(node=0, owner="me", valid_until_s=float("inf"), fenced=True))
         self.leases_taken = 0
@@ -70,6 +75,8 @@ class MemoryService:
             log=self.log,
             store=self.store,
             directory=self.directory,
+            groups=self.groups,
+            publish=self._publish,
             ids=self.ids,
             settings=self.settings,
             open_inspector=lambda: MemoryLogInspector(
@@ -82,6 +89,9 @@ class MemoryService:
         self.guarded_cache = self.backends.cache
         self.acceptor.commit.renew_lease = self._take_lease
         self.consumer = self.new_consumer()
+
+    async def _publish(self, changes: Sequence[Change]) -> None:
+        self.published += changes
 
     async def _take_lease(self) -> None:
         self.leases_taken += 1

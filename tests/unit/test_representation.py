@@ -7,8 +7,14 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
+from messaging.domain.groups import Event, Notice, Role
 from messaging.domain.message import ChatType, Message, MsgType, PersistStatus
-from messaging.http.representation import present_message, present_page, present_receipt
+from messaging.http.representation import (
+    present_message,
+    present_notice,
+    present_page,
+    present_receipt,
+)
 from messaging.pipeline.queued_send import Durability
 from messaging.service.history import HistoryPage
 from messaging.service.receipts import Receipt
@@ -48,6 +54,8 @@ def test_a_private_message_has_every_field() -> None:
         "persistStatus": "PERSISTED",
         "sendTime": 1_732_723_200_000,
         "recallTime": None,
+        "recalledBy": None,
+        "notice": None,
     }
 
 
@@ -82,6 +90,45 @@ def test_a_recalled_message_shows_nothing_of_what_it_said(viewer_id: int) -> Non
         shown = present_message(tombstone, viewer_id=viewer_id)
         assert (shown["content"], shown["url"], shown["atUserIds"]) == ("", None, None)
         assert (shown["status"], shown["recallTime"]) == ("RECALLED", 5)
+        assert shown["recalledBy"] == str(ALICE)
+
+
+def test_a_recall_by_another_says_by_whom() -> None:
+    assert present_message(SENT.recalled(5, BOB), viewer_id=ALICE)["recalledBy"] == str(BOB)
+
+
+def test_a_notice_has_every_field() -> None:
+    muted = Notice(event=Event.MUTED, user_ids=(ALICE,), count=1, muted_until=-1)
+    given = Notice(event=Event.ROLE, user_ids=(BOB,), count=1, role=Role.ADMIN)
+    renamed = Notice(event=Event.UPDATED, changed=("name",))
+    assert [present_notice(each) for each in (muted, given, renamed)] == [
+        {
+            "event": "muted",
+            "userIds": ["9007199254740993"],
+            "count": 1,
+            "changed": None,
+            "role": None,
+            "memberMutedUntil": -1,
+        },
+        {
+            "event": "role",
+            "userIds": ["2"],
+            "count": 1,
+            "changed": None,
+            "role": "admin",
+            "memberMutedUntil": None,
+        },
+        {
+            "event": "updated",
+            "userIds": [],
+            "count": 0,
+            "changed": ["name"],
+            "role": None,
+            "memberMutedUntil": None,
+        },
+    ]
+    notice = structs.replace(SENT, msg_type=MsgType.NOTICE, notice=renamed)
+    assert present_message(notice, viewer_id=BOB)["notice"] == present_notice(renamed)
 
 
 def test_a_receipt_tells_how_durable_the_message_is() -> None:

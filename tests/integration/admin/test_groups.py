@@ -9,8 +9,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from messaging.models import ChatGroup, ChatGroupMember
-from tests.integration.admin.pages import GROUPS, MEMBERS, USERS, listed, page, shown
+from messaging.models import ChatGroup, ChatGroupMember, Message, Profile
+from messaging.runtime import wiring
+from messaging.service.group_rules import Actor
+from messaging.service.groups import create_group
+from tests.integration.admin.pages import GROUPS, MEMBERS, USERS, listed, page, said, shown
 
 AUTOCOMPLETE = "/admin/autocomplete/"
 NEW, MEMBER = "chatgroupmember_set", "chatgroupmember_set-2"
@@ -28,6 +31,36 @@ def make_group(members: list[User], name: str = "Book club") -> ChatGroup:
     return group
 
 
+def owned_group(owner: User, *members: User) -> ChatGroup:
+    """Create a group of an owner as the API does."""
+    ids = [member.pk for member in members]
+    made = wiring.run(
+        lambda backends: create_group(
+            backends, {"name": "Book club"}, actor=Actor(user_id=owner.pk), user_ids=ids
+        )
+    )
+    return ChatGroup.objects.get(pk=made.changed.group.id)
+
+
+def edit(client: Client, group: ChatGroup, changes: dict[str, Any]) -> Any:
+    """Send the form of a group's page back with these changes."""
+    address = f"{GROUPS}{group.pk}/change/"
+    roles = group.chatgroupmember_set.order_by("pk").values_list("role", flat=True)
+    kept = {f"{MEMBER}-{n}-role": role for n, role in enumerate(roles)}
+    kept[f"{NEW}-0-role"] = "member"
+    return client.post(address, form_of(client, address) | kept | changes)
+
+
+def roles_in(group: ChatGroup) -> dict[int, str]:
+    return dict(group.chatgroupmember_set.values_list("user_id", "role"))
+
+
+def told(group: ChatGroup) -> list[str]:
+    """Return the events that the members of a group were told, in order."""
+    page = wiring.run(lambda backends: backends.store.page(f"g{group.pk}", before=None, limit=100))
+    return [row.notice.event.value for row in reversed(page) if row.notice is not None]
+
+
 def form_of(client: Client, address: str) -> dict[str, Any]:
     """Return the fields that a browser would send back of this page's form."""
     fields = {}
@@ -42,11 +75,9 @@ def test_a_group_is_added_with_its_members(superuser: Client) -> None:
     alice, bob = make_users(2)
     form = form_of(superuser, f"{GROUPS}add/") | {
         "name": "読書会",
-        f"{NEW}-0-user": alice.pk,
-        f"{NEW}-0-role": "owner",
-        f"{NEW}-1-user": bob.pk,
-        f"{NEW}-1-role": "member",
-        f"{NEW}-TOTAL_FORMS": "2",
+        "owner": alice.pk,
+        f"{NEW}-0-user": bob.pk,
+        f"{NEW}-0-role": "member",
     }
 
     assert superuser.post(f"{GROUPS}add/", form).status_code == 302
@@ -55,6 +86,89 @@ def test_a_group_is_added_with_its_members(superuser: Client) -> None:
     roles = dict(group.chatgroupmember_set.values_list("user_id", "role"))
     assert (group.name, roles) == ("読書会", {alice.pk: "owner", bob.pk: "member"})
     assert f"{group.pk} 読書会 g{group.pk}" in shown(superuser.get(GROUPS))
+    assert told(group) == ["created", "invited"]
+
+
+def test_a_group_is_not_added_without_an_owner(superuser: Client) -> None:
+    form = form_of(superuser, f"{GROUPS}add/") | {"name": "No owner"}
+
+    assert "This field is required." in shown(superuser.post(f"{GROUPS}add/", form))
+
+    assert not ChatGroup.objects.exists()
+
+
+def test_members_read_what_the_staff_have_changed(superuser: Client) -> None:
+    alice, bob, carol = make_users(3)
+    group = owned_group(alice, bob)
+    edit(
+        superuser,
+        group,
+        {
+            "name": "Chess",
+            f"{MEMBER}-1-role": "admin",
+            f"{NEW}-0-user": carol.pk,
+            f"{NEW}-0-role": "admin",
+        },
+    )
+    assert told(group)[2:] == ["updated", "invited", "role", "role"]
+    sender = Message.objects.order_by("-seq").values_list("from_user_id", flat=True)[0]
+    assert sender == User.objects.get(username="root").pk
+    edit(superuser, group, {f"{MEMBER}-1-role": "owner"})
+    assert roles_in(group) == {alice.pk: "admin", bob.pk: "owner", carol.pk: "admin"}
+    group.refresh_from_db()
+    assert (group.name, group.member_count) == ("Chess", 3)
+
+
+def test_the_owner_is_removed_only_after_a_transfer(superuser: Client) -> None:
+    alice, bob = make_users(2)
+    group = owned_group(alice, bob)
+    owner = group.chatgroupmember_set.get(user=alice)
+
+    response = superuser.post(f"{MEMBERS}{owner.pk}/delete/", {"post": "yes"})
+
+    assert response.status_code == 409
+    assert roles_in(group) == {alice.pk: "owner", bob.pk: "member"}
+    assert edit(superuser, group, {f"{MEMBER}-0-DELETE": "on"}).status_code == 409
+    assert superuser.post(f"{MEMBERS}{owner.pk}/change/", {"role": "member"}).status_code == 403
+    member = group.chatgroupmember_set.get(user=bob)
+    superuser.post(f"{MEMBERS}{member.pk}/change/", {"role": "owner"})
+    superuser.post(f"{MEMBERS}{owner.pk}/delete/", {"post": "yes"})
+    assert roles_in(group) == {bob.pk: "owner"}
+    assert told(group)[2:] == ["transferred", "removed"]
+
+
+def test_a_group_is_dissolved(superuser: Client) -> None:
+    alice, bob = make_users(2)
+    group = owned_group(alice, bob)
+
+    edit(superuser, group, {"dissolve": "on"})
+
+    group.refresh_from_db()
+    assert (group.state, group.members.count()) == ("DISSOLVED", 2)
+    assert told(group)[2:] == ["dissolved"]
+    assert edit(superuser, group, {"name": "Other"}).status_code == 409
+
+
+def test_a_group_is_pinned_to_a_mode(superuser: Client) -> None:
+    alice, bob = make_users(2)
+    group = owned_group(alice, bob)
+    for mode, expected in (("sync", "sync"), ("", None)):
+        edit(superuser, group, {"mode": mode})
+        access = wiring.run(lambda backends: backends.directory.group_access(group.pk, alice.pk))
+        assert access is not None
+        assert access.group.mode == expected
+    assert told(group)[2:] == []
+
+
+def test_who_takes_no_invitations_is_named(superuser: Client) -> None:
+    alice, bob = make_users(2)
+    group = owned_group(alice)
+    Profile.objects.create(user=bob, invites_from="nobody")
+
+    response = edit(superuser, group, {f"{NEW}-0-user": bob.pk, f"{NEW}-0-role": "member"})
+
+    assert "user0001: This group does not admit you." in said(superuser.get(response.url))
+    assert roles_in(group) == {alice.pk: "owner"}
 
 
 # The place of a member that the page shows, and of one that it does not show.

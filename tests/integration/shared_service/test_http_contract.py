@@ -15,7 +15,7 @@ pytestmark = at_both_doors()
 MESSAGE_FIELDS = [
     *("messageId", "conversationId", "seq", "fromUserId", "toUserId", "groupId", "chatType"),
     *("msgType", "content", "url", "atUserIds", "clientMsgId", "status", "persistStatus"),
-    *("sendTime", "recallTime"),
+    *("sendTime", "recallTime", "recalledBy", "notice"),
 ]
 NOBODY = "9223372036854775807"
 
@@ -60,6 +60,8 @@ class TestSend:
             "persistStatus": "PENDING",
             "sendTime": time_of_id(int(message_id)),
             "recallTime": None,
+            "recalledBy": None,
+            "notice": None,
         }
         assert alice.history(bob).data["list"] == bob.history(alice).data["list"] == [pending]
         service.persist()
