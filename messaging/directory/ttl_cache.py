@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 MOST_BYTES = 20_000_000  # of answers about things that exist: 50,000 of the usual size
@@ -114,6 +114,7 @@ class TtlCache(Generic[Key, Value]):
         """Begin a look-up, whatever is kept; the result of one under way is not kept."""
         task = self._lookups[key] = asyncio.create_task(self._look_up(key, query))
         self._running.add(task)
+        task.add_done_callback(_take_error)
         return task
 
     def note(self, key: Key, value: Value) -> None:
@@ -172,3 +173,9 @@ class TtlCache(Generic[Key, Value]):
         else:
             self._absent.pop(key)
             self._found.put(key, answer)
+
+
+def _take_error(task: asyncio.Task[Any]) -> None:
+    """Take the error of a look-up that nobody waits for any more; asyncio would log the error."""
+    if not task.cancelled():
+        task.exception()

@@ -132,7 +132,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='chatgroup',
             name='request_id',
-            field=messaging.database.fields.AsciiText(blank=True, max_length=64, null=True),
+            field=messaging.database.fields.ExactText(blank=True, max_length=64, null=True),
         ),
         migrations.AddField(
             model_name='chatgroup',

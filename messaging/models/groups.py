@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import models
 
 from messaging.conf import MAX_URL_CHARACTERS
-from messaging.database.fields import AsciiText, BoundedText
+from messaging.database.fields import AsciiText, BoundedText, ExactText
 from messaging.domain.groups import (
     GroupState,
     History,
@@ -79,7 +79,7 @@ class ChatGroup(models.Model):
         max_length=5, null=True, blank=True, choices=[("async", "async"), ("sync", "sync")]
     )
     creator_id = models.BigIntegerField("creator", null=True, blank=True)
-    request_id = AsciiText(max_length=MAX_REQUEST_ID_CHARACTERS, null=True, blank=True)
+    request_id = ExactText(max_length=MAX_REQUEST_ID_CHARACTERS, null=True, blank=True)
     members = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="ChatGroupMember", related_name="chat_groups"
     )

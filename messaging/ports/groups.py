@@ -106,7 +106,7 @@ class ChangedGroup:
 
     `change`: the decision. `members`: the members among those concerned, as they are now.
     `notices`: the rows of the notices. `hints`: the recorded hints of these rows, to be dropped
-    once the cache was shown the rows.
+    once the cache was shown the rows. `floor_id`: the id down from which the joins hide messages.
     """
 
     group: Group
@@ -114,6 +114,7 @@ class ChangedGroup:
     members: Mapping[int, Member] = field(default_factory=dict)
     notices: tuple[Message, ...] = ()
     hints: tuple[CacheHint, ...] = ()
+    floor_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

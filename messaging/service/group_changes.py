@@ -5,8 +5,9 @@ Order of each change:
 1. Count the change against the rate of the one who acts.
 2. Where users may join, open a floor: nothing that is accepted from then on is below it.
 3. Decide and write, in one transaction, with a hint of each notice.
-4. Let every process doubt the rights that may have shrunk, and forget what it knows.
-5. Show the notices to the cache, and drop their hints.
+4. Where a stored row of a later clock has set the floor, open the floor there as well.
+5. Let every process doubt the rights that may have shrunk, and forget what it knows.
+6. Show the notices to the cache, and drop their hints.
 
 A repeat finds the decision made, and takes the other steps again.
 """
@@ -23,7 +24,7 @@ from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
 from messaging.domain.changes import Change, GroupChanged, MemberChanged
 from messaging.domain.errors import TemporarilyUnavailable
 from messaging.domain.groups import Group
-from messaging.domain.ids import first_id_at, group_conversation
+from messaging.domain.ids import first_id_at, group_conversation, time_of_id
 from messaging.ports.groups import ChangedGroup, Decide, GroupChange, GroupFacts, GroupOrder
 from messaging.service.backends import Backends
 from messaging.service.group_rules import Actor
@@ -106,6 +107,8 @@ async def change(backends: Backends, group_id: int, call: GroupCall) -> ChangedG
     floor_ms = await _open_floor(backends, group_id) if call.may_join else None
     order = call.order(backends, floor_ms=floor_ms)
     changed = await _in_time(backends.groups.change_group(group_id, order))
+    if changed.change.joins and changed.floor_id > order.floor_id:
+        await _raise_floor(backends, changed)
     is_doubted = await tell(backends, call, group_id)
     await _show(backends, changed)
     if not is_doubted:
@@ -150,6 +153,17 @@ async def _open_floor(backends: Backends, group_id: int) -> int:
     while (wait_ms := floor_ms + 1 - ids.now_ms()) > 0 and loop.time() < deadline_s:
         await asyncio.sleep(min(wait_ms / 1000, deadline_s - loop.time()))
     return floor_ms
+
+
+async def _raise_floor(backends: Backends, changed: ChangedGroup) -> None:
+    """Have the cache refuse messages below a floor that a row of a later clock has set.
+
+    Without the cache a message needs no more: its sender's clock has passed the floor by then.
+    """
+    with contextlib.suppress(CacheUnavailable):
+        await backends.cache.open_floor(
+            group_conversation(changed.group.id), time_of_id(changed.floor_id)
+        )
 
 
 async def _in_time(changing: Awaitable[T]) -> T:

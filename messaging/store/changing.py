@@ -78,13 +78,14 @@ def _change(tables: GroupTables, group: Group, order: GroupOrder) -> ChangedGrou
         create_time=group.create_time,
     )
     tables.update_group(group, after)
-    notices = _write_conversation(tables, group.id, change, order)
+    notices, floor_id = _write_conversation(tables, group.id, change, order)
     return ChangedGroup(
         group=after,
         change=change,
         members=change.members_after(facts.members, order.now_ms),
         notices=notices,
         hints=tuple(tables.insert_hint(CacheHint(notice.id)) for notice in notices),
+        floor_id=floor_id,
     )
 
 
@@ -111,8 +112,11 @@ def _write_members(
 
 def _write_conversation(
     tables: GroupTables, group_id: int, change: GroupChange, order: GroupOrder
-) -> tuple[Message, ...]:
-    """Store the notices, and let the participants be in or out; return the rows of the notices."""
+) -> tuple[tuple[Message, ...], int]:
+    """Store the notices, and let the participants be in or out.
+
+    Return the rows of the notices, and the id of the floor of those who join.
+    """
     name = group_conversation(group_id)
     last_seq, last_id = tables.lock_conversation(name) if change.joins else (0, 0)
     rows = insert_new(
@@ -127,4 +131,4 @@ def _write_conversation(
     floor = (max(order.floor_id, last_id), last_seq) if change.hides_history else (0, 0)
     tables.join_participants(name, change.joins, floor=floor, read_seq=last_seq)
     tables.part_participants(name, change.leaves)
-    return tuple(rows.values())
+    return tuple(rows.values()), floor[0]

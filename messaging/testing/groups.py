@@ -148,13 +148,14 @@ class MemoryGroups:
             member_count=group.member_count + grown_by,
             create_time=group.create_time,
         )
-        notices = self._write_conversation(group.id, change, order, messages)
+        notices, floor_id = self._write_conversation(group.id, change, order, messages)
         return ChangedGroup(
             group=after,
             change=change,
             members=change.members_after(facts.members, order.now_ms),
             notices=notices,
             hints=tuple(self.store.record([CacheHint(notice.id) for notice in notices])),
+            floor_id=floor_id,
         )
 
     def _write_members(self, group_id: int, change: GroupChange, order: GroupOrder) -> int:
@@ -181,7 +182,7 @@ class MemoryGroups:
         change: GroupChange,
         order: GroupOrder,
         messages: Iterable[Message],
-    ) -> tuple[Message, ...]:
+    ) -> tuple[tuple[Message, ...], int]:
         name = group_conversation(group_id)
         last_seq = self.store.last_seqs.get(name, 0)
         stored = (row.id for row in self.store.rows.values() if row.conversation_id == name)
@@ -193,7 +194,7 @@ class MemoryGroups:
             self.put_participant((user_id, name), floor=floor, read_seq=last_seq)
         for user_id, reason in change.leaves.items():
             self.put_participant((user_id, name), reason)
-        return notices
+        return notices, floor_id
 
     def put_participant(
         self,

@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.parametrize("site", ["embedded"], indirect=True),
 ]
 
+GROUPS = ("private-1", "group-1", "group-2", "private-2")
 SHORT = (
     *("--users", "40", "--connections", "8", "--seconds", "0.8", "--warm-up", "0.2"),
     *("--warm-service", "0"),
@@ -65,20 +66,19 @@ def test_measures_the_service_and_finds_all_it_was_told_of(site: Site, tmp_path:
         written,
         "--html",
         drawn,
-        *("closed", "open", "mix", "drain"),
-        "--rate",
-        "100",
+        *("closed", "open", "groups", "mix", "drain"),
+        *("--rate", "100", "--group-members", "60"),
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("PASSED: each of ")
     document = json.loads(written.read_text())
     laps = {each["name"]: each for each in document["measurements"]}
-    assert [*laps] == ["noop-8", "closed-8", "open-100", "mix", "backlog", "drain"]
+    assert [*laps] == ["noop-8", "closed-8", "open-100", *GROUPS, "mix", "backlog", "drain"]
     assert (document["passed"], document["notes"]) == (True, [])
     assert document["check"]["acknowledged"] > 100
     assert document["check"]["recalled"] > 0
     assert document["check"]["stored"] == document["check"]["acknowledged"]
-    for name in ("closed-8", "open-100", "mix"):
+    for name in ("closed-8", "open-100", "mix", *GROUPS):
         assert laps[name]["errors"] == {}
         assert laps[name]["latency"]["p50"] <= laps[name]["latency"]["p99"]
         assert {"web", "consumer", "worker", "redis", "load"} <= laps[name]["parts"].keys()

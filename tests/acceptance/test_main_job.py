@@ -54,8 +54,21 @@ class TestAMessage:
         answer = alice.send(bob, ack="store")
         assert (answer.data["durability"], answer.data["persistStatus"]) == ("store", "PERSISTED")
 
-    def test_to_a_group_is_stored_at_once(self, site: Site, alice: User, bob: User) -> None:
+    def test_to_a_group_is_acknowledged_and_then_stored(
+        self, site: Site, alice: User, bob: User
+    ) -> None:
         group_id = site.make_group(alice, bob)
+        answer = alice.send_to_group(group_id, "to all", clientMsgId=secrets.token_hex(8))
+        assert (answer.status, answer.data["persistStatus"]) == (200, "PENDING")
+        assert answer.data["durability"] in ("log", "cache")
+        site.await_stored(bob, answer.data["messageId"])
+        (message,) = bob.group_history(group_id).data["list"]
+        assert (message["content"], message["seq"], message["status"]) == ("to all", 1, "NORMAL")
+
+    def test_to_a_group_in_sync_mode_is_stored_at_once(
+        self, site: Site, alice: User, bob: User
+    ) -> None:
+        group_id = site.make_group(alice, bob, mode="sync")
         answer = alice.send_to_group(group_id, "to all")
         assert (answer.data["durability"], answer.data["persistStatus"]) == ("store", "PERSISTED")
         (message,) = bob.group_history(group_id).data["list"]

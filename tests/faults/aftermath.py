@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from kafka import KafkaConsumer, TopicPartition
 
 from messaging.cache import keys
+from messaging.domain.message import MsgType
 from tests.faults.client import FaultClient
 from tests.faults.load import Place, places_of
 from tests.faults.rig import GROUP, TOPIC, Cast, Rig
@@ -25,7 +26,7 @@ PAGE = 50
 ASKED_AT_ONCE = 8
 ASKED_AGAIN, ASK_PAUSE_S = 20, 0.5
 ROWS = """\
-SELECT id, conversation_id, seq, from_user_id, client_msg_id, content, url, status
+SELECT id, conversation_id, seq, from_user_id, client_msg_id, content, url, status, msg_type
 FROM message WHERE conversation_id IN %s ORDER BY id"""
 CONVERSATIONS = "SELECT id, last_seq FROM conversation WHERE id IN %s"
 RECALLED = 1
@@ -89,6 +90,7 @@ def _row(
     content: str,
     url: str | None,
     status: int,
+    msg_type: int,
 ) -> StoredMessage:
     return StoredMessage(
         id=id_,
@@ -99,6 +101,7 @@ def _row(
         content=_text(content),
         url=_text(url) or None,
         is_recalled=status == RECALLED,
+        is_notice=msg_type == MsgType.NOTICE,
     )
 
 
@@ -109,7 +112,7 @@ def _text(value: str | bytes | None) -> str:
 async def read_all(cast: Cast, clients: dict[int, list[FaultClient]]) -> bool:
     """Read everything as each member; tell whether no page was partial or refused."""
     walks = [
-        _walk(hands[0], place) for user, hands in clients.items() for place in places_of(cast, user)
+        _walk(clients[user][0], place) for user in cast.tokens for place in places_of(cast, user)
     ]
     return all(await asyncio.gather(*walks))
 
@@ -131,12 +134,14 @@ async def _walk(client: FaultClient, place: Place) -> bool:
         before = page.seen[-1].id
 
 
-async def ask_for_told(sends: Sequence[Operation], clients: dict[int, list[FaultClient]]) -> None:
-    """Ask for each acknowledged id as its sender, until there is an answer."""
+async def ask_for_told(
+    cast: Cast, sends: Sequence[Operation], clients: dict[int, list[FaultClient]]
+) -> None:
+    """Ask for each acknowledged id as its sender, a guest excepted, until there is an answer."""
     told = {
         send.message_id: send
         for send in sends
-        if send.kind == "send" and send.message_id is not None
+        if send.kind == "send" and send.message_id is not None and send.user in cast.tokens
     }
     places = asyncio.Semaphore(ASKED_AT_ONCE)
 

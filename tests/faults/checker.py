@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tests.faults.guests import Guests
 from tests.faults.sends import NEVER, Send, SendsById
 from tests.faults.transcript import (
     NOT_FOUND,
@@ -38,8 +39,13 @@ class ViolationKind(StrEnum):
     DEAD_ID = "dead id"  # acknowledged, and leads to nothing or to another message
     FAILED = "failed"  # an answer that is neither a result nor an anticipated refusal
     STUCK = "stuck"  # not drained by itself
+    TRESPASSED = "trespassed"  # an answer from a group to a user who was out of it
+    SUNK = "sunk"  # shown to somebody who came into the group only later
     NOTICED = "noticed"  # abuse by somebody else, by an ordinary client
     UNAVAILABLE = "unavailable"  # a fault in which sends should have been taken, or not
+
+
+ASKS = ("get", "recall", "delete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +56,14 @@ class Violation:
 
 def check(transcript: Transcript) -> list[Violation]:
     """Return everything that breaks the promise, each violation once."""
-    sends = SendsById(transcript)
+    sends, guests = SendsById(transcript), Guests(transcript)
     found = [
         *_judge_answers(transcript, sends),
         *_judge_rows(sends),
         *_judge_numbers(transcript),
-        *_judge_reads(transcript, sends),
-        *_judge_told(transcript, sends),
+        *_judge_reads(transcript, sends, guests),
+        *_judge_guests(transcript, sends, guests),
+        *_judge_told(transcript, sends, guests),
     ]
     return list(dict.fromkeys(found))
 
@@ -121,14 +128,31 @@ def _judge_numbers(transcript: Transcript) -> Iterator[Violation]:
                 )
 
 
-def _judge_reads(transcript: Transcript, sends: SendsById) -> Iterator[Violation]:
+def _judge_reads(transcript: Transcript, sends: SendsById, guests: Guests) -> Iterator[Violation]:
+    notices = {row.id: row.conversation for row in transcript.rows if row.is_notice}
     for operation in transcript.operations:
         for seen in operation.seen:
-            yield from _judge_seen(operation, seen, sends.find(seen.id, seen.content))
+            if not seen.is_notice:
+                yield from _judge_seen(operation, seen, sends.find(seen.id, seen.content))
+            elif notices.get(seen.id) != operation.conversation:
+                yield Violation(ViolationKind.ALTERED, f"notice {seen.id} that is not stored")
+        is_guest = guests.has(operation.conversation, operation.user)
         if operation.kind == "history" and operation.outcome == "ok":
-            yield from _judge_page(operation, sends)
-        elif operation.code == NOT_FOUND and operation.kind in ("get", "recall", "delete"):
+            yield from _judge_page(operation, sends, is_guest=is_guest)
+        elif operation.code == NOT_FOUND and operation.kind in ASKS and not is_guest:
             yield from _judge_not_found(operation, sends)
+
+
+def _judge_guests(transcript: Transcript, sends: SendsById, guests: Guests) -> Iterator[Violation]:
+    for operation in transcript.operations:
+        if guests.is_trespass(operation) and not sends.is_repeat(operation):
+            what = f"{operation.kind} in {operation.conversation} at {operation.invoked_s:.3f}"
+            yield Violation(ViolationKind.TRESPASSED, f"{what} by {operation.user}")
+        hidden_s = guests.hidden_before_s(operation)
+        for seen in operation.seen:
+            send = sends.find(seen.id, seen.content)
+            if send is not None and send.last_tried_s < hidden_s and send.acknowledged_s < hidden_s:
+                yield Violation(ViolationKind.SUNK, f"{send.what} to {operation.user}")
 
 
 def _judge_seen(operation: Operation, seen: ShownMessage, send: Send | None) -> Iterator[Violation]:
@@ -152,18 +176,21 @@ def _judge_seen(operation: Operation, seen: ShownMessage, send: Send | None) -> 
         yield Violation(ViolationKind.ALTERED, f"{send.what} to {operation.user}")
 
 
-def _judge_page(page: Operation, sends: SendsById) -> Iterator[Violation]:
-    """Judge that a page is a piece of the conversation without holes, newest first."""
+def _judge_page(page: Operation, sends: SendsById, *, is_guest: bool) -> Iterator[Violation]:
+    """Judge that a page is a piece of the conversation without holes, newest first.
+
+    The page of a guest may lack what was said before the guest came.
+    """
     ids = [seen.id for seen in page.seen]
     below = page.before if page.before is not None else NEVER
     if ids != sorted(set(ids), reverse=True) or any(id_ >= below for id_ in ids):
         yield Violation(
             ViolationKind.DISORDERED, f"page of {page.conversation} before {page.before}"
         )
-    shown = [id(sends.find(seen.id, seen.content)) for seen in page.seen]
+    shown = [id(sends.find(seen.id, seen.content)) for seen in page.seen if not seen.is_notice]
     if len(shown) != len(set(shown)):
         yield Violation(ViolationKind.TWO_IDS, f"page of {page.conversation} shows a message twice")
-    if page.partial:
+    if page.partial or is_guest:
         return
     lowest = min(ids, default=below) if page.has_more else 0
     listed = set(ids)
@@ -193,8 +220,11 @@ def _judge_not_found(operation: Operation, sends: SendsById) -> Iterator[Violati
         yield Violation(ViolationKind.DEAD_ID, what)
 
 
-def _judge_told(transcript: Transcript, sends: SendsById) -> Iterator[Violation]:
-    """Yield a violation for each told id that does not lead to its row once all is well again."""
+def _judge_told(transcript: Transcript, sends: SendsById, guests: Guests) -> Iterator[Violation]:
+    """Yield a violation for each told id that does not lead to its row once all is well again.
+
+    A guest, who is out by then, does not ask.
+    """
     begun_s = transcript.at(TOLD)
     asked = {
         operation.message_id: operation
@@ -202,6 +232,8 @@ def _judge_told(transcript: Transcript, sends: SendsById) -> Iterator[Violation]
         if operation.kind == "get" and operation.invoked_s >= begun_s
     }
     for send in sends.all.values():
+        if guests.has(send.conversation, send.sender):
+            continue
         rows = {row.id for row in send.rows}
         for message_id in send.told:
             read = asked.get(message_id)

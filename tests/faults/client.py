@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 
+from messaging.domain.ids import group_conversation
+from messaging.domain.message import MsgType
 from tests.faults.transcript import Operation, Recorder, ShownMessage
 
 CLIENT_TIMEOUT_S = 5.0
@@ -61,7 +63,7 @@ class FaultClient:
             content=post.content,
             url=post.url,
         )
-        data = await self._call(operation, "POST", "send", json=post.body)
+        data = await self._call(operation, "POST", "message/send", json=post.body)
         if data:
             operation.message_id = int(data["messageId"])
             operation.durability = data["durability"]
@@ -70,12 +72,12 @@ class FaultClient:
     async def take_back(self, kind: str, conversation: str, message_id: int) -> Operation:
         """Recall or delete a message; `kind` is `recall` or `delete`."""
         operation = self._about(kind, conversation, message_id)
-        await self._call(operation, "POST", kind, json={"messageId": str(message_id)})
+        await self._call(operation, "POST", f"message/{kind}", json={"messageId": str(message_id)})
         return self._record(operation)
 
     async def get(self, conversation: str, message_id: int) -> Operation:
         operation = self._about("get", conversation, message_id)
-        if data := await self._call(operation, "GET", str(message_id)):
+        if data := await self._call(operation, "GET", f"message/{message_id}"):
             operation.seen = [_seen(data)]
         return self._record(operation)
 
@@ -92,10 +94,25 @@ class FaultClient:
         query = {"targetId": str(target), "chatType": str(chat_type), "size": str(size)}
         if before is not None:
             query["beforeId"] = str(before)
-        if data := await self._call(operation, "GET", "history", params=query):
+        if data := await self._call(operation, "GET", "message/history", params=query):
             operation.seen = [_seen(each) for each in data["list"]]
             operation.has_more = data["hasMore"]
             operation.partial = data["partial"]
+        return self._record(operation)
+
+    async def let(self, kind: Literal["invite", "remove"], group: int, guest: int) -> Operation:
+        """Invite a guest into a group that this user owns, or remove the guest."""
+        operation = Operation(
+            kind=kind,
+            user=self.user,
+            conversation=group_conversation(group),
+            invoked_s=0.0,
+            guest=guest,
+        )
+        body = {"groupId": str(group), "userIds": [str(guest)]}
+        data = await self._call(operation, "POST", f"group/{kind}", json=body)
+        if data.get("refused"):
+            operation.outcome = "refused"
         return self._record(operation)
 
     def _about(self, kind: Any, conversation: str, message_id: int) -> Operation:
@@ -119,7 +136,7 @@ class FaultClient:
         operation.invoked_s = time.monotonic()
         try:
             async with self._session.request(
-                method, f"/api/message/{path}", headers=self._headers, **options
+                method, f"/api/{path}", headers=self._headers, **options
             ) as answer:
                 body = await answer.json()
             operation.status, operation.code = answer.status, body["code"]
@@ -140,4 +157,5 @@ def _seen(message: dict[str, Any]) -> ShownMessage:
         url=message["url"],
         is_recalled=message["status"] == "RECALLED",
         seq=message["seq"],
+        is_notice=message["msgType"] == MsgType.NOTICE,
     )

@@ -1,5 +1,7 @@
 """Make the load: four people write, repeat, recall, delete and read, each on several connections.
 
+Meanwhile the owner of their group invites a guest, and removes the guest again.
+
 The operations of each person come from the seed; the times of the answers do not. Every person
 stays far below the rate of a sender.
 """
@@ -17,6 +19,7 @@ import aiohttp
 
 from messaging.domain.ids import group_conversation, private_conversation
 from tests.faults.client import CLIENT_TIMEOUT_S, FaultClient, Post
+from tests.faults.doorkeeper import Doorkeeper
 from tests.faults.rig import Cast
 from tests.faults.transcript import Operation, Recorder
 
@@ -193,6 +196,13 @@ class CastLoad:
             for user in cast.tokens
             for hand in range(len(HANDS))
         ]
+        self._doorkeeper = Doorkeeper(
+            Random(f"{seed} guest"),
+            clients[cast.owner],
+            clients[cast.guest],
+            cast.group,
+            self.known.names,
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     def _new_worker(
@@ -216,8 +226,11 @@ class CastLoad:
             only_sends=only_sends,
         )
 
-    def begin(self) -> None:
-        self._tasks = [asyncio.create_task(each.run(self._stop)) for each in self._workers]
+    def begin(self, *, has_guest: bool) -> None:
+        runs = [each.run(self._stop) for each in self._workers]
+        if has_guest:
+            runs.append(self._doorkeeper.run(self._stop))
+        self._tasks = [asyncio.create_task(each) for each in runs]
 
     async def end(self) -> None:
         """End all workers, then repeat the sends that never got a clear answer."""
@@ -243,7 +256,7 @@ async def clients_of(
     try:
         yield {
             user: [FaultClient(each, recorder, user=user, token=token) for each in sessions]
-            for user, token in cast.tokens.items()
+            for user, token in (*cast.tokens.items(), (cast.guest, cast.guest_token))
         }
     finally:
         for session in sessions:

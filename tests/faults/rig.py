@@ -36,24 +36,31 @@ import json
 from bench.laps.accounts import make_pairs
 from bench.laps.group_rows import insert_group
 casts = []
-people = make_pairs({run!r}, {count} * {size})
-for start in range(0, len(people), {size}):
-    cast = people[start : start + {size}]
+people = make_pairs({run!r}, {count} * ({size} + 1))
+for start in range(0, len(people), {size} + 1):
+    *cast, guest = people[start : start + {size} + 1]
     group = insert_group({run!r}, [person.user_id for person in cast])
-    casts.append(([(person.user_id, person.token) for person in cast], group))
+    tokens = [(person.user_id, person.token) for person in cast]
+    casts.append((tokens, group, guest.user_id, guest.token))
 print(json.dumps(casts))
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Hold four people who have never written to anybody, and a group of them all.
+    """Hold four people who have never written to anybody, a group of them all, and a guest.
 
-    The first of the people owns the group.
+    The first of the people owns the group. The guest belongs to the group at times.
     """
 
     tokens: Mapping[int, str]  # by user id
     group: int
+    guest: int
+    guest_token: str
+
+    @property
+    def owner(self) -> int:
+        return next(iter(self.tokens))
 
 
 @dataclass(slots=True)
@@ -146,4 +153,4 @@ def _make_casts(service: ServiceProcesses, count: int) -> list[Cast]:
     script = MAKE_CASTS.format(run=run, count=count, size=PEOPLE)
     printed = Site(service).manage("shell", "--verbosity", "0", "--command", script)
     (made,) = (line for line in printed.splitlines() if line.startswith("[["))  # not a log line
-    return [Cast(dict(people), group) for people, group in json.loads(made)]
+    return [Cast(dict(people), *others) for people, *others in json.loads(made)]

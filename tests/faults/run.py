@@ -60,7 +60,7 @@ class _Run:
         losses, self._rig.note = self._losses_of_redis(), self._recorder.mark
         async with clients_of(self._cast, self._rig.service.base_url, self._recorder) as clients:
             load = CastLoad(self._cast, clients, self._seed)
-            load.begin()
+            load.begin(has_guest=not self._fault.is_abuse)
             await asyncio.sleep(self._hold_s if self._fault.is_abuse else WARM_S)
             await self._break_and_mend()
             await asyncio.sleep(AFTER_S)
@@ -72,7 +72,7 @@ class _Run:
             self._report("is asked for every id")
             operations = list(self._recorder.transcript.operations)
             self._recorder.mark(TOLD)
-            await ask_for_told(operations, clients)
+            await ask_for_told(self._cast, operations, clients)
         if self._losses_of_redis() != losses:
             self._recorder.mark("redis lost")
         if self._fault.is_abuse:

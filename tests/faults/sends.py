@@ -26,6 +26,8 @@ class Send:
     content: str
     url: str | None
     attempts: int = 0
+    first_tried_s: float = NEVER
+    last_tried_s: float = 0.0
     maybe: bool = False  # an attempt was acknowledged, or its outcome is unknown
     told: dict[int, float] = field(default_factory=dict)  # id: acknowledged
     rows: list[StoredMessage] = field(default_factory=list)
@@ -70,6 +72,11 @@ class SendsById:
         """Return the number of ids that senders were told beyond one for each send."""
         return sum(max(0, len(send.told) - 1) for send in self.all.values())
 
+    def is_repeat(self, operation: Operation) -> bool:
+        """Tell whether this send was made before; if so, it is told its id in any case."""
+        send = self.all.get(operation.client_msg_id or "")
+        return send is not None and send.first_tried_s < operation.invoked_s
+
     def find(self, message_id: int, content: str = "") -> Send | None:
         """Return the send of this id, or of this content when nobody was told the id."""
         return self._by_id.get(message_id) or self._by_content.get(content)
@@ -83,6 +90,8 @@ class SendsById:
                 name, operation.user, operation.conversation, operation.content, operation.url
             )
         send.attempts += 1
+        send.first_tried_s = min(send.first_tried_s, operation.invoked_s)
+        send.last_tried_s = max(send.last_tried_s, operation.invoked_s)
         send.maybe |= operation.outcome != "refused"
         if operation.outcome == "ok":
             assert operation.message_id is not None
@@ -91,6 +100,8 @@ class SendsById:
 
     def _note_rows(self, rows: list[StoredMessage]) -> None:
         for row in rows:
+            if row.is_notice:
+                continue  # told by the service itself
             send = self.all.get(row.client_msg_id or "")
             if send is None or send.sender != row.sender:
                 self.strangers.append(row)

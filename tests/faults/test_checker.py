@@ -368,3 +368,126 @@ class TestWhatReadersSee:
         story.call("get", BOB, message_id=7, outcome="refused", status=404, code=3002)
         story.stored(7)
         assert story.verdict == {ViolationKind.DEAD_ID}
+
+
+GUEST = 3
+FAR_S = 1_000.0
+
+
+class TestGuests:
+    """Test a guest whom the owner has invited and removed again."""
+
+    @pytest.fixture
+    def away(self, story: Story) -> Story:
+        story.call("invite", ALICE, guest=GUEST)
+        story.call("remove", ALICE, guest=GUEST)
+        return story
+
+    def test_who_is_refused_while_out_is_right(self, away: Story) -> None:
+        away.sent(7)
+        away.page(GUEST, outcome="refused", status=403, code=4002)
+        away.call("get", GUEST, message_id=7, outcome="refused", status=404, code=3002)
+        away.stored(7)
+        assert away.verdict == set()
+
+    def test_a_page_before_the_first_invitation(self, story: Story) -> None:
+        story.page(GUEST)
+        story.call("invite", ALICE, guest=GUEST)
+        assert story.verdict == {ViolationKind.TRESPASSED}
+
+    @pytest.mark.parametrize("kind", ["history", "get", "recall"])
+    def test_an_answer_while_out(self, away: Story, kind: Call) -> None:
+        away.call(kind, GUEST)
+        assert away.verdict == {ViolationKind.TRESPASSED}
+
+    def test_a_send_while_out(self, away: Story) -> None:
+        told = {"client_msg_id": "a", "content": "hi a", "message_id": 7}
+        away.call("send", GUEST, **told)
+        away.stored(7, sender=GUEST)
+        away.leads_to(7, shown(7, seq=1))
+        assert away.verdict == {ViolationKind.TRESPASSED}
+
+    def test_a_repeat_is_told_what_happened_before(self, story: Story) -> None:
+        story.call("invite", ALICE, guest=GUEST)
+        told = {"client_msg_id": "a", "content": "hi a", "message_id": 7}
+        story.call("send", GUEST, **told)
+        story.call("remove", ALICE, guest=GUEST)
+        story.call("send", GUEST, **told)
+        story.stored(7, sender=GUEST)
+        story.leads_to(7, shown(7, seq=1))
+        assert story.verdict == set()
+
+    def test_a_page_that_began_before_the_removal_was_answered(self, away: Story) -> None:
+        away.page(GUEST)
+        away.transcript.operations[-1].invoked_s = away.transcript.operations[-2].invoked_s
+        assert away.verdict == set()
+
+    def test_a_page_after_a_removal_that_was_refused(self, story: Story) -> None:
+        story.call("invite", ALICE, guest=GUEST)
+        story.call("remove", ALICE, guest=GUEST, outcome="unknown", status=503)
+        story.page(GUEST)
+        assert story.verdict == set()
+
+    def test_a_page_beside_the_next_invitation(self, away: Story) -> None:
+        away.page(GUEST)
+        away.call("invite", ALICE, guest=GUEST)
+        away.transcript.operations[-2].completed_s = away.transcript.operations[-1].completed_s
+        assert away.verdict == set()
+
+    def test_an_invitation_without_an_answer_may_be_done_late(self, story: Story) -> None:
+        story.call("invite", ALICE, guest=GUEST, outcome="unknown", status=0)
+        story.call("remove", ALICE, guest=GUEST)
+        story.page(GUEST)
+        assert story.verdict == set()
+
+    def test_an_invitation_without_an_answer_is_not_done_for_ever(self, story: Story) -> None:
+        story.call("invite", ALICE, guest=GUEST, outcome="unknown", status=0)
+        story.transcript.add(Mark("healed", 3.0))
+        story._now_s = FAR_S
+        story.call("remove", ALICE, guest=GUEST)
+        story.page(GUEST)
+        assert story.verdict == {ViolationKind.TRESPASSED}
+
+    def test_what_was_said_before_the_join_is_hidden(self, away: Story) -> None:
+        away.sent(7)
+        away.call("invite", ALICE, guest=GUEST)
+        away.sent(8, "b")
+        away.page(GUEST, shown(8, "b"))
+        away.page(BOB, shown(8, "b"), shown(7))
+        away.stored(7)
+        away.stored(8, "b", seq=2)
+        assert away.verdict == set()
+        away.page(GUEST, shown(8, "b"), shown(7))
+        assert away.verdict == {ViolationKind.SUNK}
+
+    def test_a_repeat_after_the_join_may_be_a_new_message(self, away: Story) -> None:
+        away.sent(7)
+        away.call("invite", ALICE, guest=GUEST)
+        away.sent(7)
+        away.page(GUEST, shown(7))
+        away.stored(7)
+        assert away.verdict == set()
+
+
+class TestNotices:
+    def test_are_of_the_service_itself(self, story: Story) -> None:
+        story.sent(7)
+        story.page(BOB, shown(9, content="", is_notice=True), shown(7))
+        story.stored(7)
+        row = {"content": "", "url": None, "is_recalled": False, "is_notice": True}
+        for message_id, seq in ((9, 2), (10, 3)):
+            story.transcript.add(
+                StoredMessage(
+                    id=message_id,
+                    seq=seq,
+                    conversation=HOME,
+                    sender=ALICE,
+                    client_msg_id=None,
+                    **row,  # type: ignore[arg-type]
+                )
+            )
+        assert story.verdict == set()
+
+    def test_that_nobody_stored(self, story: Story) -> None:
+        story.page(BOB, shown(9, content="", is_notice=True))
+        assert story.verdict == {ViolationKind.ALTERED}

@@ -13,7 +13,7 @@ from typing import Literal, Self, TextIO
 
 import msgspec
 
-Kind = Literal["send", "recall", "delete", "history", "get"]
+Kind = Literal["send", "recall", "delete", "history", "get", "invite", "remove"]
 Outcome = Literal["ok", "refused", "unknown"]
 NOT_FOUND, ALREADY_RECALLED, REUSED = 3002, 3003, 3006
 TOLD = "told"  # after this mark every told id is asked for
@@ -27,6 +27,7 @@ class ShownMessage(msgspec.Struct, frozen=True, array_like=True):
     url: str | None
     is_recalled: bool
     seq: int | None
+    is_notice: bool = False
 
 
 class Operation(msgspec.Struct, tag="operation", kw_only=True):
@@ -34,6 +35,7 @@ class Operation(msgspec.Struct, tag="operation", kw_only=True):
 
     `outcome` is `unknown` when the call may or may not have been done.
     `message_id` is the id that the call asked about, or that a send was told.
+    `guest` is the user whom the owner of the group invites or removes.
     `status` is 0 where no answer came; `code` is the business code.
     """
 
@@ -51,6 +53,7 @@ class Operation(msgspec.Struct, tag="operation", kw_only=True):
     url: str | None = None
     durability: str | None = None
     before: int | None = None
+    guest: int = 0
     has_more: bool = False
     partial: bool = False
     seen: list[ShownMessage] = []
@@ -79,6 +82,7 @@ class StoredMessage(msgspec.Struct, tag="row", frozen=True, kw_only=True):
     content: str
     url: str | None
     is_recalled: bool
+    is_notice: bool = False
 
 
 class StoredConversation(msgspec.Struct, tag="conversation", frozen=True, kw_only=True):

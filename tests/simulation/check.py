@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from messaging.domain.message import Message
+from messaging.domain.message import Message, MsgType
 from messaging.pipeline.queued_send import Durability
 from messaging.testing.store import MemoryStore
+from tests.simulation.group_check import GroupCheck
 from tests.simulation.record import Read, Said, ScheduleRecord, Total
 from tests.simulation.watch import BackendWatch
 
@@ -16,8 +17,11 @@ from tests.simulation.watch import BackendWatch
 class PromiseCheck:
     """Record every broken promise."""
 
-    def __init__(self, record: ScheduleRecord, watch: BackendWatch, store: MemoryStore) -> None:
+    def __init__(
+        self, record: ScheduleRecord, watch: BackendWatch, store: MemoryStore, group: GroupCheck
+    ) -> None:
         self._record, self._watch, self._store = record, watch, store
+        self._group = group
         self._rows: dict[str, list[Message]] = {}
         for row in sorted(store.rows.values(), key=lambda row: row.id):
             self._rows.setdefault(row.conversation_id, []).append(row)
@@ -42,6 +46,7 @@ class PromiseCheck:
         self._check_rows()
         self._check_seqs()
         self._check_marks()
+        self._group.everything(self._rows_of)
 
     def at_rest(self, read: Read, *, aged: bool) -> None:
         """Judge a page at rest: it has the rows, all of them, without the reader's deletes.
@@ -49,9 +54,11 @@ class PromiseCheck:
         Before the cache has aged, it may lack a row or a delete that no client was told of: the
         process that stored the change died before the process showed the change to the cache.
         """
-        rows = self._rows.get(read.conversation, [])
+        floor_id, floor_seq = self._group.floor_of(read.reader, read.conversation)
+        rows = [row for row in self._rows.get(read.conversation, []) if row.id > floor_id]
         seen = {message.id for message in read.seen}
-        untold = set() if aged else {row.id for row in rows if row.id in self._untold} - seen
+        untold = self._untold | self._group.untold_notices()
+        untold = set() if aged else {row.id for row in rows if row.id in untold} - seen
         deleted = {i for user, i in self._store.deletes if user == read.reader}
         if not aged:
             deleted -= seen & self._untold_deletes(read.reader)
@@ -62,8 +69,9 @@ class PromiseCheck:
         if [self._told_of(m, aged) for m in read.seen] != [self._told_of(m, aged) for m in shown]:
             told = f"{where}: {_brief(read.seen)}, not {_brief(shown)}"
             self._record.violate("page at rest", told)
+        above = self._store.last_seqs.get(read.conversation, 0) - floor_seq
         for total in read.totals:
-            if not len(rows) - len(untold) <= total.count <= len(rows):
+            if not len(rows) - len(untold) <= total.count <= max(len(rows), above):
                 self._record.violate("total at rest", f"{where}: {total.count}, not {len(rows)}")
 
     def told_id(self, said: Said, message_id: int, found: Message | None) -> None:
@@ -72,6 +80,7 @@ class PromiseCheck:
         if not rows or said.is_bad_data or message_id in self._gone(said):
             return  # a lost message is judged once, by `_check_said`
         hidden = any((said.sender, row.id) in self._store.deletes for row in rows)
+        hidden |= any(self._group.hides(said.sender, row) for row in rows)
         if found is None and not hidden:
             self._record.violate("dead id", f"{message_id} of {said}")
         elif found is not None and found.id not in {row.id for row in rows}:
@@ -131,8 +140,10 @@ class PromiseCheck:
             and not said.is_bad_data
             and not self._may_be_lost(said)
             and not self._may_be_missed(read, self._ids_of(said))
+            and not self._group.may_hide(read, said)
         )
         most = sum(1 for said in here for begun in said.attempts if begun < total.ended)
+        most += self._group.most_notices(read.conversation, total.ended)
         if not least <= total.count <= most:
             told = f"{total.count}, not {least} to {most}, in {_told(read)}"
             self._record.violate("total under load", told)
@@ -154,6 +165,7 @@ class PromiseCheck:
             and read.reader not in said.delete_begun
             and not self._may_be_lost(said)
             and not self._may_be_missed(read, ids)
+            and not self._group.may_hide(read, said)
         ):
             self._record.violate("not seen", f"{said} in {_told(read)}")
 
@@ -176,7 +188,8 @@ class PromiseCheck:
     def _check_rows(self) -> None:
         known = {(s.sender, s.content) for s in self._record.said}
         for row in self._store.rows.values():
-            if not row.is_recalled and (row.from_user_id, row.content) not in known:
+            is_known = row.is_recalled or (row.from_user_id, row.content) in known
+            if not is_known and row.msg_type is not MsgType.NOTICE:
                 self._record.violate("never said", f"{row}")
 
     def _check_seqs(self) -> None:

@@ -6,9 +6,17 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
-from messaging.domain.errors import AlreadyRecalled, ApiError, MessageNotFound
+from messaging.domain.errors import (
+    AlreadyRecalled,
+    ApiError,
+    GroupDissolved,
+    MessageNotFound,
+    MutedInGroup,
+    NotAMember,
+)
 from messaging.domain.ids import conversation_id
 from messaging.domain.message import ChatType, Message, MsgType
 from messaging.domain.requests import Ack, HistoryRequest, SendRequest
@@ -19,7 +27,8 @@ from messaging.service.history import HistoryPage, history
 from messaging.service.recall import recall
 from messaging.service.receipts import Receipt
 from messaging.service.send import send
-from tests.simulation.record import Read, Said, Total
+from tests.simulation.group_acts import NEVER
+from tests.simulation.record import Answer, Read, Said, Total
 
 if TYPE_CHECKING:
     from tests.simulation.hosts import WebHost
@@ -32,6 +41,7 @@ CLIENT_TIMEOUT_S = 15.0  # of a door, which cancels the use case then
 CANCELLED_WITHIN_S = 1.0
 WHOLE = 100
 RETRIABLE = (429, 503)
+GROUP_REFUSALS = (NotAMember, MutedInGroup, GroupDissolved)
 BAD = "bad data"  # the store refuses a content that begins so
 
 
@@ -42,9 +52,9 @@ class NoAnswer(Exception):
 class SimulatedClient:
     """Do one thing after the other as one user."""
 
-    def __init__(self, world: World, user: int) -> None:
+    def __init__(self, world: World, user: int, random: Random | None = None) -> None:
         self._world, self._user = world, user
-        self._random, self._record = world.random, world.record
+        self._random, self._record = random or world.random, world.record
         self._was_early = False  # the last process asked had not opened its front door
 
     async def run(self, operations: int) -> None:
@@ -54,8 +64,8 @@ class SimulatedClient:
             (kind,) = self._random.choices(kinds, (9, 4, 2, 2, 4, 2))
             await kind()
 
-    async def _send(self) -> None:
-        said = self._say()
+    async def _send(self, target: tuple[ChatType, int] | None = None) -> None:
+        said = self._say(target)
         request = SendRequest(
             chat_type=said.chat_type,
             target_id=said.target,
@@ -70,17 +80,19 @@ class SimulatedClient:
             host = self._random.choice(self._world.webs)
             life = host.life
             said.attempts.append(self._record.tick())
+            said.answered.append(NEVER)
             receipt = await self._ask(lambda b: send(b, request, sender_id=self._user), host)
             if receipt is not None:
+                said.answered[-1] = self._record.tick()
                 self._note_ack(said, receipt)
                 said.accepted_by.setdefault(receipt.message_id, life)
                 if self._random.random() < 0.85:  # else the client has missed the answer
                     return
             await asyncio.sleep(self._random.random())
 
-    def _say(self) -> Said:
+    def _say(self, at: tuple[ChatType, int] | None) -> Said:
         number, bad = len(self._record.said), self._random.random() < 0.03
-        chat_type, target = self._random.choice(self._world.targets_of(self._user))
+        chat_type, target = at or self._random.choice(self._world.targets_of(self._user))
         said = Said(
             content=f"{BAD if bad else 'said'} {number}",
             sender=self._user,
@@ -207,6 +219,7 @@ class SimulatedClient:
             return None
         if self._was_early:  # no client gets this page; the walk goes on, so that the draws stay
             return replace(page, messages=(), partial=True)
+        read.answers.append(Answer(begun, self._record.tick(), page.messages))
         if not page.partial:
             read.totals.append(Total(begun, self._record.tick(), page.total))
         return page
@@ -218,9 +231,11 @@ class SimulatedClient:
         said = self._random.choice(known)
         read = self._begin_read(said.conversation)
         message_id = said.ids[0]
-        self._was_early = False
+        self._was_early, begun = False, self._record.tick()
         message = await self._ask(lambda b: fetch(b, message_id, reader_id=self._user))
-        read.seen = [] if message is None or self._was_early else [message]
+        if message is not None and not self._was_early:
+            read.seen = [message]
+            read.answers.append(Answer(begun, self._record.tick(), read.seen))
 
     async def resolve(self, message_id: int) -> Message | None:
         """Return the message that this user gets for an id; None when no message is found."""
@@ -250,7 +265,8 @@ class SimulatedClient:
         except (NoAnswer, MessageNotFound):
             return None
         except ApiError as error:
-            if error.http_status not in RETRIABLE:
+            may_be_out = isinstance(error, GROUP_REFUSALS) and self._record.acts
+            if error.http_status not in RETRIABLE and not may_be_out:
                 self._record.violate("refused", f"{type(error).__name__} to user {self._user}")
             return None
 

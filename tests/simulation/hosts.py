@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from messaging.domain.backend_errors import CacheUnavailable
@@ -13,6 +14,7 @@ from messaging.runtime.assembly import Node, assemble, compensator
 from messaging.service.backends import Backends
 from messaging.testing.inspectors import MemoryLogInspector
 from messaging.testing.log import MemoryLogReader
+from tests.simulation.group_directory import GroupRows, ProcessDirectory
 from tests.simulation.lives import Life
 from tests.simulation.log_wire import LogWire
 from tests.simulation.wires import ReaderWire, StoreWire, Wire
@@ -69,21 +71,31 @@ class Host:
         options = self._options() | {"faults": world.inspection_faults}
         return Wire(self.life, world.log_end, inspector, **options)
 
-    def assemble(self, ids: SnowflakeIdGenerator) -> Node:
+    def directory(self) -> ProcessDirectory:
+        world, options = self.world, self._group_options()
+        rows = Wire(self.life, world.store_end, GroupRows(world.group.tables), **options)
+        return ProcessDirectory(world.group.users, rows.run, world.loop.time)
+
+    def assemble(self, ids: SnowflakeIdGenerator, known: ProcessDirectory) -> Node:
         world = self.world
+        groups = Wire(self.life, world.store_end, world.group.tables, **self._group_options())
         return assemble(
             cache=self.cache(),
             log=self.log(),
             store=self.store(),
-            directory=world.directory,
-            groups=world.groups,
-            publish=world.publish,
+            directory=known,
+            groups=groups,  # type: ignore[arg-type]
+            publish=partial(world.publish, known),
             ids=ids,
             settings=world.settings,
             open_inspector=self.inspector,
             clock_ms=world.clock_ms,
             monotonic_s=world.loop.time,
         )
+
+    def _group_options(self) -> dict[str, Any]:
+        """Return options by which calls about groups leave other calls their faults."""
+        return self._options() | {"faults": self.world.group.faults}
 
     def _options(self) -> dict[str, Any]:
         return {"faults": self.world.faults, "trace": self.world.trace}
@@ -96,16 +108,19 @@ class WebHost(Host):
     """Run use cases under a worker id of its own."""
 
     backends: Backends
+    known: ProcessDirectory
     serves: bool  # the front door is open, as the start is done
 
     def begin(self) -> None:
         self.serves = False
         world = self.world
         skew_ms = world.random.choice((0, 0, 0, -30, 40))
+        self.known = self.directory()
         node = self.assemble(
             SnowflakeIdGenerator(
                 clock_ms=lambda: world.clock_ms() + skew_ms, monotonic_s=world.loop.time
-            )
+            ),
+            self.known,
         )
         self.backends = node.backends
 
@@ -159,7 +174,8 @@ class SweeperHost(Host):
     """Run the compensation's worker: one sweep after the other."""
 
     def begin(self) -> None:
-        backends = self.assemble(SnowflakeIdGenerator(monotonic_s=self.world.loop.time)).backends
+        ids = SnowflakeIdGenerator(monotonic_s=self.world.loop.time)
+        backends = self.assemble(ids, self.directory()).backends
 
         async def sweep() -> None:
             while True:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from messaging.domain.message import ChatType, Message
 from messaging.pipeline.queued_send import Durability
+from tests.simulation.group_acts import GroupAct
 from tests.simulation.lives import Life
 
 
@@ -30,6 +31,7 @@ class Said:
     durabilities: list[Durability] = field(default_factory=list)
     accepted_by: dict[int, Life] = field(default_factory=dict, repr=False)  # by id
     attempts: list[int] = field(default_factory=list)  # the tick at which each began
+    answered: list[int] = field(default_factory=list)  # the tick at which each was told an id
     acknowledged: int | None = None
     recall_begun: bool = False
     recalled: int | None = None
@@ -44,6 +46,15 @@ class Total:
     begun: int
     ended: int
     count: int
+
+
+@dataclass(slots=True, frozen=True)
+class Answer:
+    """Hold what one answer has shown, and the ticks of the request."""
+
+    begun: int
+    ended: int
+    messages: Sequence[Message]
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +75,7 @@ class Read:
     whole: bool = False
     partial: bool = False
     totals: list[Total] = field(default_factory=list)  # of its pages
+    answers: list[Answer] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -80,6 +92,7 @@ class ScheduleRecord:
 
     said: list[Said] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
+    acts: list[GroupAct] = field(default_factory=list)
     violations: list[BrokenPromise] = field(default_factory=list)
     now: int = 0
 

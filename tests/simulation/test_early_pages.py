@@ -25,6 +25,7 @@ async def _page_after_recall(record: ScheduleRecord, loop: VirtualLoop, *, is_op
     """Show a message's content to its sender after an acknowledged recall that was never made."""
     world = World(loop, Random(1), record)
     world.faults.healed = world.look_faults.healed = world.inspection_faults.healed = True
+    world.group.faults.healed = True
     web = WebHost("web", world)
     world.webs = [web]
     await asyncio.sleep(0.1)
@@ -38,7 +39,7 @@ async def _page_after_recall(record: ScheduleRecord, loop: VirtualLoop, *, is_op
     web.serves = is_open
     read = await SimulatedClient(world, ALICE).read(ChatType.PRIVATE, BOB)
     assert read is not None
-    PromiseCheck(record, world.watch, world.store).everything()
+    PromiseCheck(record, world.watch, world.store, world.group.check()).everything()
     return read
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping, Set
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 from messaging.domain.backend_errors import PoisonRecord
@@ -56,6 +58,8 @@ class Trace:
             return f"lease {value.node}"
         if isinstance(value, BaseException):
             return f"{type(value).__name__} {value}"
+        if isinstance(value, FunctionType | partial):
+            return "a function"
         if dataclasses.is_dataclass(value):
             fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
             return f"{type(value).__name__}({self.describe(fields)})"

@@ -19,13 +19,14 @@ from messaging.domain.errors import ApiError
 from messaging.domain.ids import time_of_id
 from messaging.domain.message import ChatType
 from messaging.ports.log import OutgoingRecord
-from messaging.testing.directory import MemoryDirectory
-from messaging.testing.groups import MemoryGroups
 from messaging.testing.store import MemoryStore
 from tests.simulation.backends import Backend, Broker, Cache
 from tests.simulation.check import PromiseCheck
 from tests.simulation.clients import BAD, SimulatedClient
 from tests.simulation.faults import UNTIL_S, Event, Faults, Outage
+from tests.simulation.group_directory import ProcessDirectory
+from tests.simulation.group_life import GroupLife
+from tests.simulation.group_verbs import GROUP
 from tests.simulation.hosts import ConsumerHost, Host, SweeperHost, WebHost
 from tests.simulation.lives import Life
 from tests.simulation.loop import VirtualLoop
@@ -35,7 +36,6 @@ from tests.simulation.watch import BackendWatch
 from tests.support.messages import FIRST_ID
 
 USERS = (1, 2, 3)
-GROUP = 7
 BEGIN_MS = time_of_id(FIRST_ID)
 DRAINED_WITHIN_S = 90.0
 LONGEST_UNWRITTEN_S = 2.0  # of answers of the cache that are not yet in its file
@@ -64,8 +64,8 @@ class World:
             clock_s=clock_s, refuses=lambda message: message.content.startswith(BAD)
         )
         self.broker = Broker(clock_s=clock_s)
-        self.groups = MemoryGroups(self.store)
-        self.directory = MemoryDirectory(users=USERS, groups={GROUP: set(USERS)})
+        stream = Random(copy.copy(self.random).getrandbits(64))
+        self.group = GroupLife(stream, USERS, self.store, self.record)
         self.cache_end = Backend(
             "cache", CacheUnavailable, CacheUnavailable, self.settings.redis_timeout_s
         )
@@ -79,9 +79,6 @@ class World:
         self.watch = BackendWatch(
             self.broker, self.cache, self.store, self.settings.topic, self.record.violate
         )
-
-    async def publish(self, _changes: Sequence[Change]) -> None:
-        """Tell nobody of changes of groups, because the directory keeps no answers about them."""
 
     def clock_ms(self) -> int:
         return BEGIN_MS + round(self.loop.time() * 1000)
@@ -109,6 +106,10 @@ class World:
         """Return a user's targets: users 1 and 2 talk to each other, 3 to 1, and all in a group."""
         other = {1: 2, 2: 1, 3: 1}[user]
         return (ChatType.PRIVATE, other), (ChatType.PRIVATE, other), (ChatType.GROUP, GROUP)
+
+    async def publish(self, known: ProcessDirectory, changes: Sequence[Change]) -> None:
+        others = () if self.cache_end.outage else [web.known for web in self.webs]
+        self.group.publish(known, others, changes)
 
     def keep(self, task: asyncio.Future[Any], life: Life) -> None:
         """Observe the end of a process's task: any error that is not anticipated is a violation."""
@@ -139,7 +140,8 @@ class World:
             *(
                 c.run(round(operations * s / sum(shares)))
                 for c, s in zip(clients, shares, strict=True)
-            )
+            ),
+            *(member.change(acts) for member, acts in self.group.members(self)),
         )
         if await self._drain():
             await self._observe_at_rest(clients)
@@ -160,7 +162,8 @@ class World:
         return True
 
     async def _observe_at_rest(self, clients: Sequence[SimulatedClient]) -> None:
-        check = PromiseCheck(self.record, self.watch, self.store)
+        group = self.group.check()
+        check = PromiseCheck(self.record, self.watch, self.store, group)
         for aged in (False, True):
             if aged:
                 self.cache.run_out()
@@ -170,6 +173,8 @@ class World:
                     if read is not None and read.partial:
                         await asyncio.sleep(RECOVERED_S + 1.0)
                         read = await client.read(*target)
+                    if read is None and target[0] is ChatType.GROUP and not group.is_in(user):
+                        continue
                     if read is None:
                         self.record.violate("no answer at rest", f"user {user}, {target}")
                         continue
@@ -208,7 +213,7 @@ class World:
             self._send_away(self.cache_end)
             self.watch.before_wipe()
             self.cache.wipe()
-            self.cache_end.restart()
+            self._restart_cache()
             self.trace("", "WIPE")
         elif event is Event.REWIND:
             unwritten_s = self.random.uniform(0.05, LONGEST_UNWRITTEN_S)
@@ -232,7 +237,13 @@ class World:
         self._send_away(self.cache_end, Outage.REFUSES)
         self.watch.before_rewind(file)
         self.cache.restart(file)
+        self._restart_cache()
+
+    def _restart_cache(self) -> None:
+        """End all connections to the cache, and with them the channel of the changes."""
         self.cache_end.restart()
+        for web in self.webs:
+            web.known.expire_all()
 
     def _age(self) -> None:
         """Let half an hour pass, unless calls are under way, which cannot take so long."""
@@ -248,6 +259,7 @@ class World:
         if end is self.cache_end and outage is Outage.REFUSES:
             for web in self.webs:
                 web.lose_cache()
+                web.known.expire_all()
         self.loop.call_later(self.random.choice((0.1, 0.7, 2.5)), self._bring_back, end)
 
     def _bring_back(self, end: Backend) -> None:
@@ -256,7 +268,8 @@ class World:
 
     def _heal(self) -> None:
         self.trace("", "HEAL")
-        for faults in (self.faults, self.inspection_faults, self.look_faults):
+        of_calls = self.faults, self.inspection_faults, self.look_faults, self.group.faults
+        for faults in of_calls:
             faults.healed = True
         for end in (self.cache_end, self.log_end, self.store_end):
             end.come_back()
@@ -280,7 +293,7 @@ def _settings(random: Random) -> Settings:
         read_rate=0,
         change_rate=0,
         lookup_rate=0,
-        group_mode=random.choice(("sync", "sync", "async")),
+        group_mode=random.choice(("async", "async", "sync")),
         redis_timeout_s=0.4,
         log_timeout_s=1.0,
         store_timeout_s=2.0,

@@ -92,13 +92,14 @@ class Site:
         data = self.anybody.post("/api/user/register", credentials).data
         return User(data["userId"], replace(self.anybody, token=data["token"]))
 
-    def make_group(self, *members: User) -> str:
+    def make_group(self, *members: User, mode: str | None = None) -> str:
         """Insert a new group of these users, the first of whom is the owner, and return its id."""
         ids = [int(member.id) for member in members]
         return self.manage(
             "shell",
             "--command",
-            f"from bench.laps.group_rows import insert_group\nprint(insert_group('group', {ids}))",
+            "from bench.laps.group_rows import insert_group\n"
+            f"print(insert_group('group', {ids}, mode={mode!r}))",
         ).split()[-1]
 
     def manage(self, *command: str) -> str:

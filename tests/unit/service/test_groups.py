@@ -18,13 +18,14 @@ from messaging.domain.errors import (
     TooManyRequests,
 )
 from messaging.domain.groups import FOR_GOOD, Event, History, JoinMode, Role
-from messaging.domain.ids import time_of_id
-from messaging.domain.message import Message
+from messaging.domain.ids import first_id_at, time_of_id, under_id
+from messaging.domain.message import ChatType, Message
 from messaging.service import group_changes, groups
 from messaging.service.backends import Backends
 from messaging.service.group_rules import Actor
 from messaging.service.group_transfer import transfer
 from tests.support.memory import ALICE, BOB, MALLORY, SETTINGS, Clock, MemoryService
+from tests.support.messages import make_message
 
 OWNER, MEMBER, GUEST = (Actor(user_id=each) for each in (ALICE, BOB, MALLORY))
 Act = Callable[[Backends, int], Awaitable[object]]
@@ -268,6 +269,21 @@ class TestAJoin:
         await groups.join(service.backends, group_id, "", actor=GUEST)
         floor = service.store.participants[MALLORY, f"g{group_id}"]
         assert notices(service, group_id)[-1].id > floor.floor_id
+
+    async def test_refuses_messages_below_the_floor_of_a_row_of_a_later_clock(
+        self, service: MemoryService
+    ) -> None:
+        group_id = await made(service)
+        ahead = under_id(
+            make_message(1, to_id=group_id, chat_type=ChatType.GROUP),
+            first_id_at(service.clock() + 1_000),
+        )
+        service.store.insert(ahead)
+        await groups.join(service.backends, group_id, "", actor=GUEST)
+        behind = under_id(ahead, first_id_at(service.clock()))
+        guarded = await service.cache.judge(behind, asked_after=0)
+        assert guarded is not None
+        assert guarded.not_before_ms == time_of_id(ahead.id)
 
     async def test_with_all_history_hides_nothing(self, service: MemoryService) -> None:
         group_id = await made(service, history=History.ALL)
