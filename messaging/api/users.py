@@ -90,7 +90,7 @@ def _count_read(user_id: int) -> None:
 
 
 def _profile_of(user: Any) -> Profile:
-    return getattr(user, "profile", None) or Profile(user=user, nickname="", avatar="")
+    return getattr(user, "profile", None) or Profile(user=user)
 
 
 def _present(user: Any) -> Json:

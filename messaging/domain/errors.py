@@ -256,11 +256,15 @@ class RightsDoubted(TemporarilyUnavailable):
     The sender's right to write to a group has to be asked for afresh.
     `score`: to be asked after (`GroupAccess.asked_after`), 0 where no score is known.
     `not_before_ms`: the message needs an id of a later time; 0 where any id will do.
+    `may_be_taken`: a backend may have taken the message under its present id.
     """
 
-    def __init__(self, score: int = 0, not_before_ms: int = 0) -> None:
+    def __init__(
+        self, score: int = 0, not_before_ms: int = 0, *, may_be_taken: bool = False
+    ) -> None:
         super().__init__()
         self.score, self.not_before_ms = score, not_before_ms
+        self.may_be_taken = may_be_taken
 
 
 class IdsUnavailable(TemporarilyUnavailable):

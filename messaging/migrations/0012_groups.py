@@ -69,8 +69,8 @@ class Migration(migrations.Migration):
             name='Profile',
             fields=[
                 ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='profile', serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('nickname', messaging.database.fields.BoundedText(blank=True, db_default='', max_length=64)),
-                ('avatar', messaging.database.fields.BoundedText(blank=True, db_default='', max_length=2048)),
+                ('nickname', messaging.database.fields.BoundedText(blank=True, db_default='', default='', max_length=64)),
+                ('avatar', messaging.database.fields.BoundedText(blank=True, db_default='', default='', max_length=2048)),
                 ('shows_receipts', models.BooleanField(db_default=True, default=True)),
                 ('invites_from', messaging.database.fields.AsciiText(db_default='everybody', default='everybody', max_length=9)),
             ],

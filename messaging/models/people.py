@@ -42,8 +42,10 @@ class Profile(models.Model):
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="profile"
     )
-    nickname = BoundedText(max_length=MAX_NICKNAME_CHARACTERS, blank=True, db_default="")
-    avatar = BoundedText(max_length=MAX_URL_CHARACTERS, blank=True, db_default="")
+    nickname = BoundedText(
+        max_length=MAX_NICKNAME_CHARACTERS, blank=True, default="", db_default=""
+    )
+    avatar = BoundedText(max_length=MAX_URL_CHARACTERS, blank=True, default="", db_default="")
     shows_receipts = models.BooleanField(default=True, db_default=True)
     invites_from = AsciiText(max_length=9, default=Allows.EVERYBODY.value, db_default="everybody")
 

@@ -104,7 +104,7 @@ def beyond_doubt(group: Sequence[QueuedSend]) -> list[QueuedSend]:
         if send.asked_after is None or send.past_cache:
             sure.append(send)
         else:
-            send.fail(RightsDoubted())
+            send.fail(RightsDoubted(may_be_taken=True))  # by a cache whose answer was lost
     return sure
 
 

@@ -88,14 +88,14 @@ class GroupOrder:
 
     `actor_id`: the one who acts, who is the sender of the notices.
     `involved`: the users concerned; the one who acts may be among them.
-    `next_id`: gives the ids of the notices, under the lock.
+    `next_id`: gives the id of a notice, under the lock, larger than the given id.
     `floor_id`: the id down from which joins hide messages, at least.
     """
 
     actor_id: int
     involved: Sequence[int]
     decide: Decide
-    next_id: Callable[[], int]
+    next_id: Callable[[int], int]
     now_ms: int
     floor_id: int = 0
 

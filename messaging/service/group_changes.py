@@ -35,7 +35,6 @@ CHANGE_TIMEOUT_S = 3.0
 # No process remembers a right for longer, the look-up under way at the change included.
 FORGOTTEN_AFTER_S = 5.3
 CLOCK_DIFFERENCE_MS = 250  # the largest between the clocks of a site's machines
-FLOOR_TIMEOUT_S = 1.0
 USERS_A_CHANGE = 10  # so many users named by one call count as one change
 TOLD_ONE_BY_ONE = 20  # members; of more, the processes forget the whole group
 
@@ -63,11 +62,15 @@ class GroupCall:
             self._conversation = group_conversation(facts.group.id)
             return self.decide(facts)
 
+        def next_id(above: int) -> int:
+            backends.ids.go_past(time_of_id(above))
+            return backends.ids.next_id(self._conversation)
+
         return GroupOrder(
             actor_id=self.actor.user_id,
             involved=self.involved,
             decide=decide,
-            next_id=lambda: backends.ids.next_id(self._conversation),
+            next_id=next_id,
             now_ms=backends.clock_ms(),
             floor_id=0 if floor_ms is None else first_id_at(floor_ms + 1) - 1,
         )
@@ -142,17 +145,17 @@ def _count(backends: Backends, call: GroupCall) -> None:
 
 
 async def _open_floor(backends: Backends, group_id: int) -> int:
-    """Return the time (ms) of a floor, once the clock of the ids has passed it."""
-    loop, ids = asyncio.get_running_loop(), backends.ids
-    deadline_s = loop.time() + FLOOR_TIMEOUT_S
-    now_ms = ids.now_ms()
+    """Return the time (ms) of a floor, once no message below it can be accepted any more.
+
+    The cache refuses such messages. Without the cache, the clocks of all processes have to pass the
+    floor.
+    """
+    now_ms = backends.ids.now_ms()
     try:
-        floor_ms = await backends.cache.open_floor(group_conversation(group_id), now_ms)
+        return await backends.cache.open_floor(group_conversation(group_id), now_ms)
     except CacheUnavailable:
-        floor_ms = now_ms + CLOCK_DIFFERENCE_MS
-    while (wait_ms := floor_ms + 1 - ids.now_ms()) > 0 and loop.time() < deadline_s:
-        await asyncio.sleep(min(wait_ms / 1000, deadline_s - loop.time()))
-    return floor_ms
+        await asyncio.sleep(2 * CLOCK_DIFFERENCE_MS / 1000)
+        return now_ms + CLOCK_DIFFERENCE_MS
 
 
 async def _raise_floor(backends: Backends, changed: ChangedGroup) -> None:

@@ -62,17 +62,24 @@ async def _send_checked(
     """Check the target and send; ask the database for what the guard of a group doubts.
 
     A message keeps its id where it can: the cache may have taken the message before it was lost.
+
+    Raises: SendFailed where the message needs another id, may be taken under the present one, and
+    has no clientMsgId by which the two would be known as one.
     """
     right = await _check_target(backends, request, sender_id)
     message = _compose(backends, request, sender_id)
     await count_send(backends, message.conversation_id)
+    may_be_taken = False
     for _ in range(MOST_DOUBTS):
         try:
             return await _send_once(backends, message, right, request.ack, deadline_s)
         except RightsDoubted as doubt:
+            may_be_taken |= doubt.may_be_taken
             if doubt.score or not doubt.not_before_ms:
                 right = await _ask_again(backends, message, doubt.score, deadline_s)
             if message.send_time <= doubt.not_before_ms:
+                if may_be_taken and message.client_msg_id is None:
+                    raise SendFailed from doubt
                 backends.ids.go_past(doubt.not_before_ms)
                 message = under_id(message, backends.ids.next_id(message.conversation_id))
     return await _send_once(backends, message, right, request.ack, deadline_s)
@@ -99,7 +106,10 @@ async def _send_once(
         receipt = await send_sync(backends, message, right, deadline_s)
         if receipt is not None:
             return receipt
-        ack = Ack.LOG
+        try:
+            return await _send_async(backends, message, right, Ack.LOG, deadline_s)
+        except RightsDoubted as doubt:  # the store may have the message
+            raise RightsDoubted(doubt.score, doubt.not_before_ms, may_be_taken=True) from doubt
     return await _send_async(backends, message, right, ack, deadline_s)
 
 

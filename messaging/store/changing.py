@@ -119,16 +119,19 @@ def _write_conversation(
     """
     name = group_conversation(group_id)
     last_seq, last_id = tables.lock_conversation(name) if change.joins else (0, 0)
+    floor = (max(order.floor_id, last_id), last_seq) if change.hides_history else (0, 0)
     rows = insert_new(
         tables,
         [
             notice_message(
-                order.next_id(), group_id=group_id, actor_id=order.actor_id, notice=notice
+                order.next_id(floor[0]),
+                group_id=group_id,
+                actor_id=order.actor_id,
+                notice=notice,
             )
             for notice in change.notices
         ],
     )
-    floor = (max(order.floor_id, last_id), last_seq) if change.hides_history else (0, 0)
     tables.join_participants(name, change.joins, floor=floor, read_seq=last_seq)
     tables.part_participants(name, change.leaves)
     return tuple(rows.values()), floor[0]

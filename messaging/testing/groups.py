@@ -135,9 +135,10 @@ class MemoryGroups:
         """Decide about the change, and write it; nothing is written before all may be written."""
         facts = self._facts(group, order)
         change = order.decide(facts)
+        floor = self._floor_of(group_conversation(group.id), change, order)
         messages = [
             notice_message(
-                order.next_id(), group_id=group.id, actor_id=order.actor_id, notice=notice
+                order.next_id(floor[0]), group_id=group.id, actor_id=order.actor_id, notice=notice
             )
             for notice in change.notices
         ]
@@ -148,15 +149,21 @@ class MemoryGroups:
             member_count=group.member_count + grown_by,
             create_time=group.create_time,
         )
-        notices, floor_id = self._write_conversation(group.id, change, order, messages)
+        notices = self._write_conversation(group.id, change, floor, messages)
         return ChangedGroup(
             group=after,
             change=change,
             members=change.members_after(facts.members, order.now_ms),
             notices=notices,
             hints=tuple(self.store.record([CacheHint(notice.id) for notice in notices])),
-            floor_id=floor_id,
+            floor_id=floor[0],
         )
+
+    def _floor_of(self, name: str, change: GroupChange, order: GroupOrder) -> tuple[int, int]:
+        if not change.hides_history:
+            return 0, 0
+        stored = (row.id for row in self.store.rows.values() if row.conversation_id == name)
+        return max([order.floor_id, *stored]), self.store.last_seqs.get(name, 0)
 
     def _write_members(self, group_id: int, change: GroupChange, order: GroupOrder) -> int:
         gone = [self.group_members.pop((group_id, i), None) for i in change.leaves]
@@ -180,21 +187,17 @@ class MemoryGroups:
         self,
         group_id: int,
         change: GroupChange,
-        order: GroupOrder,
+        floor: tuple[int, int],
         messages: Iterable[Message],
-    ) -> tuple[tuple[Message, ...], int]:
+    ) -> tuple[Message, ...]:
         name = group_conversation(group_id)
         last_seq = self.store.last_seqs.get(name, 0)
-        stored = (row.id for row in self.store.rows.values() if row.conversation_id == name)
-        newest = max([order.floor_id, *stored])
-        floor_id, floor_seq = (newest, last_seq) if change.hides_history else (0, 0)
         notices = tuple(self.store.insert(message) for message in messages)
         for user_id in change.joins:
-            floor = (floor_id, floor_seq)
             self.put_participant((user_id, name), floor=floor, read_seq=last_seq)
         for user_id, reason in change.leaves.items():
             self.put_participant((user_id, name), reason)
-        return notices, floor_id
+        return notices
 
     def put_participant(
         self,

@@ -38,6 +38,7 @@ SEEDS = {
     "a process that starts after a loss looks up the sends that the cache has forgotten": 9_710_655,
     "a page of a process whose front door is not open yet is no page": 9_566_690,
     "a message that is accepted after a join is above the floor of a row of a later clock": 965,
+    "a message that the store may have taken gets no other id below a floor": 2_699,
 }
 ROOT = Path(__file__).parents[2]
 

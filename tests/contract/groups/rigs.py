@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 from messaging import models
 from messaging.conf import Settings
 from messaging.domain.groups import Allows, Group, Member, OutReason, Role
-from messaging.domain.ids import first_id_at
+from messaging.domain.ids import first_id_at, time_of_id
 from messaging.ports.group_audit import GroupInspector, Seat
 from messaging.ports.groups import ChangedGroup, Decide, GroupOrder, GroupStore
 from messaging.ports.store import MessageStore
@@ -170,7 +169,12 @@ class Case:
         self.rig = rig
         self.groups = rig.groups
         self.store = rig.store
-        self.next_id: Callable[[], int] = itertools.count(first_id_at(NOW_MS)).__next__
+        self._last_id = first_id_at(NOW_MS) - 1
+
+    def next_id(self, above: int) -> int:
+        later = first_id_at(time_of_id(above) + 1)  # ids of messages are of one millisecond
+        self._last_id = max(self._last_id + 1, later)
+        return self._last_id
 
     def order(
         self,
@@ -179,7 +183,7 @@ class Case:
         *,
         involved: Sequence[int] = (),
         floor_id: int = 0,
-        next_id: Callable[[], int] | None = None,
+        next_id: Callable[[int], int] | None = None,
     ) -> GroupOrder:
         return GroupOrder(
             actor_id=actor_id,

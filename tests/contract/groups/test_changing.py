@@ -190,7 +190,7 @@ class TestChanges:
     async def test_whose_notice_gets_no_id_write_nothing(
         self, case: Case, made: ChangedGroup
     ) -> None:
-        def fail() -> int:
+        def fail(_: int) -> int:
             raise InvalidInput({})
 
         order = case.order(4, joining(4), next_id=fail)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from messaging.domain.ids import first_id_at
-from messaging.domain.message import ChatType
+from messaging.domain.message import ChatType, MsgType
 from messaging.ports.groups import ChangedGroup, GroupChange
 from messaging.testing.store_tables import MemoryParticipant
 from tests.contract.groups.decisions import creating, joining, leaving
@@ -42,6 +42,9 @@ async def test_a_join_hides_what_is_stored(case: Case, made: ChangedGroup) -> No
     assert participant == MemoryParticipant(
         floor_id=FIRST_ID + NOW_MS + 5, floor_seq=3, read_seq=3, delivered_seq=3
     )
+    notice = (await case.store.tail(f"g{made.group.id}", limit=1)).rows[0]
+    assert (notice.msg_type, notice.seq) == (MsgType.NOTICE, 4)
+    assert notice.id > participant.floor_id
 
 
 async def test_a_join_hides_what_may_be_under_way(case: Case, made: ChangedGroup) -> None:

@@ -34,7 +34,7 @@ async def grouped(audited: Audited) -> None:
         return change
 
     next_id = first_id_at(audited.service.clock.now_ms + 1)
-    order = GroupOrder(actor_id=1, involved=(), decide=decide, next_id=lambda: next_id, now_ms=1)
+    order = GroupOrder(actor_id=1, involved=(), decide=decide, next_id=lambda _: next_id, now_ms=1)
     made = await audited.groups.create_group(Group(id=0, name="group"), order, request_id=None)
     assert made.group.id == GROUP
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.errors import (
     ApiError,
     GroupDissolved,
@@ -18,6 +19,7 @@ from messaging.domain.errors import (
     MessageNotFound,
     MutedInGroup,
     NotAMember,
+    SendFailed,
     TemporarilyUnavailable,
 )
 from messaging.domain.groups import FOR_GOOD, GroupRecord, Role
@@ -30,6 +32,7 @@ from messaging.service.fetch import fetch
 from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
+from messaging.testing.store import MemoryStore
 from tests.support.memory import ALICE, BOB, GROUP, MemoryService, to_group, with_group
 
 CONVERSATION = group_conversation(GROUP)
@@ -299,6 +302,31 @@ class TestAMessageBelowAFloor:
         again = await send(service.backends, to_group(), sender_id=ALICE)
         assert again.message_id > receipt.message_id
         assert service.backends.ids.now_ms() < floor_ms  # nobody has waited
+
+    @pytest.mark.parametrize("name", [None, "k"], ids=["without a name", "with a clientMsgId"])
+    async def test_takes_no_other_id_where_a_first_attempt_may_stand(
+        self, service: MemoryService, name: str | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The store takes the message, and its answer is lost; then a floor is opened above it."""
+        service.directory.records[GROUP] = GroupRecord(mode="sync")
+        await remember(service)
+        apply = MemoryStore.apply
+
+        async def lose_the_answer(*args: Any, **options: Any) -> object:
+            await apply(*args, **options)
+            await service.cache.open_floor(CONVERSATION, service.clock.now_ms + 200)
+            raise StoreUnavailable
+
+        monkeypatch.setattr(MemoryStore, "apply", lose_the_answer)
+        sending = send(service.backends, to_group("once", client_msg_id=name), sender_id=BOB)
+        if name is None:
+            with pytest.raises(SendFailed):
+                await sending
+        else:
+            await sending
+        monkeypatch.undo()
+        await service.consume()
+        assert [row.content for row in service.store.rows.values()].count("once") == 1
 
 
 async def muted(service: MemoryService, until: int) -> None:
