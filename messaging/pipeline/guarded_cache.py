@@ -12,7 +12,9 @@ from messaging.ports.cache import MessageCache
 def guarded(cache: MessageCache, breaker: Breaker) -> MessageCache:
     """Return a cache whose calls fail at once while the breaker is open, and trip it if they fail.
 
-    Each call raises CacheUnavailable while the breaker is not closed.
+    Each call raises CacheUnavailable while the breaker is not closed. So does a call that is
+    answered after the cache was lost: the server that has answered may have forgotten the call, and
+    this process has repeated by then what it knew to be written.
     """
     return cast(MessageCache, _GuardedCache(cache, breaker))
 
@@ -36,11 +38,15 @@ class _GuardedCache:
                 if not breaker.is_closed:
                     breaker.trip()  # its state may still be closed, after a standstill
                     raise CacheUnavailable("Redis was away a moment ago")
+                lost_s = breaker.opened_s
                 try:
-                    return await call(*args, **kwargs)
+                    answer = await call(*args, **kwargs)
                 except CacheUnavailable:
                     breaker.trip()
                     raise
+                if breaker.opened_s != lost_s:
+                    raise CacheUnavailable("Redis was lost while it was asked")
+                return answer
 
             setattr(self, name, method)
             return method

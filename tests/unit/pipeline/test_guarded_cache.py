@@ -1,0 +1,42 @@
+"""Test what a process believes of a cache that it has lost and found again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.breakers import Breaker
+from messaging.domain.message import Message
+from messaging.pipeline.guarded_cache import guarded
+from messaging.testing.cache import MemoryCache
+from tests.support.memory import MemoryService
+
+
+async def test_an_answer_from_before_a_loss_counts_for_nothing_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, answered, get = asyncio.Event(), asyncio.Event(), MemoryCache.get
+
+    async def get_late(cache: MemoryCache, message_ids: Sequence[int]) -> dict[int, Message]:
+        asked.set()
+        await answered.wait()
+        return await get(cache, message_ids)
+
+    monkeypatch.setattr(MemoryCache, "get", get_late)
+    cache = MemoryService().cache
+    breaker = Breaker("cache", cache.pending_count)  # answers at once: the cache is well
+    known = guarded(cache, breaker)
+    call = asyncio.create_task(known.get([1]))
+    await asked.wait()
+    breaker.trip()
+    assert await breaker.try_now()
+    assert breaker.is_closed
+    answered.set()
+
+    with pytest.raises(CacheUnavailable):
+        await call
+    assert await known.get([1]) == {}
+    await breaker.close()
