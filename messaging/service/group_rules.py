@@ -69,10 +69,8 @@ def check_right(facts: GroupFacts, actor: Actor, *, least: Role = Role.MEMBER) -
 
 def is_above(facts: GroupFacts, actor: Actor, target: Member) -> bool:
     """Tell whether the one who acts stands above a member."""
-    if actor.is_site:
-        return (
-            target.role is not Role.OWNER
-        )  # a group keeps its owner until the group is handed over
+    if actor.is_site:  # a group keeps its owner until the group is handed over
+        return target.role is not Role.OWNER
     return facts.members[actor.user_id].role.is_above(target.role)
 
 

@@ -5,20 +5,31 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
-from messaging.models import Conversation
+from messaging.models import ChatGroup, Conversation
+
+
+def held_conversation(conversation_id: str) -> AbstractContextManager[None]:
+    return _held(Conversation.objects.filter(pk=conversation_id))
+
+
+def held_group(group_id: int) -> AbstractContextManager[None]:
+    return _held(ChatGroup.objects.filter(pk=group_id))
 
 
 @contextlib.contextmanager
-def held_conversation(conversation_id: str) -> Iterator[None]:
-    """Hold the lock of this conversation's row as another client's transaction."""
+def _held(row: QuerySet[Any]) -> Iterator[None]:
+    """Hold the lock of this row as another client's transaction."""
     holds, ends = threading.Event(), threading.Event()
 
     def hold() -> None:
         with transaction.atomic():
-            Conversation.objects.select_for_update().get(pk=conversation_id)
+            row.select_for_update().get()
             holds.set()
             ends.wait(30)
         connection.close()

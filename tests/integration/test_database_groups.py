@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection, connections, transaction
+from django.db import OperationalError, connection, connections
 
 from messaging.conf import settings
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.groups import FOR_GOOD, Event, Member, Notice, OutReason, Role
-from messaging.models import ChatGroup, ChatGroupMember, Participant
+from messaging.models import ChatGroupMember, Participant
 from messaging.ports.groups import ChangedGroup, Decide, GroupChange
 from messaging.store import groups
 from messaging.store.changing import change_group, create_group
 from messaging.store.groups import CALL_S, DatabaseGroups
 from tests.contract.groups.decisions import creating, deciding, joining, leaving
 from tests.contract.groups.rigs import Case, InDatabase
+from tests.integration.database import held_group
 
 pytestmark = pytest.mark.django_db(transaction=True)
 on_mysql = pytest.mark.skipif(
@@ -98,28 +98,6 @@ def _with_connection(job: Any) -> None:
         job()
     finally:
         connection.close()
-
-
-@contextlib.contextmanager
-def held_group(group_id: int) -> Iterator[None]:
-    """Hold the lock of this group's row as another client's transaction."""
-    holds, ends = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            ChatGroup.objects.select_for_update().get(pk=group_id)
-            holds.set()
-            ends.wait(30)
-        connection.close()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert holds.wait(5)
-    try:
-        yield
-    finally:
-        ends.set()
-        thread.join()
 
 
 @pytest.mark.alone
