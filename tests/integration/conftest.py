@@ -10,7 +10,7 @@ import redis
 from django.db.backends.utils import CursorWrapper
 from pytest_django import Settings
 
-from messaging.runtime import wiring
+from messaging.runtime import signals, wiring
 from tests.integration.configuration import silence_background_looks, site_settings
 from tests.integration.scene import Scene, make_pairs, running
 from tests.support.http_client import Application, AsgiServer, Client
@@ -42,6 +42,8 @@ def configured(
 ) -> Iterator[None]:
     """Set up this test's services and settings (`with_settings`)."""
     silence_background_looks(monkeypatch)
+    # Changes of the transactions of earlier tests, which were rolled back, are not this test's.
+    monkeypatch.setattr(signals, "_noted", signals._Noted())
     values = site_settings(redis_url, door, getattr(request, "param", {}))
     for name, value in values.items():
         setattr(settings, name, value)
