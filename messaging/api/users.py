@@ -24,6 +24,8 @@ from messaging.models import Profile
 
 Json = dict[str, object]
 
+USERS_A_READ = 10
+
 
 class MeView(APIView):
     def get(self, request: Request) -> Response:
@@ -48,8 +50,9 @@ class UserView(APIView):
 
 class UsersView(APIView):
     def post(self, request: Request) -> Response:
-        user_ids = parse_user_ids(request.data)
-        _count_read(asking(request).id)
+        user_id, user_ids = asking(request).id, parse_user_ids(request.data)
+        for _ in range(0, len(user_ids), USERS_A_READ):
+            _count_read(user_id)
         found = {user.pk: user for user in _users().filter(pk__in=user_ids)}
         return Response(
             {

@@ -163,6 +163,9 @@ class DatabaseDirectory:
         for known in (self._people, self._groups, self._blocks):
             known.expire_all()
 
+    def expire_groups(self) -> None:
+        self._groups.expire_all()
+
     async def close(self) -> None:
         for known in (self._people, self._groups, self._blocks):
             await known.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from messaging.domain import group_fields, request_fields
+from messaging.domain.field_errors import FieldError
 from messaging.domain.form import Form
 from messaging.domain.group_requests import Readers, take_given
 
@@ -40,5 +41,7 @@ def parse_find(query: Mapping[str, str]) -> str:
     """Return the user name to be looked for."""
     form = Form(query)
     username = form.take("username", request_fields.read_name, default="", needed=True)
+    if not username.strip() and not form.is_wrong("username"):
+        form.refuse("username", FieldError.BLANK)
     form.close()
     return username

@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
@@ -50,12 +50,14 @@ class CacheHints:
     """Keep this process's hints of the cache, and write them to the cache when it answers.
 
     `cache` is the adapter without the circuit breaker. `breaker` guards the cache for the use
-    cases, and its probe is `recover`.
+    cases, and its probe is `recover`. `on_return` is called before this process believes a cache
+    that it had lost, or that was restarted.
     """
 
     cache: MessageCache
     store: MessageStore
     breaker: Breaker
+    on_return: Callable[[], None]
     loss: CacheLoss = field(init=False)
     _delivery: HintDelivery = field(init=False)
     _kept: KeptMessages = field(init=False)
@@ -135,6 +137,11 @@ class CacheHints:
         return message_id in self._kept.late
 
     @property
+    def incarnation(self) -> str | None:
+        """Return the start of the cache that this process has seen last."""
+        return self._seen
+
+    @property
     def _nothing_recorded(self) -> bool:
         """Tell whether the store has no hints, being away since before the cache was lost.
 
@@ -192,6 +199,8 @@ class CacheHints:
         Raises: CacheUnavailable, StoreUnavailable. Safe to repeat.
         """
         seen = await self._beat()
+        if not self.breaker.is_closed:
+            self.on_return()
         if seen.id != self._recovered:
             self._kept.lose_recent(self.breaker.opened_s)
             self._recovered = seen.id
@@ -233,6 +242,8 @@ class CacheHints:
             raise
         self._in_reach, self.has_held, self._is_vouched = True, seen.has_held, seen.is_vouched
         self._started_s = asyncio.get_running_loop().time() - seen.age_s
+        if seen.id != self._seen:
+            self.on_return()
         self._seen, self._is_recovered = seen.id, seen.is_recovered
         return seen
 

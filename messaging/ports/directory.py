@@ -88,4 +88,7 @@ class Directory(Protocol):
         or False.
         """
 
+    def expire_groups(self) -> None:
+        """Let every answer about a group be asked for afresh, because doubts may have been lost."""
+
     async def close(self) -> None: ...

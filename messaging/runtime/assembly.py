@@ -105,8 +105,9 @@ def assemble(
     `open_inspector` makes a new reader of what the consumers have committed, at each call. Opens no
     connection and starts no task: `Node.begin` does.
     """
-    hints = CacheHints(cache, store, breaker=Breaker("cache", lambda: hints.recover()))
-    guarded_cache = guarded(cache, hints.breaker)
+    breaker = Breaker("cache", lambda: hints.recover())
+    hints = CacheHints(cache, store, breaker, directory.expire_groups)
+    guarded_cache = guarded(cache, hints.breaker, lambda: hints.incarnation)
     lease = WorkerLeaseKeeper(
         ids=ids, cache=guarded_cache, store=store, settings=settings, monotonic_s=monotonic_s
     )

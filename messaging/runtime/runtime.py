@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass
+from functools import partial
 
 from messaging.cache.change_feed import ChangeListener
 from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.directory import DatabaseDirectory
+from messaging.domain.changes import AnythingChanged
 from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.eventlog import open_log
 from messaging.pipeline.sweep_watch import SweepWatch
@@ -63,7 +65,8 @@ def build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
     """Build the adapters of a process; `Node.begin` starts them."""
     redis, store = RedisMessageCache(current), DatabaseStore(current)
     groups, directory = DatabaseGroups(current), DatabaseDirectory(current)
-    changes = ChangeListener(current, on_change=directory.invalidate, on_gap=directory.expire_all)
+    missed = partial(directory.invalidate, AnythingChanged())
+    changes = ChangeListener(current, on_change=directory.invalidate, on_gap=missed)
     node = assemble(
         cache=redis,
         log=open_log(current.event_log_url, current),

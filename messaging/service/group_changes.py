@@ -3,8 +3,9 @@
 Order of each change:
 
 1. Count the change against the rate of the one who acts.
-2. Where users may join, open a floor: nothing that is accepted from then on is below it.
-3. Decide and write, in one transaction, with a hint of each notice.
+2. Decide and write, in one transaction, with a hint of each notice.
+3. Where the decision hides the history from users who join, nothing is written: open a floor, below
+   which nothing is accepted from then on, then decide and write.
 4. Where a stored row of a later clock has set the floor, open the floor there as well.
 5. Let every process doubt the rights that may have shrunk, and forget what it knows.
 6. Show the notices to the cache, and drop their hints.
@@ -39,6 +40,10 @@ USERS_A_CHANGE = 10  # so many users named by one call count as one change
 TOLD_ONE_BY_ONE = 20  # members; of more, the processes forget the whole group
 
 
+class _FloorNeeded(Exception):
+    """The change lets users in who are to see nothing of before, and no floor was opened."""
+
+
 @dataclass(slots=True, kw_only=True)
 class GroupCall:
     """Hold one wish to change a group, before it is known whether the wish is granted.
@@ -46,7 +51,6 @@ class GroupCall:
     `involved`: the users concerned, beside the one who acts.
     `narrows`: whose rights may shrink; None: those of everybody in the group.
     `changes_group`: the group's own state may change.
-    `may_join`: users may become members.
     """
 
     actor: Actor
@@ -54,13 +58,15 @@ class GroupCall:
     involved: Sequence[int] = ()
     narrows: frozenset[int] | None = frozenset()
     changes_group: bool = False
-    may_join: bool = False
     _conversation: str = field(default="", init=False)
 
     def order(self, backends: Backends, *, floor_ms: int | None = None) -> GroupOrder:
         def decide(facts: GroupFacts) -> GroupChange:
             self._conversation = group_conversation(facts.group.id)
-            return self.decide(facts)
+            decided = self.decide(facts)
+            if decided.joins and decided.hides_history and floor_ms is None:
+                raise _FloorNeeded
+            return decided
 
         def next_id(above: int) -> int:
             backends.ids.go_past(time_of_id(above))
@@ -107,9 +113,12 @@ async def change(backends: Backends, group_id: int, call: GroupCall) -> ChangedG
     the change.
     """
     _count(backends, call)
-    floor_ms = await _open_floor(backends, group_id) if call.may_join else None
-    order = call.order(backends, floor_ms=floor_ms)
-    changed = await _in_time(backends.groups.change_group(group_id, order))
+    order = call.order(backends)
+    try:
+        changed = await _in_time(backends.groups.change_group(group_id, order))
+    except _FloorNeeded:
+        order = call.order(backends, floor_ms=await _open_floor(backends, group_id))
+        changed = await _in_time(backends.groups.change_group(group_id, order))
     if changed.change.joins and changed.floor_id > order.floor_id:
         await _raise_floor(backends, changed)
     is_doubted = await tell(backends, call, group_id)

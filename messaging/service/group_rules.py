@@ -115,12 +115,12 @@ def transfer(facts: GroupFacts, actor: Actor, user_id: int) -> GroupChange:
 
     For the site the owner must be among the users concerned.
 
-    Raises: UserNotFound for a user who is no member; TooMany administrators;
+    Raises: UserNotFound for a user who is no member, or may not act; TooMany administrators;
     TemporarilyUnavailable where another owner has taken over meanwhile.
     """
     check_right(facts, actor, least=Role.OWNER)
     target = facts.members.get(user_id)
-    if target is None:
+    if target is None or user_id not in facts.users:
         raise UserNotFound
     if target.role is Role.OWNER:
         return NOTHING

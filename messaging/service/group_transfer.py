@@ -6,13 +6,15 @@ the transfer, which is among the newest messages of the group soon after.
 
 from __future__ import annotations
 
+import asyncio
+
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.errors import RoleTooLow, TemporarilyUnavailable
 from messaging.domain.groups import Event, Role
 from messaging.domain.ids import group_conversation
 from messaging.service import group_rules
 from messaging.service.backends import Backends
-from messaging.service.group_changes import GroupCall, change, tell
+from messaging.service.group_changes import FORGOTTEN_AFTER_S, GroupCall, change, tell
 from messaging.service.group_rules import Actor
 
 MESSAGES_SEARCHED = 500
@@ -36,7 +38,8 @@ async def transfer(backends: Backends, group_id: int, user_id: int, *, actor: Ac
     except RoleTooLow:
         if not await _has_handed_over(backends, group_id, user_id, actor=actor):
             raise
-        await tell(backends, call, group_id)
+        if not await tell(backends, call, group_id):
+            await asyncio.sleep(FORGOTTEN_AFTER_S)
 
 
 async def _owner_of(backends: Backends, group_id: int) -> int:
@@ -59,6 +62,9 @@ async def _has_handed_over(
     Raises: TemporarilyUnavailable.
     """
     try:
+        view = await backends.groups.find_group(group_id, user_id)
+        if view is None or view.member is None or view.member.role is not Role.OWNER:
+            return False
         rows = await backends.store.page(
             group_conversation(group_id), before=None, limit=MESSAGES_SEARCHED
         )

@@ -66,7 +66,9 @@ async def create_group(
     call = GroupCall(actor=actor, decide=judging, involved=[owner, *user_ids], changes_group=True)
     changed = await create(backends, call, group, request_id=request_id)
     if not changed.change.joins and user_ids:
-        judging.rule = lambda facts: membership_rules.judge_again(facts, user_ids)
+        judging.rule = lambda facts: membership_rules.judge_again(
+            facts, user_ids, sizes=_sizes(backends)
+        )
         again = GroupCall(actor=actor, decide=judging, involved=user_ids)
         await change(backends, changed.group.id, again)
     return Judged(changed, judging.refused)
@@ -92,7 +94,6 @@ async def join(backends: Backends, group_id: int, text: str, *, actor: Actor) ->
     call = GroupCall(
         actor=actor,
         decide=lambda facts: membership_rules.join(facts, actor, text, sizes=_sizes(backends)),
-        may_join=True,
     )
     return actor.user_id in (await change(backends, group_id, call)).members
 
@@ -106,7 +107,6 @@ async def answer(
             facts, actor, user_id, accepts=accepts, sizes=_sizes(backends)
         ),
         involved=[user_id],
-        may_join=accepts,
     )
     await change(backends, group_id, call)
 
@@ -118,7 +118,7 @@ async def invite(
     judging = _Judging(
         lambda facts: membership_rules.invite(facts, actor, user_ids, sizes=_sizes(backends))
     )
-    call = GroupCall(actor=actor, decide=judging, involved=user_ids, may_join=True)
+    call = GroupCall(actor=actor, decide=judging, involved=user_ids)
     await change(backends, group_id, call)
     return judging.refused
 

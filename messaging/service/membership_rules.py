@@ -62,13 +62,19 @@ def create(
     return GroupChange(joins=joins, hides_history=False, notices=notices), refused
 
 
-def judge_again(facts: GroupFacts, user_ids: Sequence[int]) -> tuple[GroupChange, Refusals]:
-    """Change nothing, and return why some of these users are not in a group that was created."""
-    return NOTHING, _judge(facts, user_ids, room=len(user_ids))[1]
+def judge_again(
+    facts: GroupFacts, user_ids: Sequence[int], *, sizes: Sizes
+) -> tuple[GroupChange, Refusals]:
+    """Change nothing, and return why some of these users are not in a group that was created.
+
+    A user who was in the group, and is out since, was not refused.
+    """
+    refused = [each for each in user_ids if each not in facts.out]
+    return NOTHING, _judge(facts, refused, room=sizes.members - facts.group.member_count)[1]
 
 
 def join(facts: GroupFacts, actor: Actor, text: str, *, sizes: Sizes) -> GroupChange:
-    """Let the one who acts into an open group, or note the request to be let in.
+    """Let the one who acts into an open group, or note the newest request to be let in.
 
     Raises: NotAdmitted by a ban or an invite group; GroupDissolved; GroupFull.
     """
@@ -81,8 +87,10 @@ def join(facts: GroupFacts, actor: Actor, text: str, *, sizes: Sizes) -> GroupCh
         raise GroupDissolved
     if group.join_mode is JoinMode.INVITE:
         raise NotAdmitted("invite")
+    if group.member_count >= sizes.members:
+        raise GroupFull
     if group.join_mode is JoinMode.APPROVAL:
-        return NOTHING if user_id in facts.requests else GroupChange(asks={user_id: text})
+        return GroupChange(asks={user_id: text})
     return _joining(facts, [user_id], Event.JOINED, sizes)
 
 

@@ -118,13 +118,14 @@ def _write_conversation(
     Return the rows of the notices, and the id of the floor of those who join.
     """
     name = group_conversation(group_id)
-    last_seq, last_id = tables.lock_conversation(name) if change.joins else (0, 0)
+    is_needed = change.joins or change.notices
+    last_seq, last_id = tables.lock_conversation(name) if is_needed else (0, 0)
     floor = (max(order.floor_id, last_id), last_seq) if change.hides_history else (0, 0)
     rows = insert_new(
         tables,
         [
             notice_message(
-                order.next_id(floor[0]),
+                order.next_id(max(floor[0], last_id)),
                 group_id=group_id,
                 actor_id=order.actor_id,
                 notice=notice,

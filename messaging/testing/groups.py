@@ -136,9 +136,13 @@ class MemoryGroups:
         facts = self._facts(group, order)
         change = order.decide(facts)
         floor = self._floor_of(group_conversation(group.id), change, order)
+        newest = max([0, *self._stored_ids(group_conversation(group.id))])
         messages = [
             notice_message(
-                order.next_id(floor[0]), group_id=group.id, actor_id=order.actor_id, notice=notice
+                order.next_id(max(floor[0], newest)),
+                group_id=group.id,
+                actor_id=order.actor_id,
+                notice=notice,
             )
             for notice in change.notices
         ]
@@ -162,8 +166,11 @@ class MemoryGroups:
     def _floor_of(self, name: str, change: GroupChange, order: GroupOrder) -> tuple[int, int]:
         if not change.hides_history:
             return 0, 0
-        stored = (row.id for row in self.store.rows.values() if row.conversation_id == name)
-        return max([order.floor_id, *stored]), self.store.last_seqs.get(name, 0)
+        newest = max([order.floor_id, *self._stored_ids(name)])
+        return newest, self.store.last_seqs.get(name, 0)
+
+    def _stored_ids(self, name: str) -> list[int]:
+        return [row.id for row in self.store.rows.values() if row.conversation_id == name]
 
     def _write_members(self, group_id: int, change: GroupChange, order: GroupOrder) -> int:
         gone = [self.group_members.pop((group_id, i), None) for i in change.leaves]

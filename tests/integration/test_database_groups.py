@@ -78,8 +78,8 @@ async def test_no_change_makes_more_statements_for_more_users(case: Case) -> Non
         # numbers, the notice, participants, the hint.
         assert count(joining_all(2), 2) == 11
         assert count(joining_all(*range(3, 203)), *range(3, 203)) == 11
-        assert count(muting(2), 2) == 7
-        assert count(leaving(2), 2) == 9
+        assert count(muting(2), 2) == 9
+        assert count(leaving(2), 2) == 11
         everyone = dict.fromkeys(range(3, 203), OutReason.REMOVED)
         assert count(deciding(GroupChange(leaves=everyone)), *everyone) == 5
         assert count(deciding(GroupChange())) == 2

@@ -240,10 +240,8 @@ class World:
         self._restart_cache()
 
     def _restart_cache(self) -> None:
-        """End all connections to the cache, and with them the channel of the changes."""
+        """End all connections to the cache; the processes doubt their groups at its return."""
         self.cache_end.restart()
-        for web in self.webs:
-            web.known.expire_all()
 
     def _age(self) -> None:
         """Let half an hour pass, unless calls are under way, which cannot take so long."""
@@ -259,7 +257,6 @@ class World:
         if end is self.cache_end and outage is Outage.REFUSES:
             for web in self.webs:
                 web.lose_cache()
-                web.known.expire_all()
         self.loop.call_later(self.random.choice((0.1, 0.7, 2.5)), self._bring_back, end)
 
     def _bring_back(self, end: Backend) -> None:

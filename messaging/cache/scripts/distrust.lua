@@ -10,5 +10,8 @@ local guard = KEYS[1]
 local newest = redis.call('ZREVRANGE', guard, 0, 0, 'WITHSCORES')[2]
 local score = math.max(guard_time() + DISTRUSTED_MS, tonumber(newest or 0) + 1)
 local text = string.format('%.0f', score)
+local floor = redis.call('ZSCORE', guard, '^')
+redis.call('ZREMRANGEBYSCORE', guard, '-inf', guard_time()) -- or a busy group's key grows for ever
+if floor then redis.call('ZADD', guard, floor, '^') end
 for _, user in ipairs(ARGV) do redis.call('ZADD', guard, text, user) end
 redis.call('PEXPIRE', guard, GUARD_TTL_MS)

@@ -169,6 +169,14 @@ class TestKeys:
         assert server.zrange("msg:guard:g8", 0, -1, withscores=True) == [("*", until_ms)]
         assert server.zrange("msg:guard:g9", 0, -1, withscores=True) == [("^", 5)]
 
+    async def test_of_a_guard_keep_no_doubt_that_has_ended(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.open_floor("g7", 5)
+        server.zadd("msg:guard:g7", {"8": 1_000, "*": 2_000})
+        await cache.distrust("g7", [3])
+        assert set(server.zrange("msg:guard:g7", 0, -1)) == {"^", "3"}
+
     async def test_are_named_after_the_worker(
         self, cache: RedisMessageCache, server: redis.Redis
     ) -> None:

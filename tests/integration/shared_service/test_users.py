@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from django.contrib.auth import get_user_model
 
 from tests.support.service import Service, User, refused
@@ -61,6 +62,11 @@ class TestAnotherUser:
     def test_is_found_by_the_whole_name_alone(self, alice: User, bob: User) -> None:
         assert refused(alice.client.get(FIND, username=bob.name[:-1]), 404, 1002)
         assert refused(alice.client.get(FIND, username="%"), 404, 1002)
+
+    @pytest.mark.parametrize("blank", ["", " "])
+    def test_is_not_found_by_a_blank_name(self, alice: User, blank: str) -> None:
+        answer = alice.client.get(FIND, username=blank)
+        assert (answer.status, list(answer.data["errors"])) == (400, ["username"])
 
 
 def test_the_address_of_a_user_hides_no_other_call(service: Service, alice: User) -> None:

@@ -15,8 +15,9 @@ from messaging.testing.cache import MemoryCache
 from tests.support.memory import MemoryService
 
 
-async def test_an_answer_from_before_a_loss_counts_for_nothing_after_it(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("is_restarted", [True, False])
+async def test_an_answer_of_an_earlier_start_counts_for_nothing_after_the_loss(
+    monkeypatch: pytest.MonkeyPatch, is_restarted: bool
 ) -> None:
     asked, answered, get = asyncio.Event(), asyncio.Event(), MemoryCache.get
 
@@ -28,15 +29,21 @@ async def test_an_answer_from_before_a_loss_counts_for_nothing_after_it(
     monkeypatch.setattr(MemoryCache, "get", get_late)
     cache = MemoryService().cache
     breaker = Breaker("cache", cache.pending_count)  # answers at once: the cache is well
-    known = guarded(cache, breaker)
+    incarnation = "first"
+    known = guarded(cache, breaker, lambda: incarnation)
     call = asyncio.create_task(known.get([1]))
     await asked.wait()
     breaker.trip()
     assert await breaker.try_now()
     assert breaker.is_closed
+    if is_restarted:
+        incarnation = "second"
     answered.set()
 
-    with pytest.raises(CacheUnavailable):
-        await call
+    if is_restarted:
+        with pytest.raises(CacheUnavailable):
+            await call
+    else:
+        assert await call == {}
     assert await known.get([1]) == {}
     await breaker.close()

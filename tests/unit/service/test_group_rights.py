@@ -213,6 +213,20 @@ class TestAMemberInDoubt:
             assert len(asked) == 3
 
 
+class TestAfterALossOfTheCache:
+    async def test_a_right_is_in_doubt_though_the_guard_is_lost(
+        self, service: MemoryService
+    ) -> None:
+        await remember(service)
+        service.directory.groups[GROUP].remove(BOB)
+        await doubt(service, BOB)
+        service.cache.guards.clear()
+        service.hints.breaker.trip()
+        assert await service.hints.breaker.try_now()
+        with pytest.raises(NotAMember):
+            await send(service.backends, to_group(), sender_id=BOB)
+
+
 class TestWithoutTheCache:
     @pytest.mark.parametrize("mode", ["async", "sync"])
     async def test_the_database_is_asked_for_every_call(

@@ -75,11 +75,17 @@ class TestARepeat:
     def test_of_a_join(self) -> None:
         assert membership_rules.join(facts(), acting(MEMBER), "", sizes=SIZES) == NOTHING
 
-    def test_of_a_request_to_join(self) -> None:
+    def test_of_a_request_to_join_keeps_the_newest_text_and_is_told_to_nobody(self) -> None:
         asked = facts(
             group={"join_mode": JoinMode.APPROVAL, "member_count": 3}, requests=frozenset([GUEST])
         )
-        assert membership_rules.join(asked, acting(GUEST), "again", sizes=SIZES) == NOTHING
+        change = membership_rules.join(asked, acting(GUEST), "again", sizes=SIZES)
+        assert change == GroupChange(asks={GUEST: "again"})
+
+    def test_of_a_creation_names_those_for_whom_there_was_no_room(self) -> None:
+        full = facts(group={"member_count": SIZES.members}, out={9: OutReason.LEFT})
+        result = membership_rules.judge_again(full, [MEMBER, GUEST, 9], sizes=SIZES)
+        assert result == (NOTHING, {GUEST: GroupFull})
 
     def test_of_an_acceptance(self) -> None:
         change = membership_rules.answer(facts(), acting(ADMIN), MEMBER, accepts=True, sizes=SIZES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -13,6 +14,8 @@ import pytest
 from messaging.domain.changes import GroupChanged, MemberChanged
 from messaging.domain.errors import (
     GroupNotFound,
+    NotAdmitted,
+    NotAMember,
     RoleTooLow,
     TemporarilyUnavailable,
     TooManyRequests,
@@ -248,6 +251,22 @@ async def _die(*_: object) -> bool:
 
 
 class TestAJoin:
+    @pytest.mark.parametrize("actor", [MEMBER, GUEST])
+    async def test_that_lets_nobody_in_opens_no_floor(
+        self, service: MemoryService, actor: Actor
+    ) -> None:
+        """Otherwise anybody could slow a group down, because sends under way need other ids."""
+        group_id = await made(service, join_mode=JoinMode.INVITE)
+        with contextlib.suppress(NotAdmitted):
+            await groups.join(service.backends, group_id, "", actor=actor)
+        with contextlib.suppress(RoleTooLow, NotAMember):
+            await groups.answer(service.backends, group_id, MALLORY, accepts=True, actor=actor)
+        with contextlib.suppress(NotAMember):
+            await groups.invite(service.backends, group_id, [ALICE], actor=actor)
+        with pytest.raises(GroupNotFound):
+            await groups.join(service.backends, group_id + 1, "", actor=actor)
+        assert not any(guard.floor_ms for guard in service.cache.guards.values())
+
     async def test_hides_what_was_said_before_and_shows_its_own_notice(
         self, service: MemoryService
     ) -> None:
