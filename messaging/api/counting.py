@@ -9,14 +9,15 @@ from messaging.runtime.wiring import run
 from messaging.service.backends import Backends
 
 
-def count(kind: Callable[[Backends], Rates], user_id: int) -> None:
-    """Count a call of this user.
+def count(kind: Callable[[Backends], Rates], user_id: int, *, more: int = 0) -> None:
+    """Count a call of this user, as one and so many `more`.
 
     Raises: TooManyRequests for a user who makes too many calls.
     """
 
     async def spend(backends: Backends) -> None:  # on the loop, to which the rates belong
         kind(backends).spend(user_id)
+        kind(backends).charge(user_id, more)
 
     run(spend)
 

@@ -51,8 +51,7 @@ class UserView(APIView):
 class UsersView(APIView):
     def post(self, request: Request) -> Response:
         user_id, user_ids = asking(request).id, parse_user_ids(request.data)
-        for _ in range(0, len(user_ids), USERS_A_READ):
-            _count_read(user_id)
+        _count_read(user_id, more=(len(user_ids) - 1) // USERS_A_READ)
         found = {user.pk: user for user in _users().filter(pk__in=user_ids)}
         return Response(
             {
@@ -88,8 +87,8 @@ def _find(user_id: int) -> Any:
     return user
 
 
-def _count_read(user_id: int) -> None:
-    count(lambda backends: backends.rates.reads, user_id)
+def _count_read(user_id: int, *, more: int = 0) -> None:
+    count(lambda backends: backends.rates.reads, user_id, more=more)
 
 
 def _profile_of(user: Any) -> Profile:

@@ -76,9 +76,6 @@ TAIL_TTL_S = 30 * 60
 DELETED_TTL_S = 30 * 60
 IDEMPOTENCY_TTL_S = 24 * 60 * 60
 TAIL_REFRESH_S = 60
-DISTRUSTED_MS = 15_000  # longer than any process remembers a membership
-GUARD_TTL_MS = 30_000
-
 EMPTY_TAIL = "empty"
 
 

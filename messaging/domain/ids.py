@@ -87,7 +87,7 @@ def is_group(conversation_id: str) -> bool:
 
 def group_of(conversation_id: str) -> int | None:
     """Return the group of a conversation; None for a private conversation."""
-    return int(conversation_id[1:]) if conversation_id.startswith("g") else None
+    return int(conversation_id[1:]) if is_group(conversation_id) else None
 
 
 def parties_of(conversation_id: str) -> set[int]:

@@ -25,6 +25,8 @@ from messaging.ports.cached import (
     Verdict,
 )
 
+DISTRUSTED_MS = 15_000  # longer than any process remembers a membership
+GUARD_TTL_MS = 30_000  # of a group's doubts and floor, from the last change
 FILL_TTL_S = 10  # the life of a token for `fill`
 TAIL_CAP = 1_000  # ids of a conversation's list, beside pending ones
 MOST_IDS_READ = 2_000  # ids of a list for one page, however many of them its reader has deleted

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-DOUBT_MS = 15_000  # longer than any process remembers a membership
-GUARD_TTL_MS = 30_000
+from messaging.ports.cache import DISTRUSTED_MS, GUARD_TTL_MS
 
 
 @dataclass(slots=True)
@@ -23,7 +22,7 @@ class MemoryGuard:
     def distrust(self, user_ids: Collection[int] | None, now_ms: float) -> None:
         newest = max(self.scores.values(), default=0)
         for user_id in (None,) if user_ids is None else user_ids:
-            self.scores[user_id] = max(int(now_ms) + DOUBT_MS, newest + 1)
+            self.scores[user_id] = max(int(now_ms) + DISTRUSTED_MS, newest + 1)
         self.end_ms = now_ms + GUARD_TTL_MS
 
     def raise_floor(self, floor_ms: int, now_ms: float) -> int:
