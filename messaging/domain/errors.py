@@ -120,6 +120,12 @@ class Blocked(ApiError):
     code, http_status = 2005, 403
 
 
+class ConversationNotFound(ApiError):
+    """There is no such conversation."""
+
+    code, http_status = 2007, 404
+
+
 class SendFailed(ApiError):
     """The message was not accepted; send it again with the same clientMsgId."""
 
@@ -232,6 +238,12 @@ class NotAdmitted(ApiError):
     @property
     def data(self) -> Mapping[str, object]:
         return {"reason": self._reason}
+
+
+class GroupTooLarge(ApiError):
+    """The group is too large for this."""
+
+    code, http_status = 4009, 409
 
 
 class TooManyRequests(ApiError):

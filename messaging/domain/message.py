@@ -78,6 +78,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     recalled_by: int | None = None  # None: the sender, where the message is recalled
     notice: Notice | None = None
     seq: int | None = None  # given by the store with the row
+    rev: int = 0  # given by the store with a change of the row; 0: as sent
 
     @property
     def persist_status(self) -> PersistStatus:
@@ -119,10 +120,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
 
     def without_seq(self) -> Message:
-        """Return the state that a store joins: it gives the `seq`, and a tombstone says nothing."""
+        """Return the state that a store joins; the store gives `seq` and `rev` itself.
+
+        A tombstone says nothing.
+        """
         if self.is_recalled:
-            return replace(self, seq=None, content="", url=None, at_user_ids=())
-        return self if self.seq is None else replace(self, seq=None)
+            return replace(self, seq=None, rev=0, content="", url=None, at_user_ids=())
+        return self if self.seq is None else replace(self, seq=None, rev=0)
 
 
 def hash_body(
@@ -159,6 +163,8 @@ def is_same(one: Message, other: Message) -> bool:
 def join(one: Message, other: Message) -> Message:
     """Return the least state that is at least both: recalled if either is, at the earlier time.
 
+    The larger `rev` counts.
+
     Of two recalls at one time, that of the sender counts, then that of the smaller id.
 
     Raises: ValueError for two ids.
@@ -173,6 +179,7 @@ def join(one: Message, other: Message) -> Message:
     return replace(
         upper,
         seq=upper.seq if upper.seq is not None else lower.seq,
+        rev=max(one.rev, other.rev),
         recall_time=recall_time,
         recalled_by=recalled_by or None,
     )

@@ -21,7 +21,11 @@ EXTRA_LENGTH = 1_024  # a notice names 20 users
 
 
 class Message(models.Model):
-    """Hold one message; a recalled message keeps its row, place and `seq`, without its content."""
+    """Hold one message; a recalled message keeps its row, place and `seq`, without its content.
+
+    `expire_at` is null in every row. The column is there because unread messages are counted in the
+    index `message_unread` alone, and a later change of that index would take hours on a full table.
+    """
 
     id = models.BigIntegerField("message id", primary_key=True)
     conversation_id = AsciiText("conversation", max_length=CONVERSATION_ID_LENGTH)
@@ -54,6 +58,10 @@ class Message(models.Model):
     extra = AsciiText(
         max_length=EXTRA_LENGTH, null=True, blank=True, help_text="JSON: what few messages have."
     )
+    rev = models.BigIntegerField(
+        "revision", default=0, db_default=0, help_text="Of the last change; 0: as sent."
+    )
+    expire_at = models.BigIntegerField(null=True, blank=True)
     persist_status = AsciiText(
         max_length=9,
         default=PersistStatus.PERSISTED.value,
@@ -65,7 +73,17 @@ class Message(models.Model):
         default_permissions = ("view",)  # messages are written by the store alone
         indexes = (
             models.Index(fields=["conversation_id", "id"], name="message_conversation_id"),
-            models.Index(fields=["conversation_id", "seq"], name="message_conversation_seq"),
+            models.Index(
+                fields=[
+                    "conversation_id",
+                    "seq",
+                    "status",
+                    "msg_type",
+                    "from_user_id",
+                    "expire_at",
+                ],
+                name="message_unread",
+            ),
             models.Index(fields=["persist_status", "send_time"], name="message_persist_send_time"),
             models.Index(fields=["from_user_id", "id"], name="message_sender_id"),
         )
@@ -127,11 +145,15 @@ class MessageAlias(models.Model):
 
 
 class Conversation(models.Model):
-    """Hold a conversation's last numbers; its row is the lock for giving `seq` numbers."""
+    """Hold a conversation's last numbers; its row is the lock for giving the numbers.
+
+    `last_seq` numbers the messages, `last_rev` the changes of stored messages. Both are gap-free.
+    """
 
     id = AsciiText("conversation", max_length=CONVERSATION_ID_LENGTH, primary_key=True)
     last_seq = models.BigIntegerField("messages", default=0)
     last_message_id = models.BigIntegerField("last message", default=0)
+    last_rev = models.BigIntegerField("changes", default=0, db_default=0)
 
     class Meta:
         db_table = "conversation"
@@ -140,16 +162,43 @@ class Conversation(models.Model):
         return f"conversation {self.id}"
 
 
+class MessageChange(models.Model):
+    """Hold the latest change of a stored message; a message as it was sent has no row here."""
+
+    message_id = models.BigIntegerField("message", primary_key=True)
+    conversation_id = AsciiText("conversation", max_length=CONVERSATION_ID_LENGTH)
+    rev = models.BigIntegerField("revision")
+
+    class Meta:
+        db_table = "message_change"
+        default_permissions = ()
+        indexes = (models.Index(fields=["conversation_id", "rev"], name="message_change_rev"),)
+
+    def __str__(self) -> str:
+        return f"change {self.rev} of message {self.message_id}"
+
+
 class MessageDelete(models.Model):
-    """Hold one user's delete of a message; the message may not be stored yet."""
+    """Hold one user's delete of a message; the message may not be stored yet.
+
+    `rev`: the participant's `rev` that the delete gave. An older version has left neither the
+    conversation nor the `rev`.
+    """
 
     pk = models.CompositePrimaryKey("user_id", "message_id")
     user_id = models.BigIntegerField("user")
     message_id = models.BigIntegerField("message")
+    conversation_id = AsciiText(
+        "conversation", max_length=CONVERSATION_ID_LENGTH, null=True, blank=True
+    )
+    rev = models.BigIntegerField("revision", default=0, db_default=0)
 
     class Meta:
         db_table = "message_delete"
-        indexes = (models.Index(fields=["message_id"], name="message_delete_message_id"),)
+        indexes = (
+            models.Index(fields=["message_id"], name="message_delete_message_id"),
+            models.Index(fields=["user_id", "conversation_id", "rev"], name="message_delete_rev"),
+        )
 
     def __str__(self) -> str:
         return f"message {self.message_id} deleted by user {self.user_id}"

@@ -135,7 +135,7 @@ class Pipeline:
     async def check_stored(self, messages: Sequence[Message]) -> None:
         """Check that each message has its row as sent, and that `seq`s have no gap."""
         rows = await self.rows(messages)
-        assert [structs.replace(row, seq=None) for row in rows] == list(messages)
+        assert [structs.replace(row, seq=None, rev=0) for row in rows] == list(messages)
         seqs: dict[str, list[int]] = {}
         for row in rows:
             seqs.setdefault(row.conversation_id, []).append(row.seq or 0)

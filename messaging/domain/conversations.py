@@ -1,0 +1,141 @@
+"""Define what one user keeps of a conversation, and the numbers that tell what has changed.
+
+Pure. Times are milliseconds since 1970. Two copies of a state are joined, so that an older copy
+never undoes a newer one: numbers by their maximum, and what a user has set by `Participant.rev`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from messaging.domain.groups import FOR_GOOD, OutReason
+from messaging.domain.ids import is_group, parties_of
+
+
+class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Hold a user's place in a conversation: what the user may see, has read and has set.
+
+    `rev` counts the changes of the row that the user's other devices are told; a `delivered_seq`
+    that rises is none. `floor_id`: no message at or below this id is shown to the user.
+    `floor_seq`: the conversation's `last_seq` when the floor was set. `muted_until`: 0 where the
+    user wants to be told of new messages, FOR_GOOD for a mute without an end. `hidden_id`: the
+    conversation is hidden until a message has a larger id; None where it is not hidden.
+    """
+
+    user_id: int
+    conversation_id: str
+    rev: int = 0
+    is_in: bool = True
+    out_reason: OutReason | None = None
+    floor_id: int = 0
+    floor_seq: int = 0
+    read_seq: int = 0
+    delivered_seq: int = 0
+    read_time: int | None = None
+    pin_time: int | None = None
+    muted_until: int = 0
+    hidden_id: int | None = None
+    is_marked_unread: bool = False
+
+    def is_muted(self, now_ms: int) -> bool:
+        return self.muted_until == FOR_GOOD or self.muted_until > now_ms
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Hold the last numbers of a conversation: of its messages, of their changes, and an id."""
+
+    last_seq: int = 0
+    last_rev: int = 0
+    last_id: int = 0
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Hold how far the other party of a private conversation has read it, and has got it."""
+
+    read_seq: int = 0
+    delivered_seq: int = 0
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Hold one conversation of a user's list.
+
+    `peer`: None in groups, and in the conversation with oneself.
+    `newest_id`: the largest id that the cache lists, 0 where it lists none; larger than the head's
+    where a message is pending.
+    """
+
+    participant: Participant
+    head: Head = Head()
+    peer: Peer | None = None
+    newest_id: int = 0
+
+    @property
+    def conversation_id(self) -> str:
+        return self.participant.conversation_id
+
+    @property
+    def activity(self) -> int:
+        """Return the id by which the conversation has its place in the list."""
+        return max(self.head.last_id, self.newest_id)
+
+    @property
+    def has_pending(self) -> bool:
+        """Tell whether the newest message is pending, as far as the cache knows."""
+        return self.newest_id > self.head.last_id
+
+    @property
+    def is_hidden(self) -> bool:
+        hidden_id = self.participant.hidden_id
+        return hidden_id is not None and self.activity <= hidden_id
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Say how far a user has read a conversation, and has got it; reading implies delivery."""
+
+    user_id: int
+    conversation_id: str
+    read_seq: int = 0
+    delivered_seq: int = 0
+
+
+class UnreadMemo(msgspec.Struct, frozen=True, gc=False):
+    """Hold a number of unread messages, and the state of the conversation that it was counted for.
+
+    `seq`, `rev`: of the head. `own_rev`: of the participant.
+    """
+
+    seq: int
+    rev: int
+    own_rev: int
+    count: int
+
+    def counts_for(self, entry: Entry) -> bool:
+        head, own_rev = entry.head, entry.participant.rev
+        return (self.seq, self.rev, self.own_rev) == (head.last_seq, head.last_rev, own_rev)
+
+
+def peer_of(conversation_id: str, user_id: int) -> int | None:
+    """Return the other party of a private conversation; None in a group and with oneself."""
+    if is_group(conversation_id):
+        return None
+    return next(iter(parties_of(conversation_id) - {user_id}), None)
+
+
+def marked(participant: Participant, mark: Mark, *, last_seq: int, now_ms: int) -> Participant:
+    """Return the participant after a mark; a mark beyond `last_seq` counts up to there.
+
+    Any mark of reading ends the participant's own mark as unread.
+    """
+    read_seq = max(participant.read_seq, min(mark.read_seq, last_seq))
+    delivered_seq = max(participant.delivered_seq, read_seq, min(mark.delivered_seq, last_seq))
+    has_read = mark.read_seq > 0
+    is_changed = read_seq > participant.read_seq or (has_read and participant.is_marked_unread)
+    return replace(
+        participant,
+        rev=participant.rev + is_changed,
+        read_seq=read_seq,
+        delivered_seq=delivered_seq,
+        read_time=now_ms if read_seq > participant.read_seq else participant.read_time,
+        is_marked_unread=participant.is_marked_unread and not has_read,
+    )
