@@ -221,7 +221,9 @@ class HintedWrites(WriteThrough):
         ids = [message.id, *(other.id for other in others)]
         # A message without a row may be a repeat that was deduplicated since it was read.
         repeat = message if message.seq is None else None
-        hidden = await self.store.delete_for_user(user_id, ids, repeat=repeat)
+        hidden = await self.store.delete_for_user(
+            user_id, ids, message.conversation_id, repeat=repeat
+        )
         try:
             await self.cache.add_deletes(user_id, hidden)
         except CacheUnavailable:

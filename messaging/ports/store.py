@@ -162,9 +162,17 @@ class MessageStore(Protocol):
         """
 
     async def delete_for_user(
-        self, user_id: int, message_ids: Sequence[int], *, repeat: Message | None = None
+        self,
+        user_id: int,
+        message_ids: Sequence[int],
+        conversation_id: str,
+        *,
+        repeat: Message | None = None,
     ) -> list[int]:
-        """Hide messages, stored or not yet, from one user, and return the ids that are hidden.
+        """Hide messages of a conversation, stored or not yet, from one user.
+
+        Return the ids that are hidden. Each new delete raises the `rev` of the user's participant,
+        and has that `rev`; 0 where the user has no participant yet.
 
         `repeat`: one of these messages, which had no row when it was read. If the key of its send
         names another message by now, that message is hidden as well. Else the key is reserved for

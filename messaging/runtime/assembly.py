@@ -26,6 +26,7 @@ from messaging.pipeline.hints import CacheHints
 from messaging.pipeline.write_through import HintedWrites
 from messaging.ports.audit import LogInspector
 from messaging.ports.cache import MessageCache
+from messaging.ports.conversations import ConversationStore
 from messaging.ports.directory import Directory
 from messaging.ports.groups import GroupStore
 from messaging.ports.log import EventLog
@@ -93,6 +94,7 @@ def assemble(
     store: MessageStore,
     directory: Directory,
     groups: GroupStore,
+    conversations: ConversationStore,
     publish: Publish,
     ids: SnowflakeIdGenerator,
     settings: Settings,
@@ -122,6 +124,7 @@ def assemble(
         store=store,
         directory=directory,
         groups=groups,
+        conversations=conversations,
         publish=publish,
         ids=ids,
         acceptor=Acceptor(commit, settings),

@@ -16,6 +16,7 @@ from django.db import connections
 
 from messaging.database.threads import PROBE_THREADS
 from messaging.directory.database import THREADS as DIRECTORY_THREADS
+from messaging.store.conversations import THREADS as CONVERSATION_THREADS
 from messaging.store.database import THREADS as STORE_THREADS
 from messaging.store.groups import THREADS as GROUP_THREADS
 
@@ -38,11 +39,12 @@ class Share:
 def shares() -> list[Share]:
     """Return the connections that each kind of process takes; Celery's beat takes none."""
     store, directory = STORE_THREADS + PROBE_THREADS, DIRECTORY_THREADS + PROBE_THREADS
-    groups = GROUP_THREADS + PROBE_THREADS
+    groups, conversations = GROUP_THREADS + PROBE_THREADS, CONVERSATION_THREADS + PROBE_THREADS
+    calls = store + directory + groups + conversations
     each = {
-        "web": django_settings.DJANGO_THREADS + store + directory + groups,
+        "web": django_settings.DJANGO_THREADS + calls,
         "consumer": store,
-        "worker": store + directory + groups,
+        "worker": calls,
     }
     return [Share(name, most, django_settings.PROCESSES[name]) for name, most in each.items()]
 

@@ -19,6 +19,7 @@ from messaging.runtime.adapters import CLOSE_TIMEOUT_S, inspector_of_log
 from messaging.runtime.assembly import Node, assemble
 from messaging.runtime.publishing import publisher
 from messaging.service.backends import Backends
+from messaging.store.conversations import DatabaseConversations
 from messaging.store.database import DatabaseStore
 from messaging.store.groups import DatabaseGroups
 
@@ -58,6 +59,7 @@ class Runtime:
             await self.backends.cache.close()
             await self.backends.store.close()
             await self.groups.close()
+            await self.backends.conversations.close()
             await self.backends.directory.close()
 
 
@@ -73,6 +75,7 @@ def build(loop: asyncio.AbstractEventLoop, current: Settings) -> Runtime:
         store=store,
         directory=directory,
         groups=groups,
+        conversations=DatabaseConversations(current),
         publish=publisher(changes, current),
         ids=SnowflakeIdGenerator(),
         settings=current,

@@ -11,6 +11,7 @@ from messaging.domain.changes import Change
 from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.domain.rates import PasswordRates, UserRates
 from messaging.ports.cache import MessageCache
+from messaging.ports.conversations import ConversationStore
 from messaging.ports.directory import Directory
 from messaging.ports.groups import GroupStore
 from messaging.ports.log import EventLog
@@ -39,6 +40,7 @@ class Backends:
     store: MessageStore
     directory: Directory
     groups: GroupStore
+    conversations: ConversationStore
     publish: Publish
     ids: SnowflakeIdGenerator
     acceptor: Acceptor

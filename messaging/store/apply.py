@@ -3,8 +3,8 @@
 Called by `database` alone. Reads take no locks. When another process has inserted the same message
 or key meanwhile, the primary key refuses the insertion, and the batch is done anew.
 
-Order: every process locks groups, then keys, conversations, messages, participants and hints, each
-sorted.
+Order: every process locks groups, then keys, conversations, messages, participants, deletes and
+hints, each sorted.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from msgspec.structs import replace
 
 from messaging.domain.backend_errors import BadData
+from messaging.domain.conversations import Head
 from messaging.domain.message import ChatType, Message, SendKey, is_same, join
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import ApplyResult, CacheHint
+from messaging.store.deleting import insert_deletes
 from messaging.store.tables import Tables
 
 WriteKeys = Callable[
@@ -81,14 +83,13 @@ def _apply(
         stored |= tables.messages(set(owners.values()).difference(stored, ours))
         owners, heirs = _take_over(tables, given, owners, known=stored.keys() | ours.keys())
         states = _join_all(ours, stored, owners)
-        fresh = insert_new(tables, [m for i, m in states.items() if i not in stored])
-        rows = {i: fresh.get(i) or states[i] for i in sorted(states)}
-        inherited = _hand_over_deletes(tables, heirs)
-        tables.insert_hints([CacheHint(i, user) for user, i in inherited])  # see `_take_over`
-        deletes = inherited + _hand_over_deletes(tables, owners)
+        fresh = [m for i, m in states.items() if i not in stored]
+        changed = [m for i, m in states.items() if i in stored and m != stored[i]]
+        written = write_rows(tables, fresh, changed)
+        rows = {i: written.get(i) or states[i] for i in sorted(states)}
         tables.insert_aliases(owners)
-        tables.raise_messages([m for i, m in rows.items() if i in stored and m != stored[i]])
-        tables.insert_participants(_first_participants(fresh.values()))
+        tables.insert_participants(_first_participants(written[m.id] for m in fresh))
+        deletes = _hand_over_deletes(tables, given, heirs, owners)
         if hinted:
             tables.insert_hints([CacheHint(i) for i in {*rows, *owners.values()}])
     return ApplyResult(
@@ -143,13 +144,22 @@ def _key_of(message: Message) -> SendKey:
     return key
 
 
-def _hand_over_deletes(tables: Tables, owners: Mapping[int, int]) -> list[tuple[int, int]]:
-    """Copy the deletes of these ids to the messages that were kept; return the copies."""
-    if not owners:
-        return []
-    deletes = [(user_id, owners[each]) for user_id, each in tables.deletes_of(owners)]
-    tables.insert_deletes(deletes)
-    return deletes
+def _hand_over_deletes(
+    tables: Tables,
+    given: Mapping[int, Message],
+    heirs: Mapping[int, int],
+    owners: Mapping[int, int],
+) -> list[tuple[int, int]]:
+    """Copy deletes to heirs and to the messages that were kept; return the copies.
+
+    The copies of the heirs get hints, as `_take_over` explains.
+    """
+    kept = {**heirs, **owners}
+    known = sorted(tables.deletes_of(kept))
+    names = {kept[each]: (given.get(each) or given[kept[each]]).conversation_id for each in kept}
+    insert_deletes(tables, {(user, kept[each]): names[kept[each]] for user, each in known})
+    tables.insert_hints([CacheHint(heirs[each], user) for user, each in known if each in heirs])
+    return [(user_id, kept[each]) for user_id, each in known]
 
 
 def _join_all(
@@ -171,16 +181,21 @@ def _join_all(
     return states
 
 
-def insert_new(tables: Tables, fresh: Sequence[Message]) -> dict[int, Message]:
-    """Insert new messages with the next `seq` numbers of their conversations; return the rows.
+def write_rows(
+    tables: Tables, fresh: Sequence[Message], changed: Sequence[Message] = ()
+) -> dict[int, Message]:
+    """Insert new messages with the next `seq`, and raise stored ones with the next `rev`.
 
-    The conversations are locked until the transaction ends.
+    Return the rows by id. The conversations are locked until the transaction ends.
 
     Raises: BadData, as `_number` does; IntegrityError for an id that has a row by now.
     Order: the messages come in order of id, and so do the numbers.
     """
-    rows = _number(tables, fresh)
-    tables.insert_messages(list(rows.values()))
+    rows = _number(tables, fresh, changed)
+    tables.insert_messages([rows[m.id] for m in fresh])
+    raised = [rows[m.id] for m in changed]
+    tables.raise_messages(raised)
+    tables.put_changes(raised)
     return rows
 
 
@@ -194,22 +209,35 @@ def _first_participants(rows: Iterable[Message]) -> list[tuple[int, str]]:
     ]
 
 
-def _number(tables: Tables, fresh: Sequence[Message]) -> dict[int, Message]:
-    """Return rows for new messages, with the next `seq` numbers of their conversations.
+def _number(
+    tables: Tables, fresh: Sequence[Message], changed: Sequence[Message]
+) -> dict[int, Message]:
+    """Return new messages with the next `seq`, and changed ones with the next `rev`, by id.
+
+    One statement counts both into the conversations.
 
     Raises: BadData for a conversation id that equals another one but for trailing spaces.
     Order: the messages come in order of id, and so do the numbers.
     """
-    growth: dict[str, tuple[int, int]] = {}
+    growth: dict[str, Head] = {}
     for message in fresh:
-        count, _ = growth.get(message.conversation_id, (0, 0))
-        growth[message.conversation_id] = (count + 1, message.id)
-    last_seqs = tables.extend_conversations(growth)
-    if last_seqs.keys() != growth.keys():
+        head = growth.get(message.conversation_id, Head())
+        growth[message.conversation_id] = replace(
+            head, last_seq=head.last_seq + 1, last_id=message.id
+        )
+    for message in changed:
+        head = growth.get(message.conversation_id, Head())
+        growth[message.conversation_id] = replace(head, last_rev=head.last_rev + 1)
+    last = tables.extend_conversations(growth)
+    if last.keys() != growth.keys():
         raise BadData("the conversation id differs from a stored one only in trailing spaces")
-    seqs = {name: last_seqs[name] - count for name, (count, _) in growth.items()}
+    seqs = {name: last[name][0] - each.last_seq for name, each in growth.items()}
+    revs = {name: last[name][1] - each.last_rev for name, each in growth.items()}
     rows: dict[int, Message] = {}
     for message in fresh:
         seqs[message.conversation_id] = seq = seqs[message.conversation_id] + 1
         rows[message.id] = replace(message, seq=seq)
+    for message in changed:
+        revs[message.conversation_id] = rev = revs[message.conversation_id] + 1
+        rows[message.id] = replace(message, rev=rev)
     return rows

@@ -20,7 +20,7 @@ from messaging.domain.message import Message
 from messaging.domain.notices import notice_message
 from messaging.ports.groups import ChangedGroup, GroupChange, GroupOrder
 from messaging.ports.store import CacheHint
-from messaging.store.apply import insert_new
+from messaging.store.apply import write_rows
 from messaging.store.group_tables import GroupTables
 
 
@@ -121,7 +121,7 @@ def _write_conversation(
     is_needed = change.joins or change.notices
     last_seq, last_id = tables.lock_conversation(name) if is_needed else (0, 0)
     floor = (max(order.floor_id, last_id), last_seq) if change.hides_history else (0, 0)
-    rows = insert_new(
+    rows = write_rows(
         tables,
         [
             notice_message(

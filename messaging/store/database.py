@@ -21,6 +21,7 @@ from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.log import Position
 from messaging.ports.store import ApplyResult, CacheHint, DeadLetter, DeadLetterState, Deletes
 from messaging.store.apply import apply_batch, reserve
+from messaging.store.deleting import delete_for_user
 from messaging.store.in_threads import InThreads, in_thread
 from messaging.store.limits import fits
 from messaging.store.statements import chunks
@@ -74,19 +75,18 @@ class DatabaseStore(InThreads[Tables]):
     ping = in_thread(Tables.ping)
 
     async def delete_for_user(
-        self, user_id: int, message_ids: Sequence[int], *, repeat: Message | None = None
+        self,
+        user_id: int,
+        message_ids: Sequence[int],
+        conversation_id: str,
+        *,
+        repeat: Message | None = None,
     ) -> list[int]:
-        def delete(tables: Tables) -> list[int]:
-            # Each statement commits by itself. In one transaction, the delete and a deduplication
-            # that runs meanwhile would not see each other: the row would stay visible.
-            tables.insert_deletes([(user_id, each) for each in message_ids])
-            owner = None if repeat is None else tables.reserve_or_owner(repeat)
-            if owner is None:
-                return list(message_ids)
-            tables.insert_deletes([(user_id, owner)])
-            return [*message_ids, owner]
-
-        return await self.with_tables(delete)
+        return await self._threads.run(
+            lambda connection: delete_for_user(
+                connection, user_id, message_ids, conversation_id, repeat
+            )
+        )
 
     async def deletes_of(self, user_id: int, *, limit: int) -> Deletes:
         ids = await self.with_tables(lambda tables: tables.newest_deletes(user_id, limit=limit + 1))

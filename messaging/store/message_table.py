@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from messaging.domain.conversations import Head
 from messaging.domain.message import Message, Status
 from messaging.ports.store import Tail
 from messaging.store.rows import COLUMNS, NO_USERS, from_row, size_bytes, to_row
@@ -84,8 +85,8 @@ class MessageTable(Statements):
     def raise_messages(self, messages: Sequence[Message]) -> None:
         """Join the states into rows that exist (`message.join`).
 
-        A status only rises, the earlier recall time wins, and `seq` stays. A recalled row loses its
-        content, address and mentioned users.
+        A status only rises, and so does `rev`; the earlier recall time wins, and `seq` stays. A
+        recalled row loses its content, address and mentioned users.
         """
         given, greatest, least = self._dialect.given, self._dialect.GREATEST, self._dialect.LEAST
         status = f"{greatest}(status, {given('status')})"
@@ -103,35 +104,48 @@ class MessageTable(Statements):
             f"{least}(COALESCE(recalled_by, 0), COALESCE({new_by}, 0)), 0)"
             " ELSE recalled_by END",
             "recall_time": f"{least}({times})",
+            "rev": f"{greatest}(rev, {given('rev')})",
             "status": status,
         }
         suffix = self._dialect.or_update("id", assigned(assignments))
         for part in chunks(messages, size_of=size_bytes):
             self._insert("message", COLUMNS, [to_row(message) for message in part], suffix)
 
+    def put_changes(self, messages: Sequence[Message]) -> None:
+        """Write the latest change of each of these messages; a greater `rev` stays."""
+        given, greatest = self._dialect.given, self._dialect.GREATEST
+        suffix = self._dialect.or_update(
+            "message_id", f"rev = {greatest}(message_change.rev, {given('rev')})"
+        )
+        for part in chunks(messages):
+            rows = [(m.id, m.conversation_id, m.rev) for m in part]
+            self._insert("message_change", ("message_id", "conversation_id", "rev"), rows, suffix)
+
     # conversations
 
-    def extend_conversations(self, growth: Mapping[str, tuple[int, int]]) -> dict[str, int]:
-        """Count new rows into their conversations, and lock each conversation's row.
+    def extend_conversations(self, growth: Mapping[str, Head]) -> dict[str, tuple[int, int]]:
+        """Count new and changed rows into their conversations, and lock each conversation's row.
 
-        `growth` has the number of new rows and their largest id by conversation. Return each
-        `last_seq` after the addition. `last_message_id` never moves back. The lock lasts until the
-        transaction ends.
+        `growth` has by conversation the number of new rows and of changed ones, and the largest id
+        of the new rows. Return each `last_seq` and `last_rev` after the addition.
+        `last_message_id` never moves back. The lock lasts until the transaction ends.
         """
         given, greatest = self._dialect.given, self._dialect.GREATEST
-        columns = ("id", "last_seq", "last_message_id")
+        columns = ("id", "last_seq", "last_rev", "last_message_id")
         assignments = {
             "last_seq": f"conversation.last_seq + {given('last_seq')}",
+            "last_rev": f"conversation.last_rev + {given('last_rev')}",
             "last_message_id": f"{greatest}(last_message_id, {given('last_message_id')})",
         }
         suffix = self._dialect.or_update("id", assigned(assignments))
-        last_seqs: dict[str, int] = {}
+        last: dict[str, tuple[int, int]] = {}
         for part in chunks(sorted(growth)):
-            rows = [(conversation_id, *growth[conversation_id]) for conversation_id in part]
+            heads = [(name, growth[name]) for name in part]
+            rows = [(name, head.last_seq, head.last_rev, head.last_id) for name, head in heads]
             self._insert("conversation", columns, rows, suffix)
-            query = f"SELECT id, last_seq FROM conversation WHERE id IN {listed(part)}"
-            last_seqs.update(self._read(query, part))
-        return last_seqs
+            query = f"SELECT id, last_seq, last_rev FROM conversation WHERE id IN {listed(part)}"
+            last |= {row[0]: (row[1], row[2]) for row in self._read(query, part)}
+        return last
 
     def lock_conversation(self, conversation_id: str) -> tuple[int, int]:
         """Lock a conversation's row, and return `last_seq` and `last_message_id`.

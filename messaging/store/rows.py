@@ -27,6 +27,7 @@ COLUMNS = (
     "recall_time",
     "recalled_by",
     "extra",
+    "rev",
     "persist_status",
 )
 NO_USERS = "[]"
@@ -53,6 +54,7 @@ def to_row(message: Message) -> tuple[Any, ...]:
         message.recall_time,
         message.recalled_by,
         None if message.notice is None else encode_notice(message.notice),
+        message.rev,
         _STORED,
     )
 
@@ -77,6 +79,7 @@ def from_row(row: Sequence[Any]) -> Message:
         recall_time=row[14],
         recalled_by=row[15],
         notice=None if row[16] is None else decode_notice(row[16]),
+        rev=row[17],
     )
 
 

@@ -76,6 +76,21 @@ class Statements:
         for part in chunks(sorted(items)):
             yield from self._read(f"{query} {listed(part)}{end}", [*before, *part])
 
+    def _read_pairs(
+        self,
+        query: str,
+        columns: tuple[str, str],
+        pairs: Iterable[tuple[int, int]] | Iterable[tuple[int, str]],
+        end: str = "",
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of the query whose two columns are one of the pairs, in order of pairs."""
+        either = f"({columns[0]} = %s AND {columns[1]} = %s)"
+        for part in chunks(sorted(pairs)):
+            where = " OR ".join([either] * len(part))
+            ordered = f" ORDER BY {', '.join(columns)}{end}"
+            values = [value for pair in part for value in pair]
+            yield from self._read(f"{query} WHERE {where}{ordered}", values)
+
 
 def chunks(
     items: Sequence[Item], *, size_of: Callable[[Item], int] | None = None

@@ -5,7 +5,7 @@ Used by `apply` and `database`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from messaging.ports.cache_service import LeaseRequest
@@ -13,6 +13,8 @@ from messaging.ports.store import CacheHint
 from messaging.store.key_table import KeyTable
 from messaging.store.message_table import MessageTable
 from messaging.store.statements import assigned, chunks, listed
+
+Seat = tuple[int, str]  # the ids of a user and of a conversation
 
 LOSS = "cache-loss:"  # the prefix of the leases' names
 OF_LOSSES = "name > 'cache-loss:' AND name < 'cache-loss;'"  # by the order of bytes
@@ -24,14 +26,39 @@ class Tables(MessageTable, KeyTable):
 
     # deletes
 
-    def insert_deletes(self, deletes: Sequence[tuple[int, int]]) -> None:
-        """Insert deletes, each a pair of a user's id and a message's id.
+    def insert_deletes(self, rows: Sequence[tuple[int, int, str, int]]) -> None:
+        """Insert deletes: the ids of user and message, the conversation, and the `rev`.
 
-        Safe to repeat.
+        A delete that exists stays. Safe to repeat.
         """
+        columns = ("user_id", "message_id", "conversation_id", "rev")
         keep = self._dialect.or_keep("user_id, message_id")
-        for part in chunks(sorted(deletes)):
-            self._insert("message_delete", ("user_id", "message_id"), part, keep)
+        for part in chunks(sorted(rows)):
+            self._insert("message_delete", columns, part, keep)
+
+    def known_deletes(self, deletes: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Return those of the given pairs of a user's id and a message's id that have a row."""
+        columns = ("user_id", "message_id")
+        rows = self._read_pairs("SELECT user_id, message_id FROM message_delete", columns, deletes)
+        return {(row[0], row[1]) for row in rows}
+
+    def lock_participants(self, seats: Iterable[Seat]) -> dict[Seat, int]:
+        """Lock the rows of these participants, and return the `rev` of each.
+
+        The locks last until the transaction ends.
+        """
+        query = "SELECT user_id, conversation_id, rev FROM participant"
+        columns = ("user_id", "conversation_id")
+        rows = self._read_pairs(query, columns, seats, self._dialect.FOR_UPDATE)
+        return {(row[0], row[1]): row[2] for row in rows}
+
+    def raise_participants(self, revs: Mapping[Seat, int]) -> None:
+        """Set the `rev` of participants whose rows are locked."""
+        set_rev = f"rev = {self._dialect.given('rev')}"
+        suffix = self._dialect.or_update("user_id, conversation_id", set_rev)
+        for part in chunks(sorted(revs.items())):
+            rows = [(*seat, rev) for seat, rev in part]
+            self._insert("participant", ("user_id", "conversation_id", "rev"), rows, suffix)
 
     def deletes_of(self, message_ids: Iterable[int]) -> list[tuple[int, int]]:
         """Return all deletes of these messages, each a pair of a user's id and a message's id."""

@@ -62,7 +62,7 @@ class MemoryGroupInspector:
         user_id, name = seat
         is_party = group_of(name) is None and user_id in parties_of(name)
         if is_party or self._is_member(seat):
-            last_seq = self.groups.store.last_seqs.get(name, 0)
+            last_seq = self.groups.store.head(name).last_seq
             self.groups.put_participant(seat, read_seq=last_seq)
 
     async def let_out(self, seat: Seat) -> None:
@@ -79,5 +79,5 @@ class MemoryGroupInspector:
 
     def _stored(self, seat: Seat) -> StoredSeat:
         row = self.groups.participants[seat]
-        last_seq = self.groups.store.last_seqs.get(seat[1], 0)
+        last_seq = self.groups.store.head(seat[1]).last_seq
         return StoredSeat(row.is_in, row.floor_id, row.floor_seq, last_seq)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from messaging.domain.conversations import Participant
 from messaging.domain.errors import GroupNotFound
 from messaging.domain.groups import Allows, Group, Member, OutReason, Role
 from messaging.domain.ids import group_conversation
@@ -26,7 +27,6 @@ from messaging.ports.groups import (
 )
 from messaging.ports.store import CacheHint
 from messaging.testing.store import MemoryStore
-from messaging.testing.store_tables import MemoryParticipant
 
 ROLES = (Role.OWNER, Role.ADMIN, Role.MEMBER)  # the order of the pages of members
 
@@ -52,7 +52,7 @@ class MemoryGroups:
     made: dict[tuple[int, str], int] = field(default_factory=dict)
 
     @property
-    def participants(self) -> dict[tuple[int, str], MemoryParticipant]:
+    def participants(self) -> dict[tuple[int, str], Participant]:
         """Return the participants by user and conversation, of private chats too."""
         return self.store.participants
 
@@ -167,7 +167,7 @@ class MemoryGroups:
         if not change.hides_history:
             return 0, 0
         newest = max([order.floor_id, *self._stored_ids(name)])
-        return newest, self.store.last_seqs.get(name, 0)
+        return newest, self.store.head(name).last_seq
 
     def _stored_ids(self, name: str) -> list[int]:
         return [row.id for row in self.store.rows.values() if row.conversation_id == name]
@@ -198,7 +198,7 @@ class MemoryGroups:
         messages: Iterable[Message],
     ) -> tuple[Message, ...]:
         name = group_conversation(group_id)
-        last_seq = self.store.last_seqs.get(name, 0)
+        last_seq = self.store.head(name).last_seq
         notices = tuple(self.store.insert(message) for message in messages)
         for user_id in change.joins:
             self.put_participant((user_id, name), floor=floor, read_seq=last_seq)
@@ -216,8 +216,9 @@ class MemoryGroups:
     ) -> None:
         """Let a user be in or out of a conversation; no floor or position ever moves back."""
         known = self.participants.get(seat)
-        row = known or MemoryParticipant()
-        self.participants[seat] = MemoryParticipant(
+        row = known or Participant(user_id=seat[0], conversation_id=seat[1])
+        self.participants[seat] = replace(
+            row,
             is_in=out_reason is None,
             out_reason=out_reason,
             floor_id=max(row.floor_id, floor[0]),

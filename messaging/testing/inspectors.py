@@ -184,8 +184,8 @@ class MemoryStoreInspector:
         newest: dict[str, int] = {}
         for row in self.store.rows.values():
             newest[row.conversation_id] = max(row.id, newest.get(row.conversation_id, 0))
-        names = sorted(n for n in self.store.last_seqs if n > conversation_id)
-        return [(name, self.store.last_seqs[name], newest.get(name, 0)) for name in names[:limit]]
+        names = sorted(n for n in self.store.heads if n > conversation_id)
+        return [(n, self.store.head(n).last_seq, newest.get(n, 0)) for n in names[:limit]]
 
     async def numberings(self, conversation_ids: Sequence[str]) -> dict[str, Numbering]:
         await self.store.ping()
@@ -193,7 +193,7 @@ class MemoryStoreInspector:
         for name in conversation_ids:
             rows = self.store.rows.values()
             seqs = [row.seq or 0 for row in rows if row.conversation_id == name]
-            last_seq = self.store.last_seqs[name]
+            last_seq = self.store.heads[name].last_seq
             found[name] = Numbering(last_seq, len(seqs), len(set(seqs)), max(seqs, default=0))
         return found
 

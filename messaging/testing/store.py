@@ -48,13 +48,19 @@ class MemoryStore(MemoryApplying):
 
     async def tail(self, conversation_id: str, *, limit: int) -> Tail:
         rows = await self.page(conversation_id, before=None, limit=limit)
-        return Tail(tuple(rows), self.last_seqs.get(conversation_id, 0))
+        return Tail(tuple(rows), self.head(conversation_id).last_seq)
 
     async def delete_for_user(
-        self, user_id: int, message_ids: Sequence[int], *, repeat: Message | None = None
+        self,
+        user_id: int,
+        message_ids: Sequence[int],
+        conversation_id: str,
+        *,
+        repeat: Message | None = None,
     ) -> list[int]:
         await self._answer()
-        self.deletes.update((user_id, each) for each in message_ids)
+        for each in sorted(message_ids):
+            self.delete(user_id, each, conversation_id)
         if repeat is None:
             return list(message_ids)
         await self._answer()  # between the statements: a failure, a deduplication
@@ -63,7 +69,7 @@ class MemoryStore(MemoryApplying):
         record = self.idempotency_records.setdefault(key, IdempotencyRecord.of(repeat))
         if record.message_id == repeat.id:
             return list(message_ids)
-        self.deletes.add((user_id, record.message_id))
+        self.delete(user_id, record.message_id, conversation_id)
         return [*message_ids, record.message_id]
 
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]:

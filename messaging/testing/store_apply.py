@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from messaging.domain.backend_errors import BadData
+from messaging.domain.conversations import Participant
 from messaging.domain.message import ChatType, Message, SendKey, is_same, join
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import ApplyResult, CacheHint
-from messaging.testing.store_tables import MemoryParticipant, MemoryTables
+from messaging.testing.store_tables import MemoryTables
 
 
 class MemoryApplying(MemoryTables):
@@ -33,10 +34,10 @@ class MemoryApplying(MemoryTables):
             elif not is_same(stored, state):
                 conflicts.append(next(m for m in messages if m.id == message_id))
             else:
-                rows[message_id] = self.rows[message_id] = join(stored, state)
+                rows[message_id] = self._raise(stored, state)
         for message_id, owner in owners.items():
             self._recall_first(states[message_id], owner, rows)
-        inherited = self._copy_deletes(heirs)
+        inherited = self._copy_deletes(heirs, states)
         self.record([CacheHint(message_id, user) for user, message_id in inherited])
         self.aliases |= owners
         if hinted:
@@ -44,7 +45,7 @@ class MemoryApplying(MemoryTables):
         return ApplyResult(
             rows=tuple(rows[message_id] for message_id in sorted(rows)),
             duplicates={message_id: self.rows[owner] for message_id, owner in owners.items()},
-            deletes=(*inherited, *self._copy_deletes(owners)),
+            deletes=(*inherited, *self._copy_deletes(owners, states)),
             conflicts=tuple(conflicts),
         )
 
@@ -101,15 +102,27 @@ class MemoryApplying(MemoryTables):
         row = self.insert(message)
         if row.seq == 1 and row.chat_type is ChatType.PRIVATE:
             for user_id in (row.from_user_id, row.to_id):
-                self.participants.setdefault((user_id, row.conversation_id), MemoryParticipant())
+                seat = (user_id, row.conversation_id)
+                self.participants.setdefault(
+                    seat, Participant(user_id=user_id, conversation_id=row.conversation_id)
+                )
         return row
 
     def _recall_first(self, repeat: Message, owner: int, rows: dict[int, Message]) -> None:
         first = self.rows[owner]
         if repeat.recall is not None:
-            rows[owner] = self.rows[owner] = join(first, first.under(repeat.recall))
+            rows[owner] = self._raise(first, first.under(repeat.recall))
 
-    def _copy_deletes(self, owners: Mapping[int, int]) -> list[tuple[int, int]]:
-        copied = [(user, owners[i]) for user, i in self.deletes if i in owners]
-        self.deletes.update(copied)
-        return copied
+    def _raise(self, stored: Message, state: Message) -> Message:
+        """Join a state into its row, and return the row; a row that changes gets a `rev`."""
+        joined = join(stored, state)
+        return stored if joined == stored else self.change(joined)
+
+    def _copy_deletes(
+        self, owners: Mapping[int, int], states: Mapping[int, Message]
+    ) -> list[tuple[int, int]]:
+        copied = sorted((user, i) for user, i in self.deletes if i in owners)
+        for user, i in copied:
+            given = states[i] if i in states else states[owners[i]]
+            self.delete(user, owners[i], given.conversation_id)
+        return [(user, owners[i]) for user, i in copied]

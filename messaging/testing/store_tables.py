@@ -6,13 +6,14 @@ import asyncio
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from messaging.conf import MAX_CONTENT_CODE_POINTS
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.breakers import Breaker
-from messaging.domain.groups import OutReason
+from messaging.domain.conversations import Head, Participant
 from messaging.domain.message import Message, SendKey
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
@@ -20,22 +21,20 @@ from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState
 from messaging.testing.leases import MemoryLeases
 
 
-@dataclass(slots=True)
-class MemoryParticipant:
-    """Hold a user's place in a conversation, as the table `participant` does."""
+class MemoryDelete(NamedTuple):
+    """Hold a user's delete of a message: its conversation, and the `rev` of the participant."""
 
-    is_in: bool = True
-    out_reason: OutReason | None = None
-    floor_id: int = 0
-    floor_seq: int = 0
-    read_seq: int = 0
-    delivered_seq: int = 0
-    rev: int = 0
+    conversation_id: str
+    rev: int
 
 
 @dataclass(eq=False, slots=True)
 class MemoryTables(MemoryLeases):
-    """Hold the tables of `MemoryStore`, and the faults of the store."""
+    """Hold the tables of `MemoryStore`, and the faults of the store.
+
+    `deletes`: by user and message. `changes`: the latest `rev` of each changed message.
+    `hides_receipts`: users who show nobody what they have read.
+    """
 
     down: bool = False
     delay_s: float = 0.0
@@ -45,9 +44,11 @@ class MemoryTables(MemoryLeases):
     rows: dict[int, Message] = field(default_factory=dict)
     idempotency_records: dict[SendKey, IdempotencyRecord] = field(default_factory=dict)
     aliases: dict[int, int] = field(default_factory=dict)
-    last_seqs: dict[str, int] = field(default_factory=dict)
-    deletes: set[tuple[int, int]] = field(default_factory=set)
-    participants: dict[tuple[int, str], MemoryParticipant] = field(default_factory=dict)
+    heads: dict[str, Head] = field(default_factory=dict)
+    changes: dict[int, int] = field(default_factory=dict)
+    deletes: dict[tuple[int, int], MemoryDelete] = field(default_factory=dict)
+    participants: dict[tuple[int, str], Participant] = field(default_factory=dict)
+    hides_receipts: set[int] = field(default_factory=set)
     hinted: dict[int, CacheHint] = field(default_factory=dict)  # for the cache, by hint id
     hint_ids: int = 0
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -63,10 +64,33 @@ class MemoryTables(MemoryLeases):
 
     def insert(self, message: Message) -> Message:
         """Insert a new message with the next `seq` of its conversation, and return the row."""
-        seq = self.last_seqs.get(message.conversation_id, 0) + 1
-        self.last_seqs[message.conversation_id] = seq
+        head = self.head(message.conversation_id)
+        seq, last_id = head.last_seq + 1, max(head.last_id, message.id)
+        self.heads[message.conversation_id] = replace(head, last_seq=seq, last_id=last_id)
         self.rows[message.id] = row = replace(message, seq=seq)
         return row
+
+    def head(self, conversation_id: str) -> Head:
+        return self.heads.get(conversation_id, Head())
+
+    def change(self, message: Message) -> Message:
+        """Replace a row by a changed state with the next `rev`, and return the new row."""
+        head = self.head(message.conversation_id)
+        rev = head.last_rev + 1
+        self.heads[message.conversation_id] = replace(head, last_rev=rev)
+        self.changes[message.id] = rev
+        self.rows[message.id] = row = replace(message, rev=rev)
+        return row
+
+    def delete(self, user_id: int, message_id: int, conversation_id: str) -> None:
+        """Hide a message from a user, and raise the `rev` of the user's participant."""
+        if (user_id, message_id) in self.deletes:
+            return
+        rev = 0
+        if (known := self.participants.get((user_id, conversation_id))) is not None:
+            rev = known.rev + 1
+            self.participants[user_id, conversation_id] = replace(known, rev=rev)
+        self.deletes[user_id, message_id] = MemoryDelete(conversation_id, rev)
 
     async def _answer(self) -> None:
         await asyncio.sleep(self.delay_s)

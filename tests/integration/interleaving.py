@@ -50,6 +50,7 @@ class PortTurns:
             store=store,
             directory=backends.directory,
             groups=backends.groups,
+            conversations=backends.conversations,
             publish=backends.publish,
             ids=backends.ids,
             settings=backends.settings,

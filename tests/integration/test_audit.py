@@ -169,7 +169,7 @@ def pending_unlisted(client: redis.Redis) -> tuple[str, str]:
 
 def deletes_lack(client: redis.Redis) -> tuple[str, str]:
     row = persisted()
-    wiring.run(lambda backends: backends.store.delete_for_user(2, [row.id]))
+    wiring.run(lambda backends: backends.store.delete_for_user(2, [row.id], "1_2"))
     wiring.run(lambda backends: backends.cache.add_deletes(2, [], floor=0))
     return "deletes_lack", "user 2"
 

@@ -300,6 +300,7 @@ def second_process(backends: Backends) -> Backends:
         store=DatabaseStore(current_settings()),
         directory=backends.directory,
         groups=backends.groups,
+        conversations=backends.conversations,
         publish=backends.publish,
         ids=ids,
         settings=replace(backends.settings, send_rate=0),

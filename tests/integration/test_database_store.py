@@ -190,7 +190,7 @@ class TestWriters:
 
         deduplicating = asyncio.create_task(other.run(deduplicate))
         await asyncio.to_thread(has_deduplicated.wait)
-        hiding = asyncio.create_task(store.delete_for_user(2, [repeat.id], repeat=repeat))
+        hiding = asyncio.create_task(store.delete_for_user(2, [repeat.id], "1_2", repeat=repeat))
         # SQLite has one writer at a time, so there this call waits from its start.
         if connection.vendor == "mysql":
             await asyncio.sleep(0.2)

@@ -69,7 +69,7 @@ class PromiseCheck:
         if [self._told_of(m, aged) for m in read.seen] != [self._told_of(m, aged) for m in shown]:
             told = f"{where}: {_brief(read.seen)}, not {_brief(shown)}"
             self._record.violate("page at rest", told)
-        above = self._store.last_seqs.get(read.conversation, 0) - floor_seq
+        above = self._store.head(read.conversation).last_seq - floor_seq
         for total in read.totals:
             if not len(rows) - len(untold) <= total.count <= max(len(rows), above):
                 self._record.violate("total at rest", f"{where}: {total.count}, not {len(rows)}")

@@ -8,11 +8,11 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from messaging.domain.changes import Change
+from messaging.domain.conversations import Participant
 from messaging.domain.groups import Group, JoinMode, Member, Role
 from messaging.domain.ids import group_conversation
 from messaging.testing.groups import MemoryGroups
 from messaging.testing.store import MemoryStore
-from messaging.testing.store_tables import MemoryParticipant
 from tests.simulation.faults import Faults
 from tests.simulation.group_acts import GroupAct, GroupRights, Outcome, Verb
 from tests.simulation.group_check import GroupCheck
@@ -79,7 +79,8 @@ class GroupLife:
 def _tables(members: Mapping[int, Role], users: Sequence[int], store: MemoryStore) -> MemoryGroups:
     group = Group(id=GROUP, name="g", join_mode=JoinMode.OPEN, member_count=len(members))
     for user in members:
-        store.participants[user, group_conversation(GROUP)] = MemoryParticipant()
+        name = group_conversation(GROUP)
+        store.participants[user, name] = Participant(user_id=user, conversation_id=name)
     return MemoryGroups(
         store,
         groups={GROUP: group},

@@ -12,6 +12,7 @@ from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
 from messaging.runtime.assembly import Node, assemble, compensator
 from messaging.service.backends import Backends
+from messaging.testing.conversations import MemoryConversations
 from messaging.testing.inspectors import MemoryLogInspector
 from messaging.testing.log import MemoryLogReader
 from tests.simulation.group_directory import GroupRows, ProcessDirectory
@@ -78,13 +79,17 @@ class Host:
 
     def assemble(self, ids: SnowflakeIdGenerator, known: ProcessDirectory) -> Node:
         world = self.world
-        groups = Wire(self.life, world.store_end, world.group.tables, **self._group_options())
+        options = self._group_options()
+        groups = Wire(self.life, world.store_end, world.group.tables, **options)
+        tables = MemoryConversations(world.store)
+        conversations = Wire(self.life, world.store_end, tables, **options)
         return assemble(
             cache=self.cache(),
             log=self.log(),
             store=self.store(),
             directory=known,
             groups=groups,  # type: ignore[arg-type]
+            conversations=conversations,  # type: ignore[arg-type]
             publish=partial(world.publish, known),
             ids=ids,
             settings=world.settings,

@@ -17,6 +17,7 @@ from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
 from messaging.runtime.assembly import assemble, compensator
 from messaging.testing.cache import MemoryCache
+from messaging.testing.conversations import MemoryConversations
 from messaging.testing.directory import MemoryDirectory
 from messaging.testing.groups import MemoryGroups
 from messaging.testing.inspectors import MemoryLogInspector
@@ -66,6 +67,7 @@ class MemoryService:
         self.log = MemoryEventLog(self.broker)
         self.directory = MemoryDirectory(users={ALICE, BOB, MALLORY}, groups={GROUP: {ALICE, BOB}})
         self.groups = MemoryGroups(self.store, users=dict.fromkeys((ALICE, BOB, MALLORY), True))
+        self.conversations = MemoryConversations(self.store)
         self.published: list[Change] = []
         self.ids = SnowflakeIdGenerator(clock_ms=self.clock)
         self.ids.use(WorkerLease(node=0, owner="me", valid_until_s=float("inf"), fenced=True))
@@ -76,6 +78,7 @@ class MemoryService:
             store=self.store,
             directory=self.directory,
             groups=self.groups,
+            conversations=self.conversations,
             publish=self._publish,
             ids=self.ids,
             settings=self.settings,

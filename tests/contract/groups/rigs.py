@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from messaging import models
 from messaging.conf import Settings
+from messaging.domain.conversations import Participant
 from messaging.domain.groups import Allows, Group, Member, OutReason, Role
 from messaging.domain.ids import first_id_at, time_of_id
 from messaging.ports.group_audit import GroupInspector, Seat
@@ -22,16 +23,18 @@ from messaging.store.groups import DatabaseGroups
 from messaging.testing.group_inspector import MemoryGroupInspector
 from messaging.testing.groups import MemoryGroups
 from messaging.testing.store import MemoryStore
-from messaging.testing.store_tables import MemoryParticipant
 
 NOW_MS = 1_790_000_000_000
 PARTICIPANT = (
-    "is_in",
-    "out_reason",
     "floor_id",
     "floor_seq",
     "read_seq",
     "delivered_seq",
+    "read_time",
+    "pin_time",
+    "muted_until",
+    "hidden_id",
+    "is_marked_unread",
     "rev",
 )
 
@@ -64,7 +67,7 @@ class Rig(Protocol):
 
     async def set_count(self, group_id: int, member_count: int) -> None: ...
 
-    async def participants(self, name: str) -> dict[int, MemoryParticipant]: ...
+    async def participants(self, name: str) -> dict[int, Participant]: ...
 
     async def count_groups(self) -> int: ...
 
@@ -99,7 +102,7 @@ class InMemory:
         group = self.groups.groups[group_id]
         self.groups.groups[group_id] = replace(group, member_count=member_count)
 
-    async def participants(self, name: str) -> dict[int, MemoryParticipant]:
+    async def participants(self, name: str) -> dict[int, Participant]:
         return {i: row for (i, each), row in self.groups.participants.items() if each == name}
 
     async def count_groups(self) -> int:
@@ -143,12 +146,18 @@ class InDatabase:
     async def set_count(self, group_id: int, member_count: int) -> None:
         await models.ChatGroup.objects.filter(pk=group_id).aupdate(member_count=member_count)
 
-    async def participants(self, name: str) -> dict[int, MemoryParticipant]:
-        def read() -> dict[int, MemoryParticipant]:
+    async def participants(self, name: str) -> dict[int, Participant]:
+        def read() -> dict[int, Participant]:
             rows = models.Participant.objects.filter(conversation_id=name)
             return {
-                user_id: MemoryParticipant(is_in, OutReason(out) if out else None, *numbers)
-                for user_id, is_in, out, *numbers in rows.values_list("user_id", *PARTICIPANT)
+                row.user_id: Participant(
+                    user_id=row.user_id,
+                    conversation_id=name,
+                    is_in=row.is_in,
+                    out_reason=OutReason(row.out_reason) if row.out_reason else None,
+                    **{column: getattr(row, column) for column in PARTICIPANT},
+                )
+                for row in rows
             }
 
         return await sync_to_async(read)()

@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 
+from messaging.domain.conversations import Participant
 from messaging.domain.errors import GroupNotFound, InvalidInput
 from messaging.domain.groups import Event, Group, Member, Notice, Role
 from messaging.domain.ids import first_id_at
 from messaging.domain.message import ChatType, MsgType, hash_body
 from messaging.ports.groups import GroupChange, GroupFacts, GroupView
 from messaging.ports.store import CacheHint
-from messaging.testing.store_tables import MemoryParticipant
 from tests.contract.groups.decisions import creating, deciding
 from tests.contract.groups.rigs import NOW_MS, Case
 
@@ -32,8 +32,10 @@ async def test_a_new_group_has_its_members_its_count_and_its_notice(case: Case) 
     assert await case.groups.find_group(group_id, 9) == GroupView(made.group, None, False)
     assert made.members == {1: owner, 2: others[0], 3: others[1]}
     assert await case.groups.members(group_id, role=None, after=None, limit=9) == [owner, *others]
-    participants = await case.rig.participants(f"g{group_id}")
-    assert participants == dict.fromkeys((1, 2, 3), MemoryParticipant())
+    name = f"g{group_id}"
+    assert await case.rig.participants(name) == {
+        i: Participant(user_id=i, conversation_id=name) for i in (1, 2, 3)
+    }
 
 
 async def test_a_notice_is_a_stored_message_with_a_hint(case: Case) -> None:

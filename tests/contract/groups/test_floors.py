@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from messaging.domain.conversations import Participant
 from messaging.domain.ids import first_id_at
 from messaging.domain.message import ChatType, MsgType
 from messaging.ports.groups import ChangedGroup, GroupChange
-from messaging.testing.store_tables import MemoryParticipant
 from tests.contract.groups.decisions import creating, joining, leaving
 from tests.contract.groups.rigs import NOW_MS, Case
 from tests.support.messages import FIRST_ID, make_message
@@ -28,7 +28,7 @@ async def say(case: Case, group_id: int, *numbers: int) -> None:
     await case.store.apply(messages)
 
 
-async def join(case: Case, group_id: int, **options: object) -> MemoryParticipant:
+async def join(case: Case, group_id: int, **options: object) -> Participant:
     order = case.order(2, joining(2, hides_history=bool(options.pop("hides", True))), **options)  # type: ignore[arg-type]
     await case.groups.change_group(group_id, order)
     return (await case.rig.participants(f"g{group_id}"))[2]
@@ -39,8 +39,13 @@ async def test_a_join_hides_what_is_stored(case: Case, made: ChangedGroup) -> No
 
     participant = await join(case, made.group.id, floor_id=9)
 
-    assert participant == MemoryParticipant(
-        floor_id=FIRST_ID + NOW_MS + 5, floor_seq=3, read_seq=3, delivered_seq=3
+    assert participant == Participant(
+        user_id=2,
+        conversation_id=f"g{made.group.id}",
+        floor_id=FIRST_ID + NOW_MS + 5,
+        floor_seq=3,
+        read_seq=3,
+        delivered_seq=3,
     )
     notice = (await case.store.tail(f"g{made.group.id}", limit=1)).rows[0]
     assert (notice.msg_type, notice.seq) == (MsgType.NOTICE, 4)
@@ -63,7 +68,9 @@ async def test_a_join_with_all_history_hides_nothing_and_counts_all_as_read(
 
     participant = await join(case, made.group.id, floor_id=9, hides=False)
 
-    assert participant == MemoryParticipant(read_seq=3, delivered_seq=3)
+    assert participant == Participant(
+        user_id=2, conversation_id=f"g{made.group.id}", read_seq=3, delivered_seq=3
+    )
 
 
 async def test_a_join_hides_what_a_group_without_a_notice_was_told(case: Case) -> None:
@@ -106,7 +113,7 @@ async def test_no_join_and_no_return_lowers_a_floor_or_a_position(
     await case.rig.add_users(1, 2)
     group_id = (await case.create(1, creating(1))).group.id
     numbers = itertools.count(next(rounds) * 10_000)
-    before = MemoryParticipant(is_in=False)
+    before = Participant(user_id=2, conversation_id=f"g{group_id}", is_in=False)
     hidden: set[int] = set()
     stored: list[int] = []
     for step, number in steps:
@@ -130,6 +137,6 @@ async def test_no_join_and_no_return_lowers_a_floor_or_a_position(
         before = after
 
 
-def had_row(participant: MemoryParticipant) -> bool:
+def had_row(participant: Participant) -> bool:
     """Tell whether the participant had a row: each has been in or has a reason to be out."""
     return participant.is_in or participant.out_reason is not None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from messaging.domain.conversations import Participant
 from messaging.domain.groups import GroupState, OutReason, Role
 from messaging.ports.group_audit import Headcount, Seat, StoredSeat
 from messaging.ports.groups import ChangedGroup, GroupChange
-from messaging.testing.store_tables import MemoryParticipant
 from tests.contract.groups.decisions import creating, deciding, joining, leaving
 from tests.contract.groups.rigs import Case
 from tests.support.messages import FIRST_ID, make_message
@@ -124,11 +124,11 @@ async def test_lets_in_who_belongs_and_nobody_else(case: Case, made: ChangedGrou
 
     rows = await case.rig.participants(name)
     assert rows.keys() == {1, 2, 3}
-    assert rows[2] == MemoryParticipant(read_seq=2, delivered_seq=2)
+    assert rows[2] == Participant(user_id=2, conversation_id=name, read_seq=2, delivered_seq=2)
     assert rows[3].out_reason is OutReason.LEFT
     assert await case.rig.participants("1_2") == {
-        1: MemoryParticipant(),
-        2: MemoryParticipant(read_seq=4, delivered_seq=4),
+        1: Participant(user_id=1, conversation_id="1_2"),
+        2: Participant(user_id=2, conversation_id="1_2", read_seq=4, delivered_seq=4),
     }
 
 
@@ -141,6 +141,8 @@ async def test_lets_out_who_is_no_member_and_nobody_else(case: Case, made: Chang
         await case.rig.inspector.let_out(seat)
 
     rows = await case.rig.participants(name)
-    assert rows[2] == MemoryParticipant(is_in=False, out_reason=OutReason.REMOVED, rev=1)
+    assert rows[2] == Participant(
+        user_id=2, conversation_id=name, is_in=False, out_reason=OutReason.REMOVED, rev=1
+    )
     assert rows[1].is_in
     assert (await case.rig.participants("1_2"))[1].is_in

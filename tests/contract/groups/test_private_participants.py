@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from messaging.domain.conversations import Participant
 from messaging.domain.message import ChatType
-from messaging.testing.store_tables import MemoryParticipant
 from tests.contract.groups.decisions import creating
 from tests.contract.groups.rigs import Case
 from tests.support.messages import make_message
@@ -14,13 +14,16 @@ from tests.support.messages import make_message
 async def test_both_parties_have_one_with_the_first_message(case: Case) -> None:
     await case.store.apply([make_message(n, from_user_id=7, to_id=3) for n in range(3)])
 
-    assert await case.rig.participants("3_7") == {3: MemoryParticipant(), 7: MemoryParticipant()}
+    assert await case.rig.participants("3_7") == {
+        i: Participant(user_id=i, conversation_id="3_7") for i in (3, 7)
+    }
 
 
 async def test_one_who_writes_to_oneself_has_one(case: Case) -> None:
     await case.store.apply([make_message(1, from_user_id=7, to_id=7)])
 
-    assert await case.rig.participants("7_7") == {7: MemoryParticipant()}
+    participant = Participant(user_id=7, conversation_id="7_7")
+    assert await case.rig.participants("7_7") == {7: participant}
 
 
 async def test_a_tombstone_begins_a_conversation_too(case: Case) -> None:

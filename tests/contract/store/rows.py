@@ -9,5 +9,5 @@ from msgspec import structs
 from messaging.domain.message import Message
 
 
-def without_seq(messages: Sequence[Message]) -> list[Message]:
-    return [structs.replace(message, seq=None) for message in messages]
+def without_numbers(messages: Sequence[Message]) -> list[Message]:
+    return [structs.replace(message, seq=None, rev=0) for message in messages]

@@ -14,7 +14,7 @@ from msgspec import structs
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.message import Message
 from messaging.ports.store import ApplyResult, MessageStore
-from tests.contract.store.rows import without_seq
+from tests.contract.store.rows import without_numbers
 from tests.support.messages import FIRST_ID, join_all, make_message
 
 
@@ -64,20 +64,24 @@ async def test_any_order_repeat_and_omission_ends_in_the_join(
 ) -> None:
     shift = next(series) * 1_000  # every example has its own conversations
     states, batches = ([moved(m, shift) for m in history[0]], history[1])
-    seqs: dict[int, int | None] = {}
+    rows: dict[int, Message] = {}
 
     for number, batch in enumerate(batches):
         for user_id, message in deletes[number :: len(batches)]:
-            await store.delete_for_user(user_id + shift, [FIRST_ID + shift + message])
+            await store.delete_for_user(user_id + shift, [FIRST_ID + shift + message], "1_2")
         for row in (await applied(store, join_all([moved(m, shift) for m in batch]))).rows:
-            # A seq never changes once it is given.
-            assert seqs.setdefault(row.id, row.seq) == row.seq
+            # A seq never changes once it is given, and each change of a row has a greater rev.
+            before = rows.setdefault(row.id, row)
+            assert row.seq == before.seq
+            assert row == before or row.rev > before.rev
+            assert row.rev == before.rev or without_numbers([row]) != without_numbers([before])
+            rows[row.id] = row
 
     expected = join_all(states)
     for conversation_id in {message.conversation_id for message in states}:
         mine = [m for m in expected if m.conversation_id == conversation_id]
         tail = await store.tail(conversation_id, limit=100)
-        assert without_seq(tail.rows[::-1]) == mine
+        assert without_numbers(tail.rows[::-1]) == mine
         assert sorted(m.seq or 0 for m in tail.rows) == list(range(1, len(mine) + 1))
         assert tail.total == len(mine)
     for user_id in (1, 2, 3):
@@ -118,6 +122,6 @@ async def test_writers_side_by_side_leave_no_gap_no_double_and_no_loss(
     for to_id in range(2, 7):
         mine = [m for m in expected if m.to_id == to_id]
         tail = await store.tail(f"1_{to_id}", limit=1_000)
-        assert without_seq(tail.rows[::-1]) == mine
+        assert without_numbers(tail.rows[::-1]) == mine
         assert sorted(m.seq or 0 for m in tail.rows) == list(range(1, len(mine) + 1))
         assert tail.total == len(mine)

@@ -83,7 +83,7 @@ class TestKeys:
 
         result = await store.apply([repeat.recalled(7)])
 
-        tombstone = structs.replace(first.recalled(7), seq=1)
+        tombstone = structs.replace(first.recalled(7), seq=1, rev=1)
         assert result.duplicates == {repeat.id: tombstone}
         assert result.rows == (tombstone,)
         assert await store.get([first.id]) == {first.id: tombstone}
@@ -178,8 +178,8 @@ class TestADuplicate:
         """The reader was shown both messages, and deleted the duplicate."""
         first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
         await store.apply([first])
-        await store.delete_for_user(reader, [repeat.id])
-        await store.delete_for_user(3, [first.id + 9])
+        await store.delete_for_user(reader, [repeat.id], "1_2")
+        await store.delete_for_user(3, [first.id + 9], "1_2")
 
         assert (await store.apply([repeat])).deletes == ((reader, first.id),)
         assert await store.deleted_among(reader, [first.id]) == {first.id}
@@ -190,7 +190,7 @@ class TestADuplicate:
     ) -> None:
         """The caller may die before it tells the cache, and its repeat would not find them."""
         deleted, heir = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
-        await store.delete_for_user(2, [deleted.id], repeat=deleted)
+        await store.delete_for_user(2, [deleted.id], "1_2", repeat=deleted)
 
         assert (await store.apply([heir])).deletes == ((2, heir.id),)
         assert await store.deleted_among(2, [heir.id]) == {heir.id}
@@ -205,7 +205,7 @@ class TestADuplicate:
     ) -> None:
         deleted, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
         for _ in range(2):
-            hidden = await store.delete_for_user(2, [deleted.id], repeat=deleted)
+            hidden = await store.delete_for_user(2, [deleted.id], "1_2", repeat=deleted)
             assert hidden == [deleted.id]
         record = (await store.reserve([repeat]))[repeat.id]
         assert (record.message_id, record.is_stored) == (deleted.id, False)
@@ -215,18 +215,18 @@ class TestADuplicate:
         self, store: MessageStore
     ) -> None:
         first, repeat = (make_message(n, content="x", client_msg_id="k") for n in (1, 2))
-        assert await store.delete_for_user(3, [repeat.id], repeat=repeat) == [repeat.id]
+        assert await store.delete_for_user(3, [repeat.id], "1_2", repeat=repeat) == [repeat.id]
         await store.apply([first])
         await store.apply([repeat])
         for _ in range(2):
-            hidden = await store.delete_for_user(2, [repeat.id], repeat=repeat)
+            hidden = await store.delete_for_user(2, [repeat.id], "1_2", repeat=repeat)
             assert hidden == [repeat.id, first.id]
 
         assert await store.deleted_among(2, [first.id, repeat.id]) == {first.id, repeat.id}
-        assert await store.delete_for_user(4, [first.id], repeat=first) == [first.id]
+        assert await store.delete_for_user(4, [first.id], "1_2", repeat=first) == [first.id]
         keyless = make_message(3)
-        assert await store.delete_for_user(4, [keyless.id], repeat=keyless) == [keyless.id]
-        assert await store.delete_for_user(5, [repeat.id]) == [repeat.id]
+        assert await store.delete_for_user(4, [keyless.id], "1_2", repeat=keyless) == [keyless.id]
+        assert await store.delete_for_user(5, [repeat.id], "1_2") == [repeat.id]
         assert await store.deleted_among(5, [first.id, repeat.id]) == {repeat.id}
         assert await store.deletes_of(1, limit=9) == Deletes((), floor=0)
 

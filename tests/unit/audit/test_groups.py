@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import pytest
 from msgspec import structs
 
 from messaging.audit.findings import Defect
+from messaging.domain.conversations import Head, Participant
 from messaging.domain.groups import Event, Group, GroupState, Notice, OutReason, Role
 from messaging.domain.ids import first_id_at
 from messaging.domain.message import MsgType
 from messaging.ports.groups import GroupChange, GroupFacts, GroupOrder
-from messaging.testing.store_tables import MemoryParticipant
 from tests.support.planting import Audited, wrong
 
 Plant = Callable[[Audited], Awaitable[str]]
@@ -62,7 +61,7 @@ async def count_that_is_wrong_when_dissolved(audited: Audited) -> str:
 
 
 async def member_without_a_participant(audited: Audited) -> str:
-    audited.service.store.last_seqs[NAME] = 1
+    audited.service.store.heads[NAME] = Head(last_seq=1)
     del audited.groups.participants[3, NAME]
     return "user 3 in g1"
 
@@ -78,12 +77,12 @@ async def party_without_a_participant(audited: Audited) -> str:
 
 
 async def participant_who_is_no_member(audited: Audited) -> str:
-    audited.groups.participants[9, NAME] = MemoryParticipant()
+    audited.groups.participants[9, NAME] = Participant(user_id=9, conversation_id=NAME)
     return "user 9 in g1"
 
 
 async def participant_of_no_group(audited: Audited) -> str:
-    audited.groups.participants[1, "g77"] = MemoryParticipant()
+    audited.groups.participants[1, "g77"] = Participant(user_id=1, conversation_id="g77")
     return "user 1 in g77"
 
 
@@ -122,15 +121,23 @@ async def test_a_mended_participant_has_read_all_and_keeps_the_floor() -> None:
     await grouped(audited)
     del audited.groups.participants[2, "1_2"]
     out = audited.groups.participants[3, NAME]
-    audited.groups.participants[3, NAME] = replace(
+    audited.groups.participants[3, NAME] = structs.replace(
         out, is_in=False, out_reason=OutReason.LEFT, floor_id=7, floor_seq=1, rev=4
     )
 
     await audited.audit(repair=True)
 
-    assert audited.groups.participants[2, "1_2"] == MemoryParticipant(read_seq=1, delivered_seq=1)
-    assert audited.groups.participants[3, NAME] == MemoryParticipant(
-        floor_id=7, floor_seq=1, read_seq=1, delivered_seq=1, rev=5
+    assert audited.groups.participants[2, "1_2"] == Participant(
+        user_id=2, conversation_id="1_2", read_seq=1, delivered_seq=1
+    )
+    assert audited.groups.participants[3, NAME] == Participant(
+        user_id=3,
+        conversation_id=NAME,
+        floor_id=7,
+        floor_seq=1,
+        read_seq=1,
+        delivered_seq=1,
+        rev=5,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from messaging.audit.findings import Defect, Fate
+from messaging.domain.conversations import Head
 from messaging.domain.events import decode_event
 from messaging.domain.message import Recall, hash_body
 from messaging.ports.cached import IdempotencyRecord
@@ -38,7 +39,7 @@ async def without_its_detail(audited: Audited) -> str:
     """Persist a message, then take its row from the database; the consumer has committed it."""
     row = await audited.persisted()
     del audited.service.store.rows[row.id]
-    audited.service.store.last_seqs.clear()
+    audited.service.store.heads.clear()
     audited.service.cache.details.clear()
     audited.service.cache.tails.clear()
     audited.service.cache.pending_set.times[row.id] = row.send_time
@@ -135,7 +136,7 @@ async def pending_in_no_list(audited: Audited) -> str:
 
 async def deletes_that_lack(audited: Audited) -> str:
     row = await audited.persisted()
-    await audited.service.store.delete_for_user(1, [row.id])
+    await audited.service.store.delete_for_user(1, [row.id], "1_2")
     await audited.service.cache.add_deletes(1, [], floor=0)
     return "user 1"
 
@@ -286,7 +287,7 @@ async def test_a_recalled_message_comes_back_from_the_log_without_its_content(
     await audited.append(row.recalled(row.send_time + 1))
     await audited.service.consume()
     audited.service.store.rows.clear()
-    audited.service.store.last_seqs.clear()
+    audited.service.store.heads.clear()
     audited.forget(row.id)
     receipts = tmp_path / "receipts"
     receipts.write_text(f"{row.id}\n")
@@ -302,7 +303,7 @@ async def lost_but_for_the_log(audited: Audited) -> int:
     """Persist a message, then take it from the database and the cache; the log still has it."""
     row = await audited.persisted()
     audited.service.store.rows.clear()
-    audited.service.store.last_seqs.clear()
+    audited.service.store.heads.clear()
     audited.forget(row.id)
     return row.id
 
@@ -365,7 +366,7 @@ async def test_a_repeat_with_another_body_is_accounted_for_by_its_own_row(
     assert fates(report, "receipts") == {Fate.PERSISTED: 1}
 
     store = audited.service.store
-    store.last_seqs[store.rows.pop(other.id).conversation_id] = 1
+    store.heads[store.rows.pop(other.id).conversation_id] = Head(last_seq=1)
     audited.forget(other.id)
     report = await audited.audit(receipts=receipts)
     # The first message does not account for the other.

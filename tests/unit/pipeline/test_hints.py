@@ -211,11 +211,11 @@ class TestADelete:
         hide = service.store.delete_for_user
 
         async def deduplicate_first(
-            user_id: int, message_ids: Sequence[int], *, repeat: Message | None = None
+            user_id: int, message_ids: Sequence[int], name: str, *, repeat: Message | None = None
         ) -> list[int]:
             assert repeat is not None
             await deduplicated(service, repeat)
-            return await hide(user_id, message_ids, repeat=repeat)
+            return await hide(user_id, message_ids, name, repeat=repeat)
 
         backends = with_store(service, Replaced(service.store, delete_for_user=deduplicate_first))
         await delete(backends, repeat.id, user_id=BOB)

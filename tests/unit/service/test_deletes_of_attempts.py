@@ -177,7 +177,7 @@ async def handed_over(service: MemoryService) -> list[Message]:
         service.cache.idempotency_records.clear()
         attempts.append(service.cache.details[await accepted_by(service)])
         service.clock.now_ms += 1_000
-    await service.store.delete_for_user(BOB, [attempts[1].id])
+    await service.store.delete_for_user(BOB, [attempts[1].id], "1_2")
     return attempts
 
 

@@ -447,7 +447,7 @@ async def test_deletes_that_are_cached_meanwhile_hide_what_was_listed_before(
     monkeypatch.setattr("messaging.service.history_pages.FILL_ROWS", 10)
     ids = await say(service, 30)
     await service.consume()
-    await service.store.delete_for_user(ALICE, [ids[8]])
+    await service.store.delete_for_user(ALICE, [ids[8]], "1_2")
     cold = empty_cache(service)
     await history(cold.backends, with_bob(target_id=ALICE), reader_id=BOB)
     cache = DeletesComeBetween(tails=cold.cache.tails, details=cold.cache.details)
