@@ -82,6 +82,7 @@ class Settings:
     hash_wait_s: float = 1.0  # how long each waits; past it 429
     group_members: int = 10_000  # of one group
     notice_members: int = 500  # in a larger group nobody is told who comes and goes
+    receipt_members: int = 1_000  # in a larger group nobody is told who has read a message
     recall_window_s: int = 300
     identity_ttl_s: float = 30.0
     consumer_batch: int = 2_000  # records of one transaction

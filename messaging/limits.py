@@ -59,6 +59,21 @@ MAX_ADMINS = 50  # of a group, beside its owner
 MAX_MUTE_S = 30 * 24 * 60 * 60  # of a member, but for a mute for good
 MAX_NOTICE_USERS = 20  # whom a notice names; the count tells of all
 
+# --- conversations --------------------------------------------------------------------------
+
+MAX_PINS = 100  # conversations of a user
+MAX_RECEIPTS = 100  # marks of one call
+MAX_UNREAD = 999  # more are not counted
+MAX_CONVERSATION_MUTE_S = 366 * 24 * 60 * 60  # but for a mute for good
+
+# --- sync -----------------------------------------------------------------------------------
+
+MAX_POSITIONS = 100  # that a call gives beside its cursor
+MAX_SYNCED_CONVERSATIONS = 100  # that one answer tells of
+MAX_SYNCED_MESSAGES = 500  # of one answer; past it the answer ends and the next one goes on
+MAX_SYNCED_CHANGES = 100  # of one conversation in one answer
+MAX_SYNCED_DELETES = 1_000  # of one conversation in one answer
+
 # --- the queue before Django ----------------------------------------------------------------
 
 STRANGERS_AT_A_TIME = 4  # calls of one address without a good token that Django answers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 
-from messaging.api import groups
+from messaging.api import conversation_list, conversations, groups, sync
 from messaging.api.blocks import BlocksView, BlockView, UnblockView
 from messaging.api.fallback import path_not_found
 from messaging.api.health import HealthView
@@ -34,7 +34,16 @@ urlpatterns = [
     path("message/recall", RecallView.as_view()),
     path("message/delete", DeleteView.as_view()),
     path("message/history", HistoryView.as_view()),
+    path("message/readers", conversation_list.ReadersView.as_view()),
     path("message/<str:message_id>", MessageView.as_view()),
+    path("conversation/set", conversations.SetView.as_view()),
+    path("conversation/clear", conversations.ClearView.as_view()),
+    path("conversation", conversation_list.ConversationView.as_view()),
+    path("conversation/list", conversation_list.ListView.as_view()),
+    path("conversation/unread", conversation_list.UnreadView.as_view()),
+    path("conversation/receipts", conversation_list.ReceiptsView.as_view()),
+    path("conversation/messages", sync.SpanView.as_view()),
+    path("sync", sync.SyncView.as_view()),
     path("group/create", groups.CreateView.as_view()),
     path("group/update", groups.UpdateView.as_view()),
     path("group/join", groups.JoinView.as_view()),

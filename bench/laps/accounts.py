@@ -15,6 +15,7 @@ from bench.load.traffic import Account
 from messaging.domain.message import ChatType
 
 CROWD_INDEX = MAX_SENDERS // 2  # above the indices of the pairs, and of the pairs in their groups
+FRIENDS_INDEX = CROWD_INDEX + MAX_SENDERS // 4
 
 
 def make_pairs(run: str, count: int) -> list[Account]:
@@ -86,3 +87,27 @@ def make_crowd(run: str, senders: Sequence[Account], size: int, *, tell: Told) -
         )
         for account in senders
     ]
+
+
+def make_friends(run: str, readers: Sequence[Account], count: int) -> list[Account]:
+    """Return new users who write to each of the readers: one account a reader and friend.
+
+    The friends are named `bench-<run>-friend-<n>`. The accounts of one friend stand together.
+    """
+    prefix, password = f"bench-{run}-friend-", make_password(None)
+    friends = [User(username=f"{prefix}{n}", password=password) for n in range(count)]
+    User.objects.bulk_create(friends, batch_size=BATCH)
+    made: list[Account] = []
+    for friend in User.objects.filter(username__startswith=prefix).order_by("id"):
+        token = str(AccessToken.for_user(friend))
+        made += [
+            Account(
+                index=FRIENDS_INDEX + len(made) + place,
+                user_id=friend.pk,
+                token=token,
+                to=reader.user_id,
+                chat_type=ChatType.PRIVATE,
+            )
+            for place, reader in enumerate(readers)
+        ]
+    return made

@@ -14,10 +14,17 @@ from bench.load.answers import DURABILITIES
 from bench.load.loop import LoadLoop
 from bench.load.plan import LapPlan
 from bench.load.receipts import Receipts
-from bench.load.traffic import Mix, Pages, Traffic
+from bench.load.traffic import Lists, Marks, Mix, Pages, Syncs, Traffic
 from bench.load.usage import MEGABYTE
 
-KINDS: Mapping[str, type[Traffic]] = {"send": Traffic, "mix": Mix, "history": Pages}
+KINDS: Mapping[str, type[Traffic]] = {
+    "send": Traffic,
+    "mix": Mix,
+    "history": Pages,
+    "list": Lists,
+    "sync": Syncs,
+    "mark": Marks,
+}
 
 
 def main(parent: Connection, plan: LapPlan, receipts_in: Path | None) -> None:

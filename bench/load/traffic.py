@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from struct import Struct
 
+from msgspec.json import encode
+
 from bench.load.answers import accepted_of
 from bench.load.content import FIRST, NUMBER, send_body
 from bench.load.receipts import Receipts, SentMessage, tag_base
 from messaging.domain.ids import group_conversation, private_conversation
 from messaging.domain.message import ChatType
 
-SEND, HISTORY, RECALL = range(3)
+SEND, HISTORY, RECALL, LIST, SYNC, MARK = range(6)
 PAGE_SIZE = 20
 write_number = Struct(f"{len(FIRST)}s").pack_into
-OPERATIONS = ("send", "history", "recall")
+OPERATIONS = ("send", "history", "recall", "list", "sync", "mark")
 MIX = (SEND, SEND, HISTORY, SEND, SEND, RECALL, SEND, HISTORY, SEND, SEND)
 
 
@@ -22,7 +24,8 @@ MIX = (SEND, SEND, HISTORY, SEND, SEND, RECALL, SEND, HISTORY, SEND, SEND)
 class Account:
     """Name one who sends: a user, to a user or a group.
 
-    `index` is unique within the run.
+    `index` is unique within the run. `cursor`: the point from which the user syncs; None is the
+    beginning.
     """
 
     index: int
@@ -30,6 +33,7 @@ class Account:
     token: str
     to: int
     chat_type: int
+    cursor: str | None = None
 
     @property
     def conversation_id(self) -> str:
@@ -81,6 +85,10 @@ class Sender:
             f"GET /api/message/history?targetId={account.to}&chatType={account.chat_type}"
             f"&size={PAGE_SIZE} HTTP/1.1\r\n{self._headers}\r\n"
         ).encode()
+        self._list = f"GET /api/conversation/list HTTP/1.1\r\n{self._headers}\r\n".encode()
+        self._sync = self._post("/api/sync", encode({"cursor": account.cursor}))
+        self._conversation = account.conversation_id.encode()
+        self._marked = 0
 
     def send(self) -> bytearray:
         """Return the next message; the bytes are good until the next call."""
@@ -99,6 +107,21 @@ class Sender:
         """Return the request that recalls the last acknowledged message."""
         self.operation = RECALL
         return self._post("/api/message/recall", b'{"messageId":"%d"}' % self.last_id)
+
+    def list(self) -> bytes:
+        self.operation = LIST
+        return self._list
+
+    def sync(self) -> bytes:
+        self.operation = SYNC
+        return self._sync
+
+    def mark(self) -> bytes:
+        """Return the request that marks one message more as read."""
+        self.operation = MARK
+        self._marked += 1
+        item = b'{"conversationId":"%b","readSeq":%d}' % (self._conversation, self._marked)
+        return self._post("/api/conversation/receipts", b'{"items":[%b]}' % item)
 
     def _post(self, path: str, body: bytes) -> bytes:
         head = f"POST {path} HTTP/1.1\r\n{self._headers}Content-Length: {len(body)}\r\n\r\n"
@@ -142,6 +165,36 @@ class Pages(Traffic):
 
     def answered(self, sender: Sender, answer: bytes) -> None:
         pass
+
+
+class Lists(Pages):
+    """Make every sender read the first page of the own conversations."""
+
+    __slots__ = ()
+    usual = LIST
+
+    def request(self, sender: Sender) -> bytes | bytearray:
+        return sender.list()
+
+
+class Syncs(Pages):
+    """Make every sender ask, from one cursor again and again, for what is new."""
+
+    __slots__ = ()
+    usual = SYNC
+
+    def request(self, sender: Sender) -> bytes | bytearray:
+        return sender.sync()
+
+
+class Marks(Pages):
+    """Make every sender mark the messages of a conversation as read, one after the other."""
+
+    __slots__ = ()
+    usual = MARK
+
+    def request(self, sender: Sender) -> bytes | bytearray:
+        return sender.mark()
 
 
 class Mix(Traffic):

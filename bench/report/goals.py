@@ -116,6 +116,20 @@ def _pages(run: Run) -> Iterator[Judged]:
         yield below(f"p99 of pages at {found.offered:,.0f}/s", 5, found.percentile_ms(99), " ms")
 
 
+def _lists(run: Run) -> Iterator[Judged]:
+    for name, what, goal_ms in (
+        ("list", "p99 of the list of 200 conversations", 20),
+        ("sync-idle", "p99 of a sync with nothing new", 20),
+        ("sync-news", "p99 of a sync with news in 20 of 200", 60),
+        ("marks", "p99 of marks of what was read", 200),
+    ):
+        if found := run.named(name):
+            yield below(what, goal_ms, found.percentile_ms(99), " ms")
+            yield below(f"errors in the lap `{name}`", 1, found.result.errors.total())
+    if found := run.named("marks"):
+        yield at_least("marks a second", 0.99 * (found.offered or 0.0), found.rate, "/s")
+
+
 def _memory(run: Run) -> Iterator[Judged]:
     for part, limit_mb in (("web", 200), ("consumer", 250)):
         used = [each.seen.parts[part] for each in run.measurements if part in each.seen.parts]
@@ -135,6 +149,7 @@ RULES: tuple[Rule, ...] = (
     _drain,
     _sustained,
     _pages,
+    _lists,
     _memory,
 )
 

@@ -9,7 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench.laps.bench import Bench
-from bench.scenarios import capacity, drain, endurance, groups, latency, mix, modes, pages, sustain
+from bench.scenarios import (
+    capacity,
+    drain,
+    endurance,
+    groups,
+    latency,
+    lists,
+    mix,
+    modes,
+    pages,
+    sustain,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "mix": Scenario(mix.run, "seven sends, two history pages and a recall in every ten requests"),
     "pages": Scenario(pages.run, "the first history page, warm: flat out and at 1,000 a second"),
+    "lists": Scenario(
+        lists.run, "list, sync and marks of what was read, by users with 200 conversations"
+    ),
     "drain": Scenario(drain.run, "how fast the consumer stores what has piled up"),
     "sustain": Scenario(
         sustain.run, "accept and store together for a minute, at 5,100 a second or --rate"

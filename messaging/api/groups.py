@@ -187,7 +187,7 @@ def _actor(request: Request) -> Actor:
 
 
 def _group(view: GroupView) -> dict[str, object]:
-    return {"group": present_group(view, now_ms=wall_clock_ms())}
+    return {"group": present_group(view.group, view.member, now_ms=wall_clock_ms())}
 
 
 def _named(group_id: int, user_id: int) -> dict[str, object]:

@@ -58,6 +58,7 @@ class Defect(StrEnum):
         "deletes_orphan",
         "a user's cached deletes have a message that the user has not deleted",
     )
+    FLOORS_DIFFER = "floors_differ", "a user's cached floor is not that of the participant"
     ROW_STATUS = "row_status", "stored, and marked as not stored"
     ROW_ALTERED = "row_altered", "stored with another value than was sent"
     TOMBSTONE_SPEAKS = "tombstone_speaks", "recalled, and the row still has its content"
@@ -65,6 +66,7 @@ class Defect(StrEnum):
     KEY_OTHER = "key_other", "stored, though its clientMsgId leads to another message"
     NOTICE = "notice", "a notice that tells nothing or is recalled, or another message that tells"
     SEQ = "seq", "the seq numbers of a conversation have a gap or a repeat"
+    REV = "rev", "the rev of a message is not that of its change, or above its conversation's"
     OWNER = "owner", "a group without an owner, or with several"
     MEMBER_COUNT = "member_count", "a group with another number of members than it says"
     PARTICIPANT_MISSING = (

@@ -37,7 +37,8 @@ class Rows(Check[int]):
         """Correct statuses, blank the tombstones that have content, and restore missing keys.
 
         An altered row stays, because nothing here knows the original. A row whose key stands for
-        another message stays too, because a person has to choose between the two messages.
+        another message stays too, because a person has to choose between the two messages. A wrong
+        `rev` stays, because clients have seen it.
         """
         by_kind: dict[Defect, list[int]] = {}
         for suspect in suspects:
@@ -85,6 +86,8 @@ def _wrong(row: StoredRow) -> list[Defect]:
         wrong.append(Defect.KEY_MISSING)
     elif row.key is not None and row.key.message_id != message.id:
         wrong.append(Defect.KEY_OTHER)
+    if message.rev != row.change or message.rev > row.last_rev:
+        wrong.append(Defect.REV)
     return wrong
 
 

@@ -13,7 +13,7 @@ from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details, read_record
-from messaging.cache.reading import DETAILS
+from messaging.cache.reading import DETAILS, read_floor
 from messaging.domain.message import Key, Message
 from messaging.ports.audit import LoadedTail, Pieces
 from messaging.ports.cached import IdempotencyRecord
@@ -23,7 +23,7 @@ FORGET = load("forget")
 LOADED_TAIL = load("loaded_tail", uses=("incarnation", "tail"))
 UNLOAD = load("unload")
 UNLISTED = load("unlisted", uses=("rows", "incarnation", "tail"))
-KNOWN_DELETES = load("known_deletes", uses=("incarnation", "deletes"))
+KNOWN_DELETES = load("known_deletes", uses=("incarnation", "tail", "deletes"))
 
 KEYS_AT_ONCE = 500
 
@@ -70,11 +70,19 @@ class RedisCacheInspector(RedisClient):
             yield done, [int(user_id) for user_id in rest if user_id.isdigit()]
 
     async def deletes(self, user_id: int) -> Deletes | None:
-        names = [keys.deleted(user_id), keys.deletes_floor(user_id)]
-        found, floor = await self._run(KNOWN_DELETES, names, [])
+        names = [keys.deleted(user_id), keys.floors(user_id)]
+        found, floor, floors = await self._run(KNOWN_DELETES, names, [])
         if floor is None:
             return None
-        return Deletes(tuple(int(each) for each in found if each.isdigit()), floor=int(floor))
+        return Deletes(
+            tuple(int(each) for each in found if each.isdigit()),
+            floor=int(floor),
+            floors={
+                name.decode(): read_floor(text)
+                for name, text in zip(floors[::2], floors[1::2], strict=True)
+                if name
+            },
+        )
 
     async def tail(self, conversation_id: str) -> LoadedTail | None:
         names = [keys.tail(conversation_id), keys.loaded(conversation_id)]
@@ -107,7 +115,7 @@ class RedisCacheInspector(RedisClient):
         await self._run(UNLOAD, names, orphans)
 
     async def forget_deletes(self, user_id: int) -> None:
-        await self._command("DEL", keys.deleted(user_id), keys.deletes_floor(user_id))
+        await self._command("DEL", keys.deleted(user_id), keys.floors(user_id))
 
     async def _scan(self, prefix: str) -> Pieces[str]:
         """Yield key names with this prefix in pieces, each with the walk's progress (0 to 1).

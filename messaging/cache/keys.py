@@ -16,6 +16,8 @@ DEDUPE = "msg:dedupe:"
 TAIL = "msg:conv:"
 LOADED = "msg:conv:loaded:"
 DELETED = "msg:deleted:"
+HEAD = "msg:head:"
+MINE = "msg:mine:"
 
 RATE = "msg:rate:"
 """Begin the key of a sender's rate: a string, the time (µs) up to which the rate is used.
@@ -77,6 +79,8 @@ DELETED_TTL_S = 30 * 60
 IDEMPOTENCY_TTL_S = 24 * 60 * 60
 TAIL_REFRESH_S = 60
 EMPTY_TAIL = "empty"
+FILLED = "="
+FILLING = "?"
 
 
 def detail(message_id: int) -> str:
@@ -129,13 +133,49 @@ def deleted(user_id: int) -> str:
     return f"{DELETED}{user_id}"
 
 
-def deletes_floor(user_id: int) -> str:
-    """Return the key of the floor of a user's deletes: a string, an id with a stamp (`loaded`).
+def floors(user_id: int) -> str:
+    """Return the key of a user's floors: a hash by conversation, `{floor_id}:{floor_seq}`.
 
-    The set of deletes is complete above the floor while the set has the member `={floor}`, too. The
-    floor lives as long as the set.
+    The field without a name is the floor of the user's deletes: an id with a stamp (`loaded`). The
+    set of deletes is complete above that id, and all floors are in the hash, while the set has the
+    member `={floor}`, too. The hash lives as long as the set.
     """
-    return f"msg:deleted:floor:{user_id}"
+    return f"msg:deleted:floors:{user_id}"
+
+
+def head(conversation_id: str) -> str:
+    """Return the key of a conversation's head: a hash, the largest numbers that were told.
+
+    `seq`, `rev`, `id`: of the last message, the last change and the message with the largest id.
+    `r{userId}`, `d{userId}`: the read and the delivered `seq` of a party of a private conversation.
+    `stamp`: `{noticed_ms}/{complete_from}/`, as `INCARNATION` had them when the head was made;
+    under another stamp the head does not count. `born`: the time (µs) when the head was made.
+    `whole`: the numbers are those of the database; without the field some may be missing.
+
+    The head lives for 30 minutes from the last number that was told.
+    """
+    return f"{HEAD}{conversation_id}"
+
+
+def mine(user_id: int) -> str:
+    """Return the key of a user's participants: a hash of all of them, by conversation.
+
+    A participant is a JSON list that begins with `rev` and `delivered_seq`. The field `=` has the
+    token of the fill, and without the field nothing counts. The field `?` has the token of a fill
+    that is under way, `{stamp}{time (µs)}/{keys evicted by Redis so far}`, with the stamp of
+    `head`. A change of a participant takes the field away. The key lives for 30 minutes, and for 10
+    seconds before the first fill.
+    """
+    return f"{MINE}{user_id}"
+
+
+def unread(user_id: int) -> str:
+    """Return the key of a user's numbers of unread messages: a hash, by conversation. 30 minutes.
+
+    A value is `{seq}:{rev}:{own rev}:{number}`: the head's `seq` and `rev`, and the participant's
+    `rev`, for which the number counts.
+    """
+    return f"msg:unread:{user_id}"
 
 
 def dedupe(user_id: int, client_msg_id: str) -> str:

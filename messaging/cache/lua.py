@@ -7,6 +7,7 @@ script uses, then the script's own file. Parts hold functions alone:
 - `incarnation`: starts of Redis, and the copies that a restart hides; `state`: a message's text.
 - `tail`: a conversation's list with its loaded mark; `deletes`: a user's deletes with their floor.
 - `pending`: pending marks and their bytes; `records`: idempotency records; `rates`: rates.
+- `heads`: the last numbers of conversations, and which copies of lists count.
 - `guard`: doubts about users' rights in a group, and the floors of joins.
 
 A script changes several keys in one atomic step, so
@@ -25,12 +26,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from messaging.cache import keys
-from messaging.ports import cache, cache_service
+from messaging.ports import cache, cache_service, listings
 
 DIRECTORY = Path(__file__).parent / "scripts"
 CONSTANTS = {
     name: value
-    for module in (keys, cache, cache_service)
+    for module in (keys, cache, cache_service, listings)
     for name, value in vars(module).items()
     if name.isupper()
 }

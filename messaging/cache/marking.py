@@ -17,7 +17,9 @@ from messaging.domain.events import encode_message
 from messaging.domain.message import Message
 from messaging.ports.cached import PendingEntry
 
-MARK_STORED = load("mark_stored", uses=("rows", "incarnation", "state", "tail", "pending"))
+MARK_STORED = load(
+    "mark_stored", uses=("rows", "incarnation", "rates", "state", "tail", "pending", "heads")
+)
 MARK_DUPLICATES = load("mark_duplicates", uses=("rows", "incarnation", "state", "tail", "pending"))
 DEAD_LETTER = load("dead_letter", uses=("rows", "incarnation", "tail", "pending"))
 COUNT_ATTEMPT = load("count_attempt", uses=("rows", "incarnation", "tail"))
@@ -45,7 +47,7 @@ class RedisMarking(RedisClient):
         arguments: list[str | bytes | int] = []
         for row in messages:
             tombstone = encode_message(row) if row.is_recalled else b""
-            arguments += (row.id, row.conversation_id, _seq(row), tombstone)
+            arguments += (row.id, row.conversation_id, _seq(row), row.rev, tombstone)
         await self._run(MARK_STORED, _MARKS, arguments)
 
     async def mark_duplicates(self, duplicates: Mapping[int, Message]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
+from messaging.domain.conversations import NO_FLOOR, Floor
 from messaging.domain.events import encode_message
 from messaging.domain.ids import is_group
 from messaging.domain.message import Message
@@ -16,7 +17,7 @@ from messaging.limits import MAX_CACHED_TAIL_BYTES
 from messaging.ports.cached import CachedTail, ReaderView
 
 CACHED_TAIL = load("cached_tail", uses=("incarnation", "tail", "deletes", "guard"))
-READER_VIEW = load("reader_view", uses=("incarnation", "deletes", "guard"))
+READER_VIEW = load("reader_view", uses=("incarnation", "tail", "deletes", "guard"))
 DETAILS = load("details", uses=("incarnation",))
 WAITING = load("waiting")
 FILL = load("fill", uses=("rows", "incarnation", "state", "tail"))
@@ -55,14 +56,14 @@ class RedisReading(RedisClient):
             keys.tail(conversation_id),
             keys.loaded(conversation_id),
             keys.deleted(reader_id),
-            keys.deletes_floor(reader_id),
+            keys.floors(reader_id),
         ]
         if is_group(conversation_id):
             names.append(keys.guard(conversation_id))
         bounds = ("" if before is None else before, limit)
-        arguments = [*bounds, prefix, MAX_CACHED_TAIL_BYTES, reader_id]
+        arguments = [*bounds, prefix, MAX_CACHED_TAIL_BYTES, reader_id, conversation_id]
         reply = await self._run(CACHED_TAIL, names, arguments)
-        listed, texts, end, floor, total, known_above, recovering, guard = reply
+        listed, texts, end, floor, total, known_above, recovering, guard, cleared = reply
         ids = [int(each) for each in listed]
         states, missing = read_details(ids, texts) if prefix else ({}, ids)
         return CachedTail(
@@ -74,6 +75,7 @@ class RedisReading(RedisClient):
             deletes_floor=None if known_above is None else int(known_above),
             recovering=bool(recovering),
             guard=guard,
+            cleared=None if cleared is None else read_floor(cleared),
         )
 
     async def waiting(self, conversation_id: str, *, limit: int) -> list[int]:
@@ -81,16 +83,17 @@ class RedisReading(RedisClient):
         return [int(each) for each in await self._run(WAITING, names, [limit])]
 
     async def reader_view(self, message_ids: Sequence[int], *, reader_id: int) -> ReaderView:
-        names = [keys.deleted(reader_id), keys.deletes_floor(reader_id)]
+        names = [keys.deleted(reader_id), keys.floors(reader_id)]
         names += [keys.detail(each) for each in message_ids]
         reply = await self._run(READER_VIEW, names, [reader_id, *message_ids])
-        texts, hidden, known_above, recovering, guards = reply
+        texts, hidden, known_above, recovering, guards, floors = reply
         return ReaderView(
             messages=read_details(message_ids, texts)[0],
             deleted=frozenset(i for i, known in zip(message_ids, hidden, strict=True) if known),
             deletes_floor=None if known_above is None else int(known_above),
             recovering=bool(recovering),
             guards=dict(zip(map(int, guards[::2]), guards[1::2], strict=True)),
+            floors=dict(zip(map(int, floors[::2]), map(read_floor, floors[1::2]), strict=True)),
         )
 
     async def begin_fill(self, conversation_id: str) -> str | None:
@@ -120,8 +123,21 @@ class RedisReading(RedisClient):
         await self._run(ADD_DETAILS, [], arguments)
 
     async def add_deletes(
-        self, user_id: int, message_ids: Sequence[int], *, floor: int | None = None
+        self,
+        user_id: int,
+        message_ids: Sequence[int],
+        *,
+        floor: int | None = None,
+        floors: Mapping[str, Floor] | None = None,
     ) -> None:
-        arguments = ["" if floor is None else floor, *message_ids]
-        names = [keys.deleted(user_id), keys.deletes_floor(user_id)]
+        arguments: list[str | int] = ["" if floor is None else floor, len(floors or {})]
+        for conversation_id, each in (floors or {}).items():
+            arguments += (conversation_id, f"{each.id}:{each.seq}")
+        arguments += message_ids
+        names = [keys.deleted(user_id), keys.floors(user_id)]
         await self._run(ADD_DELETES, names, arguments)
+
+
+def read_floor(text: bytes) -> Floor:
+    """Return the floor that a hash of floors holds, NO_FLOOR for an empty text."""
+    return Floor(*map(int, text.split(b":"))) if text else NO_FLOOR

@@ -5,6 +5,7 @@ from __future__ import annotations
 from messaging.cache.accepting import RedisAccepting
 from messaging.cache.guarding import RedisGuards
 from messaging.cache.health import RedisHealth
+from messaging.cache.listing import RedisListings
 from messaging.cache.marking import RedisMarking
 from messaging.cache.reading import RedisReading
 from messaging.cache.recalling import RedisRecalling
@@ -16,6 +17,7 @@ class RedisMessageCache(
     RedisMarking,
     RedisRecalling,
     RedisReading,
+    RedisListings,
     RedisGuards,
     RedisSharing,
     RedisHealth,

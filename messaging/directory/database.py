@@ -119,6 +119,16 @@ class DatabaseDirectory:
                 raise
             return was_blocked
 
+    async def shows_receipts(self, user_id: int) -> bool:
+        try:
+            person = await self._people.find(user_id, self._query(find_person, user_id))
+        except StoreUnavailable as error:
+            last = self._people.last(user_id)
+            if last is None or not error.is_outage:
+                raise
+            person = last.value
+        return person is not None and person.shows_receipts
+
     async def group_access(self, group_id: int, user_id: int) -> GroupAccess | None:
         return await self._groups.find(group_id, user_id)
 

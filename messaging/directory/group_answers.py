@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from messaging.domain.groups import GroupRecord, Membership
+from messaging.domain.groups import Group, Membership
 from messaging.ports.directory import GroupAccess
 
 MEMBERSHIP_TTL_S = 5.0  # shorter than the guard distrusts
@@ -21,21 +21,21 @@ class KnownGroup:
 
     `epoch`: the number under which answers about single users are kept. The answers of another
     epoch are forgotten.
-    `record`: None where the group was not read yet.
+    `group`: None where the group was not read yet.
     `members`: None also for a group that is too large to be known whole.
     `apart`: users about whom an answer of their own is kept, or needed.
     """
 
     epoch: int
-    record: GroupRecord | None = None
+    group: Group | None = None
     members: Mapping[int, Membership] | None = None
     apart: set[int] = field(default_factory=set)
 
     def access_of(self, user_id: int) -> GroupAccess | None:
         """Return the answer about a user; None where an answer of the user's own is needed."""
-        if self.record is None or self.members is None or user_id in self.apart:
+        if self.group is None or self.members is None or user_id in self.apart:
             return None
-        return GroupAccess(self.record, self.members.get(user_id))
+        return GroupAccess(self.group, self.members.get(user_id))
 
     def set_apart(self, user_id: int) -> None:
         if self.members is not None:
@@ -63,7 +63,7 @@ def is_outside(access: GroupAccess | None) -> bool:
 
 
 def is_unread(group: KnownGroup | None) -> bool:
-    return group is None or group.record is None
+    return group is None or group.group is None
 
 
 def access_ttl_s(access: GroupAccess | None) -> float:

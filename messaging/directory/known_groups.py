@@ -176,9 +176,9 @@ class KnownGroups:
             return None
         last = self._groups.last(group_id)
         if found.members is None and last is not None and last.value is not None:
-            return KnownGroup(last.value.epoch, found.record)
+            return KnownGroup(last.value.epoch, found.group)
         # The members are newer than every answer about one of them.
-        return KnownGroup(next(self._epochs), found.record, found.members)
+        return KnownGroup(next(self._epochs), found.group, found.members)
 
     async def _read_member(
         self, group_id: int, key: MemberKey, asking: Asking | None = None
@@ -198,6 +198,8 @@ class KnownGroups:
         last = self._groups.last(group_id)
         if last is not None and last.value is not None and last.value.epoch == epoch:
             last.value.set_apart(user_id)
+            if access is not None and access.group == last.value.group:
+                access = replace(access, group=last.value.group)  # one copy for all members
         if access is None or asking is None:
             return access
         return replace(access, asked_after=asking.after)

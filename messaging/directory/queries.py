@@ -13,31 +13,39 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from messaging.domain.groups import GroupRecord, GroupState, Membership, Role
+from messaging.database.group_rows import GROUP_COLUMNS, from_group_row
+from messaging.domain.groups import Group, Membership, Role
 from messaging.domain.ids import group_conversation
 from messaging.ports.directory import GroupAccess, TokenMark
 
 BLOCKS_HELD = 100
 PERSON = (
-    "SELECT user_block.blocked_id, auth_user.is_active, user_tokens.generation, user_tokens.ended"
-    " FROM auth_user LEFT JOIN user_block ON user_block.blocker_id = auth_user.id"
+    "SELECT user_block.blocked_id, auth_user.is_active, user_tokens.generation, user_tokens.ended,"
+    " profile.shows_receipts FROM auth_user"
+    " LEFT JOIN user_block ON user_block.blocker_id = auth_user.id"
     " LEFT JOIN user_tokens ON user_tokens.user_id = auth_user.id"
+    " LEFT JOIN profile ON profile.user_id = auth_user.id"
     " WHERE auth_user.id = %s LIMIT %s"
 )
 MEMBERS_HELD = 1_000
-_GROUP_AND_MEMBER = (
-    "SELECT chat_group.state, chat_group.is_all_muted, chat_group.mode, chat_group_member.user_id,"
-    " chat_group_member.role, chat_group_member.muted_until, participant.floor_id,"
-    " participant.floor_seq FROM chat_group LEFT JOIN chat_group_member"
-    " ON chat_group_member.group_id = chat_group.id"
+_GROUP = ", ".join(f"g.{column}" for column in GROUP_COLUMNS)
+_MEMBER = "m.user_id, m.role, m.muted_until, p.floor_id, p.floor_seq"
+_PARTICIPANT = " LEFT JOIN participant p ON p.user_id = m.user_id AND p.conversation_id = %s WHERE"
+_NO_GROUP = ", ".join(["NULL"] * len(GROUP_COLUMNS))
+# The group has a row of its own: its texts are not sent once a member. The limit stands inside,
+# because MariaDB reads both parts of a union to their ends.
+GROUP = (
+    f"SELECT {_GROUP}, NULL, NULL, NULL, NULL, NULL FROM chat_group g WHERE g.id = %s"
+    f" UNION ALL SELECT {_NO_GROUP}, member.* FROM (SELECT {_MEMBER} FROM chat_group_member m"
+    f"{_PARTICIPANT} m.group_id = %s LIMIT %s) AS member"
 )
-_PARTICIPANT = (
-    " LEFT JOIN participant ON participant.user_id = chat_group_member.user_id"
-    " AND participant.conversation_id = %s WHERE chat_group.id = %s"
+ACCESS = (
+    f"SELECT {_GROUP}, {_MEMBER} FROM chat_group g"
+    " LEFT JOIN chat_group_member m ON m.group_id = g.id AND m.user_id = %s"
+    f"{_PARTICIPANT} g.id = %s"
 )
-GROUP = f"{_GROUP_AND_MEMBER}{_PARTICIPANT} LIMIT %s"
-ACCESS = f"{_GROUP_AND_MEMBER} AND chat_group_member.user_id = %s{_PARTICIPANT}"
 BLOCK = "SELECT EXISTS (SELECT 1 FROM user_block WHERE blocker_id = %s AND blocked_id = %s)"
+_USER = len(GROUP_COLUMNS)  # the place of a member's id in a row
 _ROLES = {role.value: role for role in Role}
 
 
@@ -45,13 +53,13 @@ _ROLES = {role.value: role for role in Role}
 class FoundGroup:
     """Hold a group and its members by id; `members` is None for more than `MEMBERS_HELD`."""
 
-    record: GroupRecord
+    group: Group
     members: Mapping[int, Membership] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Hold a user's state, and the users that this user has blocked.
+    """Hold a user's state and choice, and the users that this user has blocked.
 
     `blocked` is None for more users than `BLOCKS_HELD`: ask for each pair then. Tokens of an older
     `generation` and tokens of the `ended` sessions are no longer valid.
@@ -61,6 +69,7 @@ class Person:
     blocked: frozenset[int] | None
     generation: int = 0
     ended: frozenset[str] = frozenset()
+    shows_receipts: bool = True
 
     def may_act(self, mark: TokenMark | None) -> bool:
         """Tell whether the user may act, with a token that bears this mark if one is given."""
@@ -79,25 +88,27 @@ def find_person(connection: BaseDatabaseWrapper, user_id: int) -> Person | None:
     if not rows:
         return None
     blocked = frozenset(blocked_id for blocked_id, *_ in rows if blocked_id is not None)
-    _, is_active, generation, ended = rows[0]
+    _, is_active, generation, ended, shows_receipts = rows[0]
     return Person(
         is_active=bool(is_active),
         blocked=blocked if len(rows) <= BLOCKS_HELD else None,
         generation=generation or 0,
         ended=frozenset(json.loads(ended) if ended else ()),
+        shows_receipts=shows_receipts is None or bool(shows_receipts),
     )
 
 
 def find_group(connection: BaseDatabaseWrapper, group_id: int) -> FoundGroup | None:
     """Return the group with its members; None where there is no such group."""
     conversation_id = group_conversation(group_id)
-    rows = _ask(connection, GROUP, conversation_id, group_id, MEMBERS_HELD + 1)
+    rows = _ask(connection, GROUP, group_id, conversation_id, group_id, MEMBERS_HELD + 1)
     if not rows:
         return None
+    head, *member_rows = rows
     members = None
-    if len(rows) <= MEMBERS_HELD:
-        members = {row[3]: _membership(row) for row in rows if row[3] is not None}
-    return FoundGroup(_record(rows[0]), members)
+    if len(member_rows) <= MEMBERS_HELD:
+        members = {row[_USER]: _membership(row) for row in member_rows}
+    return FoundGroup(from_group_row(head), members)
 
 
 def find_access(connection: BaseDatabaseWrapper, group_id: int, user_id: int) -> GroupAccess | None:
@@ -106,16 +117,11 @@ def find_access(connection: BaseDatabaseWrapper, group_id: int, user_id: int) ->
     if not rows:
         return None
     (row,) = rows
-    return GroupAccess(_record(row), None if row[3] is None else _membership(row))
+    return GroupAccess(from_group_row(row), None if row[_USER] is None else _membership(row))
 
 
 def find_block(connection: BaseDatabaseWrapper, blocker_id: int, blocked_id: int) -> bool:
     return bool(_ask(connection, BLOCK, blocker_id, blocked_id)[0][0])
-
-
-def _record(row: tuple[Any, ...]) -> GroupRecord:
-    state, is_all_muted, mode, *_ = row
-    return GroupRecord(state == GroupState.DISSOLVED, bool(is_all_muted), mode)
 
 
 def _membership(row: tuple[Any, ...]) -> Membership:

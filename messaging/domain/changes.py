@@ -15,7 +15,7 @@ from messaging.domain.backend_errors import PoisonRecord
 
 
 class UserChanged(msgspec.Struct, frozen=True, array_like=True, tag="user"):
-    """Announce a new user, or one who is gone, locked out or let in again.
+    """Announce a new user, one who is gone, locked out or let in again, or a changed profile.
 
     `is_locked_out`: True where the user is locked out or gone; False leaves the question to a
     look-up.

@@ -6,6 +6,8 @@ never undoes a newer one: numbers by their maximum, and what a user has set by `
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 from msgspec.structs import replace
 
@@ -38,8 +40,29 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     hidden_id: int | None = None
     is_marked_unread: bool = False
 
+    @property
+    def floor(self) -> Floor:
+        return Floor(self.floor_id, self.floor_seq)
+
     def is_muted(self, now_ms: int) -> bool:
         return self.muted_until == FOR_GOOD or self.muted_until > now_ms
+
+
+class Floor(msgspec.Struct, frozen=True, gc=False):
+    """Hold a reader's floor in a conversation, as `Participant` has it; floors never sink.
+
+    `id`: no message at or below this id is shown to the reader. `seq`: `floor_seq`.
+    """
+
+    id: int = 0
+    seq: int = 0
+
+    def joined(self, other: Floor) -> Floor:
+        """Return the higher one of two floors."""
+        return max(self, other, key=lambda floor: floor.id)
+
+
+NO_FLOOR = Floor()
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -85,6 +108,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.newest_id > self.head.last_id
 
     @property
+    def place(self) -> Place:
+        return Place(self.participant.pin_time or 0, self.activity, self.conversation_id)
+
+    @property
     def is_hidden(self) -> bool:
         hidden_id = self.participant.hidden_id
         return hidden_id is not None and self.activity <= hidden_id
@@ -97,6 +124,21 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     conversation_id: str
     read_seq: int = 0
     delivered_seq: int = 0
+
+    @property
+    def seat(self) -> tuple[int, str]:
+        return self.user_id, self.conversation_id
+
+
+class Place(NamedTuple):
+    """Name a place in the list: of a pinned conversation by its pin, then by activity.
+
+    `pin_time`: 0 where the conversation is not pinned.
+    """
+
+    pin_time: int
+    activity: int
+    conversation_id: str
 
 
 class UnreadMemo(msgspec.Struct, frozen=True, gc=False):
@@ -120,6 +162,15 @@ def peer_of(conversation_id: str, user_id: int) -> int | None:
     if is_group(conversation_id):
         return None
     return next(iter(parties_of(conversation_id) - {user_id}), None)
+
+
+def joint_mark(one: Mark, other: Mark) -> Mark:
+    """Return the mark that says what both marks of one participant say."""
+    return replace(
+        one,
+        read_seq=max(one.read_seq, other.read_seq),
+        delivered_seq=max(one.delivered_seq, other.delivered_seq),
+    )
 
 
 def marked(participant: Participant, mark: Mark, *, last_seq: int, now_ms: int) -> Participant:

@@ -156,6 +156,10 @@ class NotTheSender(ApiError):
     code, http_status = 3005, 403
 
 
+class NotYourMessage(NotTheSender):
+    """Only the sender of a message is told who has read it."""
+
+
 class ClientMsgIdReused(ApiError):
     """This clientMsgId was used for another message."""
 
@@ -192,6 +196,10 @@ class RoleTooLow(ApiError):
     """Your role in this group does not allow this."""
 
     code, http_status = 4003, 403
+
+
+class ReceiptsHidden(RoleTooLow):
+    """You show no receipts, so you see none."""
 
 
 class MutedInGroup(ApiError):

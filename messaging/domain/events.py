@@ -50,14 +50,15 @@ class _Record(msgspec.Struct, rename="camel", kw_only=True, gc=False):
 
     Ids are strings, because JavaScript's numbers lose digits past 2^53. The order of keys is fixed
     and no whitespace is written: the scripts of the cache find `"status":"…"`,
-    `"persistStatus":"…"`, `"seq":…` and the recall in the encoded text. A quote inside a JSON
-    string is always escaped, so no content can imitate these patterns.
+    `"persistStatus":"…"`, `"seq":…`, `"rev":…` and the recall in the encoded text. A quote inside a
+    JSON string is always escaped, so no content can imitate these patterns.
     """
 
     message_id: str
     conversation_id: str
     seq: _Count | None
     persist_status: str = ""
+    rev: _Count | msgspec.UnsetType = msgspec.UNSET  # of a stored message that has changed
     status: Literal["NORMAL", "RECALLED"]
     recall_time: _Count | None
     recalled_by: str | msgspec.UnsetType = msgspec.UNSET
@@ -96,6 +97,7 @@ def _to_record(message: Message, seq: int | None) -> _Record:
         conversation_id=message.conversation_id,
         seq=seq,
         persist_status="PENDING" if seq is None else "PERSISTED",
+        rev=message.rev if seq is not None and message.rev else msgspec.UNSET,
         status="RECALLED" if message.is_recalled else "NORMAL",
         recall_time=message.recall_time,
         recalled_by=msgspec.UNSET if message.recalled_by is None else str(message.recalled_by),
@@ -189,6 +191,8 @@ def _from_record(record: _Record) -> Message:
         raise ValueError("status and recall time disagree")
     if isinstance(record.recalled_by, str) and not is_recalled:
         raise ValueError("recalled by somebody and not recalled")
+    if record.seq is None and isinstance(record.rev, int):
+        raise ValueError("changed and not stored")
     return Message(
         id=_id(record.message_id),
         conversation_id=record.conversation_id,
@@ -207,6 +211,7 @@ def _from_record(record: _Record) -> Message:
         recalled_by=_id(record.recalled_by) if isinstance(record.recalled_by, str) else None,
         notice=_from_notice(record.notice) if isinstance(record.notice, _Notice) else None,
         seq=record.seq,
+        rev=record.rev if isinstance(record.rev, int) else 0,
     )
 
 

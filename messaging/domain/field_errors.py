@@ -17,6 +17,7 @@ from messaging.conf import (
 from messaging.domain.message import ID_MAX
 from messaging.limits import (
     MAX_ANNOUNCEMENT_CHARACTERS,
+    MAX_CONVERSATION_MUTE_S,
     MAX_JOIN_TEXT_CHARACTERS,
     MAX_LOGIN_NAME_CHARACTERS,
     MAX_MUTE_S,
@@ -24,6 +25,8 @@ from messaging.limits import (
     MAX_NAMED_USERS,
     MAX_NICKNAME_CHARACTERS,
     MAX_PASSWORD_BYTES,
+    MAX_POSITIONS,
+    MAX_RECEIPTS,
     MAX_TOKEN_BYTES,
     MIN_NAME_CHARACTERS,
 )
@@ -87,6 +90,22 @@ class FieldError(StrEnum):
     TOO_MANY_USERS = f"This must have at most {MAX_NAMED_USERS} ids."
     OWN_ID = "This must not have your own id."
     MUTE = f"This must be a number of seconds up to {MAX_MUTE_S:,}, 0 for no mute, or -1 for good."
+    CONVERSATION_ID = (
+        "This must be the id of a conversation: g and the id of a group,"
+        " or the ids of both users, the smaller one first, with _ in between."
+    )
+    CONVERSATION_MUTE = (
+        f"This must be a number of seconds up to {MAX_CONVERSATION_MUTE_S:,},"
+        " 0 for no mute, or -1 for good."
+    )
+    NO_SETTING = "Give at least one of pinned, mutedForS, hidden and markedUnread."
+    LIMIT = f"This must be a whole number from 1 to {MAX_PAGE_SIZE}."
+    ORDER = "This must be newest or oldest."
+    POSITIONS = f"This must have at most {MAX_POSITIONS} conversations, each with its position."
+    ITEMS = f"This must be a list of 1 to {MAX_RECEIPTS} items."
+    ITEM = "Each item must name a conversation, and give readSeq or deliveredSeq."
+    NO_READERS = "Nobody is told who has read a notice."
+    TRUE_OR_FALSE = "This must be true or false, as text."
     CURSOR = "This must be the cursor of an answer to this call."
 
 

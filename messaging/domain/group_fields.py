@@ -116,45 +116,47 @@ def read_some_ids(value: object) -> tuple[int, ...]:
     return _at_least_one(request_fields.read_ids(value))
 
 
-def read_mute_s(value: object) -> int:
+def read_mute_s(
+    value: object, *, most: int = MAX_MUTE_S, refusal: FieldError = FieldError.MUTE
+) -> int:
     """Return the seconds of a mute: 0 ends it, FOR_GOOD has no end."""
-    if type(value) is not int or not (value == FOR_GOOD or 0 <= value <= MAX_MUTE_S):
-        raise InvalidField(FieldError.MUTE)
+    if type(value) is not int or not (value == FOR_GOOD or 0 <= value <= most):
+        raise InvalidField(refusal)
     return value
 
 
 def read_member_cursor(value: object) -> tuple[Role, int]:
     """Return the member that a cursor names, as its role and user."""
-    role, separator, user_id = _decode_cursor(value).partition(":")
+    role, separator, user_id = decode_cursor(value).partition(":")
     if not separator or role not in tuple(Role):
         raise InvalidField(FieldError.CURSOR)
     return Role(role), _read_cursor_id(user_id)
 
 
 def read_user_cursor(value: object) -> int:
-    return _read_cursor_id(_decode_cursor(value))
+    return _read_cursor_id(decode_cursor(value))
 
 
 def member_cursor(role: Role, user_id: int) -> str:
-    return _encode_cursor(f"{role.value}:{user_id}")
+    return encode_cursor(f"{role.value}:{user_id}")
 
 
 def user_cursor(user_id: int) -> str:
-    return _encode_cursor(str(user_id))
+    return encode_cursor(str(user_id))
 
 
-def _encode_cursor(text: str) -> str:
+def encode_cursor(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decode_cursor(value: object) -> str:
+def decode_cursor(value: object) -> str:
     if not isinstance(value, str) or not value.isascii():
         raise InvalidField(FieldError.CURSOR)
     try:
         text = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
         raise InvalidField(FieldError.CURSOR) from error
-    if _encode_cursor(text) != value:
+    if encode_cursor(text) != value:
         raise InvalidField(FieldError.CURSOR)
     return text
 

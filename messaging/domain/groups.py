@@ -137,14 +137,6 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     muted_until: int = 0
 
 
-class GroupRecord(msgspec.Struct, frozen=True, gc=False):
-    """Hold what a send and a read need to know of a group."""
-
-    is_dissolved: bool = False
-    is_all_muted: bool = False
-    mode: str | None = None
-
-
 class Membership(msgspec.Struct, frozen=True, gc=False):
     """Hold what a send and a read need to know of a member.
 

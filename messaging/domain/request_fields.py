@@ -80,6 +80,10 @@ def read_chat_type(value: object) -> ChatType:
     return chat_type
 
 
+def read_chat_type_digit(value: object) -> ChatType:
+    return read_chat_type(read_number(value))
+
+
 def read_msg_type(value: object) -> MsgType:
     msg_type = _MSG_TYPES.get(value) if type(value) is int else None
     if msg_type is None:

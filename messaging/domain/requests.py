@@ -103,7 +103,9 @@ def parse_message_reference(body: object, field: str = "messageId") -> int:
 
 def parse_history(query: Mapping[str, str]) -> HistoryRequest:
     form = Form(query)
-    chat_type = form.take("chatType", _read_chat_type_digit, default=ChatType.PRIVATE, needed=True)
+    chat_type = form.take(
+        "chatType", request_fields.read_chat_type_digit, default=ChatType.PRIVATE, needed=True
+    )
     target_id = form.take("targetId", request_fields.read_id, default=0, needed=True)
     size = form.take("size", request_fields.read_size, default=DEFAULT_PAGE_SIZE)
     page = form.take("page", _read_page, default=1)
@@ -185,10 +187,6 @@ def _read_ack(value: object) -> Ack:
     if not isinstance(value, str) or value not in tuple(Ack):
         raise InvalidField(FieldError.ACK)
     return Ack(value)
-
-
-def _read_chat_type_digit(value: object) -> ChatType:
-    return request_fields.read_chat_type(request_fields.read_number(value))
 
 
 def _read_page(value: object) -> int:

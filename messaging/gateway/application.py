@@ -40,6 +40,9 @@ _CALLS: dict[tuple[str, str], Call] = {
     ("POST", "/api/message/recall"): calls.recall_message,
     ("POST", "/api/message/delete"): calls.delete_named_message,
     ("GET", "/api/message/history"): calls.get_history,
+    ("GET", "/api/conversation/list"): calls.get_conversations,
+    ("POST", "/api/conversation/receipts"): calls.mark_conversations,
+    ("POST", "/api/sync"): calls.sync_client,
 }
 _CALLS_BY_ID: dict[str, Call] = {"GET": calls.get_message, "DELETE": calls.delete_message}
 _BY_ID = "/api/message/"

@@ -9,20 +9,28 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from messaging.domain.conversation_requests import parse_list, parse_receipts
+from messaging.domain.ids import wall_clock_ms
 from messaging.domain.requests import (
     parse_history,
     parse_message_id,
     parse_message_reference,
 )
+from messaging.domain.sync_requests import parse_sync
+from messaging.http.conversation_representation import present_conversations, present_marked
 from messaging.http.parsing import decode_object
 from messaging.http.representation import Json, present_message, present_page, present_receipt
 from messaging.http.send_body import read_send
+from messaging.http.sync_representation import present_sync
 from messaging.service.backends import Backends
+from messaging.service.conversations import list_conversations
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
 from messaging.service.history import history
+from messaging.service.marks import mark
 from messaging.service.recall import recall
 from messaging.service.send import send
+from messaging.service.sync import sync
 
 
 @dataclass(slots=True)
@@ -78,6 +86,22 @@ async def get_message(backends: Backends, asked: Asked) -> Json:
     message_id = parse_message_id(asked.path_id)
     message = await fetch(backends, message_id, reader_id=asked.user_id)
     return present_message(message, viewer_id=asked.user_id)
+
+
+async def get_conversations(backends: Backends, asked: Asked) -> Json:
+    page = await list_conversations(backends, parse_list(asked.query), reader_id=asked.user_id)
+    return present_conversations(page, viewer_id=asked.user_id, now_ms=wall_clock_ms())
+
+
+async def mark_conversations(backends: Backends, asked: Asked) -> Json:
+    marks = parse_receipts(decode_object(asked.body or b""), user_id=asked.user_id)
+    return present_marked(await mark(backends, marks, user_id=asked.user_id))
+
+
+async def sync_client(backends: Backends, asked: Asked) -> Json:
+    wanted = parse_sync(decode_object(asked.body or b""), own_id=asked.user_id)
+    answer = await sync(backends, wanted, reader_id=asked.user_id)
+    return present_sync(answer, viewer_id=asked.user_id, now_ms=wall_clock_ms())
 
 
 async def _delete(backends: Backends, message_id: int, *, user_id: int) -> Json:

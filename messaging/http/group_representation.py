@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from messaging.domain.group_fields import member_cursor, user_cursor
-from messaging.domain.groups import Member
-from messaging.ports.groups import GroupView, JoinRequest
+from messaging.domain.groups import Group, Member, Membership
+from messaging.ports.groups import JoinRequest
 from messaging.service.group_reading import GroupPage
 from messaging.service.group_rules import muted_until
 from messaging.service.membership_rules import Refusals
@@ -19,9 +19,8 @@ Json = dict[str, object]
 Item = TypeVar("Item")
 
 
-def present_group(view: GroupView, *, now_ms: int) -> Json:
+def present_group(group: Group, member: Member | Membership | None, *, now_ms: int) -> Json:
     """Return the group; a user who is not in it sees its name, avatar and number of members."""
-    group, member = view.group, view.member
     inside: Json = {
         "groupId": str(group.id),
         "name": group.name,

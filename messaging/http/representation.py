@@ -27,6 +27,7 @@ def present_message(message: Message, *, viewer_id: int) -> Json:
         "messageId": str(message.id),
         "conversationId": message.conversation_id,
         "seq": message.seq,
+        "rev": None if message.seq is None else message.rev,
         "fromUserId": str(message.from_user_id),
         "toUserId": str(message.to_id) if is_private else None,
         "groupId": None if is_private else str(message.to_id),

@@ -125,11 +125,13 @@ class HintDelivery:
             deletes: dict[int, list[int]] = defaultdict(list)
             for hint in hints:
                 if hint.user_id is not None:
-                    deletes[hint.user_id].append(hint.message_id)
+                    deletes[hint.user_id] += [hint.message_id] if hint.message_id else []
             for user_id, message_ids in deletes.items():
-                await self.cache.add_deletes(user_id, message_ids)
+                floors = await self.store.floors_of(user_id)
+                await self.cache.add_deletes(user_id, message_ids, floors=floors)
+            await self.cache.forget_listings(deletes)  # their participants have changed
             # The cache may list another attempt of a deleted row's send, which nobody could find.
-            await self._show_ids(sorted({hint.message_id for hint in hints}))
+            await self._show_ids(sorted({hint.message_id for hint in hints} - {0}))
             await self.store.drop_hints(hints)
             logger.info("hints delivered", extra={"action": "hints.delivered", "count": len(hints)})
 

@@ -17,14 +17,17 @@ of the rows that it cannot show: its callers answer a client, and do not repeat 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from messaging.domain.backend_errors import BadData, CacheUnavailable, StoreUnavailable
 from messaging.domain.breakers import Breaker
+from messaging.domain.conversations import Floor
 from messaging.domain.message import Message
 from messaging.ports.cache import HiddenMessages, Marking, Recalls
+from messaging.ports.listings import Listings
 from messaging.ports.store import CacheHint, MessageStore
 
 
@@ -53,7 +56,7 @@ class Persisted:
         return kept or next(row for row in self.rows if row.id == message_id)
 
 
-class ShownCache(Marking, Recalls, HiddenMessages, Protocol):
+class ShownCache(Marking, Recalls, HiddenMessages, Listings, Protocol):
     """Name the roles of the cache that showing stored messages needs."""
 
 
@@ -91,6 +94,9 @@ class WriteThrough:
     async def show(self, done: Persisted) -> None:
         """Show the stored rows, deletes and duplicates to the cache.
 
+        Each delete has raised the `rev` of a participant, so the user's conversation list is
+        dropped.
+
         The row that a repeat was deduplicated into is shown as well: the process that stored that
         row may have ended before it could show the row.
 
@@ -102,6 +108,8 @@ class WriteThrough:
         try:
             for user_id, message_id in done.deletes:
                 await self.cache.add_deletes(user_id, [message_id])
+            if users := {user_id for user_id, _ in done.deletes}:
+                await self.cache.forget_listings(users)
         finally:
             if rows := done.all_rows:
                 await self.cache.mark_stored(rows)
@@ -228,3 +236,15 @@ class HintedWrites(WriteThrough):
             await self.cache.add_deletes(user_id, hidden)
         except CacheUnavailable:
             await self.hints.record([CacheHint(each, user_id) for each in hidden])
+        with contextlib.suppress(CacheUnavailable):  # no list counts that could not be dropped
+            await self.cache.forget_listings([user_id])
+
+    async def raise_floor(self, user_id: int, conversation_id: str, floor: Floor) -> None:
+        """Show the cache a stored floor of a user, below which no reading shows a message then.
+
+        Raises: StoreUnavailable. Safe to repeat: a repeat completes the write.
+        """
+        try:
+            await self.cache.add_deletes(user_id, [], floors={conversation_id: floor})
+        except CacheUnavailable:
+            await self.hints.record([CacheHint(0, user_id)])

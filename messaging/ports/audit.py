@@ -111,7 +111,7 @@ class CacheInspector(Protocol):
         """Return the ids of the users who have cached deletes."""
 
     async def deletes(self, user_id: int) -> Deletes | None:
-        """Return the cached deletes of a user, of one moment.
+        """Return the cached deletes and floors of a user, of one moment.
 
         Return None where it is not known how far the deletes are complete.
         """
@@ -160,12 +160,15 @@ class CacheInspector(Protocol):
 class StoredRow:
     """Hold a row with the columns that a `Message` does not carry.
 
-    `key`: the idempotency record that the row's clientMsgId stands for.
+    `key`: the idempotency record that the row's clientMsgId stands for. `change`: the `rev` of the
+    message's row of changes, 0 without one. `last_rev`: that of the conversation, 0 without a row.
     """
 
     message: Message
     persist_status: str
     key: IdempotencyRecord | None
+    change: int
+    last_rev: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from messaging.domain.conversations import Floor
 from messaging.domain.ids import WorkerLease
 from messaging.domain.message import Message, Recall
 from messaging.ports.cache_service import CacheHealth, Leases, SharedRates
@@ -24,6 +25,7 @@ from messaging.ports.cached import (
     ReaderView,
     Verdict,
 )
+from messaging.ports.listings import Listings
 
 DISTRUSTED_MS = 15_000  # longer than any process remembers a membership
 GUARD_TTL_MS = 30_000  # of a group's doubts and floor, from the last change
@@ -215,15 +217,21 @@ class Tails(Protocol):
 
 
 class HiddenMessages(Protocol):
-    """Keep the ids of the messages that a user has deleted."""
+    """Keep the ids of the messages that a user has deleted, and the user's floors."""
 
     async def add_deletes(
-        self, user_id: int, message_ids: Sequence[int], *, floor: int | None = None
+        self,
+        user_id: int,
+        message_ids: Sequence[int],
+        *,
+        floor: int | None = None,
+        floors: Mapping[str, Floor] | None = None,
     ) -> None:
-        """Add these ids to the user's deletes.
+        """Add these ids to the user's deletes, and raise the user's floors.
 
-        `floor`: the id above which the user's deletes are complete from now on; None: no such id is
-        known.
+        `floor`: the id above which the user's deletes are complete from now on, and the user's
+        floors all known; None: no such id is known.
+        `floors`: floors of the user, by conversation. A floor that is higher already stays.
         """
 
 
@@ -261,6 +269,7 @@ class MessageCache(
     Recalls,
     Tails,
     HiddenMessages,
+    Listings,
     PendingMessages,
     SharedRates,
     Leases,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from messaging.domain.conversations import NO_FLOOR, Floor
 from messaging.domain.message import Message
 
 
@@ -70,6 +71,7 @@ class CachedTail:
     Other messages that the reader deleted may be in the tail.
     `recovering`: the cache was away or emptied just now, and may lack messages that are not stored.
     `guard`: the newest score of the guard for this reader, 0 where there is none or it is past.
+    `cleared`: the reader's floor in this conversation; None where `deletes_floor` is None.
     """
 
     messages: tuple[Message, ...] = ()
@@ -80,6 +82,7 @@ class CachedTail:
     deletes_floor: int | None = None
     recovering: bool = False
     guard: int = 0
+    cleared: Floor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class ReaderView:
     `recovering`: as in `CachedTail`.
     `guards`: the scores of the guard for this reader that are not past, by the ids of the group
     messages that were found.
+    `floors`: the reader's floors, by the ids of the messages that were found; one without a floor
+    is left out.
     """
 
     messages: Mapping[int, Message] = field(default_factory=dict)
@@ -100,6 +105,17 @@ class ReaderView:
     deletes_floor: int | None = None
     recovering: bool = False
     guards: Mapping[int, int] = field(default_factory=dict)
+    floors: Mapping[int, Floor] = field(default_factory=dict)
+
+    def cleared(self, message_id: int) -> Floor | None:
+        """Return the reader's floor in the conversation of a message; None where it is not known.
+
+        The cache knows no floor for a message that was not found, and none without knowing the
+        reader's deletes.
+        """
+        if self.deletes_floor is None or message_id not in self.messages:
+            return None
+        return self.floors.get(message_id, NO_FLOOR)
 
 
 @dataclass(frozen=True, slots=True)

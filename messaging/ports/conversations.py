@@ -19,6 +19,7 @@ class Span:
     """Name the rows of a conversation with a `seq` above one number, up to another one.
 
     At most `limit` of these rows are wanted: the newest ones, or with `from_oldest` the oldest.
+    `up_to`: at most the conversation's `last_seq`.
     """
 
     conversation_id: str
@@ -26,6 +27,16 @@ class Span:
     up_to: int
     limit: int
     from_oldest: bool = False
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Return the `seq` below the first wanted row, and that of the last one.
+
+        `seq` is gap-free, so that a limit of rows is a limit of numbers.
+        """
+        if self.from_oldest:
+            return self.above, min(self.up_to, self.above + self.limit)
+        return max(self.above, self.up_to - self.limit), self.up_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +134,10 @@ class ConversationStore(Protocol):
     async def deletes_since(
         self, user_id: int, wanted: Sequence[Since], *, limit: int
     ) -> dict[str, DeletedSince]:
-        """Return the user's deletes by conversation, `limit` at most for each.
+        """Return the user's deletes by conversation, `limit` at most for each, in order of `rev`.
 
-        `Since` holds revisions of the participant here.
+        `Since` holds revisions of the participant here. Deletes of one `rev` are never parted, even
+        where they exceed the limit.
         """
 
     async def count_unread(
@@ -138,7 +150,10 @@ class ConversationStore(Protocol):
         """
 
     async def readers(self, message: Message, *, has_read: bool, after: int, limit: int) -> Readers:
-        """Return the members of the message's conversation who have read it, or who have not."""
+        """Return the members of the message's conversation who have read it, or who have not.
+
+        `after`: the user id that the page begins above. `limit`: the size of the page.
+        """
 
     async def shows_receipts(self, user_ids: Sequence[int]) -> dict[int, bool]:
         """Tell of each of these users whether the user shows others what was read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from messaging.domain.groups import GroupRecord, Membership
+from messaging.domain.groups import Group, Membership
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class GroupAccess:
     `asked_after`: the guard's score that was seen before the database was asked.
     """
 
-    group: GroupRecord
+    group: Group
     member: Membership | None
     asked_after: int = 0
 
@@ -86,6 +86,12 @@ class Directory(Protocol):
 
         The answer is at most `identity_ttl_s` old. In an outage the answer is the last known one,
         or False.
+        """
+
+    async def shows_receipts(self, user_id: int) -> bool:
+        """Tell whether this user shows others how far the user has read; False for nobody.
+
+        Raises: StoreUnavailable, also in an outage, where nothing is known: fail closed.
         """
 
     def expire_groups(self) -> None:

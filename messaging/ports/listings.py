@@ -2,7 +2,7 @@
 
 All of it is a copy of the database. A copy counts only while no process was lost and none came back
 since the copy was written: until then each change of the database is told to the cache. The
-database is asked for whatever a copy lacks.
+database is asked for what a copy lacks.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from messaging.domain.breakers import Breaker
+from messaging.domain.conversations import Floor
 from messaging.domain.message import Message, SendKey
 from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.cached import IdempotencyRecord
@@ -40,6 +41,8 @@ class ApplyResult:
 class CacheHint:
     """Name a row that the cache has to be given, or, with `user_id`, that user's delete of it.
 
+    A hint with a `user_id` names the user's floors, too; `message_id` is 0 where it names nothing
+    else.
     `hint_id`: the id of the hint in the store, where the hint was recorded already.
     """
 
@@ -58,10 +61,14 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Deletes:
-    """Hold a user's newest deletes, complete above `floor` (0: these are all)."""
+    """Hold a user's newest deletes, complete above `floor` (0: these are all), and all floors.
+
+    `floors`: by conversation, where the user has a floor.
+    """
 
     message_ids: tuple[int, ...]
     floor: int
+    floors: Mapping[str, Floor] = field(default_factory=dict)
 
 
 class DeadLetterState(StrEnum):
@@ -187,6 +194,14 @@ class MessageStore(Protocol):
     async def deleted_among(self, user_id: int, message_ids: Sequence[int]) -> set[int]: ...
 
     async def deletes_of(self, user_id: int, *, limit: int) -> Deletes: ...
+
+    async def floors_of(
+        self, user_id: int, conversation_id: str | None = None
+    ) -> Mapping[str, Floor]:
+        """Return the user's floor in a conversation, or the floors in all, by conversation.
+
+        A conversation without a floor is left out.
+        """
 
     async def record_hints(self, hints: Sequence[CacheHint]) -> None:
         """Record hints of the cache, durably when the call returns."""

@@ -10,10 +10,12 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from messaging.conf import Settings
 from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
 from messaging.domain.breakers import Breaker
+from messaging.domain.conversations import joint_mark
 from messaging.domain.errors import IdsUnavailable
 from messaging.domain.ids import SnowflakeIdGenerator, wall_clock_ms
 from messaging.domain.rates import PasswordRates, Rates, UserRates
@@ -21,6 +23,7 @@ from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.catch_up import CatchUp
 from messaging.pipeline.commit import GroupCommit
 from messaging.pipeline.compensation import Compensator
+from messaging.pipeline.gather import Gatherer
 from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.hints import CacheHints
 from messaging.pipeline.write_through import HintedWrites
@@ -33,6 +36,7 @@ from messaging.ports.log import EventLog
 from messaging.ports.store import MessageStore
 from messaging.runtime.worker_lease import WorkerLeaseKeeper
 from messaging.service.backends import Backends, Publish
+from messaging.service.marks import write_marks
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +132,11 @@ def assemble(
         publish=publish,
         ids=ids,
         acceptor=Acceptor(commit, settings),
+        marks=Gatherer(
+            partial(write_marks, conversations, guarded_cache, clock_ms),
+            key_of=lambda mark: mark.seat,
+            fold=joint_mark,
+        ),
         hints=hints,
         writes=writes,
         catch_up=CatchUp(store.breaker, open_inspector, store_timeout_s=settings.store_timeout_s),

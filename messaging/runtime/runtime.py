@@ -44,12 +44,13 @@ class Runtime:
         return self.node.backends
 
     async def close(self) -> None:
-        """Wait for the accepted sends to end, then close all parts.
+        """Wait for the accepted sends and the marks to end, then close all parts.
 
         Raises: TimeoutError after `CLOSE_TIMEOUT_S`.
         """
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await self.backends.acceptor.close()
+            await self.backends.marks.close()
             await self.sweeps.close()
             await self.changes.close()
             await self.node.lease.close()

@@ -31,7 +31,7 @@ from messaging.domain.changes import (
     TokensEnded,
     UserChanged,
 )
-from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
+from messaging.models import ChatGroup, ChatGroupMember, Profile, UserBlock, UserTokens
 from messaging.runtime import wiring
 
 logger = logging.getLogger(__name__)
@@ -109,6 +109,11 @@ def note_user(
     if update_fields is None or "is_active" in update_fields:  # a login writes another field
         is_locked_out = signal is post_delete or not instance.is_active
         _note(UserChanged(instance.pk, is_locked_out), using)
+
+
+@receiver(post_save, sender=Profile)
+def note_profile(*, instance: Profile, using: str, **_: Any) -> None:
+    _note(UserChanged(instance.user_id), using)
 
 
 @receiver((post_save, post_delete), sender=ChatGroup)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
+from messaging.domain.conversations import Floor
 from messaging.domain.errors import (
     GroupNotFound,
     MessageNotFound,
@@ -18,6 +19,7 @@ from messaging.domain.message import ChatType, Message, join
 from messaging.ports.cached import ReaderView
 from messaging.ports.directory import Directory, GroupAccess, TokenMark
 from messaging.service.backends import Backends
+from messaging.service.hidden_messages import find_floor
 from messaging.service.visibility import Reader
 
 NOBODY = 0  # the id of a reader without deletes
@@ -39,17 +41,21 @@ async def may_act(directory: Directory, user_id: int, mark: TokenMark | None = N
         raise TemporarilyUnavailable from error
 
 
-async def check_member(backends: Backends, *, group_id: int, user_id: int) -> GroupAccess:
+async def check_member(
+    backends: Backends, *, group_id: int, user_id: int, is_listed: bool = False
+) -> GroupAccess:
     """Return the access of a member to a group, as far as this process knows it.
 
     An answer that this process does not know costs a look-up, which the user's rate counts.
+    `is_listed`: the group is in the user's list of conversations, and its look-up is not counted.
 
     Raises: GroupNotFound; NotAMember; TooManyRequests for a user who asks about too many groups;
     TemporarilyUnavailable when the membership cannot be known.
     """
     access = backends.directory.known_access(group_id, user_id)
     if access is None:
-        backends.rates.lookups.spend(user_id)
+        if not is_listed:
+            backends.rates.lookups.spend(user_id)
         try:
             access = await backends.directory.group_access(group_id, user_id)
         except StoreUnavailable as error:
@@ -86,12 +92,15 @@ async def read_as_member(
     *,
     group_id: int,
     user_id: int,
+    is_listed: bool = False,
 ) -> Answer:
     """Return what `read` gives a member; where it doubts the member's access, read once more.
 
+    `is_listed`: as in `check_member`.
+
     Raises: as `check_member`, and TemporarilyUnavailable after too many doubts.
     """
-    access = await check_member(backends, group_id=group_id, user_id=user_id)
+    access = await check_member(backends, group_id=group_id, user_id=user_id, is_listed=is_listed)
     reader = Reader(user_id, access)
     for _ in range(MOST_DOUBTS):
         try:
@@ -111,23 +120,38 @@ async def access_message(
 
     Raises: MessageNotFound for an absent message, and alike for one that this user may not see;
     TemporarilyUnavailable when a backend that might know the message or the membership is away;
-    TooManyRequests as `check_member` does. A message that the user has deleted is returned.
+    TooManyRequests as `check_member` does. A message that the user has deleted is returned. While
+    the database is away, the floor counts as far as it is known: the content is not to be shown.
     """
     found = await _find(backends, message_id, reader_id=user_id)
     if found is None:
         raise MessageNotFound
-    reader = await check_reader(backends, found.message, user_id=user_id, guard=found.guard)
-    if not reader.may_see(found.message.id):
+    message = found.message
+    reader = await check_reader(
+        backends, message, user_id=user_id, guard=found.guard, cleared=found.cleared
+    )
+    try:
+        reader = await find_floor(backends, message.conversation_id, reader)
+    except StoreUnavailable as error:
+        if found.guard is None:
+            raise TemporarilyUnavailable from error
+    if not reader.may_see(message.id):
         raise MessageNotFound
-    return found.message, reader
+    return message, reader
 
 
 async def check_reader(
-    backends: Backends, message: Message, *, user_id: int, guard: int | None
+    backends: Backends,
+    message: Message,
+    *,
+    user_id: int,
+    guard: int | None,
+    cleared: Floor | None,
 ) -> Reader:
     """Return the reader that this user is of a message's conversation.
 
-    `guard`: the score that the cache gave with the message; None: the database gave the message.
+    `guard`, `cleared`: the score and the floor that the cache gave with the message; None: the
+    database gave the message, the cache does not know the floor.
 
     Raises: MessageNotFound for a user who does not belong to the conversation;
     TemporarilyUnavailable, TooManyRequests as `check_member` does.
@@ -141,7 +165,7 @@ async def check_reader(
             reader = await _check_member_reader(backends, message.to_id, user_id, guard)
         except (GroupNotFound, NotAMember) as error:
             raise MessageNotFound from error
-    return reader
+    return reader.above(cleared)
 
 
 async def _check_member_reader(
@@ -157,10 +181,14 @@ async def _check_member_reader(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Hold a message, and the guard's score for its reader; None: the cache has not told it."""
+    """Hold a message, the guard's score for its reader, and the reader's floor.
+
+    `guard`, `cleared`: None where the cache has not told it.
+    """
 
     message: Message
-    guard: int | None
+    guard: int | None = None
+    cleared: Floor | None = None
 
 
 async def find_message(backends: Backends, message_id: int) -> Message | None:
@@ -179,7 +207,7 @@ async def _find(backends: Backends, message_id: int, *, reader_id: int) -> _Foun
     cached = await _find_cached(backends, message_id, reader_id)
     if cached is not None and cached.messages:
         ((cached_id, message),) = cached.messages.items()
-        return _Found(message, cached.guards.get(cached_id, 0))
+        return _Found(message, cached.guards.get(cached_id, 0), cached.cleared(cached_id))
     try:
         row = (await backends.store.find([message_id])).get(message_id)
     except StoreUnavailable as error:
@@ -193,7 +221,7 @@ async def _find(backends: Backends, message_id: int, *, reader_id: int) -> _Foun
         raise TemporarilyUnavailable
     if cached is None and backends.catch_up.is_behind:
         raise TemporarilyUnavailable
-    return None if row is None else _Found(row, None)
+    return None if row is None else _Found(row)
 
 
 async def _find_cached(backends: Backends, message_id: int, reader_id: int) -> ReaderView | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from messaging.conf import Settings
 from messaging.domain.changes import Change
+from messaging.domain.conversations import Mark, Participant
 from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.domain.rates import PasswordRates, UserRates
 from messaging.ports.cache import MessageCache
@@ -20,6 +21,7 @@ from messaging.ports.store import MessageStore
 if TYPE_CHECKING:
     from messaging.pipeline.accept import Acceptor
     from messaging.pipeline.catch_up import CatchUp
+    from messaging.pipeline.gather import Gatherer
     from messaging.pipeline.hints import CacheHints
     from messaging.pipeline.write_through import HintedWrites
 
@@ -44,6 +46,7 @@ class Backends:
     publish: Publish
     ids: SnowflakeIdGenerator
     acceptor: Acceptor
+    marks: Gatherer[tuple[int, str], Mark, Participant]
     hints: CacheHints
     writes: HintedWrites
     catch_up: CatchUp

@@ -36,10 +36,21 @@ async def fetch(backends: Backends, message_id: int, *, reader_id: int) -> Messa
         if message.id != message_id:
             return await fetch(backends, message.id, reader_id=reader_id)
     else:
-        guard = seen.guards.get(message_id, 0)
-        reader = await check_reader(backends, message, user_id=reader_id, guard=guard)
-    deleted = seen.deleted or await find_hidden(
-        backends, [message_id], reader_id=reader_id, floor=seen.deletes_floor
+        reader = await check_reader(
+            backends,
+            message,
+            user_id=reader_id,
+            guard=seen.guards.get(message_id, 0),
+            cleared=seen.cleared(message_id),
+        )
+    if seen.deleted:
+        raise MessageNotFound
+    reader, deleted = await find_hidden(
+        backends,
+        message.conversation_id,
+        [message_id],
+        reader=reader,
+        deletes_floor=seen.deletes_floor,
     )
     if not reader.may_see(message_id, deleted):
         raise MessageNotFound

@@ -7,7 +7,8 @@ Order of each change:
 3. Where the decision hides the history from users who join, nothing is written: open a floor, below
    which nothing is accepted from then on, then decide and write.
 4. Where a stored row of a later clock has set the floor, open the floor there as well.
-5. Let every process doubt the rights that may have shrunk, and forget what it knows.
+5. Let every process doubt the rights that may have shrunk, and forget what it knows. Drop the
+   cached conversation lists of those concerned.
 6. Show the notices to the cache, and drop their hints.
 
 A repeat finds the decision made, and takes the other steps again.
@@ -81,9 +82,14 @@ class GroupCall:
             floor_id=0 if floor_ms is None else first_id_at(floor_ms + 1) - 1,
         )
 
+    @property
+    def users(self) -> list[int]:
+        """Return the users concerned, the one who acts among them."""
+        return list(dict.fromkeys((self.actor.user_id, *self.involved)))
+
     def changes(self, group_id: int) -> list[Change]:
         """Return what the processes are told to forget."""
-        users = dict.fromkeys((self.actor.user_id, *self.involved))
+        users = self.users
         if self.changes_group or len(users) > TOLD_ONE_BY_ONE:
             return [GroupChanged(group_id)]
         return [MemberChanged(group_id, user_id) for user_id in users]
@@ -133,6 +139,9 @@ async def tell(backends: Backends, call: GroupCall, group_id: int) -> bool:
 
     Return False where the cache could not be told of the doubt: then a process may act by a right
     that was taken away, until `FORGOTTEN_AFTER_S`.
+
+    The lists are dropped whatever was decided now, because an earlier call may have decided and
+    come no further. No list counts in a cache that could not be told, once the cache is back.
     """
     is_doubted = True
     if call.narrows is None or call.narrows:
@@ -140,6 +149,8 @@ async def tell(backends: Backends, call: GroupCall, group_id: int) -> bool:
             await backends.cache.distrust(group_conversation(group_id), call.narrows)
         except CacheUnavailable:
             is_doubted = False
+    with contextlib.suppress(CacheUnavailable):
+        await backends.cache.forget_listings(call.users)
     await backends.publish(call.changes(group_id))
     return is_doubted
 

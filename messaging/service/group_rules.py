@@ -28,6 +28,7 @@ from messaging.domain.groups import (
     Group,
     GroupState,
     Member,
+    Membership,
     Notice,
     Role,
 )
@@ -177,7 +178,7 @@ def dissolved(group: Group) -> Group:
     return replace(group, state=GroupState.DISSOLVED)
 
 
-def muted_until(member: Member, now_ms: int) -> int:
+def muted_until(member: Member | Membership, now_ms: int) -> int:
     """Return the end of the mute that is in force: FOR_GOOD, a later time, or 0 for none."""
     is_muted = member.muted_until == FOR_GOOD or member.muted_until > now_ms
     return member.muted_until if is_muted else 0

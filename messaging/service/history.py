@@ -17,7 +17,6 @@ from messaging.limits import MAX_PAGE_BYTES, READ_BYTES
 from messaging.ports.cached import CachedTail
 from messaging.service.access import read_as_member
 from messaging.service.backends import Backends
-from messaging.service.hidden_messages import find_hidden
 from messaging.service.history_pages import PageReader
 from messaging.service.visibility import Reader
 
@@ -52,8 +51,8 @@ async def history(backends: Backends, request: HistoryRequest, *, reader_id: int
     """
     backends.rates.reads.spend(reader_id)
     async with backends.rates.pages.turn(reader_id):
-        page, size_bytes = await _read_page(backends, request, reader_id)
-    backends.rates.reads.charge(reader_id, size_bytes // READ_BYTES)
+        page, taken_bytes = await _read_page(backends, request, reader_id)
+    backends.rates.reads.charge(reader_id, taken_bytes // READ_BYTES)
     return page
 
 
@@ -77,7 +76,7 @@ async def _walk(
     conversation = conversation_id(
         chat_type=request.chat_type, user_id=reader.user_id, target_id=request.target_id
     )
-    walk = _Walk(backends, PageReader(backends, conversation, reader), before=request.before_id)
+    walk = Walk(backends, PageReader(backends, conversation, reader), before=request.before_id)
     await walk.skip(((request.page or 1) - 1) * request.size)
     messages = await walk.take(request.size)
     has_more = await walk.has_more()
@@ -91,7 +90,7 @@ async def _walk(
     return page, walk.taken_bytes
 
 
-class _Walk:
+class Walk:
     """Walk down a conversation, past the messages that the reader has deleted.
 
     Returned messages are read part by part. Skipped messages are passed by their ids alone.
@@ -127,10 +126,10 @@ class _Walk:
             if not self._ready:
                 await self._read_on(count - len(taken) + 1)  # one more, for `has_more`
                 continue
-            size_bytes = _size_bytes(self._ready[0])
-            if taken and self.taken_bytes + size_bytes > MAX_PAGE_BYTES:
+            more_bytes = size_bytes(self._ready[0])
+            if taken and self.taken_bytes + more_bytes > MAX_PAGE_BYTES:
                 break
-            self.taken_bytes += size_bytes
+            self.taken_bytes += more_bytes
             taken.append(self._ready.popleft())
         return taken
 
@@ -191,13 +190,8 @@ class _Walk:
 
         Requires that every message down to the last of these ids is listed.
         """
+        deleted = await self._reader.find_hidden(listed.missing, listed.deletes_floor)
         reader = self._reader.reader
-        deleted = await find_hidden(
-            self._backends,
-            listed.missing,
-            reader_id=reader.user_id,
-            floor=listed.deletes_floor,
-        )
         visible = [i for i in listed.missing if reader.may_see(i, deleted)][:count]
         self._before = visible[-1] if len(visible) == count else listed.missing[-1]
         return len(visible)
@@ -225,17 +219,20 @@ class _Walk:
         return count
 
     async def _listed(self, limit: int) -> CachedTail | None:
+        reader = self._reader.reader
         try:
-            return await self._backends.cache.listed(
+            listed = await self._backends.cache.listed(
                 self._reader.conversation,
-                reader_id=self._reader.reader.user_id,
+                reader_id=reader.user_id,
                 before=self._before,
                 limit=limit,
             )
         except CacheUnavailable:
             return None
+        self._reader.reader = reader.above(listed.cleared)
+        return listed
 
 
-def _size_bytes(message: Message) -> int:
+def size_bytes(message: Message) -> int:
     """Return about how many bytes the message takes in an answer, its texts escaped as JSON."""
     return FIELDS_BYTES + len(encode((message.content, message.url, message.at_user_ids)))

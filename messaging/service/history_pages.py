@@ -38,9 +38,12 @@ class PagePart:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PageReader:
-    """Read parts of a conversation for one reader."""
+    """Read parts of a conversation for one reader.
+
+    `reader`: above the floor that the parts read so far have told.
+    """
 
     backends: Backends
     conversation: str
@@ -77,6 +80,7 @@ class PageReader:
         except CacheUnavailable:
             tail = AWAY
         self.reader.heed(None if tail is AWAY else tail.guard)
+        self.reader = self.reader.above(tail.cleared)
         if tail.recovering and self.backends.catch_up.is_behind:
             raise TemporarilyUnavailable
         return tail
@@ -183,19 +187,31 @@ class PageReader:
         Above the deletes floor the cache knows all deletes; at or below it they are looked up in
         the store.
         """
-        floor, reader = view.deletes_floor, self.reader
-        shown = [message for message in messages if reader.may_see(message.id, view.deleted)]
-        if floor is None or (shown and shown[-1].id <= floor):
-            ids = [message.id for message in shown]
-            deleted = await find_hidden(self.backends, ids, reader_id=reader.user_id, floor=floor)
-            shown = [message for message in shown if reader.may_see(message.id, deleted)]
-        ends = next_before is not None and not reader.may_see(next_before - 1)
+        shown = [each for each in messages if each.id not in view.deleted]
+        if shown or total != 0:
+            deleted = await self.find_hidden([each.id for each in shown], view.deletes_floor)
+            shown = [each for each in shown if self.reader.may_see(each.id, deleted)]
+        ends = next_before is not None and not self.reader.may_see(next_before - 1)
         return PagePart(
             messages=shown,
             next_before=None if ends else next_before,
             partial=partial,
-            total=max(len(shown), (total or 0) - reader.floor_seq),
+            total=max(len(shown), (total or 0) - self.reader.floor.seq),
         )
+
+    async def find_hidden(self, message_ids: Sequence[int], deletes_floor: int | None) -> set[int]:
+        """Learn the reader's floor, and return which of these ids the reader has deleted.
+
+        Raises: TemporarilyUnavailable, as `hidden_messages.find_hidden` does.
+        """
+        self.reader, deleted = await find_hidden(
+            self.backends,
+            self.conversation,
+            message_ids,
+            reader=self.reader,
+            deletes_floor=deletes_floor,
+        )
+        return deleted
 
     async def _cache(self, rows: list[Message]) -> None:
         try:

@@ -7,8 +7,9 @@ the reader has deleted the message.
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from messaging.domain.conversations import NO_FLOOR, Floor
 from messaging.domain.errors import RightsDoubted
 from messaging.ports.directory import GroupAccess
 
@@ -19,20 +20,31 @@ class Reader:
 
     `access`: the reader's access to a group; None in a private conversation.
     `is_fresh`: the database was asked for the access while this request was served.
+    `cleared`: the floor that the cache or the database has given while this request was served;
+    None before. The access may be older than a clear.
     """
 
     user_id: int
     access: GroupAccess | None = None
     is_fresh: bool = False
+    cleared: Floor | None = None
+
+    @property
+    def floor(self) -> Floor:
+        """Return the floor down to which the conversation does not exist for the reader."""
+        member = self.access.member if self.access else None
+        floor = NO_FLOOR if member is None else Floor(member.floor_id, member.floor_seq)
+        return floor.joined(self.cleared or NO_FLOOR)
 
     @property
     def floor_id(self) -> int:
-        """Return the id down to which the conversation does not exist for the reader."""
-        return self.access.member.floor_id if self.access and self.access.member else 0
+        return self.floor.id
 
-    @property
-    def floor_seq(self) -> int:
-        return self.access.member.floor_seq if self.access and self.access.member else 0
+    def above(self, cleared: Floor | None) -> Reader:
+        """Return the reader above this floor, too; None: nothing was given."""
+        if cleared is None:
+            return self
+        return replace(self, cleared=cleared.joined(self.cleared or NO_FLOOR))
 
     def may_see(self, message_id: int, deleted: Container[int] = ()) -> bool:
         return message_id > self.floor_id and message_id not in deleted

@@ -16,7 +16,7 @@ from messaging.store.participant_table import ParticipantTable
 from messaging.store.rows import COLUMNS, from_row
 
 MESSAGE = ", ".join(f"message.{column}" for column in COLUMNS)
-QUERIES_PER_STATEMENT = 100  # SQLite takes 500
+QUERIES_PER_STATEMENT = 500  # SQLite takes no more
 BY_SEQ = "message_unread"  # the indexes
 BY_CHANGE = "message_change_rev"
 BY_DELETE = "message_delete_rev"
@@ -26,16 +26,13 @@ class ConversationTables(ParticipantTable):
     """Hold the statements on conversations over one connection."""
 
     def spans(self, wanted: Sequence[Span]) -> dict[str, list[Message]]:
-        """Return rows as `ConversationStore.spans` promises.
-
-        `seq` is gap-free, so that the limit of a span is a limit of its numbers.
-        """
+        """Return rows as `ConversationStore.spans` promises."""
         query = (
             f"SELECT {MESSAGE} FROM message{self._dialect.by_index('message', BY_SEQ)}"
             " WHERE conversation_id = %s AND seq > %s AND seq <= %s"
         )
         found: dict[str, list[Message]] = {span.conversation_id: [] for span in wanted}
-        for row in self._read_union(query, [_numbers(span) for span in wanted]):
+        for row in self._read_union(query, [(s.conversation_id, *s.bounds) for s in wanted]):
             message = from_row(row)
             found[message.conversation_id].append(message)
         return {name: sorted(rows, key=lambda m: m.seq or 0) for name, rows in found.items()}
@@ -86,8 +83,10 @@ class ConversationTables(ParticipantTable):
         The statement reads the index alone, and looks each id up among the user's deletes.
         """
         table = f"message{self._dialect.by_index('message', BY_SEQ)}"
+        by_key = self._dialect.by_index("message_delete", "PRIMARY")
         query = (
-            f"SELECT %s, COUNT(*) FROM (SELECT 1 FROM {table} LEFT JOIN message_delete AS hidden"
+            f"SELECT %s, COUNT(*) FROM (SELECT 1 FROM {table}"
+            f" LEFT JOIN message_delete AS hidden{by_key}"
             " ON hidden.user_id = %s AND hidden.message_id = message.id"
             " WHERE message.conversation_id = %s AND message.seq > %s AND message.seq <= %s"
             f" AND message.status = {Status.NORMAL.value}"
@@ -106,13 +105,6 @@ class ConversationTables(ParticipantTable):
         for part in batched(values, QUERIES_PER_STATEMENT):
             union = " UNION ALL ".join([query] * len(part))
             yield from self._read(union, [value for each in part for value in each])
-
-
-def _numbers(span: Span) -> tuple[str, int, int]:
-    """Return the conversation, and the numbers that bound the wanted rows: above, and up to."""
-    if span.from_oldest:
-        return span.conversation_id, span.above, min(span.up_to, span.above + span.limit)
-    return span.conversation_id, max(span.above, span.up_to - span.limit), span.up_to
 
 
 def _deleted(deletes: Sequence[tuple[int, int]], up_to: int, limit: int) -> DeletedSince:

@@ -21,7 +21,7 @@ from messaging.ports.conversations import ChangeParticipant, ParticipantFacts
 from messaging.store.conversation_tables import ConversationTables
 from messaging.store.groups import CALL_S
 from messaging.store.in_threads import InThreads, in_thread
-from messaging.store.participant_table import Seat
+from messaging.store.tables import Seat
 
 THREADS = 4
 
@@ -40,13 +40,13 @@ class DatabaseConversations(InThreads[ConversationTables]):
         )
 
     async def mark(self, marks: Sequence[Mark], *, now_ms: int) -> dict[Seat, Participant]:
-        return await self._threads.run(lambda connection: _mark(connection, marks, now_ms))
+        return await self._threads.run(lambda connection: mark(connection, marks, now_ms))
 
     async def change_participant(
         self, user_id: int, conversation_id: str, decide: ChangeParticipant
     ) -> Participant:
         return await self._threads.run(
-            lambda connection: _change(connection, user_id, conversation_id, decide)
+            lambda connection: change_participant(connection, user_id, conversation_id, decide)
         )
 
     listing = in_thread(ConversationTables.listing)
@@ -58,7 +58,7 @@ class DatabaseConversations(InThreads[ConversationTables]):
     shows_receipts = in_thread(ConversationTables.shows_receipts)
 
 
-def _mark(
+def mark(
     connection: BaseDatabaseWrapper, marks: Sequence[Mark], now_ms: int
 ) -> dict[Seat, Participant]:
     """Raise positions as `ConversationStore.mark` promises.
@@ -91,13 +91,13 @@ def _mark(
     return {seat: each for seat, each in after.items() if seat not in raised} | written
 
 
-def _change(
+def change_participant(
     connection: BaseDatabaseWrapper, user_id: int, conversation_id: str, decide: ChangeParticipant
 ) -> Participant:
     """Change a participant as `ConversationStore.change_participant` promises."""
     tables = ConversationTables(connection)
     with transaction.atomic(using=connection.alias):
-        before, pins = tables.lock_participant(user_id, conversation_id)
+        before, pins = tables.lock_with_pins(user_id, conversation_id)
         if before is None:
             raise ConversationNotFound
         head = tables.head(conversation_id)

@@ -19,7 +19,7 @@ from messaging.domain.breakers import Breaker
 from messaging.domain.message import Message
 from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.log import Position
-from messaging.ports.store import ApplyResult, CacheHint, DeadLetter, DeadLetterState, Deletes
+from messaging.ports.store import ApplyResult, CacheHint, DeadLetter, DeadLetterState
 from messaging.store.apply import apply_batch, reserve
 from messaging.store.deleting import delete_for_user
 from messaging.store.in_threads import InThreads, in_thread
@@ -67,6 +67,8 @@ class DatabaseStore(InThreads[Tables]):
     find_idempotency_records = in_thread(Tables.idempotency_records_of_names)
     reserve = in_thread(reserve)
     deleted_among = in_thread(Tables.deleted_among)
+    deletes_of = in_thread(Tables.deletes_of_user)
+    floors_of = in_thread(Tables.floors_of)
     record_hints = in_thread(Tables.insert_hints)
     hints = in_thread(Tables.hints)
     announce_loss = in_thread(Tables.announce_loss)
@@ -87,10 +89,6 @@ class DatabaseStore(InThreads[Tables]):
                 connection, user_id, message_ids, conversation_id, repeat
             )
         )
-
-    async def deletes_of(self, user_id: int, *, limit: int) -> Deletes:
-        ids = await self.with_tables(lambda tables: tables.newest_deletes(user_id, limit=limit + 1))
-        return Deletes(tuple(ids[:limit]), floor=ids[limit] if len(ids) > limit else 0)
 
     async def drop_hints(self, hints: Sequence[CacheHint]) -> None:
         ids = [hint.hint_id for hint in hints if hint.hint_id is not None]

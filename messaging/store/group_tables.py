@@ -11,10 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from messaging.domain.groups import Allows, Group, Member, OutReason, Role
-from messaging.domain.ids import group_conversation
-from messaging.ports.groups import GroupFacts, GroupView, Invitee, JoinRequest
-from messaging.store.group_rows import (
+from messaging.database.group_rows import (
     GROUP_COLUMNS,
     MEMBER_COLUMNS,
     from_group_row,
@@ -22,6 +19,9 @@ from messaging.store.group_rows import (
     to_group_row,
     to_member_row,
 )
+from messaging.domain.groups import Allows, Group, Member, OutReason, Role
+from messaging.domain.ids import group_conversation
+from messaging.ports.groups import GroupFacts, GroupView, Invitee, JoinRequest
 from messaging.store.statements import assigned, chunks
 from messaging.store.tables import Tables
 

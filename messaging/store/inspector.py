@@ -38,10 +38,13 @@ class InspectedTables(Tables):
 
     def _rows(self, condition: str, values: Sequence[int], limit: int) -> list[StoredRow]:
         rows = self._read(
-            f"SELECT {ROW}, k.message_id, k.body_hash FROM message m"
-            f"{self._dialect.by_index('message', 'PRIMARY')} LEFT JOIN message_key k"
+            f"SELECT {ROW}, k.message_id, k.body_hash, COALESCE(x.rev, 0), COALESCE(c.last_rev, 0)"
+            f" FROM message m{self._dialect.by_index('message', 'PRIMARY')}"
+            " LEFT JOIN message_key k"
             " ON k.from_user_id = m.from_user_id AND k.client_msg_id = m.client_msg_id"
             " AND k.body_hash = m.body_hash"
+            " LEFT JOIN message_change x ON x.message_id = m.id"
+            " LEFT JOIN conversation c ON c.id = m.conversation_id"
             f" WHERE m.id {condition} ORDER BY m.id LIMIT {limit}",
             values,
         )
@@ -49,7 +52,8 @@ class InspectedTables(Tables):
             StoredRow(
                 from_row(row),
                 row[PERSIST_STATUS],
-                None if row[-2] is None else IdempotencyRecord(row[-2], row[-1]),
+                None if row[-4] is None else IdempotencyRecord(row[-4], row[-3]),
+                *row[-2:],
             )
             for row in rows
         ]

@@ -10,6 +10,7 @@ from messaging.domain.groups import OutReason
 from messaging.domain.message import ID_MAX, Message
 from messaging.ports.conversations import Readers
 from messaging.store.statements import Statements, assigned, chunks
+from messaging.store.tables import Seat
 
 COLUMNS = Participant.__struct_fields__
 PARTICIPANT = ", ".join(f"t.{column}" for column in COLUMNS)
@@ -23,7 +24,6 @@ POSITIONS = (
     "read_time",
     "is_marked_unread",
 )
-Seat = tuple[int, str]
 
 
 class ParticipantTable(Statements):
@@ -31,7 +31,7 @@ class ParticipantTable(Statements):
 
     def listing(self, user_id: int, conversation_ids: Iterable[str] | None = None) -> list[Entry]:
         """Return a user's conversations as `ConversationStore.listing` promises."""
-        query = f"{self._participants()} WHERE t.user_id = %s"
+        query = f"{self._with_heads()} WHERE t.user_id = %s"
         if conversation_ids is None:
             rows = self._read(query, [user_id])
         else:
@@ -59,15 +59,10 @@ class ParticipantTable(Statements):
 
     def seats(self, seats: Iterable[Seat]) -> dict[Seat, tuple[Participant, Head]]:
         """Return participants by user and conversation, each with the conversation's head."""
-        found: dict[Seat, tuple[Participant, Head]] = {}
-        for part in chunks(sorted(set(seats))):
-            either = " OR ".join(["(t.user_id = %s AND t.conversation_id = %s)"] * len(part))
-            query = f"{self._participants()} WHERE {either}"
-            for row in self._read(query, [value for seat in part for value in seat]):
-                found[row[0], row[1]] = from_participant_row(row), from_head_row(row[-3:])
-        return found
+        rows = self._read_pairs(self._with_heads(), ("t.user_id", "t.conversation_id"), seats)
+        return {(r[0], r[1]): (from_participant_row(r), from_head_row(r[-3:])) for r in rows}
 
-    def _participants(self) -> str:
+    def _with_heads(self) -> str:
         index = self._dialect.by_index("participant", "PRIMARY")
         return (
             f"SELECT {PARTICIPANT}, {HEAD} FROM participant t{index}"
@@ -101,9 +96,7 @@ class ParticipantTable(Statements):
         for part in chunks(sorted(positions)):
             self._insert("participant", POSITIONS, part, suffix)
 
-    def lock_participant(
-        self, user_id: int, conversation_id: str
-    ) -> tuple[Participant | None, int]:
+    def lock_with_pins(self, user_id: int, conversation_id: str) -> tuple[Participant | None, int]:
         """Lock a participant, and all conversations that the user has pinned.
 
         Return the participant, and the number of pinned conversations. The locks last until the

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from messaging.domain.conversations import Floor
 from messaging.ports.cache_service import LeaseRequest
-from messaging.ports.store import CacheHint
+from messaging.ports.store import CacheHint, Deletes
 from messaging.store.key_table import KeyTable
 from messaging.store.message_table import MessageTable
 from messaging.store.statements import assigned, chunks, listed
@@ -19,6 +20,10 @@ Seat = tuple[int, str]  # the ids of a user and of a conversation
 LOSS = "cache-loss:"  # the prefix of the leases' names
 OF_LOSSES = "name > 'cache-loss:' AND name < 'cache-loss;'"  # by the order of bytes
 DELETES_BY_MESSAGE = "message_delete_message_id"  # the index
+FLOORS = (
+    "SELECT conversation_id, floor_id, floor_seq FROM participant"
+    " WHERE user_id = %s AND floor_id > 0"
+)
 
 
 class Tables(MessageTable, KeyTable):
@@ -70,12 +75,24 @@ class Tables(MessageTable, KeyTable):
         query = "SELECT message_id FROM message_delete WHERE user_id = %s AND message_id IN"
         return {row[0] for row in self._read_all(query, message_ids, user_id)}
 
-    def newest_deletes(self, user_id: int, *, limit: int) -> list[int]:
-        query = (
+    def deletes_of_user(self, user_id: int, *, limit: int) -> Deletes:
+        """Return a user's newest deletes and all floors, which one statement reads."""
+        deletes = (
             "SELECT message_id FROM message_delete WHERE user_id = %s"
             " ORDER BY message_id DESC LIMIT %s"
         )
-        return [row[0] for row in self._read(query, [user_id, limit])]
+        query = f"SELECT NULL, message_id, 0 FROM ({deletes}) AS newest UNION ALL {FLOORS}"
+        rows = self._read(query, [user_id, limit + 1, user_id])
+        ids = sorted((row[1] for row in rows if row[0] is None), reverse=True)
+        floors = {row[0]: Floor(row[1], row[2]) for row in rows if row[0] is not None}
+        return Deletes(tuple(ids[:limit]), ids[limit] if len(ids) > limit else 0, floors)
+
+    def floors_of(self, user_id: int, conversation_id: str | None = None) -> dict[str, Floor]:
+        if conversation_id is None:
+            rows = self._read(FLOORS, [user_id])
+        else:
+            rows = self._read(f"{FLOORS} AND conversation_id = %s", [user_id, conversation_id])
+        return {row[0]: Floor(row[1], row[2]) for row in rows}
 
     # hints
 

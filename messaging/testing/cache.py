@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from messaging.testing.cache_accepting import MemoryAccepting
+from messaging.testing.cache_listing import MemoryListings
 from messaging.testing.cache_marking import MemoryMarking
 from messaging.testing.cache_reading import MemoryReading
 
@@ -21,7 +22,7 @@ NOT_IN_FILE = frozenset(
 
 
 @dataclass(eq=False, slots=True)
-class MemoryCache(MemoryAccepting, MemoryMarking, MemoryReading):
+class MemoryCache(MemoryAccepting, MemoryMarking, MemoryReading, MemoryListings):
     """Implement `ports.cache.MessageCache`; the fields are the keys, for a test to read.
 
     `down`: every call fails, with nothing done. `run_out` makes half an hour pass.
@@ -45,6 +46,10 @@ class MemoryCache(MemoryAccepting, MemoryMarking, MemoryReading):
         self.aliases.clear()
         self.deletes.clear()
         self.deletes_floors.clear()
+        self.floors.clear()
+        self.heads.clear()
+        self.listings.clear()
+        self.memos.clear()
 
     async def close(self) -> None:
         pass

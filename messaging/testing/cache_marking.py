@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from messaging.domain.message import Message, PersistStatus, Recall, join
 from messaging.ports.cached import IdempotencyRecord, PendingEntry
-from messaging.testing.cache_state import CacheState
+from messaging.testing.cache_heads import MemoryHeads
 
 
-class MemoryMarking(CacheState):
+class MemoryMarking(MemoryHeads):
     """Implement the marking and the recalling part of `MemoryCache`."""
 
     __slots__ = ()
@@ -30,6 +30,7 @@ class MemoryMarking(CacheState):
                     self.lasting.discard(row.id)
             self.pending_set.remove(row.id)
             self._tail(row.conversation_id).add_stored(row.id, row.seq)
+            self._raise_head(row)
         for row in messages:
             self._tail(row.conversation_id).age()
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from messaging.domain.conversations import NO_FLOOR, Floor
 from messaging.domain.events import encode_message
 from messaging.domain.message import ChatType, Message
 from messaging.limits import MAX_CACHED_TAIL_BYTES
@@ -68,6 +69,9 @@ class MemoryReading(MemoryHealth, MemoryGuarding):
             deletes_floor=self.deletes_floors.get(reader_id),
             recovering=self.recovering,
             guard=self._guard_score(conversation_id, reader_id),
+            cleared=self._floors_of(reader_id).get(conversation_id, NO_FLOOR)
+            if reader_id in self.deletes_floors
+            else None,
         )
 
     async def waiting(self, conversation_id: str, *, limit: int) -> list[int]:
@@ -78,6 +82,7 @@ class MemoryReading(MemoryHealth, MemoryGuarding):
     async def reader_view(self, message_ids: Sequence[int], *, reader_id: int) -> ReaderView:
         self._answer()
         messages = {i: self.details[i] for i in message_ids if i in self.details}
+        floors = self._floors_of(reader_id)
         guards = {
             i: self._guard_score(message.conversation_id, reader_id)
             for i, message in messages.items()
@@ -89,6 +94,11 @@ class MemoryReading(MemoryHealth, MemoryGuarding):
             deletes_floor=self.deletes_floors.get(reader_id),
             recovering=self.recovering,
             guards={i: score for i, score in guards.items() if score},
+            floors={
+                i: floors[message.conversation_id]
+                for i, message in messages.items()
+                if message.conversation_id in floors
+            },
         )
 
     async def begin_fill(self, conversation_id: str) -> str | None:
@@ -121,9 +131,20 @@ class MemoryReading(MemoryHealth, MemoryGuarding):
         self._add_rows(messages)
 
     async def add_deletes(
-        self, user_id: int, message_ids: Sequence[int], *, floor: int | None = None
+        self,
+        user_id: int,
+        message_ids: Sequence[int],
+        *,
+        floor: int | None = None,
+        floors: Mapping[str, Floor] | None = None,
     ) -> None:
         self._answer()
         self.deletes.setdefault(user_id, set()).update(message_ids)
+        for conversation_id, raised in (floors or {}).items():
+            held = self._floors_of(user_id).get(conversation_id, NO_FLOOR)
+            self._floors_of(user_id)[conversation_id] = held.joined(raised)
         if floor is not None:
             self.deletes_floors[user_id] = min(floor, self.deletes_floors.get(user_id, floor))
+
+    def _floors_of(self, user_id: int) -> dict[str, Floor]:
+        return self.floors.setdefault(user_id, {})

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.conversations import Floor, UnreadMemo
 from messaging.domain.message import Message, Recall, join
 from messaging.domain.rates import Rates
 from messaging.ports.cache import TAIL_CAP
 from messaging.ports.cached import IdempotencyRecord
 from messaging.testing.guard import MemoryGuard
+from messaging.testing.heads import MemoryHead, MemoryListing
 from messaging.testing.leases import MemoryLeases
 from messaging.testing.pending import PendingSet
 from messaging.testing.tail import MemoryTail
@@ -34,6 +36,12 @@ class CacheState(MemoryLeases):
     aliases: dict[int, int] = field(default_factory=dict)
     deletes: dict[int, set[int]] = field(default_factory=dict)
     deletes_floors: dict[int, int] = field(default_factory=dict)
+    floors: dict[int, dict[str, Floor]] = field(default_factory=dict)  # by user, conversation
+    heads: dict[str, MemoryHead] = field(default_factory=dict)
+    heads_made: int = 0  # tokens of fills count too
+    evicted: int = 0  # heads
+    listings: dict[int, MemoryListing] = field(default_factory=dict)
+    memos: dict[int, dict[str, UnreadMemo]] = field(default_factory=dict)
     shared_rates: dict[tuple[str, str], Rates] = field(default_factory=dict)
 
     def _answer(self) -> None:

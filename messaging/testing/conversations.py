@@ -82,15 +82,9 @@ class MemoryConversations:
         await self.store.ping()
         found: dict[str, list[Message]] = {}
         for span in wanted:
-            rows = [
-                row
-                for row in self._rows(span.conversation_id)
-                if span.above < (row.seq or 0) <= span.up_to
-            ]
-            is_end_wanted = not span.from_oldest
-            found[span.conversation_id] = (
-                rows[max(0, len(rows) - span.limit) :] if is_end_wanted else rows[: span.limit]
-            )
+            above, up_to = span.bounds
+            rows = self._rows(span.conversation_id)
+            found[span.conversation_id] = [m for m in rows if above < (m.seq or 0) <= up_to]
         return found
 
     async def changes(self, wanted: Sequence[Since], *, limit: int) -> dict[str, list[Message]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from messaging.domain.backend_errors import StoreUnavailable
-from messaging.domain.groups import GroupRecord, Membership, Role
+from messaging.domain.groups import Group, Membership, Role
 from messaging.ports.directory import GroupAccess, TokenMark
 
 MemberKey = tuple[int, int]  # group, user
@@ -13,6 +13,8 @@ MemberKey = tuple[int, int]  # group, user
 
 class MemoryDirectory:
     """Implement `ports.Directory`: users in `users` are known, those in `inactive` locked out.
+
+    `hides_receipts`: users who show nobody how far they have read.
 
     `blocks`: pairs of a blocker and a blocked user.
     `ended`: pairs of a user and a session.
@@ -28,8 +30,9 @@ class MemoryDirectory:
         self.down = False
         self.users = set(users)
         self.inactive: set[int] = set()
+        self.hides_receipts: set[int] = set()
         self.groups = groups if groups is not None else {}
-        self.records: dict[int, GroupRecord] = {}
+        self.records: dict[int, Group] = {}
         self.roles: dict[MemberKey, Role] = {}
         self.mutes: dict[MemberKey, int] = {}
         self.floors: dict[MemberKey, tuple[int, int]] = {}
@@ -70,7 +73,7 @@ class MemoryDirectory:
             raise StoreUnavailable
         if group_id not in self.groups:
             return None
-        record = self.records.get(group_id, GroupRecord())
+        record = self.records.get(group_id, Group(id=group_id, name="group"))
         access = GroupAccess(record, self._member(group_id, user_id), after)
         if self.known is not None:
             self.known[group_id, user_id] = access
@@ -78,6 +81,11 @@ class MemoryDirectory:
 
     async def is_blocked(self, blocker_id: int, blocked_id: int) -> bool:
         return not self.down and (blocker_id, blocked_id) in self.blocks
+
+    async def shows_receipts(self, user_id: int) -> bool:
+        if self.down:
+            raise StoreUnavailable
+        return user_id in self.users and user_id not in self.hides_receipts
 
     async def close(self) -> None:
         pass

@@ -89,7 +89,8 @@ class MemoryCacheInspector:
         floor = self.cache.deletes_floors.get(user_id)
         if floor is None:
             return None
-        return Deletes(tuple(self.cache.deletes.get(user_id, ())), floor)
+        floors = dict(self.cache.floors.get(user_id, {}))
+        return Deletes(tuple(self.cache.deletes.get(user_id, ())), floor, floors)
 
     async def unlisted(self, messages: Sequence[Message]) -> list[int]:
         tails = self.cache.tails
@@ -124,6 +125,7 @@ class MemoryCacheInspector:
     async def forget_deletes(self, user_id: int) -> None:
         self.cache.deletes.pop(user_id, None)
         self.cache.deletes_floors.pop(user_id, None)
+        self.cache.floors.pop(user_id, None)
 
     async def close(self) -> None:
         pass
@@ -160,6 +162,8 @@ class MemoryStoreInspector:
                 row,
                 PersistStatus.PENDING.value if row.id in self.unmarked else stored,
                 keys.get(row.send_key) if row.send_key else None,
+                self.store.changes.get(row.id, 0),
+                self.store.head(row.conversation_id).last_rev,
             )
             for row in rows
         ]

@@ -5,9 +5,10 @@ Faults are plain attributes. Nothing survives the process, so no running site ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from messaging.domain.conversations import Floor
 from messaging.domain.message import Message
 from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.cached import IdempotencyRecord
@@ -79,7 +80,15 @@ class MemoryStore(MemoryApplying):
     async def deletes_of(self, user_id: int, *, limit: int) -> Deletes:
         await self._answer()
         ids = sorted((i for user, i in self.deletes if user == user_id), reverse=True)
-        return Deletes(tuple(ids[:limit]), floor=ids[limit] if len(ids) > limit else 0)
+        floor = ids[limit] if len(ids) > limit else 0
+        return Deletes(tuple(ids[:limit]), floor, self._floors_of(user_id))
+
+    async def floors_of(
+        self, user_id: int, conversation_id: str | None = None
+    ) -> Mapping[str, Floor]:
+        await self._answer()
+        floors = self._floors_of(user_id)
+        return {i: floors[i] for i in floors if conversation_id in (i, None)}
 
     async def record_hints(self, hints: Sequence[CacheHint]) -> None:
         await self._answer()
@@ -132,6 +141,13 @@ class MemoryStore(MemoryApplying):
 
     async def close(self) -> None:
         pass
+
+    def _floors_of(self, user_id: int) -> dict[str, Floor]:
+        return {
+            conversation_id: participant.floor
+            for (user, conversation_id), participant in self.participants.items()
+            if user == user_id and participant.floor_id
+        }
 
     def _newest(self, conversation_id: str, before: int | None) -> list[Message]:
         return sorted(

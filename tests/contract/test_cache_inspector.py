@@ -12,6 +12,7 @@ from messaging.cache.inspector import RedisCacheInspector
 from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.conversations import Floor
 from messaging.domain.message import Message, Recall
 from messaging.ports.audit import CacheInspector, LoadedTail
 from messaging.ports.cache import MessageCache
@@ -134,7 +135,7 @@ async def test_says_how_far_a_walk_is(case: CacheCase) -> None:
 
 
 async def test_shows_deletes_that_are_known_to_be_complete(case: CacheCase) -> None:
-    await case.cache.add_deletes(1, [5, 6], floor=3)
+    await case.cache.add_deletes(1, [5, 6], floor=3, floors={"1_2": Floor(8, 2)})
     await case.cache.add_deletes(1, [9])
     await case.cache.add_deletes(2, [5])  # without a floor nobody knows the other deletes of user 2
 
@@ -144,6 +145,7 @@ async def test_shows_deletes_that_are_known_to_be_complete(case: CacheCase) -> N
     assert sorted(users) == [1, 2]
     assert shown is not None
     assert (sorted(shown.message_ids), shown.floor) == ([5, 6, 9], 3)
+    assert shown.floors == {"1_2": Floor(8, 2)}
     assert await case.inspector.deletes(2) is None
     assert await case.inspector.deletes(3) is None
 

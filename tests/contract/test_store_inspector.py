@@ -105,11 +105,31 @@ async def test_walks_all_rows_with_what_their_keys_stand_for(case: StoreCase) ->
             rows[m.id],
             "PERSISTED",
             IdempotencyRecord(m.id, m.body_hash) if m.client_msg_id else None,
+            change=0,
+            last_rev=0,
         )
         for m in messages
     ]
     assert await case.inspector.rows([messages[4].id, messages[1].id, 5]) == [found[1], found[4]]
     assert await case.inspector.newest_id() == messages[-1].id
+
+
+async def test_tells_the_change_of_each_row_and_the_last_one_of_its_conversation(
+    case: StoreCase,
+) -> None:
+    first, second, other = make_message(1), make_message(2), make_message(3, to_id=9)
+    await stored(case, first, second, other)
+    await stored(case, first.recalled(7))
+    await stored(case, second.recalled(7))
+
+    rows = await case.inspector.rows_after(0, limit=9)
+
+    assert [(r.message.rev, r.change, r.last_rev) for r in rows] == [
+        (1, 1, 2),
+        (2, 2, 2),
+        (0, 0, 0),
+    ]
+    assert await case.inspector.rows([m.id for m in (first, second, other)]) == rows
 
 
 async def test_an_empty_store_has_no_rows(case: StoreCase) -> None:

@@ -16,7 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 from messaging.cache import keys
 from messaging.domain.message import MsgType
 from tests.faults.client import FaultClient
-from tests.faults.load import Place, places_of
+from tests.faults.places import Place, places_of
 from tests.faults.rig import GROUP, TOPIC, Cast, Rig
 from tests.faults.transcript import NOT_FOUND, Operation, StoredConversation, StoredMessage
 

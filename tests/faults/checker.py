@@ -39,6 +39,7 @@ class ViolationKind(StrEnum):
     DEAD_ID = "dead id"  # acknowledged, and leads to nothing or to another message
     FAILED = "failed"  # an answer that is neither a result nor an anticipated refusal
     STUCK = "stuck"  # not drained by itself
+    ASTRAY = "astray"  # a client on sync, or a number of unread messages, differs from the history
     TRESPASSED = "trespassed"  # an answer from a group to a user who was out of it
     SUNK = "sunk"  # shown to somebody who came into the group only later
     NOTICED = "noticed"  # abuse by somebody else, by an ordinary client

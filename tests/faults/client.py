@@ -100,6 +100,58 @@ class FaultClient:
             operation.partial = data["partial"]
         return self._record(operation)
 
+    async def sync(self, cursor: str | None, *, limit: int, order: str) -> dict[str, Any] | None:
+        """Return the answer to a sync; what it shows is recorded conversation by conversation."""
+        operation = self._about("sync", "", None)
+        body = {"cursor": cursor, "limit": limit, "order": order}
+        data = await self._call(operation, "POST", "sync", json=body)
+        self._record(operation)
+        for told in data.get("conversations", ()):
+            shown = self._about("sync", told["conversationId"], None)
+            shown.invoked_s, shown.completed_s = operation.invoked_s, operation.completed_s
+            if told["left"] is None:
+                messages = (*told["messages"], *told["changes"], *told["pending"])
+                shown.outcome, shown.seen = "ok", [_seen(each) for each in messages]
+            self._record(shown)
+        return data or None
+
+    async def span(self, conversation: str, first: int, last: int) -> dict[str, Any] | None:
+        operation = self._about("span", conversation, None)
+        query = {"conversationId": conversation, "fromSeq": f"{first}", "toSeq": f"{last}"}
+        data = await self._call(operation, "GET", "conversation/messages", params=query)
+        operation.seen = [_seen(each) for each in data.get("list", ())]
+        self._record(operation)
+        return data or None
+
+    async def mark(self, conversation: str, read_seq: int) -> int | None:
+        """Mark a conversation as read, and return up to where it counts as read."""
+        operation = self._about("mark", conversation, None)
+        item = {"conversationId": conversation, "readSeq": read_seq}
+        data = await self._call(operation, "POST", "conversation/receipts", json={"items": [item]})
+        self._record(operation)
+        return int(data["items"][0]["readSeq"]) if data.get("items") else None
+
+    async def list_all(self) -> list[dict[str, Any]]:
+        operation = self._about("list", "", None)
+        query = {"size": "100", "includeHidden": "true"}
+        data = await self._call(operation, "GET", "conversation/list", params=query)
+        self._record(operation)
+        return list(data.get("list", ()))
+
+    async def whole_history(
+        self, target: int, chat_type: int, *, size: int
+    ) -> list[dict[str, Any]]:
+        """Return all messages that the user may see, the oldest first."""
+        messages: list[dict[str, Any]] = []
+        query = {"targetId": str(target), "chatType": str(chat_type), "size": str(size)}
+        while True:
+            operation = self._about("history", "", None)
+            data = await self._call(operation, "GET", "message/history", params=query)
+            messages += data.get("list", ())
+            if not data.get("hasMore"):
+                return messages[::-1]
+            query["beforeId"] = data["nextBeforeId"]
+
     async def let(self, kind: Literal["invite", "remove"], group: int, guest: int) -> Operation:
         """Invite a guest into a group that this user owns, or remove the guest."""
         operation = Operation(
@@ -115,7 +167,7 @@ class FaultClient:
             operation.outcome = "refused"
         return self._record(operation)
 
-    def _about(self, kind: Any, conversation: str, message_id: int) -> Operation:
+    def _about(self, kind: Any, conversation: str, message_id: int | None) -> Operation:
         return Operation(
             kind=kind,
             user=self.user,

@@ -17,28 +17,19 @@ from random import Random
 
 import aiohttp
 
-from messaging.domain.ids import group_conversation, private_conversation
 from tests.faults.client import CLIENT_TIMEOUT_S, FaultClient, Post
 from tests.faults.doorkeeper import Doorkeeper
+from tests.faults.followers import Follower
+from tests.faults.places import PRIVATE, Place, places_of
 from tests.faults.rig import Cast
 from tests.faults.transcript import Operation, Recorder
 
 HANDS = ("mixed", "mixed", "private sends")  # the workers of each person
-PRIVATE, GROUP = 1, 2  # chatType
 LONGEST_PAUSE_S = 0.3
 REPEATS = 3  # at once; sends that are still unknown are repeated after the heal
 REPEAT_PAUSE_S = 0.3
 PAGE, WALKED_PAGE, WALKED_PAGES = 50, 10, 5
 SCRIPTS = ("plain", "你好，世界", "naïve café", "👩‍👩‍👧‍👦🏳️‍🌈", "שלום עולם", "a\u2028b\\'\"%_<&>")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Name a conversation as one of its members addresses the conversation."""
-
-    conversation: str
-    target: int
-    chat_type: int
 
 
 @dataclass(slots=True)
@@ -57,15 +48,6 @@ class SharedKnowledge:
     said: list[AcknowledgedMessage] = field(default_factory=list)
     unsettled: list[tuple[FaultClient, Post]] = field(default_factory=list)
     names: itertools.count[int] = field(default_factory=itertools.count)
-
-
-def places_of(cast: Cast, user: int) -> list[Place]:
-    """Return two private conversations of this person, and the group."""
-    people = sorted(cast.tokens)
-    index = people.index(user)
-    others = [people[index ^ 1], people[index ^ 2]]
-    private = [Place(private_conversation(user, each), each, PRIVATE) for each in others]
-    return [*private, Place(group_conversation(cast.group), cast.group, GROUP)]
 
 
 class Worker:
@@ -203,6 +185,9 @@ class CastLoad:
             cast.group,
             self.known.names,
         )
+        self._followers = {
+            user: Follower(Random(f"{seed} {user} follows"), clients[user]) for user in cast.tokens
+        }
         self._tasks: list[asyncio.Task[None]] = []
 
     def _new_worker(
@@ -230,6 +215,7 @@ class CastLoad:
         runs = [each.run(self._stop) for each in self._workers]
         if has_guest:
             runs.append(self._doorkeeper.run(self._stop))
+            runs += [each.run(self._stop) for each in self._followers.values()]
         self._tasks = [asyncio.create_task(each) for each in runs]
 
     async def end(self) -> None:
@@ -237,6 +223,12 @@ class CastLoad:
         self._stop.set()
         await asyncio.gather(*self._tasks)
         await asyncio.gather(*(client.send(post) for client, post in self.known.unsettled))
+
+    async def compare_followers(self) -> list[str]:
+        """Return what clients on sync have wrong, compared with the history that is read afresh."""
+        for user, follower in self._followers.items():
+            await follower.compare(places_of(self._cast, user))
+        return [wrong for follower in self._followers.values() for wrong in follower.wrong]
 
 
 @asynccontextmanager

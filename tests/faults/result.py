@@ -97,6 +97,8 @@ def _judge_end(transcript: Transcript) -> Iterator[Violation]:
     for mark in transcript.marks:
         if mark.name.startswith("stuck"):
             yield Violation(ViolationKind.STUCK, mark.name)
+        elif mark.name.startswith("astray"):
+            yield Violation(ViolationKind.ASTRAY, mark.name)
 
 
 def _judge_availability(

@@ -12,7 +12,8 @@ from random import Random
 
 from tests.faults.aftermath import NotDrained, ask_for_told, await_drained, read_all, stored
 from tests.faults.client import FaultClient
-from tests.faults.load import CastLoad, clients_of, places_of
+from tests.faults.load import CastLoad, clients_of
+from tests.faults.places import places_of
 from tests.faults.result import FaultResult, judge
 from tests.faults.rig import Cast, Rig
 from tests.faults.rows import Fault, Unmet
@@ -69,6 +70,8 @@ class _Run:
             await asyncio.to_thread(self._await_drained)
             self._report("is read")
             await self._read_to_the_end(clients)
+            for wrong in await load.compare_followers():
+                self._recorder.mark(f"astray: {wrong}")
             self._report("is asked for every id")
             operations = list(self._recorder.transcript.operations)
             self._recorder.mark(TOLD)

@@ -13,7 +13,19 @@ from typing import Literal, Self, TextIO
 
 import msgspec
 
-Kind = Literal["send", "recall", "delete", "history", "get", "invite", "remove"]
+Kind = Literal[
+    "send",
+    "recall",
+    "delete",
+    "history",
+    "get",
+    "invite",
+    "remove",
+    "sync",
+    "span",
+    "mark",
+    "list",
+]
 Outcome = Literal["ok", "refused", "unknown"]
 NOT_FOUND, ALREADY_RECALLED, REUSED = 3002, 3003, 3006
 TOLD = "told"  # after this mark every told id is asked for

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from messaging.models import ChatGroup, Conversation
+from messaging.models import ChatGroup, Conversation, Participant
 
 
 def held_conversation(conversation_id: str) -> AbstractContextManager[None]:
@@ -20,6 +20,10 @@ def held_conversation(conversation_id: str) -> AbstractContextManager[None]:
 
 def held_group(group_id: int) -> AbstractContextManager[None]:
     return _held(ChatGroup.objects.filter(pk=group_id))
+
+
+def held_participant(user_id: int, conversation_id: str) -> AbstractContextManager[None]:
+    return _held(Participant.objects.filter(pk=(user_id, conversation_id)))
 
 
 @contextlib.contextmanager

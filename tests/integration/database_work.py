@@ -6,10 +6,12 @@ import itertools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connection
 
 STEPS_A_TICK = 10
+STATEMENTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 @contextmanager
@@ -29,6 +31,20 @@ def work() -> Iterator[list[int]]:
     finally:
         connection.connection.set_progress_handler(None, STEPS_A_TICK)
     done.append(next(ticks) * STEPS_A_TICK)
+
+
+@contextmanager
+def counted() -> Iterator[list[str]]:
+    """Collect the first words of this thread's statements on tables."""
+    words: list[str] = []
+
+    def note(execute: Any, sql: str, *rest: Any) -> Any:
+        if (word := sql.partition(" ")[0]) in STATEMENTS:
+            words.append(word)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(note):
+        yield words
 
 
 def plan(query: str) -> list[str]:

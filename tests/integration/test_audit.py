@@ -88,6 +88,10 @@ def load(*rows: Message) -> None:
     wiring.run(fill)
 
 
+def show(*rows: Message) -> None:
+    wiring.run(lambda backends: backends.cache.mark_stored(rows))
+
+
 def rewrite(client: redis.Redis, message: Message) -> None:
     client.set(f"msg:detail:{message.id}", encode_message(message), keepttl=True)
 
@@ -134,8 +138,7 @@ def cached_as_pending(client: redis.Redis) -> tuple[str, str]:
 
 def mark_left(client: redis.Redis) -> tuple[str, str]:
     row = persisted()
-    store(row.recalled(row.send_time + 1))
-    wiring.run(lambda backends: backends.cache.mark_stored([row.recalled(row.send_time + 1)]))
+    show(*store(row.recalled(row.send_time + 1)))
     client.set(f"msg:cancel:{row.id}", row.send_time + 1)
     return "mark_left", str(row.id)
 
@@ -188,8 +191,7 @@ def row_marked(client: redis.Redis) -> tuple[str, str]:
 
 def tombstone_speaks(client: redis.Redis) -> tuple[str, str]:
     row = persisted()
-    store(row.recalled(9))
-    wiring.run(lambda backends: backends.cache.mark_stored([row.recalled(9)]))
+    show(*store(row.recalled(9)))
     models.Message.objects.update(content="still here")
     return "tombstone_speaks", str(row.id)
 

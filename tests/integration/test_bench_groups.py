@@ -66,3 +66,14 @@ def test_the_demo_group_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
     assert_sound(ChatGroup.objects.get())
     owner = ChatGroupMember.objects.get(role="owner")
     assert owner.user.get_username() == "alice"
+
+
+def test_each_friend_writes_to_each_reader() -> None:
+    readers = accounts.make_pairs("ab", 4)
+    friends = accounts.make_friends("ab", readers, 3)
+    assert [each.to for each in friends] == [each.user_id for each in readers] * 3
+    assert len({each.user_id for each in friends}) == 3
+    assert {each.user_id for each in friends}.isdisjoint(each.user_id for each in readers)
+    crowd = accounts.make_crowd("ab", readers, 4, tell=lambda made: None)
+    indices = [each.index for each in (*readers, *crowd, *friends)]
+    assert len(set(indices)) == len(indices)

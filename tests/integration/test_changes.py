@@ -32,7 +32,7 @@ from messaging.domain.changes import (
     UserChanged,
     decode_notice,
 )
-from messaging.models import ChatGroup, ChatGroupMember, UserBlock
+from messaging.models import ChatGroup, ChatGroupMember, Profile, UserBlock
 from messaging.runtime import signals, wiring
 from tests.contract.directory.people import is_member
 from tests.support.proxy import Mode, Proxy
@@ -175,6 +175,7 @@ async def is_all_muted(directory: DatabaseDirectory, group_id: int, user_id: int
 Question = Callable[..., Awaitable[object]]
 ACTIVE, EXISTS = DatabaseDirectory.user_is_active, DatabaseDirectory.user_exists
 MEMBER, BLOCKED = is_member, DatabaseDirectory.is_blocked
+SHOWS = DatabaseDirectory.shows_receipts
 WRITES: dict[str, tuple[Callable[[], object], Question, tuple[int, ...], object]] = {
     "a user is locked out": (lambda: set_active(ALICE, False), ACTIVE, (ALICE,), False),
     "a user is locked out by one field": (
@@ -184,6 +185,12 @@ WRITES: dict[str, tuple[Callable[[], object], Question, tuple[int, ...], object]
         False,
     ),
     "a user is let in again": (lambda: set_active(CAROL, True), ACTIVE, (CAROL,), True),
+    "a profile is changed": (
+        lambda: Profile.objects.update_or_create(user_id=BOB, defaults={"shows_receipts": False}),
+        SHOWS,
+        (BOB,),
+        False,
+    ),
     "a user is deleted": (lambda: user(BOB).delete(), EXISTS, (BOB,), False),
     "users are deleted": (
         lambda: get_user_model().objects.exclude(pk=ALICE).delete(),  # a member of a group

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -23,12 +23,12 @@ from messaging.store.groups import CALL_S, DatabaseGroups
 from tests.contract.groups.decisions import creating, deciding, joining, leaving
 from tests.contract.groups.rigs import Case, InDatabase
 from tests.integration.database import held_group
+from tests.integration.database_work import counted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 on_mysql = pytest.mark.skipif(
     connections["default"].vendor != "mysql", reason="MySQL and MariaDB alone"
 )
-STATEMENTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 @pytest.fixture
@@ -36,20 +36,6 @@ async def case() -> AsyncIterator[Case]:
     rig = InDatabase(settings())
     yield Case(rig)
     await rig.close()
-
-
-@contextlib.contextmanager
-def counted() -> Iterator[list[str]]:
-    """Collect the first words of this thread's statements on tables."""
-    words: list[str] = []
-
-    def note(execute: Any, sql: str, *rest: Any) -> Any:
-        if (word := sql.partition(" ")[0]) in STATEMENTS:
-            words.append(word)
-        return execute(sql, *rest)
-
-    with connection.execute_wrapper(note):
-        yield words
 
 
 def joining_all(*user_ids: int) -> Decide:

@@ -11,8 +11,21 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection
 from django.db.migrations.executor import MigrationExecutor
+from msgspec import structs
 
-from messaging.models import ChatGroup, ChatGroupMember, Conversation, Participant
+from messaging.models import (
+    ChatGroup,
+    ChatGroupMember,
+    Conversation,
+    Message,
+    MessageChange,
+    MessageDelete,
+    Participant,
+)
+from messaging.store.apply import apply_batch
+from messaging.store.rows import COLUMNS, to_row
+from messaging.store.tables import Tables
+from tests.support.messages import make_message
 
 APP = "messaging"
 AFTER = "0010_message_key_body"
@@ -198,3 +211,65 @@ def test_groups_survive_the_way_back(before_groups: None) -> None:
 
     members = model(BEFORE_GROUPS, "ChatGroupMember").objects
     assert dict(members.values_list("user_id", "role")) == {1: "owner", 2: "member"}
+
+
+@pytest.fixture
+def before_changes() -> Iterator[None]:
+    """Migrate to the state before changes had numbers, and back."""
+    migrate(PARTICIPANTS)
+    yield
+    migrate(newest())
+
+
+def write_as_before_changes(number: int) -> Any:
+    """Write a message with its conversation and a delete as the release before changes does."""
+    message = structs.replace(make_message(number), seq=number)
+    row = {
+        column: value
+        for column, value in zip(COLUMNS, to_row(message), strict=True)
+        if column not in ("rev", "client_msg_id")
+    }
+    model(PARTICIPANTS, "Message").objects.create(**row)
+    head = {"last_seq": number, "last_message_id": message.id}
+    conversations = model(PARTICIPANTS, "Conversation").objects
+    conversations.update_or_create(id=message.conversation_id, defaults=head)
+    model(PARTICIPANTS, "MessageDelete").objects.create(user_id=2, message_id=message.id)
+    return message
+
+
+def check_as_sent(*messages: Any) -> None:
+    found = Tables(connection).messages([m.id for m in messages])
+    assert found == {m.id: m for m in messages}
+    assert all(m.rev == 0 for m in found.values())
+    assert not MessageChange.objects.exists()
+    assert Conversation.objects.get().last_rev == 0
+    deletes = MessageDelete.objects.values_list("message_id", "conversation_id", "rev")
+    assert set(deletes) == {(m.id, None, 0) for m in messages}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_old_messages_are_as_sent_and_change_from_then_on(before_changes: None) -> None:
+    message = write_as_before_changes(1)
+
+    for _ in range(2):  # the way back forgets the numbers of all changes
+        migrate(newest())
+
+        check_as_sent(message)
+        (row,) = apply_batch(connection, [message.recalled(7)]).rows
+        assert (row.seq, row.rev) == (1, 1)
+        said = {"status": message.status.value, "recall_time": None, "content": message.content}
+        Message.objects.update(**said)
+        migrate(PARTICIPANTS)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_release_before_writes_beside_the_one_that_numbers_changes() -> None:
+    first = write_as_before_changes(1)
+    second = write_as_before_changes(2)
+    check_as_sent(first, second)
+
+    (row,) = apply_batch(connection, [first.recalled(7)]).rows
+
+    assert (row.seq, row.rev) == (1, 1)
+    head = Conversation.objects.get()
+    assert (head.last_seq, head.last_rev, head.last_message_id) == (2, 1, second.id)

@@ -15,13 +15,16 @@ from django.db import connection, connections
 from msgspec.structs import replace
 from pytest_django import DjangoDbBlocker
 
+from messaging.domain.conversations import Head, Participant
 from messaging.domain.groups import Group, Member, OutReason, Role
 from messaging.domain.message import Message
 from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.cached import IdempotencyRecord
+from messaging.ports.conversations import Since, Span
 from messaging.ports.log import Position
 from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState
 from messaging.store import database
+from messaging.store.conversation_tables import ConversationTables
 from messaging.store.group_inspector import InspectedGroups
 from messaging.store.inspector import InspectedTables
 from tests.integration.database_work import work
@@ -37,12 +40,14 @@ FEWER = {
     "chat_group_member": 100_000,
     "chat_group_request": 100_000,
     "chat_group_ban": 100_000,
-    "participant": 100_000,
+    "participant": 150_000,
+    "message_change": 100_000,
 }
 PIECE = 50_000
 AT_ONCE = 500  # the most rows of one statement
 LARGE = 7  # this group has every user as a member
 BUSY = "1_2"  # this conversation has every second message
+TALKATIVE = 200_202  # this user has 500 conversations
 READS_OF_EACH = 4  # a key, its row, and a neighbour looked at
 
 pytestmark = [
@@ -55,6 +60,8 @@ KEYS = [(1, f"k{1_999 * n:07}", "h") for n in range(1, AT_ONCE + 1)]
 PLACES = [Position("t", n // 10_000, f"{n:07}") for n in range(1, 199 * AT_ONCE, 199)]
 USERS = [199 * n for n in range(1, AT_ONCE + 1)]
 PARTICIPANTS = [(i, f"g{LARGE}") for i in USERS]
+OF_ONE = [f"{n:07}_9" for n in range(101_000, 101_500)]  # conversations of this user
+QUIET = [f"{n}_5000" for n in range(10, 110)]  # conversations of 500 messages each
 MEMBERS = [Member(user_id=i, role=Role.MEMBER, nickname="x") for i in USERS]
 ALIASES = [each + 2_000_000 for each in IDS]  # ids of repeats of these messages
 FILL = {
@@ -75,7 +82,13 @@ FILL = {
         "(id, last_seq, last_message_id)"
         f" SELECT CONCAT(LPAD(seq, 7, '0'), '_9'), 1, {FIRST_ID} + seq"
     ),
-    "message_delete": f"(user_id, message_id) SELECT seq DIV 1000, {FIRST_ID} + seq",
+    "message_change": (
+        f"(message_id, conversation_id, rev) SELECT {FIRST_ID} + 2 * seq - 1, '{BUSY}', seq"
+    ),
+    "message_delete": (
+        "(user_id, message_id, conversation_id, rev)"
+        f" SELECT seq DIV 1000, {FIRST_ID} + seq, '{BUSY}', seq"
+    ),
     "cache_arrear": f"(message_id) SELECT {FIRST_ID} + seq",
     "dead_letter": (
         "(topic, `partition`, `offset`, `key`, value, reason, error, attempts, message_id, state,"
@@ -98,11 +111,14 @@ FILL = {
     ),
     "chat_group_request": f"(group_id, user_id, text, time) SELECT {LARGE}, seq, '', 0",
     "chat_group_ban": f"(group_id, user_id, banned_by, time) SELECT {LARGE}, seq, 1, 0",
-    "participant": f"(user_id, conversation_id) SELECT seq, 'g{LARGE}'",
+    "participant": (
+        "(user_id, conversation_id) SELECT IF(seq <= 100000, seq, 200000 + seq DIV 500),"
+        f" IF(seq <= 100000, 'g{LARGE}', CONCAT(LPAD(seq, 7, '0'), '_9'))"
+    ),
 }
 
 
-class EveryTable(InspectedTables, InspectedGroups):
+class EveryTable(InspectedTables, InspectedGroups, ConversationTables):
     """Hold all statements over one connection."""
 
 
@@ -155,7 +171,12 @@ _STATEMENTS: dict[str, Statement] = {
         lambda t: t.raise_messages([m.recalled(1) for m in t.messages(IDS).values()]), 2 * AT_ONCE
     ),
     "extend_conversations": Statement(
-        lambda t: t.extend_conversations({f"{1_999 * n:07}_9": (1, 1) for n in range(1, 501)}),
+        lambda t: t.extend_conversations(
+            {
+                f"{1_999 * n:07}_9": Head(last_seq=1, last_rev=1, last_id=1)
+                for n in range(1, AT_ONCE + 1)
+            }
+        ),
         2 * AT_ONCE,
     ),
     "take_keys": Statement(
@@ -181,14 +202,27 @@ _STATEMENTS: dict[str, Statement] = {
     "nth_visible": Statement(
         lambda t: t.nth_visible(BUSY, reader_id=5, before=IDS[250], count=AT_ONCE)
     ),
-    "insert_deletes": Statement(lambda t: t.insert_deletes([(5, each) for each in IDS])),
+    "put_changes": Statement(
+        lambda t: t.put_changes([replace(make_message(n), rev=1) for n in range(AT_ONCE)])
+    ),
+    "insert_deletes": Statement(
+        lambda t: t.insert_deletes([(5, each, BUSY, 1) for each in IDS]),
+    ),
+    "known_deletes": Statement(lambda t: t.known_deletes([(5, each) for each in IDS])),
+    "lock_participants": Statement(lambda t: t.lock_participants(PARTICIPANTS)),
+    "raise_participants": Statement(
+        lambda t: t.raise_participants(dict.fromkeys(PARTICIPANTS, 1)), 2 * AT_ONCE
+    ),
     "reserve_or_owner": Statement(
         lambda t: t.reserve_or_owner(make_message(7, client_msg_id="k0000007")), 2
     ),
     "deletes_of": Statement(lambda t: t.deletes_of(IDS)),
     "deletes_of one": Statement(lambda t: t.deletes_of(IDS[:1]), 1),
     "deleted_among": Statement(lambda t: t.deleted_among(5, IDS)),
-    "newest_deletes": Statement(lambda t: t.newest_deletes(5, limit=AT_ONCE)),
+    "deletes_of_user": Statement(lambda t: t.deletes_of_user(5, limit=AT_ONCE)),
+    "deletes_of_user with floors": Statement(lambda t: t.deletes_of_user(TALKATIVE, limit=AT_ONCE)),
+    "floors_of": Statement(lambda t: t.floors_of(TALKATIVE)),
+    "floors_of one": Statement(lambda t: t.floors_of(TALKATIVE, OF_ONE[7]), 1),
     "insert_hints": Statement(lambda t: t.insert_hints([CacheHint(each) for each in IDS])),
     "hints": Statement(lambda t: t.hints(limit=AT_ONCE)),
     "delete_hints": Statement(lambda t: t.delete_hints([199 * n for n in range(1, 501)])),
@@ -199,8 +233,8 @@ _STATEMENTS: dict[str, Statement] = {
     "is_loss_announced": Statement(lambda t: t.is_loss_announced(besides="me"), 1),
     "ping": Statement(lambda t: t.ping(), 0),
     "newest_id": Statement(lambda t: t.newest_id(), 1),
-    "rows_after": Statement(lambda t: t.rows_after(IDS[100], limit=AT_ONCE), 2 * AT_ONCE),
-    "rows": Statement(lambda t: t.rows(IDS), 2 * AT_ONCE),
+    "rows_after": Statement(lambda t: t.rows_after(IDS[100], limit=AT_ONCE), 3 * AT_ONCE),
+    "rows": Statement(lambda t: t.rows(IDS), 3 * AT_ONCE),
     "letters": Statement(lambda t: t.letters(IDS)),
     "kept": Statement(lambda t: t.kept(PLACES)),
     "conversations_after": Statement(lambda t: t.conversations_after("05", limit=AT_ONCE)),
@@ -255,6 +289,51 @@ _STATEMENTS: dict[str, Statement] = {
     "recount": Statement(lambda t: t.recount(LARGE), 100_002),
     "let_in": Statement(lambda t: t.let_in((50_000, f"g{LARGE}")), 6),
     "let_out": Statement(lambda t: t.let_out((50_000, f"g{LARGE}")), 6),
+    "listing": Statement(lambda t: t.listing(TALKATIVE), 2 * AT_ONCE),
+    "listing of some": Statement(lambda t: t.listing(TALKATIVE, OF_ONE[:100]), 200),
+    "peers": Statement(lambda t: t.peers(OF_ONE, TALKATIVE)),
+    "seats": Statement(lambda t: t.seats(PARTICIPANTS)),
+    "raise_positions": Statement(
+        lambda t: t.raise_positions([(*seat, 3, 4, 1, 0) for seat in PARTICIPANTS]), 2 * AT_ONCE
+    ),
+    "lock_with_pins": Statement(lambda t: t.lock_with_pins(TALKATIVE, OF_ONE[7])),
+    "head": Statement(lambda t: t.head(OF_ONE[7]), 1),
+    "update_participant": Statement(
+        lambda t: t.update_participant(Participant(user_id=TALKATIVE, conversation_id=OF_ONE[7])), 1
+    ),
+    "readers": Statement(
+        lambda t: t.readers(
+            replace(make_message(7), conversation_id=OF_ONE[7]), has_read=True, after=0, limit=20
+        ),
+        5,
+    ),
+    "shows_receipts": Statement(lambda t: t.shows_receipts(USERS)),
+    "spans": Statement(lambda t: t.spans([Span(BUSY, 500_000, 600_000, 1_000)])),
+    "spans of many": Statement(
+        lambda t: t.spans([Span(name, 0, 100_000, 20, True) for name in QUIET])
+    ),
+    "changes": Statement(
+        lambda t: t.changes([Since(BUSY, 50_000, 90_000)], limit=AT_ONCE), 2 * AT_ONCE
+    ),
+    "deletes_since": Statement(
+        lambda t: t.deletes_since(5, [Since(BUSY, 5_100, 5_900)], limit=AT_ONCE), 2 * AT_ONCE
+    ),
+    "count_unread": Statement(
+        lambda t: t.count_unread(
+            [Participant(user_id=5, conversation_id=BUSY, read_seq=500_000)],
+            up_to={BUSY: ROWS},
+            most=AT_ONCE,
+        ),
+        2 * AT_ONCE,
+    ),
+    "count_unread of many": Statement(
+        lambda t: t.count_unread(
+            [Participant(user_id=5, conversation_id=name) for name in QUIET],
+            up_to=dict.fromkeys(QUIET, ROWS),
+            most=5,
+        ),
+        2 * AT_ONCE,
+    ),
     "save dead letters": Statement(lambda t: database._save_dead_letters(connection, _letters())),
     "settle dead letters": Statement(
         lambda t: database._settle_dead_letters(connection, PLACES, DeadLetterState.REPLAYED),

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from messaging.domain.message import Message, MsgType
 from messaging.pipeline.queued_send import Durability
 from messaging.testing.store import MemoryStore
+from tests.simulation.clear_check import ClearCheck
 from tests.simulation.group_check import GroupCheck
 from tests.simulation.record import Read, Said, ScheduleRecord, Total
 from tests.simulation.watch import BackendWatch
@@ -21,7 +22,7 @@ class PromiseCheck:
         self, record: ScheduleRecord, watch: BackendWatch, store: MemoryStore, group: GroupCheck
     ) -> None:
         self._record, self._watch, self._store = record, watch, store
-        self._group = group
+        self._group, self._clears = group, ClearCheck(record)
         self._rows: dict[str, list[Message]] = {}
         for row in sorted(store.rows.values(), key=lambda row: row.id):
             self._rows.setdefault(row.conversation_id, []).append(row)
@@ -47,6 +48,7 @@ class PromiseCheck:
         self._check_seqs()
         self._check_marks()
         self._group.everything(self._rows_of)
+        self._clears.everything()
 
     def at_rest(self, read: Read, *, aged: bool) -> None:
         """Judge a page at rest: it has the rows, all of them, without the reader's deletes.
@@ -54,6 +56,8 @@ class PromiseCheck:
         Before the cache has aged, it may lack a row or a delete that no client was told of: the
         process that stored the change died before the process showed the change to the cache.
         """
+        if not aged and self._clears.may_be_untold(read):
+            return
         floor_id, floor_seq = self._group.floor_of(read.reader, read.conversation)
         rows = [row for row in self._rows.get(read.conversation, []) if row.id > floor_id]
         seen = {message.id for message in read.seen}
@@ -89,7 +93,7 @@ class PromiseCheck:
     def _told_of(self, message: Message, aged: bool) -> Message:
         """Return the message without what the cache may lack: an untold recall, or its time."""
         if not aged and message.id in self._untold_recalls:
-            message = message.recalled(0)
+            message = replace(message.recalled(0), rev=0)
         return replace(message, recall_time=None)
 
     def _check_said(self, said: Said) -> None:
@@ -140,7 +144,7 @@ class PromiseCheck:
             and not said.is_bad_data
             and not self._may_be_lost(said)
             and not self._may_be_missed(read, self._ids_of(said))
-            and not self._group.may_hide(read, said)
+            and not self._may_hide(read, said)
         )
         most = sum(1 for said in here for begun in said.attempts if begun < total.ended)
         most += self._group.most_notices(read.conversation, total.ended)
@@ -165,9 +169,12 @@ class PromiseCheck:
             and read.reader not in said.delete_begun
             and not self._may_be_lost(said)
             and not self._may_be_missed(read, ids)
-            and not self._group.may_hide(read, said)
+            and not self._may_hide(read, said)
         ):
             self._record.violate("not seen", f"{said} in {_told(read)}")
+
+    def _may_hide(self, read: Read, said: Said) -> bool:
+        return self._group.may_hide(read, said) or self._clears.may_hide(read, said)
 
     def _may_be_missed(self, read: Read, ids: set[int]) -> bool:
         """Tell whether a read may miss a message because only the log had the message.

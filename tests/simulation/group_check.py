@@ -74,10 +74,9 @@ class GroupCheck:
         return (self._id, user) in self._tables.group_members
 
     def hides(self, user: int, row: Message) -> bool:
-        """Tell whether the group's row is not shown to this user at the end."""
-        if row.conversation_id != self.conversation:
-            return False
-        return not self.is_in(user) or row.id <= self.floor_of(user, self.conversation)[0]
+        """Tell whether a row is not shown to this user at the end, being out or by a floor."""
+        is_out = row.conversation_id == self.conversation and not self.is_in(user)
+        return is_out or row.id <= self.floor_of(user, row.conversation_id)[0]
 
     def untold_notices(self) -> set[int]:
         """Return the notices whose act may have ended before the cache had the notice."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
+from messaging.database.group_rows import to_group_row
 from messaging.directory import queries
 from messaging.directory.known_groups import KnownGroups, Run
 from messaging.domain.changes import Change, GroupChanged, MemberChanged
-from messaging.domain.groups import Member
+from messaging.domain.groups import Group, Member
 from messaging.ports.directory import GroupAccess
 from messaging.testing.directory import MemoryDirectory
 from messaging.testing.groups import MemoryGroups
 
 Result = TypeVar("Result")
+NO_MEMBER = (None,) * 5
 
 
 class GroupRows:
@@ -36,34 +39,35 @@ class GroupRows:
         pass
 
     def execute(self, statement: str, values: Sequence[Any]) -> None:
+        tables = self._tables
         if statement == queries.GROUP:
-            conversation, group_id, limit = values
-            wanted = [m for (g, _), m in self._tables.group_members.items() if g == group_id]
+            group_id, conversation, _, limit = values
+            members = [m for (g, _), m in tables.group_members.items() if g == group_id]
         else:
             assert statement == queries.ACCESS
-            (user_id, conversation, group_id), limit = values, 1
-            member = self._tables.group_members.get((group_id, user_id))
-            wanted = [] if member is None else [member]
-        self._found = self._rows(group_id, conversation, wanted or [None])[:limit]
+            user_id, conversation, group_id = values
+            members = [m for key, m in tables.group_members.items() if key == (group_id, user_id)]
+        if (group := tables.groups.get(group_id)) is None:
+            self._found = []
+            return
+        head, rows = self._head(group), [self._row(member, conversation) for member in members]
+        if statement == queries.GROUP:
+            no_group = (None,) * len(head)
+            self._found = [(*head, *NO_MEMBER), *((*no_group, *row) for row in rows[:limit])]
+        else:
+            self._found = [(*head, *row) for row in rows or [NO_MEMBER]]
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         return self._found
 
-    def _rows(
-        self, group_id: int, conversation: str, members: Sequence[Member | None]
-    ) -> list[tuple[Any, ...]]:
-        """Return the rows of an outer join: a row without a member where there is none."""
-        if (group := self._tables.groups.get(group_id)) is None:
-            return []
-        head, rows = (group.state.value, group.is_all_muted, group.mode), []
-        for member in members:
-            if member is None:
-                rows.append((*head, None, None, None, None, None))
-                continue
-            place = self._tables.store.participants.get((member.user_id, conversation))
-            floors = (None, None) if place is None else (place.floor_id, place.floor_seq)
-            rows.append((*head, member.user_id, member.role.value, member.muted_until, *floors))
-        return rows
+    def _head(self, group: Group) -> tuple[Any, ...]:
+        *columns, created = to_group_row(group)
+        return (*columns, datetime.fromisoformat(created))
+
+    def _row(self, member: Member, conversation: str) -> tuple[Any, ...]:
+        place = self._tables.store.participants.get((member.user_id, conversation))
+        floors = (None, None) if place is None else (place.floor_id, place.floor_seq)
+        return (member.user_id, member.role.value, member.muted_until, *floors)
 
 
 class ProcessDirectory(MemoryDirectory):

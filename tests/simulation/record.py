@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from messaging.domain.message import ChatType, Message
 from messaging.pipeline.queued_send import Durability
-from tests.simulation.group_acts import GroupAct
+from tests.simulation.group_acts import NEVER, GroupAct
 from tests.simulation.lives import Life
 
 
@@ -78,6 +78,16 @@ class Read:
     answers: list[Answer] = field(default_factory=list)
 
 
+@dataclass(slots=True, eq=False)
+class Clear:
+    """Record that a user cleared a conversation; without an answer it ends at any later moment."""
+
+    user: int
+    conversation: str
+    begun: int
+    ended: int = NEVER
+
+
 @dataclass(slots=True)
 class BrokenPromise:
     """Describe a promise that was broken."""
@@ -93,12 +103,17 @@ class ScheduleRecord:
     said: list[Said] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
     acts: list[GroupAct] = field(default_factory=list)
+    clears: list[Clear] = field(default_factory=list)
+    marks: dict[tuple[int, str], int] = field(default_factory=dict)  # acknowledged, by participant
     violations: list[BrokenPromise] = field(default_factory=list)
     now: int = 0
 
     def tick(self) -> int:
         self.now += 1
         return self.now
+
+    def note_mark(self, user: int, conversation: str, seq: int) -> None:
+        self.marks[user, conversation] = max(self.marks.get((user, conversation), 0), seq)
 
     def violate(self, kind: str, text: str) -> None:
         self.violations.append(BrokenPromise(kind, text))

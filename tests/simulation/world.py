@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -24,6 +24,8 @@ from tests.simulation.backends import Backend, Broker, Cache
 from tests.simulation.check import PromiseCheck
 from tests.simulation.clients import BAD, SimulatedClient
 from tests.simulation.faults import UNTIL_S, Event, Faults, Outage
+from tests.simulation.follower_check import FollowerCheck
+from tests.simulation.followers import Follower
 from tests.simulation.group_directory import ProcessDirectory
 from tests.simulation.group_life import GroupLife
 from tests.simulation.group_verbs import GROUP
@@ -135,6 +137,7 @@ class World:
         await asyncio.sleep(0.01)
         operations = self.random.randint(4, 24)
         clients = [SimulatedClient(self, user) for user in USERS]
+        followers = list(self._followers())
         shares = [self.random.randint(1, operations) for _ in clients]
         await asyncio.gather(
             *(
@@ -142,9 +145,21 @@ class World:
                 for c, s in zip(clients, shares, strict=True)
             ),
             *(member.change(acts) for member, acts in self.group.members(self)),
+            *(follower.follow(steps) for follower, steps in followers),
         )
         if await self._drain():
             await self._observe_at_rest(clients)
+            for (follower, _), user in zip(followers, USERS, strict=True):
+                await FollowerCheck(self, follower, user).run()
+
+    def _followers(self) -> Iterator[tuple[Follower, int]]:
+        """Yield a client on sync for each user, with a number of steps.
+
+        The clients share a stream of draws, which is another one than the group's.
+        """
+        stream = Random(copy.copy(self.random).getrandbits(64) + 1)
+        for user in USERS:
+            yield Follower(self, user, stream), stream.choice((0, 4, 10))
 
     async def _drain(self) -> bool:
         """Wait until nothing is under way any more; tell whether that came in time."""

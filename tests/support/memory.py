@@ -65,8 +65,8 @@ class MemoryService:
 
     def __post_init__(self) -> None:
         self.log = MemoryEventLog(self.broker)
-        self.directory = MemoryDirectory(users={ALICE, BOB, MALLORY}, groups={GROUP: {ALICE, BOB}})
         self.groups = MemoryGroups(self.store, users=dict.fromkeys((ALICE, BOB, MALLORY), True))
+        self.directory = self.open_directory()
         self.conversations = MemoryConversations(self.store)
         self.published: list[Change] = []
         self.ids = SnowflakeIdGenerator(clock_ms=self.clock)
@@ -92,6 +92,9 @@ class MemoryService:
         self.guarded_cache = self.backends.cache
         self.acceptor.commit.renew_lease = self._take_lease
         self.consumer = self.new_consumer()
+
+    def open_directory(self) -> MemoryDirectory:
+        return MemoryDirectory(users={ALICE, BOB, MALLORY}, groups={GROUP: {ALICE, BOB}})
 
     async def _publish(self, changes: Sequence[Change]) -> None:
         self.published += changes

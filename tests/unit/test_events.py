@@ -198,6 +198,7 @@ class TestCodec:
         self, message: Message, text: str, key: str
     ) -> None:
         hostile = [text, key, '"seq":null', '"status":"RECALLED"', '"persistStatus":"PENDING"']
+        hostile += [',"rev":9,', '"persistStatus":"PERSISTED","rev":9,']
         for content in hostile:
             for url, client_msg_id in ((content, content), (None, None)):
                 encoded = encode_message(
@@ -205,6 +206,7 @@ class TestCodec:
                 )
                 for name in ("seq", "persistStatus", "status", "recallTime", "conversationId"):
                     assert encoded.count(f'"{name}":'.encode()) == 1
+                assert b'"rev":' not in encoded
 
     def test_a_message_with_a_seq_is_told_as_persisted(self) -> None:
         message = make_message(1)
@@ -212,6 +214,17 @@ class TestCodec:
         assert b'"seq":null,"persistStatus":"PENDING","status":"NORMAL"' in encode_message(message)
         stored = encode_message(replace(message, seq=41))
         assert b'"seq":41,"persistStatus":"PERSISTED","status":"NORMAL"' in stored
+
+    def test_a_changed_message_has_a_rev_in_the_cache_and_none_in_the_log(self) -> None:
+        changed = replace(make_message(1).recalled(7), seq=41, rev=2**53 + 1)
+
+        stored = encode_message(changed)
+        assert b'"persistStatus":"PERSISTED","rev":9007199254740993,"status"' in stored
+        assert decode_message(stored) == changed
+        assert decode_event(encode_event(changed)) == changed.without_seq()
+        assert b'"rev"' not in encode_event(changed)
+        with pytest.raises(PoisonRecord):
+            decode_message(stored.replace(b'"seq":41', b'"seq":null'))
 
 
 def event(**changes: object) -> bytes:

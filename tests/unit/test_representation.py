@@ -41,6 +41,7 @@ def test_a_private_message_has_every_field() -> None:
         "messageId": "4611686018427387905",
         "conversationId": "2_9007199254740993",
         "seq": 7,
+        "rev": 0,
         "fromUserId": "9007199254740993",
         "toUserId": "2",
         "groupId": None,
@@ -67,7 +68,12 @@ def test_a_group_message_has_a_group_in_place_of_a_receiver() -> None:
 
 def test_a_pending_message_has_no_seq() -> None:
     shown = present_message(SENT, viewer_id=BOB)
-    assert (shown["seq"], shown["persistStatus"]) == (None, "PENDING")
+    assert (shown["seq"], shown["rev"], shown["persistStatus"]) == (None, None, "PENDING")
+
+
+def test_a_changed_message_has_the_number_of_the_change() -> None:
+    changed = structs.replace(SENT.recalled(5), seq=7, rev=3)
+    assert present_message(changed, viewer_id=BOB)["rev"] == 3
 
 
 def test_a_client_message_id_is_its_senders_own() -> None:

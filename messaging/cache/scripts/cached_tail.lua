@@ -1,13 +1,14 @@
 -- Return the newest listed messages of a conversation below an id, without the messages that the
 -- reader has deleted. Uses incarnation, tail, deletes, guard.
 --
--- KEYS  list, loaded mark, the reader's deletes, their floor, the guard of a group's conversation
+-- KEYS  list, loaded mark, the reader's deletes, the reader's floors, the guard of a group's
+--       conversation
 -- ARGV  before ('' for the newest), limit, the prefix of the details' keys ('' for ids alone), the
---       bytes of texts after which the reply ends, the reader
+--       bytes of texts after which the reply ends, the reader, the conversation
 -- Reply ids without the deleted ones, their texts (nil where not cached), the lowest id read
 --       (nil when it was the list's last), floor and total (nil when not loaded), the deletes'
 --       floor (nil when not known), 1 while Redis recovers, the guard's newest score for the reader
---       (0 for none)
+--       (0 for none), the reader's floor in the conversation ('' for none, nil when not known)
 --
 -- The details' keys cannot be declared, since the list gives their ids, and a second trip would
 -- read another state. Redis needs declared keys only to find the right node of a cluster.
@@ -31,7 +32,7 @@ if before ~= '' then
   if redis.call('LINDEX', list, first) == before then first = first + 1 end
 end
 
-local known_above = deletes_floor(deleted, KEYS[4])
+local known_above, cleared = deletes_floor(deleted, KEYS[4], ARGV[6])
 local has_deletes = redis.call('SCARD', deleted) > (known_above and 1 or 0)
 local ids, names = {}, {}
 local read, lowest, stop = first, nil, math.min(length, first + MOST_IDS_READ)
@@ -81,4 +82,5 @@ return {
   known_above or false,
   is_recovering(),
   KEYS[5] and doubt(KEYS[5], ARGV[5]) or 0,
+  cleared or false,
 }

@@ -1,7 +1,9 @@
 -- Return a user's cached deletes, and the id down to which they are complete. Uses incarnation,
--- deletes.
+-- tail, deletes.
 --
--- KEYS  the user's deletes, their floor
--- Reply the members of the set, floor (nil when not known)
+-- KEYS  the user's deletes, the user's floors
+-- Reply the members of the set, floor (nil when not known); field, value, field, value … of the
+--       floors
 
-return { redis.call('SMEMBERS', KEYS[1]), deletes_floor(KEYS[1], KEYS[2]) or false }
+local floor = deletes_floor(KEYS[1], KEYS[2])
+return { redis.call('SMEMBERS', KEYS[1]), floor or false, redis.call('HGETALL', KEYS[2]) }

@@ -1,7 +1,7 @@
--- Join the store's rows into the cache. Uses rows, incarnation, state, tail, pending.
+-- Join the store's rows into the cache. Uses rows, incarnation, rates, state, tail, pending, heads.
 --
 -- KEYS  pending set, attempts, pending bytes
--- ARGV  for each row: id, conversation, seq, its tombstone's text ('' for a row that is not
+-- ARGV  for each row: id, conversation, seq, rev, its tombstone's text ('' for a row that is not
 --       recalled); within a conversation in order of id
 --
 -- This script makes memory free again, so it must go through when no memory is left. A full Redis
@@ -51,8 +51,17 @@ local function add_stored(list, loaded, ids, seq)
   end
 end
 
+-- Raise the head of a conversation. With its first message a private conversation comes into the
+-- lists of its parties.
+local function raise_numbers(conversation, seq, rev, id, begins)
+  local numbers = { string.format('%.0f', seq), string.format('%.0f', rev), id }
+  raise_head(HEAD .. conversation, { 'seq', 'rev', 'id' }, numbers)
+  local one, other = string.match(conversation, '^(%d+)_(%d+)$')
+  if begins and one then redis.call('DEL', MINE .. one, MINE .. other) end
+end
+
 local ids, details = {}, {}
-for id in rows(4, 0) do
+for id in rows(5, 0) do
   ids[#ids + 1] = id
   details[#details + 1] = DETAIL .. id
 end
@@ -60,8 +69,8 @@ local waited = redis.call('ZMSCORE', pending, unpack(ids))
 redis.call('ZREM', pending, unpack(ids))
 if redis.call('EXISTS', attempts) == 1 then redis.call('HDEL', attempts, unpack(ids)) end
 local cached = redis.call('MGET', unpack(details))
-local n, touched, seqs, freed = 0, {}, {}, 0
-for id, conversation, seq, tombstone in rows(4, 0) do
+local n, touched, seqs, revs, begins, freed = 0, {}, {}, {}, {}, 0
+for id, conversation, seq, rev, tombstone in rows(5, 0) do
   n = n + 1
   if waited[n] and cached[n] then freed = freed + #cached[n] end
   if tombstone ~= '' then
@@ -72,10 +81,14 @@ for id, conversation, seq, tombstone in rows(4, 0) do
   touched[conversation] = touched[conversation] or {}
   table.insert(touched[conversation], id)
   seqs[conversation] = math.max(seqs[conversation] or 0, tonumber(seq))
+  revs[conversation] = math.max(revs[conversation] or 0, tonumber(rev))
+  if seq == '1' then begins[conversation] = true end
 end
 release(pending, pending_bytes, freed)
 for conversation, stored in pairs(touched) do
   local list, loaded = TAIL .. conversation, LOADED .. conversation
   add_stored(list, loaded, stored, seqs[conversation])
   age(list, loaded, pending)
+  local seq, rev, last_id = seqs[conversation], revs[conversation], stored[#stored]
+  raise_numbers(conversation, seq, rev, last_id, begins[conversation])
 end

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 import redis
@@ -15,6 +15,7 @@ from messaging.domain.events import encode_message
 from messaging.domain.rates import Rates
 from messaging.ports.cache import MessageCache
 from messaging.testing.cache import MemoryCache
+from tests.contract.cache.events import Events, events_of
 from tests.support.messages import make_message
 from tests.support.real_services import call_whole, empty_database
 
@@ -44,6 +45,16 @@ async def cache(url: str | None) -> AsyncIterator[MessageCache]:
     )
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def events(cache: MessageCache, url: str | None) -> Iterator[Events]:
+    """Return the events that may happen to the lists in this cache."""
+    if url is None:
+        yield events_of(cache, None)
+        return
+    with redis.Redis.from_url(url, decode_responses=True) as server:
+        yield events_of(cache, server)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from msgspec import structs
 from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.conversations import UnreadMemo
 from messaging.domain.message import Recall
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import CachedTail
@@ -22,6 +23,7 @@ from tests.contract.cache.conversation import (
     stored,
     tail,
 )
+from tests.contract.cache.lists import private, seat
 from tests.support.messages import make_message
 
 
@@ -88,6 +90,10 @@ class TestNothing:
         await cache.dead_letter([])
         await cache.add_details([])
         await cache.add_deletes(READER, [])
+        await cache.raise_participants([])
+        await cache.forget_listings([])
+        await cache.note_unread(READER, {})
+        assert await cache.newest_ids([]) == {}
         await cache.ping()
         assert await tail(cache) == CachedTail()
 
@@ -115,6 +121,12 @@ class TestNothing:
             lambda: cache.fill(CONVERSATION, "ab", [message], floor=0, base=0),
             lambda: cache.add_details([message]),
             lambda: cache.add_deletes(1, [1]),
+            lambda: cache.listing(1),
+            lambda: cache.fill_listing(1, "0/0/1/0", [private()]),
+            lambda: cache.newest_ids([CONVERSATION]),
+            lambda: cache.raise_participants([seat(CONVERSATION)]),
+            lambda: cache.forget_listings([1]),
+            lambda: cache.note_unread(1, {CONVERSATION: UnreadMemo(1, 0, 0, 1)}),
             lambda: cache.pending(before_ms=1, limit=1),
             lambda: cache.pending_count(),
             lambda: cache.newest_pending(offset=0, limit=1),

@@ -34,8 +34,16 @@ NOTICES = st.builds(
     muted_until=st.none() | st.sampled_from([-1, 0, 1_793_583_090_625]),
 )
 IMITATIONS = st.sampled_from(
-    ["", '"seq":null,"persistStatus":"PENDING"', ',"recalledBy":"7"', '"recallTime":1', "你好 %d"]
+    [
+        "",
+        '"seq":null,"persistStatus":"PENDING"',
+        ',"recalledBy":"7"',
+        '"recallTime":1',
+        ',"rev":9,',
+        "你好 %d",
+    ]
 )
+REVS = st.sampled_from([0, 1, 9, 10, 2**40])
 SEQS = st.sampled_from([1, 2**40])
 ANY_CASE = settings(
     max_examples=150,
@@ -54,26 +62,37 @@ def messages(draw: Any) -> Message:
     return make_message(1, chat_type=chat_type, content=draw(IMITATIONS), url=draw(IMITATIONS))
 
 
-async def hold(cache: MessageCache, message: Message, recall: Recall | None, seq: int) -> Message:
-    """Bring a state of a message into the cache, and return the state; `seq` 0 is pending."""
+async def hold(
+    cache: MessageCache, message: Message, recall: Recall | None, seq: int, rev: int
+) -> Message:
+    """Bring a state of a message into the cache, and return the state; `seq` 0 is pending.
+
+    With a `rev`, the store has the tombstone.
+    """
     await cache.accept([message], None)
     if recall is not None:
         await cache.set_recall_mark(message.id, recall)
         await cache.confirm_recall(message.under(recall))
-    if seq:
-        await cache.mark_stored([replace(message, seq=seq)])
     held = message if recall is None else message.under(recall)
-    state = replace(held, seq=seq or None)
+    if seq:
+        await cache.mark_stored([replace(held if rev else message, seq=seq, rev=rev)])
+    state = replace(held, seq=seq or None, rev=rev)
     assert await one(cache, message) == state
     return state
 
 
 async def check(
-    cache: MessageCache, message: Message, cached: Recall | None, told: Recall, seqs: list[int]
+    cache: MessageCache,
+    message: Message,
+    cached: Recall | None,
+    told: Recall,
+    seqs: list[int],
+    revs: tuple[int, int],
 ) -> None:
     before, after = seqs
-    state = await hold(cache, message, cached, before)
-    tombstone = replace(message.under(told), seq=after or before or None)
+    state = await hold(cache, message, cached, before, revs[0] if before and cached else 0)
+    seq = after or before or None
+    tombstone = replace(message.under(told), seq=seq, rev=revs[1] if seq else 0)
     if tombstone.seq is not None:
         await cache.mark_stored([tombstone])
     else:
@@ -86,27 +105,40 @@ CASES = given(
     cached=st.none() | RECALLS,
     told=RECALLS,
     seqs=st.sampled_from([[0, 0], [0, 1], [1, 0], [1, 1], [0, 2**40]]),
+    revs=st.tuples(REVS, REVS),
 )
-TIE = example(make_message(1), Recall(5, 10), Recall(5, 9), [1, 1])
-SENDERS_OWN = example(make_message(1), Recall(5, 1), Recall(5), [1, 1])
+TIE = example(make_message(1), Recall(5, 10), Recall(5, 9), [1, 1], (0, 0))
+SENDERS_OWN = example(make_message(1), Recall(5, 1), Recall(5), [1, 1], (0, 0))
+LATE_CHANGE = example(make_message(1), Recall(5), Recall(5), [1, 1], (10, 9))
 
 
 @ANY_CASE
 @TIE
 @SENDERS_OWN
+@LATE_CHANGE
 @CASES
 async def test_in_memory(
-    message: Message, cached: Recall | None, told: Recall, seqs: list[int]
+    message: Message,
+    cached: Recall | None,
+    told: Recall,
+    seqs: list[int],
+    revs: tuple[int, int],
 ) -> None:
-    await check(MemoryCache(), message, cached, told, seqs)
+    await check(MemoryCache(), message, cached, told, seqs, revs)
 
 
 @ANY_CASE
 @TIE
 @SENDERS_OWN
+@LATE_CHANGE
 @CASES
 async def test_in_redis(
-    redis_url: str, message: Message, cached: Recall | None, told: Recall, seqs: list[int]
+    redis_url: str,
+    message: Message,
+    cached: Recall | None,
+    told: Recall,
+    seqs: list[int],
+    revs: tuple[int, int],
 ) -> None:
     cache = RedisMessageCache(
         Settings(redis_url=redis_url, event_log_url="", redis_timeout_s=5.0, send_rate=0)
@@ -114,6 +146,6 @@ async def test_in_redis(
     try:
         with redis.Redis.from_url(redis_url) as server:
             server.flushall()
-        await check(cache, message, cached, told, seqs)
+        await check(cache, message, cached, told, seqs, revs)
     finally:
         await cache.close()

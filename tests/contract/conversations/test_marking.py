@@ -90,10 +90,11 @@ async def test_participants_who_are_absent_or_out_stay_as_they_are(
     out = Participant(
         user_id=2, conversation_id="g7", is_in=False, out_reason=OutReason.LEFT, rev=3
     )
-    await rig.put(out)
+    await rig.put(out, replace(out, user_id=4, read_seq=1, delivered_seq=1))
     before = await rig.participants()
     marks = [
         Mark(user_id=2, conversation_id="g7", read_seq=1),
+        Mark(user_id=4, conversation_id="g7", read_seq=1),
         Mark(user_id=3, conversation_id="g7", read_seq=1),
         Mark(user_id=3, conversation_id="1_2", read_seq=1),
         Mark(user_id=2, conversation_id="g8", read_seq=1),

@@ -88,12 +88,12 @@ async def test_several_conversations_are_counted_apart(rig: Rig) -> None:
 
 
 async def test_there_may_be_more_than_one_statement_takes(rig: Rig) -> None:
-    await rig.store.apply([say(n, group=n) for n in range(100, 400)])
-    wanted = [replace(READER, conversation_id=f"g{n}") for n in range(90, 400)]
+    await rig.store.apply([say(n, group=n) for n in range(100, 700)])
+    wanted = [replace(READER, conversation_id=f"g{n}") for n in range(90, 700)]
 
     found = await count(rig, *wanted)
 
-    assert found == {f"g{n}": int(n >= 100) for n in range(90, 400)}
+    assert found == {f"g{n}": int(n >= 100) for n in range(90, 700)}
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.auth import get_user_model
 
 from messaging.conf import settings
 from messaging.database.threads import DatabaseThreads
-from messaging.models import ChatGroup, ChatGroupMember, UserBlock, UserTokens
+from messaging.domain.groups import Group
+from messaging.models import ChatGroup, ChatGroupMember, Profile, UserBlock, UserTokens
 from messaging.ports.directory import Directory
 
 MEMBER, STRANGER, LOCKED_OUT, NOBODY = 1, 2, 3, 4
 GROUP, NO_GROUP = 7, 8
 GENERATION = 3
+CREATED = datetime(2026, 7, 1, tzinfo=UTC)
+NEW = Group(id=GROUP, name="a group", create_time=int(CREATED.timestamp() * 1000))
 ON_DATABASE = pytest.mark.django_db(transaction=True)
 IDENTITY_TTL_S = settings().identity_ttl_s
 Write = Callable[[Callable[[], object]], Awaitable[None]]
@@ -57,8 +61,10 @@ def populate() -> None:
     add_user(STRANGER)
     add_user(LOCKED_OUT, is_active=False)
     group = ChatGroup.objects.create(pk=GROUP, name="a group")
+    ChatGroup.objects.filter(pk=GROUP).update(created_at=CREATED)  # `create` sets the time itself
     ChatGroupMember.objects.create(group=group, user_id=MEMBER)
     block(MEMBER, STRANGER)
+    Profile.objects.create(user_id=STRANGER, shows_receipts=False)
     UserTokens.objects.create(user_id=STRANGER, generation=GENERATION, ended={"ended": 1})
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from messaging.conf import settings
 from messaging.directory import DatabaseDirectory
-from messaging.domain.groups import GroupRecord, Membership
+from messaging.domain.groups import Membership
 from messaging.domain.message import ID_MAX
 from messaging.ports.directory import Directory, GroupAccess, TokenMark
 from messaging.testing.directory import MemoryDirectory
@@ -17,6 +17,7 @@ from tests.contract.directory.people import (
     GROUP,
     LOCKED_OUT,
     MEMBER,
+    NEW,
     NO_GROUP,
     NOBODY,
     ON_DATABASE,
@@ -31,7 +32,9 @@ from tests.contract.directory.people import (
 async def any_directory(request: pytest.FixtureRequest) -> AsyncIterator[Directory]:
     if request.param == "memory":
         memory = MemoryDirectory(users=[MEMBER, STRANGER, LOCKED_OUT], groups={GROUP: {MEMBER}})
+        memory.records[GROUP] = NEW
         memory.inactive.add(LOCKED_OUT)
+        memory.hides_receipts.add(STRANGER)
         memory.blocks.add((MEMBER, STRANGER))
         memory.generations[STRANGER] = GENERATION
         memory.ended.add((STRANGER, "ended"))
@@ -79,9 +82,9 @@ class TestEveryDirectory:
     async def test_knows_what_a_user_may_do_in_a_group(self, any_directory: Directory) -> None:
         for user_id, member in ((MEMBER, Membership()), (STRANGER, None), (ID_MAX, None)):
             access = await any_directory.group_access(GROUP, user_id)
-            assert access == GroupAccess(GroupRecord(), member)
+            assert access == GroupAccess(NEW, member)
             asked = await any_directory.ask_access(GROUP, user_id, after=7)
-            assert asked == GroupAccess(GroupRecord(), member, asked_after=7)
+            assert asked == GroupAccess(NEW, member, asked_after=7)
             asked = await any_directory.ask_access(GROUP, user_id, after=5)
             assert asked is not None
             assert asked.asked_after >= 5
@@ -95,6 +98,10 @@ class TestEveryDirectory:
         assert not await any_directory.is_blocked(MEMBER, MEMBER)
         assert not await any_directory.is_blocked(NOBODY, STRANGER)
         assert not await any_directory.is_blocked(ID_MAX, ID_MAX)
+
+    async def test_knows_who_shows_what_was_read(self, any_directory: Directory) -> None:
+        shown = {i: await any_directory.shows_receipts(i) for i in (MEMBER, STRANGER, NOBODY)}
+        assert shown == {MEMBER: True, STRANGER: False, NOBODY: False}
 
     async def test_what_it_knows_at_once_is_what_it_would_find(
         self, any_directory: Directory

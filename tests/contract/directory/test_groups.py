@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from msgspec.structs import replace
 
 from messaging.directory import DatabaseDirectory, known_groups, queries, ttl_cache
 from messaging.directory.group_answers import (
@@ -21,13 +22,14 @@ from messaging.directory.group_answers import (
 )
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.changes import AnythingChanged, Change, GroupChanged, MemberChanged
-from messaging.domain.groups import GroupRecord, Membership, Role
+from messaging.domain.groups import GroupState, Membership, Role
 from messaging.models import ChatGroup, ChatGroupMember, Participant
 from messaging.ports.directory import GroupAccess
 from tests.contract.directory.people import (
     GROUP,
     LOCKED_OUT,
     MEMBER,
+    NEW,
     NO_GROUP,
     ON_DATABASE,
     STRANGER,
@@ -39,7 +41,6 @@ from tests.contract.directory.people import (
     known_member,
 )
 
-NEW = GroupRecord()
 OUTSIDE = GroupAccess(NEW, None)
 PLAIN = GroupAccess(NEW, Membership())
 
@@ -121,7 +122,8 @@ class TestAGroup:
     ) -> None:
         changed = {"state": "DISSOLVED", "is_all_muted": True, "mode": "sync"}
         await people(lambda: ChatGroup.objects.filter(pk=GROUP).update(**changed))
-        record = GroupRecord(is_dissolved=True, is_all_muted=True, mode="sync")
+        state = GroupState.DISSOLVED
+        record = replace(NEW, state=state, is_all_muted=True, mode="sync")
 
         assert await directory.group_access(GROUP, MEMBER) == GroupAccess(record, Membership())
         assert await directory.group_access(GROUP, STRANGER) == GroupAccess(record, None)
@@ -531,7 +533,7 @@ class TestAChange:
         await people(lambda: ChatGroup.objects.filter(pk=GROUP).update(is_all_muted=True))
         directory.invalidate(GroupChanged(GROUP))
 
-        muted = GroupRecord(is_all_muted=True)
+        muted = replace(NEW, is_all_muted=True)
         for user_id in (MEMBER, STRANGER):
             assert directory.known_access(GROUP, user_id) is None
         for user_id in (MEMBER, STRANGER):

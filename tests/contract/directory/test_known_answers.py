@@ -88,6 +88,7 @@ class TestTheDatabasesDirectory:
         assert await directory.user_exists(STRANGER)
         assert await directory.user_is_active(STRANGER)
         assert not await directory.is_blocked(STRANGER, MEMBER)
+        assert not await directory.shows_receipts(STRANGER)
         assert len(lookups) == 1
 
         assert directory.known_active(STRANGER) is True
@@ -107,6 +108,16 @@ class TestTheDatabasesDirectory:
         assert known_member(directory, GROUP, MEMBER) is True
         assert known_member(directory, GROUP, STRANGER) is False
         assert len(lookups) == 1
+
+    async def test_tells_of_a_choice_that_was_never_known_nothing_in_an_outage(
+        self, directory: DatabaseDirectory, outage: Begin, clock: DirectoryClock
+    ) -> None:
+        assert await directory.shows_receipts(MEMBER)
+        outage()
+        clock.now_s += IDENTITY_TTL_S
+        assert await directory.shows_receipts(MEMBER)
+        with pytest.raises(StoreUnavailable):
+            await directory.shows_receipts(LOCKED_OUT)
 
     async def test_looks_once_for_all_who_ask_meanwhile(
         self, directory: DatabaseDirectory, lookups: list[str]

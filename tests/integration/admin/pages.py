@@ -22,8 +22,9 @@ USERS = "/admin/auth/user/"
 CONSUME_TIMEOUT_S = 20.0
 
 
-def store(*messages: Message) -> None:
-    wiring.run(lambda backends: backends.store.apply(messages))
+def store(*messages: Message) -> Sequence[Message]:
+    """Store the messages in the database only, and return the rows."""
+    return wiring.run(lambda backends: backends.store.apply(messages)).rows
 
 
 def accept(*messages: Message) -> None:

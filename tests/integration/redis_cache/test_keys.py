@@ -7,6 +7,7 @@ import redis
 from msgspec.structs import replace
 
 from messaging.cache.redis_cache import RedisMessageCache
+from messaging.domain.conversations import Entry, Floor, Head, Participant, Peer, UnreadMemo
 from messaging.domain.message import Recall
 from tests.integration.redis_cache.opened import HALF_AN_HOUR, NO_END, load, names, row, tail
 from tests.support.messages import FIRST_ID, make_message
@@ -45,19 +46,20 @@ class TestKeys:
         await load(cache)
         await cache.accept([make_message(1)], None)
         await cache.mark_stored([row(1)])
-        await cache.add_deletes(7, [FIRST_ID + 1], floor=0)
+        await cache.add_deletes(7, [FIRST_ID + 1], floor=0, floors={"1_2": Floor(9, 5)})
 
         assert {name: server.ttl(name) for name in names(server)} == {
             f"msg:detail:{FIRST_ID + 1}": HALF_AN_HOUR,
             "msg:conv:1_2": HALF_AN_HOUR,
             "msg:conv:loaded:1_2": HALF_AN_HOUR,
+            "msg:head:1_2": HALF_AN_HOUR,
             "msg:deleted:7": HALF_AN_HOUR,
-            "msg:deleted:floor:7": HALF_AN_HOUR,
+            "msg:deleted:floors:7": HALF_AN_HOUR,
         }
         assert server.smembers("msg:deleted:7") == {str(FIRST_ID + 1), "=0/0"}
-        assert server.get("msg:deleted:floor:7") == "0/0"
+        assert server.hgetall("msg:deleted:floors:7") == {"": "0/0", "1_2": "9:5"}
 
-    @pytest.mark.parametrize("evicted", ["msg:deleted:1", "msg:deleted:floor:1"])
+    @pytest.mark.parametrize("evicted", ["msg:deleted:1", "msg:deleted:floors:1"])
     async def test_of_deletes_say_nothing_once_one_of_them_is_gone(
         self, cache: RedisMessageCache, server: redis.Redis, evicted: str
     ) -> None:
@@ -176,6 +178,38 @@ class TestKeys:
         server.zadd("msg:guard:g7", {"8": 1_000, "*": 2_000})
         await cache.distrust("g7", [3])
         assert set(server.zrange("msg:guard:g7", 0, -1)) == {"^", "3"}
+
+    async def test_of_a_list_live_for_half_an_hour(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        mine = Participant(user_id=1, conversation_id="1_2", rev=4, read_seq=2, delivered_seq=3)
+        entry = Entry(participant=mine, head=Head(last_seq=3, last_rev=5, last_id=7), peer=Peer())
+        token = (await cache.listing(1)).token
+        assert token is not None
+        assert 0 < server.ttl("msg:mine:1") <= 10
+        await cache.fill_listing(1, token, [entry])
+        await cache.note_unread(1, {"1_2": UnreadMemo(seq=3, rev=5, own_rev=4, count=1)})
+
+        lists = ("msg:head:1_2", "msg:mine:1", "msg:unread:1")
+        assert {name: server.ttl(name) for name in names(server)} == dict.fromkeys(
+            lists, HALF_AN_HOUR
+        )
+        head = server.hgetall("msg:head:1_2")
+        assert head.pop("born").isdigit()
+        numbers = {"seq": "3", "rev": "5", "id": "7", "r1": "2", "d1": "3", "r2": "0", "d2": "0"}
+        assert head == numbers | {"stamp": "0/0/", "whole": "1"}
+        packed = "[4,3,true,null,0,0,2,null,null,0,null,false]"
+        assert server.hgetall("msg:mine:1") == {"=": token, "1_2": packed}
+        assert server.hgetall("msg:unread:1") == {"1_2": "3:5:4:1"}
+
+    async def test_of_a_list_are_not_made_by_a_change(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await cache.raise_participants([Participant(user_id=1, conversation_id="g7")])
+        assert names(server) == []
+        await cache.raise_participants([Participant(user_id=1, conversation_id="1_2")])
+        assert names(server) == ["msg:head:1_2"]
+        assert server.ttl("msg:head:1_2") == HALF_AN_HOUR
 
     async def test_are_named_after_the_worker(
         self, cache: RedisMessageCache, server: redis.Redis

@@ -13,6 +13,8 @@ from messaging.cache.redis_cache import RedisMessageCache
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.message import Message, Recall
 from messaging.ports.cached import CachedTail
+from messaging.ports.listings import CachedListing
+from tests.contract.cache.lists import by_name, entries_of, fill, group, private, seat
 from tests.integration.redis_cache.opened import load, row, tail
 from tests.support.messages import FIRST_ID, make_message
 
@@ -94,6 +96,23 @@ class TestEviction:
 
         assert (await tail(cache)).missing == (FIRST_ID + 1,)
         assert await cache.get([FIRST_ID + 1]) == {}
+
+    async def test_an_unreadable_participant_costs_a_fill(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await fill(cache, [group(), private()])
+        server.hset("msg:mine:1", "g7", b"\xff{")
+        assert await cache.listing(1) == CachedListing()
+        await fill(cache, [group(), private()])
+        assert await entries_of(cache) == by_name([group(), private()])
+
+    async def test_an_unreadable_participant_ends_with_the_next_change(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        await fill(cache, [group()])
+        server.hset("msg:mine:1", "g7", b"\xff{")
+        await cache.raise_participants([seat("g7")])
+        assert await entries_of(cache) == by_name([group()])
 
 
 class TestFullMemory:

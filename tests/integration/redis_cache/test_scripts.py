@@ -10,11 +10,15 @@ import redis
 from msgspec.structs import replace
 
 from messaging.cache import keys
+from messaging.cache.listing import RAISED_AT_ONCE
 from messaging.cache.marking import MARKED_AT_ONCE
 from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
+from messaging.domain.conversations import Entry
 from messaging.domain.message import ChatType
 from messaging.ports.cached import RateLimited, SharedRate
+from messaging.ports.listings import MOST_LISTED
+from tests.contract.cache.lists import USER, head, seat
 from tests.integration.redis_cache.opened import load, open_cache, row, tail
 from tests.support.messages import make_message
 
@@ -104,6 +108,34 @@ class TestScripts:
         assert (await commands(cache.reader_view(ids, reader_id=1)))["zmscore"] == 0
         ids += [m.id for m in group]
         assert (await commands(cache.reader_view(ids, reader_id=1)))["zmscore"] == 1
+
+    async def test_read_a_list_with_two_commands_a_conversation(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        entries = [Entry(participant=seat(f"g{n}"), head=head(n)) for n in range(1, MOST_LISTED)]
+        token = (await cache.listing(USER)).token
+        assert token is not None
+        server.config_resetstat()
+        await cache.fill_listing(USER, token, entries)
+        filled = server.info("commandstats")
+        assert filled["cmdstat_evalsha"]["calls"] == MOST_LISTED / RAISED_AT_ONCE + 1
+        assert sum(stats["calls"] for stats in filled.values()) < 3 * len(entries) + 100
+
+        server.config_resetstat()
+        assert len((await cache.listing(USER)).entries or {}) == len(entries)
+        read = {name: stats["calls"] for name, stats in server.info("commandstats").items()}
+        assert read["cmdstat_evalsha"] == 1
+        assert sum(read.values()) < 2 * len(entries) + 10
+
+    async def test_tell_a_list_of_stored_messages_with_three_commands_a_conversation(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        rows = [replace(row(n, 2), conversation_id=f"g{n % 10}") for n in range(100)]
+        server.config_resetstat()
+        await cache.mark_stored(rows)
+        calls = {name: stats["calls"] for name, stats in server.info("commandstats").items()}
+        assert calls["cmdstat_hset"] == 10
+        assert calls["cmdstat_hmget"] == 10 + 1  # and one for the start of the server
 
 
 class TestConcurrency:

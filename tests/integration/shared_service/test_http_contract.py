@@ -13,7 +13,7 @@ from tests.support.service import Service, User, at_both_doors, listed, refused
 pytestmark = at_both_doors()
 
 MESSAGE_FIELDS = [
-    *("messageId", "conversationId", "seq", "fromUserId", "toUserId", "groupId", "chatType"),
+    *("messageId", "conversationId", "seq", "rev", "fromUserId", "toUserId", "groupId", "chatType"),
     *("msgType", "content", "url", "atUserIds", "clientMsgId", "status", "persistStatus"),
     *("sendTime", "recallTime", "recalledBy", "notice"),
 ]
@@ -47,6 +47,7 @@ class TestSend:
             "messageId": message_id,
             "conversationId": pending["conversationId"],
             "seq": None,
+            "rev": None,
             "fromUserId": alice.id,
             "toUserId": bob.id,
             "groupId": None,
@@ -65,7 +66,7 @@ class TestSend:
         }
         assert alice.history(bob).data["list"] == bob.history(alice).data["list"] == [pending]
         service.persist()
-        stored = pending | {"seq": 1, "persistStatus": "PERSISTED"}
+        stored = pending | {"seq": 1, "rev": 0, "persistStatus": "PERSISTED"}
         assert bob.read(message_id).data == stored
         assert alice.history(bob).data["list"] == [stored]
 

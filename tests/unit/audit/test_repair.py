@@ -9,9 +9,9 @@ import pytest
 from msgspec import structs
 
 from messaging.audit.findings import Defect, Fate
-from messaging.domain.conversations import Head
+from messaging.domain.conversations import Floor, Head, Participant
 from messaging.domain.events import decode_event
-from messaging.domain.message import Recall, hash_body
+from messaging.domain.message import Message, Recall, hash_body
 from messaging.ports.cached import IdempotencyRecord
 from tests.support.memory import message
 from tests.support.planting import Audited, fates, wrong
@@ -40,6 +40,7 @@ async def without_its_detail(audited: Audited) -> str:
     row = await audited.persisted()
     del audited.service.store.rows[row.id]
     audited.service.store.heads.clear()
+    audited.service.store.changes.clear()
     audited.service.cache.details.clear()
     audited.service.cache.tails.clear()
     audited.service.cache.pending_set.times[row.id] = row.send_time
@@ -147,6 +148,21 @@ async def deletes_with_an_orphan(audited: Audited) -> str:
     return "user 1"
 
 
+async def floor_that_lacks(audited: Audited) -> str:
+    await audited.persisted()
+    await audited.service.cache.add_deletes(1, [], floor=0)
+    seat = (1, "1_2")
+    known = audited.service.store.participants[seat]
+    audited.service.store.participants[seat] = structs.replace(known, floor_id=9, floor_seq=1)
+    return "user 1"
+
+
+async def floor_that_is_too_high(audited: Audited) -> str:
+    await audited.persisted()
+    await audited.service.cache.add_deletes(1, [], floor=0, floors={"1_2": Floor(1, 0)})
+    return "user 1"
+
+
 async def row_marked_wrongly(audited: Audited) -> str:
     row = await audited.persisted()
     audited.stored.unmarked.add(row.id)
@@ -185,6 +201,8 @@ MENDABLE: list[tuple[Plant, Defect]] = [
     (pending_in_no_list, Defect.PENDING_UNLISTED),
     (deletes_that_lack, Defect.DELETES_LACK),
     (deletes_with_an_orphan, Defect.DELETES_ORPHAN),
+    (floor_that_lacks, Defect.FLOORS_DIFFER),
+    (floor_that_is_too_high, Defect.FLOORS_DIFFER),
     (row_marked_wrongly, Defect.ROW_STATUS),
     (speaking_tombstone, Defect.TOMBSTONE_SPEAKS),
     (row_without_its_key, Defect.KEY_MISSING),
@@ -245,6 +263,38 @@ async def repeated_number(audited: Audited) -> str:
     return CONVERSATION
 
 
+async def change_without_its_row(audited: Audited) -> str:
+    row = await recalled(audited)
+    audited.service.store.changes.clear()
+    return str(row.id)
+
+
+async def change_of_another_number(audited: Audited) -> str:
+    row = await recalled(audited)
+    audited.service.store.changes[row.id] = row.rev + 1
+    return str(row.id)
+
+
+async def change_that_the_row_lacks(audited: Audited) -> str:
+    row = await audited.persisted()
+    audited.service.store.changes[row.id] = 1
+    return str(row.id)
+
+
+async def change_above_its_conversations(audited: Audited) -> str:
+    row = await recalled(audited)
+    heads = audited.service.store.heads
+    heads[CONVERSATION] = structs.replace(heads[CONVERSATION], last_rev=row.rev - 1)
+    return str(row.id)
+
+
+async def recalled(audited: Audited) -> Message:
+    row = await audited.persisted()
+    await audited.append(row.recalled(row.send_time + 9))
+    await audited.service.consume()
+    return audited.service.store.rows[row.id]
+
+
 @pytest.mark.parametrize(
     ("plant", "kind"),
     [
@@ -252,6 +302,10 @@ async def repeated_number(audited: Audited) -> str:
         (key_of_another, Defect.KEY_OTHER),
         (gap, Defect.SEQ),
         (repeated_number, Defect.SEQ),
+        (change_without_its_row, Defect.REV),
+        (change_of_another_number, Defect.REV),
+        (change_that_the_row_lacks, Defect.REV),
+        (change_above_its_conversations, Defect.REV),
     ],
     ids=lambda each: getattr(each, "__name__", ""),
 )
@@ -288,6 +342,7 @@ async def test_a_recalled_message_comes_back_from_the_log_without_its_content(
     await audited.service.consume()
     audited.service.store.rows.clear()
     audited.service.store.heads.clear()
+    audited.service.store.changes.clear()
     audited.forget(row.id)
     receipts = tmp_path / "receipts"
     receipts.write_text(f"{row.id}\n")
@@ -304,6 +359,7 @@ async def lost_but_for_the_log(audited: Audited) -> int:
     row = await audited.persisted()
     audited.service.store.rows.clear()
     audited.service.store.heads.clear()
+    audited.service.store.changes.clear()
     audited.forget(row.id)
     return row.id
 
@@ -424,3 +480,12 @@ class _BetweenRepeats:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._inspector, name)
+
+
+async def test_a_floor_that_the_membership_tells_may_be_missing_in_the_cache() -> None:
+    audited = Audited()
+    await audited.persisted()
+    participant = Participant(user_id=1, conversation_id="g7", floor_id=9, floor_seq=1)
+    audited.service.store.participants[1, "g7"] = participant
+    await audited.service.cache.add_deletes(1, [], floor=0)
+    assert Defect.FLOORS_DIFFER not in wrong(await audited.audit())

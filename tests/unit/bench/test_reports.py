@@ -115,6 +115,21 @@ class TestGoals:
             "p99 of async to sync mode at equal load": "0.20",
         }
 
+    def test_judge_lists_by_their_slowest_answers_and_their_errors(self) -> None:
+        run = run_of(
+            measured("list", latency_ms=19),
+            measured("sync-idle", latency_ms=22),
+            measured("sync-news", latency_ms=50),
+            measured("marks", latency_ms=100, offered=3_000, rate=2_900),
+        )
+        told = {each.what: each.met for each in judge(run)}
+        assert told["p99 of the list of 200 conversations"]
+        assert not told["p99 of a sync with nothing new"]
+        assert told["p99 of a sync with news in 20 of 200"]
+        assert told["p99 of marks of what was read"]
+        assert not told["marks a second"]
+        assert told["errors in the lap `list`"]
+
     def test_compare_a_group_with_private_sends_over_both_passes(self) -> None:
         laps = {"private-1": 1_000, "group-1": 940, "group-2": 1_020, "private-2": 1_000}
         run = run_of(*(measured(name, rate=rate) for name, rate in laps.items()))

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.load import receipts
 from bench.load.content import client_msg_id_of, text_of
 from bench.load.receipts import Receipts, SentMessage, sent_of
-from bench.load.traffic import MIX, Account, Mix, Sender, TargetSite, Traffic
+from bench.load.traffic import (
+    MIX,
+    Account,
+    Lists,
+    Marks,
+    Mix,
+    Sender,
+    Syncs,
+    TargetSite,
+    Traffic,
+)
 
 SITE = TargetSite(host="127.0.0.1", port=8082, run="abcd1234", lap=3, text_bytes=90)
 ANSWER = b'{"data":{"messageId":"%d","durability":"log"}}'
@@ -103,3 +114,22 @@ def test_the_mix_recalls_what_was_acknowledged_last(tmp_path: Path) -> None:
     written.close()
     assert recalled == [104]
     assert written.sent == 7
+
+
+class TestLists:
+    def test_ask_for_the_own_conversations(self) -> None:
+        request = Lists(Receipts(None)).request(Sender(account(), SITE))
+        assert request.startswith(b"GET /api/conversation/list HTTP/1.1\r\n")
+
+    def test_sync_from_one_cursor_again_and_again(self) -> None:
+        sender = Sender(replace(account(), cursor="AbC_-"), SITE)
+        for _ in range(2):
+            line, body = parsed(Syncs(Receipts(None)).request(sender))
+            assert (line, body) == ("POST /api/sync HTTP/1.1", {"cursor": "AbC_-"})
+
+    def test_mark_one_message_after_the_other_as_read(self) -> None:
+        sender, traffic = Sender(account(), SITE), Marks(Receipts(None))
+        for number in (1, 2, 3):
+            line, body = parsed(traffic.request(sender))
+            assert line == "POST /api/conversation/receipts HTTP/1.1"
+            assert body == {"items": [{"conversationId": "71_72", "readSeq": number}]}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from messaging.domain.backend_errors import CacheUnavailable
-from messaging.domain.groups import GroupRecord
+from messaging.domain.groups import Group
 from messaging.pipeline.cache_loss import GRACE_S
 from messaging.pipeline.queued_send import Durability
 from messaging.service.delete import delete
@@ -105,7 +105,7 @@ async def test_a_stored_message_is_shown(site: Site) -> None:
 
 async def test_a_message_stored_before_its_answer_is_shown(site: Site) -> None:
     request = with_group()
-    site.one.directory.records[GROUP] = GroupRecord(mode="sync")
+    site.one.directory.records[GROUP] = Group(id=GROUP, name="group", mode="sync")
     await history(site.other.backends, request, reader_id=BOB)  # the list is loaded
     await send(site.one.backends, to_group("new"), sender_id=ALICE)
     page = await history(site.other.backends, request, reader_id=BOB)

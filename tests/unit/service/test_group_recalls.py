@@ -13,7 +13,7 @@ from messaging.domain.errors import (
     RecallWindowPassed,
     TemporarilyUnavailable,
 )
-from messaging.domain.groups import GroupRecord, Role
+from messaging.domain.groups import Group, GroupState, Role
 from messaging.domain.ids import group_conversation
 from messaging.domain.message import ChatType, Message, MsgType
 from messaging.service.delete import delete
@@ -169,7 +169,7 @@ async def test_a_notice_is_not_recalled_and_may_be_deleted(service: MemoryServic
 async def test_a_dissolved_group_is_left_as_it_is(service: MemoryService) -> None:
     message_id = await sent_by(service, Role.MEMBER)
     service.directory.roles[GROUP, ALICE] = Role.OWNER
-    service.directory.records[GROUP] = GroupRecord(is_dissolved=True)
+    service.directory.records[GROUP] = Group(id=GROUP, name="group", state=GroupState.DISSOLVED)
     for user_id in (ALICE, BOB):
         with pytest.raises(GroupDissolved):
             await recall(service.backends, message_id, user_id=user_id)

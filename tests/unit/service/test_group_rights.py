@@ -22,7 +22,7 @@ from messaging.domain.errors import (
     SendFailed,
     TemporarilyUnavailable,
 )
-from messaging.domain.groups import FOR_GOOD, GroupRecord, Role
+from messaging.domain.groups import FOR_GOOD, Group, GroupState, Role
 from messaging.domain.ids import group_conversation
 from messaging.domain.requests import Ack
 from messaging.pipeline.queued_send import Durability
@@ -106,7 +106,7 @@ class TestARemovedMember:
 
     @pytest.mark.parametrize("mode", ["async", "sync"])
     async def test_leaves_no_trace_by_a_send(self, service: MemoryService, mode: str) -> None:
-        service.directory.records[GROUP] = GroupRecord(mode=mode)
+        service.directory.records[GROUP] = Group(id=GROUP, name="group", mode=mode)
         await remember(service)
         before = len(service.cache.details), len(service.store.rows)
         service.directory.groups[GROUP].remove(BOB)
@@ -120,7 +120,7 @@ class TestARemovedMember:
     async def test_is_told_the_first_id_of_an_earlier_send(
         self, service: MemoryService, mode: str
     ) -> None:
-        service.directory.records[GROUP] = GroupRecord(mode=mode)
+        service.directory.records[GROUP] = Group(id=GROUP, name="group", mode=mode)
         first = await sent(service, sender_id=BOB, client_msg_id="k")
         service.directory.groups[GROUP].remove(BOB)
         await doubt(service, BOB)
@@ -232,7 +232,7 @@ class TestWithoutTheCache:
     async def test_the_database_is_asked_for_every_call(
         self, service: MemoryService, mode: str
     ) -> None:
-        service.directory.records[GROUP] = GroupRecord(mode=mode)
+        service.directory.records[GROUP] = Group(id=GROUP, name="group", mode=mode)
         message_id = await remember(service)
         await service.consume()
         service.cache.down = True
@@ -278,7 +278,7 @@ class TestWithoutTheCache:
     async def test_nobody_is_guessed_to_be_a_member_without_the_database(
         self, service: MemoryService, mode: str
     ) -> None:
-        service.directory.records[GROUP] = GroupRecord(mode=mode)
+        service.directory.records[GROUP] = Group(id=GROUP, name="group", mode=mode)
         message_id = await remember(service)
         service.cache.down = service.directory.down = service.store.down = True
         for call in (
@@ -306,7 +306,7 @@ class TestAMessageBelowAFloor:
     async def test_takes_a_later_id_and_asks_nobody(
         self, service: MemoryService, mode: str
     ) -> None:
-        service.directory.records[GROUP] = GroupRecord(mode=mode)
+        service.directory.records[GROUP] = Group(id=GROUP, name="group", mode=mode)
         await remember(service)
         asked = counted(service)
         floor_ms = await service.cache.open_floor(CONVERSATION, service.clock.now_ms + 200)
@@ -322,7 +322,7 @@ class TestAMessageBelowAFloor:
         self, service: MemoryService, name: str | None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The store takes the message, and its answer is lost; then a floor is opened above it."""
-        service.directory.records[GROUP] = GroupRecord(mode="sync")
+        service.directory.records[GROUP] = Group(id=GROUP, name="group", mode="sync")
         await remember(service)
         apply = MemoryStore.apply
 
@@ -348,11 +348,11 @@ async def muted(service: MemoryService, until: int) -> None:
 
 
 async def all_muted(service: MemoryService) -> None:
-    service.directory.records[GROUP] = GroupRecord(is_all_muted=True)
+    service.directory.records[GROUP] = Group(id=GROUP, name="group", is_all_muted=True)
 
 
 async def dissolved(service: MemoryService) -> None:
-    service.directory.records[GROUP] = GroupRecord(is_dissolved=True)
+    service.directory.records[GROUP] = Group(id=GROUP, name="group", state=GroupState.DISSOLVED)
 
 
 async def removed(service: MemoryService) -> None:
@@ -436,6 +436,6 @@ class TestARefusal:
 async def test_the_mode_of_a_group_is_its_own(own: str, default: str) -> None:
     service = MemoryService().restarted_with(group_mode=default)
     for mode, expected in ((None, default), (own, own)):
-        service.directory.records[GROUP] = GroupRecord(mode=mode)
+        service.directory.records[GROUP] = Group(id=GROUP, name="group", mode=mode)
         receipt = await send(service.backends, to_group(), sender_id=ALICE)
         assert (receipt.durability is Durability.STORE) is (expected == "sync")

@@ -10,7 +10,7 @@ import pytest
 from messaging.domain.message import Message
 from messaging.limits import MAX_PAGE_BYTES
 from messaging.service.delete import delete
-from messaging.service.history import LARGEST_PART, HistoryPage, _size_bytes, history
+from messaging.service.history import LARGEST_PART, HistoryPage, history, size_bytes
 from messaging.service.send import send
 from messaging.testing.cache import MemoryCache
 from messaging.testing.store import MemoryStore
@@ -61,7 +61,7 @@ async def test_a_page_of_large_messages_ends_early_and_goes_on_by_the_cursor(
         service.cache.run_out()
     page = await read(service, size=100)
     assert ids_of(page) == ids[:FIT]
-    assert sum(map(_size_bytes, page.messages)) <= MAX_PAGE_BYTES
+    assert sum(map(size_bytes, page.messages)) <= MAX_PAGE_BYTES
     assert (page.total, page.partial, page.has_more) == (80, False, True)
     seen = ids_of(page)
     while page.next_before_id is not None:
@@ -73,8 +73,8 @@ async def test_a_page_of_large_messages_ends_early_and_goes_on_by_the_cursor(
 async def test_the_limit_itself_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     service = MemoryService()
     ids = await say(service, 3)
-    size_bytes = _size_bytes((await read(service)).messages[0])
-    for limit_bytes, shown in ((3 * size_bytes, 3), (3 * size_bytes - 1, 2), (1, 1)):
+    message_bytes = size_bytes((await read(service)).messages[0])
+    for limit_bytes, shown in ((3 * message_bytes, 3), (3 * message_bytes - 1, 2), (1, 1)):
         monkeypatch.setattr("messaging.service.history.MAX_PAGE_BYTES", limit_bytes)
         page = await read(service)
         assert ids_of(page) == ids[:shown]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from messaging.domain.errors import MessageNotFound, TooManyRequests, UserNotFound
-from messaging.domain.groups import GroupRecord, Membership
+from messaging.domain.groups import Group, Membership
 from messaging.ports.directory import GroupAccess
 from messaging.service.delete import delete
 from messaging.service.fetch import fetch
@@ -83,7 +83,7 @@ async def test_looking_strangers_up_has_a_rate_and_writing_to_the_known_has_none
     assert asked == [UserNotFound] * BURST + [TooManyRequests]
     service.directory.known_blocked = lambda blocker_id, blocked_id: False  # type: ignore[method-assign]
     service.directory.known_access = lambda group_id, user_id: GroupAccess(  # type: ignore[method-assign]
-        GroupRecord(), Membership()
+        Group(id=GROUP, name="group"), Membership()
     )
     for request in (to_bob(), group_send(target_id=GROUP)):
         assert await outcome(send(service.backends, request, sender_id=ALICE)) is None

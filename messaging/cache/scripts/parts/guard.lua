@@ -10,9 +10,9 @@ local function guard_time()
   return guard_now_ms
 end
 
--- Return the conversation of a group's message from its text, nil for another message.
-local function group_of(text)
-  return string.match(text, '^{"messageId":"%d+","conversationId":"(g%d+)"')
+-- Return the conversation of a message from its text.
+local function conversation_of(text)
+  return string.match(text, '^{"messageId":"%d+","conversationId":"([^"]+)"')
 end
 
 -- Return the newest score that doubts this user's rights, 0 where none does or the score is past,

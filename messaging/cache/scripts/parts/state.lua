@@ -5,7 +5,9 @@
 
 local IS_PENDING = '"persistStatus":"PENDING"'
 local NOT_STORED = '"seq":null,' .. IS_PENDING
-local STORED = '"seq":%s,"persistStatus":"PERSISTED"'
+local IS_STORED = '"persistStatus":"PERSISTED"'
+local STORED = '"seq":%s,' .. IS_STORED
+local REV = '"rev":%s,'
 local IS_RECALLED = '"status":"RECALLED"'
 
 local function holds(text, pattern)
@@ -38,11 +40,20 @@ local function persisted(text, seq)
   return replaced(text, NOT_STORED, string.format(STORED, seq))
 end
 
--- Return a tombstone's text with the cached seq and the first of both recalls.
+-- Return the text of a stored message with this rev (digits), unless its own rev is greater.
+local function changed(text, rev)
+  local own = string.match(text, '"rev":(%d+),')
+  if not own then return replaced(text, IS_STORED, IS_STORED .. ',"rev":' .. rev) end
+  if tonumber(own) >= tonumber(rev) then return text end
+  return replaced(text, string.format(REV, own), string.format(REV, rev))
+end
+
+-- Return a tombstone's text with the cached seq, the greater rev, and the first of both recalls.
 local function tombstone_over(cached, tombstone)
   if not cached then return tombstone end
-  local seq = string.match(cached, '"seq":(%d+)')
+  local seq, rev = string.match(cached, '"seq":(%d+)'), string.match(cached, '"rev":(%d+),')
   local text = seq and persisted(tombstone, seq) or tombstone
+  if rev then text = changed(text, rev) end
   local cached_time, cached_by, cached_recall = recall_of(cached)
   local time, by, recall = recall_of(tombstone)
   if cached_time and precedes(cached_time, cached_by, time, by) then

@@ -1,0 +1,125 @@
+"""Serve users' lists of conversations, and tell them of changes in the database."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import msgspec
+
+from messaging.cache import keys
+from messaging.cache.client import RedisClient
+from messaging.cache.lua import load
+from messaging.cache.participants import participant_text, read_participant
+from messaging.domain.batched import batched
+from messaging.domain.conversations import Entry, Head, Participant, Peer, UnreadMemo, peer_of
+from messaging.domain.ids import is_group
+from messaging.ports.listings import MOST_LISTED, CachedListing
+
+_USES = ("incarnation", "rates", "tail", "heads")
+LISTING = load("listing", uses=_USES)
+FILL_LISTING = load("fill_listing", uses=_USES)
+FILL_HEADS = load("fill_heads", uses=("rows", *_USES))
+RAISE_PARTICIPANTS = load("raise_participants", uses=("rows", *_USES))
+NEWEST_IDS = load("newest_ids")
+NOTE_UNREAD = load("note_unread")
+
+RAISED_AT_ONCE = 200  # by one script: Redis answers no other client while a script runs
+ROW = 9  # values that `listing.lua` tells of a conversation
+
+logger = logging.getLogger(__name__)
+
+
+class RedisListings(RedisClient):
+    """Implement the listings of `RedisMessageCache`.
+
+    `ports.listings.Listings` has the contract of each method.
+    """
+
+    async def listing(self, user_id: int) -> CachedListing:
+        names = [keys.mine(user_id), keys.unread(user_id)]
+        age_ms, token, values = await self._run(LISTING, names, [user_id])
+        text = None if token is None else token.decode()
+        if age_ms is None:
+            return CachedListing(token=text)
+        rows = [values[at : at + ROW] for at in range(0, len(values), ROW)]
+        try:
+            entries = {entry.conversation_id: entry for entry in _entries(user_id, rows)}
+        except msgspec.DecodeError:
+            logger.exception(
+                "unreadable conversation list in the cache",
+                extra={"action": "cache.unreadable", "user_id": user_id},
+            )
+            await self.forget_listings([user_id])
+            return CachedListing()
+        memos = {row[0].decode(): _read_memo(row[-1]) for row in rows if row[-1] is not None}
+        return CachedListing(entries=entries, age_ms=age_ms, memos=memos, token=text)
+
+    async def fill_listing(self, user_id: int, token: str, entries: Sequence[Entry]) -> None:
+        if len(entries) > MOST_LISTED:
+            return
+        for part in batched(entries, RAISED_AT_ONCE):
+            heads = [value for entry in part for value in _head_row(entry)]
+            await self._run(FILL_HEADS, [], [token, *heads])
+        arguments: list[str | bytes] = [token]
+        for entry in entries:
+            arguments += (entry.conversation_id, participant_text(entry.participant))
+        await self._run(FILL_LISTING, [keys.mine(user_id)], arguments)
+
+    async def newest_ids(self, conversation_ids: Sequence[str]) -> dict[str, int]:
+        if not conversation_ids:
+            return {}
+        reply = await self._run(NEWEST_IDS, [keys.tail(each) for each in conversation_ids], [])
+        pairs = zip(conversation_ids, reply, strict=True)
+        return {each: int(newest_id) for each, newest_id in pairs if newest_id is not None}
+
+    async def raise_participants(self, participants: Sequence[Participant]) -> None:
+        for part in batched(participants, RAISED_AT_ONCE):
+            arguments: list[str | bytes | int] = []
+            for each in part:
+                arguments += (each.user_id, each.conversation_id, participant_text(each))
+                arguments += (each.read_seq, each.delivered_seq)
+            await self._run(RAISE_PARTICIPANTS, [], arguments)
+
+    async def forget_listings(self, user_ids: Collection[int]) -> None:
+        if user_ids:
+            await self._command("DEL", *(keys.mine(each) for each in user_ids))
+
+    async def note_unread(self, user_id: int, memos: Mapping[str, UnreadMemo]) -> None:
+        if not memos:
+            return
+        arguments: list[str] = []
+        for name, memo in memos.items():
+            arguments += (name, f"{memo.seq}:{memo.rev}:{memo.own_rev}:{memo.count}")
+        await self._run(NOTE_UNREAD, [keys.unread(user_id)], arguments)
+
+
+def _entries(user_id: int, rows: Sequence[Sequence[bytes]]) -> Iterator[Entry]:
+    """Decode the conversations of a reply of `listing.lua`."""
+    for name, text, seq, rev, last_id, read, delivered, newest, _ in rows:
+        participant = read_participant(user_id, name.decode(), text)
+        is_alone = peer_of(participant.conversation_id, user_id) is None
+        peer = None if is_alone else Peer(read_seq=int(read), delivered_seq=int(delivered))
+        yield Entry(
+            participant=participant,
+            head=Head(last_seq=int(seq), last_rev=int(rev), last_id=int(last_id)),
+            peer=peer,
+            newest_id=int(newest or 0),
+        )
+
+
+def _head_row(entry: Entry) -> tuple[str | int, ...]:
+    """Return what `fill_heads.lua` is told of a conversation."""
+    own, head, name = entry.participant, entry.head, entry.conversation_id
+    row = (name, head.last_seq, head.last_rev, head.last_id)
+    if is_group(name):
+        return (*row, "", "", "", "", "", "")
+    parties = (own.user_id, own.read_seq, own.delivered_seq)
+    peer_id = peer_of(name, own.user_id)
+    if peer_id is None or entry.peer is None:
+        return (*row, *parties, "", "", "")
+    return (*row, *parties, peer_id, entry.peer.read_seq, entry.peer.delivered_seq)
+
+
+def _read_memo(text: bytes) -> UnreadMemo:
+    return UnreadMemo(*map(int, text.split(b":")))

@@ -1,0 +1,33 @@
+-- Fill heads of conversations with the numbers of the database. Uses rows, incarnation, rates,
+-- tail, heads.
+--
+-- ARGV  token; for each conversation: id, seq, rev, id of its last message; both parties of a
+--       private chat, each with the read and the delivered seq ('' for no party)
+
+local token = ARGV[1]
+local begun = begin_of(token)
+if not begun then return end
+local is_lossless = string.match(token, '%d+$') == evicted_keys()
+
+-- Tell whether a number that rose since the token was taken is in the head.
+local function has_risen(head)
+  if is_lossless then return true end
+  local known = redis.call('HMGET', head, 'stamp', 'born')
+  return known[1] == present() and tonumber(known[2]) <= begun
+end
+
+for name, seq, rev, id, one, read, got, other, other_read, other_got in rows(10, 1) do
+  local head = HEAD .. name
+  local fields, numbers = { 'seq', 'rev', 'id' }, { seq, rev, id }
+  if one ~= '' then
+    fields[4], fields[5], numbers[4], numbers[5] = 'r' .. one, 'd' .. one, read, got
+  end
+  if other ~= '' then
+    fields[6], fields[7], numbers[6], numbers[7] = 'r' .. other, 'd' .. other, other_read, other_got
+  end
+  if has_risen(head) then
+    fields[#fields + 1] = 'whole'
+    numbers[#numbers + 1] = '1'
+  end
+  raise_head(head, fields, numbers)
+end

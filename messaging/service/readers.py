@@ -1,0 +1,80 @@
+"""Tell the sender of a message who has read it.
+
+A user who shows no receipts is in nobody's answer and gets none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from messaging.domain.backend_errors import StoreUnavailable
+from messaging.domain.conversation_requests import ReadersRequest
+from messaging.domain.errors import (
+    AlreadyRecalled,
+    GroupTooLarge,
+    InvalidInput,
+    NotYourMessage,
+    ReceiptsHidden,
+    TemporarilyUnavailable,
+)
+from messaging.domain.field_errors import FieldError
+from messaging.domain.message import ChatType, Message, MsgType
+from messaging.service.access import check_member
+from messaging.service.backends import Backends
+from messaging.service.fetch import fetch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageReaders:
+    """Hold a page of members by id, as `ports.conversations.Readers` tells them."""
+
+    read_count: int = 0
+    member_count: int = 0
+    user_ids: tuple[int, ...] = ()
+    has_more: bool = False
+
+
+async def list_readers(
+    backends: Backends, wanted: ReadersRequest, *, reader_id: int
+) -> MessageReaders:
+    """Return a page of the members who have read the reader's own message, or have not.
+
+    Nobody has read a pending message, and nobody is counted for one. In a private conversation the
+    other party is the only member.
+
+    Raises: MessageNotFound; InvalidInput for a notice; NotYourMessage; AlreadyRecalled;
+    ReceiptsHidden for a sender who shows no receipts; GroupTooLarge; TemporarilyUnavailable;
+    TooManyRequests, at once, for a user who reads too much.
+    """
+    message = await fetch(backends, wanted.message_id, reader_id=reader_id)
+    if message.msg_type is MsgType.NOTICE:
+        raise InvalidInput({"messageId": [FieldError.NO_READERS]})
+    if message.from_user_id != reader_id:
+        raise NotYourMessage
+    if message.is_recalled:
+        raise AlreadyRecalled
+    try:
+        if not await backends.directory.shows_receipts(reader_id):
+            raise ReceiptsHidden
+        await _check_size(backends, message, reader_id)
+        if message.seq is None:
+            return MessageReaders()
+        found = await backends.conversations.readers(
+            message, has_read=wanted.has_read, after=wanted.after, limit=wanted.size
+        )
+    except StoreUnavailable as error:
+        raise TemporarilyUnavailable from error
+    return MessageReaders(
+        read_count=found.read_count,
+        member_count=found.member_count,
+        user_ids=found.user_ids[: wanted.size],
+        has_more=len(found.user_ids) > wanted.size,
+    )
+
+
+async def _check_size(backends: Backends, message: Message, reader_id: int) -> None:
+    if message.chat_type is ChatType.PRIVATE:
+        return
+    access = await check_member(backends, group_id=message.to_id, user_id=reader_id, is_listed=True)
+    if access.group.member_count > backends.settings.receipt_members:
+        raise GroupTooLarge

@@ -1,0 +1,132 @@
+"""Keep in memory users' lists of conversations, heads, and numbers of unread messages."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from messaging.domain.conversations import Entry, Participant, Peer, UnreadMemo, peer_of
+from messaging.domain.ids import is_group
+from messaging.ports.cache import FILL_TTL_S
+from messaging.ports.listings import LISTING_FRESH_MS, MOST_LISTED, CachedListing
+from messaging.testing.cache_heads import MemoryHeads
+from messaging.testing.heads import MemoryListing, Token
+
+
+class MemoryListings(MemoryHeads):
+    """Implement the listing part of `MemoryCache`."""
+
+    __slots__ = ()
+
+    async def listing(self, user_id: int) -> CachedListing:
+        self._answer()
+        if self.recovering:
+            return CachedListing()
+        known = self.listings.get(user_id)
+        if known is None or known.stamp != self._stamp:
+            known = self.listings[user_id] = MemoryListing(self._stamp)
+        entries = self._entries(known)
+        age_ms = 0 if entries is None else round((self.clock_s() - known.read_s) * 1000)
+        is_fresh = entries is not None and age_ms < LISTING_FRESH_MS
+        return CachedListing(
+            entries=entries,
+            age_ms=age_ms,
+            memos={} if entries is None else dict(self.memos.get(user_id, {})),
+            token=None if is_fresh else self._token(known).text,
+        )
+
+    async def fill_listing(self, user_id: int, token: str, entries: Sequence[Entry]) -> None:
+        self._answer()
+        known = self.listings.get(user_id)
+        begun = None if known is None else known.token
+        if begun is None or begun.text != token or begun.stamp != self._stamp:
+            return
+        if self.clock_s() >= begun.end_s or len(entries) > MOST_LISTED:
+            return
+        for entry in entries:
+            self._fill_head(entry, begun)
+        self.listings[user_id] = MemoryListing(
+            self._stamp,
+            participants={entry.conversation_id: entry.participant for entry in entries},
+            read_s=begun.end_s - FILL_TTL_S,
+        )
+
+    async def newest_ids(self, conversation_ids: Sequence[str]) -> dict[str, int]:
+        self._answer()
+        newest = {each: self._newest_id(each) for each in conversation_ids}
+        return {each: newest_id for each, newest_id in newest.items() if newest_id}
+
+    async def raise_participants(self, participants: Sequence[Participant]) -> None:
+        self._answer()
+        for participant in participants:
+            name = participant.conversation_id
+            if not is_group(name):
+                self._head(name).move(participant.user_id, _position(participant))
+            if (known := self.listings.get(participant.user_id)) is not None:
+                known.token = None
+                held = (known.participants or {}).get(name)
+                is_newer = held is None or _rank(participant) >= _rank(held)
+                if known.participants is not None and is_newer:
+                    known.participants[name] = participant
+
+    async def forget_listings(self, user_ids: Collection[int]) -> None:
+        self._answer()
+        for user_id in user_ids:
+            self.listings.pop(user_id, None)
+
+    async def note_unread(self, user_id: int, memos: Mapping[str, UnreadMemo]) -> None:
+        self._answer()
+        self.memos.setdefault(user_id, {}).update(memos)
+
+    def _entries(self, listing: MemoryListing) -> dict[str, Entry] | None:
+        if listing.participants is None:
+            return None
+        entries = {name: self._entry(each) for name, each in listing.participants.items()}
+        whole = {name: entry for name, entry in entries.items() if entry is not None}
+        return whole if len(whole) == len(entries) else None
+
+    def _entry(self, participant: Participant) -> Entry | None:
+        name = participant.conversation_id
+        head = self.heads.get(name)
+        if head is None or head.stamp != self._stamp or not head.is_whole:
+            return None
+        peer_id = peer_of(name, participant.user_id)
+        return Entry(
+            participant=participant,
+            head=head.numbers,
+            peer=None if peer_id is None else head.positions.get(peer_id, Peer()),
+            newest_id=self._newest_id(name),
+        )
+
+    def _fill_head(self, entry: Entry, token: Token) -> None:
+        """Make a head whole, unless a head was evicted that was raised since the token."""
+        name, user_id = entry.conversation_id, entry.participant.user_id
+        known = self.heads.get(name)
+        was_there = known is not None and known.stamp == token.stamp and known.born <= token.count
+        head = self._head(name)
+        head.rise(entry.head)
+        if not is_group(name):
+            head.move(user_id, _position(entry.participant))
+            if entry.peer is not None and (peer_id := peer_of(name, user_id)) is not None:
+                head.move(peer_id, entry.peer)
+        if was_there or self.evicted == token.evicted:
+            head.is_whole = True
+
+    def _token(self, listing: MemoryListing) -> Token:
+        """Return the token of the fill under way, or a new one."""
+        token, now_s = listing.token, self.clock_s()
+        if token is None or now_s >= token.end_s:
+            count = self._count()
+            token = listing.token = Token(self._stamp, count, self.evicted, now_s + FILL_TTL_S)
+        return token
+
+    def _newest_id(self, conversation_id: str) -> int:
+        tail = self.tails.get(conversation_id)
+        return tail.ids[0] if tail is not None and tail.ids else 0
+
+
+def _position(participant: Participant) -> Peer:
+    return Peer(read_seq=participant.read_seq, delivered_seq=participant.delivered_seq)
+
+
+def _rank(participant: Participant) -> tuple[int, int]:
+    return participant.rev, participant.delivered_seq

@@ -1,0 +1,120 @@
+"""Test the cost of the list and of read marks: statements, and commands to Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import redis
+
+from messaging.models import Participant
+from tests.support.groups import create
+from tests.support.service import Service, User
+
+CHATS, GROUPS = 12, 3
+Trips = Callable[[], int]
+
+
+@pytest.fixture
+def trips(redis_url: str) -> Iterator[Trips]:
+    """Yield a function that returns the number of the clients' commands since its last call."""
+    with redis.Redis.from_url(redis_url) as client, client.monitor() as monitor:
+
+        def seen() -> int:
+            client.echo("end")
+            count = 0
+            while (entry := monitor.next_command())["command"] != "ECHO end":
+                is_about_lists = "msg:mine:" in entry["command"] or "msg:conv:" in entry["command"]
+                count += entry["client_type"] != "lua" and is_about_lists
+            return count
+
+        seen()
+        yield seen
+
+
+@pytest.fixture
+def busy(service: Service, alice: User) -> User:
+    """Return alice, whom many have written to, and who is in some groups."""
+    others = [service.register(f"user{n}") for n in range(CHATS)]
+    for n, other in enumerate(others):
+        other.sent(alice)
+        if n < GROUPS:
+            assert other.send_to_group(create(other, alice)).status == 200
+    service.persist()
+    return alice
+
+
+def conversations(user: User) -> list[Any]:
+    answer = user.client.get("/api/conversation/list", size=100)
+    assert answer.status == 200, answer.content
+    assert not answer.data["partial"]
+    return list(answer.data["list"])
+
+
+class TestAWarmList:
+    def test_is_one_command_and_one_a_conversation_and_no_query(
+        self, busy: User, statements: list[str], trips: Trips
+    ) -> None:
+        first = conversations(busy)
+        assert [each["unread"] for each in first] == [1] * (CHATS + GROUPS)
+        trips()
+        statements.clear()
+        assert conversations(busy) == first
+        assert statements == []
+        assert trips() == 1 + CHATS + GROUPS
+
+    def test_counts_anew_what_has_news_alone_in_one_statement(
+        self, service: Service, busy: User, bob: User, statements: list[str]
+    ) -> None:
+        bob.sent(busy)
+        service.persist()
+        conversations(busy)
+        for _ in range(2):
+            bob.sent(busy)
+        service.persist()
+        statements.clear()
+        assert conversations(busy)[0]["unread"] == 3
+        assert len(statements) == 1
+
+    def test_makes_its_sums_without_a_query_too(
+        self, busy: User, statements: list[str], trips: Trips
+    ) -> None:
+        conversations(busy)
+        trips()
+        statements.clear()
+        sums = busy.client.get("/api/conversation/unread").data
+        assert sums["unread"] == sums["conversations"] == CHATS + GROUPS
+        assert statements == []
+        assert trips() == 1
+
+
+def test_a_cold_list_takes_a_statement_for_conversations_peers_and_unread_numbers_each(
+    busy: User, statements: list[str], redis_url: str
+) -> None:
+    conversations(busy)
+    with redis.Redis.from_url(redis_url) as client:
+        client.delete(f"msg:mine:{busy.id}", f"msg:unread:{busy.id}")
+    statements.clear()
+    conversations(busy)
+    assert len(statements) == 3
+
+
+def test_marks_that_wait_share_a_transaction_and_make_no_row(
+    busy: User, statements: list[str]
+) -> None:
+    names = [each["conversationId"] for each in conversations(busy)]
+    rows = Participant.objects.count()
+    statements.clear()
+
+    def mark(n: int) -> None:
+        item = {"conversationId": names[n % len(names)], "readSeq": 1 + n // len(names)}
+        answer = busy.client.post("/api/conversation/receipts", {"items": [item]})
+        assert answer.status == 200, answer.content
+
+    with ThreadPoolExecutor(30) as callers:
+        list(callers.map(mark, range(90)))
+    assert len(statements) < 180
+    assert Participant.objects.count() == rows
+    assert {each["unread"] for each in conversations(busy)} == {0}

@@ -1,0 +1,368 @@
+"""Test what a user's list of conversations shows, in which order, and without which part."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from msgspec.structs import replace as with_fields
+
+from messaging.domain.conversation_requests import ListRequest, PartnerRequest
+from messaging.domain.errors import ConversationNotFound, TemporarilyUnavailable, TooManyRequests
+from messaging.domain.groups import FOR_GOOD
+from messaging.domain.message import ChatType
+from messaging.limits import MAX_PAGE_BYTES
+from messaging.service import groups
+from messaging.service.conversation_views import ConversationView
+from messaging.service.conversations import (
+    ConversationPage,
+    UnreadSum,
+    list_conversations,
+    sum_unread,
+    view_conversation,
+)
+from messaging.service.delete import delete
+from messaging.service.group_rules import Actor
+from messaging.service.history import history
+from messaging.service.recall import recall
+from messaging.service.send import send
+from tests.support.group_service import GroupService
+from tests.support.memory import (
+    ALICE,
+    BOB,
+    MALLORY,
+    SETTINGS,
+    MemoryService,
+    to_bob,
+    to_group,
+    with_bob,
+    with_group,
+)
+from tests.unit.service.test_groups import RunningClock
+
+WITH_BOB, WITH_MALLORY = "1_2", "1_3"
+ALL = ListRequest(size=100)
+
+
+@pytest.fixture
+def service() -> GroupService:
+    return GroupService(clock=RunningClock())
+
+
+async def tell(service: MemoryService, receiver: int = BOB, sender: int = ALICE) -> int:
+    receipt = await send(service.backends, to_bob(target_id=receiver), sender_id=sender)
+    return receipt.message_id
+
+
+async def group_of_both(service: MemoryService) -> int:
+    judged = await groups.create_group(
+        service.backends, {"name": "club"}, actor=Actor(user_id=ALICE), user_ids=[BOB]
+    )
+    return judged.changed.group.id
+
+
+async def listed(
+    service: MemoryService, user_id: int = ALICE, **wanted: object
+) -> ConversationPage:
+    request = with_fields(ALL, **wanted)  # type: ignore[arg-type]
+    return await list_conversations(service.backends, request, reader_id=user_id)
+
+
+def names(page: ConversationPage) -> list[str]:
+    return [view.entry.conversation_id for view in page.views]
+
+
+def set_state(service: MemoryService, name: str, user_id: int = ALICE, **state: object) -> None:
+    """Change a participant past the use cases, as the database has it afterwards."""
+    participant = service.store.participants[user_id, name]
+    service.store.participants[user_id, name] = with_fields(
+        participant, rev=participant.rev + 1, **state
+    )
+    service.cache.listings.pop(user_id, None)
+
+
+async def only(service: MemoryService, user_id: int = ALICE) -> ConversationView:
+    (view,) = (await listed(service, user_id)).views
+    return view
+
+
+class TestTheOrder:
+    async def test_is_by_activity_and_pinned_ones_come_first(self, service: GroupService) -> None:
+        for receiver in (BOB, MALLORY, ALICE):
+            await tell(service, receiver)
+        await service.consume()
+        assert names(await listed(service)) == ["1_1", "1_3", "1_2"]
+        await tell(service, MALLORY)  # not stored yet
+        assert names(await listed(service)) == ["1_3", "1_1", "1_2"]
+        set_state(service, "1_2", pin_time=5)
+        set_state(service, "1_1", pin_time=9)
+        assert names(await listed(service)) == ["1_1", "1_2", "1_3"]
+
+    async def test_is_kept_over_pages(self, service: GroupService) -> None:
+        for receiver in (BOB, MALLORY, ALICE):
+            await tell(service, receiver)
+        await service.consume()
+        set_state(service, "1_2", pin_time=5)
+        whole, paged, after = await listed(service), list[str](), None
+        assert whole.next_after is None
+        while True:
+            page = await listed(service, size=1, after=after)
+            paged += names(page)
+            if (after := page.next_after) is None:
+                break
+        assert paged == names(whole) == ["1_2", "1_1", "1_3"]
+
+    async def test_leaves_hidden_ones_out_until_there_is_news(self, service: GroupService) -> None:
+        newest = await tell(service)
+        await service.consume()
+        set_state(service, WITH_BOB, hidden_id=newest)
+        assert names(await listed(service)) == []
+        assert names(await listed(service, includes_hidden=True)) == [WITH_BOB]
+        await tell(service, ALICE, BOB)
+        assert names(await listed(service)) == [WITH_BOB]
+
+    async def test_has_no_conversation_that_the_user_is_out_of(self, service: GroupService) -> None:
+        group_id = await group_of_both(service)
+        assert names(await listed(service, BOB)) == [f"g{group_id}"]
+        await groups.leave(service.backends, group_id, actor=Actor(user_id=BOB))
+        assert names(await listed(service, BOB)) == []
+        assert names(await listed(service, BOB, includes_hidden=True)) == []
+        assert names(await listed(service)) == [f"g{group_id}"]
+
+
+Act = Callable[[GroupService, int], Awaitable[object]]
+ACTS: dict[str, Act] = {
+    "recall": lambda s, i: recall(s.backends, i, user_id=ALICE),
+    "delete": lambda s, i: delete(s.backends, i, user_id=ALICE),
+}
+
+
+class TestTheLastMessage:
+    async def test_is_the_first_of_the_history(self, service: GroupService) -> None:
+        assert await listed(service) == ConversationPage(views=[], next_after=None, partial=False)
+        for act in ACTS.values():
+            for is_stored in (False, True):
+                await tell(service)
+                message_id = await tell(service)
+                await service.consume()
+                if not is_stored:
+                    message_id = await tell(service)
+                await act(service, message_id)
+                page = await history(service.backends, with_bob(), reader_id=ALICE)
+                assert (await only(service)).last_message == page.messages[0]
+                await service.consume()
+                page = await history(service.backends, with_bob(), reader_id=ALICE)
+                assert (await only(service)).last_message == page.messages[0]
+
+    async def test_that_one_has_deleted_keeps_the_place(self, service: GroupService) -> None:
+        for receiver in (MALLORY, BOB):
+            message_id = await tell(service, receiver)
+        await service.consume()
+        await delete(service.backends, message_id, user_id=ALICE)
+        page = await listed(service)
+        assert names(page) == [WITH_BOB, WITH_MALLORY]
+        assert [view.last_message is None for view in page.views] == [True, False]
+
+    async def test_of_a_group_is_above_the_floor(self, service: GroupService) -> None:
+        group_id = await group_of_both(service)
+        await groups.invite(service.backends, group_id, [MALLORY], actor=Actor(user_id=ALICE))
+        view = await only(service, MALLORY)
+        request = with_group(target_id=group_id)
+        page = await history(service.backends, request, reader_id=MALLORY)
+        assert [view.last_message] == list(page.messages)
+        set_state(service, f"g{group_id}", MALLORY, floor_id=2**62)
+        assert (await only(service, MALLORY)).last_message is None
+
+
+class TestAView:
+    async def test_tells_the_group_and_the_members_own_role(self, service: GroupService) -> None:
+        group_id = await group_of_both(service)
+        access = (await only(service)).access
+        assert access is not None
+        assert access.member is not None
+        assert (access.group.name, access.member.role.value) == ("club", "owner")
+        assert access.group.id == group_id
+
+    async def test_tells_how_far_the_other_party_has_read(self, service: GroupService) -> None:
+        await tell(service)
+        await service.consume()
+        set_state(service, WITH_BOB, BOB, read_seq=1, delivered_seq=1)
+        peer = (await only(service)).peer
+        assert peer is not None
+        assert (peer.read_seq, peer.delivered_seq) == (1, 1)
+
+    @pytest.mark.parametrize("hider", [ALICE, BOB])
+    async def test_tells_no_position_where_one_party_shows_no_receipts(
+        self, service: GroupService, hider: int
+    ) -> None:
+        await tell(service)
+        await service.consume()
+        service.store.hides_receipts.add(hider)
+        for user_id in (ALICE, BOB):
+            assert (await only(service, user_id)).peer is None
+
+    async def test_tells_no_position_in_the_conversation_with_oneself(
+        self, service: GroupService
+    ) -> None:
+        await tell(service, ALICE)
+        await service.consume()
+        view = await only(service)
+        assert (view.peer, view.unread) == (None, 0)
+
+    async def test_of_one_conversation_is_that_of_the_list(self, service: GroupService) -> None:
+        group_id = await group_of_both(service)
+        await tell(service)
+        await service.consume()
+        await listed(service)
+        in_list = (await listed(service)).views
+        for chat_type, target_id in ((ChatType.PRIVATE, BOB), (ChatType.GROUP, group_id)):
+            wanted = PartnerRequest(chat_type=chat_type, target_id=target_id)
+            assert await view_conversation(service.backends, wanted, reader_id=ALICE) in in_list
+        for chat_type, target_id in ((ChatType.PRIVATE, MALLORY), (ChatType.GROUP, group_id)):
+            wanted = PartnerRequest(chat_type=chat_type, target_id=target_id)
+            with pytest.raises(ConversationNotFound):
+                await view_conversation(service.backends, wanted, reader_id=MALLORY)
+
+
+class TestARightThatShrinks:
+    async def test_shows_nothing_of_the_group_from_an_old_list(self, service: GroupService) -> None:
+        group_id = await group_of_both(service)
+        old = service.cache.listings
+        await listed(service, BOB)
+        kept = old[BOB]
+        await groups.remove(
+            service.backends, group_id, [BOB], bans=False, actor=Actor(user_id=ALICE)
+        )
+        old[BOB] = kept
+        assert names(await listed(service, BOB)) == []
+        wanted = PartnerRequest(chat_type=ChatType.GROUP, target_id=group_id)
+        with pytest.raises(ConversationNotFound):
+            await view_conversation(service.backends, wanted, reader_id=BOB)
+
+
+class TestWithoutAPart:
+    async def test_the_cached_list_serves_without_the_database(self, service: GroupService) -> None:
+        await tell(service)
+        await tell(service, ALICE, MALLORY)
+        await service.consume()
+        await listed(service)
+        service.store.down = True
+        pending = await tell(service, ALICE, MALLORY)
+        page = await listed(service)
+        assert names(page) == [WITH_MALLORY, WITH_BOB]
+        assert [view.last_message is not None for view in page.views] == [True, True]
+        assert page.views[0].last_message is not None
+        assert page.views[0].last_message.id == pending
+        assert [view.unread for view in page.views] == [2, 0]
+
+    async def test_a_number_that_is_not_known_is_none(self, service: GroupService) -> None:
+        await tell(service, ALICE, BOB)
+        await service.consume()
+        await listed(service)
+        service.cache.memos.clear()
+        service.store.down = True
+        page = await listed(service)
+        assert [view.unread for view in page.views] == [None]
+        assert page.partial
+
+    async def test_a_group_whose_membership_nobody_can_tell_is_left_out(
+        self, service: GroupService
+    ) -> None:
+        await group_of_both(service)
+        await tell(service, ALICE, BOB)
+        await service.consume()
+        await listed(service)
+        service.store.down = True
+        page = await listed(service)
+        assert names(page) == [WITH_BOB]
+        assert page.partial
+
+    async def test_the_database_serves_without_the_cache(self, service: GroupService) -> None:
+        group_id = await group_of_both(service)
+        await tell(service, ALICE, BOB)
+        await service.consume()
+        service.cache.down = True
+        page = await listed(service)
+        assert names(page) == [WITH_BOB, f"g{group_id}"]
+        assert [view.unread for view in page.views] == [1, 0]
+        assert page.partial
+
+    async def test_nothing_serves_without_both(self, service: GroupService) -> None:
+        service.store.down = service.cache.down = True
+        with pytest.raises(TemporarilyUnavailable):
+            await listed(service)
+
+
+class TestSums:
+    async def test_tell_muted_ones_apart(self, service: GroupService) -> None:
+        for sender, count in ((BOB, 2), (MALLORY, 3)):
+            for _ in range(count):
+                await tell(service, ALICE, sender)
+        await service.consume()
+        await tell(service, ALICE, MALLORY)
+        set_state(service, WITH_MALLORY, muted_until=FOR_GOOD)
+        sums = await sum_unread(service.backends, reader_id=ALICE)
+        assert (sums.loud, sums.muted) == (UnreadSum(2, 1), UnreadSum(4, 1))
+        assert not sums.partial
+
+    async def test_count_what_is_marked_as_unread_and_no_hidden_one(
+        self, service: GroupService
+    ) -> None:
+        await tell(service, ALICE, BOB)
+        hidden = await tell(service, ALICE, MALLORY)
+        await service.consume()
+        set_state(service, WITH_BOB, read_seq=1, is_marked_unread=True)
+        set_state(service, WITH_MALLORY, hidden_id=hidden)
+        sums = await sum_unread(service.backends, reader_id=ALICE)
+        assert sums.loud == UnreadSum(0, 1)
+        await tell(service, ALICE, MALLORY)
+        sums = await sum_unread(service.backends, reader_id=ALICE)
+        assert sums.loud == UnreadSum(2, 2)
+
+    async def test_say_when_a_number_is_not_known(self, service: GroupService) -> None:
+        await tell(service, ALICE, BOB)
+        await service.consume()
+        await listed(service)
+        service.cache.memos.clear()
+        service.store.down = True
+        sums = await sum_unread(service.backends, reader_id=ALICE)
+        assert (sums.loud, sums.partial) == (UnreadSum(0, 0), True)
+
+
+async def test_a_page_ends_where_its_messages_are_too_large() -> None:
+    service = GroupService(clock=RunningClock())
+    service.store.refuses = lambda message: False
+    large = "\0" * (MAX_PAGE_BYTES // 8)  # escaped, six times as long
+    for receiver in (BOB, MALLORY, ALICE):
+        request = to_bob(large, target_id=receiver)
+        await send(service.backends, request, sender_id=ALICE)
+    await service.consume()
+    first = await listed(service)
+    assert names(first) == ["1_1"]
+    assert names(await listed(service, after=first.next_after)) == ["1_3"]
+
+
+async def test_a_page_counts_once_for_each_ten_conversations() -> None:
+    service = GroupService(replace(SETTINGS, read_rate=0.001, read_burst=3), clock=RunningClock())
+    users = range(100, 111)
+    service.groups.users |= dict.fromkeys(users, True)
+    service.directory.users |= set(users)
+    for user_id in users:
+        await tell(service, user_id)
+    await service.consume()
+    assert len((await listed(service)).views) == 11  # two of three
+    await listed(service, size=1)
+    with pytest.raises(TooManyRequests):
+        await listed(service, size=1)
+
+
+async def test_own_groups_need_no_look_up_of_the_users_rate() -> None:
+    settings = replace(SETTINGS, lookup_rate=0.001, lookup_burst=1)
+    service = GroupService(settings, clock=RunningClock())
+    for _ in range(3):
+        await group_of_both(service)
+    assert len((await listed(service)).views) == 3
+    with pytest.raises(TooManyRequests):
+        for group_id in (1, 2):
+            await send(service.backends, to_group(target_id=group_id), sender_id=ALICE)

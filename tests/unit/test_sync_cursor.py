@@ -1,0 +1,119 @@
+"""Check the codec of cursors and positions: a round trip, the size, and texts of no cursor."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from messaging.domain.ids import group_conversation, private_conversation
+from messaging.domain.message import ID_MAX
+from messaging.domain.request_fields import InvalidField
+from messaging.domain.sync_cursor import (
+    Cursor,
+    Position,
+    Round,
+    decode_cursor,
+    decode_position,
+    encode_cursor,
+    encode_position,
+)
+from messaging.limits import MAX_BODY_BYTES
+
+OWN = 5
+ids = st.integers(1, ID_MAX)
+numbers = st.integers(0, ID_MAX)
+groups = ids.map(group_conversation)
+chats = ids.map(lambda peer: private_conversation(OWN, peer))
+group_positions = st.builds(Position, numbers, numbers, numbers)
+positions = st.builds(Position, numbers, numbers, numbers, numbers, numbers)
+
+
+@st.composite
+def cursors(draw: st.DrawFn) -> Cursor:
+    of_groups = draw(st.dictionaries(groups, group_positions, max_size=20))
+    of_chats = draw(st.dictionaries(chats, positions, max_size=20))
+    stays = draw(st.none() | groups | chats)
+    below = draw(st.none() | numbers)
+    return Cursor(of_groups | of_chats, Round(below, stays, draw(numbers) if stays else 0))
+
+
+@given(cursors())
+def test_a_cursor_comes_back(cursor: Cursor) -> None:
+    assert decode_cursor(encode_cursor(cursor, own_id=OWN), own_id=OWN) == cursor
+
+
+@given(positions)
+def test_a_position_comes_back(position: Position) -> None:
+    assert decode_position(encode_position(position)) == position
+
+
+def test_the_conversation_with_oneself_comes_back() -> None:
+    cursor = Cursor({private_conversation(OWN, OWN): Position(3)})
+    assert decode_cursor(encode_cursor(cursor, own_id=OWN), own_id=OWN) == cursor
+
+
+@given(st.text(max_size=40) | st.binary(max_size=40).map(lambda packed: text_of(packed)))
+def test_a_text_is_a_cursor_or_is_refused(text: str) -> None:
+    try:
+        cursor = decode_cursor(text, own_id=OWN)
+    except InvalidField:
+        return
+    assert decode_cursor(encode_cursor(cursor, own_id=OWN), own_id=OWN) == cursor
+
+
+def text_of(packed: bytes) -> str:
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode()
+
+
+def written(*values: int) -> str:
+    """Return the text of these numbers, each below 128, after the version."""
+    return text_of(bytes((1, *values)))
+
+
+REFUSED: Mapping[str, str] = {
+    "empty": "",
+    "of another version": text_of(bytes((2, 0, 0, 0))),
+    "too short": written(0, 0),
+    "of more groups than follow": written(0, 0, 2, 7, 1, 1, 1),
+    "of half a chat": written(0, 0, 0, 7, 1, 1),
+    "cut within a number": text_of(bytes((1, 0, 0, 0, 0x80))),
+    "a number past 64 bits": text_of(bytes((1, *[0xFF] * 10, 1, 0, 0))),
+    "a number with needless zeros": text_of(bytes((1, 0, 0, 0x80, 0))),
+    "a group twice": written(0, 0, 2, 7, 1, 1, 1, 0, 1, 1, 1),
+    "a peer who has read before the first message": written(0, 0, 0, 7, 1, 0, 0, 8, 0),
+    "staying nowhere": written(1, 3, 7, 7, 0),
+    "staying at no group": written(1, 1, 0, 7, 0),
+    "with a character of another alphabet": "AQA!AA",
+    "with another character": "AQA\u0660AA",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
+def test_refuses_a_cursor(text: str) -> None:
+    with pytest.raises(InvalidField):
+        decode_cursor(text, own_id=OWN)
+
+
+@pytest.mark.parametrize("text", ["", written(), written(1, 1, 1), written(1, 1, 1, 1, 1, 1)])
+def test_refuses_a_position(text: str) -> None:
+    with pytest.raises(InvalidField):
+        decode_position(text)
+
+
+def test_the_cursor_of_ten_thousand_conversations_fits_a_body() -> None:
+    known = {}
+    for number in range(1, 5_001):
+        known[group_conversation(number * 40)] = Position(200_000, 100, 100)
+        peer = private_conversation(OWN, OWN + number * 200)
+        known[peer] = Position(20_000, 100, 100, 19_970, 19_999)
+    text = encode_cursor(Cursor(known, Round(ID_MAX, "g40", 100)), own_id=OWN)
+    assert len(text) < MAX_BODY_BYTES - 1_000
+
+
+def test_refuses_a_long_number_in_little_time() -> None:
+    with pytest.raises(InvalidField):
+        decode_cursor(text_of(b"\x01" + b"\xff" * 90_000), own_id=OWN)
