@@ -16,6 +16,7 @@ from messaging.audit.details import Details
 from messaging.audit.findings import Findings, Subject, Suspect
 from messaging.audit.groups import Groups, Members, Participants, Parties
 from messaging.audit.letters import Letters
+from messaging.audit.listings import CachedListings
 from messaging.audit.lists import Lists, PendingLists, RecallMarks
 from messaging.audit.report import Report
 from messaging.audit.rows import Numbers, Rows
@@ -82,6 +83,7 @@ class Audit:
         await self._run_check(PendingLists(self._backends))
         await self._run_check(Lists(self._backends))
         await self._run_check(CachedDeletes(self._backends))
+        await self._run_check(CachedListings(self._backends))
         oldest = await self._backends.cache.pending(before_ms=sources.END_OF_TIME_MS, limit=1)
         return Report(
             started_ms=started_ms,

@@ -11,6 +11,7 @@ from messaging.audit.findings import Subject, Suspect
 from messaging.pipeline.compensation import Compensator
 from messaging.ports.audit import CacheInspector, LogInspector, Pieces, StoreInspector
 from messaging.ports.cache import MessageCache
+from messaging.ports.conversations import ConversationStore
 from messaging.ports.group_audit import GroupInspector
 from messaging.ports.store import MessageStore
 
@@ -26,6 +27,7 @@ class AuditBackends:
 
     cache: MessageCache
     store: MessageStore
+    conversations: ConversationStore
     cached: CacheInspector
     stored: StoreInspector
     groups: GroupInspector

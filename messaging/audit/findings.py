@@ -58,6 +58,8 @@ class Defect(StrEnum):
         "deletes_orphan",
         "a user's cached deletes have a message that the user has not deleted",
     )
+    LISTING_BEHIND = "listing_behind", "a user's cached list lacks a change that is stored"
+    UNREAD_DIFFERS = "unread_differs", "a cached number of unread messages is no recount"
     FLOORS_DIFFER = "floors_differ", "a user's cached floor is not that of the participant"
     ROW_STATUS = "row_status", "stored, and marked as not stored"
     ROW_ALTERED = "row_altered", "stored with another value than was sent"

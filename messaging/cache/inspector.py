@@ -69,6 +69,10 @@ class RedisCacheInspector(RedisClient):
             rest = [name.removeprefix(keys.DELETED) for name in names]
             yield done, [int(user_id) for user_id in rest if user_id.isdigit()]
 
+    async def listers(self) -> Pieces[int]:
+        async for done, names in self._scan(keys.MINE):
+            yield done, [int(name.removeprefix(keys.MINE)) for name in names]
+
     async def deletes(self, user_id: int) -> Deletes | None:
         names = [keys.deleted(user_id), keys.floors(user_id)]
         found, floor, floors = await self._run(KNOWN_DELETES, names, [])

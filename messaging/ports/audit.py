@@ -110,6 +110,9 @@ class CacheInspector(Protocol):
     def deleters(self) -> Pieces[int]:
         """Return the ids of the users who have cached deletes."""
 
+    def listers(self) -> Pieces[int]:
+        """Return the ids of the users who have a cached list of conversations."""
+
     async def deletes(self, user_id: int) -> Deletes | None:
         """Return the cached deletes and floors of a user, of one moment.
 

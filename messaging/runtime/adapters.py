@@ -14,6 +14,7 @@ from messaging.eventlog import open_inspector, open_log, open_reader
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
 from messaging.ports.audit import LogInspector
+from messaging.store.conversations import DatabaseConversations
 from messaging.store.database import DatabaseStore
 from messaging.store.group_inspector import DatabaseGroupInspector
 from messaging.store.inspector import DatabaseInspector
@@ -57,6 +58,7 @@ def open_audit_backends() -> AuditBackends:
     return AuditBackends(
         cache=cache,
         store=store,
+        conversations=DatabaseConversations(current),
         cached=RedisCacheInspector(current),
         stored=DatabaseInspector(current),
         groups=DatabaseGroupInspector(current),
@@ -78,5 +80,6 @@ async def close_audit_backends(parts: AuditBackends) -> None:
         await parts.groups.close()
         await parts.cached.close()
         await parts.compensator.log.close()
+        await parts.conversations.close()
         await parts.store.close()
         await parts.cache.close()

@@ -85,6 +85,9 @@ class MemoryCacheInspector:
     async def deleters(self) -> Pieces[int]:
         yield 1.0, list(self.cache.deletes)
 
+    async def listers(self) -> Pieces[int]:
+        yield 1.0, list(self.cache.listings)
+
     async def deletes(self, user_id: int) -> Deletes | None:
         floor = self.cache.deletes_floors.get(user_id)
         if floor is None:

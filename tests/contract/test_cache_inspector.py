@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from tests.support.messages import FIRST_ID, make_message
 from tests.support.real_services import empty_database, free_port
 
 CONVERSATION = "1_2"
+RECOVERED_WITHIN_S = 20.0
 MANY = 1_200  # more keys of a kind than one round trip returns
 
 
@@ -59,6 +61,16 @@ async def load(case: CacheCase, rows: list[Message], *, floor: int = 0, base: in
     token = await case.cache.begin_fill(CONVERSATION)
     assert token is not None
     await case.cache.fill(CONVERSATION, token, rows, floor=floor, base=base)
+
+
+async def recover(cache: MessageCache) -> None:
+    """Let the cache be complete, and wait until it gives tokens for lists."""
+    seen = await cache.heartbeat()
+    await cache.note_recovered(seen.id, returned=False)
+    async with asyncio.timeout(RECOVERED_WITHIN_S):
+        while (await cache.listing(9)).token is None:
+            await asyncio.sleep(0.1)
+    await cache.forget_listings([9])
 
 
 async def test_walks_every_detail(case: CacheCase) -> None:
@@ -158,6 +170,16 @@ async def test_forgets_a_users_deletes(case: CacheCase) -> None:
 
     assert await case.inspector.deletes(1) is None
     assert [each async for _, part in case.inspector.deleters() for each in part] == []
+
+
+async def test_shows_who_has_a_cached_list(case: CacheCase) -> None:
+    await recover(case.cache)
+    for user_id in (1, 2):
+        await case.cache.listing(user_id)
+
+    users = [each async for _, part in case.inspector.listers() for each in part]
+
+    assert sorted(users) == [1, 2]
 
 
 async def test_tells_which_messages_their_lists_lack(case: CacheCase) -> None:

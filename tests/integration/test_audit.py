@@ -21,6 +21,8 @@ from pytest_django import Settings
 from messaging import models
 from messaging.audit.audit import Audit, AuditPlan
 from messaging.audit.findings import Defect, Fate
+from messaging.domain.conversation_requests import ListRequest
+from messaging.domain.conversations import Mark
 from messaging.domain.errors import ApiError
 from messaging.domain.events import encode_event, encode_message
 from messaging.domain.ids import first_id_at, wall_clock_ms
@@ -31,6 +33,7 @@ from messaging.ports.store import DeadLetter
 from messaging.progress import Progress
 from messaging.runtime import adapters, wiring
 from messaging.service.backends import Backends
+from messaging.service.conversations import list_conversations
 from messaging.service.recall import recall as recall_message
 from tests.integration.admin.pages import accept, consume, keep, recall, store
 from tests.integration.scene import Scene
@@ -177,6 +180,26 @@ def deletes_lack(client: redis.Redis) -> tuple[str, str]:
     return "deletes_lack", "user 2"
 
 
+def list_behind(client: redis.Redis) -> tuple[str, str]:
+    persisted()
+    _have_listed(2)
+    mark = Mark(user_id=2, conversation_id="1_2", read_seq=1)
+    wiring.run(lambda backends: backends.conversations.mark([mark], now_ms=5))
+    return "listing_behind", "user 2"
+
+
+def unread_differs(client: redis.Redis) -> tuple[str, str]:
+    persisted()
+    _have_listed(2)
+    client.hset("msg:unread:2", "1_2", "1:0:0:7")
+    return "unread_differs", "user 2"
+
+
+def _have_listed(user_id: int) -> None:
+    request = ListRequest(size=20, after=None, includes_hidden=True)
+    wiring.run(lambda backends: list_conversations(backends, request, reader_id=user_id))
+
+
 def deletes_orphan(client: redis.Redis) -> tuple[str, str]:
     row = persisted()
     wiring.run(lambda backends: backends.cache.add_deletes(2, [row.id], floor=0))
@@ -257,6 +280,8 @@ def member_deleted_past_the_verbs(client: redis.Redis) -> tuple[str, str]:
         pending_unlisted,
         deletes_lack,
         deletes_orphan,
+        list_behind,
+        unread_differs,
         row_marked,
         tombstone_speaks,
         key_missing,

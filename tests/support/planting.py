@@ -41,6 +41,7 @@ class Audited:
         self.backends = AuditBackends(
             cache=service.cache,
             store=service.store,
+            conversations=service.conversations,
             cached=MemoryCacheInspector(service.cache),
             stored=self.stored,
             groups=MemoryGroupInspector(self.groups),

@@ -9,7 +9,14 @@ import pytest
 from msgspec import structs
 
 from messaging.audit.findings import Defect, Fate
-from messaging.domain.conversations import Floor, Head, Participant
+from messaging.domain.conversations import (
+    Entry,
+    Floor,
+    Head,
+    Mark,
+    Participant,
+    UnreadMemo,
+)
 from messaging.domain.events import decode_event
 from messaging.domain.message import Message, Recall, hash_body
 from messaging.ports.cached import IdempotencyRecord
@@ -163,6 +170,32 @@ async def floor_that_is_too_high(audited: Audited) -> str:
     return "user 1"
 
 
+async def _list(audited: Audited, user_id: int) -> dict[str, Entry]:
+    """Have the cache hold the user's list, and return the list."""
+    cache = audited.service.cache
+    token = (await cache.listing(user_id)).token
+    assert token is not None
+    entries = await audited.service.conversations.listing(user_id)
+    await cache.fill_listing(user_id, token, entries)
+    return {entry.conversation_id: entry for entry in entries}
+
+
+async def list_without_a_change(audited: Audited) -> str:
+    await audited.persisted()
+    await _list(audited, 2)
+    mark = Mark(user_id=2, conversation_id="1_2", read_seq=1)
+    await audited.service.conversations.mark([mark], now_ms=5)
+    return "user 2"
+
+
+async def wrong_unread_number(audited: Audited) -> str:
+    await audited.persisted()
+    entry = (await _list(audited, 2))["1_2"]
+    memo = UnreadMemo(entry.head.last_seq, entry.head.last_rev, entry.participant.rev, 7)
+    await audited.service.cache.note_unread(2, {"1_2": memo})
+    return "user 2"
+
+
 async def row_marked_wrongly(audited: Audited) -> str:
     row = await audited.persisted()
     audited.stored.unmarked.add(row.id)
@@ -203,6 +236,8 @@ MENDABLE: list[tuple[Plant, Defect]] = [
     (deletes_with_an_orphan, Defect.DELETES_ORPHAN),
     (floor_that_lacks, Defect.FLOORS_DIFFER),
     (floor_that_is_too_high, Defect.FLOORS_DIFFER),
+    (list_without_a_change, Defect.LISTING_BEHIND),
+    (wrong_unread_number, Defect.UNREAD_DIFFERS),
     (row_marked_wrongly, Defect.ROW_STATUS),
     (speaking_tombstone, Defect.TOMBSTONE_SPEAKS),
     (row_without_its_key, Defect.KEY_MISSING),
