@@ -30,6 +30,7 @@ class Chat:
         self._unread: dict[str, object] = {}
         self._outbox: list[dict[str, object]] = []
         self._is_away = False
+        self._has_begun = False
         self.own_id = ""
 
     def begin(self) -> None:
@@ -41,6 +42,7 @@ class Chat:
         self.own_id = me["userId"]
         self._names[self.own_id] = "me"
         self.step()
+        self._has_begun = True
 
     def step(self) -> None:
         """Send what waits, and learn what is new; a server that is away is asked again later."""
@@ -99,7 +101,10 @@ class Chat:
         for name, conversation in self.model.conversations.items():
             unread = conversation.about["unread"]
             if name != self.opened and unread and unread != self._unread.get(name):
-                self.write(f"* {self._title(conversation)}: {unread} unread")
+                number = screen.unread_number(conversation.about)
+                self.write(f"* {self._title(conversation)}: {number} unread")
+            elif name != self.opened and name not in self._unread and self._has_begun:
+                self.write(f"* {self._title(conversation)}: new")
             self._unread[name] = unread
         if self.opened not in self.model.conversations and self._lines:
             self.write("* you are no longer in this conversation")

@@ -22,11 +22,16 @@ NameOf = Callable[[str], str]
 def list_line(number: int, conversation: Conversation, *, own_id: str, name_of: NameOf) -> str:
     about = conversation.about
     last = about["lastMessage"]
-    count = "?" if about["unread"] is None else str(about["unread"] or "")
-    unread = count + "+" if about["unreadIsMore"] else count
+    unread = unread_number(about)
     said = "" if last is None else message_line(last, about, own_id=own_id, name_of=name_of)
     marks = ("^" if about["pinTime"] else " ") + ("!" if about["isMarkedUnread"] else " ")
     return f"{number:3}{marks}{title(about, name_of):20} {unread:>4}  {said[:SHOWN_CHARACTERS]}"
+
+
+def unread_number(about: Json) -> str:
+    """Return the number of unread messages, `?` where the server does not know the number."""
+    count = "?" if about["unread"] is None else str(about["unread"] or "")
+    return count + "+" if about["unreadIsMore"] else count
 
 
 def title(about: Json, name_of: NameOf) -> str:

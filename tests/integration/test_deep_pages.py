@@ -47,8 +47,8 @@ def test_the_tail_costs_the_same_in_a_long_conversation(tables: Tables) -> None:
 
 def test_skipping_reads_an_id_and_a_delete_for_each_message_and_no_text(tables: Tables) -> None:
     reader_id, count, before = 1, 1_000, FIRST_ID + LENGTH // 2
-    elsewhere = [(reader_id, FIRST_ID + 100_000 + n) for n in range(2_000)]
-    here = [(reader_id, before - n) for n in range(1, 11)]
+    elsewhere = [(reader_id, FIRST_ID + 100_000 + n, "1_2", 1) for n in range(2_000)]
+    here = [(reader_id, before - n, "1_2", 1) for n in range(1, 11)]
     tables.insert_deletes([*elsewhere, *here])
     gather_statistics("message_delete")
 

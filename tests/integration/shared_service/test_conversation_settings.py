@@ -11,6 +11,8 @@ from tests.support.conversations import CLEAR, SET, clear, name_of, wish
 from tests.support.groups import ZH, create, done
 from tests.support.service import Service, User, listed, refused
 
+NO_FLAGS: list[Any] = [0, 1, "true", [], {}]
+
 
 @pytest.fixture
 def private(service: Service, alice: User, bob: User) -> str:
@@ -145,10 +147,10 @@ class TestRefusals:
         assert alice.client.post(SET, {}).wrong == {"conversationId", "body"}
         assert alice.client.post(CLEAR, {}).wrong == {"conversationId"}
         for field in ("pinned", "hidden", "markedUnread"):
-            for value in (0, 1, "true", [], {}):
+            for value in NO_FLAGS:
                 assert wish(alice, "g1", **{field: value}).wrong == {field}
-        for value in (-2, 31_622_401, 1.5, "60", True, []):
-            assert wish(alice, "g1", mutedForS=value).wrong == {"mutedForS"}
+        for seconds in (-2, 31_622_401, 1.5, "60", True, ""):
+            assert wish(alice, "g1", mutedForS=seconds).wrong == {"mutedForS"}
 
     def test_of_a_caller_without_a_token(self, service: Service) -> None:
         for path in (SET, CLEAR):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from msgspec import structs
@@ -13,7 +13,24 @@ from messaging.domain.message import Message
 from messaging.service.backends import Backends
 from messaging.service.history import history
 from messaging.service.send import send
+from messaging.testing.cache import MemoryCache
 from tests.support.memory import ALICE, MemoryService, to_bob, with_bob
+
+
+@dataclass
+class Link:
+    """Lead one process to the cache, until the link is cut."""
+
+    cache: MemoryCache
+    is_cut: bool = False
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*args: Any, **options: Any) -> Any:
+            if self.is_cut:
+                raise CacheUnavailable
+            return await getattr(self.cache, name)(*args, **options)
+
+        return call
 
 
 async def with_secret() -> MemoryService:

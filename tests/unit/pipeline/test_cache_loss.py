@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
-from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.groups import Group
 from messaging.pipeline.cache_loss import GRACE_S
 from messaging.pipeline.queued_send import Durability
@@ -18,7 +16,6 @@ from messaging.service.fetch import fetch
 from messaging.service.history import HistoryPage, history
 from messaging.service.recall import recall
 from messaging.service.send import send
-from messaging.testing.cache import MemoryCache
 from tests.support.memory import (
     ALICE,
     BOB,
@@ -29,25 +26,9 @@ from tests.support.memory import (
     with_bob,
     with_group,
 )
-from tests.unit.pipeline.outages import Replaced, listed
+from tests.unit.pipeline.outages import Link, Replaced, listed
 
 LOOK_EVERY_S = 0.05
-
-
-@dataclass
-class Link:
-    """Lead one process to the cache, until the link is cut."""
-
-    cache: MemoryCache
-    is_cut: bool = False
-
-    def __getattr__(self, name: str) -> Any:
-        async def call(*args: Any, **options: Any) -> Any:
-            if self.is_cut:
-                raise CacheUnavailable
-            return await getattr(self.cache, name)(*args, **options)
-
-        return call
 
 
 @dataclass
