@@ -120,6 +120,8 @@ class Gatherer(Generic[Key, Item, Result]):
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        if task.cancelled():  # the loop ends
+            return
         self._pass_on(task)
         self._begin()
 

@@ -155,7 +155,4 @@ class ConversationStore(Protocol):
         `after`: the user id that the page begins above. `limit`: the size of the page.
         """
 
-    async def shows_receipts(self, user_ids: Sequence[int]) -> dict[int, bool]:
-        """Tell of each of these users whether the user shows others what was read."""
-
     async def close(self) -> None: ...

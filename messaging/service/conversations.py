@@ -6,14 +6,21 @@ TooManyRequests, at once, for a user who reads too much.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from messaging.domain.conversation_requests import ListRequest, PartnerRequest
 from messaging.domain.conversations import Entry, Place
-from messaging.domain.errors import ConversationNotFound
-from messaging.domain.ids import conversation_id
+from messaging.domain.errors import (
+    ConversationNotFound,
+    GroupNotFound,
+    NotAMember,
+    TemporarilyUnavailable,
+)
+from messaging.domain.ids import conversation_id, group_of
 from messaging.limits import MAX_PAGE_BYTES, MAX_UNREAD, READ_BYTES
+from messaging.service.access import check_member
 from messaging.service.backends import Backends
 from messaging.service.conversation_views import ConversationView, view_conversations
 from messaging.service.history import size_bytes
@@ -117,11 +124,35 @@ async def sum_unread(backends: Backends, *, reader_id: int) -> UnreadSums:
         if entry.participant.is_in and not entry.is_hidden
     ]
     counts = await count_unread(backends, listing, entries, reader_id=reader_id)
+    news = [
+        entry
+        for entry in entries
+        if counts[entry.conversation_id] != 0 or entry.participant.is_marked_unread
+    ]
+    belongs = await asyncio.gather(*(_belongs(backends, entry, reader_id) for entry in news))
+    told = [entry for entry, is_in in zip(news, belongs, strict=True) if is_in]
     now_ms = backends.clock_ms()
-    muted = [entry for entry in entries if entry.participant.is_muted(now_ms)]
-    loud = [entry for entry in entries if not entry.participant.is_muted(now_ms)]
-    is_partial = listing.partial or None in counts.values()
+    muted = [entry for entry in told if entry.participant.is_muted(now_ms)]
+    loud = [entry for entry in told if not entry.participant.is_muted(now_ms)]
+    is_partial = listing.partial or None in counts.values() or None in belongs
     return UnreadSums(_sum(loud, counts), _sum(muted, counts), is_partial)
+
+
+async def _belongs(backends: Backends, entry: Entry, reader_id: int) -> bool | None:
+    """Tell whether the user belongs to a conversation; None where nobody can tell now.
+
+    The cached list may be of another process that was not told of a removal.
+    """
+    group_id = group_of(entry.conversation_id)
+    if group_id is None:
+        return True
+    try:
+        await check_member(backends, group_id=group_id, user_id=reader_id, is_listed=True)
+    except (GroupNotFound, NotAMember):
+        return False
+    except TemporarilyUnavailable:
+        return None
+    return True
 
 
 def _bounded(views: Sequence[ConversationView]) -> tuple[Sequence[ConversationView], int]:

@@ -49,9 +49,11 @@ async def read_span(backends: Backends, request: SpanRequest, *, reader_id: int)
         entry = await find_entry(backends, reader_id, request.conversation_id)
         low = max(request.first - 1, entry.participant.floor_seq)
         rows = await _rows(backends, request, above=low)
+        deleted = await _deleted(backends, rows, reader_id)
         shown = await _seen(backends, request.conversation_id, rows, reader_id)
     more = rows[request.size :]
-    messages = [shown[row.id] for row in rows[: request.size] if row.id in shown]
+    wanted = [row.id for row in rows[: request.size] if row.id not in deleted]
+    messages = [shown[message_id] for message_id in wanted if message_id in shown]
     count, taken = count_fitting(messages, MAX_PAGE_BYTES)
     backends.rates.reads.charge(reader_id, taken // READ_BYTES)
     if not rows:
@@ -74,6 +76,20 @@ async def _rows(backends: Backends, request: SpanRequest, *, above: int) -> Sequ
     span = Span(name, above, request.last, limit=request.size + 1, from_oldest=True)
     try:
         return (await backends.conversations.spans([span])).get(name, [])
+    except StoreUnavailable as error:
+        raise TemporarilyUnavailable from error
+
+
+async def _deleted(backends: Backends, rows: Sequence[Message], reader_id: int) -> set[int]:
+    """Return which of these rows the reader has deleted, by the store.
+
+    The cache may be behind a delete, of which a client with a gap is told nowhere else: the
+    client's position may be past the number of the delete from the beginning.
+
+    Raises: TemporarilyUnavailable.
+    """
+    try:
+        return await backends.store.deleted_among(reader_id, [row.id for row in rows])
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
 

@@ -115,13 +115,18 @@ async def _look(backends: Backends, visit: Visit, *, reader_id: int) -> _Found:
 async def _know_deletes(backends: Backends, found: Sequence[_Found], *, reader_id: int) -> None:
     """Look up the reader's deletes once for all conversations, where the cache does not know them.
 
-    A client that begins anew is never told of the deletes before its position, and the cache may
-    be behind the last of them. So these are looked up as well, or told with the next call.
+    A client that begins anew, or reads in pages, is never told again of the deletes before its
+    position, and the cache may be behind the last of them. So these are looked up as well, or told
+    with the next call.
 
     Raises: TemporarilyUnavailable without the store: a message that may be hidden is never shown.
     """
     unsure = [each for each in found if each.tail is not None and each.tail.deletes_floor is None]
-    new = [each for each in found if each.visit.known is None and each.visit.news]
+    new = [
+        each
+        for each in found
+        if each.visit.news and (each.visit.known is None or each.visit.is_paged)
+    ]
     if not unsure and not new:
         return
     try:

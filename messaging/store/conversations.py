@@ -55,7 +55,6 @@ class DatabaseConversations(InThreads[ConversationTables]):
     deletes_since = in_thread(ConversationTables.deletes_since)
     count_unread = in_thread(ConversationTables.count_unread)
     readers = in_thread(ConversationTables.readers)
-    shows_receipts = in_thread(ConversationTables.shows_receipts)
 
 
 def mark(

@@ -150,12 +150,6 @@ class ParticipantTable(Statements):
         ids = [row[0] for row in self._read(page, [*values, seq, after, limit + 1])]
         return Readers(read_count=read_count, member_count=member_count, user_ids=tuple(ids))
 
-    def shows_receipts(self, user_ids: Iterable[int]) -> dict[int, bool]:
-        asked = set(user_ids)
-        query = "SELECT user_id, shows_receipts FROM profile WHERE user_id IN"
-        known = {row[0]: bool(row[1]) for row in self._read_all(query, asked)}
-        return dict.fromkeys(asked, True) | known
-
 
 def to_participant_row(participant: Participant) -> tuple[Any, ...]:
     """Return the participant's values of `COLUMNS`."""

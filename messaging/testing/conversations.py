@@ -154,10 +154,6 @@ class MemoryConversations:
             user_ids=tuple(ids[: limit + 1]),
         )
 
-    async def shows_receipts(self, user_ids: Sequence[int]) -> dict[int, bool]:
-        await self.store.ping()
-        return {user_id: user_id not in self.store.hides_receipts for user_id in user_ids}
-
     async def close(self) -> None:
         pass
 

@@ -307,7 +307,6 @@ _STATEMENTS: dict[str, Statement] = {
         ),
         5,
     ),
-    "shows_receipts": Statement(lambda t: t.shows_receipts(USERS)),
     "spans": Statement(lambda t: t.spans([Span(BUSY, 500_000, 600_000, 1_000)])),
     "spans of many": Statement(
         lambda t: t.spans([Span(name, 0, 100_000, 20, True) for name in QUIET])

@@ -13,7 +13,8 @@ import re
 import sys
 
 from tests.mutations.copies import copy_of_checkout, mutated, passes
-from tests.mutations.mutations import MUTATIONS, Mutation
+from tests.mutations.mutation import Mutation
+from tests.mutations.mutations import MUTATIONS
 
 SAID = re.compile(r"^(?:FAILED|ERROR) (\S+)|^(seed \d+: [^:]+):", re.MULTILINE)
 

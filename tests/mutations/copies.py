@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.mutations.mutations import Mutation
+from tests.mutations.mutation import Mutation
 
 ROOT = Path(__file__).parents[2]
 COPIED = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.mutations.copies import mutated, mutated_text, passes
-from tests.mutations.mutations import MUTATIONS, Mutation
+from tests.mutations.mutation import Mutation
+from tests.mutations.mutations import MUTATIONS
 
 AT_ONCE = (
     "commit positions before the database has the records",

@@ -86,10 +86,3 @@ async def test_of_a_private_message_it_is_the_peer(rig: Rig) -> None:
     assert (await asked(rig, stored, has_read=False)).user_ids == (2,)
     await rig.put(replace(peer, read_seq=1))
     assert await asked(rig, stored) == Readers(read_count=1, member_count=1, user_ids=(2,))
-
-
-async def test_users_say_whether_they_show_receipts(rig: Rig) -> None:
-    await rig.hide_receipts(4)
-
-    assert await rig.conversations.shows_receipts([4, 5, 4]) == {4: False, 5: True}
-    assert await rig.conversations.shows_receipts([]) == {}

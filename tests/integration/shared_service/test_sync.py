@@ -158,6 +158,8 @@ class TestASpan:
         assert (page["covers"], page["hasMore"], page["nextFromSeq"]) == ([2, 4], True, 5)
         page = span(bob, name, fromSeq=5, toSeq=5, size=3)
         assert (page["covers"], page["hasMore"], page["nextFromSeq"]) == ([5, 5], False, None)
+        page = span(bob, name, fromSeq=7)
+        assert (page["list"], page["covers"], page["nextFromSeq"]) == ([], None, None)
 
     def test_is_of_a_conversation_that_one_has(self, alice: User, bob: User, carol: User) -> None:
         for name in (f"{bob.id}_{carol.id}", "g999999999", f"{alice.id}_{bob.id}"):

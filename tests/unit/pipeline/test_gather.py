@@ -148,6 +148,18 @@ async def test_the_end_waits_for_items_without_an_answer() -> None:
     assert desk.batches == [[("a", 4), ("b", 2)]]
 
 
+async def test_nothing_begins_when_the_loop_ends() -> None:
+    desk = Desk()
+    desk.may_go.clear()
+    desk.gatherer.submit_later([("a", 1)])
+    await settle()
+    desk.gatherer.submit_later([("b", 1)])
+    (batch,) = desk.gatherer._tasks
+    batch.cancel()
+    await desk.gatherer.close()
+    assert desk.batches == [[("a", 1)]]
+
+
 async def test_an_unforeseen_error_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     desk = Desk()
     desk.error = KeyError("x")

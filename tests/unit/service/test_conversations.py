@@ -239,7 +239,11 @@ class TestARightThatShrinks:
             service.backends, group_id, [BOB], bans=False, actor=Actor(user_id=ALICE)
         )
         old[BOB] = kept
+        await send(service.backends, to_group(target_id=group_id), sender_id=ALICE)
+        await service.consume()
         assert names(await listed(service, BOB)) == []
+        sums = await sum_unread(service.backends, reader_id=BOB)
+        assert (sums.loud, sums.partial) == (UnreadSum(0, 0), False)
         wanted = PartnerRequest(chat_type=ChatType.GROUP, target_id=group_id)
         with pytest.raises(ConversationNotFound):
             await view_conversation(service.backends, wanted, reader_id=BOB)
@@ -323,6 +327,18 @@ class TestSums:
         await tell(service, ALICE, MALLORY)
         sums = await sum_unread(service.backends, reader_id=ALICE)
         assert sums.loud == UnreadSum(2, 2)
+
+    async def test_tell_nothing_of_a_group_whose_membership_nobody_can_tell(
+        self, service: GroupService
+    ) -> None:
+        group_id = await group_of_both(service)
+        await send(service.backends, to_group(target_id=group_id), sender_id=ALICE)
+        await service.consume()
+        sums = await sum_unread(service.backends, reader_id=BOB)
+        assert (sums.loud, sums.partial) == (UnreadSum(1, 1), False)
+        service.store.down = True
+        sums = await sum_unread(service.backends, reader_id=BOB)
+        assert (sums.loud, sums.partial) == (UnreadSum(0, 0), True)
 
     async def test_say_when_a_number_is_not_known(self, service: GroupService) -> None:
         await tell(service, ALICE, BOB)

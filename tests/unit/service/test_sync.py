@@ -116,6 +116,18 @@ async def test_pages_of_a_span(site: SyncSite) -> None:
     assert (page["covers"], page["hasMore"]) == ([8, 9], False)
 
 
+async def test_a_span_lacks_a_delete_of_which_the_cache_was_not_told(site: SyncSite) -> None:
+    """Begin behind the number of a delete, whose process died before the cache knew."""
+    ids = await say(site, 9)
+    await site.whole_history(BOB, ChatType.PRIVATE, ALICE)  # the cache knows the deletes from here
+    await delete(site.backends, ids[2], user_id=BOB)
+    site.service.cache.deletes[BOB].discard(ids[2])
+    model = Model()
+    await site.catch_up(BOB, model, limit=2)
+    known = model.conversations[CHAT].in_order
+    assert seqs(known) == [1, 2, 4, 5, 6, 7, 8, 9]  # type: ignore[arg-type]
+
+
 async def test_a_recall_is_a_change(site: SyncSite) -> None:
     first, *_ = await say(site, 3)
     cursor = (await site.sync(BOB))["cursor"]

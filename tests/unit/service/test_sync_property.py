@@ -61,12 +61,14 @@ class Client:
 
     async def sync(self, draw: random.Random, *, loses: bool = False) -> bool:
         """Call sync once; return whether there is more."""
-        body = {"limit": draw.choice([1, 2, 5]), "order": draw.choice(["newest", "oldest"])}
-        answer = await self.site.sync(self.user_id, cursor=self.known.cursor, **body)
+        limit, order = draw.choice([1, 2, 5]), draw.choice(["newest", "oldest"])
+        answer = await self.site.sync(
+            self.user_id, cursor=self.known.cursor, limit=limit, order=order
+        )
         if not loses:
             self.past.append(deepcopy((self.known, self.model)))
             for told in answer["conversations"]:
-                self._check(told, int(body["limit"]))
+                self._check(told, limit)
             self.known.cursor = answer["cursor"]
             self.model.apply(answer)
         return bool(answer["hasMore"])
@@ -215,7 +217,7 @@ class Life:
             for name, messages in known.items():
                 assert messages == whole[name], name
 
-    async def _whole(self, user_id: int) -> dict[str, Sequence[Json]]:
+    async def _whole(self, user_id: int) -> dict[str, list[Json]]:
         """Return the history of each conversation that the user belongs to."""
         whole = {}
         for (user, name), participant in self.site.service.store.participants.items():
