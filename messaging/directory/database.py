@@ -173,8 +173,8 @@ class DatabaseDirectory:
         for known in (self._people, self._groups, self._blocks):
             known.expire_all()
 
-    def expire_groups(self) -> None:
-        self._groups.expire_all()
+    def forget_groups(self) -> None:
+        self._groups.forget_all()
 
     async def close(self) -> None:
         for known in (self._people, self._groups, self._blocks):

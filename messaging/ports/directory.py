@@ -94,7 +94,10 @@ class Directory(Protocol):
         Raises: StoreUnavailable, also in an outage, where nothing is known: fail closed.
         """
 
-    def expire_groups(self) -> None:
-        """Let every answer about a group be asked for afresh, because doubts may have been lost."""
+    def forget_groups(self) -> None:
+        """Drop every answer about a group, because doubts may have been lost.
+
+        In an outage of the database nothing is known of a group then, until it is back.
+        """
 
     async def close(self) -> None: ...

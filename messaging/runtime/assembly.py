@@ -112,7 +112,7 @@ def assemble(
     connection and starts no task: `Node.begin` does.
     """
     breaker = Breaker("cache", lambda: hints.recover())
-    hints = CacheHints(cache, store, breaker, directory.expire_groups)
+    hints = CacheHints(cache, store, breaker, directory.forget_groups)
     guarded_cache = guarded(cache, hints.breaker, lambda: hints.incarnation)
     lease = WorkerLeaseKeeper(
         ids=ids, cache=guarded_cache, store=store, settings=settings, monotonic_s=monotonic_s

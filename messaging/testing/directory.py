@@ -47,7 +47,7 @@ class MemoryDirectory:
     def known_access(self, group_id: int, user_id: int) -> GroupAccess | None:
         return (self.known or {}).get((group_id, user_id))
 
-    def expire_groups(self) -> None:
+    def forget_groups(self) -> None:
         if self.known is not None:
             self.known.clear()
 

@@ -102,5 +102,5 @@ class ProcessDirectory(MemoryDirectory):
             elif isinstance(change, GroupChanged):
                 self._known.forget_group(change.group_id)
 
-    def expire_groups(self) -> None:
-        self._known.expire_all()
+    def forget_groups(self) -> None:
+        self._known.forget_all()
