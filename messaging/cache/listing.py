@@ -12,20 +12,28 @@ from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.participants import participant_text, read_participant
 from messaging.domain.batched import batched
-from messaging.domain.conversations import Entry, Head, Participant, Peer, UnreadMemo, peer_of
+from messaging.domain.conversations import (
+    Entry,
+    Head,
+    Listed,
+    Participant,
+    Peer,
+    UnreadMemo,
+    peer_of,
+)
 from messaging.domain.ids import is_group
 from messaging.ports.listings import MOST_LISTED, CachedListing
 
 _USES = ("incarnation", "rates", "tail", "heads")
-LISTING = load("listing", uses=_USES)
+LISTING = load("listing", uses=(*_USES, "newest"))
 FILL_LISTING = load("fill_listing", uses=_USES)
 FILL_HEADS = load("fill_heads", uses=("rows", *_USES))
 RAISE_PARTICIPANTS = load("raise_participants", uses=("rows", *_USES))
-NEWEST_IDS = load("newest_ids")
+NEWEST_IDS = load("newest_ids", uses=("newest",))
 NOTE_UNREAD = load("note_unread")
 
 RAISED_AT_ONCE = 200  # by one script: Redis answers no other client while a script runs
-ROW = 9  # values that `listing.lua` tells of a conversation
+ROW = 10  # values that `listing.lua` tells of a conversation
 
 logger = logging.getLogger(__name__)
 
@@ -66,12 +74,12 @@ class RedisListings(RedisClient):
             arguments += (entry.conversation_id, participant_text(entry.participant))
         await self._run(FILL_LISTING, [keys.mine(user_id)], arguments)
 
-    async def newest_ids(self, conversation_ids: Sequence[str]) -> dict[str, int]:
+    async def newest_ids(self, conversation_ids: Sequence[str]) -> dict[str, Listed]:
         if not conversation_ids:
             return {}
         reply = await self._run(NEWEST_IDS, [keys.tail(each) for each in conversation_ids], [])
-        pairs = zip(conversation_ids, reply, strict=True)
-        return {each: int(newest_id) for each, newest_id in pairs if newest_id is not None}
+        found = zip(conversation_ids, reply[::2], reply[1::2], strict=True)
+        return {name: _listed(newest, pending) for name, newest, pending in found if newest}
 
     async def raise_participants(self, participants: Sequence[Participant]) -> None:
         for part in batched(participants, RAISED_AT_ONCE):
@@ -96,7 +104,7 @@ class RedisListings(RedisClient):
 
 def _entries(user_id: int, rows: Sequence[Sequence[bytes]]) -> Iterator[Entry]:
     """Decode the conversations of a reply of `listing.lua`."""
-    for name, text, seq, rev, last_id, read, delivered, newest, _ in rows:
+    for name, text, seq, rev, last_id, read, delivered, newest, pending, _ in rows:
         participant = read_participant(user_id, name.decode(), text)
         is_alone = peer_of(participant.conversation_id, user_id) is None
         peer = None if is_alone else Peer(read_seq=int(read), delivered_seq=int(delivered))
@@ -104,8 +112,12 @@ def _entries(user_id: int, rows: Sequence[Sequence[bytes]]) -> Iterator[Entry]:
             participant=participant,
             head=Head(last_seq=int(seq), last_rev=int(rev), last_id=int(last_id)),
             peer=peer,
-            newest_id=int(newest or 0),
+            listed=_listed(newest, pending),
         )
+
+
+def _listed(newest: bytes, pending: bytes) -> Listed:
+    return Listed(int(newest or 0), int(pending or 0))
 
 
 def _head_row(entry: Entry) -> tuple[str | int, ...]:

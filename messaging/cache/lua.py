@@ -8,6 +8,7 @@ script uses, then the script's own file. Parts hold functions alone:
 - `tail`: a conversation's list with its loaded mark; `deletes`: a user's deletes with their floor.
 - `pending`: pending marks and their bytes; `records`: idempotency records; `rates`: rates.
 - `heads`: the last numbers of conversations, and which copies of lists count.
+- `newest`: the newest listed messages of a conversation.
 - `guard`: doubts about users' rights in a group, and the floors of joins.
 
 A script changes several keys in one atomic step, so

@@ -80,18 +80,26 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     delivered_seq: int = 0
 
 
+class Listed(msgspec.Struct, frozen=True, gc=False):
+    """Hold what the cache lists of a conversation: the largest id, and the largest pending one.
+
+    `pending_id`: of the newest listed messages; 0 where none of them is pending.
+    """
+
+    newest_id: int = 0
+    pending_id: int = 0
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Hold one conversation of a user's list.
 
     `peer`: None in groups, and in the conversation with oneself.
-    `newest_id`: the largest id that the cache lists, 0 where it lists none; larger than the head's
-    where a message is pending.
     """
 
     participant: Participant
     head: Head = Head()
     peer: Peer | None = None
-    newest_id: int = 0
+    listed: Listed = Listed()
 
     @property
     def conversation_id(self) -> str:
@@ -100,12 +108,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def activity(self) -> int:
         """Return the id by which the conversation has its place in the list."""
-        return max(self.head.last_id, self.newest_id)
+        return max(self.head.last_id, self.listed.newest_id)
 
     @property
     def has_pending(self) -> bool:
-        """Tell whether the newest message is pending, as far as the cache knows."""
-        return self.newest_id > self.head.last_id
+        """Tell whether one of the newest messages is pending, as far as the cache knows.
+
+        A message may be pending below a stored one: a notice is stored at once.
+        """
+        return self.listed.pending_id > 0 or self.listed.newest_id > self.head.last_id
 
     @property
     def place(self) -> Place:

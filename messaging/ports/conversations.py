@@ -100,7 +100,7 @@ class ConversationStore(Protocol):
     ) -> list[Entry]:
         """Return the user's conversations, all or these, those that the user is out of as well.
 
-        Each entry is of one moment but for the peer's position. `newest_id` is 0.
+        Each entry is of one moment but for the peer's position. Nothing is `listed`.
         """
 
     async def mark(

@@ -11,10 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from messaging.domain.conversations import Entry, Participant, UnreadMemo
+from messaging.domain.conversations import Entry, Listed, Participant, UnreadMemo
 
 LISTING_TTL_S = 30 * 60
 LISTING_FRESH_MS = 60_000  # an older copy serves only while the database is away
+NEWEST_LOOKED_AT = 8  # listed ids of a conversation, for a pending one
 MOST_LISTED = 2_000  # conversations of a user; of a user who has more, nothing is cached
 
 
@@ -53,8 +54,8 @@ class Listings(Protocol):
         token was taken. Heads are joined by maximum.
         """
 
-    async def newest_ids(self, conversation_ids: Sequence[str]) -> dict[str, int]:
-        """Return the largest listed id of each of these conversations, where one is listed."""
+    async def newest_ids(self, conversation_ids: Sequence[str]) -> dict[str, Listed]:
+        """Return what is listed of each of these conversations, where anything is."""
 
     async def raise_participants(self, participants: Sequence[Participant]) -> None:
         """Tell of participants as the database has them now.

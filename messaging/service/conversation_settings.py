@@ -10,7 +10,7 @@ import contextlib
 
 from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
 from messaging.domain.conversation_requests import SetRequest
-from messaging.domain.conversations import Entry, Participant
+from messaging.domain.conversations import Entry, Listed, Participant
 from messaging.domain.errors import TemporarilyUnavailable
 from messaging.domain.ids import first_id_at, time_of_id
 from messaging.ports.conversations import ChangeParticipant, ParticipantFacts
@@ -37,7 +37,7 @@ async def set_state(backends: Backends, wanted: SetRequest, *, user_id: int) -> 
         return participant_rules.set_state(facts, wanted, newest_id=newest_id, now_ms=now_ms)
 
     participant = await _change(backends, wanted.conversation_id, decide, user_id=user_id)
-    return Entry(participant=participant, head=decided[-1].head, newest_id=newest_id)
+    return Entry(participant=participant, head=decided[-1].head, listed=Listed(newest_id))
 
 
 async def clear(backends: Backends, conversation_id: str, *, user_id: int) -> Participant:
@@ -90,4 +90,4 @@ async def _newest_listed(backends: Backends, conversation_id: str) -> int:
         newest = await backends.cache.newest_ids([conversation_id])
     except CacheUnavailable:
         return 0
-    return newest.get(conversation_id, 0)
+    return newest.get(conversation_id, Listed()).newest_id

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
-from messaging.domain.conversations import Entry, UnreadMemo
+from messaging.domain.conversations import Entry, Listed, UnreadMemo
 from messaging.domain.errors import ConversationNotFound, TemporarilyUnavailable
 from messaging.ports.listings import LISTING_FRESH_MS, MOST_LISTED, CachedListing
 from messaging.service.backends import Backends
@@ -115,14 +115,14 @@ async def _with_newest(
     """
     partial = cached is None or (cached.entries is None and cached.token is None)
     memos = {} if cached is None else cached.memos
-    newest: Mapping[str, int] = {}
+    newest: Mapping[str, Listed] = {}
     try:
         if stored:
             newest = await backends.cache.newest_ids([entry.conversation_id for entry in stored])
     except CacheUnavailable:
         partial = True
     entries = {
-        entry.conversation_id: replace(entry, newest_id=newest.get(entry.conversation_id, 0))
+        entry.conversation_id: replace(entry, listed=newest.get(entry.conversation_id, Listed()))
         for entry in stored
     }
     return Listing(entries, memos, partial)

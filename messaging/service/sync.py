@@ -140,8 +140,8 @@ async def _without_doubt(
         return {name: entry for name, entry in entries.items() if name not in ahead}, False
     sure = {name: entry for name, entry in entries.items() if name not in ahead}
     for entry in asked:
-        newest_id = entries[entry.conversation_id].newest_id
-        sure[entry.conversation_id] = replace(entry, newest_id=newest_id)
+        listed = entries[entry.conversation_id].listed
+        sure[entry.conversation_id] = replace(entry, listed=listed)
     return sure, True
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from messaging.domain.conversations import Entry, Participant, Peer, UnreadMemo, peer_of
+from messaging.domain.conversations import Entry, Listed, Participant, Peer, UnreadMemo, peer_of
 from messaging.domain.ids import is_group
 from messaging.ports.cache import FILL_TTL_S
-from messaging.ports.listings import LISTING_FRESH_MS, MOST_LISTED, CachedListing
+from messaging.ports.listings import (
+    LISTING_FRESH_MS,
+    MOST_LISTED,
+    NEWEST_LOOKED_AT,
+    CachedListing,
+)
 from messaging.testing.cache_heads import MemoryHeads
 from messaging.testing.heads import MemoryListing, Token
 
@@ -50,10 +55,10 @@ class MemoryListings(MemoryHeads):
             read_s=begun.end_s - FILL_TTL_S,
         )
 
-    async def newest_ids(self, conversation_ids: Sequence[str]) -> dict[str, int]:
+    async def newest_ids(self, conversation_ids: Sequence[str]) -> dict[str, Listed]:
         self._answer()
-        newest = {each: self._newest_id(each) for each in conversation_ids}
-        return {each: newest_id for each, newest_id in newest.items() if newest_id}
+        found = {each: self._listed(each) for each in conversation_ids}
+        return {each: listed for each, listed in found.items() if listed.newest_id}
 
     async def raise_participants(self, participants: Sequence[Participant]) -> None:
         self._answer()
@@ -94,7 +99,7 @@ class MemoryListings(MemoryHeads):
             participant=participant,
             head=head.numbers,
             peer=None if peer_id is None else head.positions.get(peer_id, Peer()),
-            newest_id=self._newest_id(name),
+            listed=self._listed(name),
         )
 
     def _fill_head(self, entry: Entry, token: Token) -> None:
@@ -119,9 +124,11 @@ class MemoryListings(MemoryHeads):
             token = listing.token = Token(self._stamp, count, self.evicted, now_s + FILL_TTL_S)
         return token
 
-    def _newest_id(self, conversation_id: str) -> int:
+    def _listed(self, conversation_id: str) -> Listed:
         tail = self.tails.get(conversation_id)
-        return tail.ids[0] if tail is not None and tail.ids else 0
+        newest = [] if tail is None else tail.ids[:NEWEST_LOOKED_AT]
+        pending = [each for each in newest if each in self.pending_set.times]
+        return Listed(*newest[:1], *pending[:1]) if newest else Listed()
 
 
 def _position(participant: Participant) -> Peer:

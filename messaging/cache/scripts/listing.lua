@@ -1,12 +1,12 @@
 -- Return a user's conversations, each with its head, its newest listed id and the number of unread
--- messages. Uses incarnation, rates, tail, heads.
+-- messages. Uses incarnation, rates, tail, heads, newest.
 --
 -- KEYS  the user's participants, the user's numbers of unread
 -- ARGV  the user
 -- Reply the participants' age (ms; nil when a participant or a head is not cached), a token for the
 --       fill (nil when nothing may be filled), and for each conversation: id, participant, seq, rev
---       and id of the head, the peer's read and delivered seq, the newest listed id ('' for none),
---       the number of unread (nil where not cached)
+--       and id of the head, the peer's read and delivered seq, the newest listed id and the newest
+--       pending one ('' for none), the number of unread (nil where not cached)
 --
 -- The heads' keys cannot be declared, since the participants name them, as in cached_tail.
 
@@ -41,13 +41,13 @@ local function listed()
     reply[at + 1], reply[at + 2] = name, participants[n]
     reply[at + 3], reply[at + 4], reply[at + 5] = head[3], head[4], head[5]
     reply[at + 6], reply[at + 7] = head[6] or '0', head[7] or '0'
-    reply[at + 8] = redis.call('LINDEX', TAIL .. name, 0) or ''
-    at = at + 9
+    reply[at + 8], reply[at + 9] = newest_of(TAIL .. name)
+    at = at + 10
   end
   for first = 1, #names, 1000 do
     local last = math.min(first + 999, #names)
     for n, memo in ipairs(redis.call('HMGET', unread, unpack(names, first, last))) do
-      reply[9 * (first + n - 1)] = memo
+      reply[10 * (first + n - 1)] = memo
     end
   end
   return reply

@@ -1,8 +1,8 @@
--- Return the newest listed ids of conversations.
+-- Return the newest listed ids of conversations, and the newest pending ones. Uses newest.
 --
 -- KEYS  their tails
--- Reply an id for each tail, nil where none is listed
+-- Reply for each tail: the largest listed id, the largest pending one among the newest; '' for none
 
 local ids = {}
-for n, list in ipairs(KEYS) do ids[n] = redis.call('LINDEX', list, 0) end
+for n, list in ipairs(KEYS) do ids[2 * n - 1], ids[2 * n] = newest_of(list) end
 return ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from messaging.domain.conversations import Entry, Head, Peer, UnreadMemo
+from messaging.domain.conversations import Entry, Head, Listed, Peer, UnreadMemo
 from messaging.domain.message import ChatType
 from messaging.ports.cache import MessageCache
 from messaging.ports.listings import LISTING_FRESH_MS, MOST_LISTED, CachedListing
@@ -56,8 +56,11 @@ class TestAListing:
         await cache.accept([pending], None)
         seen = await entries_of(cache)
         assert seen is not None
-        assert (seen[PRIVATE].newest_id, seen[PRIVATE].has_pending) == (pending.id, True)
-        assert (seen[GROUP].newest_id, seen[GROUP].has_pending) == (0, False)
+        assert (seen[PRIVATE].listed, seen[PRIVATE].has_pending) == (
+            Listed(pending.id, pending.id),
+            True,
+        )
+        assert (seen[GROUP].listed, seen[GROUP].has_pending) == (Listed(), False)
 
     async def test_of_all_that_may_be_listed(self, cache: MessageCache) -> None:
         entries = [
@@ -264,4 +267,19 @@ class TestNumbersOfUnread:
 
 async def test_newest_ids_are_those_of_the_lists(cache: MessageCache) -> None:
     await cache.accept([make_message(1), make_message(2)], None)
-    assert await cache.newest_ids([PRIVATE, GROUP]) == {PRIVATE: FIRST_ID + 2}
+    assert await cache.newest_ids([PRIVATE, GROUP]) == {PRIVATE: Listed(FIRST_ID + 2, FIRST_ID + 2)}
+
+
+async def test_a_message_may_be_pending_below_a_stored_one(cache: MessageCache) -> None:
+    older, newer = make_message(1), make_message(2)
+    await fill(cache, [private()])
+    await cache.accept([older, newer], None)
+    await cache.mark_stored([stored(newer, 2)])
+    listed = Listed(newer.id, older.id)
+    assert await cache.newest_ids([PRIVATE]) == {PRIVATE: listed}
+    entries = (await cache.listing(USER)).entries
+    assert entries is not None
+    assert (entries[PRIVATE].listed, entries[PRIVATE].has_pending) == (listed, True)
+
+    await cache.mark_stored([stored(older, 3)])
+    assert await cache.newest_ids([PRIVATE]) == {PRIVATE: Listed(newer.id)}

@@ -91,7 +91,7 @@ class TestAListing:
             await read_listing(service.backends, ALICE)
         receipt = await send(service.backends, to_bob(), sender_id=ALICE)
         entries = (await read_listing(service.backends, ALICE)).entries
-        assert entries[WITH_BOB].newest_id == receipt.message_id
+        assert entries[WITH_BOB].listed.newest_id == receipt.message_id
         assert entries[WITH_BOB].has_pending
         assert not entries[WITH_MALLORY].has_pending
 
@@ -106,7 +106,7 @@ class TestAnEntry:
             service.store.down = True  # nobody is asked
         entry = await find_entry(service.backends, ALICE, WITH_BOB)
         assert (entry.conversation_id, entry.head.last_seq) == (WITH_BOB, 1)
-        assert entry.newest_id == entry.head.last_id
+        assert entry.listed.newest_id == entry.head.last_id
         for absent in (OLD_GROUP, "2_3", "g10"):
             with pytest.raises(ConversationNotFound):
                 await find_entry(service.backends, ALICE, absent)

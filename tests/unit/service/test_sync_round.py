@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from messaging.domain.conversations import Entry, Head, Participant, Peer
+from messaging.domain.conversations import Entry, Head, Listed, Participant, Peer
 from messaging.domain.groups import OutReason
 from messaging.domain.sync_cursor import Cursor, Position, Round
 from messaging.domain.sync_requests import Order, SyncRequest
@@ -129,7 +129,7 @@ def test_an_answer_has_so_many_messages() -> None:
 
 def test_a_pending_message_is_told_once_a_round() -> None:
     waiting = [
-        replace(entry(f"g{number}", 1, activity=number), newest_id=1_000 + number)
+        replace(entry(f"g{number}", 1, activity=number), listed=Listed(1_000 + number))
         for number in range(1, 121)
     ]
     told = {each.conversation_id: Position(1) for each in waiting}
