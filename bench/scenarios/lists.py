@@ -30,7 +30,13 @@ def run(bench: Bench) -> None:
     friends = accounts.make_friends(bench.run.name, readers, CONVERSATIONS)
     bench.ledger.expect(friends)
     _send_each(bench, "lists-fill", f"filling {len(friends):,} conversations", friends)
-    steady = replace(bench.standard, accounts=readers, rate=STEADY_RATE, warm_s=WARM_S)
+    steady = replace(
+        bench.standard,
+        accounts=readers,
+        connections=min(bench.standard.connections, len(readers)),
+        rate=STEADY_RATE,
+        warm_s=WARM_S,
+    )
     rate = f"{STEADY_RATE:,.0f}/s"
     bench.measure("list", f"list of {CONVERSATIONS} at {rate}", replace(steady, kind="list"))
     before, _ = caught_up(bench.standard.site, readers)

@@ -47,11 +47,10 @@ class Follower:
         if known.keys() != listed.keys():
             self.wrong.append(f"conversations {sorted(known)}, not {sorted(listed)}")
         for place in places:
+            name = place.conversation
             messages = await self._client.whole_history(place.target, place.chat_type, size=PAGE)
-            if place.conversation in known and place.conversation in listed:
-                self._compare(
-                    place, known[place.conversation], listed[place.conversation], messages
-                )
+            if name in known and name in listed:
+                self._compare(name, known[name], listed[name], messages)
 
     def _compare(
         self, name: str, known: Conversation, listed: Json, messages: Sequence[Json]

@@ -191,15 +191,18 @@ class SimulatedClient:
                 return
 
     def _begin_read(self, conversation: str) -> Read:
-        read = Read(
+        read = self._new_read(conversation)
+        self._record.reads.append(read)
+        return read
+
+    def _new_read(self, conversation: str) -> Read:
+        return Read(
             reader=self._user,
             conversation=conversation,
             begun=self._record.tick(),
             stored={row.id: row.is_recalled for row in self._world.store.rows.values()},
             orphaned=self._orphaned(),
         )
-        self._record.reads.append(read)
-        return read
 
     def _orphaned(self) -> set[int]:
         known = self._world.store.rows.keys() | self._world.cache.details.keys()

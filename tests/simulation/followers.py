@@ -6,7 +6,7 @@ import asyncio
 import copy
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,10 +19,10 @@ from messaging.service.backends import Backends
 from messaging.service.conversation_settings import clear, set_state
 from messaging.service.marks import mark
 from messaging.service.span import read_span
-from messaging.service.sync import sync
+from messaging.service.sync import SyncAnswer, sync
 from messaging.terminal.model import Model
 from tests.simulation.clients import RETRIABLE, NoAnswer, SimulatedClient
-from tests.simulation.record import Clear
+from tests.simulation.record import Answer, Clear, Read
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -84,19 +84,35 @@ class Follower(SimulatedClient):
         }
         request = parse_sync(body, own_id=self._user)
 
-        async def ask(backends: Backends) -> Json:
+        async def ask(backends: Backends) -> tuple[SyncAnswer, Json]:
             answer = await sync(backends, request, reader_id=self._user)
             shown = present_sync(answer, viewer_id=self._user, now_ms=backends.clock_ms())
-            return dict(json.loads(json.dumps(shown)))
+            return answer, dict(json.loads(json.dumps(shown)))
 
-        answer = await self._tried(ask)
-        if answer is None or draw.random() < 0.1:  # the client has missed the answer
+        self._was_early, begun = False, self._new_read("")
+        answered = await self._tried(ask)
+        if answered is None or self._was_early or draw.random() < 0.1:  # the answer was missed
             return None
+        told, answer = answered
+        self._note_reads(begun, told)
         self._check(answer)
         device.model.apply(answer)
         if draw.random() < 0.2:
             self._saved.append(copy.deepcopy(device))
         return answer
+
+    def _note_reads(self, begun: Read, told: SyncAnswer) -> None:
+        """Record what the answer shows of each conversation, as a page of its history."""
+        ended = self._record.tick()
+        for each in told.told:
+            shown = {m.id: m for m in (*each.messages, *each.changes, *each.pending)}
+            messages = [shown[message_id] for message_id in sorted(shown, reverse=True)]
+            read = replace(begun, conversation=each.view.entry.conversation_id, seen=messages)
+            read.answers = [Answer(begun.begun, ended, messages)]
+            last = each.view.last_message
+            if last is not None:
+                read.answers.append(Answer(begun.begun, ended, [last]))
+            self._record.reads.append(read)
 
     async def _crash(self) -> None:
         self.device = copy.deepcopy(self._random.choice(self._saved))
