@@ -146,8 +146,8 @@ def floors(user_id: int) -> str:
 def head(conversation_id: str) -> str:
     """Return the key of a conversation's head: a hash, the largest numbers that were told.
 
-    `seq`, `rev`, `id`: of the last message, the last change and the message with the largest id.
-    `r{userId}`, `d{userId}`: the read and the delivered `seq` of a party of a private conversation.
+    `last`: `{seq},{rev},{id}` of the last message, the last change and the message with the largest
+    id. `party{userId}`: `{read seq},{delivered seq}` of a party of a private conversation.
     `stamp`: `{noticed_ms}/{complete_from}/`, as `INCARNATION` had them when the head was made;
     under another stamp the head does not count. `born`: the time (µs) when the head was made.
     `whole`: the numbers are those of the database; without the field some may be missing.
@@ -172,7 +172,7 @@ def mine(user_id: int) -> str:
 def unread(user_id: int) -> str:
     """Return the key of a user's numbers of unread messages: a hash, by conversation. 30 minutes.
 
-    A value is `{seq}:{rev}:{own rev}:{number}`: the head's `seq` and `rev`, and the participant's
+    A value is `[{seq},{rev},{own rev},{number}]`: the head's `seq` and `rev`, and the participant's
     `rev`, for which the number counts.
     """
     return f"msg:unread:{user_id}"

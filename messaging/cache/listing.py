@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
-from messaging.cache.participants import participant_text, read_participant
 from messaging.domain.batched import batched
 from messaging.domain.conversations import (
     Entry,
-    Head,
     Listed,
     Participant,
-    Peer,
     UnreadMemo,
     peer_of,
 )
@@ -33,7 +30,10 @@ NEWEST_IDS = load("newest_ids", uses=("newest",))
 NOTE_UNREAD = load("note_unread")
 
 RAISED_AT_ONCE = 200  # by one script: Redis answers no other client while a script runs
-ROW = 10  # values that `listing.lua` tells of a conversation
+
+_read_entries = msgspec.json.Decoder(list[Entry]).decode
+_read_memos = msgspec.json.Decoder(dict[str, UnreadMemo]).decode
+_list_text = msgspec.json.Encoder().encode  # of a participant or a memo; scripts pass it on
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +46,12 @@ class RedisListings(RedisClient):
 
     async def listing(self, user_id: int) -> CachedListing:
         names = [keys.mine(user_id), keys.unread(user_id)]
-        age_ms, token, values = await self._run(LISTING, names, [user_id])
-        text = None if token is None else token.decode()
+        age_ms, token, *texts = await self._run(LISTING, names, [user_id])
+        fill = None if token is None else token.decode()
         if age_ms is None:
-            return CachedListing(token=text)
-        rows = [values[at : at + ROW] for at in range(0, len(values), ROW)]
+            return CachedListing(token=fill)
         try:
-            entries = {entry.conversation_id: entry for entry in _entries(user_id, rows)}
+            entries, memos = _read_entries(texts[0]), _read_memos(texts[1])
         except msgspec.DecodeError:
             logger.exception(
                 "unreadable conversation list in the cache",
@@ -60,8 +59,12 @@ class RedisListings(RedisClient):
             )
             await self.forget_listings([user_id])
             return CachedListing()
-        memos = {row[0].decode(): _read_memo(row[-1]) for row in rows if row[-1] is not None}
-        return CachedListing(entries=entries, age_ms=age_ms, memos=memos, token=text)
+        return CachedListing(
+            entries={entry.participant.conversation_id: entry for entry in entries},
+            age_ms=age_ms,
+            memos=memos,
+            token=fill,
+        )
 
     async def fill_listing(self, user_id: int, token: str, entries: Sequence[Entry]) -> None:
         if len(entries) > MOST_LISTED:
@@ -71,7 +74,7 @@ class RedisListings(RedisClient):
             await self._run(FILL_HEADS, [], [token, *heads])
         arguments: list[str | bytes] = [token]
         for entry in entries:
-            arguments += (entry.conversation_id, participant_text(entry.participant))
+            arguments += (entry.conversation_id, _list_text(entry.participant))
         await self._run(FILL_LISTING, [keys.mine(user_id)], arguments)
 
     async def newest_ids(self, conversation_ids: Sequence[str]) -> dict[str, Listed]:
@@ -79,13 +82,14 @@ class RedisListings(RedisClient):
             return {}
         reply = await self._run(NEWEST_IDS, [keys.tail(each) for each in conversation_ids], [])
         found = zip(conversation_ids, reply[::2], reply[1::2], strict=True)
-        return {name: _listed(newest, pending) for name, newest, pending in found if newest}
+        listed = {name: Listed(int(newest), int(pending)) for name, newest, pending in found}
+        return {name: each for name, each in listed.items() if each.newest_id}
 
     async def raise_participants(self, participants: Sequence[Participant]) -> None:
         for part in batched(participants, RAISED_AT_ONCE):
             arguments: list[str | bytes | int] = []
             for each in part:
-                arguments += (each.user_id, each.conversation_id, participant_text(each))
+                arguments += (each.user_id, each.conversation_id, _list_text(each))
                 arguments += (each.read_seq, each.delivered_seq)
             await self._run(RAISE_PARTICIPANTS, [], arguments)
 
@@ -96,28 +100,10 @@ class RedisListings(RedisClient):
     async def note_unread(self, user_id: int, memos: Mapping[str, UnreadMemo]) -> None:
         if not memos:
             return
-        arguments: list[str] = []
+        arguments: list[str | bytes] = []
         for name, memo in memos.items():
-            arguments += (name, f"{memo.seq}:{memo.rev}:{memo.own_rev}:{memo.count}")
+            arguments += (name, _list_text(memo))
         await self._run(NOTE_UNREAD, [keys.unread(user_id)], arguments)
-
-
-def _entries(user_id: int, rows: Sequence[Sequence[bytes]]) -> Iterator[Entry]:
-    """Decode the conversations of a reply of `listing.lua`."""
-    for name, text, seq, rev, last_id, read, delivered, newest, pending, _ in rows:
-        participant = read_participant(user_id, name.decode(), text)
-        is_alone = peer_of(participant.conversation_id, user_id) is None
-        peer = None if is_alone else Peer(read_seq=int(read), delivered_seq=int(delivered))
-        yield Entry(
-            participant=participant,
-            head=Head(last_seq=int(seq), last_rev=int(rev), last_id=int(last_id)),
-            peer=peer,
-            listed=_listed(newest, pending),
-        )
-
-
-def _listed(newest: bytes, pending: bytes) -> Listed:
-    return Listed(int(newest or 0), int(pending or 0))
 
 
 def _head_row(entry: Entry) -> tuple[str | int, ...]:
@@ -131,7 +117,3 @@ def _head_row(entry: Entry) -> tuple[str | int, ...]:
     if peer_id is None or entry.peer is None:
         return (*row, *parties, "", "", "")
     return (*row, *parties, peer_id, entry.peer.read_seq, entry.peer.delivered_seq)
-
-
-def _read_memo(text: bytes) -> UnreadMemo:
-    return UnreadMemo(*map(int, text.split(b":")))

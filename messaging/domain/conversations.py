@@ -15,7 +15,7 @@ from messaging.domain.groups import FOR_GOOD, OutReason
 from messaging.domain.ids import is_group, parties_of
 
 
-class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """Hold a user's place in a conversation: what the user may see, has read and has set.
 
     `rev` counts the changes of the row that the user's other devices are told; a `delivered_seq`
@@ -25,15 +25,15 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     conversation is hidden until a message has a larger id; None where it is not hidden.
     """
 
+    rev: int = 0
+    delivered_seq: int = 0
     user_id: int
     conversation_id: str
-    rev: int = 0
     is_in: bool = True
     out_reason: OutReason | None = None
     floor_id: int = 0
     floor_seq: int = 0
     read_seq: int = 0
-    delivered_seq: int = 0
     read_time: int | None = None
     pin_time: int | None = None
     muted_until: int = 0
@@ -65,7 +65,7 @@ class Floor(msgspec.Struct, frozen=True, gc=False):
 NO_FLOOR = Floor()
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """Hold the last numbers of a conversation: of its messages, of their changes, and an id."""
 
     last_seq: int = 0
@@ -73,14 +73,14 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     last_id: int = 0
 
 
-class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """Hold how far the other party of a private conversation has read it, and has got it."""
 
     read_seq: int = 0
     delivered_seq: int = 0
 
 
-class Listed(msgspec.Struct, frozen=True, gc=False):
+class Listed(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Hold what the cache lists of a conversation: the largest id, and the largest pending one.
 
     `pending_id`: of the newest listed messages; 0 where none of them is pending.
@@ -90,7 +90,7 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
     pending_id: int = 0
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
     """Hold one conversation of a user's list.
 
     `peer`: None in groups, and in the conversation with oneself.
@@ -152,7 +152,7 @@ class Place(NamedTuple):
     conversation_id: str
 
 
-class UnreadMemo(msgspec.Struct, frozen=True, gc=False):
+class UnreadMemo(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Hold a number of unread messages, and the state of the conversation that it was counted for.
 
     `seq`, `rev`: of the head. `own_rev`: of the participant.

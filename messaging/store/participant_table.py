@@ -12,7 +12,22 @@ from messaging.ports.conversations import Readers
 from messaging.store.statements import Statements, assigned, chunks
 from messaging.store.tables import Seat
 
-COLUMNS = Participant.__struct_fields__
+COLUMNS = (
+    "user_id",
+    "conversation_id",
+    "rev",
+    "is_in",
+    "out_reason",
+    "floor_id",
+    "floor_seq",
+    "read_seq",
+    "delivered_seq",
+    "read_time",
+    "pin_time",
+    "muted_until",
+    "hidden_id",
+    "is_marked_unread",
+)
 PARTICIPANT = ", ".join(f"t.{column}" for column in COLUMNS)
 HEAD = "COALESCE(c.last_seq, 0), COALESCE(c.last_rev, 0), COALESCE(c.last_message_id, 0)"
 BY_CONVERSATION = "participant_conversation"  # the index

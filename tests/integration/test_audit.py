@@ -191,7 +191,7 @@ def list_behind(client: redis.Redis) -> tuple[str, str]:
 def unread_differs(client: redis.Redis) -> tuple[str, str]:
     persisted()
     _have_listed(2)
-    client.hset("msg:unread:2", "1_2", "1:0:0:7")
+    client.hset("msg:unread:2", "1_2", "[1,0,0,7]")
     return "unread_differs", "user 2"
 
 

@@ -155,14 +155,14 @@ MUTATIONS = (
     Mutation(
         "serve a list while processes may still tell of changes from an outage",
         "messaging/cache/scripts/listing.lua",
-        "if is_recovering() then return { false, false, {} } end\n",
+        "if is_recovering() then return { false, false } end\n",
         "",
         pytest_of("tests/contract/cache/test_listings.py", "-k", "embedded"),
     ),
     Mutation(
         "serve a head that no fill has made whole",
         "messaging/cache/scripts/listing.lua",
-        " or not head[2] then return nil",
+        " or not known[2] then return nil",
         " then return nil",
         pytest_of("tests/contract/cache/test_listing_races.py", "-k", "embedded"),
     ),

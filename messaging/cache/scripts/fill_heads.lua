@@ -18,12 +18,12 @@ end
 
 for name, seq, rev, id, one, read, got, other, other_read, other_got in rows(10, 1) do
   local head = HEAD .. name
-  local fields, numbers = { 'seq', 'rev', 'id' }, { seq, rev, id }
+  local fields, numbers = { 'last' }, { seq .. ',' .. rev .. ',' .. id }
   if one ~= '' then
-    fields[4], fields[5], numbers[4], numbers[5] = 'r' .. one, 'd' .. one, read, got
+    fields[2], numbers[2] = 'party' .. one, read .. ',' .. got
   end
   if other ~= '' then
-    fields[6], fields[7], numbers[6], numbers[7] = 'r' .. other, 'd' .. other, other_read, other_got
+    fields[3], numbers[3] = 'party' .. other, other_read .. ',' .. other_got
   end
   if has_risen(head) then
     fields[#fields + 1] = 'whole'

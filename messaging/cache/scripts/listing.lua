@@ -4,14 +4,14 @@
 -- KEYS  the user's participants, the user's numbers of unread
 -- ARGV  the user
 -- Reply the participants' age (ms; nil when a participant or a head is not cached), a token for the
---       fill (nil when nothing may be filled), and for each conversation: id, participant, seq, rev
---       and id of the head, the peer's read and delivered seq, the newest listed id and the newest
---       pending one ('' for none), the number of unread (nil where not cached)
+--       fill (nil when nothing may be filled), the conversations as a JSON list of
+--       `[participant, [seq, rev, id], [read seq, delivered seq] of the peer or null, [newest
+--       listed id, newest pending id]]`, the numbers of unread as a JSON object by conversation
 --
 -- The heads' keys cannot be declared, since the participants name them, as in cached_tail.
 
 local mine, unread, user = KEYS[1], KEYS[2], ARGV[1]
-if is_recovering() then return { false, false, {} } end
+if is_recovering() then return { false, false } end
 
 local held, token, read, names, participants = redis.call('HGETALL', mine), nil, nil, {}, {}
 for n = 1, #held, 2 do
@@ -25,32 +25,44 @@ for n = 1, #held, 2 do
 end
 local age = read and now_us() - read
 
-local function head_of(name)
-  local head, one, other = HEAD .. name, string.match(name, '^(%d+)_(%d+)$')
-  if not one then return redis.call('HMGET', head, 'stamp', 'whole', 'seq', 'rev', 'id') end
-  local peer = one == user and other or one
-  return redis.call('HMGET', head, 'stamp', 'whole', 'seq', 'rev', 'id', 'r' .. peer, 'd' .. peer)
+-- Return a conversation as JSON, nil where its head is not cached.
+local function entry_of(name, participant)
+  local head, peer = HEAD .. name, 'null'
+  local one, other = string.match(name, '^(%d+)_(%d+)$')
+  local known
+  if one and one ~= other then
+    local peer_id = one == user and other or one
+    known = redis.call('HMGET', head, 'stamp', 'whole', 'last', 'party' .. peer_id)
+    peer = '[' .. (known[4] or '0,0') .. ']'
+  else
+    known = redis.call('HMGET', head, 'stamp', 'whole', 'last')
+  end
+  if known[1] ~= present() or not known[2] then return nil end
+  local newest, pending = newest_of(TAIL .. name)
+  local listed_ids = ',[' .. newest .. ',' .. pending .. ']'
+  return '[' .. participant .. ',[' .. known[3] .. '],' .. peer .. listed_ids .. ']'
 end
 
--- Return all conversations, nil where one of them is not cached.
+-- Return all conversations as JSON, nil where one of them is not cached.
 local function listed()
-  local reply, at = {}, 0
+  local entries = {}
   for n, name in ipairs(names) do
-    local head = head_of(name)
-    if head[1] ~= present() or not head[2] then return nil end
-    reply[at + 1], reply[at + 2] = name, participants[n]
-    reply[at + 3], reply[at + 4], reply[at + 5] = head[3], head[4], head[5]
-    reply[at + 6], reply[at + 7] = head[6] or '0', head[7] or '0'
-    reply[at + 8], reply[at + 9] = newest_of(TAIL .. name)
-    at = at + 10
+    entries[n] = entry_of(name, participants[n])
+    if not entries[n] then return nil end
   end
+  return '[' .. table.concat(entries, ',') .. ']'
+end
+
+-- Return the numbers of unread that are cached, as a JSON object by conversation.
+local function memos()
+  local found = {}
   for first = 1, #names, 1000 do
     local last = math.min(first + 999, #names)
     for n, memo in ipairs(redis.call('HMGET', unread, unpack(names, first, last))) do
-      reply[10 * (first + n - 1)] = memo
+      if memo then found[#found + 1] = '"' .. names[first + n - 1] .. '":' .. memo end
     end
   end
-  return reply
+  return '{' .. table.concat(found, ',') .. '}'
 end
 
 -- Return the token of the fill that is under way, or begin a fill.
@@ -63,7 +75,7 @@ local function begin()
   return token
 end
 
-local reply = age and age >= 0 and listed()
-if not reply then return { false, begin(), {} } end
+local entries = age and age >= 0 and listed()
+if not entries then return { false, begin() } end
 local age_ms = math.floor(age / 1000)
-return { age_ms, age_ms >= LISTING_FRESH_MS and begin(), reply }
+return { age_ms, age_ms >= LISTING_FRESH_MS and begin(), entries, memos() }

@@ -54,8 +54,7 @@ end
 -- Raise the head of a conversation. With its first message a private conversation comes into the
 -- lists of its parties.
 local function raise_numbers(conversation, seq, rev, id, begins)
-  local numbers = { string.format('%.0f', seq), string.format('%.0f', rev), id }
-  raise_head(HEAD .. conversation, { 'seq', 'rev', 'id' }, numbers)
+  raise_head(HEAD .. conversation, { 'last' }, { string.format('%.0f,%.0f,%s', seq, rev, id) })
   local one, other = string.match(conversation, '^(%d+)_(%d+)$')
   if begins and one then redis.call('DEL', MINE .. one, MINE .. other) end
 end

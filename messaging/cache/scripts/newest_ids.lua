@@ -1,7 +1,7 @@
 -- Return the newest listed ids of conversations, and the newest pending ones. Uses newest.
 --
 -- KEYS  their tails
--- Reply for each tail: the largest listed id, the largest pending one among the newest; '' for none
+-- Reply for each tail: the largest listed id, the largest pending one among the newest; '0' for none
 
 local ids = {}
 for n, list in ipairs(KEYS) do ids[2 * n - 1], ids[2 * n] = newest_of(list) end

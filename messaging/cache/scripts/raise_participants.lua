@@ -22,6 +22,6 @@ for user, conversation, participant, read, got in rows(5, 0) do
     redis.call('HSET', mine, conversation, participant)
   end
   if string.sub(conversation, 1, 1) ~= 'g' then
-    raise_head(HEAD .. conversation, { 'r' .. user, 'd' .. user }, { read, got })
+    raise_head(HEAD .. conversation, { 'party' .. user }, { read .. ',' .. got })
   end
 end

@@ -196,11 +196,11 @@ class TestKeys:
         )
         head = server.hgetall("msg:head:1_2")
         assert head.pop("born").isdigit()
-        numbers = {"seq": "3", "rev": "5", "id": "7", "r1": "2", "d1": "3", "r2": "0", "d2": "0"}
+        numbers = {"last": "3,5,7", "party1": "2,3", "party2": "0,0"}
         assert head == numbers | {"stamp": "0/0/", "whole": "1"}
-        packed = "[4,3,true,null,0,0,2,null,null,0,null,false]"
+        packed = '[4,3,1,"1_2",true,null,0,0,2,null,null,0,null,false]'
         assert server.hgetall("msg:mine:1") == {"=": token, "1_2": packed}
-        assert server.hgetall("msg:unread:1") == {"1_2": "3:5:4:1"}
+        assert server.hgetall("msg:unread:1") == {"1_2": "[3,5,4,1]"}
 
     async def test_of_a_list_are_not_made_by_a_change(
         self, cache: RedisMessageCache, server: redis.Redis

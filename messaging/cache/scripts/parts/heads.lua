@@ -38,7 +38,18 @@ local function time_text()
   return now_text
 end
 
--- Raise the fields of a head to these numbers (digits).
+-- Return for each number of a text, such as '3,0,7', the larger one of this text and the held one.
+local function joined(text, held)
+  if not held or held == text then return text end
+  local next_held, parts = string.gmatch(held, '%d+'), {}
+  for number in string.gmatch(text, '%d+') do
+    local other = next_held()
+    parts[#parts + 1] = other and newer(other, number) and other or number
+  end
+  return table.concat(parts, ',')
+end
+
+-- Raise the fields of a head to these numbers, a text for each field.
 local function raise_head(head, fields, numbers)
   local known = redis.call('HMGET', head, 'stamp', unpack(fields))
   local written = {}
@@ -47,9 +58,10 @@ local function raise_head(head, fields, numbers)
     known, written = {}, { 'stamp', present(), 'born', time_text() }
   end
   for n, field in ipairs(fields) do
-    if not known[n + 1] or newer(numbers[n], known[n + 1]) then
+    local text = joined(numbers[n], known[n + 1])
+    if text ~= known[n + 1] then
       written[#written + 1] = field
-      written[#written + 1] = numbers[n]
+      written[#written + 1] = text
     end
   end
   if #written > 0 then redis.call('HSET', head, unpack(written)) end

@@ -6,13 +6,13 @@ local function is_anything_pending()
   return anything_pending
 end
 
--- Return the largest listed id, and the largest pending one among the newest; '' for none.
+-- Return the largest listed id, and the largest pending one among the newest; '0' for none.
 local function newest_of(list)
-  if not is_anything_pending() then return redis.call('LINDEX', list, 0) or '', '' end
+  if not is_anything_pending() then return redis.call('LINDEX', list, 0) or '0', '0' end
   local ids = redis.call('LRANGE', list, 0, NEWEST_LOOKED_AT - 1)
-  if #ids == 0 then return '', '' end
+  if #ids == 0 then return '0', '0' end
   for n, score in ipairs(redis.call('ZMSCORE', PENDING, unpack(ids))) do
     if score then return ids[1], ids[n] end
   end
-  return ids[1], ''
+  return ids[1], '0'
 end
