@@ -40,9 +40,12 @@ from messaging.http.tokens import bearer_token, open_token
 from messaging.limits import (
     MAX_BODY_BYTES,
     MAX_FORM_BODY_BYTES,
+    MAX_SYNC_BODY_BYTES,
     MAX_UNKNOWN_BODY_BYTES,
     STRANGERS_AT_A_TIME,
 )
+
+SYNC_PATH = "/api/sync"
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -141,7 +144,7 @@ async def _take_body(
     except TimeoutError as error:
         raise RequestTimeout from error
     except BodyTooLarge:
-        return for_django(scope, MAX_BODY_BYTES + 1), b""
+        return for_django(scope, MAX_SYNC_BODY_BYTES + 1), b""
     return None if body is None else (for_django(scope, len(body)), body)
 
 
@@ -150,7 +153,8 @@ def _most(scope: Scope, length: bytes, *, is_signed: bool) -> int:
     if len(length) < 4 and length.isdigit():
         return MAX_UNKNOWN_BODY_BYTES  # more than any length of three digits
     if scope["path"].startswith("/api/"):
-        return MAX_BODY_BYTES if is_signed else MAX_UNKNOWN_BODY_BYTES
+        known = MAX_SYNC_BODY_BYTES if scope["path"] == SYNC_PATH else MAX_BODY_BYTES
+        return known if is_signed else MAX_UNKNOWN_BODY_BYTES
     session = f"{django_settings.SESSION_COOKIE_NAME}=".encode()
     has_session = session in values_of(scope, b"cookie")
     return MAX_FORM_BODY_BYTES if has_session else MAX_UNKNOWN_BODY_BYTES

@@ -37,6 +37,8 @@ MAX_FORM_BODY_BYTES = 64 * 1024
 # Of a sender with a good token. The largest send (16 KiB of content, an address, 100 ids), every
 # character of it written as an escape, has 77,000 bytes.
 MAX_BODY_BYTES = 128 * 1024
+# Of a sync by such a sender: a cursor, and the positions beside it.
+MAX_SYNC_BODY_BYTES = 512 * 1024
 MAX_JSON_DEPTH = 32
 MAX_JSON_PARTS = 2_000  # quotes, and commas and opening brackets outside of strings; a send has 350
 
@@ -68,6 +70,9 @@ MAX_CONVERSATION_MUTE_S = 366 * 24 * 60 * 60  # but for a mute for good
 
 # --- sync -----------------------------------------------------------------------------------
 
+# Of a cursor that a call gives. A cursor of 10,000 private chats, whose ids are spread over all
+# that there are, with a million messages each, has 300 KiB.
+MAX_CURSOR_BYTES = 448 * 1024
 MAX_POSITIONS = 100  # that a call gives beside its cursor
 MAX_SYNCED_CONVERSATIONS = 100  # that one answer tells of
 MAX_SYNCED_MESSAGES = 500  # of one answer; past it the answer ends and the next one goes on

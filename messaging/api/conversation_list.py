@@ -39,8 +39,9 @@ class ConversationView(APIView):
 
     def get(self, request: Request) -> Response:
         user_id, wanted = asking(request).id, parse_partner(request.query_params.dict())
-        view = run(lambda backends: view_conversation(backends, wanted, reader_id=user_id))
-        return Response(present_conversation(view, viewer_id=user_id, now_ms=wall_clock_ms()))
+        view, partial = run(lambda backends: view_conversation(backends, wanted, reader_id=user_id))
+        shown = present_conversation(view, viewer_id=user_id, now_ms=wall_clock_ms())
+        return Response({**shown, "partial": partial})
 
 
 class UnreadView(APIView):

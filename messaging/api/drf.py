@@ -110,6 +110,7 @@ def _as_api_error(raised: Exception) -> ApiError | None:
 
 class StrictJSONParser(BaseParser):
     media_type = "*/*"
+    most_bytes = MAX_BODY_BYTES
 
     def parse(
         self,
@@ -124,6 +125,6 @@ class StrictJSONParser(BaseParser):
         Raises: BodyTooLarge, InvalidInput.
         """
         meta = (parser_context or {})["request"].META
-        if int(meta.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
+        if int(meta.get("CONTENT_LENGTH") or 0) > self.most_bytes:
             raise BodyTooLarge
-        return decode_object(stream.read())
+        return decode_object(stream.read(), most=self.most_bytes)

@@ -9,7 +9,6 @@ from messaging.audit.findings import Defect, Suspect
 from messaging.domain.conversations import Entry, UnreadMemo
 from messaging.limits import MAX_UNREAD
 from messaging.ports.audit import Pieces
-from messaging.ports.listings import CachedListing
 
 
 class CachedListings(Check[int]):
@@ -38,18 +37,13 @@ class CachedListings(Check[int]):
         stored = {e.conversation_id: e for e in await self._backends.conversations.listing(user_id)}
         if any(_is_behind(cached.entries.get(name), entry) for name, entry in stored.items()):
             return Defect.LISTING_BEHIND
-        wrong = await self._recounted(cached, stored)
+        wrong = await self._recounted(user_id, stored)
         return Defect.UNREAD_DIFFERS if wrong else None
 
-    async def _recounted(
-        self, cached: CachedListing, stored: Mapping[str, Entry]
-    ) -> dict[str, UnreadMemo]:
+    async def _recounted(self, user_id: int, stored: Mapping[str, Entry]) -> dict[str, UnreadMemo]:
         """Return the right numbers in place of cached ones that count and are wrong."""
-        counting = {
-            name: memo
-            for name, memo in cached.memos.items()
-            if name in stored and memo.counts_for(stored[name])
-        }
+        memos = await self._backends.cache.unread_memos(user_id, list(stored))
+        counting = {name: memo for name, memo in memos.items() if memo.counts_for(stored[name])}
         if not counting:
             return {}
         counts = await self._backends.conversations.count_unread(
@@ -67,9 +61,8 @@ class CachedListings(Check[int]):
         """Drop the cached lists of these users, and replace wrong numbers."""
         for suspect in suspects:
             user_id = suspect.subject
-            cached = await self._backends.cache.listing(user_id)
             stored = await self._backends.conversations.listing(user_id)
-            wrong = await self._recounted(cached, {e.conversation_id: e for e in stored})
+            wrong = await self._recounted(user_id, {e.conversation_id: e for e in stored})
             if wrong:
                 await self._backends.cache.note_unread(user_id, wrong)
             await self._backends.cache.forget_listings([user_id])

@@ -129,16 +129,17 @@ def guard(conversation_id: str) -> str:
 
 
 def deleted(user_id: int) -> str:
-    """Return the key of a user's deletes: a set of message ids, and `={floor}`. 30 minutes."""
+    """Return the key of a user's deletes: a set of message ids, and `={token}`. 30 minutes."""
     return f"{DELETED}{user_id}"
 
 
 def floors(user_id: int) -> str:
     """Return the key of a user's floors: a hash by conversation, `{floor_id}:{floor_seq}`.
 
-    The field without a name is the floor of the user's deletes: an id with a stamp (`loaded`). The
-    set of deletes is complete above that id, and all floors are in the hash, while the set has the
-    member `={floor}`, too. The hash lives as long as the set.
+    The field without a name is `{token}` of a fill, or `{token}:{floor}` after the fill, with a
+    stamp before it (`loaded`). After the fill the set of deletes is complete above the id `floor`,
+    and all floors are in the hash, while the set has the member `={token}`, too. The hash lives as
+    long as the set.
     """
     return f"msg:deleted:floors:{user_id}"
 

@@ -29,10 +29,12 @@ RAISE_PARTICIPANTS = load("raise_participants", uses=("rows", *_USES))
 NEWEST_IDS = load("newest_ids", uses=("newest",))
 NOTE_UNREAD = load("note_unread")
 
-RAISED_AT_ONCE = 200  # by one script: Redis answers no other client while a script runs
+# by one script: Redis answers no other client while a script runs
+RAISED_AT_ONCE = 200
+ASKED_AT_ONCE = 500
 
 _read_entries = msgspec.json.Decoder(list[Entry]).decode
-_read_memos = msgspec.json.Decoder(dict[str, UnreadMemo]).decode
+_read_memo = msgspec.json.Decoder(UnreadMemo).decode
 _list_text = msgspec.json.Encoder().encode  # of a participant or a memo; scripts pass it on
 
 logger = logging.getLogger(__name__)
@@ -45,13 +47,12 @@ class RedisListings(RedisClient):
     """
 
     async def listing(self, user_id: int) -> CachedListing:
-        names = [keys.mine(user_id), keys.unread(user_id)]
-        age_ms, token, *texts = await self._run(LISTING, names, [user_id])
+        age_ms, token, *texts = await self._run(LISTING, [keys.mine(user_id)], [user_id])
         fill = None if token is None else token.decode()
         if age_ms is None:
             return CachedListing(token=fill)
         try:
-            entries, memos = _read_entries(texts[0]), _read_memos(texts[1])
+            entries = _read_entries(texts[0])
         except msgspec.DecodeError:
             logger.exception(
                 "unreadable conversation list in the cache",
@@ -62,7 +63,6 @@ class RedisListings(RedisClient):
         return CachedListing(
             entries={entry.participant.conversation_id: entry for entry in entries},
             age_ms=age_ms,
-            memos=memos,
             token=fill,
         )
 
@@ -78,12 +78,13 @@ class RedisListings(RedisClient):
         await self._run(FILL_LISTING, [keys.mine(user_id)], arguments)
 
     async def newest_ids(self, conversation_ids: Sequence[str]) -> dict[str, Listed]:
-        if not conversation_ids:
-            return {}
-        reply = await self._run(NEWEST_IDS, [keys.tail(each) for each in conversation_ids], [])
-        found = zip(conversation_ids, reply[::2], reply[1::2], strict=True)
-        listed = {name: Listed(int(newest), int(pending)) for name, newest, pending in found}
-        return {name: each for name, each in listed.items() if each.newest_id}
+        listed: dict[str, Listed] = {}
+        for part in batched(conversation_ids, ASKED_AT_ONCE):
+            reply = await self._run(NEWEST_IDS, [keys.tail(each) for each in part], [])
+            for name, newest, pending in zip(part, reply[::2], reply[1::2], strict=True):
+                if newest != b"0":
+                    listed[name] = Listed(int(newest), int(pending))
+        return listed
 
     async def raise_participants(self, participants: Sequence[Participant]) -> None:
         for part in batched(participants, RAISED_AT_ONCE):
@@ -96,6 +97,22 @@ class RedisListings(RedisClient):
     async def forget_listings(self, user_ids: Collection[int]) -> None:
         if user_ids:
             await self._command("DEL", *(keys.mine(each) for each in user_ids))
+
+    async def unread_memos(
+        self, user_id: int, conversation_ids: Sequence[str]
+    ) -> dict[str, UnreadMemo]:
+        if not conversation_ids:
+            return {}
+        texts = await self._command("HMGET", keys.unread(user_id), *conversation_ids)
+        found = zip(conversation_ids, texts, strict=True)
+        try:
+            return {name: _read_memo(text) for name, text in found if text is not None}
+        except msgspec.DecodeError:
+            logger.exception(
+                "unreadable numbers of unread messages in the cache",
+                extra={"action": "cache.unreadable", "user_id": user_id},
+            )
+            return {}
 
     async def note_unread(self, user_id: int, memos: Mapping[str, UnreadMemo]) -> None:
         if not memos:

@@ -15,6 +15,7 @@ from messaging.domain.ids import is_group
 from messaging.domain.message import Message
 from messaging.limits import MAX_CACHED_TAIL_BYTES
 from messaging.ports.cached import CachedTail, ReaderView
+from messaging.ports.store import Deletes
 
 CACHED_TAIL = load("cached_tail", uses=("incarnation", "tail", "deletes", "guard"))
 READER_VIEW = load("reader_view", uses=("incarnation", "tail", "deletes", "guard"))
@@ -23,6 +24,7 @@ WAITING = load("waiting")
 FILL = load("fill", uses=("rows", "incarnation", "state", "tail"))
 ADD_DETAILS = load("add_details", uses=("rows", "incarnation", "state"))
 BEGIN_FILL = load("begin_fill", uses=("incarnation", "tail"))
+BEGIN_DELETES = load("begin_deletes", uses=("incarnation", "tail", "deletes"))
 ADD_DELETES = load("add_deletes", uses=("incarnation", "tail", "deletes"))
 
 
@@ -127,13 +129,24 @@ class RedisReading(RedisClient):
         user_id: int,
         message_ids: Sequence[int],
         *,
-        floor: int | None = None,
         floors: Mapping[str, Floor] | None = None,
     ) -> None:
-        arguments: list[str | int] = ["" if floor is None else floor, len(floors or {})]
-        for conversation_id, each in (floors or {}).items():
+        await self._add_deletes(user_id, "", Deletes(tuple(message_ids), 0, floors or {}))
+
+    async def begin_deletes(self, user_id: int) -> str:
+        names = [keys.deleted(user_id), keys.floors(user_id)]
+        token: bytes = await self._run(BEGIN_DELETES, names, [secrets.token_hex(8)])
+        return token.decode()
+
+    async def fill_deletes(self, user_id: int, token: str, known: Deletes) -> None:
+        await self._add_deletes(user_id, token, known)
+
+    async def _add_deletes(self, user_id: int, token: str, known: Deletes) -> None:
+        """Add deletes and floors; `token`: of a fill, '' for none."""
+        arguments: list[str | int] = [token, known.floor, len(known.floors)]
+        for conversation_id, each in known.floors.items():
             arguments += (conversation_id, f"{each.id}:{each.seq}")
-        arguments += message_ids
+        arguments += known.message_ids
         names = [keys.deleted(user_id), keys.floors(user_id)]
         await self._run(ADD_DELETES, names, arguments)
 

@@ -89,6 +89,12 @@ class DatabaseDirectory:
         pair = self._blocks.fresh((blocker_id, blocked_id))
         return None if pair is None else pair.value
 
+    def known_receipts(self, user_id: int) -> bool | None:
+        answer = self._people.fresh(user_id)
+        if answer is None:
+            return None
+        return answer.value is not None and answer.value.shows_receipts
+
     # answers that may need the database
 
     async def user_exists(self, user_id: int) -> bool:

@@ -215,4 +215,5 @@ def _read_item(value: object) -> tuple[str, int, int]:
 
 def _read_seq(value: object) -> int:
     """Return a number of a message; 0 marks nothing."""
-    return 0 if type(value) is int and value == 0 else request_fields.read_id(value)
+    is_zero = value == "0" or (type(value) is int and value == 0)
+    return 0 if is_zero else request_fields.read_id(value)

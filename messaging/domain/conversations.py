@@ -129,12 +129,16 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Say how far a user has read a conversation, and has got it; reading implies delivery."""
+    """Say how far a user has read a conversation, and has got it; reading implies delivery.
+
+    `ends_unread`: the user looks at the conversation, which ends the user's own mark as unread.
+    """
 
     user_id: int
     conversation_id: str
     read_seq: int = 0
     delivered_seq: int = 0
+    ends_unread: bool = True
 
     @property
     def seat(self) -> tuple[int, str]:
@@ -181,23 +185,21 @@ def joint_mark(one: Mark, other: Mark) -> Mark:
         one,
         read_seq=max(one.read_seq, other.read_seq),
         delivered_seq=max(one.delivered_seq, other.delivered_seq),
+        ends_unread=one.ends_unread or other.ends_unread,
     )
 
 
 def marked(participant: Participant, mark: Mark, *, last_seq: int, now_ms: int) -> Participant:
-    """Return the participant after a mark; a mark beyond `last_seq` counts up to there.
-
-    Any mark of reading ends the participant's own mark as unread.
-    """
+    """Return the participant after a mark; a mark beyond `last_seq` counts up to there."""
     read_seq = max(participant.read_seq, min(mark.read_seq, last_seq))
     delivered_seq = max(participant.delivered_seq, read_seq, min(mark.delivered_seq, last_seq))
-    has_read = mark.read_seq > 0
-    is_changed = read_seq > participant.read_seq or (has_read and participant.is_marked_unread)
+    stays_unread = participant.is_marked_unread and not mark.ends_unread
+    is_changed = read_seq > participant.read_seq or participant.is_marked_unread > stays_unread
     return replace(
         participant,
         rev=participant.rev + is_changed,
         read_seq=read_seq,
         delivered_seq=delivered_seq,
         read_time=now_ms if read_seq > participant.read_seq else participant.read_time,
-        is_marked_unread=participant.is_marked_unread and not has_read,
+        is_marked_unread=stays_unread,
     )

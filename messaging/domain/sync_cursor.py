@@ -23,6 +23,7 @@ VERSION = 1
 _GROUP_NUMBERS = 4  # the id, and three of the position
 _PRIVATE_NUMBERS = 6
 _AT_NONE, _AT_GROUP, _AT_PEER = range(3)
+_LACKS = 3  # more than a place: the same places in a round that lacks something
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
@@ -49,11 +50,13 @@ class Round(msgspec.Struct, frozen=True, gc=False):
 
     `below`: conversations of an activity below this id are to be told yet; None between rounds.
     `stays`: the conversation that is told in pages, up to the `seq` `until`.
+    `lacks`: a conversation of the round could not be told, and the calls end with the round.
     """
 
     below: int | None = None
     stays: str | None = None
     until: int = 0
+    lacks: bool = False
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -93,11 +96,14 @@ def decode_cursor(text: str, *, own_id: int) -> Cursor:
     numbers = _unpack(text)
     if len(numbers) < 3:
         raise _refused()
-    below, place = numbers[:2]
+    below = numbers[0]
+    lacks, place = divmod(numbers[1], _LACKS)
+    if lacks > 1:
+        raise _refused()
     at = 2
     stays, until = None, 0
     if place != _AT_NONE:
-        if place > _AT_PEER or len(numbers) < 5:
+        if len(numbers) < 5:
             raise _refused()
         stays, until, at = _conversation(place, numbers[2], own_id), numbers[3], 4
     groups_end = at + 1 + numbers[at] * _GROUP_NUMBERS
@@ -110,7 +116,7 @@ def decode_cursor(text: str, *, own_id: int) -> Cursor:
     }
     for peer_id, each in _by_id(peers, _PRIVATE_NUMBERS):
         positions[private_conversation(own_id, peer_id)] = _position_of(each)
-    return Cursor(positions, Round(below - 1 if below else None, stays, until))
+    return Cursor(positions, Round(below - 1 if below else None, stays, until, bool(lacks)))
 
 
 def encode_position(position: Position) -> str:
@@ -130,12 +136,13 @@ def decode_position(text: str) -> Position:
 
 def _round_numbers(under_way: Round, own_id: int) -> list[int]:
     below = 0 if under_way.below is None else under_way.below + 1
+    lacks = _LACKS * under_way.lacks
     if under_way.stays is None:
-        return [below, _AT_NONE]
+        return [below, lacks + _AT_NONE]
     group_id = group_of(under_way.stays)
     if group_id is not None:
-        return [below, _AT_GROUP, group_id, under_way.until]
-    return [below, _AT_PEER, _peer(under_way.stays, own_id), under_way.until]
+        return [below, lacks + _AT_GROUP, group_id, under_way.until]
+    return [below, lacks + _AT_PEER, _peer(under_way.stays, own_id), under_way.until]
 
 
 def _peer(conversation_id: str, own_id: int) -> int:

@@ -21,7 +21,7 @@ from messaging.domain.form import Form
 from messaging.domain.ids import is_group, parties_of
 from messaging.domain.message import ID_MAX
 from messaging.domain.sync_cursor import Cursor, Position, decode_cursor, decode_position
-from messaging.limits import MAX_BODY_BYTES, MAX_POSITIONS
+from messaging.limits import MAX_CURSOR_BYTES, MAX_POSITIONS
 
 
 class Order(StrEnum):
@@ -32,11 +32,15 @@ class Order(StrEnum):
 
 
 class SyncRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for everything that differs from a cursor; `limit` messages of each conversation."""
+    """Ask for everything that differs from a cursor; `limit` messages of each conversation.
+
+    `text`: the text that the cursor was packed into; None where nothing but the cursor is known.
+    """
 
     cursor: Cursor
     limit: int
     order: Order
+    text: str | None = None
 
 
 class SpanRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +62,8 @@ def parse_sync(body: object, *, own_id: int) -> SyncRequest:
     form.close()
     if positions:
         cursor = Cursor({**cursor.positions, **positions}, cursor.round)
-    return SyncRequest(cursor=cursor, limit=limit, order=order)
+    text = body.get("cursor") if isinstance(body, Mapping) and not positions else None
+    return SyncRequest(cursor=cursor, limit=limit, order=order, text=text)
 
 
 def parse_span(query: Mapping[str, str]) -> SpanRequest:
@@ -73,18 +78,23 @@ def parse_span(query: Mapping[str, str]) -> SpanRequest:
 
 def _read_cursor(value: object, *, own_id: int) -> Cursor:
     too_long = FieldError.CURSOR
-    text = request_fields.read_text(value, most=MAX_BODY_BYTES, too_long=too_long)
+    text = request_fields.read_text(value, most=MAX_CURSOR_BYTES, too_long=too_long)
     return decode_cursor(text, own_id=own_id)
 
 
 def _read_positions(value: object, *, own_id: int) -> dict[str, Position]:
-    """Return the positions by conversation, without those of private chats of others."""
+    """Return the positions by conversation, without those of private chats of others.
+
+    Null means absent here too: a client may give back what an answer told.
+    """
     if not isinstance(value, Mapping) or len(value) > MAX_POSITIONS:
         raise InvalidField(FieldError.POSITIONS)
     positions: dict[str, Position] = {}
     for name, text in value.items():
         try:
             conversation_id = read_conversation_id(name)
+            if text is None:
+                continue
             position = decode_position(text if isinstance(text, str) else "")
         except InvalidField as error:
             raise InvalidField(FieldError.POSITIONS) from error

@@ -28,7 +28,7 @@ from messaging.gateway.calls import Asked, Call
 from messaging.gateway.deadlines import Deadlines
 from messaging.gateway.tokens import TokenCache
 from messaging.http.representation import Json
-from messaging.limits import MAX_BODY_BYTES, MAX_HOST_BYTES
+from messaging.limits import MAX_BODY_BYTES, MAX_HOST_BYTES, MAX_SYNC_BODY_BYTES
 from messaging.service.backends import Backends
 
 logger = logging.getLogger(__name__)
@@ -125,7 +125,8 @@ class Gateway:
         authorization = headers.get(b"authorization", b"")
         asked.user_id = await self._tokens.user_of(authorization, self._backends.directory)
         length = headers.get(b"content-length", b"")
-        asked.body = await read_body(receive, most=MAX_BODY_BYTES, length=length)
+        most = MAX_SYNC_BODY_BYTES if asked.call is calls.sync_client else MAX_BODY_BYTES
+        asked.body = await read_body(receive, most=most, length=length)
         if asked.body is None:
             return None
         return await asked.call(self._backends, asked)

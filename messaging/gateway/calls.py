@@ -22,6 +22,7 @@ from messaging.http.parsing import decode_object
 from messaging.http.representation import Json, present_message, present_page, present_receipt
 from messaging.http.send_body import read_send
 from messaging.http.sync_representation import present_sync
+from messaging.limits import MAX_SYNC_BODY_BYTES
 from messaging.service.backends import Backends
 from messaging.service.conversations import list_conversations
 from messaging.service.delete import delete
@@ -99,7 +100,8 @@ async def mark_conversations(backends: Backends, asked: Asked) -> Json:
 
 
 async def sync_client(backends: Backends, asked: Asked) -> Json:
-    wanted = parse_sync(decode_object(asked.body or b""), own_id=asked.user_id)
+    body = decode_object(asked.body or b"", most=MAX_SYNC_BODY_BYTES)
+    wanted = parse_sync(body, own_id=asked.user_id)
     answer = await sync(backends, wanted, reader_id=asked.user_id)
     return present_sync(answer, viewer_id=asked.user_id, now_ms=wall_clock_ms())
 

@@ -30,15 +30,15 @@ def _read_fraction(_digits: str) -> float:
 _decode_quickly = msgspec.json.Decoder(float_hook=_read_fraction).decode
 
 
-def decode_object(body: bytes) -> dict[str, object]:
+def decode_object(body: bytes, *, most: int = MAX_BODY_BYTES) -> dict[str, object]:
     """Return the JSON object in a body; an empty body is an empty object.
 
     Of a repeated key the last value counts. A number past 64 bits and a fraction become a value
     that no field takes.
 
-    Raises: BodyTooLarge; InvalidInput naming `body`.
+    Raises: BodyTooLarge past `most` bytes; InvalidInput naming `body`.
     """
-    if len(body) > MAX_BODY_BYTES:
+    if len(body) > most:
         raise BodyTooLarge
     if not body:
         return {}

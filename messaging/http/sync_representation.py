@@ -31,7 +31,7 @@ def present_sync(answer: SyncAnswer, *, viewer_id: int, now_ms: int) -> Json:
     told = [_present_told(each, viewer_id, now_ms) for each in answer.told]
     return {
         "conversations": [*left, *told],
-        "cursor": encode_cursor(answer.cursor, own_id=viewer_id),
+        "cursor": answer.text or encode_cursor(answer.cursor, own_id=viewer_id),
         "hasMore": answer.has_more,
         "partial": answer.partial,
     }

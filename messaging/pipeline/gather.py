@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 500  # items of one batch
 MOST_WAITING = 5_000  # items; past it 429
-MOST_BATCHES = 4  # under way, those held up included
+MOST_BATCHES = 2  # under way, those held up included; of four database threads
 TURN_TIMEOUT_S = 0.15  # past it the next batch no longer waits for the one before
 
 Key = TypeVar("Key", bound=Hashable)
@@ -72,7 +72,7 @@ class Gatherer(Generic[Key, Item, Result]):
         Raises: TooManyRequests when too many items wait; the errors of `carry_out`.
         Leaves: perhaps some of the items carried out, after an error.
         """
-        self._check_room(items)
+        self._check_room(items, MOST_WAITING)
         loop = asyncio.get_running_loop()
         answers: list[asyncio.Future[Result | None]] = [loop.create_future() for _ in items]
         for item, answer in zip(items, answers, strict=True):
@@ -85,11 +85,11 @@ class Gatherer(Generic[Key, Item, Result]):
         return list(results)  # type: ignore[arg-type]
 
     def submit_later(self, items: Sequence[Item]) -> None:
-        """Carry out items without an answer.
+        """Carry out items without an answer; they leave half of the room to those with one.
 
         Raises: TooManyRequests when too many items wait.
         """
-        self._check_room(items)
+        self._check_room(items, MOST_WAITING // 2)
         for item in items:
             self._add(item)
         self._begin()
@@ -99,8 +99,8 @@ class Gatherer(Generic[Key, Item, Result]):
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _check_room(self, items: Sequence[Item]) -> None:
-        if len(self._waiting) + len(items) > MOST_WAITING:
+    def _check_room(self, items: Sequence[Item], most: int) -> None:
+        if len(self._waiting) + len(items) > most:
             raise TooManyRequests
 
     def _add(self, item: Item) -> _Waiting[Item, Result]:

@@ -24,7 +24,7 @@ from typing import Protocol
 
 from messaging.domain.backend_errors import BadData, CacheUnavailable, StoreUnavailable
 from messaging.domain.breakers import Breaker
-from messaging.domain.conversations import Floor
+from messaging.domain.conversations import Participant
 from messaging.domain.message import Message
 from messaging.ports.cache import HiddenMessages, Marking, Recalls
 from messaging.ports.listings import Listings
@@ -239,12 +239,18 @@ class HintedWrites(WriteThrough):
         with contextlib.suppress(CacheUnavailable):  # no list counts that could not be dropped
             await self.cache.forget_listings([user_id])
 
-    async def raise_floor(self, user_id: int, conversation_id: str, floor: Floor) -> None:
+    async def raise_floor(self, participant: Participant, hint: CacheHint) -> None:
         """Show the cache a stored floor of a user, below which no reading shows a message then.
 
-        Raises: StoreUnavailable. Safe to repeat: a repeat completes the write.
+        `hint`: the recorded hint of this floor, which is dropped once the cache has the floor.
+
+        Safe to repeat: a repeat completes the write.
         """
+        floors = {participant.conversation_id: participant.floor}
         try:
-            await self.cache.add_deletes(user_id, [], floors={conversation_id: floor})
+            await self.cache.add_deletes(participant.user_id, [], floors=floors)
         except CacheUnavailable:
-            await self.hints.record([CacheHint(0, user_id)])
+            await self.hints.deliver()
+            return
+        with contextlib.suppress(StoreUnavailable):  # a hint too many does no harm
+            await self.store.drop_hints([hint])

@@ -26,6 +26,7 @@ from messaging.ports.cached import (
     Verdict,
 )
 from messaging.ports.listings import Listings
+from messaging.ports.store import Deletes
 
 DISTRUSTED_MS = 15_000  # longer than any process remembers a membership
 GUARD_TTL_MS = 30_000  # of a group's doubts and floor, from the last change
@@ -224,14 +225,24 @@ class HiddenMessages(Protocol):
         user_id: int,
         message_ids: Sequence[int],
         *,
-        floor: int | None = None,
         floors: Mapping[str, Floor] | None = None,
     ) -> None:
         """Add these ids to the user's deletes, and raise the user's floors.
 
-        `floor`: the id above which the user's deletes are complete from now on, and the user's
-        floors all known; None: no such id is known.
         `floors`: floors of the user, by conversation. A floor that is higher already stays.
+        """
+
+    async def begin_deletes(self, user_id: int) -> str:
+        """Return a token for `fill_deletes`. Several readers may have the same one.
+
+        Order: take the token before the store is read.
+        """
+
+    async def fill_deletes(self, user_id: int, token: str, known: Deletes) -> None:
+        """Add what the store has of a user, as `add_deletes` does.
+
+        From now on the user's deletes are complete above `known.floor`, and the user's floors all
+        known: unless anything that was told since the token was taken may be lost.
         """
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from messaging.domain.conversations import Entry, Head, Mark, Participant
 from messaging.domain.message import Message
+from messaging.ports.store import CacheHint
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class DeletedSince:
 class ParticipantFacts:
     """Hold what a change of a participant is decided by, read under the lock of its row.
 
-    `pins`: how many conversations the user has pinned, this one included.
+    `pins`: how many conversations the user has pinned and is in, this one included.
     """
 
     participant: Participant
@@ -76,7 +77,9 @@ class Readers:
     """Hold a page of the members who have read a message, or have not.
 
     `read_count`: the members who have read the message. `member_count`: all members who could see
-    it. The sender counts in neither, nor do those who show nobody what they have read.
+    it: in a group those whose floor is below the message. A clear of a private conversation hides
+    nothing from its other party. The sender counts in neither, nor do those who show nobody what
+    they have read.
     `user_ids`: by id, one more than the page if there are more.
     """
 
@@ -123,6 +126,17 @@ class ConversationStore(Protocol):
         errors of `decide` pass through, and nothing is written then.
 
         Raises: ConversationNotFound for a participant who is absent; StoreUnavailable.
+        """
+
+    async def change_hinted(
+        self, user_id: int, conversation_id: str, decide: ChangeParticipant
+    ) -> tuple[Participant, CacheHint]:
+        """Change a participant like `change_participant`, and record a hint of the user's floors.
+
+        One transaction does both. The hint is recorded also where nothing changes: nobody may have
+        told the cache of an earlier change. Return the participant and the recorded hint.
+
+        Raises: as `change_participant`.
         """
 
     async def spans(self, wanted: Sequence[Span]) -> dict[str, list[Message]]:

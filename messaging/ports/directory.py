@@ -53,6 +53,9 @@ class Directory(Protocol):
     def known_blocked(self, blocker_id: int, blocked_id: int) -> bool | None:
         """Tell whether the block is set, if known; None also where there is no such blocker."""
 
+    def known_receipts(self, user_id: int) -> bool | None:
+        """Tell whether this user shows how far the user has read, if known."""
+
     async def user_exists(self, user_id: int) -> bool:
         """Tell whether this user exists.
 

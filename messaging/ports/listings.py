@@ -8,7 +8,7 @@ database is asked for what a copy lacks.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from messaging.domain.conversations import Entry, Listed, Participant, UnreadMemo
@@ -25,13 +25,11 @@ class CachedListing:
 
     `entries`: by conversation, all of them; None where any is not cached.
     `age_ms`: how long ago the participants were read in the database.
-    `memos`: numbers of unread messages, by conversation, each with the state that it counts for.
     `token`: for `fill_listing`; None where nothing may be filled now.
     """
 
     entries: Mapping[str, Entry] | None = None
     age_ms: int = 0
-    memos: Mapping[str, UnreadMemo] = field(default_factory=dict)
     token: str | None = None
 
 
@@ -66,6 +64,14 @@ class Listings(Protocol):
 
     async def forget_listings(self, user_ids: Collection[int]) -> None:
         """Drop the cached participants of these users."""
+
+    async def unread_memos(
+        self, user_id: int, conversation_ids: Sequence[str]
+    ) -> dict[str, UnreadMemo]:
+        """Return cached numbers of unread messages, by conversation.
+
+        Each one has the state that it counts for.
+        """
 
     async def note_unread(self, user_id: int, memos: Mapping[str, UnreadMemo]) -> None:
         """Cache numbers of unread messages, by conversation."""

@@ -19,6 +19,7 @@ from messaging.domain.conversations import joint_mark
 from messaging.domain.errors import IdsUnavailable
 from messaging.domain.ids import SnowflakeIdGenerator, wall_clock_ms
 from messaging.domain.rates import PasswordRates, Rates, UserRates
+from messaging.domain.sharing import SharedReads
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.catch_up import CatchUp
 from messaging.pipeline.commit import GroupCommit
@@ -137,6 +138,7 @@ def assemble(
             key_of=lambda mark: mark.seat,
             fold=joint_mark,
         ),
+        listings=SharedReads(),
         hints=hints,
         writes=writes,
         catch_up=CatchUp(store.breaker, open_inspector, store_timeout_s=settings.store_timeout_s),

@@ -11,6 +11,7 @@ from messaging.domain.changes import Change
 from messaging.domain.conversations import Mark, Participant
 from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.domain.rates import PasswordRates, UserRates
+from messaging.domain.sharing import SharedReads
 from messaging.ports.cache import MessageCache
 from messaging.ports.conversations import ConversationStore
 from messaging.ports.directory import Directory
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from messaging.pipeline.gather import Gatherer
     from messaging.pipeline.hints import CacheHints
     from messaging.pipeline.write_through import HintedWrites
+    from messaging.service.listing import Listing
 
 
 Publish = Callable[[Sequence[Change]], Awaitable[None]]
@@ -35,6 +37,7 @@ class Backends:
 
     `publish`: lets this process's directory forget what has changed, then tells the other
     processes. The call never fails: a process that is not told learns of the changes later.
+    `listings`: reads of users' lists in the database.
     """
 
     cache: MessageCache
@@ -47,6 +50,7 @@ class Backends:
     ids: SnowflakeIdGenerator
     acceptor: Acceptor
     marks: Gatherer[tuple[int, str], Mark, Participant]
+    listings: SharedReads[int, Listing]
     hints: CacheHints
     writes: HintedWrites
     catch_up: CatchUp

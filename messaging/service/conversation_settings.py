@@ -13,7 +13,7 @@ from messaging.domain.conversation_requests import SetRequest
 from messaging.domain.conversations import Entry, Listed, Participant
 from messaging.domain.errors import TemporarilyUnavailable
 from messaging.domain.ids import first_id_at, time_of_id
-from messaging.ports.conversations import ChangeParticipant, ParticipantFacts
+from messaging.ports.conversations import ParticipantFacts
 from messaging.service import participant_rules
 from messaging.service.backends import Backends
 from messaging.service.group_changes import CLOCK_DIFFERENCE_MS
@@ -36,7 +36,13 @@ async def set_state(backends: Backends, wanted: SetRequest, *, user_id: int) -> 
         decided.append(facts)
         return participant_rules.set_state(facts, wanted, newest_id=newest_id, now_ms=now_ms)
 
-    participant = await _change(backends, wanted.conversation_id, decide, user_id=user_id)
+    try:
+        participant = await backends.conversations.change_participant(
+            user_id, wanted.conversation_id, decide
+        )
+    except StoreUnavailable as error:
+        raise TemporarilyUnavailable from error
+    await _tell_list(backends, participant)
     return Entry(participant=participant, head=decided[-1].head, listed=Listed(newest_id))
 
 
@@ -47,6 +53,9 @@ async def clear(backends: Backends, conversation_id: str, *, user_id: int) -> Pa
     smaller. The answer waits until every clock has passed the floor: whatever is acknowledged after
     the answer is shown.
 
+    Order: the floor reaches the readings of messages before the list, so that no list tells a floor
+    that a page does not have.
+
     Raises: ConversationNotFound; TemporarilyUnavailable; TooManyRequests, at once, for a user who
     changes too much. Leaves: perhaps the floor raised after TemporarilyUnavailable.
     """
@@ -54,34 +63,25 @@ async def clear(backends: Backends, conversation_id: str, *, user_id: int) -> Pa
     now_ms = backends.clock_ms()
     ahead_id = first_id_at(now_ms + CLOCK_DIFFERENCE_MS + 1) - 1
     floor_id = max(ahead_id, await _newest_listed(backends, conversation_id))
-    participant = await _change(
-        backends,
-        conversation_id,
-        lambda facts: participant_rules.clear(facts, floor_id=floor_id, now_ms=now_ms),
-        user_id=user_id,
-    )
     try:
-        await backends.writes.raise_floor(user_id, conversation_id, participant.floor)
+        participant, hint = await backends.conversations.change_hinted(
+            user_id,
+            conversation_id,
+            lambda facts: participant_rules.clear(facts, floor_id=floor_id, now_ms=now_ms),
+        )
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
+    await backends.writes.raise_floor(participant, hint)
+    await _tell_list(backends, participant)
     wait_ms = time_of_id(participant.floor_id) + CLOCK_DIFFERENCE_MS - now_ms
     await asyncio.sleep(min(wait_ms, LONGEST_WAIT_MS) / 1000)
     return participant
 
 
-async def _change(
-    backends: Backends, conversation_id: str, decide: ChangeParticipant, *, user_id: int
-) -> Participant:
-    """Change a participant, and tell the user's cached list."""
-    try:
-        participant = await backends.conversations.change_participant(
-            user_id, conversation_id, decide
-        )
-    except StoreUnavailable as error:
-        raise TemporarilyUnavailable from error
+async def _tell_list(backends: Backends, participant: Participant) -> None:
+    """Tell the user's cached list of a change."""
     with contextlib.suppress(CacheUnavailable):  # a list from before an outage does not count
         await backends.cache.raise_participants([participant])
-    return participant
 
 
 async def _newest_listed(backends: Backends, conversation_id: str) -> int:

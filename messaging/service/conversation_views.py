@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.conversations import Entry, Peer, peer_of
 from messaging.domain.errors import GroupNotFound, NotAMember, TemporarilyUnavailable
-from messaging.domain.ids import is_group
 from messaging.domain.message import Message
 from messaging.ports.directory import GroupAccess
 from messaging.service.backends import Backends
-from messaging.service.listing import Listing
 from messaging.service.newest import Newest, read_newest
 from messaging.service.unread import PENDING_COUNTED, add_pending, count_stored, pending_of
 
@@ -37,7 +35,7 @@ class ConversationView:
 
 
 async def view_conversations(
-    backends: Backends, listing: Listing, entries: Sequence[Entry], *, reader_id: int
+    backends: Backends, entries: Sequence[Entry], *, reader_id: int
 ) -> tuple[list[ConversationView], bool]:
     """Return the entries as the user sees them, and whether a message or a number may be missing.
 
@@ -46,7 +44,7 @@ async def view_conversations(
     """
     (stored, shows), reads = await asyncio.gather(
         asyncio.gather(
-            count_stored(backends, listing, entries, reader_id=reader_id),
+            count_stored(backends, entries, reader_id=reader_id),
             who_shows(backends, entries, reader_id),
         ),
         asyncio.gather(*(_read(backends, entry, reader_id) for entry in entries)),
@@ -58,7 +56,7 @@ async def view_conversations(
             last_message=next(iter(read.newest.messages), None),
             unread=add_pending(
                 stored[entry.conversation_id],
-                pending_of(read.newest.messages, reader_id=reader_id),
+                pending_of(entry, read.newest.messages),
             ),
             peer=_shown_peer(entry, shows, reader_id),
         )
@@ -81,13 +79,11 @@ async def _read(backends: Backends, entry: Entry, reader_id: int) -> _Read:
     """Return the newest messages, as many as the count of unread ones needs."""
     count = PENDING_COUNTED if entry.has_pending else 1
     try:
-        newest = await read_newest(
-            backends, entry.conversation_id, reader_id=reader_id, count=count
-        )
+        newest = await read_newest(backends, entry, reader_id=reader_id, count=count)
     except (GroupNotFound, NotAMember):
         return _Read(None)
     except TemporarilyUnavailable:
-        return _Read(None if is_group(entry.conversation_id) else Newest(()), partial=True)
+        return _Read(None, partial=True)
     return _Read(newest, newest.partial)
 
 

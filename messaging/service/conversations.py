@@ -25,7 +25,7 @@ from messaging.service.backends import Backends
 from messaging.service.conversation_views import ConversationView, view_conversations
 from messaging.service.history import size_bytes
 from messaging.service.listing import find_listed, read_listing
-from messaging.service.unread import count_unread
+from messaging.service.unread import count_unread, known_counts
 
 CONVERSATIONS_A_READ = 10  # so many conversations of one call count as one read
 
@@ -83,7 +83,7 @@ async def list_conversations(
         ]
         behind.sort(key=lambda entry: entry.place, reverse=True)
         entries = behind[: wanted.size]
-        views, partial = await view_conversations(backends, listing, entries, reader_id=reader_id)
+        views, partial = await view_conversations(backends, entries, reader_id=reader_id)
     shown, bytes_read = _bounded(views)
     more = max(len(entries) - 1, 0) // CONVERSATIONS_A_READ + bytes_read // READ_BYTES
     backends.rates.reads.charge(reader_id, more)
@@ -96,34 +96,46 @@ async def list_conversations(
 
 async def view_conversation(
     backends: Backends, wanted: PartnerRequest, *, reader_id: int
-) -> ConversationView:
-    """Return the user's conversation with another user, or of a group.
+) -> tuple[ConversationView, bool]:
+    """Return the user's conversation with another user, or of a group, and whether it is partial.
 
-    Raises: ConversationNotFound.
+    Raises: ConversationNotFound; TemporarilyUnavailable also for a group whose membership nobody
+    can tell now.
     """
     backends.rates.reads.spend(reader_id)
     name = conversation_id(
         chat_type=wanted.chat_type, user_id=reader_id, target_id=wanted.target_id
     )
     listing = await find_listed(backends, reader_id, name)
-    views, _ = await view_conversations(
-        backends, listing, [listing.entries[name]], reader_id=reader_id
+    views, partial = await view_conversations(
+        backends, [listing.entries[name]], reader_id=reader_id
     )
     if not views:
-        raise ConversationNotFound
-    return views[0]
+        raise TemporarilyUnavailable if partial else ConversationNotFound
+    return views[0], listing.partial or partial
 
 
 async def sum_unread(backends: Backends, *, reader_id: int) -> UnreadSums:
-    """Return the sums of unread messages; hidden conversations without news do not count."""
+    """Return the sums of unread messages; hidden conversations without news do not count.
+
+    CONVERSATIONS_A_READ that had to be counted in the database count as one more read.
+    """
     backends.rates.reads.spend(reader_id)
+    async with backends.rates.pages.turn(reader_id):
+        return await _sum_unread(backends, reader_id)
+
+
+async def _sum_unread(backends: Backends, reader_id: int) -> UnreadSums:
     listing = await read_listing(backends, reader_id)
     entries = [
         entry
         for entry in listing.entries.values()
         if entry.participant.is_in and not entry.is_hidden
     ]
-    counts = await count_unread(backends, listing, entries, reader_id=reader_id)
+    known = await known_counts(backends, entries, reader_id=reader_id)
+    asked = sum(count is None for count in known.values())
+    backends.rates.reads.charge(reader_id, asked // CONVERSATIONS_A_READ)
+    counts = await count_unread(backends, entries, reader_id=reader_id, known=known)
     news = [
         entry
         for entry in entries

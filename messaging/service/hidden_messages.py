@@ -56,16 +56,22 @@ async def find_hidden(
 async def load_deletes(backends: Backends, reader_id: int) -> Deletes:
     """Return a reader's newest deletes and all floors, and let the cache know them.
 
+    Order: the token, then the store, then the cache. A change that the store's answer lacks is told
+    to the cache after the token was taken.
+
     Raises: TemporarilyUnavailable without the store.
     """
+    token = None
+    with contextlib.suppress(CacheUnavailable):
+        token = await backends.cache.begin_deletes(reader_id)
     try:
         known = await backends.store.deletes_of(reader_id, limit=DELETES_LOADED)
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
+    if token is None:
+        return known
     with contextlib.suppress(CacheUnavailable):  # the next reading tries again
-        await backends.cache.add_deletes(
-            reader_id, known.message_ids, floor=known.floor, floors=known.floors
-        )
+        await backends.cache.fill_deletes(reader_id, token, known)
     return known
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
-from messaging.domain.conversations import Entry, Listed, UnreadMemo
+from messaging.domain.conversations import Entry, Listed
 from messaging.domain.errors import ConversationNotFound, TemporarilyUnavailable
 from messaging.ports.listings import LISTING_FRESH_MS, MOST_LISTED, CachedListing
 from messaging.service.backends import Backends
@@ -22,35 +22,26 @@ from messaging.service.backends import Backends
 class Listing:
     """Hold a user's conversations, those that the user is out of as well.
 
-    `entries`, `memos`: by conversation, as in `CachedListing`.
+    `entries`: by conversation, as in `CachedListing`.
     `partial`: a backend was away or recovering, and a conversation or a message may be missing.
     """
 
     entries: Mapping[str, Entry]
-    memos: Mapping[str, UnreadMemo] = field(default_factory=dict)
     partial: bool = False
 
 
 async def read_listing(backends: Backends, user_id: int) -> Listing:
     """Return all conversations of a user.
 
-    A fresh cached listing costs one round trip and no query.
+    A fresh cached listing costs one round trip and no query. Calls at the same time that find none
+    share a query.
 
     Raises: TemporarilyUnavailable when the listing is not cached and the database is away.
     """
     cached = await _cached(backends, user_id)
     if (known := _fresh(cached)) is not None:
         return known
-    try:
-        stored = await backends.conversations.listing(user_id)
-    except StoreUnavailable as error:
-        if cached is None or cached.entries is None:
-            raise TemporarilyUnavailable from error
-        return Listing(cached.entries, cached.memos, partial=True)
-    if cached is not None and cached.token is not None and len(stored) <= MOST_LISTED:
-        with contextlib.suppress(CacheUnavailable):
-            await backends.cache.fill_listing(user_id, cached.token, stored)
-    return await _with_newest(backends, stored, cached)
+    return await backends.listings.read(user_id, lambda: _read_all(backends, user_id, cached))
 
 
 async def find_listed(backends: Backends, user_id: int, conversation_id: str) -> Listing:
@@ -87,7 +78,24 @@ async def _cached(backends: Backends, user_id: int) -> CachedListing | None:
 def _fresh(cached: CachedListing | None) -> Listing | None:
     if cached is None or cached.entries is None or cached.age_ms > LISTING_FRESH_MS:
         return None
-    return Listing(cached.entries, cached.memos)
+    return Listing(cached.entries)
+
+
+async def _read_all(backends: Backends, user_id: int, cached: CachedListing | None) -> Listing:
+    """Return all conversations from the database, and fill the cache.
+
+    Stale cached ones serve while the database is away.
+    """
+    try:
+        stored = await backends.conversations.listing(user_id)
+    except StoreUnavailable as error:
+        if cached is None or cached.entries is None:
+            raise TemporarilyUnavailable from error
+        return Listing(cached.entries, partial=True)
+    if cached is not None and cached.token is not None and len(stored) <= MOST_LISTED:
+        with contextlib.suppress(CacheUnavailable):
+            await backends.cache.fill_listing(user_id, cached.token, stored)
+    return await _with_newest(backends, stored, cached)
 
 
 async def _read_one(
@@ -102,7 +110,7 @@ async def _read_one(
     except StoreUnavailable as error:
         if cached is None or conversation_id not in (cached.entries or {}):
             raise TemporarilyUnavailable from error
-        return Listing(cached.entries or {}, cached.memos, partial=True)
+        return Listing(cached.entries or {}, partial=True)
     return await _with_newest(backends, stored, cached)
 
 
@@ -114,7 +122,6 @@ async def _with_newest(
     The listing is partial where the cache is away, or recovers and gives no token.
     """
     partial = cached is None or (cached.entries is None and cached.token is None)
-    memos = {} if cached is None else cached.memos
     newest: Mapping[str, Listed] = {}
     try:
         if stored:
@@ -125,4 +132,4 @@ async def _with_newest(
         entry.conversation_id: replace(entry, listed=newest.get(entry.conversation_id, Listed()))
         for entry in stored
     }
-    return Listing(entries, memos, partial)
+    return Listing(entries, partial)

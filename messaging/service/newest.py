@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from messaging.domain.conversations import Entry
+from messaging.domain.errors import RightsDoubted, TemporarilyUnavailable
 from messaging.domain.ids import group_of
 from messaging.domain.message import Message
 from messaging.ports.directory import GroupAccess
@@ -28,17 +30,27 @@ class Newest:
     partial: bool = False
 
 
-async def read_newest(
-    backends: Backends, conversation_id: str, *, reader_id: int, count: int
-) -> Newest:
+async def read_newest(backends: Backends, entry: Entry, *, reader_id: int, count: int) -> Newest:
     """Return the newest messages of a conversation in the reader's list.
 
-    Raises: GroupNotFound, NotAMember for a reader who is out of the group; TemporarilyUnavailable.
+    The answer is empty and partial where the reader belongs to the conversation, and no message can
+    be read now.
+
+    Raises: GroupNotFound, NotAMember for a reader who is out of the group; TemporarilyUnavailable
+    where nobody can tell.
     """
 
+    conversation_id = entry.conversation_id
+
     async def read(reader: Reader) -> Newest:
-        walk = Walk(backends, PageReader(backends, conversation_id, reader), before=None)
-        messages = await walk.take(count)
+        above = reader.told_of(entry.participant)
+        walk = Walk(backends, PageReader(backends, conversation_id, above), before=None)
+        try:
+            messages = await walk.take(count)
+        except RightsDoubted:
+            raise
+        except TemporarilyUnavailable:
+            return Newest((), reader.access, partial=True)
         return Newest(messages, reader.access, walk.partial)
 
     group_id = group_of(conversation_id)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from messaging.domain.backend_errors import StoreUnavailable
+from messaging.domain.conversations import Participant
 from messaging.domain.errors import (
     ConversationNotFound,
     GroupNotFound,
@@ -50,7 +51,7 @@ async def read_span(backends: Backends, request: SpanRequest, *, reader_id: int)
         low = max(request.first - 1, entry.participant.floor_seq)
         rows = await _rows(backends, request, above=low)
         deleted = await _deleted(backends, rows, reader_id)
-        shown = await _seen(backends, request.conversation_id, rows, reader_id)
+        shown = await _seen(backends, entry.participant, rows)
     more = rows[request.size :]
     wanted = [row.id for row in rows[: request.size] if row.id not in deleted]
     messages = [shown[message_id] for message_id in wanted if message_id in shown]
@@ -95,19 +96,24 @@ async def _deleted(backends: Backends, rows: Sequence[Message], reader_id: int) 
 
 
 async def _seen(
-    backends: Backends, conversation_id: str, rows: Sequence[Message], reader_id: int
+    backends: Backends, participant: Participant, rows: Sequence[Message]
 ) -> dict[int, Message]:
     """Return by id the rows that the reader may see.
 
     Raises: ConversationNotFound for a reader who is out of the group by now.
     """
-    group_id = group_of(conversation_id)
+    name, reader_id = participant.conversation_id, participant.user_id
+
+    async def seen(reader: Reader) -> dict[int, Message]:
+        return await see(backends, reader.told_of(participant), name, rows)
+
+    group_id = group_of(name)
     if group_id is None:
-        return await see(backends, Reader(reader_id), conversation_id, rows)
+        return await seen(Reader(reader_id))
     try:
         return await read_as_member(
             backends,
-            lambda reader: see(backends, reader, conversation_id, rows),
+            seen,
             group_id=group_id,
             user_id=reader_id,
             is_listed=True,

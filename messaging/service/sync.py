@@ -12,27 +12,33 @@ from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.conversations import Entry, Mark, peer_of
 from messaging.domain.sync_cursor import NOWHERE, Cursor, Position, Round
 from messaging.domain.sync_requests import SyncRequest
-from messaging.limits import MAX_PAGE_BYTES, READ_BYTES
+from messaging.limits import MAX_PAGE_BYTES, MAX_RECEIPTS, READ_BYTES
+from messaging.ports.directory import Directory
 from messaging.service.backends import Backends
-from messaging.service.conversation_views import ConversationView, view_conversations, who_shows
+from messaging.service.conversation_views import ConversationView, view_conversations
+from messaging.service.conversations import CONVERSATIONS_A_READ
 from messaging.service.listing import read_listing
 from messaging.service.marks import mark_later
-from messaging.service.sync_round import Plan, differs, is_ahead, peer_differs, plan
+from messaging.service.sync_round import Plan, is_ahead, peer_differs, plan
 from messaging.service.sync_telling import Told, tell
 from messaging.service.windows import Window, read_windows
+
+POSITIONS_A_READ = 100  # of a cursor: to decode and to compare 10,000 takes 25 ms and more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncAnswer:
     """Hold the answer to a call of sync.
 
-    `left`: conversations that the user is out of. `partial`: a backend was away or recovering, and
-    newer messages or numbers may be missing.
+    `left`: conversations that the user is out of. `text`: of the cursor, where it is the one that
+    was given. `partial`: a backend was away or recovering, and newer messages or numbers may be
+    missing.
     """
 
     told: Sequence[Told]
     left: Sequence[Entry]
     cursor: Cursor
+    text: str | None
     has_more: bool
     partial: bool
 
@@ -44,13 +50,16 @@ async def sync(backends: Backends, request: SyncRequest, *, reader_id: int) -> S
     is told so, after the answer.
 
     Raises: TemporarilyUnavailable; TooManyRequests, at once, for a user who reads too fast. Every
+    CONVERSATIONS_A_READ conversations told, POSITIONS_A_READ positions of the cursor, and
     READ_BYTES of an answer count as one more read.
     """
     backends.rates.reads.spend(reader_id)
+    backends.rates.reads.charge(reader_id, len(request.cursor.positions) // POSITIONS_A_READ)
     async with backends.rates.pages.turn(reader_id):
         answer = await _answer(backends, request, reader_id)
     size = sum(each.size_bytes for each in answer.told)
-    backends.rates.reads.charge(reader_id, size // READ_BYTES)
+    more = max(len(answer.told) - 1, 0) // CONVERSATIONS_A_READ + size // READ_BYTES
+    backends.rates.reads.charge(reader_id, more)
     return answer
 
 
@@ -59,25 +68,21 @@ async def _answer(backends: Backends, request: SyncRequest, reader_id: int) -> S
     known = request.cursor.positions
     entries, is_sure = await _without_doubt(backends, listing.entries, known, reader_id)
     mark_later(backends, _delivered(entries, known))
-    planned = plan(await _with_shown_peers(backends, entries, known, reader_id), request)
+    planned = plan(_with_shown_peers(backends.directory, entries, known, reader_id), request)
     wanted = [visit.entry for visit in planned.visits]
     windows, (views, is_partial) = await asyncio.gather(
         read_windows(backends, planned.visits, reader_id=reader_id),
-        view_conversations(backends, listing, wanted, reader_id=reader_id),
+        view_conversations(backends, wanted, reader_id=reader_id),
     )
     view_of = {view.entry.conversation_id: view for view in views}
-    pairs = [
-        (windows[name], view_of[name])
-        for visit in planned.visits
-        if (name := visit.conversation_id) in windows and name in view_of
-    ]
     partial = listing.partial or is_partial or not is_sure
-    return _assemble(planned, pairs, request, partial=partial)
+    return _assemble(planned, windows, view_of, request, partial=partial)
 
 
 def _assemble(
     planned: Plan,
-    pairs: Sequence[tuple[Window, ConversationView]],
+    windows: Mapping[str, Window],
+    view_of: Mapping[str, ConversationView],
     request: SyncRequest,
     *,
     partial: bool,
@@ -86,34 +91,41 @@ def _assemble(
     positions = dict(request.cursor.positions)
     for entry in planned.left:
         del positions[entry.conversation_id]
-    has_more, under_way = planned.is_cut, Round()
-    if planned.is_cut:
-        under_way = planned.visits[-1].after if planned.visits else request.cursor.round
+    under_way, is_cut = request.cursor.round, planned.is_cut
+    lacks, has_more = under_way.lacks, False
     told: list[Told] = []
     room = MAX_PAGE_BYTES
-    for window, view in pairs:
-        each = tell(window, view, order=request.order, room=room)
-        is_short = len(each.messages) < len(window.messages or ())
-        if told and (is_short or each.size_bytes > room):
-            under_way, has_more = told[-1].after, True
+    for visit in planned.visits:
+        name = visit.conversation_id
+        if name not in windows or name not in view_of:
+            under_way, lacks = visit.passed, True
+            continue
+        each = tell(windows[name], view_of[name], order=request.order, room=room)
+        if told and (each.is_short or each.size_bytes > room):
+            is_cut = True
             break
+        under_way = each.after
+        if not visit.tells(each.shown_entry):
+            continue
         told.append(each)
         room -= each.size_bytes
-        name = each.view.entry.conversation_id
         if each.position is not None:
             positions[name] = each.position
         else:  # the client has to be told when the user is out
             positions.setdefault(name, NOWHERE)
-        has_more |= not each.partial and differs(each.position, each.shown_entry)
-        if each.after != window.visit.after:
-            under_way, has_more = each.after, True
+        lacks |= each.lacks
+        has_more |= not each.partial and each.differs
+        if each.after.stays is not None:
+            is_cut = True
             break
+    cursor = Cursor(positions, replace(under_way, lacks=lacks) if is_cut else Round())
     return SyncAnswer(
         told=told,
         left=planned.left,
-        cursor=Cursor(positions, under_way),
-        has_more=has_more,
-        partial=partial or any(each.partial for each in told),
+        cursor=cursor,
+        text=request.text if cursor == request.cursor else None,
+        has_more=is_cut or (has_more and not lacks),
+        partial=partial or lacks or any(each.partial for each in told),
     )
 
 
@@ -145,29 +157,33 @@ async def _without_doubt(
     return sure, True
 
 
-async def _with_shown_peers(
-    backends: Backends,
+def _with_shown_peers(
+    directory: Directory,
     entries: Mapping[str, Entry],
     known: Mapping[str, Position],
     reader_id: int,
 ) -> Mapping[str, Entry]:
-    """Return the entries, without the positions of other parties that the user is not shown."""
-    moved = [
-        entry
-        for name, position in known.items()
-        if (entry := entries.get(name)) and peer_differs(position, entry)
-    ]
-    shows = await who_shows(backends, moved, reader_id)
+    """Return the entries, without the positions of other parties that are known to be hidden.
+
+    Nobody is asked here. Whether an unknown party shows them is asked where the call tells the
+    conversation, which bounds the look-ups of a call.
+    """
+    hides = directory.known_receipts(reader_id) is False
     hidden = {
-        entry.conversation_id: replace(entry, peer=None)
-        for entry in moved
-        if not (shows[reader_id] and shows[peer_of(entry.conversation_id, reader_id) or 0])
+        name: replace(entry, peer=None)
+        for name, position in known.items()
+        if (entry := entries.get(name))
+        and peer_differs(position, entry)
+        and (hides or directory.known_receipts(peer_of(name, reader_id) or 0) is False)
     }
     return {**entries, **hidden}
 
 
 def _delivered(entries: Mapping[str, Entry], known: Mapping[str, Position]) -> list[Mark]:
-    """Return the marks of delivery that a client's positions prove, of private conversations."""
+    """Return the marks of delivery that a client's positions prove, of private conversations.
+
+    They are as many as one call marks; the next calls prove the others.
+    """
     marks = []
     for name, position in known.items():
         entry = entries.get(name)
@@ -176,5 +192,8 @@ def _delivered(entries: Mapping[str, Entry], known: Mapping[str, Position]) -> l
         seq = min(position.seq, entry.head.last_seq)
         if seq > entry.participant.delivered_seq:
             user_id = entry.participant.user_id
-            marks.append(Mark(user_id=user_id, conversation_id=name, delivered_seq=seq))
+            mark = Mark(user_id=user_id, conversation_id=name, delivered_seq=seq, ends_unread=False)
+            marks.append(mark)
+            if len(marks) == MAX_RECEIPTS:
+                break
     return marks

@@ -2,13 +2,16 @@
 
 Pure. A round of calls goes down the conversations that differ from the client's positions, by
 activity, once. Conversations that change meanwhile are told after the round, so that a busy one
-starves no quiet one.
+starves no quiet one. A conversation that cannot be told now is passed, and the calls end with such
+a round, so that no client asks for it without a pause.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from messaging.domain.conversations import Entry
 from messaging.domain.message import Message
@@ -90,6 +93,15 @@ class Visit:
         """Tell whether the round goes on to another conversation after this one."""
         return self.after.stays is None
 
+    def tells(self, shown: Entry) -> bool:
+        """Tell whether there is something to tell where the client is shown this entry."""
+        return shown.has_pending or differs(self.known, shown)
+
+    @property
+    def passed(self) -> Round:
+        """Return the round after this conversation, whether or not it was told."""
+        return Round(self.after.below)
+
     def paged(self) -> Round:
         """Return the round after a page that ends below `high`."""
         return Round(self.after.below, self.conversation_id, self.until)
@@ -140,7 +152,8 @@ def plan(entries: Mapping[str, Entry], request: SyncRequest) -> Plan:
     """Plan a call within the limits of an answer.
 
     The call ends after a conversation that is told in pages. Where a round ends before the limits,
-    the call begins the next one with the conversations that have come up meanwhile.
+    the call begins the next one with the conversations that have come up meanwhile, unless the
+    round lacks something.
     """
     cursor = request.cursor
     left = [
@@ -168,6 +181,7 @@ def _queue(entries: Iterable[Entry], cursor: Cursor) -> Iterator[tuple[Entry, Ro
     """Yield the conversations that differ, each with the round that tells it.
 
     Order: the one that is told in pages, the others of the round under way, those of the next one.
+    Where the other party has read alone begins no next round: perhaps the user is not shown it.
     """
     here = [entry for entry in entries if entry.participant.is_in]
     here.sort(key=lambda entry: entry.activity, reverse=True)
@@ -183,8 +197,8 @@ def _queue(entries: Iterable[Entry], cursor: Cursor) -> Iterator[tuple[Entry, Ro
     for entry in next_ones:
         if entry.has_pending or differs(positions.get(entry.conversation_id), entry):
             yield entry, Round(entry.activity)
-    for entry in passed:
-        if differs(positions.get(entry.conversation_id), entry):
+    for entry in () if under_way.lacks else passed:
+        if differs(positions.get(entry.conversation_id), replace(entry, peer=None)):
             yield entry, Round(entry.activity)
 
 

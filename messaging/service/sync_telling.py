@@ -16,6 +16,7 @@ from messaging.domain.sync_cursor import Position, Round
 from messaging.domain.sync_requests import Order
 from messaging.service.conversation_views import ConversationView
 from messaging.service.history import size_bytes
+from messaging.service.sync_round import differs
 from messaging.service.windows import Window
 
 Range = tuple[int, int]
@@ -28,6 +29,7 @@ class Told:
     `covers`: the client has been told all that it may see of these `seq`s. `gap`: these were left
     out. `position`: None where a client that begins anew is told nothing that counts. `after`: the
     round, where the answer ends with this conversation. `partial`: something was not known.
+    `is_short`: not all messages had room.
     """
 
     view: ConversationView
@@ -41,12 +43,23 @@ class Told:
     position: Position | None
     after: Round
     partial: bool
+    is_short: bool
     size_bytes: int
 
     @property
     def shown_entry(self) -> Entry:
         """Return the entry with what the client is shown of the other party."""
         return replace(self.view.entry, peer=self.view.peer)
+
+    @property
+    def differs(self) -> bool:
+        """Tell whether there is something that the client was not told."""
+        return differs(self.position, self.shown_entry)
+
+    @property
+    def lacks(self) -> bool:
+        """Tell whether the round passes this conversation without something of it."""
+        return self.partial and self.after.stays is None and self.differs
 
 
 def tell(window: Window, view: ConversationView, *, order: Order, room: int) -> Told:
@@ -68,7 +81,9 @@ def tell(window: Window, view: ConversationView, *, order: Order, room: int) -> 
     elif count < len(messages):
         low = _seq(messages[-count - 1])
         messages = messages[-count:]
-    is_known = window.messages is not None
+    is_known, is_short = window.messages is not None, count < len(window.messages or ())
+    if not is_known:
+        after = visit.passed
     return Told(
         view=view,
         is_reset=visit.is_reset,
@@ -81,6 +96,7 @@ def tell(window: Window, view: ConversationView, *, order: Order, room: int) -> 
         position=_position(window, view.peer or Peer(), high),
         after=after,
         partial=window.partial,
+        is_short=is_short,
         size_bytes=size + taken,
     )
 

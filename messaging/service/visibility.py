@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
-from messaging.domain.conversations import NO_FLOOR, Floor
+from messaging.domain.conversations import NO_FLOOR, Floor, Participant
 from messaging.domain.errors import RightsDoubted
 from messaging.ports.directory import GroupAccess
 
@@ -22,19 +22,22 @@ class Reader:
     `is_fresh`: the database was asked for the access while this request was served.
     `cleared`: the floor that the cache or the database has given while this request was served;
     None before. The access may be older than a clear.
+    `told`: the floor that the reader's list has. The list may know of a clear that the cache was
+    not told of beside the deletes.
     """
 
     user_id: int
     access: GroupAccess | None = None
     is_fresh: bool = False
     cleared: Floor | None = None
+    told: Floor = NO_FLOOR
 
     @property
     def floor(self) -> Floor:
         """Return the floor down to which the conversation does not exist for the reader."""
         member = self.access.member if self.access else None
         floor = NO_FLOOR if member is None else Floor(member.floor_id, member.floor_seq)
-        return floor.joined(self.cleared or NO_FLOOR)
+        return floor.joined(self.cleared or NO_FLOOR).joined(self.told)
 
     @property
     def floor_id(self) -> int:
@@ -45,6 +48,10 @@ class Reader:
         if cleared is None:
             return self
         return replace(self, cleared=cleared.joined(self.cleared or NO_FLOOR))
+
+    def told_of(self, participant: Participant) -> Reader:
+        """Return the reader above the floor that the list has: others may not be known yet."""
+        return replace(self, told=participant.floor)
 
     def may_see(self, message_id: int, deleted: Container[int] = ()) -> bool:
         return message_id > self.floor_id and message_id not in deleted

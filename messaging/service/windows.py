@@ -210,7 +210,7 @@ async def _window(backends: Backends, found: _Found, reader: Reader) -> Window:
     rows = [] if found.span is None else found.span
     states = await see(
         backends,
-        reader,
+        reader.told_of(visit.entry.participant),
         visit.conversation_id,
         [message for message in (*rows, *found.changes) if message not in listed],
         tail,

@@ -18,10 +18,11 @@ from messaging.database.threads import PROBE_TIMEOUT_S
 from messaging.domain.conversations import Mark, Participant, marked
 from messaging.domain.errors import ConversationNotFound
 from messaging.ports.conversations import ChangeParticipant, ParticipantFacts
+from messaging.ports.store import CacheHint
 from messaging.store.conversation_tables import ConversationTables
 from messaging.store.groups import CALL_S
 from messaging.store.in_threads import InThreads, in_thread
-from messaging.store.tables import Seat
+from messaging.store.tables import Seat, Tables
 
 THREADS = 4
 
@@ -47,6 +48,13 @@ class DatabaseConversations(InThreads[ConversationTables]):
     ) -> Participant:
         return await self._threads.run(
             lambda connection: change_participant(connection, user_id, conversation_id, decide)
+        )
+
+    async def change_hinted(
+        self, user_id: int, conversation_id: str, decide: ChangeParticipant
+    ) -> tuple[Participant, CacheHint]:
+        return await self._threads.run(
+            lambda connection: change_hinted(connection, user_id, conversation_id, decide)
         )
 
     listing = in_thread(ConversationTables.listing)
@@ -81,7 +89,7 @@ def mark(
                     after[seat].read_seq,
                     after[seat].delivered_seq,
                     now_ms,
-                    int(given[seat].read_seq == 0),
+                    int(not given[seat].ends_unread),
                 )
                 for seat in raised
             ]
@@ -106,3 +114,12 @@ def change_participant(
         changed = replace(after, rev=before.rev + 1)
         tables.update_participant(changed)
     return changed
+
+
+def change_hinted(
+    connection: BaseDatabaseWrapper, user_id: int, conversation_id: str, decide: ChangeParticipant
+) -> tuple[Participant, CacheHint]:
+    """Change a participant as `ConversationStore.change_hinted` promises."""
+    with transaction.atomic(using=connection.alias):
+        changed = change_participant(connection, user_id, conversation_id, decide)
+        return changed, Tables(connection).insert_hint(CacheHint(0, user_id))

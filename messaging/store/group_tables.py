@@ -199,20 +199,28 @@ class GroupTables(Tables):
 
         `floor`: its message id and its `seq`; zeros leave the floors as they are.
         """
-        self._put_participants([(i, name, 1, None, *floor, read_seq, read_seq) for i in user_ids])
+        rows = [(i, name, 1, None, *floor, read_seq, read_seq) for i in user_ids]
+        self._put_participants(rows, {})
 
     def part_participants(self, name: str, reasons: Mapping[int, OutReason]) -> None:
-        """Let users be out of a conversation, each for the reason; the rows stay."""
-        self._put_participants([(i, name, 0, r.value, 0, 0, 0, 0) for i, r in reasons.items()])
+        """Let users be out of a conversation, each for the reason; the rows stay.
 
-    def _put_participants(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        The conversation is neither pinned nor hidden nor marked as unread any more.
+        """
+        rows = [(i, name, 0, r.value, 0, 0, 0, 0) for i, r in reasons.items()]
+        ended = {"pin_time": "NULL", "hidden_id": "NULL", "is_marked_unread": "0"}
+        self._put_participants(rows, ended)
+
+    def _put_participants(
+        self, rows: Iterable[tuple[Any, ...]], settings: Mapping[str, str]
+    ) -> None:
         given, greatest = self._dialect.given, self._dialect.GREATEST
         set_columns = ("is_in", "out_reason")
         raised = ("floor_id", "floor_seq", "read_seq", "delivered_seq")
         assignments = {column: given(column) for column in set_columns}
         assignments |= {column: f"{greatest}({column}, {given(column)})" for column in raised}
         suffix = self._dialect.or_update(
-            "user_id, conversation_id", assigned(assignments | {"rev": "rev + 1"})
+            "user_id, conversation_id", assigned({**assignments, **settings, "rev": "rev + 1"})
         )
         columns = ("user_id", "conversation_id", *set_columns, *raised)
         for part in chunks(sorted(rows)):

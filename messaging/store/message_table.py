@@ -46,8 +46,9 @@ class MessageTable(Statements):
         index alone, and looks each id up among the reader's deletes.
         """
         hint = self._dialect.by_index("message", "message_conversation_id")
+        by_key = self._dialect.by_index("message_delete", "PRIMARY")
         query = (
-            f"SELECT message.id FROM message{hint} LEFT JOIN message_delete AS hidden"
+            f"SELECT message.id FROM message{hint} LEFT JOIN message_delete AS hidden{by_key}"
             " ON hidden.user_id = %s AND hidden.message_id = message.id"
             " WHERE message.conversation_id = %s AND message.id < %s AND message.id > %s"
             " AND hidden.message_id IS NULL ORDER BY message.id DESC LIMIT 1 OFFSET %s"

@@ -7,7 +7,7 @@ from typing import Any
 
 from messaging.domain.conversations import Entry, Head, Participant, Peer, peer_of
 from messaging.domain.groups import OutReason
-from messaging.domain.message import ID_MAX, Message
+from messaging.domain.message import ID_MAX, ChatType, Message
 from messaging.ports.conversations import Readers
 from messaging.store.statements import Statements, assigned, chunks
 from messaging.store.tables import Seat
@@ -114,9 +114,9 @@ class ParticipantTable(Statements):
     def lock_with_pins(self, user_id: int, conversation_id: str) -> tuple[Participant | None, int]:
         """Lock a participant, and all conversations that the user has pinned.
 
-        Return the participant, and the number of pinned conversations. The locks last until the
-        transaction ends. One statement locks the rows in the order of the key, so that two changes
-        of one user wait for each other without a deadlock.
+        Return the participant, and the number of pinned conversations that the user is in. The
+        locks last until the transaction ends. One statement locks the rows in the order of the key,
+        so that two changes of one user wait for each other without a deadlock.
         """
         index = self._dialect.by_index("participant", "PRIMARY")
         query = (
@@ -126,7 +126,7 @@ class ParticipantTable(Statements):
         )
         locked = map(from_participant_row, self._read(query, [user_id, conversation_id]))
         found = {each.conversation_id: each for each in locked}
-        pins = sum(each.pin_time is not None for each in found.values())
+        pins = sum(each.is_in and each.pin_time is not None for each in found.values())
         return found.get(conversation_id), pins
 
     def head(self, conversation_id: str) -> Head:
@@ -148,13 +148,14 @@ class ParticipantTable(Statements):
     def readers(self, message: Message, *, has_read: bool, after: int, limit: int) -> Readers:
         """Return readers as `ConversationStore.readers` promises."""
         seq = ID_MAX if message.seq is None else message.seq
+        highest_floor = ID_MAX if message.chat_type is ChatType.PRIVATE else message.id
         table = f"participant t{self._dialect.by_index('participant', BY_CONVERSATION)}"
         members = (
             f"FROM {table} LEFT JOIN profile p ON p.user_id = t.user_id"
             " WHERE t.conversation_id = %s AND t.floor_id < %s AND t.user_id <> %s AND t.is_in"
             " AND COALESCE(p.shows_receipts, 1) = 1"
         )
-        values = [message.conversation_id, message.id, message.from_user_id]
+        values = [message.conversation_id, highest_floor, message.from_user_id]
         count = f"SELECT COUNT(CASE WHEN t.read_seq >= %s THEN 1 END), COUNT(*) {members}"
         ((read_count, member_count),) = self._read(count, [seq, *values])
         wanted = "t.read_seq >= %s" if has_read else "t.read_seq < %s"

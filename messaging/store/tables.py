@@ -50,9 +50,11 @@ class Tables(MessageTable, KeyTable):
     def lock_participants(self, seats: Iterable[Seat]) -> dict[Seat, int]:
         """Lock the rows of these participants, and return the `rev` of each.
 
-        The locks last until the transaction ends.
+        The locks last until the transaction ends. By another index than the key, the rows would be
+        locked in another order than marks lock them.
         """
-        query = "SELECT user_id, conversation_id, rev FROM participant"
+        by_key = self._dialect.by_index("participant", "PRIMARY")
+        query = f"SELECT user_id, conversation_id, rev FROM participant{by_key}"
         columns = ("user_id", "conversation_id")
         rows = self._read_pairs(query, columns, seats, self._dialect.FOR_UPDATE)
         return {(row[0], row[1]): row[2] for row in rows}

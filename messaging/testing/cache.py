@@ -45,6 +45,7 @@ class MemoryCache(MemoryAccepting, MemoryMarking, MemoryReading, MemoryListings)
         self.tails = {name: tail for name, tail in self.tails.items() if not tail.ages}
         self.aliases.clear()
         self.deletes.clear()
+        self.deletes_tokens.clear()
         self.deletes_floors.clear()
         self.floors.clear()
         self.heads.clear()

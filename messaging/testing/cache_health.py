@@ -64,6 +64,7 @@ class MemoryHealth(CacheState):
             for i, message in self.details.items()
             if i in self.lasting and (i in self.pending_set.times or message.is_recalled)
         }
+        self.deletes_tokens.clear()
         self.deletes_floors.clear()
         for tail in self.tails.values():
             tail.forget()

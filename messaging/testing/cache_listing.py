@@ -35,7 +35,6 @@ class MemoryListings(MemoryHeads):
         return CachedListing(
             entries=entries,
             age_ms=age_ms,
-            memos={} if entries is None else dict(self.memos.get(user_id, {})),
             token=None if is_fresh else self._token(known).text,
         )
 
@@ -77,6 +76,13 @@ class MemoryListings(MemoryHeads):
         self._answer()
         for user_id in user_ids:
             self.listings.pop(user_id, None)
+
+    async def unread_memos(
+        self, user_id: int, conversation_ids: Sequence[str]
+    ) -> dict[str, UnreadMemo]:
+        self._answer()
+        memos = self.memos.get(user_id, {})
+        return {name: memos[name] for name in conversation_ids if name in memos}
 
     async def note_unread(self, user_id: int, memos: Mapping[str, UnreadMemo]) -> None:
         self._answer()

@@ -12,6 +12,7 @@ from messaging.domain.message import ChatType, Message
 from messaging.limits import MAX_CACHED_TAIL_BYTES
 from messaging.ports.cache import FILL_TTL_S, MOST_IDS_READ
 from messaging.ports.cached import CachedTail, ReaderView
+from messaging.ports.store import Deletes
 from messaging.testing.cache_guarding import MemoryGuarding
 from messaging.testing.cache_health import MemoryHealth
 from messaging.testing.tail import Filling
@@ -135,7 +136,6 @@ class MemoryReading(MemoryHealth, MemoryGuarding):
         user_id: int,
         message_ids: Sequence[int],
         *,
-        floor: int | None = None,
         floors: Mapping[str, Floor] | None = None,
     ) -> None:
         self._answer()
@@ -143,8 +143,16 @@ class MemoryReading(MemoryHealth, MemoryGuarding):
         for conversation_id, raised in (floors or {}).items():
             held = self._floors_of(user_id).get(conversation_id, NO_FLOOR)
             self._floors_of(user_id)[conversation_id] = held.joined(raised)
-        if floor is not None:
-            self.deletes_floors[user_id] = min(floor, self.deletes_floors.get(user_id, floor))
+
+    async def begin_deletes(self, user_id: int) -> str:
+        self._answer()
+        return self.deletes_tokens.setdefault(user_id, secrets.token_hex(8))
+
+    async def fill_deletes(self, user_id: int, token: str, known: Deletes) -> None:
+        await self.add_deletes(user_id, known.message_ids, floors=known.floors)
+        if self.deletes_tokens.get(user_id) == token:
+            held = self.deletes_floors.get(user_id, known.floor)
+            self.deletes_floors[user_id] = min(known.floor, held)
 
     def _floors_of(self, user_id: int) -> dict[str, Floor]:
         return self.floors.setdefault(user_id, {})

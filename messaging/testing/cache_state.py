@@ -35,6 +35,7 @@ class CacheState(MemoryLeases):
     idempotency_records: dict[tuple[int, str], IdempotencyRecord] = field(default_factory=dict)
     aliases: dict[int, int] = field(default_factory=dict)
     deletes: dict[int, set[int]] = field(default_factory=dict)
+    deletes_tokens: dict[int, str] = field(default_factory=dict)
     deletes_floors: dict[int, int] = field(default_factory=dict)
     floors: dict[int, dict[str, Floor]] = field(default_factory=dict)  # by user, conversation
     heads: dict[str, MemoryHead] = field(default_factory=dict)

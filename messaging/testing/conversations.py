@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from messaging.domain.conversations import Entry, Mark, Participant, Peer, marked, peer_of
 from messaging.domain.errors import ConversationNotFound
-from messaging.domain.message import ID_MAX, Message, MsgType
+from messaging.domain.message import ID_MAX, ChatType, Message, MsgType
 from messaging.ports.conversations import (
     ChangeParticipant,
     DeletedSince,
@@ -21,6 +21,7 @@ from messaging.ports.conversations import (
     Since,
     Span,
 )
+from messaging.ports.store import CacheHint
 from messaging.testing.store import MemoryStore
 
 
@@ -71,12 +72,21 @@ class MemoryConversations:
         facts = ParticipantFacts(
             participant=before,
             head=self.store.head(conversation_id),
-            pins=sum(i == user_id and p.pin_time is not None for (i, _), p in participants.items()),
+            pins=sum(
+                i == user_id and p.is_in and p.pin_time is not None
+                for (i, _), p in participants.items()
+            ),
         )
         after = replace(decide(facts), rev=before.rev)
         if after != before:
             participants[seat] = replace(after, rev=before.rev + 1)
         return participants[seat]
+
+    async def change_hinted(
+        self, user_id: int, conversation_id: str, decide: ChangeParticipant
+    ) -> tuple[Participant, CacheHint]:
+        participant = await self.change_participant(user_id, conversation_id, decide)
+        return participant, self.store.record([CacheHint(0, user_id)])[0]
 
     async def spans(self, wanted: Sequence[Span]) -> dict[str, list[Message]]:
         await self.store.ping()
@@ -138,12 +148,13 @@ class MemoryConversations:
     async def readers(self, message: Message, *, has_read: bool, after: int, limit: int) -> Readers:
         await self.store.ping()
         seq = ID_MAX if message.seq is None else message.seq
+        is_private = message.chat_type is ChatType.PRIVATE
         readers = {
             user_id: participant.read_seq >= seq
             for (user_id, name), participant in sorted(self.store.participants.items())
             if name == message.conversation_id
             and participant.is_in
-            and participant.floor_id < message.id
+            and (is_private or participant.floor_id < message.id)
             and user_id != message.from_user_id
             and user_id not in self.store.hides_receipts
         }

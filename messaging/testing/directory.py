@@ -54,6 +54,9 @@ class MemoryDirectory:
     def known_blocked(self, blocker_id: int, blocked_id: int) -> bool | None:
         return None
 
+    def known_receipts(self, user_id: int) -> bool | None:
+        return None
+
     async def user_exists(self, user_id: int) -> bool:
         return self.down or user_id in self.users
 

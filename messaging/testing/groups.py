@@ -214,9 +214,14 @@ class MemoryGroups:
         floor: tuple[int, int] = (0, 0),
         read_seq: int = 0,
     ) -> None:
-        """Let a user be in or out of a conversation; no floor or position ever moves back."""
+        """Let a user be in or out of a conversation; no floor or position ever moves back.
+
+        A conversation that the user is out of is neither pinned nor hidden nor marked as unread.
+        """
         known = self.participants.get(seat)
         row = known or Participant(user_id=seat[0], conversation_id=seat[1])
+        if out_reason is not None:
+            row = replace(row, pin_time=None, hidden_id=None, is_marked_unread=False)
         self.participants[seat] = replace(
             row,
             is_in=out_reason is None,

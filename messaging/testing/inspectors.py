@@ -127,6 +127,7 @@ class MemoryCacheInspector:
 
     async def forget_deletes(self, user_id: int) -> None:
         self.cache.deletes.pop(user_id, None)
+        self.cache.deletes_tokens.pop(user_id, None)
         self.cache.deletes_floors.pop(user_id, None)
         self.cache.floors.pop(user_id, None)
 

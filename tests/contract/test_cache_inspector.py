@@ -20,6 +20,7 @@ from messaging.ports.cache import MessageCache
 from messaging.ports.cached import IdempotencyRecord
 from messaging.testing.cache import MemoryCache
 from messaging.testing.inspectors import MemoryCacheInspector
+from tests.support.deletes import know_deletes
 from tests.support.messages import FIRST_ID, make_message
 from tests.support.real_services import empty_database, free_port
 
@@ -147,7 +148,7 @@ async def test_says_how_far_a_walk_is(case: CacheCase) -> None:
 
 
 async def test_shows_deletes_that_are_known_to_be_complete(case: CacheCase) -> None:
-    await case.cache.add_deletes(1, [5, 6], floor=3, floors={"1_2": Floor(8, 2)})
+    await know_deletes(case.cache, 1, [5, 6], floor=3, floors={"1_2": Floor(8, 2)})
     await case.cache.add_deletes(1, [9])
     await case.cache.add_deletes(2, [5])  # without a floor nobody knows the other deletes of user 2
 
@@ -163,7 +164,7 @@ async def test_shows_deletes_that_are_known_to_be_complete(case: CacheCase) -> N
 
 
 async def test_forgets_a_users_deletes(case: CacheCase) -> None:
-    await case.cache.add_deletes(1, [5, 6], floor=3)
+    await know_deletes(case.cache, 1, [5, 6], floor=3)
 
     for _ in range(2):
         await case.inspector.forget_deletes(1)

@@ -37,6 +37,7 @@ from messaging.service.conversations import list_conversations
 from messaging.service.recall import recall as recall_message
 from tests.integration.admin.pages import accept, consume, keep, recall, store
 from tests.integration.scene import Scene
+from tests.support.deletes import know_deletes
 from tests.support.messages import FIRST_ID, make_message
 from tests.support.real_services import connected
 
@@ -176,7 +177,7 @@ def pending_unlisted(client: redis.Redis) -> tuple[str, str]:
 def deletes_lack(client: redis.Redis) -> tuple[str, str]:
     row = persisted()
     wiring.run(lambda backends: backends.store.delete_for_user(2, [row.id], "1_2"))
-    wiring.run(lambda backends: backends.cache.add_deletes(2, [], floor=0))
+    wiring.run(lambda backends: know_deletes(backends.cache, 2))
     return "deletes_lack", "user 2"
 
 
@@ -202,7 +203,7 @@ def _have_listed(user_id: int) -> None:
 
 def deletes_orphan(client: redis.Redis) -> tuple[str, str]:
     row = persisted()
-    wiring.run(lambda backends: backends.cache.add_deletes(2, [row.id], floor=0))
+    wiring.run(lambda backends: know_deletes(backends.cache, 2, [row.id]))
     return "deletes_orphan", "user 2"
 
 

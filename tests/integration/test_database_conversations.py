@@ -123,7 +123,13 @@ async def test_what_changes_before_a_mark_is_written_stays(
 ) -> None:
     now = structs.replace(Participant(user_id=1, conversation_id="1_2"), **meanwhile)
     await rig.put(now)
-    of_mark = Mark(user_id=1, conversation_id="1_2", read_seq=given[0], delivered_seq=given[1])
+    of_mark = Mark(
+        user_id=1,
+        conversation_id="1_2",
+        read_seq=given[0],
+        delivered_seq=given[1],
+        ends_unread=given[0] > 0,
+    )
     row = (1, "1_2", given[0], max(given), 77, int(given[0] == 0))
 
     await rig.conversations.with_tables(lambda tables: tables.raise_positions([row]))

@@ -210,6 +210,9 @@ class TestAConsumer:
             await self.take_over(scene, choose, redis_url)
 
 
+FILL_DELETES = ("begin_deletes", "deleted_among", "fill_deletes")
+
+
 class TestADelete:
     async def test_holds_against_a_read_that_is_under_way(self, scene: Scene) -> None:
         orders = EveryOrder()
@@ -219,7 +222,7 @@ class TestADelete:
             await scene.persist()
             scene.forget()
             turns = PortTurns(
-                ("delete_for_user", "deletes_of", "deleted_among", "add_deletes", *READ)
+                ("delete_for_user", "deletes_of", "add_deletes", *FILL_DELETES, *READ)
             )
             by_bob = turns.backends("delete", scene.backends)
             reader = turns.backends("reader", scene.backends)

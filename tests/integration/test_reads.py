@@ -20,6 +20,7 @@ from messaging.service.fetch import fetch
 from messaging.service.recall import recall
 from tests.integration.database_work import gather_statistics, work
 from tests.integration.scene import Scene
+from tests.support.deletes import know_deletes
 from tests.support.messages import FIRST_ID, make_message
 from tests.support.service import with_settings
 
@@ -217,7 +218,7 @@ class TestAMessageByItsId:
         self, scene: Scene, cost: Any
     ) -> None:
         reader = await talk(scene, 30)
-        await scene.backends.cache.add_deletes(reader.alice, [], floor=reader.ids[10])
+        await know_deletes(scene.backends.cache, reader.alice, floor=reader.ids[10])
 
         newer = await cost(lambda: reader.fetch(reader.ids[9]))
         older = await cost(lambda: reader.fetch(reader.ids[10]))

@@ -127,9 +127,30 @@ MUTATIONS = (
     Mutation(
         "believe the floors from before a restart of Redis",
         "messaging/cache/scripts/parts/deletes.lua",
-        "local known = floor and unstamped(floor)",
-        "local known = floor and string.match(floor, '/(.*)')",
+        "value and unstamped(value) or ''",
+        "value and string.match(value, '/(.*)') or ''",
         pytest_of("tests/contract/cache/test_floors.py", "-k", "embedded"),
+    ),
+    Mutation(
+        "believe deletes that were read before a change that is lost (Redis)",
+        "messaging/cache/scripts/add_deletes.lua",
+        "if held and held == token and (",
+        "if held and token ~= '' and (",
+        pytest_of("tests/contract/cache/test_deletes_races.py", "-k", "embedded"),
+    ),
+    Mutation(
+        "believe a user's deletes without those that Redis has evicted",
+        "messaging/cache/scripts/parts/deletes.lua",
+        "  if token and redis.call('SISMEMBER', deleted, '=' .. token) == 1 then\n",
+        "  if token then\n",
+        pytest_of("tests/contract/cache/test_deletes_races.py", "-k", "embedded"),
+    ),
+    Mutation(
+        "give a fill of deletes a token from before a restart of Redis",
+        "messaging/cache/scripts/begin_deletes.lua",
+        "local token = fill_of(deleted, floors)\n",
+        "local token = string.match(redis.call('HGET', floors, '') or '', '/(%x+)')\n",
+        pytest_of("tests/contract/cache/test_deletes_races.py", "-k", "embedded"),
     ),
     Mutation(
         "fill a list from before a change of it (Redis)",

@@ -134,9 +134,16 @@ MUTATIONS = (
         simulator(200),
     ),
     Mutation(
+        "tell a floor in the list, and show what is below it",
+        "messaging/service/visibility.py",
+        "        return replace(self, told=participant.floor)\n",
+        "        return self\n",
+        pytest_of("tests/unit/service/test_clears_cut_short.py"),
+    ),
+    Mutation(
         "show what a user has cleared",
         "messaging/service/visibility.py",
-        "return floor.joined(self.cleared or NO_FLOOR)",
+        "return floor.joined(self.cleared or NO_FLOOR).joined(self.told)",
         "return floor",
         pytest_of("tests/unit/service/test_clears.py"),
     ),

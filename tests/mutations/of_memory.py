@@ -29,9 +29,16 @@ MUTATIONS = (
     Mutation(
         "count pins of others against a user",
         "messaging/testing/conversations.py",
-        "sum(i == user_id and p.pin_time is not None for",
-        "sum(p.pin_time is not None for",
+        "i == user_id and p.is_in and p.pin_time",
+        "p.is_in and p.pin_time",
         pytest_of("tests/contract/conversations/test_changing.py", "-k", "the_facts"),
+    ),
+    Mutation(
+        "keep a group pinned that the user has left (memory)",
+        "messaging/testing/groups.py",
+        "row = replace(row, pin_time=None, ",
+        "row = replace(row, ",
+        pytest_of("tests/contract/groups/test_changing.py", "-k", "pinned"),
     ),
     Mutation(
         "count messages as unread that the reader has deleted (memory)",
@@ -39,6 +46,13 @@ MUTATIONS = (
         "            and (participant.user_id, row.id) not in self.store.deletes\n",
         "",
         pytest_of("tests/contract/conversations/test_unread.py"),
+    ),
+    Mutation(
+        "believe deletes that were read before a change that is lost (memory)",
+        "messaging/testing/cache_reading.py",
+        "        if self.deletes_tokens.get(user_id) == token:\n",
+        "        if token:\n",
+        pytest_of("tests/contract/cache/test_deletes_races.py", "-k", "memory"),
     ),
     Mutation(
         "fill a list from before a change of it (memory)",

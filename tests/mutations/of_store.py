@@ -91,6 +91,27 @@ MUTATIONS = (
         pytest_of("tests/contract/groups/test_side_by_side.py"),
     ),
     Mutation(
+        "count pins of groups that the user has left",
+        "messaging/store/participant_table.py",
+        "sum(each.is_in and each.pin_time is not None",
+        "sum(each.pin_time is not None",
+        pytest_of("tests/contract/conversations/test_changing.py", "-k", "the_facts"),
+    ),
+    Mutation(
+        "keep a group pinned that the user has left",
+        "messaging/store/group_tables.py",
+        '{"pin_time": "NULL", ',
+        "{",
+        pytest_of("tests/contract/groups/test_changing.py", "-k", "pinned"),
+    ),
+    Mutation(
+        "take one who has cleared a private chat out of its readers",
+        "messaging/store/participant_table.py",
+        "ID_MAX if message.chat_type is ChatType.PRIVATE else message.id",
+        "message.id",
+        pytest_of("tests/contract/conversations/test_readers.py", "-k", "peer"),
+    ),
+    Mutation(
         "begin a private conversation without its participants",
         "messaging/store/apply.py",
         "        tables.insert_participants(_first_participants(written[m.id] for m in fresh))\n",
@@ -145,6 +166,13 @@ MUTATIONS = (
         "CASE WHEN is_in AND {condition} THEN",
         "CASE WHEN {condition} THEN",
         pytest_of("tests/integration/test_database_conversations.py", "-k", "before_a_mark"),
+    ),
+    Mutation(
+        "change a participant without the hint of it",
+        "messaging/store/conversations.py",
+        "Tables(connection).insert_hint(CacheHint(0, user_id))",
+        "CacheHint(0, user_id)",
+        pytest_of("tests/contract/conversations/test_changing.py", "-k", "hint"),
     ),
     Mutation(
         "answer the mark of a user who is out",

@@ -95,7 +95,7 @@ class Follower(SimulatedClient):
             return None
         told, answer = answered
         self._note_reads(begun, told)
-        self._check(answer)
+        self._check(answer, asked_by=device.model.cursor)
         device.model.apply(answer)
         if draw.random() < 0.2:
             self._saved.append(copy.deepcopy(device))
@@ -172,8 +172,13 @@ class Follower(SimulatedClient):
                 model.conversations[name].fill(json.loads(json.dumps(page)))
         return False
 
-    def _check(self, answer: Json) -> None:
-        """Judge that an answer covers nothing twice, and tells no change twice."""
+    def _check(self, answer: Json, *, asked_by: str | None) -> None:
+        """Judge that an answer covers nothing twice, and tells no change twice.
+
+        No answer asks for another call by the cursor that the answer was asked by.
+        """
+        if answer["hasMore"] and answer["cursor"] == asked_by:
+            self._violate("more by the same cursor", f"{asked_by}")
         for told in answer["conversations"]:
             name = told["conversationId"]
             if told["left"] or told["reset"]:

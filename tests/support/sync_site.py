@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
+from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.changes import Change
 from messaging.domain.conversation_requests import SetRequest
 from messaging.domain.ids import conversation_id
@@ -24,6 +25,8 @@ from messaging.terminal.model import Json, Model
 from tests.simulation.group_directory import GroupRows, ProcessDirectory
 from tests.support.memory import ALICE, BOB, MALLORY, MemoryService
 
+T = TypeVar("T")
+
 USERS = (ALICE, BOB, MALLORY)
 
 
@@ -34,8 +37,15 @@ class SyncSite:
         self.service = service = MemoryService()
         if settings:
             self.service = service = service.restarted_with(**settings)
+        rows = GroupRows(service.groups)
+
+        async def ask(job: Callable[[Any], T]) -> T:
+            if service.store.down:
+                raise StoreUnavailable
+            return await rows.run(job)
+
         self.directory = ProcessDirectory(
-            USERS, GroupRows(service.groups).run, monotonic_s=lambda: service.clock.now_ms / 1000
+            USERS, ask, monotonic_s=lambda: service.clock.now_ms / 1000
         )
         service.cache.clock_s = lambda: service.clock.now_ms / 1000
         self.backends = dataclasses.replace(

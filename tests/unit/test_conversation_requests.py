@@ -184,10 +184,12 @@ class TestReceipts:
             {"conversationId": "g5", "readSeq": 3},
             {"conversationId": "1_2", "deliveredSeq": "9", "readSeq": None},
             {"conversationId": "g5", "readSeq": 0, "deliveredSeq": 4},
+            {"conversationId": "g6", "readSeq": "0"},
         ]
         assert parse_receipts({"items": items}, user_id=2) == (
             Mark(user_id=2, conversation_id="g5", read_seq=3, delivered_seq=4),
             Mark(user_id=2, conversation_id="1_2", delivered_seq=9),
+            Mark(user_id=2, conversation_id="g6", ends_unread=True),
         )
 
     def test_of_the_largest_number_fit_a_body(self) -> None:
@@ -213,6 +215,8 @@ class TestReceipts:
             ([{"conversationId": "g5", "readSeq": -1}], FieldError.ITEM),
             ([{"conversationId": "g5", "readSeq": ID_MAX + 1}], FieldError.ITEM),
             ([{"conversationId": "g5", "readSeq": True}], FieldError.ITEM),
+            ([{"conversationId": "g5", "readSeq": False}], FieldError.ITEM),
+            ([{"conversationId": "g5", "readSeq": "00"}], FieldError.ITEM),
             ([{"conversationId": "g5", "readSeq": 1, "deliveredSeq": 1.5}], FieldError.ITEM),
         ],
     )

@@ -40,6 +40,12 @@ def test_positions_count_in_place_of_those_of_the_cursor() -> None:
     assert parse_sync(body, own_id=OWN) == wanted
 
 
+def test_a_position_that_is_null_is_absent() -> None:
+    cursor = encode_cursor(KNOWN, own_id=OWN)
+    wanted = parse_sync({"cursor": cursor, "positions": {"g7": None}}, own_id=OWN)
+    assert wanted.cursor == KNOWN
+
+
 def test_a_position_in_a_chat_of_others_has_no_effect() -> None:
     assert parse_sync({"positions": {"3_4": PLACE}}, own_id=OWN).cursor == Cursor()
 
@@ -59,7 +65,7 @@ def test_a_position_in_a_chat_of_others_has_no_effect() -> None:
                 {"5_4": PLACE},
                 {"g7": ""},
                 {"g7": 3},
-                {"g7": None},
+                {"g0": None},
                 {f"g{number}": PLACE for number in range(1, 102)},
             )
         ],

@@ -1,16 +1,15 @@
--- Return a user's conversations, each with its head, its newest listed id and the number of unread
--- messages. Uses incarnation, rates, tail, heads, newest.
+-- Return a user's conversations, each with its head and its newest listed ids. Uses incarnation, rates, tail, heads, newest.
 --
--- KEYS  the user's participants, the user's numbers of unread
+-- KEYS  the user's participants
 -- ARGV  the user
 -- Reply the participants' age (ms; nil when a participant or a head is not cached), a token for the
 --       fill (nil when nothing may be filled), the conversations as a JSON list of
 --       `[participant, [seq, rev, id], [read seq, delivered seq] of the peer or null, [newest
---       listed id, newest pending id]]`, the numbers of unread as a JSON object by conversation
+--       listed id, newest pending id]]`
 --
 -- The heads' keys cannot be declared, since the participants name them, as in cached_tail.
 
-local mine, unread, user = KEYS[1], KEYS[2], ARGV[1]
+local mine, user = KEYS[1], ARGV[1]
 if is_recovering() then return { false, false } end
 
 local held, token, read, names, participants = redis.call('HGETALL', mine), nil, nil, {}, {}
@@ -53,18 +52,6 @@ local function listed()
   return '[' .. table.concat(entries, ',') .. ']'
 end
 
--- Return the numbers of unread that are cached, as a JSON object by conversation.
-local function memos()
-  local found = {}
-  for first = 1, #names, 1000 do
-    local last = math.min(first + 999, #names)
-    for n, memo in ipairs(redis.call('HMGET', unread, unpack(names, first, last))) do
-      if memo then found[#found + 1] = '"' .. names[first + n - 1] .. '":' .. memo end
-    end
-  end
-  return '{' .. table.concat(found, ',') .. '}'
-end
-
 -- Return the token of the fill that is under way, or begin a fill.
 local function begin()
   if begin_of(token) then return token end
@@ -78,4 +65,4 @@ end
 local entries = age and age >= 0 and listed()
 if not entries then return { false, begin() } end
 local age_ms = math.floor(age / 1000)
-return { age_ms, age_ms >= LISTING_FRESH_MS and begin(), entries, memos() }
+return { age_ms, age_ms >= LISTING_FRESH_MS and begin(), entries }

@@ -35,6 +35,10 @@ class Events(Protocol):
 
     async def evict_memos(self, user_id: int) -> None: ...
 
+    async def evict_deletes(self, user_id: int) -> None: ...
+
+    async def evict_floors(self, user_id: int) -> None: ...
+
     async def pass_recovery(self) -> None:
         """Let the seconds pass for which a cache recovers."""
 
@@ -68,6 +72,18 @@ class MemoryEvents:
 
     async def evict_memos(self, user_id: int) -> None:
         self.cache.memos.pop(user_id, None)
+
+    async def evict_deletes(self, user_id: int) -> None:
+        self.cache.deletes.pop(user_id, None)
+        self._forget_fill(user_id)
+
+    async def evict_floors(self, user_id: int) -> None:
+        self.cache.floors.pop(user_id, None)
+        self._forget_fill(user_id)
+
+    def _forget_fill(self, user_id: int) -> None:
+        self.cache.deletes_tokens.pop(user_id, None)
+        self.cache.deletes_floors.pop(user_id, None)
 
     async def pass_recovery(self) -> None:
         self.cache.complete_from_s -= RECOVERY_S
@@ -106,6 +122,12 @@ class RedisEvents:
 
     async def evict_memos(self, user_id: int) -> None:
         self._evict(keys.unread(user_id))
+
+    async def evict_deletes(self, user_id: int) -> None:
+        self._evict(keys.deleted(user_id))
+
+    async def evict_floors(self, user_id: int) -> None:
+        self._evict(keys.floors(user_id))
 
     async def pass_recovery(self) -> None:
         """Set the end of the recovery back; no two recoveries end in the same second."""

@@ -6,13 +6,14 @@ import pytest
 
 from messaging.ports.cache import MessageCache
 from tests.contract.cache.conversation import READER, RunOut, tail
+from tests.support.deletes import know_deletes
 from tests.support.messages import FIRST_ID, make_message
 
 
 class TestDeletes:
     async def test_what_was_known_before_is_kept(self, cache: MessageCache) -> None:
         await cache.accept([make_message(n) for n in (1, 2, 3)], None)
-        await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
+        await know_deletes(cache, READER, [FIRST_ID + 1])
 
         await cache.add_deletes(READER, [FIRST_ID + 2])
         await cache.add_deletes(READER, [FIRST_ID + 2])
@@ -25,13 +26,13 @@ class TestDeletes:
         self, cache: MessageCache, floors: tuple[int, ...]
     ) -> None:
         for floor in floors:
-            await cache.add_deletes(READER, [], floor=floor)
+            await know_deletes(cache, READER, floor=floor)
 
         assert (await tail(cache)).deletes_floor == 90
 
     async def test_are_found_among_thousands(self, cache: MessageCache) -> None:
         await cache.accept([make_message(n) for n in range(1, 101)], None)
-        await cache.add_deletes(READER, [FIRST_ID + n for n in range(50, 5_000)], floor=FIRST_ID)
+        await know_deletes(cache, READER, [FIRST_ID + n for n in range(50, 5_000)], floor=FIRST_ID)
 
         seen = await tail(cache)
 
@@ -40,7 +41,7 @@ class TestDeletes:
 
     async def test_are_forgotten_whole(self, cache: MessageCache, run_out: RunOut) -> None:
         await cache.accept([make_message(1)], None)
-        await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
+        await know_deletes(cache, READER, [FIRST_ID + 1])
 
         run_out()
 
@@ -50,7 +51,7 @@ class TestDeletes:
     async def test_added_after_all_was_forgotten_may_not_be_all(
         self, cache: MessageCache, run_out: RunOut
     ) -> None:
-        await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
+        await know_deletes(cache, READER, [FIRST_ID + 1])
         run_out()
         await cache.add_deletes(READER, [FIRST_ID + 2])
 

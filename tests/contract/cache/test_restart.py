@@ -19,6 +19,7 @@ from tests.contract.cache.conversation import (
     stored,
     tail,
 )
+from tests.support.deletes import know_deletes
 from tests.support.messages import FIRST_ID, make_message
 
 Restart = Callable[[], Awaitable[None]]
@@ -55,7 +56,7 @@ class TestHides:
     async def test_how_far_down_deletes_are_complete(
         self, cache: MessageCache, restart: Restart
     ) -> None:
-        await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
+        await know_deletes(cache, READER, [FIRST_ID + 1])
         await restart()
         look = await cache.reader_view([FIRST_ID + 1], reader_id=READER)
         assert (look.deleted, look.deletes_floor) == ({FIRST_ID + 1}, None)
@@ -112,7 +113,7 @@ class TestKeeps:
     async def test_what_is_written_after_it(self, cache: MessageCache, restart: Restart) -> None:
         await restart()
         await load(cache, rows(1, 2))
-        await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
+        await know_deletes(cache, READER, [FIRST_ID + 1])
         await cache.heartbeat()
         seen = await tail(cache)
         assert (ids(seen.messages), seen.total) == ([FIRST_ID + 2], 2)
@@ -168,9 +169,9 @@ class TestReplaces:
         assert (await tail(cache)).total == 1
 
     async def test_a_hidden_floor_of_deletes(self, cache: MessageCache, restart: Restart) -> None:
-        await cache.add_deletes(READER, [], floor=0)
+        await know_deletes(cache, READER)
         await restart()
-        await cache.add_deletes(READER, [FIRST_ID], floor=FIRST_ID)
+        await know_deletes(cache, READER, [FIRST_ID], floor=FIRST_ID)
         assert (await tail(cache)).deletes_floor == FIRST_ID
 
     async def test_a_hidden_mark_by_the_next_message(

@@ -15,6 +15,7 @@ from tests.contract.cache.conversation import (
     stored,
     tail,
 )
+from tests.support.deletes import know_deletes
 from tests.support.messages import FIRST_ID, make_message
 
 
@@ -82,7 +83,7 @@ class TestCachedTail:
         first, second, third = (make_message(n) for n in (1, 2, 3))
         await cache.accept([first, second, third], None)
         await cache.add_deletes(1, [first.id])
-        await cache.add_deletes(2, [third.id, FIRST_ID + 77], floor=0)
+        await know_deletes(cache, 2, [third.id, FIRST_ID + 77])
 
         mine, other = await tail(cache, reader_id=1), await tail(cache, reader_id=2)
 
@@ -94,7 +95,7 @@ class TestCachedTail:
         await load(cache, rows(1, 2))
         await cache.accept([make_message(n) for n in range(3, 1_000)], None)
         deleted = {n for n in range(1, 1_000) if n > 600 or n % 3 == 0}
-        await cache.add_deletes(READER, [FIRST_ID + n for n in deleted], floor=0)
+        await know_deletes(cache, READER, [FIRST_ID + n for n in deleted])
 
         seen = await tail(cache, limit=5)
         below = await tail(cache, before=seen.end, limit=500)
@@ -108,7 +109,7 @@ class TestCachedTail:
     async def test_gives_up_in_time_where_all_is_deleted(self, cache: MessageCache) -> None:
         count = MOST_IDS_READ + 5
         await cache.accept([make_message(n) for n in range(1, count + 1)], None)
-        await cache.add_deletes(READER, [FIRST_ID + n for n in range(2, count + 1)], floor=0)
+        await know_deletes(cache, READER, [FIRST_ID + n for n in range(2, count + 1)])
 
         seen = await tail(cache, limit=10)
         below = await tail(cache, before=seen.end, limit=10)
@@ -148,7 +149,7 @@ class TestLargeCachedTails:
 
     async def test_ids_alone_are_listed_whatever_they_say(self, cache: MessageCache) -> None:
         ids = await self.accepted(cache, 70)
-        await cache.add_deletes(READER, [ids[1]], floor=0)
+        await know_deletes(cache, READER, [ids[1]])
         seen = await cache.listed(CONVERSATION, reader_id=READER, before=None, limit=60)
         assert (seen.messages, list(seen.missing)) == ((), [ids[0], *ids[2:61]])
         assert (seen.end, seen.deletes_floor) == (ids[60], 0)
@@ -160,7 +161,7 @@ class TestReaderView:
     async def test_tells_states_and_deletes(self, cache: MessageCache) -> None:
         first, second, third = (make_message(n) for n in (1, 2, 3))
         await cache.accept([first, second], None)
-        await cache.add_deletes(READER, [second.id, third.id], floor=FIRST_ID)
+        await know_deletes(cache, READER, [second.id, third.id], floor=FIRST_ID)
 
         look = await cache.reader_view([third.id, first.id, second.id], reader_id=READER)
 
@@ -169,7 +170,7 @@ class TestReaderView:
         assert look.deletes_floor == FIRST_ID
 
     async def test_knows_nothing_of_another_readers_deletes(self, cache: MessageCache) -> None:
-        await cache.add_deletes(READER, [FIRST_ID + 1], floor=0)
+        await know_deletes(cache, READER, [FIRST_ID + 1])
 
         assert await cache.reader_view([FIRST_ID + 1], reader_id=READER + 1) == ReaderView()
 

@@ -39,7 +39,10 @@ async def test_the_facts_are_those_of_the_participant(rig: Rig) -> None:
         Participant(user_id=user_id, conversation_id=name, pin_time=1)
         for user_id, name in ((1, "1_5"), (1, "g3"), (2, "g3"))
     ]
-    await rig.put(BEFORE, *pinned)
+    left = Participant(
+        user_id=1, conversation_id="g4", pin_time=1, is_in=False, out_reason=OutReason.LEFT
+    )
+    await rig.put(BEFORE, *pinned, left)
     asked: list[ParticipantFacts] = []
 
     def decide(facts: ParticipantFacts) -> Participant:
@@ -84,6 +87,36 @@ async def test_each_column_is_written_and_raises_the_rev(
         told = await rig.conversations.change_participant(1, "1_2", deciding(wish))
         assert told == replace(wish, rev=rev)
         assert await rig.participants() == {(1, "1_2"): told, (2, "1_2"): other}
+
+
+async def test_a_hint_is_recorded_with_a_change_and_with_its_repeat(rig: Rig) -> None:
+    await rig.put(BEFORE)
+    after = replace(BEFORE, floor_id=2**62)
+
+    for count in (1, 2):
+        told, hint = await rig.conversations.change_hinted(1, "1_2", deciding(after))
+        assert told == replace(after, rev=5)
+        assert (hint.message_id, hint.user_id) == (0, 1)
+        hints = await rig.store.hints(limit=9)
+        assert (len(hints), hints[-1]) == (count, hint)
+
+    await rig.store.drop_hints(hints)
+    assert await rig.store.hints(limit=9) == []
+
+
+async def test_no_hint_is_recorded_of_a_refusal(rig: Rig) -> None:
+    await rig.put(BEFORE)
+
+    def refuse(facts: ParticipantFacts) -> Participant:
+        raise TooMany(facts.participant.rev)
+
+    with pytest.raises(TooMany):
+        await rig.conversations.change_hinted(1, "1_2", refuse)
+    with pytest.raises(ConversationNotFound):
+        await rig.conversations.change_hinted(2, "1_2", deciding(BEFORE))
+
+    assert await rig.store.hints(limit=9) == []
+    assert await rig.participants() == {(1, "1_2"): BEFORE}
 
 
 async def test_a_refusal_passes_through_and_changes_nothing(rig: Rig) -> None:

@@ -25,9 +25,15 @@ async def said(rig: Rig) -> Participant:
     return (await rig.participants())[SEAT]
 
 
-def mark(read_seq: int = 0, delivered_seq: int = 0, *, user_id: int = 2) -> Mark:
+def mark(
+    read_seq: int = 0, delivered_seq: int = 0, *, user_id: int = 2, ends_unread: bool = True
+) -> Mark:
     return Mark(
-        user_id=user_id, conversation_id="1_2", read_seq=read_seq, delivered_seq=delivered_seq
+        user_id=user_id,
+        conversation_id="1_2",
+        read_seq=read_seq,
+        delivered_seq=delivered_seq,
+        ends_unread=ends_unread,
     )
 
 
@@ -66,21 +72,33 @@ async def test_a_mark_beyond_the_last_message_counts_up_to_there(
     assert (told[SEAT].read_seq, told[SEAT].delivered_seq) == (LAST_SEQ, LAST_SEQ)
 
 
-@pytest.mark.parametrize("read_seq", [1, 4, 5])
-async def test_any_mark_of_reading_ends_the_mark_as_unread(
+@pytest.mark.parametrize("read_seq", [0, 1, 4, 5])
+async def test_a_mark_ends_the_mark_as_unread_if_it_says_so(
     rig: Rig, said: Participant, read_seq: int
 ) -> None:
     before = replace(said, read_seq=4, delivered_seq=6, read_time=1, is_marked_unread=True)
     await rig.put(before)
 
-    delivered = await rig.conversations.mark([mark(0, 7)], now_ms=77)
+    delivered = await rig.conversations.mark([mark(0, 7, ends_unread=False)], now_ms=77)
     assert delivered == {SEAT: replace(before, delivered_seq=7)}
+    assert (await rig.participants())[SEAT] == delivered[SEAT]
     told = await rig.conversations.mark([mark(read_seq)], now_ms=88)
 
     assert told[SEAT].is_marked_unread is False
     assert told[SEAT].rev == before.rev + 1
     assert told[SEAT].read_time == (88 if read_seq > 4 else 1)
     assert (await rig.participants())[SEAT] == told[SEAT]
+
+
+async def test_the_mark_as_unread_ends_in_a_conversation_without_messages(rig: Rig) -> None:
+    before = Participant(user_id=2, conversation_id="g7", is_marked_unread=True)
+    await rig.put(before)
+    wanted = Mark(user_id=2, conversation_id="g7", delivered_seq=1)
+    expected = replace(before, is_marked_unread=False, rev=1)
+
+    assert await rig.conversations.mark([wanted], now_ms=77) == {(2, "g7"): expected}
+
+    assert await rig.participants() == {(2, "g7"): expected}
 
 
 async def test_participants_who_are_absent_or_out_stay_as_they_are(
@@ -141,6 +159,7 @@ async def test_marks_do_as_the_domain_says(rig: Rig) -> None:
             conversation_id="g7",
             read_seq=draw.choice([0, draw.randint(1, LAST_SEQ + 2)]),
             delivered_seq=draw.choice([0, draw.randint(1, LAST_SEQ + 2)]),
+            ends_unread=draw.random() < 0.5,
         )
         for each in before
     }

@@ -84,5 +84,6 @@ async def test_of_a_private_message_it_is_the_peer(rig: Rig) -> None:
 
     assert await asked(rig, stored) == Readers(read_count=0, member_count=1, user_ids=())
     assert (await asked(rig, stored, has_read=False)).user_ids == (2,)
-    await rig.put(replace(peer, read_seq=1))
-    assert await asked(rig, stored) == Readers(read_count=1, member_count=1, user_ids=(2,))
+    for floor_id in (0, stored.id, 2**62):  # a clear makes nothing unread
+        await rig.put(replace(peer, read_seq=1, floor_id=floor_id))
+        assert await asked(rig, stored) == Readers(read_count=1, member_count=1, user_ids=(2,))

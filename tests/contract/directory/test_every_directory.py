@@ -113,6 +113,8 @@ class TestEveryDirectory:
             assert known_member(any_directory, GROUP, user_id) in (None, member)
             blocked = await any_directory.is_blocked(MEMBER, user_id)
             assert any_directory.known_blocked(MEMBER, user_id) in (None, blocked)
+            shows = await any_directory.shows_receipts(user_id)
+            assert any_directory.known_receipts(user_id) in (None, shows)
 
     async def test_closes_twice(self, any_directory: Directory) -> None:
         await any_directory.close()

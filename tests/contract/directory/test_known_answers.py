@@ -91,6 +91,8 @@ class TestTheDatabasesDirectory:
         assert not await directory.shows_receipts(STRANGER)
         assert len(lookups) == 1
 
+        assert directory.known_receipts(STRANGER) is False
+        assert directory.known_receipts(MEMBER) is None
         assert directory.known_active(STRANGER) is True
         assert directory.known_blocked(STRANGER, MEMBER) is False
         # A locked-out receiver is known as not blocked for any sender.

@@ -65,6 +65,9 @@ class Rig(Protocol):
 
     async def drop_participant(self, seat: Seat) -> None: ...
 
+    async def put_participant(self, participant: Participant) -> None:
+        """Write what a participant has set, in place of what is there."""
+
     async def set_count(self, group_id: int, member_count: int) -> None: ...
 
     async def participants(self, name: str) -> dict[int, Participant]: ...
@@ -97,6 +100,10 @@ class InMemory:
 
     async def drop_participant(self, seat: Seat) -> None:
         del self.groups.participants[seat]
+
+    async def put_participant(self, participant: Participant) -> None:
+        seat = (participant.user_id, participant.conversation_id)
+        self.groups.participants[seat] = participant
 
     async def set_count(self, group_id: int, member_count: int) -> None:
         group = self.groups.groups[group_id]
@@ -142,6 +149,11 @@ class InDatabase:
 
     async def drop_participant(self, seat: Seat) -> None:
         await models.Participant.objects.filter(pk=seat).adelete()
+
+    async def put_participant(self, participant: Participant) -> None:
+        seat = (participant.user_id, participant.conversation_id)
+        values = {column: getattr(participant, column) for column in PARTICIPANT}
+        await models.Participant.objects.filter(pk=seat).aupdate(**values)
 
     async def set_count(self, group_id: int, member_count: int) -> None:
         await models.ChatGroup.objects.filter(pk=group_id).aupdate(member_count=member_count)

@@ -267,6 +267,23 @@ class TestMembers:
         assert (participant.is_in, participant.out_reason) == (True, None)
         assert participant.rev == before.rev + 2
 
+    @pytest.mark.parametrize("reason", [OutReason.LEFT, OutReason.REMOVED])
+    async def test_who_go_have_nothing_pinned_or_hidden_there(
+        self, case: Case, made: ChangedGroup, reason: OutReason
+    ) -> None:
+        name = f"g{made.group.id}"
+        known = await case.rig.participants(name)
+        settings = {"pin_time": 5, "hidden_id": 6, "is_marked_unread": True, "muted_until": -1}
+        for user_id in (2, 3):
+            await case.rig.put_participant(replace(known[user_id], **settings))
+
+        await case.change(made.group.id, 1, leaving(2, reason), 2)
+
+        after = await case.rig.participants(name)
+        gone = replace(known[2], is_in=False, out_reason=reason, muted_until=-1)
+        assert after[2] == replace(gone, rev=known[2].rev + 1)
+        assert after[3] == replace(known[3], **settings)
+
     async def test_whose_row_is_gone_already_do_not_count(
         self, case: Case, made: ChangedGroup
     ) -> None:

@@ -10,6 +10,7 @@ from messaging.cache.redis_cache import RedisMessageCache
 from messaging.domain.conversations import Entry, Floor, Head, Participant, Peer, UnreadMemo
 from messaging.domain.message import Recall
 from tests.integration.redis_cache.opened import HALF_AN_HOUR, NO_END, load, names, row, tail
+from tests.support.deletes import know_deletes
 from tests.support.messages import FIRST_ID, make_message
 
 
@@ -46,7 +47,7 @@ class TestKeys:
         await load(cache)
         await cache.accept([make_message(1)], None)
         await cache.mark_stored([row(1)])
-        await cache.add_deletes(7, [FIRST_ID + 1], floor=0, floors={"1_2": Floor(9, 5)})
+        await know_deletes(cache, 7, [FIRST_ID + 1], floors={"1_2": Floor(9, 5)})
 
         assert {name: server.ttl(name) for name in names(server)} == {
             f"msg:detail:{FIRST_ID + 1}": HALF_AN_HOUR,
@@ -56,20 +57,21 @@ class TestKeys:
             "msg:deleted:7": HALF_AN_HOUR,
             "msg:deleted:floors:7": HALF_AN_HOUR,
         }
-        assert server.smembers("msg:deleted:7") == {str(FIRST_ID + 1), "=0/0"}
-        assert server.hgetall("msg:deleted:floors:7") == {"": "0/0", "1_2": "9:5"}
+        token = await cache.begin_deletes(7)
+        assert server.smembers("msg:deleted:7") == {str(FIRST_ID + 1), f"={token}"}
+        assert server.hgetall("msg:deleted:floors:7") == {"": f"0/{token}:0", "1_2": "9:5"}
 
     @pytest.mark.parametrize("evicted", ["msg:deleted:1", "msg:deleted:floors:1"])
     async def test_of_deletes_say_nothing_once_one_of_them_is_gone(
         self, cache: RedisMessageCache, server: redis.Redis, evicted: str
     ) -> None:
-        await cache.add_deletes(1, [FIRST_ID + 1], floor=0)
+        await know_deletes(cache, 1, [FIRST_ID + 1])
         server.delete(evicted)
         assert (await tail(cache)).deletes_floor is None
         await cache.add_deletes(1, [FIRST_ID + 2])
         assert (await tail(cache)).deletes_floor is None
 
-        await cache.add_deletes(1, [FIRST_ID + 1, FIRST_ID + 2], floor=FIRST_ID)
+        await know_deletes(cache, 1, [FIRST_ID + 1, FIRST_ID + 2], floor=FIRST_ID)
         assert (await tail(cache)).deletes_floor == FIRST_ID
 
     async def test_of_a_tail_begin_anew_when_it_is_read(

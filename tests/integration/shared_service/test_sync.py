@@ -7,13 +7,16 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from messaging.domain.sync_cursor import decode_cursor, encode_cursor
 from messaging.http.sync_representation import FIELDS
+from messaging.limits import MAX_BODY_BYTES, MAX_CURSOR_BYTES, MAX_SYNC_BODY_BYTES
 from messaging.terminal.api import Api, Away, Refused
 from messaging.terminal.chat import Chat
 from messaging.terminal.commands import carry_out, list_conversations
 from messaging.terminal.model import Model
 from tests.support.groups import create, done
 from tests.support.service import Service, User, at_both_doors, refused
+from tests.support.sync_cursors import largest_cursor
 
 pytestmark = at_both_doors()
 
@@ -53,6 +56,38 @@ def catch_up(user: User, model: Model, **body: object) -> None:
 
 def history(user: User, other: User) -> list[Any]:
     return list(reversed(user.history(other, size=100).data["list"]))
+
+
+class TestABody:
+    """Send what a client of ten thousand conversations sends, and more."""
+
+    def test_with_the_cursor_of_ten_thousand_conversations_is_taken(self, alice: User) -> None:
+        own_id = int(alice.id)
+        cursor = encode_cursor(largest_cursor(own_id=own_id), own_id=own_id)
+        assert len(cursor) > MAX_BODY_BYTES
+        given_back = sync(alice, cursor=cursor)["cursor"]
+        known = decode_cursor(given_back, own_id=own_id)
+        assert known.positions == largest_cursor(own_id=own_id).positions
+        assert sync(alice, cursor=given_back)["cursor"] == given_back
+
+    @pytest.mark.parametrize("is_chunked", [False, True])
+    def test_of_the_largest_size_is_read(self, alice: User, is_chunked: bool) -> None:
+        for size, status in ((MAX_SYNC_BODY_BYTES, 200), (MAX_SYNC_BODY_BYTES + 1, 413)):
+            content = b'{"x": "' + b"x" * (size - 9) + b'"}'
+            assert len(content) == size
+            pieces = [content[at : at + 65_536] for at in range(0, size, 65_536)]
+            answer = alice.client.call(
+                "POST", "/api/sync", content=pieces if is_chunked else content
+            )
+            assert answer.status == status
+
+    def test_with_a_cursor_past_its_limit_is_refused(self, alice: User) -> None:
+        answer = alice.client.post("/api/sync", {"cursor": "A" * (MAX_CURSOR_BYTES + 1)})
+        assert answer.wrong == {"cursor"}
+
+    def test_of_somebody_unknown_may_have_little(self, service: Service) -> None:
+        content = b'{"cursor": "' + b"A" * MAX_BODY_BYTES + b'"}'
+        assert service.anybody.call("POST", "/api/sync", content=content).status == 401
 
 
 class TestSync:

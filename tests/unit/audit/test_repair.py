@@ -20,6 +20,7 @@ from messaging.domain.conversations import (
 from messaging.domain.events import decode_event
 from messaging.domain.message import Message, Recall, hash_body
 from messaging.ports.cached import IdempotencyRecord
+from tests.support.deletes import know_deletes
 from tests.support.memory import message
 from tests.support.planting import Audited, fates, wrong
 
@@ -145,19 +146,19 @@ async def pending_in_no_list(audited: Audited) -> str:
 async def deletes_that_lack(audited: Audited) -> str:
     row = await audited.persisted()
     await audited.service.store.delete_for_user(1, [row.id], "1_2")
-    await audited.service.cache.add_deletes(1, [], floor=0)
+    await know_deletes(audited.service.cache, 1)
     return "user 1"
 
 
 async def deletes_with_an_orphan(audited: Audited) -> str:
     row = await audited.persisted()
-    await audited.service.cache.add_deletes(1, [row.id], floor=0)
+    await know_deletes(audited.service.cache, 1, [row.id])
     return "user 1"
 
 
 async def floor_that_lacks(audited: Audited) -> str:
     await audited.persisted()
-    await audited.service.cache.add_deletes(1, [], floor=0)
+    await know_deletes(audited.service.cache, 1)
     seat = (1, "1_2")
     known = audited.service.store.participants[seat]
     audited.service.store.participants[seat] = structs.replace(known, floor_id=9, floor_seq=1)
@@ -166,7 +167,7 @@ async def floor_that_lacks(audited: Audited) -> str:
 
 async def floor_that_is_too_high(audited: Audited) -> str:
     await audited.persisted()
-    await audited.service.cache.add_deletes(1, [], floor=0, floors={"1_2": Floor(1, 0)})
+    await know_deletes(audited.service.cache, 1, floors={"1_2": Floor(1, 0)})
     return "user 1"
 
 
@@ -522,5 +523,5 @@ async def test_a_floor_that_the_membership_tells_may_be_missing_in_the_cache() -
     await audited.persisted()
     participant = Participant(user_id=1, conversation_id="g7", floor_id=9, floor_seq=1)
     audited.service.store.participants[1, "g7"] = participant
-    await audited.service.cache.add_deletes(1, [], floor=0)
+    await know_deletes(audited.service.cache, 1)
     assert Defect.FLOORS_DIFFER not in wrong(await audited.audit())

@@ -88,6 +88,15 @@ async def test_past_the_bound_nothing_is_taken(monkeypatch: pytest.MonkeyPatch) 
     assert desk.batches == []
 
 
+async def test_items_without_an_answer_leave_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gather, "MOST_WAITING", 4)
+    desk = Desk()
+    desk.gatherer.submit_later([("a", 1), ("b", 1)])
+    with pytest.raises(TooManyRequests):
+        desk.gatherer.submit_later([("c", 1)])
+    assert await desk.gatherer.submit([("d", 1), ("e", 2)]) == [1, 2]
+
+
 async def test_a_failure_is_that_of_its_batch_alone() -> None:
     desk = Desk()
     desk.error = StoreUnavailable()

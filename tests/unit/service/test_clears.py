@@ -195,34 +195,90 @@ async def test_a_cache_that_was_away_hears_of_a_clear_before_it_is_read(
 async def test_no_hint_is_left_where_the_cache_takes_the_floor(service: MemoryService) -> None:
     await say(service, OF_GROUP)
     await clear_now(service, OF_GROUP)
-    assert service.store.hint_ids == 0
+    assert service.store.hinted == {}
 
 
-async def test_a_clear_that_neither_cache_nor_store_has_told_on_is_not_acknowledged(
+async def test_a_clear_is_acknowledged_once_no_process_reads_a_cache_that_lacks_it(
     service: MemoryService,
 ) -> None:
+    waits, goes_on = asyncio.Event(), asyncio.Event()
+
     async def refuse(*args: object, **options: object) -> None:
         raise CacheUnavailable
 
-    async def refuse_hints(*args: object) -> None:
-        raise StoreUnavailable
+    async def deliver(*args: object) -> None:
+        waits.set()
+        await goes_on.wait()
 
     await say(service, OF_GROUP)
     writes = dataclasses.replace(
         service.backends.writes,
         cache=Replaced(service.cache, add_deletes=refuse),
-        hints=Replaced(service.hints, record=refuse_hints),
+        hints=Replaced(service.hints, deliver=deliver),
     )
     backends = dataclasses.replace(service.backends, writes=writes)
+    clearing = asyncio.create_task(clear(backends, OF_GROUP, user_id=BOB))
+    await waits.wait()
+    await asyncio.wait([clearing], timeout=0.8)
+    assert not clearing.done()
+    assert [hint.user_id for hint in service.store.hinted.values()] == [BOB]
+    goes_on.set()
+    await clearing
+
+
+async def test_a_clear_that_the_store_has_no_hint_of_is_not_made(service: MemoryService) -> None:
+    async def refuse(*args: object) -> None:
+        raise StoreUnavailable
+
+    old = await say(service, OF_GROUP)
+    conversations = Replaced(service.conversations, change_hinted=refuse)
+    backends = dataclasses.replace(service.backends, conversations=conversations)
     with pytest.raises(TemporarilyUnavailable):
         await clear(backends, OF_GROUP, user_id=BOB)
+    assert await shown(service, OF_GROUP) == old
+
+
+async def test_pages_know_of_a_clear_before_the_list(service: MemoryService) -> None:
+    """A reader who sees the floor in the list sees it on a page."""
+    told: list[str] = []
+
+    def telling(name: str) -> Any:
+        async def tell(*args: Any, **options: Any) -> None:
+            told.append(name)
+            await getattr(service.cache, name)(*args, **options)
+
+        return tell
+
+    await say(service, OF_GROUP)
+    names = ("add_deletes", "raise_participants")
+    cache = Replaced(service.cache, **{name: telling(name) for name in names})
+    writes = dataclasses.replace(service.backends.writes, cache=cache)
+    backends = dataclasses.replace(service.backends, cache=cache, writes=writes)
+    await clear(backends, OF_GROUP, user_id=BOB)
+    assert told == list(names)
+
+
+def keep(service: MemoryService) -> None:
+    pass
+
+
+def evict_floors(service: MemoryService) -> None:
+    cache = service.cache
+    for held in (cache.floors, cache.deletes_floors, cache.deletes_tokens):
+        held.pop(BOB, None)
+
+
+def empty(service: MemoryService) -> None:
+    service.cache.restart(MemoryCache().file())
 
 
 @both
+@pytest.mark.parametrize("lose_floors", [keep, evict_floors, empty])
 async def test_a_reading_that_began_before_a_clear_does_not_undo_it(
-    service: MemoryService, name: str
+    service: MemoryService, name: str, lose_floors: Callable[[MemoryService], None]
 ) -> None:
     """A reader may ask the store before a clear, and tell the cache after it."""
+    await service.hints.recover()
     await say(service, name, 9)
     await service.consume()
     asked = asyncio.Event()
@@ -240,10 +296,13 @@ async def test_a_reading_that_began_before_a_clear_does_not_undo_it(
     reading = asyncio.create_task(history(slow, wanted, reader_id=BOB))
     await asked.wait()
     await clear_now(service, name)
+    lose_floors(service)
+    await service.hints.recover()
     cleared.set()
     await reading
 
-    assert service.cache.deletes_floors[BOB] == 0  # as the reading says
+    known = 0 if lose_floors is keep else None  # 0: as the reading says
+    assert service.cache.deletes_floors.get(BOB) == known
     assert await shown(service, name) == []
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from msgspec.structs import replace as with_fields
 
+from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.conversation_requests import ListRequest, PartnerRequest
+from messaging.domain.conversations import Participant
 from messaging.domain.errors import ConversationNotFound, TemporarilyUnavailable, TooManyRequests
 from messaging.domain.groups import FOR_GOOD
 from messaging.domain.message import ChatType
 from messaging.limits import MAX_PAGE_BYTES
-from messaging.service import groups
+from messaging.service import groups, unread
 from messaging.service.conversation_views import ConversationView
 from messaging.service.conversations import (
     ConversationPage,
@@ -25,8 +30,10 @@ from messaging.service.conversations import (
 from messaging.service.delete import delete
 from messaging.service.group_rules import Actor
 from messaging.service.history import history
+from messaging.service.newest import Newest, read_newest
 from messaging.service.recall import recall
 from messaging.service.send import send
+from messaging.testing.conversations import MemoryConversations
 from tests.support.group_service import GroupService
 from tests.support.memory import (
     ALICE,
@@ -71,6 +78,11 @@ async def listed(
 
 def names(page: ConversationPage) -> list[str]:
     return [view.entry.conversation_id for view in page.views]
+
+
+async def one(service: MemoryService, group_id: int) -> tuple[ConversationView, bool]:
+    wanted = PartnerRequest(chat_type=ChatType.GROUP, target_id=group_id)
+    return await view_conversation(service.backends, wanted, reader_id=ALICE)
 
 
 def set_state(service: MemoryService, name: str, user_id: int = ALICE, **state: object) -> None:
@@ -133,6 +145,38 @@ class TestTheOrder:
             page = await listed(service, BOB, size=size, includes_hidden=True)
             assert (names(page), page.next_after) == ([WITH_BOB], None)
         assert names(await listed(service)) == [f"g{group_id}", WITH_BOB]
+
+
+class Watch:
+    """Watch how many conversations each statement counts, and how many are walked at a time.
+
+    `most`: statements that the database answers.
+    """
+
+    def __init__(
+        self, service: GroupService, monkeypatch: pytest.MonkeyPatch, *, most: int = 10**6
+    ) -> None:
+        self.counted: list[int] = []
+        self.walks = self.most_walks = 0
+        self._most = most
+        self._count = service.conversations.count_unread
+        monkeypatch.setattr(MemoryConversations, "count_unread", staticmethod(self._count_unread))
+        monkeypatch.setattr(unread, "read_newest", self._read_newest)
+
+    async def _count_unread(self, participants: Sequence[Participant], **up_to: Any) -> Any:
+        if len(self.counted) == self._most:
+            raise StoreUnavailable
+        self.counted.append(len(participants))
+        return await self._count(participants, **up_to)
+
+    async def _read_newest(self, *args: Any, **options: Any) -> Newest:
+        self.walks += 1
+        self.most_walks = max(self.most_walks, self.walks)
+        await asyncio.sleep(0)
+        try:
+            return await read_newest(*args, **options)
+        finally:
+            self.walks -= 1
 
 
 Act = Callable[[GroupService, int], Awaitable[object]]
@@ -222,7 +266,9 @@ class TestAView:
         in_list = (await listed(service)).views
         for chat_type, target_id in ((ChatType.PRIVATE, BOB), (ChatType.GROUP, group_id)):
             wanted = PartnerRequest(chat_type=chat_type, target_id=target_id)
-            assert await view_conversation(service.backends, wanted, reader_id=ALICE) in in_list
+            view, partial = await view_conversation(service.backends, wanted, reader_id=ALICE)
+            assert view in in_list
+            assert not partial
         for chat_type, target_id in ((ChatType.PRIVATE, MALLORY), (ChatType.GROUP, group_id)):
             wanted = PartnerRequest(chat_type=chat_type, target_id=target_id)
             with pytest.raises(ConversationNotFound):
@@ -286,6 +332,37 @@ class TestWithoutAPart:
         assert names(page) == [WITH_BOB]
         assert page.partial
 
+    async def test_one_group_whose_membership_nobody_can_tell_is_not_denied(
+        self, service: GroupService
+    ) -> None:
+        group_id = await group_of_both(service)
+        await listed(service)
+        service.store.down = True
+        with pytest.raises(TemporarilyUnavailable):
+            await one(service, group_id)
+
+    async def test_a_group_whose_messages_cannot_be_read_is_shown_without_them(
+        self, service: GroupService
+    ) -> None:
+        group_id = await group_of_both(service)
+        await send(service.backends, to_group(target_id=group_id), sender_id=BOB)
+        await tell(service)
+        await service.consume()
+        service.cache.down = True
+        for is_behind in (False, True):
+            catch_up: Any = SimpleNamespace(is_behind=is_behind)
+            service.backends = replace(service.backends, catch_up=catch_up)
+            page = await listed(service)
+            assert names(page) == [WITH_BOB, f"g{group_id}"]
+            assert [view.last_message is None for view in page.views] == [is_behind, is_behind]
+            assert page.partial
+            view, partial = await one(service, group_id)
+            assert (view.last_message is None, view.access, partial) == (
+                is_behind,
+                page.views[1].access,
+                True,
+            )
+
     async def test_the_database_serves_without_the_cache(self, service: GroupService) -> None:
         group_id = await group_of_both(service)
         await tell(service, ALICE, BOB)
@@ -327,6 +404,44 @@ class TestSums:
         await tell(service, ALICE, MALLORY)
         sums = await sum_unread(service.backends, reader_id=ALICE)
         assert sums.loud == UnreadSum(2, 2)
+
+    async def test_of_many_conversations_are_counted_in_portions_that_cost_reads(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = replace(SETTINGS, read_rate=0.001, read_burst=4)
+        service = GroupService(settings, clock=RunningClock())
+        monkeypatch.setattr(unread, "COUNTED_AT_ONCE", 10)
+        monkeypatch.setattr(unread, "WALKS_AT_ONCE", 2)
+        for sender in range(10, 35):
+            await tell(service, ALICE, sender)
+        await service.consume()
+        for sender in range(10, 15):
+            await tell(service, ALICE, sender)
+        watch = Watch(service, monkeypatch)
+        sums = await sum_unread(service.backends, reader_id=ALICE)
+        assert (sums.loud, sums.partial) == (UnreadSum(30, 25), False)
+        assert watch.counted == [10, 10, 5]
+        assert watch.most_walks == 2
+        assert len(service.cache.memos[ALICE]) == 25
+        await sum_unread(service.backends, reader_id=ALICE)  # the fourth read: one and two, and one
+        assert watch.counted == [10, 10, 5]
+        with pytest.raises(TooManyRequests):
+            await sum_unread(service.backends, reader_id=ALICE)
+
+    async def test_keep_what_was_counted_before_the_database_went_away(
+        self, service: GroupService, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(unread, "COUNTED_AT_ONCE", 2)
+        for sender in range(10, 15):
+            await tell(service, ALICE, sender)
+        await service.consume()
+        watch = Watch(service, monkeypatch, most=2)
+        sums = await sum_unread(service.backends, reader_id=ALICE)
+        assert (sums.loud, sums.partial) == (UnreadSum(4, 4), True)
+        assert watch.counted == [2, 2]
+        service.store.down = True
+        sums = await sum_unread(service.backends, reader_id=ALICE)
+        assert (sums.loud, sums.partial) == (UnreadSum(4, 4), True)
 
     async def test_tell_nothing_of_a_group_whose_membership_nobody_can_tell(
         self, service: GroupService

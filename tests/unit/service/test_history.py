@@ -22,6 +22,7 @@ from messaging.service.history import history
 from messaging.service.recall import recall
 from messaging.service.send import send
 from messaging.testing.cache import MemoryCache
+from tests.support.deletes import know_deletes
 from tests.support.memory import (
     ALICE,
     BOB,
@@ -269,7 +270,7 @@ async def test_a_groups_history_is_for_members(service: MemoryService) -> None:
 
 async def test_without_the_store_the_cached_part_is_told_as_partial(service: MemoryService) -> None:
     ids = await say(service, 5)
-    await service.cache.add_deletes(ALICE, [], floor=0)
+    await know_deletes(service.cache, ALICE)
     service.store.down = True
     page = await history(service.backends, with_bob(), reader_id=ALICE)
     assert [m.id for m in page.messages] == ids
@@ -436,7 +437,7 @@ class DeletesComeBetween(MemoryCache):
 
     async def cached_tail(self, *args: Any, **options: Any) -> CachedTail:
         seen = await super().cached_tail(*args, **options)
-        await self.add_deletes(ALICE, self.deleted, floor=self.floor)
+        await know_deletes(self, ALICE, self.deleted, floor=self.floor)
         return seen
 
 
@@ -453,7 +454,7 @@ async def test_deletes_that_are_cached_meanwhile_hide_what_was_listed_before(
     cache = DeletesComeBetween(tails=cold.cache.tails, details=cold.cache.details)
     cache.deleted = (ids[8],)
     if known is not None:
-        await cache.add_deletes(ALICE, [], floor=ids[known])
+        await know_deletes(cache, ALICE, floor=ids[known])
     cold.cache = cache
 
     page = await history(cold.restarted_with().backends, with_bob(), reader_id=ALICE)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
-from messaging.domain.conversations import Participant
+from messaging.domain.conversations import Entry, Participant
 from messaging.domain.errors import ConversationNotFound, TemporarilyUnavailable
 from messaging.domain.groups import OutReason
 from messaging.ports import listings
@@ -12,6 +15,7 @@ from messaging.ports.listings import LISTING_FRESH_MS
 from messaging.service import listing
 from messaging.service.listing import find_entry, read_listing
 from messaging.service.send import send
+from messaging.testing.conversations import MemoryConversations
 from tests.support.memory import ALICE, BOB, MALLORY, MemoryService, to_bob
 
 WITH_BOB, WITH_MALLORY, OLD_GROUP = "1_2", "1_3", "g9"
@@ -72,6 +76,27 @@ class TestAListing:
         assert without.partial
         assert without.entries.keys() == {WITH_BOB, WITH_MALLORY, OLD_GROUP}
         service.cache.down = False
+
+    @pytest.mark.parametrize("is_cache_down", [False, True])
+    async def test_that_many_want_at_once_is_read_once(
+        self, service: MemoryService, monkeypatch: pytest.MonkeyPatch, is_cache_down: bool
+    ) -> None:
+        asked: list[int] = []
+        listing_of = service.conversations.listing
+
+        async def counted(user_id: int, *args: Any) -> list[Entry]:
+            asked.append(user_id)
+            return await listing_of(user_id, *args)
+
+        monkeypatch.setattr(MemoryConversations, "listing", staticmethod(counted))
+        service.cache.down = is_cache_down
+        calls = [read_listing(service.backends, user_id) for user_id in (ALICE, BOB) * 10]
+        read = await asyncio.gather(*calls)
+        assert sorted(asked) == [ALICE, BOB]
+        assert read == read[:2] * 10
+        assert read[0].entries.keys() == {WITH_BOB, WITH_MALLORY, OLD_GROUP}
+        await read_listing(service.backends, ALICE)
+        assert len(asked) == (3 if is_cache_down else 2)
 
     async def test_of_very_many_conversations_is_not_cached(
         self, service: MemoryService, monkeypatch: pytest.MonkeyPatch

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from msgspec.structs import replace as with_fields
 
-from messaging.domain.conversations import Mark
+from messaging.domain.conversations import Mark, joint_mark
 from messaging.domain.errors import ConversationNotFound, TemporarilyUnavailable, TooManyRequests
 from messaging.domain.groups import OutReason
 from messaging.service.listing import read_listing
@@ -65,14 +65,17 @@ class TestAMark:
         assert await told(service, of_bob(3)) == await told(service, of_bob(3))
         assert service.store.participants[BOB, CHAT].rev == 1
 
-    async def test_of_reading_ends_the_mark_as_unread(self, service: MemoryService) -> None:
+    @pytest.mark.parametrize("numbers", [(1, 0), (0, 0), (0, 2)])
+    async def test_ends_the_mark_as_unread_unless_it_is_of_the_background(
+        self, service: MemoryService, numbers: tuple[int, int]
+    ) -> None:
         seat = (BOB, CHAT)
         service.store.participants[seat] = with_fields(
             service.store.participants[seat], is_marked_unread=True
         )
-        await told(service, of_bob(delivered_seq=2))
+        await told(service, with_fields(of_bob(delivered_seq=2), ends_unread=False))
         assert service.store.participants[seat].is_marked_unread
-        await told(service, of_bob(1))
+        await told(service, of_bob(*numbers))
         assert not service.store.participants[seat].is_marked_unread
 
     async def test_reaches_the_cached_lists_of_both(self, service: MemoryService) -> None:
@@ -120,6 +123,12 @@ class TestAMarkThatIsRefused:
         )
         with pytest.raises(ConversationNotFound):
             await told(service, of_bob(1))
+
+
+def test_a_joint_mark_ends_the_mark_as_unread_if_one_of_both_does() -> None:
+    silent = with_fields(of_bob(delivered_seq=4), ends_unread=False)
+    assert joint_mark(silent, of_bob(3)) == joint_mark(of_bob(3), silent) == of_bob(3, 4)
+    assert joint_mark(silent, silent) == silent
 
 
 async def test_marks_of_many_at_once_end_at_the_largest(service: MemoryService) -> None:

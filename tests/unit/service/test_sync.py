@@ -12,8 +12,8 @@ from messaging.domain.errors import ConversationNotFound
 from messaging.domain.groups import History
 from messaging.domain.ids import group_conversation
 from messaging.domain.message import ChatType, Status
-from messaging.domain.sync_cursor import decode_position
-from messaging.service import groups, windows
+from messaging.domain.sync_cursor import Cursor, Position, decode_position, encode_cursor
+from messaging.service import groups, sync, sync_round, windows
 from messaging.service.delete import delete
 from messaging.service.group_rules import Actor
 from messaging.service.marks import mark
@@ -24,6 +24,7 @@ from tests.support.memory import ALICE, BOB, MALLORY, to_bob, to_group
 from tests.support.sync_site import SyncSite, chat
 
 CHAT = chat(ALICE, BOB)
+MOST_ANSWERS = 20  # of one round of these tests
 
 
 @pytest.fixture
@@ -324,9 +325,11 @@ async def test_a_cursor_marks_what_was_delivered(site: SyncSite) -> None:
     cursor = (await site.sync(BOB))["cursor"]
     participants = site.service.store.participants
     assert participants[BOB, CHAT].delivered_seq == 0
+    participants[BOB, CHAT] = replace(participants[BOB, CHAT], is_marked_unread=True)
     await site.sync(BOB, cursor=cursor)
     await site.backends.marks.close()
     assert participants[BOB, CHAT].delivered_seq == 2
+    assert participants[BOB, CHAT].is_marked_unread
     assert told_of(await site.sync(ALICE))["peer"] == {"readSeq": 0, "deliveredSeq": 2}
 
 
@@ -409,3 +412,170 @@ async def test_a_store_that_was_put_back_moves_no_position(site: SyncSite) -> No
     assert (told["messages"], told["covers"], told["gap"]) == ([], None, None)
     assert (answer["partial"], answer["hasMore"], answer["cursor"]) == (True, False, cursor)
     assert last
+
+
+async def followed(site: SyncSite, model: Model, **body: object) -> list[dict[str, Any]]:
+    """Return the answers until nothing more is to be asked for, none of which stands still."""
+    answers: list[dict[str, Any]] = []
+    while not answers or answers[-1]["hasMore"]:
+        assert len(answers) < MOST_ANSWERS
+        before = model.cursor
+        answers.append(await site.sync(BOB, cursor=before, **body))
+        model.apply(answers[-1])
+        assert not (answers[-1]["hasMore"] and model.cursor == before)
+    return answers
+
+
+async def say_to(site: SyncSite, sender: int, count: int) -> None:
+    for number in range(count):
+        site.tick()
+        await send(site.backends, to_bob(f"{number}"), sender_id=sender)
+    await site.service.consume()
+
+
+async def test_a_page_that_cannot_be_read_holds_up_no_other_conversation(site: SyncSite) -> None:
+    model = Model()
+    await say_to(site, MALLORY, 1)
+    await say(site)
+    await followed(site, model)
+    await say_to(site, MALLORY, 2)
+    await say(site, 60)
+    await site.backends.marks.close()
+    await list_of(site)
+    known = dict(model.conversations)
+    site.service.store.down = True
+    for _ in range(2):
+        answers = await followed(site, model, order="oldest", limit=10)
+        assert [answer["partial"] for answer in answers] == [True, True]
+    assert seqs(model.conversations[chat(BOB, MALLORY)].in_order) == [1, 2, 3]  # type: ignore[arg-type]
+    assert seqs(known[CHAT].in_order) == [1]  # type: ignore[arg-type]
+    site.service.store.down = False
+    answers = await followed(site, model, order="oldest", limit=10)
+    assert not answers[-1]["partial"]
+    assert seqs(model.conversations[CHAT].in_order) == list(range(1, 62))  # type: ignore[arg-type]
+
+
+async def list_of(site: SyncSite) -> None:
+    """Let the cache know the list of bob, so that a call needs no database for it."""
+    await site.sync(BOB)
+
+
+@pytest.mark.parametrize("is_away", [True, False], ids=["unknown", "without-a-row"])
+async def test_a_group_whose_membership_is_not_known_is_passed(
+    site: SyncSite, is_away: bool
+) -> None:
+    group_id = await site.create_group(ALICE, BOB)
+    model = Model()
+    await say(site)
+    await followed(site, model)
+    await say(site, 2)
+    await say_in(site, group_id, 60)
+    await list_of(site)
+    site.directory.forget_groups()
+    site.service.store.down = is_away
+    if not is_away:
+        del site.service.groups.group_members[group_id, BOB]
+    answers = await followed(site, model, order="oldest", limit=10)
+    assert seqs(model.conversations[CHAT].in_order) == [1, 2, 3]  # type: ignore[arg-type]
+    assert [answer["partial"] for answer in answers] == [True, True]
+
+
+async def test_a_round_that_lacks_something_begins_no_other_one(
+    site: SyncSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hold the changes of more conversations than one answer tells in the store that is away."""
+    monkeypatch.setattr(sync_round, "MAX_SYNCED_CONVERSATIONS", 2)
+    recalled = []
+    for _ in range(3):
+        site.tick(1_000)
+        group_id = await site.create_group(ALICE, BOB)
+        recalled += await say_in(site, group_id)
+    model = Model()
+    await followed(site, model)
+    for message_id in recalled:
+        await recall(site.backends, message_id, user_id=ALICE)
+    await site.service.consume()
+    await list_of(site)
+    site.service.store.down = True
+    for _ in range(2):
+        answers = await followed(site, model)
+        assert [len(answer["conversations"]) for answer in answers] == [2, 1]
+        assert answers[-1]["partial"]
+    site.service.store.down = False
+    answers = await followed(site, model)
+    assert sum(len(told["changes"]) for a in answers for told in a["conversations"]) == 3
+
+
+async def test_nobody_is_asked_of_other_parties_that_no_call_tells_of(
+    site: SyncSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Move the other parties of more private chats than one answer tells of."""
+    monkeypatch.setattr(sync_round, "MAX_SYNCED_CONVERSATIONS", 2)
+    peers = list(range(100, 105))
+    site.directory.users.update(peers)
+    for peer in peers:
+        site.tick()
+        await send(site.backends, to_bob("turn", target_id=peer), sender_id=BOB)
+    await site.service.consume()
+    model = Model()
+    await followed(site, model)
+    for peer in peers:
+        seat = [Mark(user_id=peer, conversation_id=chat(BOB, peer), read_seq=1)]
+        await mark(site.backends, seat, user_id=peer)
+    site.directory.hides_receipts = set(peers[1:])
+    asked: list[int] = []
+    known: dict[int, bool] = {}
+    shows = site.directory.shows_receipts
+
+    async def ask(user_id: int) -> bool:
+        asked.append(user_id)
+        known[user_id] = await shows(user_id)
+        return known[user_id]
+
+    monkeypatch.setattr(site.directory, "shows_receipts", ask)
+    monkeypatch.setattr(site.directory, "known_receipts", known.get)
+    told, new = [], []
+    for _ in range(2):
+        for _ in range(MOST_ANSWERS):
+            before = len(asked)
+            answer = await site.sync(BOB, cursor=model.cursor)
+            model.apply(answer)
+            told += [each["conversationId"] for each in answer["conversations"]]
+            new.append(len(asked) - before)
+            if not answer["hasMore"]:
+                break
+    assert told == [chat(BOB, peers[0])]
+    assert (max(new), new[-1]) == (3, 0)  # bob, and so many as one answer tells of
+
+
+async def test_one_call_marks_so_many_as_delivered(
+    site: SyncSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "MAX_RECEIPTS", 1)
+    await say(site)
+    await say_to(site, MALLORY, 1)
+    cursor = (await site.sync(BOB))["cursor"]
+    participants = site.service.store.participants
+    for count in (1, 2):
+        await site.sync(BOB, cursor=cursor)
+        await site.backends.marks.close()
+        names = (CHAT, chat(BOB, MALLORY))
+        assert sum(participants[BOB, name].delivered_seq for name in names) == count
+
+
+async def test_a_call_costs_as_its_cursor_and_its_answer_do(
+    site: SyncSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "READ_BYTES", 10**9)
+    charged: list[int] = []
+    site.backends.rates.reads.charge = (  # type: ignore[method-assign]
+        lambda key, count: charged.append(count)
+    )
+    for _ in range(11):
+        await site.create_group(ALICE, BOB)
+    answer = await site.sync(BOB)
+    assert (len(answer["conversations"]), sum(charged)) == (11, 1)
+    charged.clear()
+    known = Cursor({group_conversation(number): Position() for number in range(1_000, 1_250)})
+    await site.sync(MALLORY, cursor=encode_cursor(known, own_id=MALLORY))
+    assert sum(charged) == 2

@@ -140,6 +140,20 @@ def test_a_pending_message_is_told_once_a_round() -> None:
     assert not set(names(first)) & set(names(second))
 
 
+def test_the_other_party_alone_begins_no_next_round() -> None:
+    moved = replace(entry("g1", 1), peer=Peer(read_seq=1))
+    known = {"g1": Position(1)}
+    assert names(planned(moved, cursor=Cursor(known))) == ["g1"]
+    assert names(planned(moved, cursor=Cursor(known, Round(1)))) == []
+
+
+def test_a_round_that_lacks_something_is_the_last_one() -> None:
+    more = entry("g1", 2)
+    known = {"g1": Position(1)}
+    assert names(planned(more, cursor=Cursor(known, Round(1)))) == ["g1"]
+    assert names(planned(more, cursor=Cursor(known, Round(1, lacks=True)))) == []
+
+
 def test_what_a_user_has_left_is_told_where_the_client_knows_it() -> None:
     gone = entry("g1", 5, is_in=False, out_reason=OutReason.LEFT)
     made = planned(gone, cursor=Cursor({"g1": Position(5)}))

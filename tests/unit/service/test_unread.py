@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ from messaging.domain.groups import History, JoinMode
 from messaging.domain.ids import group_of, parties_of
 from messaging.domain.message import ChatType, Message, MsgType
 from messaging.limits import MAX_UNREAD
-from messaging.service import conversation_settings, groups
+from messaging.service import conversation_settings, conversation_views, groups
 from messaging.service.conversation_settings import clear, set_state
 from messaging.service.conversation_views import ConversationView
 from messaging.service.conversations import list_conversations, sum_unread
@@ -27,6 +28,7 @@ from messaging.service.delete import delete
 from messaging.service.group_rules import Actor
 from messaging.service.history import history
 from messaging.service.marks import mark
+from messaging.service.newest import Newest, read_newest
 from messaging.service.recall import recall
 from messaging.service.send import send
 from messaging.service.unread import MOST_COUNTED
@@ -171,6 +173,28 @@ class TestAnUnreadNumber:
         for _ in range(70):
             await tell(service, BOB, "1_2")
         assert await unread(service, ALICE, "1_2") == 65
+
+    async def test_counts_the_last_message_that_was_stored_meanwhile(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        service = await opened()
+        for name in ("1_2", "g1"):
+            await tell(service, BOB, name)
+        await service.consume()
+        for name in ("1_2", "g1"):
+            await tell(service, BOB, name)
+
+        async def read_later(*args: Any, **kwargs: Any) -> Newest:
+            await service.consume()
+            return await read_newest(*args, **kwargs)
+
+        monkeypatch.setattr(conversation_views, "read_newest", read_later)
+        shown = await views(service, ALICE)
+        for name in ("1_2", "g1"):
+            last = shown[name].last_message
+            assert last is not None
+            assert last.seq == shown[name].entry.head.last_seq + 1
+            assert shown[name].unread == 2
 
 
 async def unread_while_pending(service: GroupService) -> int | None:

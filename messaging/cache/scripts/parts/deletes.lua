@@ -1,27 +1,29 @@
--- Part: read and set a user's floors, and the id down to which the user's set of deletes is
+-- Part: read and raise a user's floors, and read the id down to which the user's set of deletes is
 -- complete (`keys.floors`). Uses incarnation, tail.
 --
--- The floor of the deletes counts only while the set has the member "={stamped floor}" too, because
--- Redis may evict either key alone. All floors are known then.
+-- Redis may evict either key alone, or start with an old file. So both keys bear the token of a
+-- fill, and the hash with the present stamp. While they do, they have all that was told since the
+-- token was taken, and the store is read after that.
 
 local FLOORS_AT_ONCE = 500
+
+-- Return the token that both keys bear, the floor of the deletes ('' where they are not filled), and
+-- the user's floor in a conversation ('' for none); nil where no token counts.
+local function fill_of(deleted, floors, conversation)
+  local value, cleared = unpack(redis.call('HMGET', floors, '', conversation or ''))
+  local token, floor = string.match(value and unstamped(value) or '', '^(%x+):?(%d*)$')
+  if token and redis.call('SISMEMBER', deleted, '=' .. token) == 1 then
+    return token, floor, cleared or ''
+  end
+  return nil, nil, nil
+end
 
 -- Return the floor of the deletes, and the user's floor in a conversation, '' where there is none;
 -- nil for both when they are not known.
 local function deletes_floor(deleted, floors, conversation)
-  local floor, cleared = unpack(redis.call('HMGET', floors, '', conversation or ''))
-  local known = floor and unstamped(floor)
-  if known and redis.call('SISMEMBER', deleted, '=' .. floor) == 1 then
-    return known, cleared or ''
-  end
-  return nil, nil
-end
-
-local function set_deletes_floor(deleted, floors, floor)
-  local before = redis.call('HGET', floors, '')
-  if before then redis.call('SREM', deleted, '=' .. before) end
-  redis.call('SADD', deleted, '=' .. stamp() .. floor)
-  redis.call('HSET', floors, '', stamp() .. floor)
+  local _, floor, cleared = fill_of(deleted, floors, conversation)
+  if not floor or floor == '' then return nil, nil end
+  return floor, cleared
 end
 
 -- Raise the user's floors from one index of ARGV to another: conversation, "{floor_id}:{floor_seq}".
