@@ -26,7 +26,7 @@ LISTING = load("listing", uses=(*_USES, "newest"))
 FILL_LISTING = load("fill_listing", uses=_USES)
 FILL_HEADS = load("fill_heads", uses=("rows", *_USES))
 RAISE_PARTICIPANTS = load("raise_participants", uses=("rows", *_USES))
-NEWEST_IDS = load("newest_ids", uses=("newest",))
+NEWEST_IDS = load("newest_ids", uses=("incarnation", "tail", "newest"))
 NOTE_UNREAD = load("note_unread")
 
 # by one script: Redis answers no other client while a script runs

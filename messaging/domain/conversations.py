@@ -83,6 +83,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True)
 class Listed(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Hold what the cache lists of a conversation: the largest id, and the largest pending one.
 
+    Both are 0 where no message of the site is pending: nothing is newer than the head then.
     `pending_id`: of the newest listed messages; 0 where none of them is pending.
     """
 

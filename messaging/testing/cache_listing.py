@@ -131,10 +131,12 @@ class MemoryListings(MemoryHeads):
         return token
 
     def _listed(self, conversation_id: str) -> Listed:
-        tail = self.tails.get(conversation_id)
-        newest = [] if tail is None else tail.ids[:NEWEST_LOOKED_AT]
-        pending = [each for each in newest if each in self.pending_set.times]
-        return Listed(*newest[:1], *pending[:1]) if newest else Listed()
+        """Return what is listed; nothing is above the heads while no message at all is pending."""
+        tail, times = self.tails.get(conversation_id), self.pending_set.times
+        if not times or tail is None or not tail.ids:
+            return Listed()
+        pending = [each for each in tail.ids[:NEWEST_LOOKED_AT] if each in times]
+        return Listed(tail.ids[0], *pending[:1])
 
 
 def _position(participant: Participant) -> Peer:

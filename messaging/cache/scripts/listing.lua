@@ -37,7 +37,7 @@ local function entry_of(name, participant)
     known = redis.call('HMGET', head, 'stamp', 'whole', 'last')
   end
   if known[1] ~= present() or not known[2] then return nil end
-  local newest, pending = newest_of(TAIL .. name)
+  local newest, pending = newest_of(TAIL .. name, string.match(known[3], '%d+$'))
   local listed_ids = ',[' .. newest .. ',' .. pending .. ']'
   return '[' .. participant .. ',[' .. known[3] .. '],' .. peer .. listed_ids .. ']'
 end

@@ -1,4 +1,5 @@
--- Return the newest listed ids of conversations, and the newest pending ones. Uses newest.
+-- Return the newest listed ids of conversations, and the newest pending ones. Uses incarnation, tail,
+-- newest.
 --
 -- KEYS  their tails
 -- Reply for each tail: the largest listed id, the largest pending one among the newest; '0' for none

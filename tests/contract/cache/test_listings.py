@@ -288,4 +288,6 @@ async def test_a_message_may_be_pending_below_a_stored_one(cache: MessageCache) 
     assert (entries[PRIVATE].listed, entries[PRIVATE].has_pending) == (listed, True)
 
     await cache.mark_stored([stored(older, 3)])
+    assert await cache.newest_ids([PRIVATE]) == {}
+    await cache.accept([make_message(3, to_id=3)], None)  # elsewhere something is pending
     assert await cache.newest_ids([PRIVATE]) == {PRIVATE: Listed(newer.id)}

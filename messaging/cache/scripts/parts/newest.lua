@@ -1,18 +1,26 @@
--- Part: look at the newest listed messages of a conversation (`keys.tail`).
+-- Part: look at the newest listed messages of conversations (`keys.tail`), while any message of any
+-- conversation is pending. Else nothing is listed above the heads. Uses tail.
 
-local anything_pending
-local function is_anything_pending()
-  if anything_pending == nil then anything_pending = redis.call('EXISTS', PENDING) == 1 end
-  return anything_pending
+local oldest_pending
+local function oldest_of_all()
+  if oldest_pending == nil then
+    oldest_pending = redis.call('ZRANGE', PENDING, 0, 0)[1] or false
+  end
+  return oldest_pending
 end
 
 -- Return the largest listed id, and the largest pending one among the newest; '0' for none.
-local function newest_of(list)
-  if not is_anything_pending() then return redis.call('LINDEX', list, 0) or '0', '0' end
+-- `last`: the largest stored id, below which nothing that is younger can be pending.
+local function newest_of(list, last)
+  local oldest = oldest_of_all()
+  if not oldest then return '0', '0' end
+  local head = redis.call('LINDEX', list, 0)
+  if not head then return '0', '0' end
+  if last and newer(head, last) then return head, head end
+  if last and newer(oldest, last) then return head, '0' end
   local ids = redis.call('LRANGE', list, 0, NEWEST_LOOKED_AT - 1)
-  if #ids == 0 then return '0', '0' end
   for n, score in ipairs(redis.call('ZMSCORE', PENDING, unpack(ids))) do
-    if score then return ids[1], ids[n] end
+    if score then return head, ids[n] end
   end
-  return ids[1], '0'
+  return head, '0'
 end
