@@ -47,7 +47,7 @@ class Command(BaseCommand):
             chat.begin()
             list_conversations(chat, [])
             run(chat, sys.stdin.fileno())
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, EOFError):  # no password was typed
             self.stdout.write("")
         except Refused as refused:
             raise CommandError(str(refused)) from refused
