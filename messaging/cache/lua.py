@@ -6,6 +6,7 @@ script uses, then the script's own file. Parts hold functions alone:
 - `rows`: arguments that come in rows.
 - `incarnation`: starts of Redis, and the copies that a restart hides; `state`: a message's text.
 - `tail`: a conversation's list with its loaded mark; `deletes`: a user's deletes with their floor.
+- `reading`: the newest listed messages that a reader has not deleted.
 - `pending`: pending marks and their bytes; `records`: idempotency records; `rates`: rates.
 - `heads`: the last numbers of conversations, and which copies of lists count.
 - `newest`: the newest listed messages of a conversation.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
 from messaging.cache.lua import load
 from messaging.cache.messages import read_details
+from messaging.domain.batched import batched
 from messaging.domain.conversations import NO_FLOOR, Floor
 from messaging.domain.events import encode_message
 from messaging.domain.ids import is_group
@@ -17,7 +19,9 @@ from messaging.limits import MAX_CACHED_TAIL_BYTES
 from messaging.ports.cached import CachedTail, ReaderView
 from messaging.ports.store import Deletes
 
-CACHED_TAIL = load("cached_tail", uses=("incarnation", "tail", "deletes", "guard"))
+_TAILS = ("incarnation", "tail", "deletes", "guard", "reading")
+CACHED_TAIL = load("cached_tail", uses=_TAILS)
+NEWEST_TAILS = load("newest_tails", uses=_TAILS)
 READER_VIEW = load("reader_view", uses=("incarnation", "tail", "deletes", "guard"))
 DETAILS = load("details", uses=("incarnation",))
 WAITING = load("waiting")
@@ -26,6 +30,8 @@ ADD_DETAILS = load("add_details", uses=("rows", "incarnation", "state"))
 BEGIN_FILL = load("begin_fill", uses=("incarnation", "tail"))
 BEGIN_DELETES = load("begin_deletes", uses=("incarnation", "tail", "deletes"))
 ADD_DELETES = load("add_deletes", uses=("incarnation", "tail", "deletes"))
+
+TAILS_AT_ONCE = 25  # by one script: Redis answers no other client while a script runs
 
 
 class RedisReading(RedisClient):
@@ -65,20 +71,22 @@ class RedisReading(RedisClient):
         bounds = ("" if before is None else before, limit)
         arguments = [*bounds, prefix, MAX_CACHED_TAIL_BYTES, reader_id, conversation_id]
         reply = await self._run(CACHED_TAIL, names, arguments)
-        listed, texts, end, floor, total, known_above, recovering, guard, cleared = reply
-        ids = [int(each) for each in listed]
-        states, missing = read_details(ids, texts) if prefix else ({}, ids)
-        return CachedTail(
-            messages=tuple(states.values()),
-            missing=tuple(missing),
-            end=None if end is None else int(end),
-            floor=None if floor is None else int(floor),
-            total=total,
-            deletes_floor=None if known_above is None else int(known_above),
-            recovering=bool(recovering),
-            guard=guard,
-            cleared=None if cleared is None else read_floor(cleared),
-        )
+        tail, known_above, recovering, guard, cleared = reply
+        return _read_tail(tail, known_above, recovering, guard, cleared, has_texts=bool(prefix))
+
+    async def newest_tails(
+        self, limits: Mapping[str, int], *, reader_id: int
+    ) -> dict[str, CachedTail]:
+        names = [keys.deleted(reader_id), keys.floors(reader_id)]
+        tails: dict[str, CachedTail] = {}
+        for part in batched(list(limits), TAILS_AT_ONCE):
+            arguments: list[str | int] = [MAX_CACHED_TAIL_BYTES, reader_id]
+            for name in part:
+                arguments += (name, limits[name])
+            known_above, recovering, *each = await self._run(NEWEST_TAILS, names, arguments)
+            for name, *tail in zip(part, each[::3], each[1::3], each[2::3], strict=True):
+                tails[name] = _read_tail(tail[0], known_above, recovering, *tail[1:])
+        return tails
 
     async def waiting(self, conversation_id: str, *, limit: int) -> list[int]:
         names = [keys.tail(conversation_id), keys.PENDING]
@@ -154,3 +162,29 @@ class RedisReading(RedisClient):
 def read_floor(text: bytes) -> Floor:
     """Return the floor that a hash of floors holds, NO_FLOOR for an empty text."""
     return Floor(*map(int, text.split(b":"))) if text else NO_FLOOR
+
+
+def _read_tail(
+    tail: list[Any],
+    known_above: bytes | None,
+    recovering: int,
+    guard: int,
+    cleared: bytes | None,
+    *,
+    has_texts: bool = True,
+) -> CachedTail:
+    """Return a tail as a script replies it."""
+    listed, texts, end, floor, total = tail
+    ids = [int(each) for each in listed]
+    states, missing = read_details(ids, texts) if has_texts else ({}, ids)
+    return CachedTail(
+        messages=tuple(states.values()),
+        missing=tuple(missing),
+        end=None if end is None else int(end),
+        floor=None if floor is None else int(floor),
+        total=total,
+        deletes_floor=None if known_above is None else int(known_above),
+        recovering=bool(recovering),
+        guard=guard,
+        cleared=None if cleared is None else read_floor(cleared),
+    )

@@ -183,6 +183,15 @@ class Tails(Protocol):
         deleted very many in between, and where the messages reach MAX_CACHED_TAIL_BYTES.
         """
 
+    async def newest_tails(
+        self, limits: Mapping[str, int], *, reader_id: int
+    ) -> dict[str, CachedTail]:
+        """Return the newest tail of each of these conversations, as `cached_tail` does.
+
+        `limits`: by conversation, the number of messages. Very many take several round trips. Where
+        the messages of one trip reach MAX_CACHED_TAIL_BYTES, each further tail has one message.
+        """
+
     async def listed(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
     ) -> CachedTail:

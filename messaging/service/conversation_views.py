@@ -10,9 +10,10 @@ from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.conversations import Entry, Peer, peer_of
 from messaging.domain.errors import GroupNotFound, NotAMember, TemporarilyUnavailable
 from messaging.domain.message import Message
+from messaging.ports.cached import CachedTail
 from messaging.ports.directory import GroupAccess
 from messaging.service.backends import Backends
-from messaging.service.newest import Newest, read_newest
+from messaging.service.newest import Newest, read_newest, read_tails
 from messaging.service.unread import PENDING_COUNTED, add_pending, count_stored, pending_of
 
 
@@ -42,12 +43,10 @@ async def view_conversations(
     A group that the user turns out not to be in is left out. So is a group whose membership nobody
     can tell now. All is read at the same time.
     """
-    (stored, shows), reads = await asyncio.gather(
-        asyncio.gather(
-            count_stored(backends, entries, reader_id=reader_id),
-            who_shows(backends, entries, reader_id),
-        ),
-        asyncio.gather(*(_read(backends, entry, reader_id) for entry in entries)),
+    stored, shows, reads = await asyncio.gather(
+        count_stored(backends, entries, reader_id=reader_id),
+        who_shows(backends, entries, reader_id),
+        _read_all(backends, entries, reader_id),
     )
     views = [
         ConversationView(
@@ -75,11 +74,25 @@ class _Read:
     partial: bool = False
 
 
-async def _read(backends: Backends, entry: Entry, reader_id: int) -> _Read:
+async def _read_all(backends: Backends, entries: Sequence[Entry], reader_id: int) -> list[_Read]:
+    counts = {
+        entry.conversation_id: PENDING_COUNTED if entry.has_pending else 1 for entry in entries
+    }
+    tails = await read_tails(backends, counts, reader_id=reader_id)
+    return await asyncio.gather(
+        *(
+            _read(backends, entry, reader_id, counts[name], tails[name])
+            for name, entry in zip(counts, entries, strict=True)
+        )
+    )
+
+
+async def _read(
+    backends: Backends, entry: Entry, reader_id: int, count: int, tail: CachedTail
+) -> _Read:
     """Return the newest messages, as many as the count of unread ones needs."""
-    count = PENDING_COUNTED if entry.has_pending else 1
     try:
-        newest = await read_newest(backends, entry, reader_id=reader_id, count=count)
+        newest = await read_newest(backends, entry, reader_id=reader_id, count=count, tail=tail)
     except (GroupNotFound, NotAMember):
         return _Read(None)
     except TemporarilyUnavailable:

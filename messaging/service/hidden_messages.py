@@ -6,11 +6,13 @@ Used by history and fetch.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterable
 
 from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
 from messaging.domain.conversations import NO_FLOOR
 from messaging.domain.errors import TemporarilyUnavailable
+from messaging.ports.cached import CachedTail
 from messaging.ports.store import Deletes
 from messaging.service.backends import Backends
 from messaging.service.visibility import Reader
@@ -73,6 +75,17 @@ async def load_deletes(backends: Backends, reader_id: int) -> Deletes:
     with contextlib.suppress(CacheUnavailable):  # the next reading tries again
         await backends.cache.fill_deletes(reader_id, token, known)
     return known
+
+
+def with_deletes(tail: CachedTail, known: Deletes, conversation_id: str) -> CachedTail:
+    """Return a tail as the cache would have told it, had the cache known a reader's deletes."""
+    return dataclasses.replace(
+        tail,
+        messages=tuple(m for m in tail.messages if m.id not in known.message_ids),
+        missing=tuple(i for i in tail.missing if i not in known.message_ids),
+        deletes_floor=known.floor,
+        cleared=known.floors.get(conversation_id, NO_FLOOR),
+    )
 
 
 async def find_floor(backends: Backends, conversation_id: str, reader: Reader) -> Reader:

@@ -43,11 +43,14 @@ class PageReader:
     """Read parts of a conversation for one reader.
 
     `reader`: above the floor that the parts read so far have told.
+    `ready`: the newest tail, where it was read for many conversations at once. The first part is
+    made of it, so its limit is the one of that part.
     """
 
     backends: Backends
     conversation: str
     reader: Reader
+    ready: CachedTail | None = None
 
     async def read(self, *, before: int | None, limit: int) -> PagePart:
         """Return about `limit` messages below `before`.
@@ -73,8 +76,9 @@ class PageReader:
 
         Raises: TemporarilyUnavailable where the store's rows alone must not be shown.
         """
+        tail, self.ready = self.ready, None
         try:
-            tail = await self.backends.cache.cached_tail(
+            tail = tail or await self.backends.cache.cached_tail(
                 self.conversation, reader_id=self.reader.user_id, before=before, limit=limit
             )
         except CacheUnavailable:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.conversations import Entry
 from messaging.domain.errors import RightsDoubted, TemporarilyUnavailable
 from messaging.domain.ids import group_of
 from messaging.domain.message import Message
+from messaging.ports.cached import CachedTail
 from messaging.ports.directory import GroupAccess
 from messaging.service.access import read_as_member
 from messaging.service.backends import Backends
+from messaging.service.hidden_messages import load_deletes, with_deletes
 from messaging.service.history import Walk
-from messaging.service.history_pages import PageReader
+from messaging.service.history_pages import AWAY, PageReader
 from messaging.service.visibility import Reader
 
 
@@ -30,8 +33,33 @@ class Newest:
     partial: bool = False
 
 
-async def read_newest(backends: Backends, entry: Entry, *, reader_id: int, count: int) -> Newest:
+async def read_tails(
+    backends: Backends, counts: Mapping[str, int], *, reader_id: int
+) -> dict[str, CachedTail]:
+    """Return the cached tails of conversations, each for `read_newest` of so many messages.
+
+    The reader's deletes are looked up once for all of them, where the cache does not know them.
+    """
+    limits = {name: count + 1 for name, count in counts.items()}  # one more tells that there are
+    try:
+        tails = await backends.cache.newest_tails(limits, reader_id=reader_id)
+    except CacheUnavailable:
+        return dict.fromkeys(counts, AWAY)
+    if all(tail.deletes_floor is not None for tail in tails.values()):
+        return tails
+    try:
+        known = await load_deletes(backends, reader_id)
+    except TemporarilyUnavailable:
+        return tails
+    return {name: with_deletes(tail, known, name) for name, tail in tails.items()}
+
+
+async def read_newest(
+    backends: Backends, entry: Entry, *, reader_id: int, count: int, tail: CachedTail
+) -> Newest:
     """Return the newest messages of a conversation in the reader's list.
+
+    `tail`: of `read_tails`, read before the reader's rights are asked for here.
 
     The answer is empty and partial where the reader belongs to the conversation, and no message can
     be read now.
@@ -44,7 +72,8 @@ async def read_newest(backends: Backends, entry: Entry, *, reader_id: int, count
 
     async def read(reader: Reader) -> Newest:
         above = reader.told_of(entry.participant)
-        walk = Walk(backends, PageReader(backends, conversation_id, above), before=None)
+        pages = PageReader(backends, conversation_id, above, ready=tail)
+        walk = Walk(backends, pages, before=None)
         try:
             messages = await walk.take(count)
         except RightsDoubted:

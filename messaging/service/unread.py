@@ -16,8 +16,9 @@ from messaging.domain.conversations import Entry, UnreadMemo
 from messaging.domain.errors import GroupNotFound, NotAMember, TemporarilyUnavailable
 from messaging.domain.message import Message, MsgType
 from messaging.limits import MAX_UNREAD
+from messaging.ports.cached import CachedTail
 from messaging.service.backends import Backends
-from messaging.service.newest import read_newest
+from messaging.service.newest import read_newest, read_tails
 
 MOST_COUNTED = MAX_UNREAD + 1  # one more tells that there are more
 PENDING_COUNTED = 64  # of the newest messages of a conversation
@@ -125,15 +126,22 @@ async def _count_all_pending(
 ) -> dict[str, int]:
     counts: dict[str, int] = {}
     for part in batched(entries, WALKS_AT_ONCE):
-        found = await asyncio.gather(*(_count_pending(backends, each, reader_id) for each in part))
-        counts |= {each.conversation_id: count for each, count in zip(part, found, strict=True)}
+        wanted = {entry.conversation_id: PENDING_COUNTED for entry in part}
+        tails = await read_tails(backends, wanted, reader_id=reader_id)
+        found = await asyncio.gather(
+            *(_count_pending(backends, entry, reader_id, tails) for entry in part)
+        )
+        counts |= dict(zip(wanted, found, strict=True))
     return counts
 
 
-async def _count_pending(backends: Backends, entry: Entry, reader_id: int) -> int:
+async def _count_pending(
+    backends: Backends, entry: Entry, reader_id: int, tails: Mapping[str, CachedTail]
+) -> int:
     """Count the pending messages of an entry; none where nothing may be read, or can be."""
+    tail, count = tails[entry.conversation_id], PENDING_COUNTED
     try:
-        newest = await read_newest(backends, entry, reader_id=reader_id, count=PENDING_COUNTED)
+        newest = await read_newest(backends, entry, reader_id=reader_id, count=count, tail=tail)
     except (GroupNotFound, NotAMember, TemporarilyUnavailable):
         return 0
     return pending_of(entry, newest.messages)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from messaging.domain.backend_errors import CacheUnavailable, StoreUnavailable
-from messaging.domain.conversations import NO_FLOOR
 from messaging.domain.errors import GroupNotFound, NotAMember, TemporarilyUnavailable
 from messaging.domain.ids import group_of
 from messaging.domain.message import Message
@@ -23,7 +22,7 @@ from messaging.ports.cached import CachedTail
 from messaging.ports.conversations import DeletedSince
 from messaging.service.access import read_as_member
 from messaging.service.backends import Backends
-from messaging.service.hidden_messages import load_deletes
+from messaging.service.hidden_messages import load_deletes, with_deletes
 from messaging.service.history_pages import AWAY
 from messaging.service.seeing import check_whole, see
 from messaging.service.sync_round import Visit
@@ -140,13 +139,7 @@ async def _know_deletes(backends: Backends, found: Sequence[_Found], *, reader_i
     for each in new:
         each.deleted = frozenset(known.message_ids)
     for each in unsure:
-        tail = each.tail or AWAY
-        each.tail = replace(
-            tail,
-            messages=tuple(m for m in tail.messages if m.id not in known.message_ids),
-            deletes_floor=known.floor,
-            cleared=known.floors.get(each.visit.conversation_id, NO_FLOOR),
-        )
+        each.tail = with_deletes(each.tail or AWAY, known, each.visit.conversation_id)
 
 
 async def _ask_store(backends: Backends, found: Sequence[_Found], *, reader_id: int) -> None:

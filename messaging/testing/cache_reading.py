@@ -31,9 +31,23 @@ class MemoryReading(MemoryHealth, MemoryGuarding):
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int
     ) -> CachedTail:
         seen = await self.listed(conversation_id, reader_id=reader_id, before=before, limit=limit)
+        return self._with_details(seen, MAX_CACHED_TAIL_BYTES)[0]
+
+    async def newest_tails(
+        self, limits: Mapping[str, int], *, reader_id: int
+    ) -> dict[str, CachedTail]:
+        tails, left_bytes = {}, MAX_CACHED_TAIL_BYTES
+        for name, limit in limits.items():
+            seen = await self.listed(name, reader_id=reader_id, before=None, limit=limit)
+            tails[name], taken_bytes = self._with_details(seen, max(left_bytes, 1))
+            left_bytes -= taken_bytes
+        return tails
+
+    def _with_details(self, seen: CachedTail, most_bytes: int) -> tuple[CachedTail, int]:
+        """Return a tail of ids with its messages up to these bytes, and the bytes they take."""
         ids, taken_bytes = list(seen.missing), 0
         for place, message_id in enumerate(ids):
-            if taken_bytes >= MAX_CACHED_TAIL_BYTES:
+            if taken_bytes >= most_bytes:
                 seen = dataclasses.replace(seen, end=ids[place - 1])
                 del ids[place:]
                 break
@@ -43,7 +57,7 @@ class MemoryReading(MemoryHealth, MemoryGuarding):
             seen,
             messages=tuple(self.details[i] for i in ids if i in self.details),
             missing=tuple(i for i in ids if i not in self.details),
-        )
+        ), taken_bytes
 
     async def listed(
         self, conversation_id: str, *, reader_id: int, before: int | None, limit: int

@@ -44,6 +44,13 @@ MUTATIONS = (
         pytest_of("tests/unit/service/test_clears.py"),
     ),
     Mutation(
+        "show deleted messages where the cache does not know the deletes",
+        "messaging/service/hidden_messages.py",
+        "tuple(m for m in tail.messages if m.id not in known.message_ids)",
+        "tail.messages",
+        pytest_of("tests/integration/test_list_costs.py"),
+    ),
+    Mutation(
         "cache the deletes of a user as if there were no floors",
         "messaging/service/hidden_messages.py",
         "fill_deletes(reader_id, token, known)",

@@ -35,7 +35,12 @@ async def tail(
     before: int | None = None,
     limit: int = 100,
 ) -> CachedTail:
-    return await cache.cached_tail(conversation_id, reader_id=reader_id, before=before, limit=limit)
+    """Return a tail, which is the same where several tails are asked for."""
+    seen = await cache.cached_tail(conversation_id, reader_id=reader_id, before=before, limit=limit)
+    if before is None:
+        several = await cache.newest_tails({conversation_id: limit}, reader_id=reader_id)
+        assert several == {conversation_id: seen}
+    return seen
 
 
 async def listed(cache: MessageCache) -> list[int]:

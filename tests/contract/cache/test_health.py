@@ -124,6 +124,7 @@ class TestNothing:
             lambda: cache.listing(1),
             lambda: cache.fill_listing(1, "0/0/1/0", [private()]),
             lambda: cache.newest_ids([CONVERSATION]),
+            lambda: cache.newest_tails({CONVERSATION: 1}, reader_id=1),
             lambda: cache.raise_participants([seat(CONVERSATION)]),
             lambda: cache.forget_listings([1]),
             lambda: cache.note_unread(1, {CONVERSATION: UnreadMemo(1, 0, 0, 1)}),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from messaging.domain.conversations import NO_FLOOR, Floor
 from messaging.domain.events import encode_message
+from messaging.domain.message import ChatType
 from messaging.limits import MAX_CACHED_TAIL_BYTES
 from messaging.ports.cache import MOST_IDS_READ, MessageCache
 from messaging.ports.cached import CachedTail, ReaderView
@@ -155,6 +157,46 @@ class TestLargeCachedTails:
         assert (seen.end, seen.deletes_floor) == (ids[60], 0)
         rest = await cache.listed(CONVERSATION, reader_id=READER, before=ids[60], limit=60)
         assert (list(rest.missing), rest.end) == (ids[61:], None)
+
+
+class TestNewestTails:
+    """The tails of several conversations; `tail` above asks for one of them in this way as well."""
+
+    async def test_are_those_that_single_calls_give(self, cache: MessageCache) -> None:
+        private = [make_message(n) for n in range(1, 5)]
+        other = [make_message(n, to_id=3) for n in (5, 6)]
+        group = [make_message(n, chat_type=ChatType.GROUP, to_id=8) for n in range(7, 40)]
+        await cache.accept([*private, *other, *group], None)
+        await load(cache, rows(1, 2))
+        limits = {"g8": 3, CONVERSATION: 2, "1_9": 5, other[0].conversation_id: 100}
+        limits |= {f"g{n}": 1 for n in range(100, 160)}
+        for known in (False, True):
+            if known:
+                floors = {CONVERSATION: Floor(private[0].id, 1), "g8": Floor(group[3].id, 4)}
+                await know_deletes(cache, READER, [group[-2].id, private[3].id], floors=floors)
+                await cache.distrust("g8", [READER])
+            seen = await cache.newest_tails(limits, reader_id=READER)
+            assert list(seen) == list(limits)
+            for name, each in seen.items():
+                assert each == await tail(cache, conversation_id=name, limit=limits[name])
+        assert seen["g8"].guard > 0
+        assert (seen["g8"].cleared, seen["1_9"].cleared) == (floors["g8"], NO_FLOOR)
+        assert [m.id for m in seen["g8"].messages] == [group[-1].id, group[-3].id, group[-4].id]
+
+    async def test_have_one_message_each_once_the_bytes_are_used_up(
+        self, cache: MessageCache
+    ) -> None:
+        large = TestLargeCachedTails.LARGE
+        many = [make_message(n, content=large) for n in range(1, 70)]
+        few = [make_message(n, to_id=3, content=large) for n in range(70, 73)]
+        await cache.accept([*many, *few], None)
+        first, second = CONVERSATION, few[0].conversation_id
+        seen = await cache.newest_tails({first: 100, second: 100}, reader_id=READER)
+        assert sum(len(encode_message(m)) for m in seen[first].messages) >= MAX_CACHED_TAIL_BYTES
+        assert (seen[second].messages, seen[second].end) == ((few[-1],), few[-1].id)
+
+    async def test_of_no_conversation_are_none(self, cache: MessageCache) -> None:
+        assert await cache.newest_tails({}, reader_id=READER) == {}
 
 
 class TestReaderView:
