@@ -19,6 +19,7 @@ from messaging.domain.conversations import (
     peer_of,
 )
 from messaging.domain.ids import is_group
+from messaging.domain.sync_cursor import DIGEST_BITS
 from messaging.ports.listings import MOST_LISTED, CachedListing
 
 _USES = ("incarnation", "rates", "tail", "heads")
@@ -46,13 +47,18 @@ class RedisListings(RedisClient):
     `ports.listings.Listings` has the contract of each method.
     """
 
-    async def listing(self, user_id: int) -> CachedListing:
-        age_ms, token, *texts = await self._run(LISTING, [keys.mine(user_id)], [user_id])
+    async def listing(self, user_id: int, *, known: int | None = None) -> CachedListing:
+        wanted = "" if known is None else f"{known:0{DIGEST_BITS // 4}x}"
+        reply = await self._run(LISTING, [keys.mine(user_id)], [user_id, wanted])
+        age_ms, token, *told = reply
         fill = None if token is None else token.decode()
         if age_ms is None:
             return CachedListing(token=fill)
+        digest, text = int(told[0], 16), told[1]
+        if text is None:
+            return CachedListing(age_ms=age_ms, token=fill, digest=digest, is_known=True)
         try:
-            entries = _read_entries(texts[0])
+            entries = _read_entries(text)
         except msgspec.DecodeError:
             logger.exception(
                 "unreadable conversation list in the cache",
@@ -64,6 +70,7 @@ class RedisListings(RedisClient):
             entries={entry.participant.conversation_id: entry for entry in entries},
             age_ms=age_ms,
             token=fill,
+            digest=digest,
         )
 
     async def fill_listing(self, user_id: int, token: str, entries: Sequence[Entry]) -> None:

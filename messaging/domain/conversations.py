@@ -59,7 +59,7 @@ class Floor(msgspec.Struct, frozen=True, gc=False):
 
     def joined(self, other: Floor) -> Floor:
         """Return the higher one of two floors."""
-        return max(self, other, key=lambda floor: floor.id)
+        return other if other.id > self.id else self
 
 
 NO_FLOOR = Floor()
@@ -83,7 +83,8 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True)
 class Listed(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Hold what the cache lists of a conversation: the largest id, and the largest pending one.
 
-    Both are 0 where no message of the site is pending: nothing is newer than the head then.
+    Both are 0 where no message of the site is pending: nothing is newer than the head then. In a
+    user's list they are 0 as well where nothing is listed above the head, and nothing is pending.
     `pending_id`: of the newest listed messages; 0 where none of them is pending.
     """
 

@@ -24,6 +24,8 @@ _GROUP_NUMBERS = 4  # the id, and three of the position
 _PRIVATE_NUMBERS = 6
 _AT_NONE, _AT_GROUP, _AT_PEER = range(3)
 _LACKS = 3  # more than a place: the same places in a round that lacks something
+_IDLE = 2 * _LACKS  # in place of a place: no round is under way, and a digest follows
+DIGEST_BITS = 60
 
 
 class Position(msgspec.Struct, frozen=True, gc=False):
@@ -60,10 +62,15 @@ class Round(msgspec.Struct, frozen=True, gc=False):
 
 
 class Cursor(msgspec.Struct, frozen=True):
-    """Hold the positions of a client by conversation, and the round that is under way."""
+    """Hold the positions of a client by conversation, and the round that is under way.
+
+    `idle_digest`: of a list of conversations in which nothing is new to a client at these
+    positions; None where no such list is known, and while a round is under way.
+    """
 
     positions: Mapping[str, Position] = {}
     round: Round = Round()
+    idle_digest: int | None = None
 
 
 def encode_cursor(cursor: Cursor, *, own_id: int) -> str:
@@ -74,7 +81,10 @@ def encode_cursor(cursor: Cursor, *, own_id: int) -> str:
             groups[group_id] = position
         else:
             peers[_peer(conversation_id, own_id)] = position
-    numbers = _round_numbers(cursor.round, own_id)
+    if cursor.idle_digest is None:
+        numbers = _round_numbers(cursor.round, own_id)
+    else:
+        numbers = [0, _IDLE, cursor.idle_digest]
     numbers.append(len(groups))
     last = 0
     for group_id in sorted(groups):
@@ -96,19 +106,10 @@ def decode_cursor(text: str, *, own_id: int) -> Cursor:
     numbers = _unpack(text)
     if len(numbers) < 3:
         raise _refused()
-    below = numbers[0]
-    lacks, place = divmod(numbers[1], _LACKS)
-    if lacks > 1:
-        raise _refused()
-    at = 2
-    stays, until = None, 0
-    if place != _AT_NONE:
-        if len(numbers) < 5:
-            raise _refused()
-        stays, until, at = _conversation(place, numbers[2], own_id), numbers[3], 4
-    groups_end = at + 1 + numbers[at] * _GROUP_NUMBERS
-    groups, peers = numbers[at + 1 : groups_end], numbers[groups_end:]
-    if groups_end > len(numbers) or len(peers) % _PRIVATE_NUMBERS:
+    under_way, idle_digest, known = _read_round(numbers, own_id)
+    groups_end = 1 + known[0] * _GROUP_NUMBERS
+    groups, peers = known[1:groups_end], known[groups_end:]
+    if groups_end > len(known) or len(peers) % _PRIVATE_NUMBERS:
         raise _refused()
     positions = {
         group_conversation(group_id): Position(*each)
@@ -116,7 +117,7 @@ def decode_cursor(text: str, *, own_id: int) -> Cursor:
     }
     for peer_id, each in _by_id(peers, _PRIVATE_NUMBERS):
         positions[private_conversation(own_id, peer_id)] = _position_of(each)
-    return Cursor(positions, Round(below - 1 if below else None, stays, until, bool(lacks)))
+    return Cursor(positions, under_way, idle_digest)
 
 
 def encode_position(position: Position) -> str:
@@ -143,6 +144,24 @@ def _round_numbers(under_way: Round, own_id: int) -> list[int]:
     if group_id is not None:
         return [below, lacks + _AT_GROUP, group_id, under_way.until]
     return [below, lacks + _AT_PEER, _peer(under_way.stays, own_id), under_way.until]
+
+
+def _read_round(numbers: Sequence[int], own_id: int) -> tuple[Round, int | None, Sequence[int]]:
+    """Return the round of a cursor, its digest, and the numbers that follow, one at least.
+
+    Raises: InvalidField.
+    """
+    below = numbers[0]
+    if numbers[1] == _IDLE and not below and len(numbers) > 3 and not numbers[2] >> DIGEST_BITS:
+        return Round(), numbers[2], numbers[3:]
+    lacks, place = divmod(numbers[1], _LACKS)
+    if lacks > 1 or (place != _AT_NONE and len(numbers) < 5):
+        raise _refused()
+    reached = below - 1 if below else None
+    if place == _AT_NONE:
+        return Round(reached, lacks=bool(lacks)), None, numbers[2:]
+    stays = _conversation(place, numbers[2], own_id)
+    return Round(reached, stays, numbers[3], bool(lacks)), None, numbers[4:]
 
 
 def _peer(conversation_id: str, own_id: int) -> int:

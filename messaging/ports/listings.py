@@ -26,11 +26,16 @@ class CachedListing:
     `entries`: by conversation, all of them; None where any is not cached.
     `age_ms`: how long ago the participants were read in the database.
     `token`: for `fill_listing`; None where nothing may be filled now.
+    `digest`: of the entries and their order in the cache. Other entries have another digest, and
+    equal ones may have another after a fill. None where any entry is not cached.
+    `is_known`: the entries are left out, because the caller knows their digest.
     """
 
     entries: Mapping[str, Entry] | None = None
     age_ms: int = 0
     token: str | None = None
+    digest: int | None = None
+    is_known: bool = False
 
 
 class Listings(Protocol):
@@ -39,8 +44,11 @@ class Listings(Protocol):
     Raises: CacheUnavailable, from every method.
     """
 
-    async def listing(self, user_id: int) -> CachedListing:
+    async def listing(self, user_id: int, *, known: int | None = None) -> CachedListing:
         """Return the cached conversations of a user, in one round trip.
+
+        `known`: a digest that an earlier answer had. Entries of this digest are left out, unless
+        they are older than LISTING_FRESH_MS.
 
         Order: the token of the answer is taken before the database is read.
         """

@@ -24,23 +24,27 @@ class Listing:
 
     `entries`: by conversation, as in `CachedListing`.
     `partial`: a backend was away or recovering, and a conversation or a message may be missing.
+    `digest`: of the entries, where they are out of the cache. `is_known`: the entries are left out,
+    because the caller knows their digest.
     """
 
     entries: Mapping[str, Entry]
     partial: bool = False
+    digest: int | None = None
+    is_known: bool = False
 
 
-async def read_listing(backends: Backends, user_id: int) -> Listing:
-    """Return all conversations of a user.
+async def read_listing(backends: Backends, user_id: int, *, known: int | None = None) -> Listing:
+    """Return all conversations of a user; `known`: the digest of those that the caller knows.
 
     A fresh cached listing costs one round trip and no query. Calls at the same time that find none
     share a query.
 
     Raises: TemporarilyUnavailable when the listing is not cached and the database is away.
     """
-    cached = await _cached(backends, user_id)
-    if (known := _fresh(cached)) is not None:
-        return known
+    cached = await _cached(backends, user_id, known)
+    if (fresh := _fresh(cached)) is not None:
+        return fresh
     return await backends.listings.read(user_id, lambda: _read_all(backends, user_id, cached))
 
 
@@ -67,18 +71,22 @@ async def find_entry(backends: Backends, user_id: int, conversation_id: str) -> 
     return found.entries[conversation_id]
 
 
-async def _cached(backends: Backends, user_id: int) -> CachedListing | None:
+async def _cached(
+    backends: Backends, user_id: int, known: int | None = None
+) -> CachedListing | None:
     """Return what the cache holds; None while the cache is away."""
     try:
-        return await backends.cache.listing(user_id)
+        return await backends.cache.listing(user_id, known=known)
     except CacheUnavailable:
         return None
 
 
 def _fresh(cached: CachedListing | None) -> Listing | None:
-    if cached is None or cached.entries is None or cached.age_ms > LISTING_FRESH_MS:
+    if cached is None or cached.age_ms > LISTING_FRESH_MS:
         return None
-    return Listing(cached.entries)
+    if cached.is_known:
+        return Listing({}, digest=cached.digest, is_known=True)
+    return None if cached.entries is None else Listing(cached.entries, digest=cached.digest)
 
 
 async def _read_all(backends: Backends, user_id: int, cached: CachedListing | None) -> Listing:

@@ -7,15 +7,16 @@ the reader has deleted the message.
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from messaging.domain.conversations import NO_FLOOR, Floor, Participant
 from messaging.domain.errors import RightsDoubted
 from messaging.ports.directory import GroupAccess
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(msgspec.Struct, frozen=True, gc=False):
     """Hold a user who belongs to a conversation, as far as this process knows.
 
     `access`: the reader's access to a group; None in a private conversation.

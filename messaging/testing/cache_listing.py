@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
 
 from messaging.domain.conversations import Entry, Listed, Participant, Peer, UnreadMemo, peer_of
 from messaging.domain.ids import is_group
@@ -22,20 +25,25 @@ class MemoryListings(MemoryHeads):
 
     __slots__ = ()
 
-    async def listing(self, user_id: int) -> CachedListing:
+    async def listing(self, user_id: int, *, known: int | None = None) -> CachedListing:
         self._answer()
         if self.recovering:
             return CachedListing()
-        known = self.listings.get(user_id)
-        if known is None or known.stamp != self._stamp:
-            known = self.listings[user_id] = MemoryListing(self._stamp)
-        entries = self._entries(known)
-        age_ms = 0 if entries is None else round((self.clock_s() - known.read_s) * 1000)
-        is_fresh = entries is not None and age_ms < LISTING_FRESH_MS
+        held = self.listings.get(user_id)
+        if held is None or held.stamp != self._stamp:
+            held = self.listings[user_id] = MemoryListing(self._stamp)
+        entries = self._entries(held)
+        if entries is None:
+            return CachedListing(token=self._token(held).text)
+        age_ms = round((self.clock_s() - held.read_s) * 1000)
+        is_fresh, digest = age_ms < LISTING_FRESH_MS, _digest(entries)
+        is_known = is_fresh and digest == known
         return CachedListing(
-            entries=entries,
+            entries=None if is_known else entries,
             age_ms=age_ms,
-            token=None if is_fresh else self._token(known).text,
+            token=None if is_fresh else self._token(held).text,
+            digest=digest,
+            is_known=is_known,
         )
 
     async def fill_listing(self, user_id: int, token: str, entries: Sequence[Entry]) -> None:
@@ -105,7 +113,7 @@ class MemoryListings(MemoryHeads):
             participant=participant,
             head=head.numbers,
             peer=None if peer_id is None else head.positions.get(peer_id, Peer()),
-            listed=self._listed(name),
+            listed=self._listed(name, above=head.numbers.last_id),
         )
 
     def _fill_head(self, entry: Entry, token: Token) -> None:
@@ -130,17 +138,28 @@ class MemoryListings(MemoryHeads):
             token = listing.token = Token(self._stamp, count, self.evicted, now_s + FILL_TTL_S)
         return token
 
-    def _listed(self, conversation_id: str) -> Listed:
-        """Return what is listed; nothing is above the heads while no message at all is pending."""
+    def _listed(self, conversation_id: str, *, above: int = 0) -> Listed:
+        """Return what is listed; nothing is above the heads while no message at all is pending.
+
+        `above`: the largest stored id. Where nothing is listed above it and nothing is pending,
+        nothing is told.
+        """
         tail, times = self.tails.get(conversation_id), self.pending_set.times
         if not times or tail is None or not tail.ids:
             return Listed()
         pending = [each for each in tail.ids[:NEWEST_LOOKED_AT] if each in times]
+        if not pending and tail.ids[0] <= above:
+            return Listed()
         return Listed(tail.ids[0], *pending[:1])
 
 
 def _position(participant: Participant) -> Peer:
     return Peer(read_seq=participant.read_seq, delivered_seq=participant.delivered_seq)
+
+
+def _digest(entries: Mapping[str, Entry]) -> int:
+    text = msgspec.json.encode(list(entries.values()))
+    return int(hashlib.sha1(text, usedforsecurity=False).hexdigest()[:15], 16)
 
 
 def _rank(participant: Participant) -> tuple[int, int]:

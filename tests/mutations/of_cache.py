@@ -20,6 +20,20 @@ MUTATIONS = (
         pytest_of("tests/contract/cache/test_recalls.py", "-k", "embedded"),
     ),
     Mutation(
+        "leave an old list out where its digest is known",
+        "messaging/cache/scripts/listing.lua",
+        "(is_old or digest ~= ARGV[2])",
+        "digest ~= ARGV[2]",
+        pytest_of("tests/contract/cache/test_listings.py", "-k", "embedded"),
+    ),
+    Mutation(
+        "give each of many tails all the bytes of one",
+        "messaging/cache/scripts/newest_tails.lua",
+        "  left = left - bytes\n",
+        "",
+        pytest_of("tests/contract/cache/test_tails.py", "-k", "embedded"),
+    ),
+    Mutation(
         "miss no process that may have hints",
         "messaging/cache/scripts/heartbeat.lua",
         "if missed > 0 or tonumber(complete_from) > now + 1 then",

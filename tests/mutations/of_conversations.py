@@ -51,6 +51,28 @@ MUTATIONS = (
         pytest_of("tests/integration/test_list_costs.py"),
     ),
     Mutation(
+        "take a list for known before what its client got is marked",
+        "messaging/service/sync.py",
+        "not (delivered or planned.visits or planned.left)",
+        "not (planned.visits or planned.left)",
+        pytest_of("tests/unit/service/test_idle_sync.py"),
+    ),
+    Mutation(
+        "take a list for known of which the client was not shown all",
+        "messaging/service/sync.py",
+        "is_sure and shown is entries and",
+        "is_sure and",
+        pytest_of("tests/unit/service/test_idle_sync.py"),
+    ),
+    Mutation(
+        "keep the digest of a list when a client is told of others",
+        "messaging/service/sync.py",
+        "    cursor = Cursor(positions, replace(under_way, lacks=lacks) if is_cut else Round())\n",
+        "    cursor = Cursor(positions, replace(under_way, lacks=lacks) if is_cut else Round(),\n"
+        "                    None if is_cut else request.cursor.idle_digest)\n",
+        pytest_of("tests/unit/service/test_idle_sync.py"),
+    ),
+    Mutation(
         "cache the deletes of a user as if there were no floors",
         "messaging/service/hidden_messages.py",
         "fill_deletes(reader_id, token, known)",

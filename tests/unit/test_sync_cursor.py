@@ -13,6 +13,7 @@ from messaging.domain.ids import group_conversation, private_conversation
 from messaging.domain.message import ID_MAX
 from messaging.domain.request_fields import InvalidField
 from messaging.domain.sync_cursor import (
+    DIGEST_BITS,
     Cursor,
     Position,
     Round,
@@ -40,6 +41,8 @@ def cursors(draw: st.DrawFn) -> Cursor:
     of_chats = draw(st.dictionaries(chats, positions, max_size=20))
     stays = draw(st.none() | groups | chats)
     below = draw(st.none() | numbers)
+    if (digest := draw(st.none() | st.integers(0, 2**DIGEST_BITS - 1))) is not None:
+        return Cursor(of_groups | of_chats, idle_digest=digest)
     until, lacks = draw(numbers) if stays else 0, draw(st.booleans())
     return Cursor(of_groups | of_chats, Round(below, stays, until, lacks))
 
@@ -88,7 +91,10 @@ REFUSED: Mapping[str, str] = {
     "a number with needless zeros": text_of(bytes((1, 0, 0, 0x80, 0))),
     "a group twice": written(0, 0, 2, 7, 1, 1, 1, 0, 1, 1, 1),
     "a peer who has read before the first message": written(0, 0, 0, 7, 1, 0, 0, 8, 0),
-    "staying nowhere": written(1, 6, 7, 7, 0),
+    "with a digest within a round": written(1, 6, 7, 0),
+    "with a digest and nothing else": written(0, 6, 7),
+    "with a digest of too many bits": text_of(bytes((1, 0, 6, *[0xFF] * 8, 0x1F, 0))),
+    "staying nowhere": written(1, 9, 7, 7, 0),
     "staying at no group": written(1, 1, 0, 7, 0),
     "with a character of another alphabet": "AQA!AA",
     "with another character": "AQA\u0660AA",

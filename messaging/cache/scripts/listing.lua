@@ -1,9 +1,10 @@
 -- Return a user's conversations, each with its head and its newest listed ids. Uses incarnation, rates, tail, heads, newest.
 --
 -- KEYS  the user's participants
--- ARGV  the user
+-- ARGV  the user, a digest that the caller knows ('' for none)
 -- Reply the participants' age (ms; nil when a participant or a head is not cached), a token for the
---       fill (nil when nothing may be filled), the conversations as a JSON list of
+--       fill (nil when nothing may be filled), the digest of the conversations, the conversations
+--       (nil when they have the known digest and are fresh) as a JSON list of
 --       `[participant, [seq, rev, id], [read seq, delivered seq] of the peer or null, [newest
 --       listed id, newest pending id]]`
 --
@@ -65,4 +66,6 @@ end
 local entries = age and age >= 0 and listed()
 if not entries then return { false, begin() } end
 local age_ms = math.floor(age / 1000)
-return { age_ms, age_ms >= LISTING_FRESH_MS and begin(), entries }
+local is_old = age_ms >= LISTING_FRESH_MS
+local digest = string.sub(redis.sha1hex(entries), 1, 15) -- 60 bits
+return { age_ms, is_old and begin(), digest, (is_old or digest ~= ARGV[2]) and entries }

@@ -62,6 +62,59 @@ class TestAListing:
         )
         assert (seen[GROUP].listed, seen[GROUP].has_pending) == (Listed(), False)
 
+    async def test_tells_nothing_of_a_stored_message_while_others_are_pending(
+        self, cache: MessageCache
+    ) -> None:
+        """Two states differ in nothing but another conversation's message: the lists are equal."""
+        mine, other = make_message(9), make_message(10, from_user_id=8, to_id=9)
+        await cache.accept([mine], None)
+        await cache.mark_stored([stored(mine, 9)])
+        await fill(cache, [private(seq=9)])
+        before = await cache.listing(USER)
+        await cache.accept([other], None)
+        after = await cache.listing(USER)
+        assert (after.entries or {})[PRIVATE].listed == Listed()
+        assert (after.entries, after.digest) == (before.entries, before.digest)
+
+    async def test_is_left_out_where_its_digest_is_known(
+        self, cache: MessageCache, events: Events
+    ) -> None:
+        await fill(cache, EVERY_KIND)
+        seen = await cache.listing(USER)
+        assert (seen.digest is None, seen.is_known) == (False, False)
+        again = await cache.listing(USER, known=seen.digest)
+        assert (again.entries, again.is_known, again.digest) == (None, True, seen.digest)
+        for other in (0, (seen.digest or 0) ^ 1):
+            whole = await cache.listing(USER, known=other)
+            assert (whole.entries, whole.is_known) == (seen.entries, False)
+
+        await events.age_listing(USER, LISTING_FRESH_MS / 1000 + 1)
+        old = await cache.listing(USER, known=seen.digest)
+        assert (old.entries, old.is_known) == (seen.entries, False)
+        assert old.token is not None
+
+    async def test_has_another_digest_after_each_change(self, cache: MessageCache) -> None:
+        await fill(cache, EVERY_KIND)
+        digests = [(await cache.listing(USER)).digest]
+        own = seat(PRIVATE, rev=90)
+        message = make_message(9)
+        await cache.raise_participants([own])
+        digests.append((await cache.listing(USER)).digest)
+        peer = structs.replace(own, user_id=2, read_seq=2, delivered_seq=4)
+        await cache.raise_participants([peer])
+        digests.append((await cache.listing(USER)).digest)
+        await cache.accept([message], None)
+        digests.append((await cache.listing(USER)).digest)
+        await cache.mark_stored([stored(message, 90)])
+        digests.append((await cache.listing(USER)).digest)
+        assert None not in digests
+        assert len(set(digests)) == len(digests)
+        assert (await cache.listing(USER, known=digests[0])).entries is not None
+
+    async def test_without_entries_has_no_digest(self, cache: MessageCache) -> None:
+        seen = await cache.listing(USER, known=7)
+        assert (seen.entries, seen.digest, seen.is_known) == (None, None, False)
+
     async def test_of_all_that_may_be_listed(self, cache: MessageCache) -> None:
         entries = [
             Entry(participant=seat(f"g{n}", rev=n), head=head(n)) for n in range(1, MOST_LISTED + 1)

@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from messaging.domain.conversations import Mark
 from messaging.domain.errors import ApiError
 from messaging.domain.groups import History
 from messaging.domain.ids import group_conversation, is_group
 from messaging.domain.message import ChatType
+from messaging.domain.sync_cursor import decode_cursor, encode_cursor
 from messaging.service import groups, sync_round, windows
 from messaging.service.delete import delete
 from messaging.service.group_rules import Actor
@@ -34,6 +36,7 @@ from tests.support.memory import ALICE, BOB, MALLORY, to_bob, to_group
 from tests.support.sync_site import USERS, SyncSite, chat
 
 MOST_CALLS = 500
+CALLS_TO_KNOW = 3  # the first proves a delivery, and the second fills the cache
 
 
 @dataclass
@@ -68,6 +71,7 @@ class Client:
             self.user_id, cursor=self.known.cursor, limit=limit, order=order
         )
         assert not (answer["hasMore"] and answer["cursor"] == self.known.cursor)
+        await self._check_digest(answer, limit, order)
         self.is_partial = answer["partial"]
         if not loses:
             self.past.append(deepcopy((self.known, self.model)))
@@ -76,6 +80,22 @@ class Client:
             self.known.cursor = answer["cursor"]
             self.model.apply(answer)
         return bool(answer["hasMore"])
+
+    @property
+    def knows_its_list(self) -> bool:
+        if self.known.cursor is None:
+            return False
+        return decode_cursor(self.known.cursor, own_id=self.user_id).idle_digest is not None
+
+    async def _check_digest(self, answer: dict[str, Any], limit: int, order: str) -> None:
+        """Check that a client without the digest of its list is told the same."""
+        if not self.knows_its_list:
+            return
+        cursor = decode_cursor(self.known.cursor or "", own_id=self.user_id)
+        text = encode_cursor(replace(cursor, idle_digest=None), own_id=self.user_id)
+        plain = await self.site.sync(self.user_id, cursor=text, limit=limit, order=order)
+        for field_name in ("conversations", "hasMore", "partial"):
+            assert answer[field_name] == plain[field_name]
 
     def go_back(self, draw: random.Random) -> None:
         """Go back to an old cursor and to what was known then, as after a restored backup."""
@@ -234,6 +254,10 @@ class Life:
                 self.site.tick(100)
             else:
                 raise AssertionError("a client never has everything")
+            for _ in range(CALLS_TO_KNOW):
+                self.site.tick(1_000)
+                await client.sync(self.draw)
+            assert client.knows_its_list
             await client.fill_gaps()
             known = {n: each.in_order for n, each in client.model.conversations.items()}
             whole = await self._whole(client.user_id)

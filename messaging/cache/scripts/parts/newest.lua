@@ -10,17 +10,19 @@ local function oldest_of_all()
 end
 
 -- Return the largest listed id, and the largest pending one among the newest; '0' for none.
--- `last`: the largest stored id, below which nothing that is younger can be pending.
+-- `last`: the largest stored id, below which nothing that is younger can be pending. Where nothing
+-- is above it, and nothing pending, nothing is told: a list is the same then, whatever is pending
+-- in other conversations.
 local function newest_of(list, last)
   local oldest = oldest_of_all()
   if not oldest then return '0', '0' end
   local head = redis.call('LINDEX', list, 0)
   if not head then return '0', '0' end
   if last and newer(head, last) then return head, head end
-  if last and newer(oldest, last) then return head, '0' end
+  if last and newer(oldest, last) then return '0', '0' end
   local ids = redis.call('LRANGE', list, 0, NEWEST_LOOKED_AT - 1)
   for n, score in ipairs(redis.call('ZMSCORE', PENDING, unpack(ids))) do
     if score then return head, ids[n] end
   end
-  return head, '0'
+  return last and '0' or head, '0'
 end
