@@ -6,9 +6,11 @@ the avatar are for everybody; a user's choices are the user's own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.db import transaction
 from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,6 +20,7 @@ from messaging import user_names
 from messaging.api.authentication import asking
 from messaging.api.counting import count, count_change
 from messaging.domain.errors import UserNotFound
+from messaging.domain.ids import wall_clock_ms
 from messaging.domain.profile_requests import parse_find, parse_profile, parse_user_ids
 from messaging.domain.requests import parse_message_id
 from messaging.models import Profile
@@ -37,7 +40,7 @@ class MeView(APIView):
         user_id, fields = asking(request).id, parse_profile(request.data)
         count_change(user_id)
         if fields:
-            Profile.objects.update_or_create(user_id=user_id, defaults=fields)
+            _set_profile(user_id, fields)
         return Response(_present_own(_find(user_id)))
 
 
@@ -85,6 +88,17 @@ def _find(user_id: int) -> Any:
     if user is None:
         raise UserNotFound
     return user
+
+
+def _set_profile(user_id: int, fields: Mapping[str, object]) -> None:
+    """Set columns of a profile; what was read while the user hid receipts stays hidden."""
+    with transaction.atomic():
+        profile, _ = Profile.objects.select_for_update().get_or_create(user_id=user_id)
+        if fields.get("shows_receipts") and not profile.shows_receipts:
+            profile.receipts_from = wall_clock_ms()
+        for column, value in fields.items():
+            setattr(profile, column, value)
+        profile.save()
 
 
 def _count_read(user_id: int, *, more: int = 0) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
+from msgspec import structs
 
 from messaging.cache import keys
 from messaging.cache.client import RedisClient
@@ -33,6 +34,8 @@ NOTE_UNREAD = load("note_unread")
 # by one script: Redis answers no other client while a script runs
 RAISED_AT_ONCE = 200
 ASKED_AT_ONCE = 500
+
+_NO_PARTY = ("", "", "", "")  # to `fill_heads.lua`
 
 _read_entries = msgspec.json.Decoder(list[Entry]).decode
 _read_memo = msgspec.json.Decoder(UnreadMemo).decode
@@ -98,7 +101,7 @@ class RedisListings(RedisClient):
             arguments: list[str | bytes | int] = []
             for each in part:
                 arguments += (each.user_id, each.conversation_id, _list_text(each))
-                arguments += (each.read_seq, each.delivered_seq)
+                arguments += structs.astuple(each.position)
             await self._run(RAISE_PARTICIPANTS, [], arguments)
 
     async def forget_listings(self, user_ids: Collection[int]) -> None:
@@ -135,9 +138,9 @@ def _head_row(entry: Entry) -> tuple[str | int, ...]:
     own, head, name = entry.participant, entry.head, entry.conversation_id
     row = (name, head.last_seq, head.last_rev, head.last_id)
     if is_group(name):
-        return (*row, "", "", "", "", "", "")
-    parties = (own.user_id, own.read_seq, own.delivered_seq)
+        return (*row, *_NO_PARTY, *_NO_PARTY)
+    parties = (own.user_id, *structs.astuple(own.position))
     peer_id = peer_of(name, own.user_id)
     if peer_id is None or entry.peer is None:
-        return (*row, *parties, "", "", "")
-    return (*row, *parties, peer_id, entry.peer.read_seq, entry.peer.delivered_seq)
+        return (*row, *parties, *_NO_PARTY)
+    return (*row, *parties, peer_id, *structs.astuple(entry.peer))

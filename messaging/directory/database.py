@@ -33,6 +33,7 @@ from messaging.domain.changes import (
     TokensEnded,
     UserChanged,
 )
+from messaging.domain.conversations import NEVER
 from messaging.ports.directory import GroupAccess, TokenMark
 
 LOOKUP_TIMEOUT_S = 0.3  # with a probe of the server, a send is still answered within a second
@@ -89,11 +90,9 @@ class DatabaseDirectory:
         pair = self._blocks.fresh((blocker_id, blocked_id))
         return None if pair is None else pair.value
 
-    def known_receipts(self, user_id: int) -> bool | None:
+    def known_receipts_from(self, user_id: int) -> int | None:
         answer = self._people.fresh(user_id)
-        if answer is None:
-            return None
-        return answer.value is not None and answer.value.shows_receipts
+        return None if answer is None else _receipts_from(answer.value)
 
     # answers that may need the database
 
@@ -125,7 +124,7 @@ class DatabaseDirectory:
                 raise
             return was_blocked
 
-    async def shows_receipts(self, user_id: int) -> bool:
+    async def receipts_from(self, user_id: int) -> int:
         try:
             person = await self._people.find(user_id, self._query(find_person, user_id))
         except StoreUnavailable as error:
@@ -133,7 +132,7 @@ class DatabaseDirectory:
             if last is None or not error.is_outage:
                 raise
             person = last.value
-        return person is not None and person.shows_receipts
+        return _receipts_from(person)
 
     async def group_access(self, group_id: int, user_id: int) -> GroupAccess | None:
         return await self._groups.find(group_id, user_id)
@@ -228,6 +227,10 @@ class DatabaseDirectory:
 
     def _query(self, find: Callable[..., Value], *ids: int) -> Callable[[], Awaitable[Value]]:
         return lambda: self._threads.run(lambda connection: find(connection, *ids))
+
+
+def _receipts_from(person: Person | None) -> int:
+    return NEVER if person is None else person.receipts_from
 
 
 def _size_of(person: Person | None) -> int:

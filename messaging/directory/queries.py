@@ -14,6 +14,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from messaging.database.group_rows import GROUP_COLUMNS, from_group_row
+from messaging.domain.conversations import NEVER
 from messaging.domain.groups import Group, Membership, Role
 from messaging.domain.ids import group_conversation
 from messaging.ports.directory import GroupAccess, TokenMark
@@ -21,7 +22,7 @@ from messaging.ports.directory import GroupAccess, TokenMark
 BLOCKS_HELD = 100
 PERSON = (
     "SELECT user_block.blocked_id, auth_user.is_active, user_tokens.generation, user_tokens.ended,"
-    " profile.shows_receipts FROM auth_user"
+    " profile.shows_receipts, profile.receipts_from FROM auth_user"
     " LEFT JOIN user_block ON user_block.blocker_id = auth_user.id"
     " LEFT JOIN user_tokens ON user_tokens.user_id = auth_user.id"
     " LEFT JOIN profile ON profile.user_id = auth_user.id"
@@ -62,14 +63,15 @@ class Person:
     """Hold a user's state and choice, and the users that this user has blocked.
 
     `blocked` is None for more users than `BLOCKS_HELD`: ask for each pair then. Tokens of an older
-    `generation` and tokens of the `ended` sessions are no longer valid.
+    `generation` and tokens of the `ended` sessions are no longer valid. `receipts_from`: as
+    `ports.directory.Directory.receipts_from` returns it.
     """
 
     is_active: bool
     blocked: frozenset[int] | None
     generation: int = 0
     ended: frozenset[str] = frozenset()
-    shows_receipts: bool = True
+    receipts_from: int = 0
 
     def may_act(self, mark: TokenMark | None) -> bool:
         """Tell whether the user may act, with a token that bears this mark if one is given."""
@@ -88,13 +90,14 @@ def find_person(connection: BaseDatabaseWrapper, user_id: int) -> Person | None:
     if not rows:
         return None
     blocked = frozenset(blocked_id for blocked_id, *_ in rows if blocked_id is not None)
-    _, is_active, generation, ended, shows_receipts = rows[0]
+    _, is_active, generation, ended, shows_receipts, receipts_from = rows[0]
+    hides_receipts = shows_receipts is not None and not shows_receipts
     return Person(
         is_active=bool(is_active),
         blocked=blocked if len(rows) <= BLOCKS_HELD else None,
         generation=generation or 0,
         ended=frozenset(json.loads(ended) if ended else ()),
-        shows_receipts=shows_receipts is None or bool(shows_receipts),
+        receipts_from=NEVER if hides_receipts else receipts_from or 0,
     )
 
 

@@ -6,7 +6,7 @@ never undoes a newer one: numbers by their maximum, and what a user has set by `
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -44,6 +44,15 @@ class Participant(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_lik
     def floor(self) -> Floor:
         return Floor(self.floor_id, self.floor_seq)
 
+    @property
+    def position(self) -> Peer:
+        """Return what the other party of a private conversation may be shown."""
+        return Peer(
+            read_seq=self.read_seq,
+            delivered_seq=self.delivered_seq,
+            read_time=self.read_time or 0,
+        )
+
     def is_muted(self, now_ms: int) -> bool:
         return self.muted_until == FOR_GOOD or self.muted_until > now_ms
 
@@ -63,6 +72,7 @@ class Floor(msgspec.Struct, frozen=True, gc=False):
 
 
 NO_FLOOR = Floor()
+NEVER: Final = 2**63 - 1  # the time from which a user shows receipts who hides them
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
@@ -74,10 +84,18 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True)
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
-    """Hold how far the other party of a private conversation has read it, and has got it."""
+    """Hold how far the other party of a private conversation has read it, and has got it.
+
+    `read_time`: when `read_seq` last rose; 0 where nobody noted the time.
+    """
 
     read_seq: int = 0
     delivered_seq: int = 0
+    read_time: int = 0
+
+    def is_shown(self, receipts_from: int) -> bool:
+        """Tell whether a party who shows receipts from this time on shows these positions."""
+        return self.read_time >= receipts_from
 
 
 class Listed(msgspec.Struct, frozen=True, gc=False, array_like=True):

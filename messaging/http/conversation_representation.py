@@ -21,7 +21,7 @@ from messaging.service.readers import MessageReaders
 
 
 def present_conversation(view: ConversationView, *, viewer_id: int, now_ms: int) -> Json:
-    """Return the conversation; `peer` is null unless both parties show receipts."""
+    """Return the conversation; `peer` is null where the view has none."""
     entry, access, peer, unread = view.entry, view.access, view.peer, view.unread
     participant, name = entry.participant, entry.conversation_id
     last = view.last_message

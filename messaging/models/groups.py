@@ -170,7 +170,8 @@ class Participant(models.Model):
 
     `floor_id`: no message at or below this id is shown to the user. `floor_seq`: the
     conversation's `last_seq` when the floor was set. A participant who is out keeps the row.
-    `rev` counts the changes of the row.
+    `rev` counts the changes of the row. `member_muted_until`: the mute of a member of a group who
+    is out, as `ChatGroupMember.muted_until` has it.
     """
 
     pk = models.CompositePrimaryKey("user_id", "conversation_id")
@@ -187,6 +188,7 @@ class Participant(models.Model):
     muted_until = models.BigIntegerField(default=0, db_default=0)
     hidden_id = models.BigIntegerField(null=True)
     is_marked_unread = models.BooleanField(default=False, db_default=False)
+    member_muted_until = models.BigIntegerField(default=0, db_default=0)
     rev = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:

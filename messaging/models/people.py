@@ -36,7 +36,8 @@ class UserName(models.Model):
 class Profile(models.Model):
     """Hold how a user appears to others, and the user's choices; without a row the defaults hold.
 
-    `invites_from`: `nobody` refuses to be added to a group by somebody else.
+    `invites_from`: `nobody` refuses to be added to a group by somebody else. `receipts_from`: the
+    time (ms) from which reading is shown, which is when the user last chose to show receipts again.
     """
 
     user = models.OneToOneField(
@@ -47,6 +48,7 @@ class Profile(models.Model):
     )
     avatar = BoundedText(max_length=MAX_URL_CHARACTERS, blank=True, default="", db_default="")
     shows_receipts = models.BooleanField(default=True, db_default=True)
+    receipts_from = models.BigIntegerField(default=0, db_default=0)
     invites_from = AsciiText(max_length=9, default=Allows.EVERYBODY.value, db_default="everybody")
 
     class Meta:

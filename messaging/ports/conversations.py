@@ -79,7 +79,7 @@ class Readers:
     `read_count`: the members who have read the message. `member_count`: all members who could see
     it: in a group those whose floor is below the message. A clear of a private conversation hides
     nothing from its other party. The sender counts in neither, nor do those who show nobody what
-    they have read.
+    they have read. A member who last read before showing receipts again has not read the message.
     `user_ids`: by id, one more than the page if there are more.
     """
 

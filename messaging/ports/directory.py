@@ -53,8 +53,8 @@ class Directory(Protocol):
     def known_blocked(self, blocker_id: int, blocked_id: int) -> bool | None:
         """Tell whether the block is set, if known; None also where there is no such blocker."""
 
-    def known_receipts(self, user_id: int) -> bool | None:
-        """Tell whether this user shows how far the user has read, if known."""
+    def known_receipts_from(self, user_id: int) -> int | None:
+        """Return what `receipts_from` returns, if known."""
 
     async def user_exists(self, user_id: int) -> bool:
         """Tell whether this user exists.
@@ -91,9 +91,10 @@ class Directory(Protocol):
         or False.
         """
 
-    async def shows_receipts(self, user_id: int) -> bool:
-        """Tell whether this user shows others how far the user has read; False for nobody.
+    async def receipts_from(self, user_id: int) -> int:
+        """Return the time (ms) from which this user shows others how far the user has read.
 
+        NEVER for a user who hides it, and for nobody.
         Raises: StoreUnavailable, also in an outage, where nothing is known: fail closed.
         """
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from messaging.domain.backend_errors import StoreUnavailable
-from messaging.domain.conversations import Entry, Peer, peer_of
+from messaging.domain.conversations import NEVER, Entry, Peer, peer_of
 from messaging.domain.errors import GroupNotFound, NotAMember, TemporarilyUnavailable
 from messaging.domain.message import Message
 from messaging.ports.cached import CachedTail
@@ -25,7 +25,8 @@ class ConversationView:
     `last_message`: the newest that the user may see.
     `unread`: as `count_unread` returns it.
     `peer`: how far the other party of a private conversation has read; None where one of the two
-    shows no receipts, and where there is no other party.
+    shows no receipts, where the other one showed none at the last reading, and where there is no
+    other party.
     """
 
     entry: Entry
@@ -43,9 +44,9 @@ async def view_conversations(
     A group that the user turns out not to be in is left out. So is a group whose membership nobody
     can tell now. All is read at the same time.
     """
-    stored, shows, reads = await asyncio.gather(
+    stored, receipts_from, reads = await asyncio.gather(
         count_stored(backends, entries, reader_id=reader_id),
-        who_shows(backends, entries, reader_id),
+        read_receipts_from(backends, entries, reader_id),
         _read_all(backends, entries, reader_id),
     )
     views = [
@@ -57,7 +58,7 @@ async def view_conversations(
                 stored[entry.conversation_id],
                 pending_of(entry, read.newest.messages),
             ),
-            peer=_shown_peer(entry, shows, reader_id),
+            peer=_shown_peer(entry, receipts_from, reader_id),
         )
         for entry, read in zip(entries, reads, strict=True)
         if read.newest is not None
@@ -100,24 +101,31 @@ async def _read(
     return _Read(newest, newest.partial)
 
 
-async def shows_receipts(backends: Backends, user_id: int) -> bool:
-    """Tell whether a user shows receipts; a user whose choice nobody can tell does not."""
-    try:
-        return await backends.directory.shows_receipts(user_id)
-    except StoreUnavailable:
-        return False
-
-
-async def who_shows(
+async def read_receipts_from(
     backends: Backends, entries: Sequence[Entry], reader_id: int
-) -> Mapping[int, bool]:
-    """Tell of the user and of the other parties of private conversations who shows receipts."""
+) -> Mapping[int, int]:
+    """Return from when on the user, and each other party of private conversations, shows receipts.
+
+    A user whose choice nobody can tell hides them.
+    """
     peers = {peer_of(entry.conversation_id, reader_id) for entry in entries} - {None}
-    user_ids = [user_id for user_id in {reader_id, *peers} if user_id is not None] if peers else []
-    shows = await asyncio.gather(*(shows_receipts(backends, user_id) for user_id in user_ids))
-    return dict(zip(user_ids, shows, strict=True))
+    user_ids = {reader_id, *(each for each in peers if each is not None)} if peers else set()
+    known = {user_id: backends.directory.known_receipts_from(user_id) for user_id in user_ids}
+    asked = [user_id for user_id, time_ms in known.items() if time_ms is None]
+    told = await asyncio.gather(*(_ask_receipts_from(backends, user_id) for user_id in asked))
+    times = {user_id: time_ms for user_id, time_ms in known.items() if time_ms is not None}
+    return times | dict(zip(asked, told, strict=True))
 
 
-def _shown_peer(entry: Entry, shows: Mapping[int, bool], reader_id: int) -> Peer | None:
+async def _ask_receipts_from(backends: Backends, user_id: int) -> int:
+    try:
+        return await backends.directory.receipts_from(user_id)
+    except StoreUnavailable:
+        return NEVER
+
+
+def _shown_peer(entry: Entry, receipts_from: Mapping[int, int], reader_id: int) -> Peer | None:
     peer_id = peer_of(entry.conversation_id, reader_id)
-    return entry.peer if peer_id is not None and shows[reader_id] and shows[peer_id] else None
+    if peer_id is None or entry.peer is None or receipts_from[reader_id] == NEVER:
+        return None
+    return entry.peer if entry.peer.is_shown(receipts_from[peer_id]) else None

@@ -1,6 +1,7 @@
 """Tell the sender of a message who has read it.
 
-A user who shows no receipts is in nobody's answer and gets none.
+A user who shows no receipts is in nobody's answer and gets none. Messages that a user read before
+showing receipts again count as unread by that user.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.conversation_requests import ReadersRequest
+from messaging.domain.conversations import NEVER
 from messaging.domain.errors import (
     AlreadyRecalled,
     GroupTooLarge,
@@ -54,7 +56,7 @@ async def list_readers(
     if message.is_recalled:
         raise AlreadyRecalled
     try:
-        if not await backends.directory.shows_receipts(reader_id):
+        if await backends.directory.receipts_from(reader_id) == NEVER:
             raise ReceiptsHidden
         await _check_size(backends, message, reader_id)
         if message.seq is None:

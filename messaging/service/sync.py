@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from messaging.domain.backend_errors import StoreUnavailable
-from messaging.domain.conversations import Entry, Mark, peer_of
+from messaging.domain.conversations import NEVER, Entry, Mark, peer_of
 from messaging.domain.sync_cursor import NOWHERE, Cursor, Position, Round
 from messaging.domain.sync_requests import SyncRequest
 from messaging.limits import MAX_PAGE_BYTES, MAX_RECEIPTS, READ_BYTES
@@ -187,13 +187,15 @@ def _with_shown_peers(
     Nobody is asked here. Whether an unknown party shows them is asked where the call tells the
     conversation, which bounds the look-ups of a call.
     """
-    hides = directory.known_receipts(reader_id) is False
+    known_from = directory.known_receipts_from
+    hides = known_from(reader_id) == NEVER
     hidden = {
         name: replace(entry, peer=None)
         for name, position in known.items()
         if (entry := entries.get(name))
+        and entry.peer is not None
         and peer_differs(position, entry)
-        and (hides or directory.known_receipts(peer_of(name, reader_id) or 0) is False)
+        and (hides or not entry.peer.is_shown(known_from(peer_of(name, reader_id) or 0) or 0))
     }
     return {**entries, **hidden} if hidden else entries
 

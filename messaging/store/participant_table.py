@@ -31,6 +31,7 @@ COLUMNS = (
 PARTICIPANT = ", ".join(f"t.{column}" for column in COLUMNS)
 HEAD = "COALESCE(c.last_seq, 0), COALESCE(c.last_rev, 0), COALESCE(c.last_message_id, 0)"
 BY_CONVERSATION = "participant_conversation"  # the index
+SHOWN = "COALESCE(t.read_time, 0) >= COALESCE(p.receipts_from, 0)"  # as `Peer.is_shown`
 POSITIONS = (
     "user_id",
     "conversation_id",
@@ -65,11 +66,14 @@ class ParticipantTable(Statements):
         names = list(conversation_ids)
         table = f"participant{self._dialect.by_index('participant', BY_CONVERSATION)}"
         query = (
-            f"SELECT conversation_id, read_seq, delivered_seq FROM {table}"
+            f"SELECT conversation_id, read_seq, delivered_seq, COALESCE(read_time, 0) FROM {table}"
             " WHERE user_id <> %s AND conversation_id IN"
         )
         rows = self._read_all(query, names, user_id)
-        known = {name: Peer(read_seq=read, delivered_seq=got) for name, read, got in rows}
+        known = {
+            name: Peer(read_seq=read, delivered_seq=got, read_time=read_time)
+            for name, read, got, read_time in rows
+        }
         return dict.fromkeys(names, Peer()) | known
 
     def seats(self, seats: Iterable[Seat]) -> dict[Seat, tuple[Participant, Head]]:
@@ -156,9 +160,10 @@ class ParticipantTable(Statements):
             " AND COALESCE(p.shows_receipts, 1) = 1"
         )
         values = [message.conversation_id, highest_floor, message.from_user_id]
-        count = f"SELECT COUNT(CASE WHEN t.read_seq >= %s THEN 1 END), COUNT(*) {members}"
+        reads = f"t.read_seq >= %s AND {SHOWN}"
+        count = f"SELECT COUNT(CASE WHEN {reads} THEN 1 END), COUNT(*) {members}"
         ((read_count, member_count),) = self._read(count, [seq, *values])
-        wanted = "t.read_seq >= %s" if has_read else "t.read_seq < %s"
+        wanted = reads if has_read else f"NOT ({reads})"
         page = (
             f"SELECT t.user_id {members} AND {wanted} AND t.user_id > %s"
             " ORDER BY t.user_id LIMIT %s"

@@ -72,7 +72,7 @@ class MemoryListings(MemoryHeads):
         for participant in participants:
             name = participant.conversation_id
             if not is_group(name):
-                self._head(name).move(participant.user_id, _position(participant))
+                self._head(name).move(participant.user_id, participant.position)
             if (known := self.listings.get(participant.user_id)) is not None:
                 known.token = None
                 held = (known.participants or {}).get(name)
@@ -124,7 +124,7 @@ class MemoryListings(MemoryHeads):
         head = self._head(name)
         head.rise(entry.head)
         if not is_group(name):
-            head.move(user_id, _position(entry.participant))
+            head.move(user_id, entry.participant.position)
             if entry.peer is not None and (peer_id := peer_of(name, user_id)) is not None:
                 head.move(peer_id, entry.peer)
         if was_there or self.evicted == token.evicted:
@@ -151,10 +151,6 @@ class MemoryListings(MemoryHeads):
         if not pending and tail.ids[0] <= above:
             return Listed()
         return Listed(tail.ids[0], *pending[:1])
-
-
-def _position(participant: Participant) -> Peer:
-    return Peer(read_seq=participant.read_seq, delivered_seq=participant.delivered_seq)
 
 
 def _digest(entries: Mapping[str, Entry]) -> int:

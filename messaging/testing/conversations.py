@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from messaging.domain.conversations import Entry, Mark, Participant, Peer, marked, peer_of
+from messaging.domain.conversations import NEVER, Entry, Mark, Participant, Peer, marked, peer_of
 from messaging.domain.errors import ConversationNotFound
 from messaging.domain.message import ID_MAX, ChatType, Message, MsgType
 from messaging.ports.conversations import (
@@ -151,12 +151,13 @@ class MemoryConversations:
         is_private = message.chat_type is ChatType.PRIVATE
         readers = {
             user_id: participant.read_seq >= seq
+            and participant.position.is_shown(self.store.shown_from.get(user_id, 0))
             for (user_id, name), participant in sorted(self.store.participants.items())
             if name == message.conversation_id
             and participant.is_in
             and (is_private or participant.floor_id < message.id)
             and user_id != message.from_user_id
-            and user_id not in self.store.hides_receipts
+            and self.store.shown_from.get(user_id) != NEVER
         }
         ids = [i for i, is_reader in readers.items() if is_reader is has_read and i > after]
         return Readers(
@@ -173,7 +174,7 @@ class MemoryConversations:
             return None
         if (participant := self.store.participants.get((peer_id, name))) is None:
             return Peer()
-        return Peer(read_seq=participant.read_seq, delivered_seq=participant.delivered_seq)
+        return participant.position
 
     def _rows(self, name: str) -> list[Message]:
         """Return the rows of a conversation in order of `seq`."""

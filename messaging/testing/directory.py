@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from messaging.domain.backend_errors import StoreUnavailable
+from messaging.domain.conversations import NEVER
 from messaging.domain.groups import Group, Membership, Role
 from messaging.ports.directory import GroupAccess, TokenMark
 
@@ -14,7 +15,7 @@ MemberKey = tuple[int, int]  # group, user
 class MemoryDirectory:
     """Implement `ports.Directory`: users in `users` are known, those in `inactive` locked out.
 
-    `hides_receipts`: users who show nobody how far they have read.
+    `shown_from`: the answers of `receipts_from` that are not 0.
 
     `blocks`: pairs of a blocker and a blocked user.
     `ended`: pairs of a user and a session.
@@ -30,7 +31,7 @@ class MemoryDirectory:
         self.down = False
         self.users = set(users)
         self.inactive: set[int] = set()
-        self.hides_receipts: set[int] = set()
+        self.shown_from: dict[int, int] = {}
         self.groups = groups if groups is not None else {}
         self.records: dict[int, Group] = {}
         self.roles: dict[MemberKey, Role] = {}
@@ -54,7 +55,7 @@ class MemoryDirectory:
     def known_blocked(self, blocker_id: int, blocked_id: int) -> bool | None:
         return None
 
-    def known_receipts(self, user_id: int) -> bool | None:
+    def known_receipts_from(self, user_id: int) -> int | None:
         return None
 
     async def user_exists(self, user_id: int) -> bool:
@@ -85,10 +86,10 @@ class MemoryDirectory:
     async def is_blocked(self, blocker_id: int, blocked_id: int) -> bool:
         return not self.down and (blocker_id, blocked_id) in self.blocks
 
-    async def shows_receipts(self, user_id: int) -> bool:
+    async def receipts_from(self, user_id: int) -> int:
         if self.down:
             raise StoreUnavailable
-        return user_id in self.users and user_id not in self.hides_receipts
+        return self.shown_from.get(user_id, 0) if user_id in self.users else NEVER
 
     async def close(self) -> None:
         pass

@@ -35,6 +35,7 @@ class MemoryHead:
         self.positions[user_id] = Peer(
             read_seq=max(known.read_seq, position.read_seq),
             delivered_seq=max(known.delivered_seq, position.delivered_seq),
+            read_time=max(known.read_time, position.read_time),
         )
 
 

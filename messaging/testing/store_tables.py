@@ -33,7 +33,7 @@ class MemoryTables(MemoryLeases):
     """Hold the tables of `MemoryStore`, and the faults of the store.
 
     `deletes`: by user and message. `changes`: the latest `rev` of each changed message.
-    `hides_receipts`: users who show nobody what they have read.
+    `shown_from`: the time from which a user shows receipts, where it is not 0.
     """
 
     down: bool = False
@@ -48,7 +48,7 @@ class MemoryTables(MemoryLeases):
     changes: dict[int, int] = field(default_factory=dict)
     deletes: dict[tuple[int, int], MemoryDelete] = field(default_factory=dict)
     participants: dict[tuple[int, str], Participant] = field(default_factory=dict)
-    hides_receipts: set[int] = field(default_factory=set)
+    shown_from: dict[int, int] = field(default_factory=dict)
     hinted: dict[int, CacheHint] = field(default_factory=dict)  # for the cache, by hint id
     hint_ids: int = 0
     dead_letters: list[DeadLetter] = field(default_factory=list)

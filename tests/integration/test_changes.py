@@ -32,6 +32,7 @@ from messaging.domain.changes import (
     UserChanged,
     decode_notice,
 )
+from messaging.domain.conversations import NEVER
 from messaging.models import ChatGroup, ChatGroupMember, Profile, UserBlock
 from messaging.runtime import signals, wiring
 from tests.contract.directory.people import is_member
@@ -175,7 +176,7 @@ async def is_all_muted(directory: DatabaseDirectory, group_id: int, user_id: int
 Question = Callable[..., Awaitable[object]]
 ACTIVE, EXISTS = DatabaseDirectory.user_is_active, DatabaseDirectory.user_exists
 MEMBER, BLOCKED = is_member, DatabaseDirectory.is_blocked
-SHOWS = DatabaseDirectory.shows_receipts
+SHOWN_FROM = DatabaseDirectory.receipts_from
 WRITES: dict[str, tuple[Callable[[], object], Question, tuple[int, ...], object]] = {
     "a user is locked out": (lambda: set_active(ALICE, False), ACTIVE, (ALICE,), False),
     "a user is locked out by one field": (
@@ -187,9 +188,9 @@ WRITES: dict[str, tuple[Callable[[], object], Question, tuple[int, ...], object]
     "a user is let in again": (lambda: set_active(CAROL, True), ACTIVE, (CAROL,), True),
     "a profile is changed": (
         lambda: Profile.objects.update_or_create(user_id=BOB, defaults={"shows_receipts": False}),
-        SHOWS,
+        SHOWN_FROM,
         (BOB,),
-        False,
+        NEVER,
     ),
     "a user is deleted": (lambda: user(BOB).delete(), EXISTS, (BOB,), False),
     "users are deleted": (

@@ -216,6 +216,20 @@ MUTATIONS = (
         pytest_of("tests/contract/cache/test_listing_evictions.py", "-k", "embedded"),
     ),
     Mutation(
+        "tell a position to the other party without its time",
+        "messaging/cache/scripts/raise_participants.lua",
+        "{ read .. ',' .. got .. ',' .. at }",
+        "{ read .. ',' .. got }",
+        pytest_of("tests/contract/cache/test_listings.py", "-k", "embedded"),
+    ),
+    Mutation(
+        "fill the other party's position in without its time",
+        "messaging/cache/scripts/fill_heads.lua",
+        "other_read .. ',' .. other_got .. ',' .. other_at",
+        "other_read .. ',' .. other_got",
+        pytest_of("tests/contract/cache/test_listings.py", "-k", "embedded"),
+    ),
+    Mutation(
         "store the first message of a chat past the lists of both users",
         "messaging/cache/scripts/mark_stored.lua",
         "  if begins and one then redis.call('DEL', MINE .. one, MINE .. other) end\n",

@@ -187,9 +187,30 @@ MUTATIONS = (
     Mutation(
         "show the other party's position to a user who shows none",
         "messaging/service/conversation_views.py",
-        "shows[reader_id] and shows[peer_id]",
-        "shows[peer_id]",
+        "entry.peer is None or receipts_from[reader_id] == NEVER:",
+        "entry.peer is None:",
         pytest_of("tests/unit/service/test_conversations.py", "-k", "no_receipts"),
+    ),
+    Mutation(
+        "show the other party's position from the time when receipts were hidden",
+        "messaging/domain/conversations.py",
+        "return self.read_time >= receipts_from",
+        "return receipts_from != NEVER",
+        pytest_of("tests/unit/service/test_conversations.py", "-k", "shown_again"),
+    ),
+    Mutation(
+        "forget when a user began to show receipts again",
+        "messaging/api/users.py",
+        'if fields.get("shows_receipts") and not profile.shows_receipts:',
+        "if False:",
+        pytest_of("tests/integration/shared_service/test_conversation_list.py", "-k", "again"),
+    ),
+    Mutation(
+        "hide what a user read who says once more that receipts are shown",
+        "messaging/api/users.py",
+        'if fields.get("shows_receipts") and not profile.shows_receipts:',
+        'if fields.get("shows_receipts"):',
+        pytest_of("tests/integration/shared_service/test_conversation_list.py", "-k", "again"),
     ),
     Mutation(
         "believe a list however old",
@@ -348,8 +369,8 @@ MUTATIONS = (
     Mutation(
         "ask anew of other parties who are known to hide receipts",
         "messaging/service/sync.py",
-        "        and (hides or directory.known_receipts(",
-        "        and (hides and directory.known_receipts(",
+        "        and (hides or not entry.peer.is_shown(",
+        "        and (hides and not entry.peer.is_shown(",
         pytest_of("tests/unit/service/test_sync.py", "-k", "nobody_is_asked"),
     ),
     Mutation(

@@ -251,4 +251,11 @@ MUTATIONS = (
         "COALESCE(p.shows_receipts, 1) >= 0",
         pytest_of("tests/contract/conversations/test_readers.py"),
     ),
+    Mutation(
+        "name readers who read before showing receipts again",
+        "messaging/store/participant_table.py",
+        "COALESCE(t.read_time, 0) >= COALESCE(p.receipts_from, 0)",
+        "COALESCE(t.read_time, 0) >= 0",
+        pytest_of("tests/contract/conversations/test_readers.py", "-k", "again"),
+    ),
 )

@@ -19,7 +19,7 @@ class TableDirectory(MemoryDirectory):
     def __init__(self, tables: MemoryGroups) -> None:
         super().__init__(tables.users)
         self._tables = tables
-        self.hides_receipts = tables.store.hides_receipts
+        self.shown_from = tables.store.shown_from
 
     async def ask_access(self, group_id: int, user_id: int, *, after: int) -> GroupAccess | None:
         if self.down or self._tables.store.down:

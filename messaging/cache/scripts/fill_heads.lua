@@ -2,7 +2,8 @@
 -- tail, heads.
 --
 -- ARGV  token; for each conversation: id, seq, rev, id of its last message; both parties of a
---       private chat, each with the read and the delivered seq ('' for no party)
+--       private chat, each with the read and the delivered seq and
+--       the time of reading ('' for no party)
 
 local token = ARGV[1]
 local begun = begin_of(token)
@@ -16,14 +17,15 @@ local function has_risen(head)
   return known[1] == present() and tonumber(known[2]) <= begun
 end
 
-for name, seq, rev, id, one, read, got, other, other_read, other_got in rows(10, 1) do
+for name, seq, rev, id, one, read, got, at, other, other_read, other_got, other_at
+  in rows(12, 1) do
   local head = HEAD .. name
   local fields, numbers = { 'last' }, { seq .. ',' .. rev .. ',' .. id }
   if one ~= '' then
-    fields[2], numbers[2] = 'party' .. one, read .. ',' .. got
+    fields[2], numbers[2] = 'party' .. one, read .. ',' .. got .. ',' .. at
   end
   if other ~= '' then
-    fields[3], numbers[3] = 'party' .. other, other_read .. ',' .. other_got
+    fields[3], numbers[3] = 'party' .. other, other_read .. ',' .. other_got .. ',' .. other_at
   end
   if has_risen(head) then
     fields[#fields + 1] = 'whole'

@@ -5,8 +5,9 @@
 -- Reply the participants' age (ms; nil when a participant or a head is not cached), a token for the
 --       fill (nil when nothing may be filled), the digest of the conversations, the conversations
 --       (nil when they have the known digest and are fresh) as a JSON list of
---       `[participant, [seq, rev, id], [read seq, delivered seq] of the peer or null, [newest
---       listed id, newest pending id]]`
+--       `[participant, [seq, rev, id], [read seq, delivered seq, time of reading] of the peer or
+--       null, [newest listed id, newest pending id]]`
+--       (no time where an older release wrote the position)
 --
 -- The heads' keys cannot be declared, since the participants name them, as in cached_tail.
 

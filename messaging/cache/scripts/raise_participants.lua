@@ -1,7 +1,8 @@
 -- Raise cached participants, and the positions that their peers are shown. Uses rows, incarnation,
 -- rates, tail, heads.
 --
--- ARGV  for each participant: user, conversation, participant, read seq, delivered seq
+-- ARGV  for each participant: user, conversation, participant, read seq, delivered seq, time of
+--       reading
 --
 -- A fill that is under way may have read the database before the change. So its token is dropped.
 
@@ -14,7 +15,7 @@ local function precedes(participant, other)
   return newer(other_rev, rev)
 end
 
-for user, conversation, participant, read, got in rows(5, 0) do
+for user, conversation, participant, read, got, at in rows(6, 0) do
   local mine = MINE .. user
   redis.call('HDEL', mine, FILLING)
   local held = redis.call('HMGET', mine, FILLED, conversation)
@@ -22,6 +23,6 @@ for user, conversation, participant, read, got in rows(5, 0) do
     redis.call('HSET', mine, conversation, participant)
   end
   if string.sub(conversation, 1, 1) ~= 'g' then
-    raise_head(HEAD .. conversation, { 'party' .. user }, { read .. ',' .. got })
+    raise_head(HEAD .. conversation, { 'party' .. user }, { read .. ',' .. got .. ',' .. at })
   end
 end

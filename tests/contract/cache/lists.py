@@ -22,8 +22,8 @@ def head(seq: int, rev: int = 0) -> Head:
     return Head(last_seq=seq, last_rev=rev, last_id=FIRST_ID + seq)
 
 
-def private(*, seq: int = 3, read_seq: int = 0, peer: Peer | None = None) -> Entry:
-    participant = seat(PRIVATE, read_seq=read_seq)
+def private(*, seq: int = 3, peer: Peer | None = None, **columns: Any) -> Entry:
+    participant = seat(PRIVATE, **columns)
     return Entry(participant=participant, head=head(seq), peer=peer or Peer())
 
 
@@ -46,7 +46,7 @@ FULL = Participant(
     is_marked_unread=True,
 )
 EVERY_KIND = [
-    private(read_seq=2, peer=Peer(read_seq=1, delivered_seq=3)),
+    private(read_seq=2, peer=Peer(read_seq=1, delivered_seq=3, read_time=1_700_000_000_002)),
     Entry(participant=FULL, head=head(2**40, 2**41)),
     Entry(participant=seat(ALONE), head=head(1)),
     Entry(

@@ -14,7 +14,7 @@ from typing import Any
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
@@ -75,7 +75,7 @@ class State:
         other = None if peer_id is None else self.participants.get((peer_id, name))
         peer = None if peer_id is None else Peer()
         if other is not None:
-            peer = Peer(read_seq=other.read_seq, delivered_seq=other.delivered_seq)
+            peer = other.position
         return Entry(participant=participant, head=self.heads.get(name, Head()), peer=peer)
 
 
@@ -290,7 +290,7 @@ def _rank(participant: Participant) -> tuple[int, int]:
 def _facts(entry: Entry) -> tuple[int, ...]:
     """Return the numbers of an entry that never sink, without those of the participant."""
     peer, head = entry.peer or Peer(), entry.head
-    return (head.last_seq, head.last_rev, head.last_id, peer.read_seq, peer.delivered_seq)
+    return (head.last_seq, head.last_rev, head.last_id, *astuple(peer))
 
 
 steps = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 60)), min_size=30, max_size=100)

@@ -262,20 +262,21 @@ class TestAParticipant:
 
     async def test_tells_the_peer_its_positions(self, cache: MessageCache) -> None:
         await fill(cache, [private(peer=Peer(read_seq=9, delivered_seq=9))])
-        for read_seq, delivered_seq in ((10, 11), (8, 12)):
-            peer = seat(PRIVATE, user_id=2, read_seq=read_seq, delivered_seq=delivered_seq)
+        for read_seq, delivered_seq, read_time in ((10, 11, 77), (8, 12, 66)):
+            position = {"read_seq": read_seq, "delivered_seq": delivered_seq}
+            peer = seat(PRIVATE, user_id=2, **position, read_time=read_time)
             await cache.raise_participants([peer])
         seen = await entries_of(cache)
         assert seen is not None
-        assert seen[PRIVATE].peer == Peer(read_seq=10, delivered_seq=12)
+        assert seen[PRIVATE].peer == Peer(read_seq=10, delivered_seq=12, read_time=77)
         assert seen[PRIVATE].participant == seat(PRIVATE)
 
     async def test_is_known_to_the_peer_who_fills_later(self, cache: MessageCache) -> None:
-        await fill(cache, [private(read_seq=2)])
+        await fill(cache, [private(read_seq=2, read_time=77)])
         await fill(cache, [Entry(participant=seat(PRIVATE, user_id=2), peer=Peer())], user_id=2)
         seen = await entries_of(cache, 2)
         assert seen is not None
-        assert seen[PRIVATE].peer == Peer(read_seq=2)
+        assert seen[PRIVATE].peer == Peer(read_seq=2, read_time=77)
 
     async def test_is_dropped_with_the_user_s_others(self, cache: MessageCache) -> None:
         for user_id in (1, 2, 3):

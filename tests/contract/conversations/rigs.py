@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 
 from messaging import models
 from messaging.conf import Settings
-from messaging.domain.conversations import Participant
+from messaging.domain.conversations import NEVER, Participant
 from messaging.domain.groups import OutReason
 from messaging.ports.conversations import ConversationStore
 from messaging.ports.store import MessageStore
@@ -38,7 +38,8 @@ class Rig(Protocol):
     async def participants(self) -> dict[tuple[int, str], Participant]:
         """Return all participants by user and conversation."""
 
-    async def hide_receipts(self, user_id: int) -> None: ...
+    async def show_receipts(self, user_id: int, receipts_from: int) -> None:
+        """Let a user show receipts from this time on; NEVER hides them."""
 
     async def delete(self, user_id: int, name: str, *, ids: list[int], rev: int) -> None:
         """Insert a user's deletes of messages, with this `rev` of the participant."""
@@ -58,8 +59,8 @@ class InMemory:
     async def participants(self) -> dict[tuple[int, str], Participant]:
         return dict(self.store.participants)
 
-    async def hide_receipts(self, user_id: int) -> None:
-        self.store.hides_receipts.add(user_id)
+    async def show_receipts(self, user_id: int, receipts_from: int) -> None:
+        self.store.shown_from[user_id] = receipts_from
 
     async def delete(self, user_id: int, name: str, *, ids: list[int], rev: int) -> None:
         self.store.deletes |= {(user_id, i): MemoryDelete(name, rev) for i in ids}
@@ -92,9 +93,12 @@ class InDatabase:
 
         return await sync_to_async(read)()
 
-    async def hide_receipts(self, user_id: int) -> None:
+    async def show_receipts(self, user_id: int, receipts_from: int) -> None:
         user = await User.objects.acreate(id=user_id, username=f"user {user_id}")
-        await models.Profile.objects.acreate(user=user, shows_receipts=False)
+        hides = receipts_from == NEVER
+        await models.Profile.objects.acreate(
+            user=user, shows_receipts=not hides, receipts_from=0 if hides else receipts_from
+        )
 
     async def delete(self, user_id: int, name: str, *, ids: list[int], rev: int) -> None:
         deletes = [

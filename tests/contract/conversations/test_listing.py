@@ -59,7 +59,7 @@ async def test_the_peer_is_the_other_party_alone(rig: Rig) -> None:
     await rig.store.apply([make_message(1, to_id=1)])
     await rig.put(
         Participant(user_id=1, conversation_id="1_2", read_seq=3, delivered_seq=4),
-        Participant(user_id=2, conversation_id="1_2", read_seq=5, delivered_seq=6),
+        Participant(user_id=2, conversation_id="1_2", read_seq=5, delivered_seq=6, read_time=7),
         Participant(user_id=1, conversation_id="1_3", read_seq=7),
         Participant(user_id=1, conversation_id="g7"),
         Participant(user_id=2, conversation_id="g7", read_seq=8),
@@ -69,7 +69,7 @@ async def test_the_peer_is_the_other_party_alone(rig: Rig) -> None:
 
     assert peers == {
         "1_1": None,
-        "1_2": Peer(read_seq=5, delivered_seq=6),
+        "1_2": Peer(read_seq=5, delivered_seq=6, read_time=7),
         "1_3": Peer(),
         "g7": None,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from messaging.domain.conversations import Participant
+from messaging.domain.conversations import NEVER, Participant
 from messaging.domain.groups import OutReason
 from messaging.domain.message import ChatType, Message
 from messaging.ports.conversations import Readers
@@ -63,11 +63,21 @@ async def test_who_is_out_or_could_not_see_it_is_no_member(rig: Rig, message: Me
 
 
 async def test_who_hides_receipts_is_in_neither_list(rig: Rig, message: Message) -> None:
-    await rig.hide_receipts(4)
-    await rig.hide_receipts(5)
+    await rig.show_receipts(4, NEVER)
+    await rig.show_receipts(5, NEVER)
 
     assert await asked(rig, message) == Readers(read_count=2, member_count=3, user_ids=(2, 6))
     assert (await asked(rig, message, has_read=False)).user_ids == (3,)
+
+
+async def test_who_shows_receipts_again_has_read_from_then_on(rig: Rig, message: Message) -> None:
+    known = await rig.participants()
+    for user_id, read_time in ((2, None), (3, 2_000), (4, 1_999), (6, 2_000)):
+        await rig.put(replace(known[user_id, "g7"], read_time=read_time))
+        await rig.show_receipts(user_id, 2_000)
+
+    assert await asked(rig, message) == Readers(read_count=1, member_count=5, user_ids=(6,))
+    assert (await asked(rig, message, has_read=False)).user_ids == (2, 3, 4, 5)
 
 
 async def test_nobody_has_read_a_pending_message(rig: Rig, message: Message) -> None:

@@ -19,6 +19,7 @@ from messaging.ports.directory import Directory
 MEMBER, STRANGER, LOCKED_OUT, NOBODY = 1, 2, 3, 4
 GROUP, NO_GROUP = 7, 8
 GENERATION = 3
+SHOWN_FROM = 1_700_000_000_000
 CREATED = datetime(2026, 7, 1, tzinfo=UTC)
 NEW = Group(id=GROUP, name="a group", create_time=int(CREATED.timestamp() * 1000))
 ON_DATABASE = pytest.mark.django_db(transaction=True)
@@ -64,7 +65,8 @@ def populate() -> None:
     ChatGroup.objects.filter(pk=GROUP).update(created_at=CREATED)  # `create` sets the time itself
     ChatGroupMember.objects.create(group=group, user_id=MEMBER)
     block(MEMBER, STRANGER)
-    Profile.objects.create(user_id=STRANGER, shows_receipts=False)
+    Profile.objects.create(user_id=STRANGER, shows_receipts=False, receipts_from=SHOWN_FROM)
+    Profile.objects.create(user_id=LOCKED_OUT, receipts_from=SHOWN_FROM)
     UserTokens.objects.create(user_id=STRANGER, generation=GENERATION, ended={"ended": 1})
 
 

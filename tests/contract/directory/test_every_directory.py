@@ -8,6 +8,7 @@ import pytest
 
 from messaging.conf import settings
 from messaging.directory import DatabaseDirectory
+from messaging.domain.conversations import NEVER
 from messaging.domain.groups import Membership
 from messaging.domain.message import ID_MAX
 from messaging.ports.directory import Directory, GroupAccess, TokenMark
@@ -21,6 +22,7 @@ from tests.contract.directory.people import (
     NO_GROUP,
     NOBODY,
     ON_DATABASE,
+    SHOWN_FROM,
     STRANGER,
     is_member,
     known_member,
@@ -34,7 +36,7 @@ async def any_directory(request: pytest.FixtureRequest) -> AsyncIterator[Directo
         memory = MemoryDirectory(users=[MEMBER, STRANGER, LOCKED_OUT], groups={GROUP: {MEMBER}})
         memory.records[GROUP] = NEW
         memory.inactive.add(LOCKED_OUT)
-        memory.hides_receipts.add(STRANGER)
+        memory.shown_from = {STRANGER: NEVER, LOCKED_OUT: SHOWN_FROM}
         memory.blocks.add((MEMBER, STRANGER))
         memory.generations[STRANGER] = GENERATION
         memory.ended.add((STRANGER, "ended"))
@@ -99,9 +101,12 @@ class TestEveryDirectory:
         assert not await any_directory.is_blocked(NOBODY, STRANGER)
         assert not await any_directory.is_blocked(ID_MAX, ID_MAX)
 
-    async def test_knows_who_shows_what_was_read(self, any_directory: Directory) -> None:
-        shown = {i: await any_directory.shows_receipts(i) for i in (MEMBER, STRANGER, NOBODY)}
-        assert shown == {MEMBER: True, STRANGER: False, NOBODY: False}
+    async def test_knows_from_when_on_who_shows_what_was_read(
+        self, any_directory: Directory
+    ) -> None:
+        everybody = (MEMBER, STRANGER, LOCKED_OUT, NOBODY)
+        shown = {i: await any_directory.receipts_from(i) for i in everybody}
+        assert shown == {MEMBER: 0, STRANGER: NEVER, LOCKED_OUT: SHOWN_FROM, NOBODY: NEVER}
 
     async def test_what_it_knows_at_once_is_what_it_would_find(
         self, any_directory: Directory
@@ -113,8 +118,8 @@ class TestEveryDirectory:
             assert known_member(any_directory, GROUP, user_id) in (None, member)
             blocked = await any_directory.is_blocked(MEMBER, user_id)
             assert any_directory.known_blocked(MEMBER, user_id) in (None, blocked)
-            shows = await any_directory.shows_receipts(user_id)
-            assert any_directory.known_receipts(user_id) in (None, shows)
+            shown_from = await any_directory.receipts_from(user_id)
+            assert any_directory.known_receipts_from(user_id) in (None, shown_from)
 
     async def test_closes_twice(self, any_directory: Directory) -> None:
         await any_directory.close()

@@ -13,6 +13,7 @@ from messaging.directory.group_answers import MEMBERSHIP_TTL_S, NEGATIVE_TTL_S
 from messaging.directory.queries import BLOCKS_HELD
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.changes import BlockChanged
+from messaging.domain.conversations import NEVER
 from messaging.models import ChatGroupMember, UserBlock
 from tests.contract.directory.people import (
     GROUP,
@@ -88,11 +89,11 @@ class TestTheDatabasesDirectory:
         assert await directory.user_exists(STRANGER)
         assert await directory.user_is_active(STRANGER)
         assert not await directory.is_blocked(STRANGER, MEMBER)
-        assert not await directory.shows_receipts(STRANGER)
+        assert await directory.receipts_from(STRANGER) == NEVER
         assert len(lookups) == 1
 
-        assert directory.known_receipts(STRANGER) is False
-        assert directory.known_receipts(MEMBER) is None
+        assert directory.known_receipts_from(STRANGER) == NEVER
+        assert directory.known_receipts_from(MEMBER) is None
         assert directory.known_active(STRANGER) is True
         assert directory.known_blocked(STRANGER, MEMBER) is False
         # A locked-out receiver is known as not blocked for any sender.
@@ -114,12 +115,12 @@ class TestTheDatabasesDirectory:
     async def test_tells_of_a_choice_that_was_never_known_nothing_in_an_outage(
         self, directory: DatabaseDirectory, outage: Begin, clock: DirectoryClock
     ) -> None:
-        assert await directory.shows_receipts(MEMBER)
+        assert await directory.receipts_from(MEMBER) == 0
         outage()
         clock.now_s += IDENTITY_TTL_S
-        assert await directory.shows_receipts(MEMBER)
+        assert await directory.receipts_from(MEMBER) == 0
         with pytest.raises(StoreUnavailable):
-            await directory.shows_receipts(LOCKED_OUT)
+            await directory.receipts_from(LOCKED_OUT)
 
     async def test_looks_once_for_all_who_ask_meanwhile(
         self, directory: DatabaseDirectory, lookups: list[str]

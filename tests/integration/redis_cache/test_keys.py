@@ -198,7 +198,7 @@ class TestKeys:
         )
         head = server.hgetall("msg:head:1_2")
         assert head.pop("born").isdigit()
-        numbers = {"last": "3,5,7", "party1": "2,3", "party2": "0,0"}
+        numbers = {"last": "3,5,7", "party1": "2,3,0", "party2": "0,0,0"}
         assert head == numbers | {"stamp": "0/0/", "whole": "1"}
         packed = '[4,3,1,"1_2",true,null,0,0,2,null,null,0,null,false]'
         assert server.hgetall("msg:mine:1") == {"=": token, "1_2": packed}
@@ -212,6 +212,34 @@ class TestKeys:
         await cache.raise_participants([Participant(user_id=1, conversation_id="1_2")])
         assert names(server) == ["msg:head:1_2"]
         assert server.ttl("msg:head:1_2") == HALF_AN_HOUR
+
+    async def test_of_an_older_release_tell_positions_without_a_time_until_a_fill(
+        self, cache: RedisMessageCache, server: redis.Redis
+    ) -> None:
+        """Read and raise positions as they stand in Redis at the start of this release."""
+        mine = Participant(user_id=1, conversation_id="1_2")
+        stored = Entry(participant=mine, peer=Peer(read_seq=9, delivered_seq=9, read_time=77))
+
+        async def fill() -> None:
+            token = (await cache.listing(1)).token
+            assert token is not None
+            await cache.fill_listing(1, token, [stored])
+
+        async def told() -> Peer | None:
+            entries = (await cache.listing(1)).entries
+            assert entries is not None
+            return entries["1_2"].peer
+
+        await fill()
+        server.hset("msg:head:1_2", "party2", "10,11")
+        assert await told() == Peer(read_seq=10, delivered_seq=11)
+
+        await cache.forget_listings([1])
+        await fill()  # of a reader who saw the database before the position rose
+        assert await told() == Peer(read_seq=10, delivered_seq=11, read_time=77)
+        later = Participant(user_id=2, conversation_id="1_2", read_seq=12, read_time=88)
+        await cache.raise_participants([later])
+        assert await told() == Peer(read_seq=12, delivered_seq=11, read_time=88)
 
     async def test_are_named_after_the_worker(
         self, cache: RedisMessageCache, server: redis.Redis

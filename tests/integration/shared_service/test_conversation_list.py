@@ -264,3 +264,21 @@ class TestReaders:
         alice.client.post("/api/user/me", {"showsReceipts": False})
         answer = alice.client.get("/api/message/readers", messageId=message_id)
         assert refused(answer, 403, 4003)
+
+    def test_show_nothing_from_before_receipts_were_shown_again(
+        self, service: Service, alice: User, bob: User
+    ) -> None:
+        first, second = alice.sent(bob), alice.sent(bob)
+        service.persist()
+        chat = f"{alice.id}_{bob.id}"
+        bob.client.post("/api/user/me", {"showsReceipts": False})
+        mark(bob, chat, readSeq=1)
+        bob.client.post("/api/user/me", {"showsReceipts": True})
+        assert only(alice)["peer"] is None
+        answer = readers(alice, first)
+        assert (answer["readCount"], answer["memberCount"]) == (0, 1)
+        mark(bob, chat, readSeq=2)  # a position is one number: all before it is shown
+        bob.client.post("/api/user/me", {"showsReceipts": True})
+        assert only(alice)["peer"] == {"readSeq": 2, "deliveredSeq": 2}
+        for message_id in (first, second):
+            assert readers(alice, message_id)["list"] == [{"userId": bob.id}]

@@ -13,7 +13,7 @@ from msgspec.structs import replace as with_fields
 
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.conversation_requests import ListRequest, PartnerRequest
-from messaging.domain.conversations import Participant
+from messaging.domain.conversations import NEVER, Mark, Participant, Peer
 from messaging.domain.errors import ConversationNotFound, TemporarilyUnavailable, TooManyRequests
 from messaging.domain.groups import FOR_GOOD
 from messaging.domain.message import ChatType
@@ -30,6 +30,7 @@ from messaging.service.conversations import (
 from messaging.service.delete import delete
 from messaging.service.group_rules import Actor
 from messaging.service.history import history
+from messaging.service.marks import mark
 from messaging.service.newest import Newest, read_newest
 from messaging.service.recall import recall
 from messaging.service.send import send
@@ -246,9 +247,29 @@ class TestAView:
     ) -> None:
         await tell(service)
         await service.consume()
-        service.store.hides_receipts.add(hider)
+        service.store.shown_from[hider] = NEVER
         for user_id in (ALICE, BOB):
             assert (await only(service, user_id)).peer is None
+
+    async def test_tells_no_position_from_before_receipts_were_shown_again(
+        self, service: GroupService
+    ) -> None:
+        await tell(service)
+        await tell(service)
+        await service.consume()
+        seen = []
+        for read_seq in (1, 2):
+            seat = Mark(user_id=BOB, conversation_id=WITH_BOB, read_seq=read_seq)
+            (marked,) = (await mark(service.backends, [seat], user_id=BOB)).participants
+            for receipts_from in (marked.position.read_time, marked.position.read_time + 1):
+                service.store.shown_from[BOB] = receipts_from
+                seen.append((await only(service)).peer)
+        first, second = (
+            Peer(read_seq=n, delivered_seq=n, read_time=seen[i].read_time)  # the clock runs
+            for n, i in ((1, 0), (2, 2))
+            if seen[i] is not None
+        )
+        assert seen == [first, None, second, None]
 
     async def test_tells_no_position_in_the_conversation_with_oneself(
         self, service: GroupService

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from messaging.domain.conversation_requests import SetRequest
-from messaging.domain.conversations import Mark
+from messaging.domain.conversations import NEVER, Mark
 from messaging.domain.groups import History
 from messaging.domain.sync_cursor import decode_cursor, encode_cursor
 from messaging.ports.listings import LISTING_FRESH_MS, CachedListing
@@ -222,8 +222,9 @@ async def test_positions_make_a_cursor_that_knows_no_list(scene: Scene) -> None:
 async def test_positions_that_are_hidden_now_make_no_known_list(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene.site.directory.hides_receipts = {ALICE}
-    monkeypatch.setattr(scene.site.directory, "known_receipts", lambda user_id: user_id != ALICE)
+    scene.site.directory.shown_from = {ALICE: NEVER}
+    known = {ALICE: NEVER, BOB: 0}
+    monkeypatch.setattr(scene.site.directory, "known_receipts_from", known.get)
     cursor = None
     for _ in range(MOST_CALLS):
         cursor = (await scene.site.sync(BOB, cursor=cursor))["cursor"]

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace as with_fields
 
 from messaging.domain.conversation_requests import ReadersRequest
-from messaging.domain.conversations import Mark
+from messaging.domain.conversations import NEVER, Mark
 from messaging.domain.errors import (
     AlreadyRecalled,
     GroupTooLarge,
@@ -73,7 +73,7 @@ class TestReaders:
         message_id = await said(service, group_id)
         await groups.invite(service.backends, group_id, [MALLORY], actor=Actor(user_id=ALICE))
         await groups.leave(service.backends, group_id, actor=Actor(user_id=16))
-        service.store.hides_receipts.add(15)
+        service.store.shown_from[15] = NEVER
         await read_by(service, f"g{group_id}", ALICE, MALLORY, 10, 12, 15)
         assert await readers(service, message_id) == MessageReaders(
             read_count=2, member_count=5, user_ids=(10, 12)
@@ -126,7 +126,7 @@ class TestARefusal:
 
     async def test_of_a_sender_who_shows_no_receipts(self, service: GroupService) -> None:
         message_id = await said(service, await made(service, BOB))
-        service.store.hides_receipts.add(ALICE)
+        service.store.shown_from[ALICE] = NEVER
         with pytest.raises(ReceiptsHidden):
             await readers(service, message_id)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from messaging.domain.conversations import Mark
+from messaging.domain.conversations import NEVER, Mark
 from messaging.domain.errors import ConversationNotFound
 from messaging.domain.groups import History
 from messaging.domain.ids import group_conversation
@@ -310,7 +310,7 @@ async def test_the_other_party_is_not_told_where_receipts_are_hidden(site: SyncS
     await say(site, 2)
     seat = [Mark(user_id=BOB, conversation_id=CHAT, read_seq=2)]
     for hiding, shown in ((ALICE, None), (None, {"readSeq": 2, "deliveredSeq": 2})):
-        site.directory.hides_receipts = {hiding} if hiding else set()
+        site.directory.shown_from = {hiding: NEVER} if hiding else {}
         answer = await site.sync(ALICE)
         await mark(site.backends, seat, user_id=BOB)
         told = (await site.sync(ALICE, cursor=answer["cursor"]))["conversations"]
@@ -522,18 +522,18 @@ async def test_nobody_is_asked_of_other_parties_that_no_call_tells_of(
     for peer in peers:
         seat = [Mark(user_id=peer, conversation_id=chat(BOB, peer), read_seq=1)]
         await mark(site.backends, seat, user_id=peer)
-    site.directory.hides_receipts = set(peers[1:])
+    site.directory.shown_from = dict.fromkeys(peers[1:], NEVER)
     asked: list[int] = []
-    known: dict[int, bool] = {}
-    shows = site.directory.shows_receipts
+    known: dict[int, int] = {}
+    receipts_from = site.directory.receipts_from
 
-    async def ask(user_id: int) -> bool:
+    async def ask(user_id: int) -> int:
         asked.append(user_id)
-        known[user_id] = await shows(user_id)
+        known[user_id] = await receipts_from(user_id)
         return known[user_id]
 
-    monkeypatch.setattr(site.directory, "shows_receipts", ask)
-    monkeypatch.setattr(site.directory, "known_receipts", known.get)
+    monkeypatch.setattr(site.directory, "receipts_from", ask)
+    monkeypatch.setattr(site.directory, "known_receipts_from", known.get)
     told, new = [], []
     for _ in range(2):
         for _ in range(MOST_ANSWERS):

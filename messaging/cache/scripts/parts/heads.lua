@@ -38,7 +38,8 @@ local function time_text()
   return now_text
 end
 
--- Return for each number of a text, such as '3,0,7', the larger one of this text and the held one.
+-- Return for each number of a text, such as '3,0,7', the larger one of this text and the held one,
+-- which has fewer numbers where an older release wrote it.
 local function joined(text, held)
   if not held or held == text then return text end
   local next_held, parts = string.gmatch(held, '%d+'), {}
