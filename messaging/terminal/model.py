@@ -49,17 +49,21 @@ class Conversation:
         """Return the messages as history orders them, the oldest first."""
         return sorted([*self.messages.values(), *self.pending.values()], key=_id)
 
-    def apply(self, told: Json) -> None:
+    def apply(self, told: Json, *, partial: bool = False) -> None:
+        """Apply what an answer tells of this conversation.
+
+        `partial`: the answer may lack pending messages, so the known ones stay.
+        """
+        known = self.pending if partial else {}
         self.about = {name: value for name, value in told.items() if name not in SYNC_FIELDS}
         self.position = told["position"] or self.position
-        self.pending = {message["messageId"]: message for message in told["pending"]}
+        self.pending = known | {message["messageId"]: message for message in told["pending"]}
         self.deleted.update(told["deletedIds"])
         for message_id in told["deletedIds"]:
             self.messages.pop(message_id, None)
-            self.pending.pop(message_id, None)
         for message in (*told["messages"], *told["changes"]):
             self._take(message)
-        for message_id in self.messages.keys() & self.pending.keys():
+        for message_id in self.pending.keys() & (self.messages.keys() | self.deleted):
             del self.pending[message_id]
         if told["gap"] is not None:
             self.gaps.append((told["gap"][0], told["gap"][1]))
@@ -83,8 +87,9 @@ class Conversation:
             self.messages[message_id] = message
 
     def _drop_hidden(self, floor_id: int) -> None:
-        for message_id in [each for each in self.messages if int(each) <= floor_id]:
-            del self.messages[message_id]
+        for states in (self.messages, self.pending):
+            for message_id in [each for each in states if int(each) <= floor_id]:
+                del states[message_id]
 
 
 @dataclass
@@ -94,6 +99,7 @@ class Model:
     conversations: dict[str, Conversation] = field(default_factory=dict)
     cursor: str | None = None
     _named: set[str] = field(default_factory=set)  # by the answers of the round under way
+    _lacks: bool = False  # one of these answers was partial
 
     def apply(self, answer: Json) -> None:
         for told in answer["conversations"]:
@@ -102,12 +108,15 @@ class Model:
             if told["left"] or told["reset"]:
                 self.conversations.pop(name, None)
             if not told["left"]:
-                self.conversations.setdefault(name, Conversation()).apply(told)
+                known = self.conversations.setdefault(name, Conversation())
+                known.apply(told, partial=answer["partial"])
         self.cursor = answer["cursor"]
+        self._lacks |= answer["partial"]
         if not answer["hasMore"]:
-            if not answer["partial"]:
+            if not self._lacks:
                 self._drop_pending()
             self._named.clear()
+            self._lacks = False
 
     @property
     def gaps(self) -> Sequence[tuple[str, Gap]]:
@@ -117,8 +126,10 @@ class Model:
     def _drop_pending(self) -> None:
         """Drop the pending messages of conversations that a whole round has not named.
 
-        A conversation with pending messages is named in each round. A message that is neither
-        pending nor stored was a repeat of another one, or could not be stored.
+        A round is whole where none of its answers was partial: each answer tells other
+        conversations, and a partial one may lack some. A conversation with pending messages is
+        named in each round. A message that is neither pending nor stored was a repeat of another
+        one, or could not be stored.
         """
         for name, conversation in self.conversations.items():
             if name not in self._named:

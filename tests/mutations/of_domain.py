@@ -75,4 +75,25 @@ MUTATIONS = (
         "",
         pytest_of("tests/unit/service/test_sync.py"),
     ),
+    Mutation(
+        "drop pending messages after a round that lacked something before its end",
+        "messaging/terminal/model.py",
+        '        self._lacks |= answer["partial"]\n',
+        '        self._lacks = answer["partial"]\n',
+        pytest_of("tests/unit/terminal/test_model.py"),
+    ),
+    Mutation(
+        "drop pending messages that a partial answer lacks",
+        "messaging/terminal/model.py",
+        "known = self.pending if partial else {}",
+        "known: dict[str, Json] = {}",
+        pytest_of("tests/unit/terminal/test_model.py"),
+    ),
+    Mutation(
+        "take a deleted id again as a pending message",
+        "messaging/terminal/model.py",
+        "(self.messages.keys() | self.deleted)",
+        "self.messages.keys()",
+        pytest_of("tests/unit/terminal/test_model.py"),
+    ),
 )
