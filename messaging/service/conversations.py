@@ -6,10 +6,10 @@ TooManyRequests, at once, for a user who reads too much.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from messaging.domain.batched import ask_batched
 from messaging.domain.conversation_requests import ListRequest, PartnerRequest
 from messaging.domain.conversations import Entry, Place
 from messaging.domain.errors import (
@@ -28,6 +28,7 @@ from messaging.service.listing import find_listed, read_listing
 from messaging.service.unread import count_unread, known_counts
 
 CONVERSATIONS_A_READ = 10  # so many conversations of one call count as one read
+MEMBERSHIPS_AT_ONCE = 20  # groups whose memberships are asked about at the same time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,9 @@ async def _sum_unread(backends: Backends, reader_id: int) -> UnreadSums:
         for entry in entries
         if counts[entry.conversation_id] != 0 or entry.participant.is_marked_unread
     ]
-    belongs = await asyncio.gather(*(_belongs(backends, entry, reader_id) for entry in news))
+    belongs = await ask_batched(
+        news, MEMBERSHIPS_AT_ONCE, lambda entry: _belongs(backends, entry, reader_id)
+    )
     told = [entry for entry, is_in in zip(news, belongs, strict=True) if is_in]
     now_ms = backends.clock_ms()
     muted = [entry for entry in told if entry.participant.is_muted(now_ms)]

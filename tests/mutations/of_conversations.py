@@ -380,4 +380,11 @@ MUTATIONS = (
         "entry):\n",
         pytest_of("tests/unit/service/test_sync_round.py", "-k", "other_party"),
     ),
+    Mutation(
+        "ask for the memberships of all groups with news at once",
+        "messaging/service/conversations.py",
+        "        news, MEMBERSHIPS_AT_ONCE, lambda",
+        "        news, len(news) + 1, lambda",
+        pytest_of("tests/unit/service/test_conversations.py", "-k", "memberships_at_a_time"),
+    ),
 )

@@ -18,7 +18,8 @@ from messaging.domain.errors import ConversationNotFound, TemporarilyUnavailable
 from messaging.domain.groups import FOR_GOOD
 from messaging.domain.message import ChatType
 from messaging.limits import MAX_PAGE_BYTES
-from messaging.service import groups, unread
+from messaging.ports.directory import GroupAccess
+from messaging.service import conversations, groups, unread
 from messaging.service.conversation_views import ConversationView
 from messaging.service.conversations import (
     ConversationPage,
@@ -448,6 +449,29 @@ class TestSums:
         assert watch.counted == [10, 10, 5]
         with pytest.raises(TooManyRequests):
             await sum_unread(service.backends, reader_id=ALICE)
+
+    async def test_ask_for_a_few_memberships_at_a_time(
+        self, service: GroupService, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(conversations, "MEMBERSHIPS_AT_ONCE", 2)
+        for _ in range(5):
+            group_id = await group_of_both(service)
+            await send(service.backends, to_group(target_id=group_id), sender_id=BOB)
+        await service.consume()
+        ask, asked, most, under_way = service.directory.group_access, 0, 0, 0
+
+        async def watched(group_id: int, user_id: int) -> GroupAccess | None:
+            nonlocal asked, most, under_way
+            asked, under_way = asked + 1, under_way + 1
+            most = max(most, under_way)
+            await asyncio.sleep(0)
+            under_way -= 1
+            return await ask(group_id, user_id)
+
+        monkeypatch.setattr(service.directory, "group_access", watched)
+        sums = await sum_unread(service.backends, reader_id=ALICE)
+        assert (sums.loud, sums.partial) == (UnreadSum(5, 5), False)
+        assert (asked, most) == (5, 2)
 
     async def test_keep_what_was_counted_before_the_database_went_away(
         self, service: GroupService, monkeypatch: pytest.MonkeyPatch
