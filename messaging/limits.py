@@ -59,6 +59,9 @@ MAX_REQUEST_ID_CHARACTERS = 64
 MAX_NAMED_USERS = 200  # whom one call creates a group with, invites or removes
 MAX_ADMINS = 50  # of a group, beside its owner
 MAX_MUTE_S = 30 * 24 * 60 * 60  # of a member, but for a mute for good
+# Changes of groups that may take a right away, in a process. While Redis is away each one waits for
+# five seconds, and holds one of Django's sixteen threads.
+NARROWING_AT_A_TIME = 8
 MAX_NOTICE_USERS = 20  # whom a notice names; the count tells of all
 
 # --- conversations --------------------------------------------------------------------------

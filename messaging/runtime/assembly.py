@@ -20,6 +20,8 @@ from messaging.domain.errors import IdsUnavailable
 from messaging.domain.ids import SnowflakeIdGenerator, wall_clock_ms
 from messaging.domain.rates import PasswordRates, Rates, UserRates
 from messaging.domain.sharing import SharedReads
+from messaging.domain.stays import Stays
+from messaging.limits import NARROWING_AT_A_TIME
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.catch_up import CatchUp
 from messaging.pipeline.commit import GroupCommit
@@ -139,6 +141,7 @@ def assemble(
             fold=joint_mark,
         ),
         listings=SharedReads(),
+        narrowings=Stays(NARROWING_AT_A_TIME),
         hints=hints,
         writes=writes,
         catch_up=CatchUp(store.breaker, open_inspector, store_timeout_s=settings.store_timeout_s),

@@ -12,6 +12,7 @@ from messaging.domain.conversations import Mark, Participant
 from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.domain.rates import PasswordRates, UserRates
 from messaging.domain.sharing import SharedReads
+from messaging.domain.stays import Stays
 from messaging.ports.cache import MessageCache
 from messaging.ports.conversations import ConversationStore
 from messaging.ports.directory import Directory
@@ -38,6 +39,8 @@ class Backends:
     `publish`: lets this process's directory forget what has changed, then tells the other
     processes. The call never fails: a process that is not told learns of the changes later.
     `listings`: reads of users' lists in the database.
+    `narrowings`: changes of groups that may take a right away, whose answers wait while the cache
+    is away.
     """
 
     cache: MessageCache
@@ -51,6 +54,7 @@ class Backends:
     acceptor: Acceptor
     marks: Gatherer[tuple[int, str], Mark, Participant]
     listings: SharedReads[int, Listing]
+    narrowings: Stays
     hints: CacheHints
     writes: HintedWrites
     catch_up: CatchUp

@@ -2,7 +2,8 @@
 
 Order of each change:
 
-1. Count the change against the rate of the one who acts.
+1. Count the change against the rate of the one who acts. A change that may take a right away holds
+   one of a few places from here on, because its answer may have to wait.
 2. Decide and write, in one transaction, with a hint of each notice.
 3. Where the decision hides the history from users who join, nothing is written: open a floor, below
    which nothing is accepted from then on, then decide and write.
@@ -83,6 +84,11 @@ class GroupCall:
         )
 
     @property
+    def is_narrowing(self) -> bool:
+        """Tell whether rights may shrink by this call."""
+        return self.narrows is None or bool(self.narrows)
+
+    @property
     def users(self) -> list[int]:
         """Return the users concerned, the one who acts among them."""
         return list(dict.fromkeys((self.actor.user_id, *self.involved)))
@@ -116,9 +122,14 @@ async def change(backends: Backends, group_id: int, call: GroupCall) -> ChangedG
     Raises: GroupNotFound; the errors of `call.decide`; IdsUnavailable; TooManyRequests, at once,
     for a user who changes too much; TemporarilyUnavailable.
     Leaves: perhaps the change made after TemporarilyUnavailable. Safe to repeat: a repeat completes
-    the change.
+    the change. Nothing is changed where too many answers wait already, while Redis is away.
     """
     _count(backends, call)
+    async with backends.narrowings.place() if call.is_narrowing else contextlib.nullcontext():
+        return await _change(backends, group_id, call)
+
+
+async def _change(backends: Backends, group_id: int, call: GroupCall) -> ChangedGroup:
     order = call.order(backends)
     try:
         changed = await _in_time(backends.groups.change_group(group_id, order))
@@ -130,7 +141,7 @@ async def change(backends: Backends, group_id: int, call: GroupCall) -> ChangedG
     is_doubted = await tell(backends, call, group_id)
     await _show(backends, changed)
     if not is_doubted:
-        await asyncio.sleep(FORGOTTEN_AFTER_S)
+        await backends.narrowings.stay(FORGOTTEN_AFTER_S)
     return changed
 
 
@@ -144,7 +155,7 @@ async def tell(backends: Backends, call: GroupCall, group_id: int) -> bool:
     come no further. No list counts in a cache that could not be told, once the cache is back.
     """
     is_doubted = True
-    if call.narrows is None or call.narrows:
+    if call.is_narrowing:
         try:
             await backends.cache.distrust(group_conversation(group_id), call.narrows)
         except CacheUnavailable:

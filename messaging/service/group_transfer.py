@@ -6,8 +6,6 @@ the transfer, which is among the newest messages of the group soon after.
 
 from __future__ import annotations
 
-import asyncio
-
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.errors import RoleTooLow, TemporarilyUnavailable
 from messaging.domain.groups import Event, Role
@@ -38,8 +36,9 @@ async def transfer(backends: Backends, group_id: int, user_id: int, *, actor: Ac
     except RoleTooLow:
         if not await _has_handed_over(backends, group_id, user_id, actor=actor):
             raise
-        if not await tell(backends, call, group_id):
-            await asyncio.sleep(FORGOTTEN_AFTER_S)
+        async with backends.narrowings.place():
+            if not await tell(backends, call, group_id):
+                await backends.narrowings.stay(FORGOTTEN_AFTER_S)
 
 
 async def _owner_of(backends: Backends, group_id: int) -> int:

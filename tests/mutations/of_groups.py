@@ -161,4 +161,25 @@ MUTATIONS = (
         "        pass\n",
         pytest_of("tests/unit/service/test_group_lists.py"),
     ),
+    Mutation(
+        "let every change that narrows a right wait while the cache is away",
+        "messaging/service/group_changes.py",
+        "backends.narrowings.place() if call.is_narrowing else",
+        "backends.narrowings.place() if False else",
+        pytest_of("tests/unit/service/test_groups.py", "-k", "too_many_answers_wait"),
+    ),
+    Mutation(
+        "wait behind answers that all wait",
+        "messaging/domain/stays.py",
+        "if self.staying == self._most:",
+        "if False:",
+        pytest_of("tests/unit/test_stays.py"),
+    ),
+    Mutation(
+        "leave those who wait asleep when the last call begins to stay",
+        "messaging/domain/stays.py",
+        "        self.staying += 1\n        self._wake()\n",
+        "        self.staying += 1\n",
+        pytest_of("tests/unit/test_stays.py"),
+    ),
 )

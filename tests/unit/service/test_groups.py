@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from messaging.domain.errors import (
 from messaging.domain.groups import FOR_GOOD, Event, History, JoinMode, Role
 from messaging.domain.ids import first_id_at, time_of_id, under_id
 from messaging.domain.message import ChatType, Message
+from messaging.limits import NARROWING_AT_A_TIME
 from messaging.service import group_changes, groups
 from messaging.service.backends import Backends
 from messaging.service.group_rules import Actor
@@ -101,6 +102,25 @@ WIDENING: dict[str, Act] = {
 }
 
 
+@contextlib.asynccontextmanager
+async def no_places(service: MemoryService) -> AsyncIterator[None]:
+    """Let mutes in other groups take all places within the context, where the cache is away."""
+    group_ids = [await made(service) for _ in range(NARROWING_AT_A_TIME)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(group_changes, "FORGOTTEN_AFTER_S", 60.0)
+        service.cache.down = True
+        mutes = [
+            asyncio.create_task(groups.mute(service.backends, each, BOB, FOR_GOOD, actor=OWNER))
+            for each in group_ids
+        ]
+        while service.backends.narrowings.staying < NARROWING_AT_A_TIME:
+            await asyncio.sleep(0)
+        yield
+        for mute in mutes:
+            mute.cancel()
+        await asyncio.gather(*mutes, return_exceptions=True)
+
+
 class TestARightThatShrinks:
     @pytest.mark.parametrize("verb", NARROWING)
     async def test_is_doubted_by_every_process_when_the_answer_comes(
@@ -137,6 +157,45 @@ class TestARightThatShrinks:
             patch.setattr(asyncio, "sleep", sleep)
             await act(service.backends, group_id)
         assert (group_changes.FORGOTTEN_AFTER_S in slept) is waits
+
+    @pytest.mark.parametrize("verb", NARROWING)
+    async def test_stays_where_too_many_answers_wait_already(
+        self, service: MemoryService, verb: str
+    ) -> None:
+        group_id = await made(service)
+        act, _ = NARROWING[verb]
+
+        async def state() -> object:
+            view = await service.groups.find_group(group_id, BOB)
+            return view, notices(service, group_id)
+
+        async with no_places(service):
+            before = await state()
+            with pytest.raises(TemporarilyUnavailable) as refused:
+                await act(service.backends, group_id)
+            assert refused.value.retry_after_s
+            assert await state() == before
+        await act(service.backends, group_id)
+
+    async def test_waits_for_a_repeat_of_a_transfer_as_for_another(
+        self, service: MemoryService
+    ) -> None:
+        group_id = await made(service)
+        await transfer(service.backends, group_id, BOB, actor=OWNER)
+        async with no_places(service):
+            with pytest.raises(TemporarilyUnavailable):
+                await transfer(service.backends, group_id, BOB, actor=OWNER)
+
+    async def test_holds_up_no_right_that_grows(self, service: MemoryService) -> None:
+        group_id = await made(service)
+        async with no_places(service):
+            for act in WIDENING.values():
+                await act(service.backends, group_id)
+
+    async def test_waits_for_a_place_while_the_cache_answers(self, service: MemoryService) -> None:
+        group_ids = [await made(service) for _ in range(3 * NARROWING_AT_A_TIME)]
+        calls = [groups.leave(service.backends, each, actor=MEMBER) for each in group_ids]
+        await asyncio.gather(*calls)
 
     async def test_is_published_to_all_processes(self, service: MemoryService) -> None:
         group_id = await made(service)
