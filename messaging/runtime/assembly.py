@@ -25,10 +25,11 @@ from messaging.limits import NARROWING_AT_A_TIME
 from messaging.pipeline.accept import Acceptor
 from messaging.pipeline.catch_up import CatchUp
 from messaging.pipeline.commit import GroupCommit
-from messaging.pipeline.compensation import Compensator
+from messaging.pipeline.compensation import Compensator, Sweep
 from messaging.pipeline.gather import Gatherer
 from messaging.pipeline.guarded_cache import guarded
 from messaging.pipeline.hints import CacheHints
+from messaging.pipeline.sweep_watch import mark_swept
 from messaging.pipeline.write_through import HintedWrites
 from messaging.ports.audit import LogInspector
 from messaging.ports.cache import MessageCache
@@ -165,3 +166,17 @@ def compensator(backends: Backends) -> Compensator:
         settings=backends.settings,
         clock_ms=backends.clock_ms,
     )
+
+
+async def sweep(backends: Backends) -> Sweep:
+    """Run a whole sweep: deliver the recorded hints, repair pending messages, leave the mark.
+
+    A call that died between its commit and its telling has left hints, such as that of a clear.
+    A call that is under way and this sweep may deliver the same hint, which does no harm.
+
+    Raises: CacheUnavailable. Safe to repeat, also at the same time.
+    """
+    await backends.hints.breaker.try_now()
+    done = await compensator(backends).sweep()
+    await mark_swept(backends.hints.cache, backends.settings)
+    return done

@@ -26,9 +26,9 @@ from messaging.domain.errors import TemporarilyUnavailable
 from messaging.domain.ids import ClockHealth
 from messaging.pipeline.compensation import Sweep
 from messaging.pipeline.consumer import Consuming
-from messaging.pipeline.sweep_watch import Sweeps, mark_swept
+from messaging.pipeline.sweep_watch import Sweeps
 from messaging.runtime.adapters import CLOSE_TIMEOUT_S
-from messaging.runtime.assembly import compensator
+from messaging.runtime.assembly import sweep
 from messaging.runtime.runtime import Runtime, build
 from messaging.service.backends import Backends
 
@@ -135,18 +135,7 @@ def compensate() -> Sweep:
     """
     runtime = _ensure()
     budget_s = runtime.backends.settings.compensate_budget_s
-    return _submit(runtime, _sweep(runtime.backends), budget_s + 15)
-
-
-async def _sweep(backends: Backends) -> Sweep:
-    """Run a sweep, after writing the recorded hints to the cache.
-
-    Such hints may be left by a call whose answer was lost.
-    """
-    await backends.hints.breaker.try_now()
-    done = await compensator(backends).sweep()
-    await mark_swept(backends.hints.cache, backends.settings)
-    return done
+    return _submit(runtime, sweep(runtime.backends), budget_s + 15)
 
 
 def reset() -> None:

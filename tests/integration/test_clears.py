@@ -7,10 +7,20 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from messaging.models import Participant
+from messaging.models import CacheArrear, Participant
+from messaging.pipeline.write_through import HintedWrites
+from messaging.tasks import compensate
 from tests.support.conversations import clear, name_of
 from tests.support.groups import create
 from tests.support.service import Service, User, listed, refused
+
+
+class ProcessDeathError(Exception):
+    """End a call as the death of its process does."""
+
+
+async def die(*_: object) -> None:
+    raise ProcessDeathError
 
 
 class TestAClear:
@@ -78,3 +88,22 @@ class TestAClear:
         assert (row.floor_id, row.floor_seq) == (int(data["floorId"]), 3)
         assert (row.read_seq, row.delivered_seq, row.rev) == (3, 3, 1)
         assert row.read_time
+
+    def test_whose_process_died_before_redis_was_told_is_told_by_the_next_sweep(
+        self, service: Service, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stored = alice.sent(bob)
+        service.persist()
+        pending = alice.sent(bob)
+        assert listed(bob.history(alice)) == [pending, stored]
+        with monkeypatch.context() as patch:
+            patch.setattr(HintedWrites, "raise_floor", die)
+            assert clear(bob, name_of(alice, bob)).status == 500
+        assert [(hint.message_id, hint.user_id) for hint in CacheArrear.objects.all()] == [
+            (0, int(bob.id))
+        ]
+        for _ in range(2):  # a repeat does no harm
+            compensate()
+            assert listed(bob.history(alice)) == []
+        assert not CacheArrear.objects.exists()
+        assert listed(alice.history(bob)) == [pending, stored]

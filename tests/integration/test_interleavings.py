@@ -15,7 +15,7 @@ import redis
 from messaging.conf import Mode
 from messaging.domain.message import Message
 from messaging.runtime import adapters
-from messaging.runtime.assembly import compensator
+from messaging.runtime.assembly import sweep
 from messaging.service.delete import delete
 from messaging.service.recall import recall
 from tests.integration.interleaving import Choose, EveryOrder, PortTurns, some_orders
@@ -60,7 +60,7 @@ class Recalled:
 
     async def sweep(self) -> None:
         backends = self.turns.backends("sweep", self.scene.an_hour_later())
-        await compensator(backends).sweep()
+        await sweep(backends)
 
     async def observe(self) -> None:
         """Check that nobody reads the content once the recall is acknowledged."""
@@ -134,7 +134,7 @@ class TestASender:
             deaths += 1
             # Redis loses the last sweep's lease, and the idempotency record of the send.
             scene.forget()
-            await compensator(scene.an_hour_later()).sweep()
+            await sweep(scene.an_hour_later())
             await scene.persist()
             left = await scene.listed(bob, alice)
             assert len(left) <= 1

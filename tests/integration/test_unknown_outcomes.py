@@ -14,7 +14,7 @@ from pytest_django import Settings
 from messaging.domain.errors import SendFailed
 from messaging.models import Conversation
 from messaging.pipeline.queued_send import Durability
-from messaging.runtime.assembly import compensator
+from messaging.runtime.assembly import sweep
 from messaging.service.recall import recall
 from tests.integration.database import held_conversation
 from tests.integration.log_in_redis import positions
@@ -53,7 +53,7 @@ async def heal(proxy: Proxy, scene: Scene) -> None:
 
 async def check_one(scene: Scene, alice: int, bob: int, message_id: int) -> None:
     """Check that one message is left at the end, whatever each part had of it."""
-    await compensator(scene.an_hour_later()).sweep()
+    await sweep(scene.an_hour_later())
     await scene.persist()
     for _ in range(2):
         assert await scene.listed(bob, alice) == [message_id]

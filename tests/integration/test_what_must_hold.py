@@ -21,7 +21,7 @@ from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.models import Conversation, DeadLetter, Message
 from messaging.ports.log import OutgoingRecord
 from messaging.runtime import wiring
-from messaging.runtime.assembly import compensator
+from messaging.runtime.assembly import compensator, sweep
 from messaging.runtime.worker_lease import WorkerLeaseKeeper
 from messaging.service.recall import recall
 from tests.integration.database import held_conversation
@@ -233,7 +233,7 @@ class TestAPendingMessage:
             with redis.Redis.from_url(redis_url) as client:
                 lose_log(client)
             scene.forget()
-            await compensator(scene.an_hour_later()).sweep()
+            await sweep(scene.an_hour_later())
         assert await scene.backends.cache.pending_count() == 0
         rows = await scene.rows(*sent)
         assert [row.content for row in rows] == ["message 0", "", "message 2"]
@@ -245,7 +245,7 @@ class TestAPendingMessage:
         alice, bob = next(scene.pairs)
         for _ in range(5):
             await scene.sent(alice, bob)
-        sweeps = [compensator(scene.an_hour_later()).sweep() for _ in range(4)]
+        sweeps = [sweep(scene.an_hour_later()) for _ in range(4)]
         done = await asyncio.gather(*sweeps)
         assert sorted(sweep.appended for sweep in done) == [0, 0, 0, 5]
         with redis.Redis.from_url(redis_url) as client:

@@ -204,4 +204,11 @@ MUTATIONS = (
         "list(self._waiting)[:1]",
         pytest_of("tests/unit/pipeline/test_gather.py", "-k", "together"),
     ),
+    Mutation(
+        "sweep without delivering the recorded hints",
+        "messaging/runtime/assembly.py",
+        "    await backends.hints.breaker.try_now()\n",
+        "",
+        pytest_of("tests/unit/service/test_clears_cut_short.py"),
+    ),
 )

@@ -54,10 +54,9 @@ class PromiseCheck:
         """Judge a page at rest: it has the rows, all of them, without the reader's deletes.
 
         Before the cache has aged, it may lack a row or a delete that no client was told of: the
-        process that stored the change died before the process showed the change to the cache.
+        process that stored the change died before the process showed the change to the cache. A
+        clear has a hint, which a sweep has delivered by now.
         """
-        if not aged and self._clears.may_be_untold(read):
-            return
         floor_id, floor_seq = self._group.floor_of(read.reader, read.conversation)
         rows = [row for row in self._rows.get(read.conversation, []) if row.id > floor_id]
         seen = {message.id for message in read.seen}

@@ -31,10 +31,6 @@ class ClearCheck:
             if said.conversation == clear.conversation
         )
 
-    def may_be_untold(self, read: Read) -> bool:
-        """Tell whether the cache may lack a clear that its user was not told of."""
-        return any(clear.ended == NEVER for clear in self._clears_of(read))
-
     def _check(self, read: Read, clear: Clear) -> None:
         for answer in read.answers:
             if answer.begun <= clear.ended:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.pipeline.consumer import Consumer, TooManyDeadLetters
-from messaging.runtime.assembly import Node, assemble, compensator
+from messaging.runtime.assembly import Node, assemble, sweep
 from messaging.service.backends import Backends
 from messaging.testing.conversations import MemoryConversations
 from messaging.testing.inspectors import MemoryLogInspector
@@ -182,13 +183,10 @@ class SweeperHost(Host):
         ids = SnowflakeIdGenerator(monotonic_s=self.world.loop.time)
         backends = self.assemble(ids, self.directory()).backends
 
-        async def sweep() -> None:
+        async def keep_sweeping() -> None:
             while True:
                 await asyncio.sleep(SWEEP_EVERY_S)
-                await backends.hints.breaker.try_now()
-                try:
-                    await compensator(backends).sweep()
-                except CacheUnavailable:
-                    continue
+                with contextlib.suppress(CacheUnavailable):
+                    await sweep(backends)
 
-        self.run(sweep)
+        self.run(keep_sweeping)

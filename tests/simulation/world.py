@@ -169,6 +169,7 @@ class World:
             self.watch.is_drained()
             and all(web.knows_all for web in self.webs)
             and not self.store.announced_losses
+            and not self.store.hinted  # a sweep delivers the hints of those that have died
         ):
             if self.loop.time() > deadline_s:
                 self.record.violate("not drained", f"pending: {[*self.cache.pending_set.times]}")

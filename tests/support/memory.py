@@ -13,9 +13,9 @@ from messaging.domain.changes import Change
 from messaging.domain.ids import SnowflakeIdGenerator, WorkerLease, time_of_id
 from messaging.domain.message import ChatType, Message, MsgType
 from messaging.domain.requests import Ack, HistoryRequest, SendRequest
-from messaging.pipeline.compensation import Compensator
+from messaging.pipeline.compensation import Compensator, Sweep
 from messaging.pipeline.consumer import Consumer
-from messaging.runtime.assembly import assemble, compensator
+from messaging.runtime.assembly import assemble, compensator, sweep
 from messaging.testing.cache import MemoryCache
 from messaging.testing.conversations import MemoryConversations
 from messaging.testing.directory import MemoryDirectory
@@ -124,6 +124,9 @@ class MemoryService:
 
     def compensator(self) -> Compensator:
         return compensator(self.backends)
+
+    async def sweep(self) -> Sweep:
+        return await sweep(self.backends)
 
     def restarted_with(self, **settings: object) -> MemoryService:
         """Return a service over the same stores with other settings."""

@@ -35,7 +35,7 @@ async def stuck(service: MemoryService, count: int = 1) -> list[int]:
 
 async def test_a_stuck_message_is_appended_again_and_persisted(service: MemoryService) -> None:
     ids = await stuck(service, 3)
-    swept = await service.compensator().sweep()
+    swept = await service.sweep()
     assert (swept.examined, swept.appended) == (3, 3)
     await service.consume()
     assert set(await service.store.get(ids)) == set(ids)
@@ -44,7 +44,7 @@ async def test_a_stuck_message_is_appended_again_and_persisted(service: MemorySe
 
 async def test_a_young_message_is_left_alone(service: MemoryService) -> None:
     await service.acceptor.accept(message(), ack=Ack.LOG)
-    assert await service.compensator().sweep() == Sweep()
+    assert await service.sweep() == Sweep()
 
 
 async def test_what_was_sent_before_the_clock_was_set_back_is_repaired(
@@ -52,7 +52,7 @@ async def test_what_was_sent_before_the_clock_was_set_back_is_repaired(
 ) -> None:
     ids = await stuck(service, 3)
     service.clock.now_ms -= 600_000
-    swept = await service.compensator().sweep()
+    swept = await service.sweep()
     assert swept.examined == 3
     await service.consume()
     assert set(await service.store.get(ids)) == set(ids)
@@ -61,7 +61,7 @@ async def test_what_was_sent_before_the_clock_was_set_back_is_repaired(
 async def test_without_the_log_it_is_applied_to_the_store(service: MemoryService) -> None:
     ids = await stuck(service, 3)
     service.broker.down = True
-    swept = await service.compensator().sweep()
+    swept = await service.sweep()
     assert (swept.appended, swept.applied) == (0, 3)
     assert set(await service.store.get(ids)) == set(ids)
     assert await service.cache.pending_count() == 0
@@ -80,7 +80,7 @@ async def test_a_stored_message_only_lacks_its_mark(service: MemoryService) -> N
     await service.acceptor.accept(sent, ack=Ack.LOG)
     await service.store.apply([sent])
     later(service)
-    swept = await service.compensator().sweep()
+    swept = await service.sweep()
     assert (swept.confirmed, swept.appended, swept.applied) == (1, 0, 0)
     assert await service.cache.pending_count() == 0
 
@@ -93,7 +93,7 @@ async def test_a_message_recalled_while_pending_is_stored_as_its_tombstone(
     pending = (await service.cache.get([message_id]))[message_id]
     await service.cache.confirm_recall(pending.recalled(NOW_MS))
     service.broker.down = True
-    await service.compensator().sweep()
+    await service.sweep()
     row = (await service.store.get([message_id]))[message_id]
     assert (row.is_recalled, row.content) == (True, "")
 
@@ -101,7 +101,7 @@ async def test_a_message_recalled_while_pending_is_stored_as_its_tombstone(
 async def test_a_sweep_goes_through_a_backlog_larger_than_its_batch() -> None:
     service = MemoryService().restarted_with(compensate_batch=10)
     ids = await stuck(service, 35)
-    swept = await service.compensator().sweep()
+    swept = await service.sweep()
     assert swept.examined == swept.appended == 35
     await service.consume()
     assert len(await service.store.get(ids)) == 35
@@ -109,14 +109,14 @@ async def test_a_sweep_goes_through_a_backlog_larger_than_its_batch() -> None:
 
 async def test_two_sweepers_at_once_do_the_work_once(service: MemoryService) -> None:
     await stuck(service, 3)
-    sweeps = await asyncio.gather(service.compensator().sweep(), service.compensator().sweep())
+    sweeps = await asyncio.gather(service.sweep(), service.sweep())
     assert sorted(s.examined for s in sweeps) == [0, 3]
 
 
 async def test_with_log_and_store_away_everything_stays_pending(service: MemoryService) -> None:
     await stuck(service, 3)
     service.broker.down = service.store.down = True
-    await service.compensator().sweep()
+    await service.sweep()
     assert await service.cache.pending_count() == 3
 
 
@@ -129,13 +129,13 @@ async def test_while_the_store_is_away_nothing_is_appended_again(service: Memory
     appended = service.broker.records.copy()
     for _ in range(4):
         service.cache.leases.clear()
-        swept = await service.compensator().sweep()
+        swept = await service.sweep()
         assert (swept.examined, swept.appended, swept.left) == (1, 0, 1)
     assert service.broker.records == appended
     assert await service.cache.attempts([sent.id]) == {sent.id: 0}
     service.store.down = False
     service.cache.leases.clear()
-    assert (await service.compensator().sweep()).appended == 1
+    assert (await service.sweep()).appended == 1
 
 
 async def test_another_sweeper_may_sweep_when_the_next_sweep_is_due() -> None:
@@ -143,17 +143,16 @@ async def test_another_sweeper_may_sweep_when_the_next_sweep_is_due() -> None:
     await stuck(service)
     now_s = 0.0
     service.cache.clock_s = lambda: now_s
-    examined = [(await service.compensator().sweep()).examined]
+    examined = [(await service.sweep()).examined]
     for now_s in (8.9, 9.1):  # noqa: B007  # the cache's clock
-        examined.append((await service.compensator().sweep()).examined)
+        examined.append((await service.sweep()).examined)
     assert examined == [1, 0, 1]
 
 
 async def test_refused_data_ends_in_the_dead_letters(service: MemoryService) -> None:
     (message_id,) = await stuck(service)
     service.store.refuses = lambda m: True
-    compensator = service.restarted_with(compensate_attempts=0).compensator()
-    swept = await compensator.sweep()
+    swept = await service.restarted_with(compensate_attempts=0).sweep()
     assert swept.set_aside == 1
     assert [d.message_id for d in service.store.dead_letters] == [message_id]
     assert await service.cache.pending_count() == 0

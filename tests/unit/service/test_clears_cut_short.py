@@ -77,6 +77,18 @@ async def test_a_process_that_starts_tells_the_pages(cut_short: tuple[SyncSite, 
     assert await page(site, name) == []
 
 
+async def test_the_next_sweep_tells_the_pages(cut_short: tuple[SyncSite, str]) -> None:
+    site, name = cut_short
+
+    for _ in range(2):  # a repeat does no harm
+        await site.service.sweep()
+
+    assert site.service.store.hinted == {}
+    assert await page(site, name) == []
+    site.service.store.down = True  # the cache alone answers
+    assert await page(site, name) == []
+
+
 async def test_the_list_shows_nothing_below_the_floor_that_it_tells(
     cut_short: tuple[SyncSite, str],
 ) -> None:

@@ -156,7 +156,7 @@ async def test_a_pending_mark_of_what_was_deduplicated_is_dropped(service: Memor
     ids = await told_twice(service)
     await service.consume()
     service.cache.pending_set.times[ids[1]] = service.clock.now_ms - 60_000
-    assert (await service.compensator().sweep()).confirmed == 1
+    assert (await service.sweep()).confirmed == 1
     assert not service.cache.pending_set.times
 
 
