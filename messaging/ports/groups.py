@@ -33,7 +33,8 @@ class GroupFacts:
 
     `members`: the members among the one who acts and the users concerned, by id.
     `users`: the users concerned who exist and are active, by id.
-    `out`: how those who were in the group before came to be out of it.
+    `out`: how those who were in the group before came to be out of it. `mutes`: the end of the mute
+    of each of them who was muted when going, whether or not it is past.
     `requests`, `bans`: the users concerned who have asked to join, and who are banned.
     `admins`: the number of administrators, without the owner.
     """
@@ -42,9 +43,15 @@ class GroupFacts:
     members: Mapping[int, Member] = field(default_factory=dict)
     users: Mapping[int, Invitee] = field(default_factory=dict)
     out: Mapping[int, OutReason] = field(default_factory=dict)
+    mutes: Mapping[int, int] = field(default_factory=dict)
     requests: frozenset[int] = frozenset()
     bans: frozenset[int] = frozenset()
     admins: int = 0
+
+    def mute_of(self, user_id: int) -> int:
+        """Return the mute of a member, or the one that a user who is out had when going."""
+        member = self.members.get(user_id)
+        return self.mutes.get(user_id, 0) if member is None else member.muted_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +79,17 @@ class GroupChange:
     unbans: frozenset[int] = frozenset()
     notices: Sequence[Notice] = ()
 
-    def members_after(self, members: Mapping[int, Member], now_ms: int) -> dict[int, Member]:
-        """Return these members as they are after the change, in order of id."""
-        joined = {i: Member(user_id=i, role=r, join_time=now_ms) for i, r in self.joins.items()}
-        after = {**members, **joined, **{member.user_id: member for member in self.members}}
+    def joined(self, facts: GroupFacts, now_ms: int) -> list[Member]:
+        """Return the members who join; who was muted when going is muted on coming back."""
+        return [
+            Member(user_id=i, role=role, join_time=now_ms, muted_until=facts.mute_of(i))
+            for i, role in self.joins.items()
+        ]
+
+    def members_after(self, facts: GroupFacts, now_ms: int) -> dict[int, Member]:
+        """Return the members among those concerned after the change, in order of id."""
+        changed = (*self.joined(facts, now_ms), *self.members)
+        after = {**facts.members, **{member.user_id: member for member in changed}}
         return {i: after[i] for i in sorted(after) if i not in self.leaves}
 
 
@@ -154,8 +168,9 @@ class GroupStore(Protocol):
 
         The errors of `order.decide` pass through, and nothing is written then. A join sets the
         floor of its participant: with `hides_history` the greatest of the old floor,
-        `order.floor_id` and the newest stored message; without it the old floor stays. Each notice
-        is stored as a message, and a hint of its row is recorded.
+        `order.floor_id` and the newest stored message; without it the old floor stays. The mute of
+        a member who goes is kept, and is the member's again after a join. Each notice is stored as
+        a message, and a hint of its row is recorded.
 
         Raises: GroupNotFound; StoreUnavailable.
         """

@@ -14,11 +14,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from msgspec.structs import replace
 
 from messaging.domain.errors import GroupNotFound
-from messaging.domain.groups import Group, Member
+from messaging.domain.groups import Group
 from messaging.domain.ids import group_conversation
 from messaging.domain.message import Message
 from messaging.domain.notices import notice_message
-from messaging.ports.groups import ChangedGroup, GroupChange, GroupOrder
+from messaging.ports.groups import ChangedGroup, GroupChange, GroupFacts, GroupOrder
 from messaging.ports.store import CacheHint
 from messaging.store.apply import write_rows
 from messaging.store.group_tables import GroupTables
@@ -70,7 +70,7 @@ def _change(tables: GroupTables, group: Group, order: GroupOrder) -> ChangedGrou
     """Decide about the change, and write it, under the group's lock."""
     facts = tables.facts(group, order.actor_id, order.involved)
     change = order.decide(facts)
-    grown_by = _write_members(tables, group.id, change, order)
+    grown_by = _write_members(tables, facts, change, order)
     after = replace(
         change.group or group,
         id=group.id,
@@ -78,11 +78,11 @@ def _change(tables: GroupTables, group: Group, order: GroupOrder) -> ChangedGrou
         create_time=group.create_time,
     )
     tables.update_group(group, after)
-    notices, floor_id = _write_conversation(tables, group.id, change, order)
+    notices, floor_id = _write_conversation(tables, facts, change, order)
     return ChangedGroup(
         group=after,
         change=change,
-        members=change.members_after(facts.members, order.now_ms),
+        members=change.members_after(facts, order.now_ms),
         notices=notices,
         hints=tuple(tables.insert_hint(CacheHint(notice.id)) for notice in notices),
         floor_id=floor_id,
@@ -90,17 +90,15 @@ def _change(tables: GroupTables, group: Group, order: GroupOrder) -> ChangedGrou
 
 
 def _write_members(
-    tables: GroupTables, group_id: int, change: GroupChange, order: GroupOrder
+    tables: GroupTables, facts: GroupFacts, change: GroupChange, order: GroupOrder
 ) -> int:
     """Write the members, requests and bans; return by how many members the group has grown.
 
     A member whose row is gone already does not count.
     """
+    group_id = facts.group.id
     gone = tables.delete_members(group_id, change.leaves)
-    joined = [
-        Member(user_id=user_id, role=role, join_time=order.now_ms)
-        for user_id, role in change.joins.items()
-    ]
+    joined = change.joined(facts, order.now_ms)
     tables.insert_members(group_id, joined)
     tables.update_members(group_id, change.members)
     tables.insert_requests(group_id, change.asks, order.now_ms)
@@ -111,13 +109,13 @@ def _write_members(
 
 
 def _write_conversation(
-    tables: GroupTables, group_id: int, change: GroupChange, order: GroupOrder
+    tables: GroupTables, facts: GroupFacts, change: GroupChange, order: GroupOrder
 ) -> tuple[tuple[Message, ...], int]:
     """Store the notices, and let the participants be in or out.
 
     Return the rows of the notices, and the id of the floor of those who join.
     """
-    name = group_conversation(group_id)
+    name = group_conversation(facts.group.id)
     is_needed = change.joins or change.notices
     last_seq, last_id = tables.lock_conversation(name) if is_needed else (0, 0)
     floor = (max(order.floor_id, last_id), last_seq) if change.hides_history else (0, 0)
@@ -126,7 +124,7 @@ def _write_conversation(
         [
             notice_message(
                 order.next_id(max(floor[0], last_id)),
-                group_id=group_id,
+                group_id=facts.group.id,
                 actor_id=order.actor_id,
                 notice=notice,
             )
@@ -134,5 +132,6 @@ def _write_conversation(
         ],
     )
     tables.join_participants(name, change.joins, floor=floor, read_seq=last_seq)
-    tables.part_participants(name, change.leaves)
+    mutes = {user_id: facts.mute_of(user_id) for user_id in change.leaves}
+    tables.part_participants(name, change.leaves, mutes)
     return tuple(rows.values()), floor[0]

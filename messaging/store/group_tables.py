@@ -30,7 +30,8 @@ GROUP = ", ".join(f"g.{column}" for column in GROUP_COLUMNS)
 MEMBER = ", ".join(f"m.{column}" for column in MEMBER_COLUMNS)
 OF_ROLE = "chat_group_member_role"  # the index
 FACTS = (
-    "SELECT u.id, u.is_active, p.invites_from, b.id, t.is_in, t.out_reason, q.user_id, x.user_id,"
+    "SELECT u.id, u.is_active, p.invites_from, b.id, t.is_in, t.out_reason, t.member_muted_until,"
+    " q.user_id, x.user_id,"
     " (SELECT COUNT(*) FROM chat_group_member WHERE group_id = %s AND role = 'admin'),"
     f" {MEMBER} FROM auth_user u"
     " LEFT JOIN profile p ON p.user_id = u.id"
@@ -97,15 +98,16 @@ class GroupTables(Tables):
         ids, name = {actor_id, *user_ids}, group_conversation(group.id)
         given = (group.id, actor_id, name, group.id, group.id, group.id)
         rows = list(self._read_all(FACTS, ids, *given))
-        members = {row[0]: _member(row[9:]) for row in rows}
+        members = {row[0]: _member(row[10:]) for row in rows}
         return GroupFacts(
             group=group,
             members={i: member for i, member in members.items() if member is not None},
             users={row[0]: _invitee(row[2], row[3]) for row in rows if row[1]},
             out={row[0]: OutReason(row[5]) for row in rows if row[4] == 0 and row[5] is not None},
-            requests=frozenset(row[0] for row in rows if row[6] is not None),
-            bans=frozenset(row[0] for row in rows if row[7] is not None),
-            admins=rows[0][8] if rows else 0,
+            mutes={row[0]: row[6] for row in rows if row[4] == 0 and row[6]},
+            requests=frozenset(row[0] for row in rows if row[7] is not None),
+            bans=frozenset(row[0] for row in rows if row[8] is not None),
+            admins=rows[0][9] if rows else 0,
         )
 
     def insert_members(self, group_id: int, members: Sequence[Member]) -> None:
@@ -199,23 +201,29 @@ class GroupTables(Tables):
 
         `floor`: its message id and its `seq`; zeros leave the floors as they are.
         """
-        rows = [(i, name, 1, None, *floor, read_seq, read_seq) for i in user_ids]
+        rows = [(i, name, 1, None, 0, *floor, read_seq, read_seq) for i in user_ids]
         self._put_participants(rows, {})
 
-    def part_participants(self, name: str, reasons: Mapping[int, OutReason]) -> None:
+    def part_participants(
+        self, name: str, reasons: Mapping[int, OutReason], mutes: Mapping[int, int] | None = None
+    ) -> None:
         """Let users be out of a conversation, each for the reason; the rows stay.
 
-        The conversation is neither pinned nor hidden nor marked as unread any more.
+        The conversation is neither pinned nor hidden nor marked as unread any more. `mutes`: what
+        the rows keep of the members; None leaves what they keep.
         """
-        rows = [(i, name, 0, r.value, 0, 0, 0, 0) for i, r in reasons.items()]
+        kept = mutes or {}
+        rows = [(i, name, 0, r.value, kept.get(i, 0), 0, 0, 0, 0) for i, r in reasons.items()]
         ended = {"pin_time": "NULL", "hidden_id": "NULL", "is_marked_unread": "0"}
+        if mutes is None:
+            ended["member_muted_until"] = "member_muted_until"
         self._put_participants(rows, ended)
 
     def _put_participants(
         self, rows: Iterable[tuple[Any, ...]], settings: Mapping[str, str]
     ) -> None:
         given, greatest = self._dialect.given, self._dialect.GREATEST
-        set_columns = ("is_in", "out_reason")
+        set_columns = ("is_in", "out_reason", "member_muted_until")
         raised = ("floor_id", "floor_seq", "read_seq", "delivered_seq")
         assignments = {column: given(column) for column in set_columns}
         assignments |= {column: f"{greatest}({column}, {given(column)})" for column in raised}

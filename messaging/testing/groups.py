@@ -38,7 +38,8 @@ class MemoryGroups:
     `store`: keeps the notices, the participants and the hints, and has the faults of both.
     `users`: tells of each user whether the user is active. `profiles`: whom a user allows to add
     the user to groups. `blocks`: pairs of a blocker and the blocked user. `bans`: by group and
-    user, who has banned. `made`: groups by creator and request id.
+    user, who has banned. `mutes`: by group and user, of those who are out. `made`: groups by
+    creator and request id.
     """
 
     store: MemoryStore
@@ -46,6 +47,7 @@ class MemoryGroups:
     group_members: dict[tuple[int, int], Member] = field(default_factory=dict)
     requests: dict[tuple[int, int], JoinRequest] = field(default_factory=dict)
     bans: dict[tuple[int, int], int] = field(default_factory=dict)
+    mutes: dict[tuple[int, int], int] = field(default_factory=dict)
     users: dict[int, bool] = field(default_factory=dict)
     profiles: dict[int, Allows] = field(default_factory=dict)
     blocks: set[tuple[int, int]] = field(default_factory=set)
@@ -116,6 +118,7 @@ class MemoryGroups:
             },
             users={i: self._invitee(i, order.actor_id) for i in ids if self.users[i]},
             out={i: p.out_reason for i, p in parted.items() if p and not p.is_in and p.out_reason},
+            mutes={i: self.mutes[group.id, i] for i in ids if self.mutes.get((group.id, i))},
             requests=frozenset(i for i in ids if (group.id, i) in self.requests),
             bans=frozenset(i for i in ids if (group.id, i) in self.bans),
             admins=sum(
@@ -146,7 +149,7 @@ class MemoryGroups:
             )
             for notice in change.notices
         ]
-        grown_by = self._write_members(group.id, change, order)
+        grown_by = self._write_members(facts, change, order)
         self.groups[group.id] = after = replace(
             change.group or group,
             id=group.id,
@@ -157,7 +160,7 @@ class MemoryGroups:
         return ChangedGroup(
             group=after,
             change=change,
-            members=change.members_after(facts.members, order.now_ms),
+            members=change.members_after(facts, order.now_ms),
             notices=notices,
             hints=tuple(self.store.record([CacheHint(notice.id) for notice in notices])),
             floor_id=floor[0],
@@ -172,13 +175,13 @@ class MemoryGroups:
     def _stored_ids(self, name: str) -> list[int]:
         return [row.id for row in self.store.rows.values() if row.conversation_id == name]
 
-    def _write_members(self, group_id: int, change: GroupChange, order: GroupOrder) -> int:
+    def _write_members(self, facts: GroupFacts, change: GroupChange, order: GroupOrder) -> int:
+        group_id = facts.group.id
         gone = [self.group_members.pop((group_id, i), None) for i in change.leaves]
-        for user_id, role in change.joins.items():
-            self.group_members[group_id, user_id] = Member(
-                user_id=user_id, role=role, join_time=order.now_ms
-            )
-        for member in change.members:
+        self.mutes |= {(group_id, i): facts.mute_of(i) for i in change.leaves}
+        joined = change.joined(facts, order.now_ms)
+        self.mutes |= {(group_id, member.user_id): 0 for member in joined}
+        for member in (*joined, *change.members):
             self.group_members[group_id, member.user_id] = member
         for user_id, text in change.asks.items():
             self.requests[group_id, user_id] = JoinRequest(user_id, text, order.now_ms)

@@ -155,6 +155,27 @@ MUTATIONS = (
         simulator(100),
     ),
     Mutation(
+        "end a mute by leaving the group and coming back",
+        "messaging/ports/groups.py",
+        "join_time=now_ms, muted_until=facts.mute_of(i))",
+        "join_time=now_ms)",
+        pytest_of("tests/unit/service/test_groups.py", "-k", "comes_back"),
+    ),
+    Mutation(
+        "keep no mute of a member who goes",
+        "messaging/store/changing.py",
+        "tables.part_participants(name, change.leaves, mutes)",
+        "tables.part_participants(name, change.leaves)",
+        pytest_of("tests/contract/groups/test_changing.py", "-k", "database and come_back"),
+    ),
+    Mutation(
+        "forget a kept mute in a repair",
+        "messaging/store/group_tables.py",
+        '            ended["member_muted_until"] = "member_muted_until"\n',
+        "            pass\n",
+        pytest_of("tests/contract/groups/test_inspector.py", "-k", "mute"),
+    ),
+    Mutation(
         "let users come into a group and go past their lists",
         "messaging/service/group_changes.py",
         "        await backends.cache.forget_listings(call.users)\n",

@@ -78,7 +78,7 @@ class GroupRights:
             return "out"
         if self._is_taken({Verb.DISSOLVE}, (), None, begun, ended):
             return "dissolved"
-        if self._is_taken({Verb.MUTE}, COME | {Verb.UNMUTE, Verb.TRANSFER}, user, begun, ended):
+        if self._is_taken({Verb.MUTE}, {Verb.UNMUTE, Verb.TRANSFER}, user, begun, ended):
             return "muted"
         if self._is_ordinary(user) and self._is_taken(
             {Verb.MUTE_ALL}, {Verb.UNMUTE_ALL}, None, begun, ended

@@ -76,7 +76,7 @@ ALL = None
         ([act(Verb.DISSOLVE, 10, outcome=UNKNOWN, user=ALL)], None),
         ([act(Verb.MUTE, 10, 20)], "muted"),
         ([act(Verb.MUTE, 10, 20), act(Verb.UNMUTE, 21, 25)], None),
-        ([act(Verb.MUTE, 10, 20), act(Verb.JOIN, 21, 25)], None),
+        ([act(Verb.MUTE, 10, 20), act(Verb.LEAVE, 21, 22), act(Verb.JOIN, 23, 25)], "muted"),
         ([act(Verb.MUTE, 10, 20), act(Verb.UNMUTE, 5, 9)], "muted"),
         ([act(Verb.MUTE_ALL, 10, 20, user=ALL)], "all muted"),
         ([act(Verb.MUTE_ALL, 10, 20, user=ALL), act(Verb.UNMUTE_ALL, 21, user=ALL)], None),

@@ -304,6 +304,45 @@ class TestMembers:
         participant = (await case.rig.participants(f"g{made.group.id}"))[4]
         assert (participant.is_in, participant.out_reason) == (False, OutReason.LEFT)
 
+    @pytest.mark.parametrize("until", [FOR_GOOD, NOW_MS - 1, LONG])
+    @pytest.mark.parametrize("reason", OutReason)
+    async def test_who_come_back_are_muted_as_when_they_went(
+        self, case: Case, made: ChangedGroup, until: int, reason: OutReason
+    ) -> None:
+        group_id, muted = made.group.id, replace(made.members[2], muted_until=until)
+        await case.change(group_id, 1, deciding(GroupChange(members=[muted])), 2)
+        for _ in range(2):
+            await case.change(group_id, 1, leaving(2, reason), 2)
+            assert (await facts_of(case, group_id, 1, 2, 3)).mutes == {2: until}
+            changed = await case.change(group_id, 1, joining(2), 2, 3)
+            found = await case.groups.members(group_id, role=Role.MEMBER, after=None, limit=9)
+            assert {each.user_id: each.muted_until for each in found} == {2: until, 3: 0}
+            assert changed.members[2] == found[0]
+            assert (await facts_of(case, group_id, 1, 2, 3)).mutes == {}
+
+    async def test_whose_mute_has_ended_come_back_without_one(
+        self, case: Case, made: ChangedGroup
+    ) -> None:
+        group_id, muted = made.group.id, replace(made.members[2], muted_until=FOR_GOOD)
+        await case.change(group_id, 1, deciding(GroupChange(members=[muted])), 2)
+        await case.change(group_id, 1, leaving(2), 2)
+        await case.change(group_id, 1, joining(2), 2)
+        await case.change(group_id, 1, deciding(GroupChange(members=[made.members[2]])), 2)
+        await case.change(group_id, 1, leaving(2), 2)
+
+        assert (await facts_of(case, group_id, 1, 2)).mutes == {}
+        assert (await case.change(group_id, 1, joining(2), 2)).members[2].muted_until == 0
+
+    async def test_of_another_group_keep_their_mutes_there(
+        self, case: Case, made: ChangedGroup
+    ) -> None:
+        muted = replace(made.members[2], muted_until=FOR_GOOD)
+        await case.change(made.group.id, 1, deciding(GroupChange(members=[muted])), 2)
+        await case.change(made.group.id, 1, leaving(2), 2)
+        other = (await case.create(1, creating(1))).group.id
+
+        assert (await case.change(other, 1, joining(2), 2)).members[2].muted_until == 0
+
 
 class TestRequests:
     async def test_are_kept_until_they_are_answered(self, case: Case, made: ChangedGroup) -> None:

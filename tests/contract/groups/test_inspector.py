@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from messaging.domain.conversations import Participant
-from messaging.domain.groups import GroupState, OutReason, Role
+from messaging.domain.groups import FOR_GOOD, GroupState, OutReason, Role
 from messaging.ports.group_audit import Headcount, Seat, StoredSeat
 from messaging.ports.groups import ChangedGroup, GroupChange
 from tests.contract.groups.decisions import creating, deciding, joining, leaving
@@ -146,3 +146,13 @@ async def test_lets_out_who_is_no_member_and_nobody_else(case: Case, made: Chang
     )
     assert rows[1].is_in
     assert (await case.rig.participants("1_2"))[1].is_in
+
+
+async def test_lets_out_nobody_past_a_mute_that_was_kept(case: Case, made: ChangedGroup) -> None:
+    group_id, muted = made.group.id, replace(made.members[2], muted_until=FOR_GOOD)
+    await case.change(group_id, 1, deciding(GroupChange(members=[muted])), 2)
+    await case.change(group_id, 1, leaving(2), 2)
+
+    await case.rig.inspector.let_out((2, f"g{group_id}"))
+
+    assert (await case.change(group_id, 1, joining(2), 2)).members[2].muted_until == FOR_GOOD

@@ -321,6 +321,14 @@ class TestAMute:
         assert done(alice, "mute", group_id, userId=bob.id, forS=0)["mutedUntil"] == 0
         assert events(bob, group_id)[2:] == ["muted", "muted", "unmuted"]
 
+    def test_holds_for_a_member_who_comes_back(self, alice: User, bob: User) -> None:
+        group_id = create(alice, bob, joinMode="open")
+        until = done(alice, "mute", group_id, userId=bob.id, forS=600)["mutedUntil"]
+        done(bob, "leave", group_id)
+        assert done(bob, "join", group_id)["state"] == "joined"
+        assert group_seen_by(bob, group_id)["memberMutedUntil"] == until
+        assert bob.send_to_group(group_id).code == 4004
+
     def test_is_refused_by_role(self, alice: User, bob: User, carol: User) -> None:
         group_id = create(alice, bob)
         assert refused(act(bob, "mute", group_id, userId=alice.id, forS=1), 403, 4003)

@@ -14,6 +14,7 @@ import pytest
 from messaging.domain.changes import GroupChanged, MemberChanged
 from messaging.domain.errors import (
     GroupNotFound,
+    MutedInGroup,
     NotAdmitted,
     NotAMember,
     RoleTooLow,
@@ -28,7 +29,9 @@ from messaging.service import group_changes, groups
 from messaging.service.backends import Backends
 from messaging.service.group_rules import Actor
 from messaging.service.group_transfer import transfer
-from tests.support.memory import ALICE, BOB, MALLORY, SETTINGS, Clock, MemoryService
+from messaging.service.send import send
+from tests.support.group_service import GroupService
+from tests.support.memory import ALICE, BOB, MALLORY, SETTINGS, Clock, MemoryService, to_group
 from tests.support.messages import make_message
 
 OWNER, MEMBER, GUEST = (Actor(user_id=each) for each in (ALICE, BOB, MALLORY))
@@ -368,6 +371,51 @@ class TestAJoin:
         group_id = await made(service, history=History.ALL)
         await groups.join(service.backends, group_id, "", actor=GUEST)
         assert service.store.participants[MALLORY, f"g{group_id}"].floor_id == 0
+
+
+async def leave_and_join(backends: Backends, group_id: int) -> None:
+    await groups.leave(backends, group_id, actor=MEMBER)
+    assert await groups.join(backends, group_id, "", actor=MEMBER)
+
+
+async def be_removed_and_invited(backends: Backends, group_id: int) -> None:
+    await groups.remove(backends, group_id, [BOB], bans=False, actor=OWNER)
+    assert await groups.invite(backends, group_id, [BOB], actor=OWNER) == {}
+
+
+async def be_banned_and_accepted(backends: Backends, group_id: int) -> None:
+    await groups.remove(backends, group_id, [BOB], bans=True, actor=OWNER)
+    await groups.unban(backends, group_id, [BOB], actor=OWNER)
+    await groups.update(backends, group_id, {"join_mode": JoinMode.APPROVAL}, actor=OWNER)
+    assert not await groups.join(backends, group_id, "", actor=MEMBER)
+    await groups.answer(backends, group_id, BOB, accepts=True, actor=OWNER)
+
+
+class TestAMute:
+    @pytest.mark.parametrize("for_s", [60, FOR_GOOD])
+    @pytest.mark.parametrize(
+        "come_back", [leave_and_join, be_removed_and_invited, be_banned_and_accepted]
+    )
+    async def test_holds_for_a_member_who_comes_back(self, come_back: Act, for_s: int) -> None:
+        service = GroupService(clock=RunningClock())
+        group_id = await made(service)
+        said = to_group(target_id=group_id)
+        await groups.mute(service.backends, group_id, BOB, for_s, actor=OWNER)
+        for _ in range(2):
+            await come_back(service.backends, group_id)
+            with pytest.raises(MutedInGroup):
+                await send(service.backends, said, sender_id=BOB)
+        await groups.mute(service.backends, group_id, BOB, 0, actor=OWNER)
+        await send(service.backends, said, sender_id=BOB)
+
+    async def test_that_ends_while_its_member_is_away_is_over(self) -> None:
+        service = GroupService(clock=RunningClock())
+        group_id = await made(service)
+        await groups.mute(service.backends, group_id, BOB, 60, actor=OWNER)
+        await groups.leave(service.backends, group_id, actor=MEMBER)
+        service.clock.now_ms += 60_000
+        assert await groups.join(service.backends, group_id, "", actor=MEMBER)
+        await send(service.backends, to_group(target_id=group_id), sender_id=BOB)
 
 
 class TestARefusal:
