@@ -54,12 +54,13 @@ async def list_members(
 
     Raises: GroupNotFound, NotAMember.
     """
-    await _own_role(backends, wanted.group_id, reader_id=reader_id)
+    backends.rates.reads.spend(reader_id)
     found = await _asked(
         backends.groups.members(
             wanted.group_id, role=wanted.role, after=wanted.after, limit=wanted.size + 1
         )
     )
+    await _own_role(backends, wanted.group_id, reader_id=reader_id)
     return GroupPage.of(found, wanted.size)
 
 
@@ -70,21 +71,24 @@ async def list_requests(
 
     Raises: GroupNotFound, NotAMember, RoleTooLow.
     """
-    role = await _own_role(backends, wanted.group_id, reader_id=reader_id)
-    if Role.ADMIN.is_above(role):
-        raise RoleTooLow
+    backends.rates.reads.spend(reader_id)
     found = await _asked(
         backends.groups.join_requests(wanted.group_id, after=wanted.after, limit=wanted.size + 1)
     )
+    role = await _own_role(backends, wanted.group_id, reader_id=reader_id)
+    if Role.ADMIN.is_above(role):
+        raise RoleTooLow
     return GroupPage.of(found, wanted.size)
 
 
 async def _own_role(backends: Backends, group_id: int, *, reader_id: int) -> Role:
     """Return the reader's role in a group.
 
+    Order: ask after the rows that an answer gives were read. A role that was taken away before then
+    gives nothing.
+
     Raises: GroupNotFound, NotAMember.
     """
-    backends.rates.reads.spend(reader_id)
     view = await _asked(backends.groups.find_group(group_id, reader_id))
     if view is None:
         raise GroupNotFound

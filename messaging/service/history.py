@@ -76,10 +76,12 @@ async def _walk(
     conversation = conversation_id(
         chat_type=request.chat_type, user_id=reader.user_id, target_id=request.target_id
     )
-    walk = Walk(backends, PageReader(backends, conversation, reader), before=request.before_id)
+    pages = PageReader(backends, conversation, reader)
+    walk = Walk(backends, pages, before=request.before_id)
     await walk.skip(((request.page or 1) - 1) * request.size)
     messages = await walk.take(request.size)
     has_more = await walk.has_more()
+    await pages.confirm()
     page = HistoryPage(
         messages=tuple(messages),
         total=walk.total,

@@ -14,6 +14,7 @@ from messaging.domain.errors import TemporarilyUnavailable
 from messaging.domain.message import ID_MAX, Message, join
 from messaging.ports.cached import CachedTail, ReaderView
 from messaging.service.backends import Backends
+from messaging.service.confirming import confirm_access
 from messaging.service.hidden_messages import find_hidden
 from messaging.service.visibility import Reader
 
@@ -45,12 +46,14 @@ class PageReader:
     `reader`: above the floor that the parts read so far have told.
     `ready`: the newest tail, where it was read for many conversations at once. The first part is
     made of it, so its limit is the one of that part.
+    `has_rows`: rows were read after the guard was asked last, as far as the guard can be known.
     """
 
     backends: Backends
     conversation: str
     reader: Reader
     ready: CachedTail | None = None
+    has_rows: bool = False
 
     async def read(self, *, before: int | None, limit: int) -> PagePart:
         """Return about `limit` messages below `before`.
@@ -71,6 +74,14 @@ class PageReader:
                 tail.messages, view, next_before=tail.end, total=tail.total, partial=True
             )
 
+    async def confirm(self) -> None:
+        """Check, once all parts are read, that no right has shrunk before their rows were read.
+
+        Raises: as `confirm_access` does.
+        """
+        if self.has_rows:
+            await confirm_access(self.backends, self.conversation, self.reader)
+
     async def _cached_tail(self, *, before: int | None, limit: int) -> CachedTail:
         """Return the messages that the cache lists; AWAY when the cache does not answer.
 
@@ -84,6 +95,7 @@ class PageReader:
         except CacheUnavailable:
             tail = AWAY
         self.reader.heed(None if tail is AWAY else tail.guard)
+        self.has_rows &= tail.recovering  # a guard that may be lost confirms nothing
         self.reader = self.reader.above(tail.cleared)
         if tail.recovering and self.backends.catch_up.is_behind:
             raise TemporarilyUnavailable
@@ -104,8 +116,10 @@ class PageReader:
         states = _latest(rows, tail, view)
         if absent := [message_id for message_id in tail.missing if message_id not in states]:
             found = await store.get(absent)
-            await self._cache(list(found.values()))
+            with contextlib.suppress(CacheUnavailable):
+                await self.backends.cache.add_details(list(found.values()))
             states |= found
+        self.has_rows = bool(wanted or absent)
         end = max(tail.end or 0, rows[-1].id if rows and len(rows) >= wanted else 0)
         return await self._make_part(
             [states[i] for i in sorted(states, reverse=True) if i >= end],
@@ -144,10 +158,9 @@ class PageReader:
         Another reader is loading the tail then, or the cache is away.
         """
         cache, store = self.backends.cache, self.backends.store
-        try:
+        token = None
+        with contextlib.suppress(CacheUnavailable):
             token = await cache.begin_fill(self.conversation)
-        except CacheUnavailable:
-            token = None
         if token is None:
             return False
         tail = await store.tail(self.conversation, limit=FILL_ROWS)
@@ -216,12 +229,6 @@ class PageReader:
             deletes_floor=deletes_floor,
         )
         return deleted
-
-    async def _cache(self, rows: list[Message]) -> None:
-        try:
-            await self.backends.cache.add_details(rows)
-        except CacheUnavailable:
-            return
 
 
 def _listed(tail: CachedTail) -> list[int]:

@@ -80,6 +80,7 @@ async def read_newest(
             raise
         except TemporarilyUnavailable:
             return Newest((), reader.access, partial=True)
+        await pages.confirm()
         return Newest(messages, reader.access, walk.partial)
 
     group_id = group_of(conversation_id)

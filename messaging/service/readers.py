@@ -13,17 +13,25 @@ from messaging.domain.conversation_requests import ReadersRequest
 from messaging.domain.conversations import NEVER
 from messaging.domain.errors import (
     AlreadyRecalled,
+    GroupNotFound,
     GroupTooLarge,
     InvalidInput,
+    MessageNotFound,
+    NotAMember,
     NotYourMessage,
     ReceiptsHidden,
     TemporarilyUnavailable,
 )
 from messaging.domain.field_errors import FieldError
 from messaging.domain.message import ChatType, Message, MsgType
-from messaging.service.access import check_member
+from messaging.ports.conversations import Readers
+from messaging.service.access import read_as_member
 from messaging.service.backends import Backends
+from messaging.service.confirming import confirm_access
 from messaging.service.fetch import fetch
+from messaging.service.visibility import Reader
+
+NOBODY = Readers(read_count=0, member_count=0, user_ids=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +66,7 @@ async def list_readers(
     try:
         if await backends.directory.receipts_from(reader_id) == NEVER:
             raise ReceiptsHidden
-        await _check_size(backends, message, reader_id)
-        if message.seq is None:
-            return MessageReaders()
-        found = await backends.conversations.readers(
-            message, has_read=wanted.has_read, after=wanted.after, limit=wanted.size
-        )
+        found = await _find(backends, message, wanted, reader_id)
     except StoreUnavailable as error:
         raise TemporarilyUnavailable from error
     return MessageReaders(
@@ -74,9 +77,40 @@ async def list_readers(
     )
 
 
-async def _check_size(backends: Backends, message: Message, reader_id: int) -> None:
+async def _find(
+    backends: Backends, message: Message, wanted: ReadersRequest, reader_id: int
+) -> Readers:
+    """Return the members who are asked for; in a group as long as the reader belongs to it.
+
+    Raises: MessageNotFound; GroupTooLarge; StoreUnavailable; TemporarilyUnavailable.
+    """
+
+    async def find(reader: Reader) -> Readers:
+        _check(backends, message, reader)
+        if message.seq is None:
+            return NOBODY
+        found = await backends.conversations.readers(
+            message, has_read=wanted.has_read, after=wanted.after, limit=wanted.size
+        )
+        await confirm_access(backends, message.conversation_id, reader)
+        return found
+
     if message.chat_type is ChatType.PRIVATE:
-        return
-    access = await check_member(backends, group_id=message.to_id, user_id=reader_id, is_listed=True)
-    if access.group.member_count > backends.settings.receipt_members:
+        return await find(Reader(reader_id))
+    try:
+        return await read_as_member(
+            backends, find, group_id=message.to_id, user_id=reader_id, is_listed=True
+        )
+    except (GroupNotFound, NotAMember) as error:
+        raise MessageNotFound from error
+
+
+def _check(backends: Backends, message: Message, reader: Reader) -> None:
+    """Check that the reader may see the message, and that its group is not too large.
+
+    Raises: MessageNotFound; GroupTooLarge.
+    """
+    if not reader.may_see(message.id):
+        raise MessageNotFound
+    if reader.access and reader.access.group.member_count > backends.settings.receipt_members:
         raise GroupTooLarge
