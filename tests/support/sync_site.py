@@ -23,7 +23,7 @@ from messaging.service.span import read_span
 from messaging.service.sync import sync
 from messaging.terminal.model import Json, Model
 from tests.simulation.group_directory import GroupRows, ProcessDirectory
-from tests.support.memory import ALICE, BOB, MALLORY, MemoryService
+from tests.support.memory import ALICE, BOB, MALLORY, Clock, MemoryService
 
 T = TypeVar("T")
 
@@ -33,10 +33,19 @@ USERS = (ALICE, BOB, MALLORY)
 class SyncSite:
     """Hold a service in memory with a directory that knows its groups."""
 
-    def __init__(self, **settings: object) -> None:
-        self.service = service = MemoryService()
+    def __init__(self, *, clock: Clock | None = None, **settings: object) -> None:
+        self.service = service = MemoryService(clock=clock or Clock())
         if settings:
             self.service = service = service.restarted_with(**settings)
+        self.directory = self.open_directory()
+        service.cache.clock_s = lambda: service.clock.now_ms / 1000
+        self.backends = dataclasses.replace(
+            service.backends, directory=self.directory, publish=self._publish
+        )
+
+    def open_directory(self) -> ProcessDirectory:
+        """Return what one more process of the site knows of groups: nothing yet."""
+        service = self.service
         rows = GroupRows(service.groups)
 
         async def ask(job: Callable[[Any], T]) -> T:
@@ -44,13 +53,7 @@ class SyncSite:
                 raise StoreUnavailable
             return await rows.run(job)
 
-        self.directory = ProcessDirectory(
-            USERS, ask, monotonic_s=lambda: service.clock.now_ms / 1000
-        )
-        service.cache.clock_s = lambda: service.clock.now_ms / 1000
-        self.backends = dataclasses.replace(
-            service.backends, directory=self.directory, publish=self._publish
-        )
+        return ProcessDirectory(USERS, ask, monotonic_s=lambda: service.clock.now_ms / 1000)
 
     async def _publish(self, changes: Sequence[Change]) -> None:
         self.directory.take(changes)
