@@ -11,9 +11,9 @@ from messaging.domain.ids import EPOCH_MS, TIME_SHIFT
 from messaging.domain.message import Message
 from messaging.ports.cached import Guarded
 
-DISTRUST = load("distrust", uses=("guard",))
-OPEN_FLOOR = load("open_floor", uses=("guard",))
-JUDGE = load("judge", uses=("guard",))
+DISTRUST = load("distrust", uses=("incarnation", "guard"))
+OPEN_FLOOR = load("open_floor", uses=("incarnation", "guard"))
+JUDGE = load("judge", uses=("incarnation", "guard"))
 
 
 class RedisGuards(RedisClient):

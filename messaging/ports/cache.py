@@ -129,7 +129,8 @@ class Guards(Protocol):
     """Guard the groups in which rights have shrunk, so that no process answers from memory.
 
     A score is a time up to which rights are in doubt (ms by the cache's clock). The scores of a
-    group grow strictly. An answer that was asked for after a score counts until a newer one.
+    group grow strictly. An answer that was asked for after a score counts until a newer one. While
+    the cache recovers, a score of its own stands for all that it may have lost.
     """
 
     async def distrust(self, conversation_id: str, user_ids: Collection[int] | None) -> None:

@@ -35,11 +35,11 @@ async def confirm_access(backends: Backends, conversation_id: str, reader: Reade
 
 
 async def _known_guard(backends: Backends, conversation_id: str, reader_id: int) -> int | None:
-    """Return the guard's score for a reader; None where the cache is away, or may have lost it."""
+    """Return the guard's score for a reader; None where the cache is away."""
     try:
         now = await backends.cache.listed(
             conversation_id, reader_id=reader_id, before=None, limit=1
         )
     except CacheUnavailable:
         return None
-    return None if now.recovering else now.guard
+    return now.guard

@@ -95,7 +95,7 @@ class PageReader:
         except CacheUnavailable:
             tail = AWAY
         self.reader.heed(None if tail is AWAY else tail.guard)
-        self.has_rows &= tail.recovering  # a guard that may be lost confirms nothing
+        self.has_rows &= tail is AWAY
         self.reader = self.reader.above(tail.cleared)
         if tail.recovering and self.backends.catch_up.is_behind:
             raise TemporarilyUnavailable

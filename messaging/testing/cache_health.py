@@ -17,6 +17,7 @@ class MemoryHealth(CacheState):
     complete_from_s: float = float("-inf")
     run: int = 0
     noticed_run: int = 0
+    guarded_run: int = 0  # noticed by a guard
     noticed_s: float = float("-inf")  # the first start is long ago
     recovered_run: int = 0
     heartbeats: dict[str, float] = field(default_factory=dict)

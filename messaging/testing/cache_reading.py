@@ -14,11 +14,10 @@ from messaging.ports.cache import FILL_TTL_S, MOST_IDS_READ
 from messaging.ports.cached import CachedTail, ReaderView
 from messaging.ports.store import Deletes
 from messaging.testing.cache_guarding import MemoryGuarding
-from messaging.testing.cache_health import MemoryHealth
 from messaging.testing.tail import Filling
 
 
-class MemoryReading(MemoryHealth, MemoryGuarding):
+class MemoryReading(MemoryGuarding):
     """Implement the reading part of `MemoryCache`."""
 
     __slots__ = ()

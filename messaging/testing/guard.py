@@ -19,8 +19,8 @@ class MemoryGuard:
     floor_ms: int = 0
     end_ms: float = 0
 
-    def distrust(self, user_ids: Collection[int] | None, now_ms: float) -> None:
-        newest = max(self.scores.values(), default=0)
+    def distrust(self, user_ids: Collection[int] | None, now_ms: float, *, above: int) -> None:
+        newest = max([above, *self.scores.values()])
         for user_id in (None,) if user_ids is None else user_ids:
             self.scores[user_id] = max(int(now_ms) + DISTRUSTED_MS, newest + 1)
         self.end_ms = now_ms + GUARD_TTL_MS

@@ -67,12 +67,16 @@ class Follower:
             self.wrong.append(f"{name} of {user}: read to {self._marked[name]} once")
 
     async def _catch_up(self) -> bool:
+        is_whole = False  # the round under way: an answer before may have been partial
         for _ in range(MOST_CALLS):
             answer = await self._sync()
             if answer is None or answer["partial"]:
+                is_whole = False
                 await asyncio.sleep(CALL_PAUSE_S)
             elif not answer["hasMore"]:
-                return await self._fill_gaps()
+                if is_whole:
+                    return await self._fill_gaps()
+                is_whole = True
         return False
 
     async def _fill_gaps(self) -> bool:

@@ -34,6 +34,20 @@ MUTATIONS = (
         pytest_of("tests/contract/cache/test_tails.py", "-k", "embedded"),
     ),
     Mutation(
+        "trust the guard of a Redis that may have lost doubts",
+        "messaging/cache/scripts/parts/guard.lua",
+        "math.max(newest, lost_score())",
+        "newest",
+        pytest_of("tests/contract/cache/test_lost_doubts.py", "-k", "embedded"),
+    ),
+    Mutation(
+        "give a doubt a smaller score than the doubts that may be lost",
+        "messaging/cache/scripts/distrust.lua",
+        ", lost_score() + 1)",
+        ")",
+        pytest_of("tests/contract/cache/test_lost_doubts.py", "-k", "embedded"),
+    ),
+    Mutation(
         "miss no process that may have hints",
         "messaging/cache/scripts/heartbeat.lua",
         "if missed > 0 or tonumber(complete_from) > now + 1 then",

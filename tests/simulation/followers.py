@@ -66,13 +66,17 @@ class Follower(SimulatedClient):
             await deed()
 
     async def catch_up(self) -> bool:
-        """Sync until a round has told everything, and fill all gaps; tell whether that came."""
+        """Sync until a whole round was told, and fill all gaps; tell whether that came."""
+        is_whole = False  # the round under way: an answer before may have been partial
         for _ in range(MOST_CALLS):
             answer = await self._sync()
             if answer is None or answer["partial"]:
+                is_whole = False
                 await asyncio.sleep(1.0)
             elif not answer["hasMore"]:
-                return await self._fill_gaps()
+                if is_whole:
+                    return await self._fill_gaps()
+                is_whole = True
         return False
 
     async def _sync(self) -> Json | None:

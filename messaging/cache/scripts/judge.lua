@@ -1,4 +1,4 @@
--- Return what the guard has against a message of a group. Uses guard.
+-- Return what the guard has against a message of a group. Uses incarnation, guard.
 --
 -- KEYS  guard
 -- ARGV  sender, the score that the sender's right was asked after, send time (ms)

@@ -1,5 +1,5 @@
 -- Return a time that no listed message of a group is later than, and refuse from now on messages
--- that are not later. Uses guard.
+-- that are not later. Uses incarnation, guard.
 --
 -- KEYS  list, guard
 -- ARGV  now by the caller's clock (ms), the number of ids in a millisecond, the time (ms) of id 0
