@@ -46,7 +46,7 @@ class PageReader:
     `reader`: above the floor that the parts read so far have told.
     `ready`: the newest tail, where it was read for many conversations at once. The first part is
     made of it, so its limit is the one of that part.
-    `has_rows`: rows were read after the guard was asked last, as far as the guard can be known.
+    `has_rows`: rows were read after the guard was asked last.
     """
 
     backends: Backends

@@ -99,8 +99,8 @@ MUTATIONS = (
     Mutation(
         "raise two doubts of one millisecond by one score (Redis)",
         "messaging/cache/scripts/distrust.lua",
-        "math.max(guard_time() + DISTRUSTED_MS, tonumber(newest or 0) + 1)",
-        "guard_time() + DISTRUSTED_MS",
+        "tonumber(newest or 0) + 1, lost_score()",
+        "lost_score()",
         pytest_of("tests/contract/cache/test_guards.py", "-k", "embedded"),
     ),
     Mutation(

@@ -226,9 +226,9 @@ MUTATIONS = (
     ),
     Mutation(
         "confirm by a guard that may be lost",
-        "messaging/service/confirming.py",
-        "None if now.recovering else now.guard",
-        "now.guard",
+        "messaging/testing/cache_guarding.py",
+        "max(score, self._lost_score())",
+        "score",
         pytest_of("tests/unit/service/test_confirming.py"),
     ),
     Mutation(
