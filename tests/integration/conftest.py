@@ -13,6 +13,7 @@ from pytest_django import Settings
 from messaging.runtime import signals, wiring
 from tests.integration.configuration import silence_background_looks, site_settings
 from tests.integration.scene import Scene, make_pairs, running
+from tests.support.busy_lists import LISTS_AND_TAILS, Trips, watched, write_to
 from tests.support.http_client import Application, AsgiServer, Client
 from tests.support.service import Service, User
 
@@ -72,6 +73,20 @@ def bob(service: Service) -> User:
 def carol(service: Service) -> User:
     """Return a user outside alice's and bob's conversation."""
     return service.register("carol")
+
+
+@pytest.fixture
+def trips(redis_url: str) -> Iterator[Trips]:
+    """Yield a function that counts the commands of lists and syncs since its last call."""
+    with watched(redis_url, *LISTS_AND_TAILS) as seen:
+        yield lambda: len(seen())
+
+
+@pytest.fixture
+def busy(service: Service, alice: User) -> User:
+    """Return alice, whom many have written to, and who is in some groups."""
+    write_to(service, alice)
+    return alice
 
 
 @pytest.fixture

@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pytest
 import redis
 
 from messaging.models import Participant
-from tests.support.groups import create
+from tests.support.busy_lists import CHATS, GROUPS, Trips
 from tests.support.service import Service, User
-
-CHATS, GROUPS = 12, 3
-LISTS_AND_TAILS = ("msg:mine:", "msg:conv:", "msg:deleted:")
-Trips = Callable[[], int]
-
-
-@pytest.fixture
-def trips(redis_url: str) -> Iterator[Trips]:
-    """Yield a function that returns the number of the clients' commands since its last call."""
-    with redis.Redis.from_url(redis_url) as client, client.monitor() as monitor:
-
-        def seen() -> int:
-            client.echo("end")
-            count = 0
-            while (entry := monitor.next_command())["command"] != "ECHO end":
-                is_about_lists = any(key in entry["command"] for key in LISTS_AND_TAILS)
-                count += entry["client_type"] != "lua" and is_about_lists
-            return count
-
-        seen()
-        yield seen
-
-
-@pytest.fixture
-def busy(service: Service, alice: User) -> User:
-    """Return alice, whom many have written to, and who is in some groups."""
-    others = [service.register(f"user{n}") for n in range(CHATS)]
-    for n, other in enumerate(others):
-        other.sent(alice)
-        if n < GROUPS:
-            assert other.send_to_group(create(other, alice)).status == 200
-    service.persist()
-    return alice
 
 
 def conversations(user: User) -> list[Any]:

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import redis
 from django.contrib.auth import get_user_model
 
+from tests.support.busy_lists import Commands, watched
 from tests.support.service import Service, User
 
 LARGE_GROUP = 1_500  # members that no process knows all at once
-Trips = Callable[[], list[str]]
 
 
 @pytest.fixture
-def trips(redis_url: str) -> Iterator[Trips]:
+def trips(redis_url: str) -> Iterator[Commands]:
     """Yield a function that returns the clients' commands about messages since its last call."""
-    with redis.Redis.from_url(redis_url) as client, client.monitor() as monitor:
-
-        def seen() -> list[str]:
-            client.echo("end")
-            commands = []
-            while (entry := monitor.next_command())["command"] != "ECHO end":
-                if entry["client_type"] != "lua" and "msg:pending" in entry["command"]:
-                    commands.append(entry["command"].split()[0])
-            return commands
-
-        seen()
+    with watched(redis_url, "msg:pending") as seen:
         yield seen
 
 
 class TestAWarmSend:
     def test_is_one_round_trip_and_no_query(
-        self, service: Service, alice: User, bob: User, statements: list[str], trips: Trips
+        self, service: Service, alice: User, bob: User, statements: list[str], trips: Commands
     ) -> None:
         alice.sent(bob)
         trips()
@@ -53,7 +42,7 @@ class TestAWarmSend:
 
     @pytest.mark.parametrize("others", [2, LARGE_GROUP], ids=["small", "large"])
     def test_to_a_group_is_that_too(
-        self, service: Service, alice: User, statements: list[str], trips: Trips, others: int
+        self, service: Service, alice: User, statements: list[str], trips: Commands, others: int
     ) -> None:
         users = get_user_model().objects
         users.bulk_create([users.model(username=f"member {n}") for n in range(others)])
@@ -67,7 +56,7 @@ class TestAWarmSend:
         assert statements == []
 
     def test_shares_its_round_trip_with_those_that_wait(
-        self, service: Service, alice: User, bob: User, statements: list[str], trips: Trips
+        self, service: Service, alice: User, bob: User, statements: list[str], trips: Commands
     ) -> None:
         alice.sent(bob)
         trips()
