@@ -206,6 +206,7 @@ IM = env.typed(
     datacenter_id=env.int("IM_DATACENTER_ID") if env.str("IM_DATACENTER_ID", "") else None,
     store_timeout_s=STORE_TIMEOUT_S,
     compensate_every_s=COMPENSATE_EVERY_S,
+    metrics_dir=env.str("IM_METRICS_DIR", default=str(VAR_DIR / "run" / "metrics")),
 )
 
 # --- identity -------------------------------------------------------------------------------

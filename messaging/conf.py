@@ -94,6 +94,8 @@ class Settings:
     compensate_batch: int = 500
     compensate_attempts: int = 2
     compensate_budget_s: float = 40.0
+    metrics: bool = True  # count, and write the counts of this process each second
+    metrics_dir: str = ""  # where the processes of a site write their counts; "": nowhere
 
     def mode_of(self, chat_type: int) -> Mode:
         return self.group_mode if chat_type == 2 else self.private_mode
