@@ -90,7 +90,9 @@ compensation = Counter(
     {"result": ("confirmed", "appended", "applied", "set_aside", "without_detail", "left")},
 )
 last_sweep = Reading(
-    "im_compensation_last_timestamp_seconds", "Unix time of the end of the last sweep."
+    "im_compensation_last_timestamp",
+    "Unix time, in seconds, of the end of the last sweep.",
+    joined=Sum.MOST,
 )
 breaker_processes = Reading(
     "im_breaker_processes",

@@ -81,6 +81,7 @@ class Sum(StrEnum):
 
     ADD = "add"
     LEAST = "least"
+    MOST = "most"
 
 
 @dataclass(slots=True, kw_only=True)
