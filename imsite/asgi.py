@@ -24,6 +24,7 @@ from messaging.domain.request_fields import FieldError
 from messaging.gateway.answering import Send, send_error, send_success
 from messaging.gateway.application import Gateway
 from messaging.gateway.bodies import Receive
+from messaging.gateway.counted import CountedAnswer
 from messaging.gateway.heads import Scope, is_too_large, values_of
 from messaging.runtime import connections as database_connections
 from messaging.runtime import wiring
@@ -106,7 +107,17 @@ async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
         await send_error(too_large, values_of(scope, b"accept-language"), send)
     elif _is_up and scope["path"] == HEALTH and scope["method"] in ("GET", "HEAD"):
         await send_success(health(), scope, send)
-    elif _gateway is not None and (asked := _gateway.recognise(scope)) is not None:
-        await _gateway.serve(asked, receive, send)
     else:
-        await _django.serve(scope, receive, send)
+        await _serve_counted(scope, receive, CountedAnswer(send))
+
+
+async def _serve_counted(scope: Scope, receive: Receive, answer: CountedAnswer) -> None:
+    door = "django"
+    try:
+        if _gateway is not None and (asked := _gateway.recognise(scope)) is not None:
+            door = "gateway"
+            await _gateway.serve(asked, receive, answer)
+        else:
+            await _django.serve(scope, receive, answer)
+    finally:
+        answer.count(door, scope["method"], scope["path"])

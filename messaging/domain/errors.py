@@ -264,6 +264,13 @@ class TooManyRequests(ApiError):
         self.retry_after_s = max(1, math.ceil(wait_s))
 
 
+class QueueFull(TooManyRequests):
+    """Too many requests; try again after the seconds in Retry-After.
+
+    Too many sends of all users wait in this process.
+    """
+
+
 class TemporarilyUnavailable(ApiError):
     """Temporarily unavailable; try again shortly."""
 
@@ -285,6 +292,13 @@ class RightsDoubted(TemporarilyUnavailable):
         super().__init__()
         self.score, self.not_before_ms = score, not_before_ms
         self.may_be_taken = may_be_taken
+
+
+class TooMuchPending(TemporarilyUnavailable):
+    """Temporarily unavailable; try again shortly.
+
+    Too many accepted messages are not stored yet.
+    """
 
 
 class IdsUnavailable(TemporarilyUnavailable):

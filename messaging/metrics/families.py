@@ -7,10 +7,12 @@ Prometheus sees no increase in a series that begins above zero.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import product
+from time import perf_counter
 
 Labels = tuple[str, ...]
 
@@ -33,7 +35,7 @@ class Family:
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
     by_role: bool = False
 
-    def keys(self) -> Iterable[Labels]:
+    def series(self) -> Iterable[Labels]:
         """Return the label values of every series of one process."""
         return product(*(tuple(map(str, values)) for values in self.labels.values()))
 
@@ -48,7 +50,7 @@ class Counter(Family):
     values: dict[Labels, float] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.values = dict.fromkeys(self.keys(), 0)
+        self.values = dict.fromkeys(self.series(), 0)
 
     def add(self, *labels: str, n: float = 1) -> None:
         if Switch.is_on:
@@ -67,13 +69,29 @@ class Histogram(Family):
     cells: dict[Labels, list[float]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.cells = {key: [0] * (len(self.edges) + 2) for key in self.keys()}
+        self.cells = {key: [0] * (len(self.edges) + 2) for key in self.series()}
 
     def observe(self, value: float, *labels: str) -> None:
         if Switch.is_on:
             cell = self.cells[labels]
             cell[bisect_left(self.edges, value)] += 1
             cell[-1] += value
+
+    def observe_all(self, values: Sequence[float], *labels: str) -> None:
+        if Switch.is_on:
+            cell = self.cells[labels]
+            for value in values:
+                cell[bisect_left(self.edges, value)] += 1
+            cell[-1] += sum(values)
+
+    @contextmanager
+    def timed(self, *labels: str) -> Iterator[None]:
+        """Observe the seconds that the context takes, also when the context raises."""
+        began_s = perf_counter()
+        try:
+            yield
+        finally:
+            self.observe(perf_counter() - began_s, *labels)
 
 
 class Sum(StrEnum):

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 
 from messaging.conf import Settings
 from messaging.domain.deadline_queue import DeadlineQueue
-from messaging.domain.errors import ApiError, SendFailed, TooManyRequests
+from messaging.domain.errors import ApiError, QueueFull, SendFailed
 from messaging.domain.events import encode_message
 from messaging.domain.message import Message
 from messaging.domain.requests import Ack
+from messaging.metrics.catalogue import accept_group_size, accept_step_seconds
 from messaging.pipeline.commit import GroupCommit
 from messaging.pipeline.queued_send import Accepted, QueuedSend
 
@@ -62,20 +63,26 @@ class Acceptor:
         the given id was lost. Cancelling the call leaves the other messages of its group alone.
         `asked_after` and `past_cache` are as in `QueuedSend`.
 
-        Raises: TooManyRequests when too many sends wait or the sender is too fast;
-        TemporarilyUnavailable when too much is pending; RightsDoubted when the sender's access to
-        the group has to be asked for afresh; IdsUnavailable; SendFailed when no part
-        confirmed the message in time.
+        Raises: QueueFull when too many sends wait; TooManyRequests when the sender is too fast;
+        TooMuchPending; RightsDoubted when the sender's access to the group has to be asked for
+        afresh; IdsUnavailable; SendFailed when no part confirmed the message in time.
         Leaves: a failed message may still appear, so a retry needs the same clientMsgId.
         """
         if len(self._queue) >= self.settings.accept_queue:
-            raise TooManyRequests
+            raise QueueFull
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Accepted] = loop.create_future()
         if deadline_s is None:
             deadline_s = loop.time() + self.settings.send_timeout_s
         send = QueuedSend(
-            message, ack, answer, encode_message(message), deadline_s, asked_after, past_cache
+            message,
+            ack,
+            answer,
+            encode_message(message),
+            deadline_s,
+            asked_after,
+            past_cache,
+            queued_s=loop.time(),
         )
         self._queue.append(send)
         self._deadlines.add(send, deadline_s)
@@ -128,6 +135,8 @@ class Acceptor:
             group = [send for _ in range(size) if not (send := self._queue.popleft()).answer.done()]
             if not group:
                 continue
+            accept_group_size.observe(len(group))
+            accept_step_seconds.observe(loop.time() - group[0].queued_s, "wait")
             late = loop.call_later(TURN_TIMEOUT_S, self._pass_on, this_task)
             await self._process(group)
             late.cancel()

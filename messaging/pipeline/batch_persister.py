@@ -19,6 +19,7 @@ from messaging.conf import Settings
 from messaging.domain.backend_errors import BackendError, CacheUnavailable
 from messaging.domain.backoff import Backoff
 from messaging.domain.errors import MessagingError
+from messaging.metrics.catalogue import batch_step_seconds
 from messaging.pipeline.batch import Batch, dead_letter
 from messaging.pipeline.dead_letters import set_aside
 from messaging.pipeline.write_through import Persisted, WriteThrough
@@ -62,7 +63,7 @@ class BatchPersister:
     _too_many: bool = False
 
     def __post_init__(self) -> None:
-        self.writes = WriteThrough(self.cache, self.store)
+        self.writes = WriteThrough(self.cache, self.store, path="consumer")
 
     async def persist(self, batch: Batch) -> bool:
         """Store the batch and show it to the cache; return False when the cache was away.
@@ -76,9 +77,11 @@ class BatchPersister:
         async with self._storing:
             if self._too_many or self.stop.is_set():
                 raise Stopped
-            done = await self._store(batch)
+            with batch_step_seconds.timed("store"):
+                done = await self._store(batch)
         async with self._updating_cache:
-            return await self._update_cache(batch, done)
+            with batch_step_seconds.timed("mark"):
+                return await self._update_cache(batch, done)
 
     async def _store(self, batch: Batch) -> Persisted:
         done = await self._hold(lambda: self.writes.store_states(list(batch.messages.values())))

@@ -35,6 +35,7 @@ from messaging.domain.ids import SnowflakeIdGenerator, node_of_id, under_id
 from messaging.domain.message import Message
 from messaging.domain.rates import Rates
 from messaging.domain.requests import Ack
+from messaging.metrics.catalogue import accept_step_seconds
 from messaging.pipeline.hints import CacheHints
 from messaging.pipeline.known_sends import KnownSends
 from messaging.pipeline.queued_send import (
@@ -82,7 +83,9 @@ class GroupCommit:
         for send in fresh:
             if send.cached and send.ack is Ack.CACHE:
                 send.resolve(Durability.CACHE)
-        await self._to_log(fresh)
+        if fresh:
+            with accept_step_seconds.timed("log"):
+                await self._to_log(fresh)
         if late := [send.message for send in fresh if send.in_log and not send.cached]:
             await self._hand_over(late, fresh)
         elsewhere = not self.log.shares_cache_disk
@@ -98,7 +101,8 @@ class GroupCommit:
         if rest := [
             send for send in fresh if not send.in_log and not send.cached and not send.answer.done()
         ]:
-            await self._to_store(rest)
+            with accept_step_seconds.timed("store"):
+                await self._to_store(rest)
 
     async def _to_cache(self, group: Sequence[QueuedSend]) -> list[QueuedSend]:
         """Write the group to the cache, answer the repeated and the refused, return the others."""
@@ -106,7 +110,8 @@ class GroupCommit:
         if self.hints.idempotency_records_may_be_lost:
             group = await self._past_lost_idempotency_records(group)
         try:
-            verdicts = await self._accept_under_lease(group)
+            with accept_step_seconds.timed("cache"):
+                verdicts = await self._accept_under_lease(group)
         except CacheUnavailable:
             logger.warning(
                 "Redis did not confirm the sends in time; going on without it",
@@ -203,8 +208,6 @@ class GroupCommit:
         The bound is `log_budget_s` when the cache has all of the messages. Otherwise it is half of
         the time that is left, and the other half is kept for the store.
         """
-        if not fresh:
-            return
         records = [OutgoingRecord.of(send.message, send.text) for send in fresh]
         futures = await self.log.append(self.settings.topic, records)
         for send, future in zip(fresh, futures, strict=True):

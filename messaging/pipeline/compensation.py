@@ -18,6 +18,7 @@ from messaging.conf import Settings
 from messaging.domain.backend_errors import BackendError, StoreUnavailable
 from messaging.domain.events import encode_event
 from messaging.domain.message import ID_MAX, Message, join
+from messaging.metrics import catalogue
 from messaging.pipeline.dead_letters import set_aside
 from messaging.pipeline.write_through import Persisted, ShownCache, WriteThrough
 from messaging.ports.cache import PendingMessages
@@ -71,7 +72,7 @@ class Compensator:
 
     @property
     def _writes(self) -> WriteThrough:
-        return WriteThrough(self.cache, self.store)
+        return WriteThrough(self.cache, self.store, path="compensation")
 
     async def sweep(self) -> Sweep:
         """Repair the messages that have been pending for too long, within the time budget.
@@ -99,6 +100,7 @@ class Compensator:
         await self.cache.take_lease(LEASE, self._owner, min(left_s, budget_s + LEASE_MARGIN_S))
         if done.examined:
             logger.info("sweep done", extra={"action": "compensation.swept", **_counts(done)})
+        _count(done)
         return done
 
     async def repair(self, ids: Sequence[int]) -> Sweep:
@@ -114,6 +116,7 @@ class Compensator:
             "repair of pending messages done",
             extra={"action": "compensation.repaired", **_counts(done)},
         )
+        _count(done)
         return done
 
     async def _sweep_all(self, done: Sweep) -> None:
@@ -151,7 +154,8 @@ class Compensator:
         stored = [row for i, row in own.items() if not _ahead(cached.get(i), row)]
         duplicates = {i: row for i, row in rows.items() if i not in own and i not in cached}
         if stored or duplicates:
-            await self._writes.show(Persisted(rows=stored, duplicates=duplicates))
+            unshown = {row.id for row in stored}
+            await self._writes.show(Persisted(stored, duplicates, fresh=unshown))
             done.confirmed += len(stored) + len(duplicates)
         known = {row.id for row in stored}
         stuck = [cached[i] for i in ids if i in cached and i not in known]
@@ -236,6 +240,11 @@ class Compensator:
 def _ahead(cached: Message | None, row: Message) -> bool:
     """Tell whether the cache has a recall that the row lacks."""
     return cached is not None and join(row, cached).status is not row.status
+
+
+def _count(done: Sweep) -> None:
+    for (result,) in catalogue.compensation.series():
+        catalogue.compensation.add(result, n=getattr(done, result))
 
 
 def _counts(done: Sweep) -> dict[str, int]:

@@ -29,6 +29,7 @@ from messaging.conf import Settings
 from messaging.domain.backend_errors import CacheUnavailable, CommitRefused, LogUnavailable
 from messaging.domain.backoff import Backoff
 from messaging.links import reason
+from messaging.metrics.catalogue import batch_rows, batch_step_seconds
 from messaging.pipeline.batch import Batch, read_batch
 from messaging.pipeline.batch_persister import (
     FIRST_PAUSE_S,
@@ -132,10 +133,14 @@ class Consumer:
         await self._settle(leave=IN_HAND - 1)
 
     async def _read(self) -> int:
-        began_s = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         records = await self.reader.poll(
             max_records=self.settings.consumer_batch, timeout_s=self.settings.consumer_poll_s
         )
+        if records:  # a poll that brought none has waited for the senders
+            batch_step_seconds.observe(loop.time() - began_s, "poll")
+            batch_rows.observe(len(records))
         batch = read_batch(records, held=self._held)
         if batch.newer:
             await self._hold(batch.newer.values())
@@ -179,7 +184,8 @@ class Consumer:
 
     async def _commit(self, batch: Batch) -> None:
         try:
-            await self.reader.commit(batch.last)
+            with batch_step_seconds.timed("commit"):
+                await self.reader.commit(batch.last)
         except CommitRefused:
             logger.warning(
                 "commit refused: another consumer has the partition now",

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from messaging.domain.backend_errors import RecordTooLarge
 from messaging.domain.message import Message
+from messaging.pipeline.counting import count_letters
 from messaging.ports.cache import Marking
 from messaging.ports.log import EventLog, OutgoingRecord
 from messaging.ports.store import DeadLetter, MessageStore
@@ -52,6 +53,7 @@ async def set_aside(
         (future,) = await log.append(topic, [replace(_record(letter), key=b"", value=b"")])
         await future
     await store.save_dead_letters(letters)
+    count_letters(letters)
     if messages:
         await cache.dead_letter(messages)
 

@@ -12,8 +12,8 @@ import msgspec
 from messaging.domain.errors import (
     ApiError,
     RightsDoubted,
-    TemporarilyUnavailable,
     TooManyRequests,
+    TooMuchPending,
 )
 from messaging.domain.events import encode_message
 from messaging.domain.ids import under_id
@@ -55,6 +55,7 @@ class QueuedSend:
     deadline_s: float  # of the event loop's time
     asked_after: int | None = None
     past_cache: bool = False
+    queued_s: float = 0.0  # of the event loop's time
     cached: bool = False
     appended: asyncio.Future[Position] | None = None
     repeats: list[QueuedSend] = field(default_factory=list)  # of this send, in the same group
@@ -89,7 +90,7 @@ class QueuedSend:
             case Guarded(score, not_before_ms):
                 self.fail(RightsDoubted(score, not_before_ms))
             case PendingFull():
-                self.fail(TemporarilyUnavailable())
+                self.fail(TooMuchPending())
 
     @property
     def in_log(self) -> bool:

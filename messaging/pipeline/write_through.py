@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from messaging.domain.backend_errors import BadData, CacheUnavailable, StoreUnav
 from messaging.domain.breakers import Breaker
 from messaging.domain.conversations import Participant
 from messaging.domain.message import Message
+from messaging.pipeline.counting import count_lag, count_rows
 from messaging.ports.cache import HiddenMessages, Marking, Recalls
 from messaging.ports.listings import Listings
 from messaging.ports.store import CacheHint, MessageStore
@@ -36,13 +37,14 @@ class Persisted:
     """Hold the outcome of a write: stored rows, duplicates, deletes and refused messages.
 
     `duplicates` maps the id of a repeat to the row of its first send. `refused` messages belong in
-    the dead letters.
+    the dead letters. `fresh`: the ids of the rows that nobody has shown to the cache before.
     """
 
     rows: list[Message] = field(default_factory=list)
     duplicates: dict[int, Message] = field(default_factory=dict)
     deletes: list[tuple[int, int]] = field(default_factory=list)  # user, message
     refused: list[tuple[Message, str, str]] = field(default_factory=list)  # message, reason, error
+    fresh: set[int] = field(default_factory=set)
 
     @property
     def all_rows(self) -> list[Message]:
@@ -69,6 +71,7 @@ class WriteThrough:
 
     cache: ShownCache
     store: MessageStore
+    path: str = field(default="direct", kw_only=True)  # of the written messages, in the counts
 
     async def write(self, states: Sequence[Message]) -> Persisted:
         """Store these states, then show them to the cache.
@@ -112,9 +115,19 @@ class WriteThrough:
                 await self.cache.forget_listings(users)
         finally:
             if rows := done.all_rows:
-                await self.cache.mark_stored(rows)
+                await self._mark_stored(rows, done.fresh)
         if done.duplicates:
             await self.cache.mark_duplicates(done.duplicates)
+
+    async def _mark_stored(self, rows: Sequence[Message], fresh: Set[int]) -> None:
+        """Mark rows as stored in the cache; the fresh ones are counted, though the cache is away.
+
+        Raises: CacheUnavailable.
+        """
+        try:
+            await self.cache.mark_stored(rows)
+        finally:
+            count_lag(fresh, self.path)
 
     async def _persist(self, states: Sequence[Message], *, hinted: bool = False) -> Persisted:
         """Store these states; a refused state never prevents the others from being stored.
@@ -142,6 +155,8 @@ class WriteThrough:
                 (message, "id_conflict", "this id belongs to another message")
                 for message in result.conflicts
             ]
+            done.fresh |= result.fresh
+        count_rows(done)
         return done
 
 
@@ -176,7 +191,9 @@ class HintedWrites(WriteThrough):
 
         Raises: StoreUnavailable.
         """
-        return await self._persist(messages, hinted=hinted)
+        done = await self._persist(messages, hinted=hinted)
+        count_lag(done.fresh, self.path)
+        return done
 
     async def show_row(self, row: Message) -> None:
         """Show the cache a stored row with its content, or record a hint of the row.

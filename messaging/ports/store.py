@@ -29,12 +29,14 @@ class ApplyResult:
     message was deduplicated into, which is deleted for the user now.
     `conflicts`: messages whose id belongs to the row of another message (two generators shared a
     worker id): nothing was stored and nothing overwritten.
+    `fresh`: the ids of the rows that this call has inserted.
     """
 
     rows: tuple[Message, ...] = ()
     duplicates: Mapping[int, Message] = field(default_factory=dict)
     deletes: tuple[tuple[int, int], ...] = ()
     conflicts: tuple[Message, ...] = ()
+    fresh: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from messaging.conf import Settings
 from messaging.domain.backend_errors import BackendError
 from messaging.domain.errors import IdsUnavailable
 from messaging.domain.ids import AHEAD_MS, SnowflakeIdGenerator, WorkerLease
+from messaging.metrics.catalogue import leases_lost
 from messaging.ports.cache_service import Leases
 from messaging.ports.store import MessageStore
 from messaging.runtime.worker_ids import WorkerIds, extra
@@ -142,6 +143,7 @@ class WorkerLeaseKeeper:
                     "worker id lost to another process; taking a new one",
                     extra=extra("worker.lost", held),
                 )
+                leases_lost.add()
                 self._held = None
                 self._ids.use(None)
         self._use(await self._worker_ids.take_any(held=self._held))

@@ -14,6 +14,7 @@ from messaging.domain.ids import conversation_id
 from messaging.domain.message import ChatType, Message
 from messaging.domain.requests import HistoryRequest
 from messaging.limits import MAX_PAGE_BYTES, READ_BYTES
+from messaging.metrics import catalogue
 from messaging.ports.cached import CachedTail
 from messaging.service.access import read_as_member
 from messaging.service.backends import Backends
@@ -82,6 +83,7 @@ async def _walk(
     messages = await walk.take(request.size)
     has_more = await walk.has_more()
     await pages.confirm()
+    catalogue.pages.add("store" if pages.asked_store else "cache", "yes" if walk.partial else "no")
     page = HistoryPage(
         messages=tuple(messages),
         total=walk.total,

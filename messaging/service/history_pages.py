@@ -47,6 +47,7 @@ class PageReader:
     `ready`: the newest tail, where it was read for many conversations at once. The first part is
     made of it, so its limit is the one of that part.
     `has_rows`: rows were read after the guard was asked last.
+    `asked_store`: some part needed rows that the cache does not list.
     """
 
     backends: Backends
@@ -54,6 +55,7 @@ class PageReader:
     reader: Reader
     ready: CachedTail | None = None
     has_rows: bool = False
+    asked_store: bool = False
 
     async def read(self, *, before: int | None, limit: int) -> PagePart:
         """Return about `limit` messages below `before`.
@@ -120,6 +122,7 @@ class PageReader:
                 await self.backends.cache.add_details(list(found.values()))
             states |= found
         self.has_rows = bool(wanted or absent)
+        self.asked_store |= self.has_rows
         end = max(tail.end or 0, rows[-1].id if rows and len(rows) >= wanted else 0)
         return await self._make_part(
             [states[i] for i in sorted(states, reverse=True) if i >= end],
@@ -163,6 +166,7 @@ class PageReader:
             token = await cache.begin_fill(self.conversation)
         if token is None:
             return False
+        self.asked_store = True
         tail = await store.tail(self.conversation, limit=FILL_ROWS)
         complete = len(tail.rows) < FILL_ROWS
         floor = 0 if complete else tail.rows[-1].id - 1

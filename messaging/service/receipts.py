@@ -19,7 +19,7 @@ ROW_TIMEOUT_S = 0.3  # for the store to tell whether an earlier send is stored
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Hold the answer to a send; for a repeated send it describes the first one."""
+    """Hold the answer to a send; of a send that repeats another one (`repeats`), to the first."""
 
     message_id: int
     conversation_id: str
@@ -27,6 +27,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     persist_status: PersistStatus
     durability: Durability
     client_msg_id: str | None
+    repeats: bool = False
 
 
 def receipt_of(message: Message, durability: Durability) -> Receipt:
@@ -61,6 +62,7 @@ async def repeat_receipt(backends: Backends, repeat: Message, first: Idempotency
         persist_status=PersistStatus.PENDING if stored is None else PersistStatus.PERSISTED,
         durability=Durability.CACHE if stored is None else Durability.STORE,
         client_msg_id=repeat.client_msg_id,
+        repeats=True,
     )
 
 

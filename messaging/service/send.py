@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from messaging.domain.backend_errors import StoreUnavailable
 from messaging.domain.backoff import Backoff
 from messaging.domain.errors import (
+    ApiError,
     Blocked,
     GroupDissolved,
     GroupNotFound,
@@ -27,6 +28,7 @@ from messaging.domain.requests import Ack, SendRequest
 from messaging.pipeline.queued_send import Durability
 from messaging.service.access import MOST_DOUBTS, check_member, recheck_member
 from messaging.service.backends import Backends
+from messaging.service.counting import count_accepted, count_refused
 from messaging.service.idempotency import find_idempotency_record, find_stored_idempotency_record
 from messaging.service.receipts import Receipt, receipt_of, repeat_receipt, stored_id
 from messaging.service.send_right import SendRight, count_send, right_to_send
@@ -49,11 +51,17 @@ async def send(backends: Backends, request: SendRequest, *, sender_id: int) -> R
     """
     deadline_s = asyncio.get_running_loop().time() + backends.settings.send_timeout_s
     try:
-        return await _send_checked(backends, request, sender_id, deadline_s)
-    except REFUSALS:
-        if (earlier := await _find_earlier(backends, request, sender_id, deadline_s)) is None:
-            raise
-        return await _waited_for(backends, earlier, request.ack)
+        try:
+            receipt = await _send_checked(backends, request, sender_id, deadline_s)
+        except REFUSALS:
+            if (earlier := await _find_earlier(backends, request, sender_id, deadline_s)) is None:
+                raise
+            receipt = await _waited_for(backends, earlier, request.ack)
+    except ApiError as error:
+        count_refused(error)
+        raise
+    count_accepted(request.chat_type, receipt)
+    return receipt
 
 
 async def _send_checked(

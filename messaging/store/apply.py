@@ -97,6 +97,7 @@ def _apply(
         duplicates={i: rows.get(owner) or stored[owner] for i, owner in owners.items()},
         deletes=tuple(deletes),
         conflicts=tuple(m for i, m in given.items() if i not in ours),
+        fresh=frozenset(m.id for m in fresh),
     )
 
 

@@ -25,6 +25,7 @@ class MemoryApplying(MemoryTables):
         states = {m.id: m.without_seq() for m in sorted(messages, key=lambda m: m.id)}
         owners, heirs = self._owners(states)
         conflicts: list[Message] = []
+        fresh = states.keys() - owners.keys() - self.rows.keys()
         for message_id, state in states.items():
             stored = self.rows.get(message_id)
             if message_id in owners:
@@ -47,6 +48,7 @@ class MemoryApplying(MemoryTables):
             duplicates={message_id: self.rows[owner] for message_id, owner in owners.items()},
             deletes=(*inherited, *self._copy_deletes(owners, states)),
             conflicts=tuple(conflicts),
+            fresh=frozenset(fresh),
         )
 
     async def find_idempotency_records(

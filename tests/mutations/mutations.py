@@ -10,6 +10,7 @@ from tests.mutations import (
     of_groups,
     of_memory,
     of_messages,
+    of_metrics,
     of_pipeline,
     of_store,
 )
@@ -23,6 +24,7 @@ AREAS = (
     of_groups,
     of_memory,
     of_messages,
+    of_metrics,
     of_pipeline,
     of_store,
 )

@@ -43,11 +43,11 @@ MUTATIONS = (
     Mutation(
         "give seq out of the cache",
         "messaging/pipeline/write_through.py",
-        "                await self.cache.mark_stored(rows)\n",
-        "                from msgspec.structs import replace\n\n"
-        "                count = await self.cache.pending_count()\n"
-        "                told = [replace(row, seq=count + at) for at, row in enumerate(rows)]\n"
-        "                await self.cache.mark_stored(told)\n",
+        "        try:\n            await self.cache.mark_stored(rows)\n        finally:\n",
+        "        from msgspec.structs import replace\n\n"
+        "        count = await self.cache.pending_count()\n"
+        "        rows = [replace(row, seq=count + at) for at, row in enumerate(rows)]\n"
+        "        try:\n            await self.cache.mark_stored(rows)\n        finally:\n",
         simulator(500),
     ),
     Mutation(

@@ -46,6 +46,20 @@ class TestApply:
         assert not again.duplicates
         assert not again.conflicts
 
+    async def test_names_the_rows_that_it_has_inserted(self, store: MessageStore) -> None:
+        known, new = make_message(1, content="x", client_msg_id="k"), make_message(2)
+        repeat = make_message(3, content="x", client_msg_id="k")
+        assert (await store.apply([known])).fresh == {known.id}
+
+        result = await store.apply([known.recalled(9), new, repeat])
+
+        assert result.fresh == {new.id}
+
+    async def test_names_no_message_of_a_taken_id_as_inserted(self, store: MessageStore) -> None:
+        await store.apply([make_message(1)])
+        result = await store.apply([make_message(1, to_id=77)])
+        assert (result.conflicts, result.fresh) == ((make_message(1, to_id=77),), frozenset())
+
     async def test_of_nothing_is_nothing(self, store: MessageStore) -> None:
         assert await store.apply([]) == ApplyResult()
 
