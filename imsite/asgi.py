@@ -1,8 +1,8 @@
 """Serve as the front door: the one ASGI application that the web server runs.
 
 The front door starts and stops the message service on the server's loop, refuses heads that are too
-large, and answers for its health. The hot calls go to the gateway (unless IM_GATEWAY is off), and
-all other HTTP goes to Django.
+large, and answers for its health, to people and to the probes of balancers. The hot calls go to the
+gateway (unless IM_GATEWAY is off), and all other HTTP goes to Django.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from messaging.gateway.application import Gateway
 from messaging.gateway.bodies import Receive
 from messaging.gateway.counted import CountedAnswer
 from messaging.gateway.heads import Scope, is_too_large, values_of
+from messaging.gateway.probes import Phase, answer_probe, is_probe
 from messaging.runtime import connections as database_connections
 from messaging.runtime import wiring
 
@@ -36,7 +37,7 @@ COLLECT_EVERY = 20_000  # objects made and not yet gone; Python's own number is 
 SWITCH_EVERY_S = 0.0005
 _django = DjangoDoor(wsgi.application)
 _gateway: Gateway | None = None
-_is_up = False  # between the start and the stop of the service
+_phase = Phase.STARTING
 logger = logging.getLogger(__name__)
 
 
@@ -55,14 +56,15 @@ async def _live(receive: Receive, send: Send) -> None:
 
     Settings that the system checks refuse, and a service that cannot start, fail the startup.
     """
-    global _gateway, _is_up
+    global _gateway, _phase
+    _phase = Phase.STARTING
     await receive()
     try:
         await asyncio.to_thread(BaseCommand(no_color=True).check)
-        await wiring.start()
+        await wiring.start(role="web")
         _django.begin(settings())
         _gateway = Gateway(wiring.backends()) if settings().gateway else None
-        _is_up = True
+        _phase = Phase.UP
     except SystemCheckError as refused:
         await send({"type": "lifespan.startup.failed", "message": str(refused)})
         return
@@ -80,7 +82,7 @@ async def _live(receive: Receive, send: Send) -> None:
     sys.setswitchinterval(SWITCH_EVERY_S)
     await receive()
     ending_untaken.cancel()
-    _gateway, _is_up = None, False
+    _gateway, _phase = None, Phase.DRAINING
     gc.unfreeze()
     try:
         await wiring.stop()
@@ -88,6 +90,7 @@ async def _live(receive: Receive, send: Send) -> None:
         logger.exception(
             "the service did not stop well", extra={"action": "front_door.stop_failed"}
         )
+    _phase = Phase.CLOSED
     await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -105,7 +108,9 @@ async def _serve(scope: Scope, receive: Receive, send: Send) -> None:
     if is_too_large(scope):
         too_large = InvalidInput({"request": [FieldError.REQUEST]})
         await send_error(too_large, values_of(scope, b"accept-language"), send)
-    elif _is_up and scope["path"] == HEALTH and scope["method"] in ("GET", "HEAD"):
+    elif is_probe(scope):
+        await answer_probe(scope, send, _phase)
+    elif _phase is Phase.UP and scope["path"] == HEALTH and scope["method"] in ("GET", "HEAD"):
         await send_success(health(), scope, send)
     else:
         await _serve_counted(scope, receive, CountedAnswer(send))

@@ -19,11 +19,13 @@ class RedisHealth(RedisClient):
     """
 
     async def heartbeat(self, name: str | None = None) -> Incarnation:
-        names = [keys.INCARNATION, keys.HEARTBEATS, keys.HELD]
+        names = [keys.INCARNATION, keys.HEARTBEATS, keys.HELD, keys.PENDING_BYTES]
         reply = await self._run(HEARTBEAT, names, [] if name is None else [name])
-        server_id, age_ms, *flags = reply
+        server_id, age_ms, pending_bytes, *flags = reply
         is_recovered, has_held, is_vouched = map(bool, flags)
-        return Incarnation(server_id.decode(), is_recovered, age_ms / 1000, has_held, is_vouched)
+        return Incarnation(
+            server_id.decode(), is_recovered, age_ms / 1000, has_held, is_vouched, pending_bytes
+        )
 
     async def deregister(self, name: str) -> None:
         await self._command("ZREM", keys.HEARTBEATS, name)

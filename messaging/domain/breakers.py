@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
@@ -42,6 +43,10 @@ class Breaker:
         self.state = state
         self.opened_s = float("-inf")  # the event loop's time of the last change
         self.closed_s = float("-inf")
+        self.changes = 0  # outages that began
+        # The seconds of the outages that are over, and the begin of the one that is not, by the
+        # machine's clock: one attribute, because another thread reads both.
+        self._outages: tuple[float, float | None] = (0.0, None)
         self._probe = probe
         self._current: asyncio.Task[bool] | None = None
         self._next: asyncio.Task[bool] | None = None
@@ -60,6 +65,12 @@ class Breaker:
         return self.state is State.CLOSED and not self._slept
 
     @property
+    def open_s(self) -> float:
+        """Return for how many seconds the backend was known to be away; any thread may ask."""
+        over_s, began_s = self._outages
+        return over_s + (0.0 if began_s is None else time.monotonic() - began_s)
+
+    @property
     def _slept(self) -> bool:
         """Tell whether no check has passed for too long, because this process stood still."""
         if self._longest_s is None:
@@ -75,7 +86,10 @@ class Breaker:
         if self.state is State.CLOSED:
             self.state = State.OPEN
             self.opened_s = asyncio.get_running_loop().time()
+            self.changes += 1
             logger.warning("backend away", extra={"action": "breaker.opened", "backend": self.name})
+        if self._outages[1] is None:
+            self._outages = self._outages[0], time.monotonic()
         if self._probes is None or self._probes.done():
             self._probes = asyncio.create_task(self._keep_probing())
 
@@ -135,6 +149,7 @@ class Breaker:
         if self.state is not State.CLOSED:
             self.state = State.CLOSED
             self.closed_s = asyncio.get_running_loop().time()
+            self._outages = self.open_s, None
             logger.warning("backend back", extra={"action": "breaker.closed", "backend": self.name})
         return True
 

@@ -167,6 +167,12 @@ class SnowflakeIdGenerator:
         return self._lease
 
     @property
+    def lease_left_s(self) -> float:
+        """Return for how long this generator may still give ids; 0 without a valid lease."""
+        lease = self._lease
+        return 0.0 if lease is None else max(lease.valid_until_s - self._monotonic_s(), 0.0)
+
+    @property
     def clock(self) -> ClockHealth:
         """Return SET_BACK for a minute after the clock was last seen far behind an id."""
         is_back = self._monotonic_s() - self._behind_s < SET_BACK_FOR_S

@@ -45,6 +45,11 @@ async def send_error(error: ApiError, accept_language: bytes, send: Send) -> Non
     await _send(error.http_status, _headers(answers.headers_of(error).items()), content, send)
 
 
+async def send_plain(status: int, data: answers.Answer, send: Send) -> None:
+    """Send small data as JSON without the envelope."""
+    await _send(status, _success_headers(), answers.encode(data), send)
+
+
 async def send_answer(
     status: int, headers: Headers, content: bytes, scope: Scope, send: Send
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     role: str
     pid: int
+    host: str = ""  # the machine's or the container's name; "": of a release that wrote none
     release: str
     started_ms: int
     written_ms: int
@@ -65,6 +67,7 @@ def take(
     return Snapshot(
         role=role,
         pid=os.getpid(),
+        host=socket.gethostname(),
         release=release,
         started_ms=started_ms,
         written_ms=round(time.time() * 1000),

@@ -67,6 +67,7 @@ class CacheHints:
     _is_recovered: bool = False  # the cache, from that start
     _started_s: float = float("-inf")  # when the first process noticed the cache's last start
     has_held: bool = False  # at the last heartbeat a consumer held a partition
+    pending_bytes: int = 0  # at the last heartbeat, of the messages that the store lacks
     _in_reach: bool = True  # at the last heartbeat the cache took a write
     _has_delivered: bool = False  # the recorded hints, once since the start of this process
     _is_vouched: bool = False  # at the last heartbeat another process believed the cache
@@ -135,6 +136,11 @@ class CacheHints:
     def owes(self, message_id: int) -> bool:
         """Tell whether this process is to write this message to the cache when it answers."""
         return message_id in self._kept.late
+
+    @property
+    def owed(self) -> int:
+        """Return how many messages this process is to write to the cache when it answers."""
+        return len(self._kept.late)
 
     @property
     def incarnation(self) -> str | None:
@@ -241,6 +247,7 @@ class CacheHints:
             self.breaker.trip()
             raise
         self._in_reach, self.has_held, self._is_vouched = True, seen.has_held, seen.is_vouched
+        self.pending_bytes = seen.pending_bytes
         self._started_s = asyncio.get_running_loop().time() - seen.age_s
         if seen.id != self._seen:
             self.on_return()

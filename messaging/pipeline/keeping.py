@@ -34,8 +34,8 @@ class Late:
     _messages: dict[int, Message] = field(default_factory=dict)
     _records: dict[Key, IdempotencyRecord] = field(default_factory=dict)
 
-    def __bool__(self) -> bool:
-        return bool(self._messages)
+    def __len__(self) -> int:
+        return len(self._messages)
 
     def __contains__(self, message_id: int) -> bool:
         return message_id in self._messages

@@ -132,6 +132,7 @@ class Incarnation:
     `age_s`: the time since the first heartbeat of this start.
     `has_held`: a consumer has a held partition, as `note_held` says.
     `is_vouched`: another named process writes heartbeats, so that process believes the cache.
+    `pending_bytes`: of the messages that the store does not have yet.
     """
 
     id: str
@@ -139,6 +140,7 @@ class Incarnation:
     age_s: float
     has_held: bool = False
     is_vouched: bool = False
+    pending_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from messaging.directory import DatabaseDirectory
 from messaging.domain.changes import AnythingChanged
 from messaging.domain.ids import SnowflakeIdGenerator
 from messaging.eventlog import open_log
+from messaging.metrics.writer import SnapshotWriter
 from messaging.pipeline.sweep_watch import SweepWatch
+from messaging.runtime import counting
 from messaging.runtime.adapters import CLOSE_TIMEOUT_S, inspector_of_log
 from messaging.runtime.assembly import Node, assemble
 from messaging.runtime.publishing import publisher
@@ -28,7 +30,8 @@ from messaging.store.groups import DatabaseGroups
 class Runtime:
     """Hold the adapters of this process and the event loop that they live on.
 
-    `thread` runs the loop where the process does not run the loop itself.
+    `thread` runs the loop where the process does not run the loop itself. `counts` writes what the
+    process counts, in a process that counts.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -38,16 +41,33 @@ class Runtime:
     groups: DatabaseGroups
     sweeps: SweepWatch
     thread: threading.Thread | None = None
+    counts: SnapshotWriter | None = None
 
     @property
     def backends(self) -> Backends:
         return self.node.backends
 
+    def count(self, role: str) -> None:
+        """Count in this process, as one of this role, until `close`."""
+        self.counts = counting.begin(
+            role,
+            self.backends.settings,
+            self.node.breakers,
+            ids=self.backends.ids,
+            hints=self.backends.hints,
+        )
+
     async def close(self) -> None:
-        """Wait for the accepted sends and the marks to end, then close all parts.
+        """Wait for the accepted sends and the marks to end, close all parts, and write the counts.
 
         Raises: TimeoutError after `CLOSE_TIMEOUT_S`.
         """
+        try:
+            await self._close_parts()
+        finally:
+            await counting.end(self.counts)
+
+    async def _close_parts(self) -> None:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await self.backends.acceptor.close()
             await self.backends.marks.close()

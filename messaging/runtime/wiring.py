@@ -27,6 +27,7 @@ from messaging.domain.ids import ClockHealth
 from messaging.pipeline.compensation import Sweep
 from messaging.pipeline.consumer import Consuming
 from messaging.pipeline.sweep_watch import Sweeps
+from messaging.runtime import counting
 from messaging.runtime.adapters import CLOSE_TIMEOUT_S
 from messaging.runtime.assembly import sweep
 from messaging.runtime.runtime import Runtime, build
@@ -39,11 +40,16 @@ PROBE_STORE_EVERY_S = 0.25  # a recall waits longer for the store before the log
 
 
 _runtime: Runtime | None = None
+_role: str | None = (
+    None  # of a runtime with a loop of its own; None: a command, which counts nothing
+)
 _lock = threading.Lock()
 
 
-async def start() -> None:
+async def start(*, role: str | None = None) -> None:
     """Build this process's runtime on the running loop, and start its background tasks.
+
+    A process with a role counts (`runtime.counting`).
 
     Raises: RuntimeError when the process has a runtime already.
     """
@@ -51,7 +57,7 @@ async def start() -> None:
     if _runtime is not None:
         raise RuntimeError("this process has a runtime already")
     _runtime = build(asyncio.get_running_loop(), settings())
-    await _begin(_runtime, name=secrets.token_hex(8))
+    await _begin(_runtime, role=role, name=secrets.token_hex(8))
 
 
 def backends() -> Backends:
@@ -72,11 +78,14 @@ async def stop() -> None:
         await runtime.close()
 
 
-async def _begin(runtime: Runtime, *, name: str | None = None) -> None:
+async def _begin(runtime: Runtime, *, role: str | None, name: str | None = None) -> None:
     """Write the recorded hints to the cache, watch it, listen to changes, and lease a worker id.
 
-    A process with a `name` takes messages from clients, and also watches the sweeps.
+    A process with a `name` takes messages from clients, and also watches the sweeps. A process with
+    a `role` counts.
     """
+    if role is not None:
+        runtime.count(role)
     runtime.store.breaker.watch(runtime.store.probe, every_s=PROBE_STORE_EVERY_S)
     await runtime.node.begin(name=name)
     if name is not None:
@@ -135,7 +144,19 @@ def compensate() -> Sweep:
     """
     runtime = _ensure()
     budget_s = runtime.backends.settings.compensate_budget_s
-    return _submit(runtime, sweep(runtime.backends), budget_s + 15)
+    done = _submit(runtime, sweep(runtime.backends), budget_s + 15)
+    counting.note_sweep()
+    return done
+
+
+def begin_worker() -> None:
+    """Build the runtime of a worker of Celery, which counts; `reset` closes the runtime.
+
+    Raises: TemporarilyUnavailable. Leaves: a worker that counts once its first task has built it.
+    """
+    global _role
+    _role = "worker"
+    _ensure()
 
 
 def reset() -> None:
@@ -176,7 +197,7 @@ def _ensure() -> Runtime:
             thread.start()
             runtime = asyncio.run_coroutine_threadsafe(_build_on(loop), loop).result()
             runtime.thread = thread
-            _submit(runtime, _begin(runtime), CLOSE_TIMEOUT_S)
+            _submit(runtime, _begin(runtime, role=_role), CLOSE_TIMEOUT_S)
             _runtime = runtime
         return _runtime
 

@@ -41,7 +41,8 @@ class MemoryHealth(CacheState):
             self.complete_from_s = now_s
         is_vouched = bool(self.heartbeats.keys() - {name})
         age_s, has_held = now_s - self.noticed_s, now_s < self.held_until_s
-        return Incarnation(str(self.run), is_recovered, age_s, has_held, is_vouched)
+        pending_bytes = sum(self.pending_set.sizes.values())
+        return Incarnation(str(self.run), is_recovered, age_s, has_held, is_vouched, pending_bytes)
 
     async def note_held(self, ttl_s: float) -> None:
         self._answer()

@@ -16,8 +16,8 @@ from messaging.runtime import wiring
 def site_settings(redis_url: str, door: str, values: Mapping[str, object]) -> dict[str, Any]:
     """Return the site's settings for a test, with `values` of `Settings`.
 
-    Passwords are hashed fast. The log has time to confirm every send. A consumer waits briefly
-    for records, because nobody appends any while a test consumes the log.
+    No counts are written. Passwords are hashed fast. The log has time to confirm every send. A
+    consumer waits briefly for records, because nobody appends any while a test consumes the log.
     """
     ours: dict[str, Any] = {
         "redis_url": redis_url,
@@ -25,6 +25,7 @@ def site_settings(redis_url: str, door: str, values: Mapping[str, object]) -> di
         "log_budget_s": 5.0,
         "consumer_poll_s": 0.01,
         "gateway": door == "gateway",
+        "metrics_dir": "",
     }
     return {
         "IM": replace(settings.IM, **(ours | dict(values))),

@@ -229,7 +229,7 @@ class TestTheLifespan:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        async def fail() -> None:
+        async def fail(**_: object) -> None:
             raise ZeroDivisionError("why")
 
         monkeypatch.setattr(wiring, "start", fail)

@@ -7,6 +7,7 @@ import time
 import pytest
 from pytest_django import Settings
 
+from messaging.metrics import catalogue
 from messaging.pipeline.sweep_watch import MARK
 from messaging.runtime import wiring
 from messaging.tasks import compensate
@@ -28,8 +29,10 @@ def test_all_is_well(service: Service) -> None:
 def test_a_sweep_leaves_its_mark(service: Service) -> None:
     """`SweepWatch` looks for this mark."""
     assert not wiring.run(lambda backends: backends.cache.is_leased(MARK))
+    before_s = time.time()
     compensate()
     assert wiring.run(lambda backends: backends.cache.is_leased(MARK))
+    assert before_s <= catalogue.last_sweep.read()[()] <= time.time()
 
 
 @pytest.mark.parametrize("host", ["10.0.0.7:8082", "a b", "", "x" * 300, None])

@@ -178,3 +178,32 @@ async def test_closes_though_it_is_tripped_in_the_moment_of_a_good_probe(
     breaker._current.add_done_callback(lambda _: breaker.trip())
     backend.gate.set()
     await until(lambda: backend.probes > 1 and breaker.is_closed)
+
+
+async def test_counts_its_outages_and_their_time(backend: PingedBackend, breaker: Breaker) -> None:
+    assert (breaker.changes, breaker.open_s) == (0, 0)
+    backend.well = False
+    breaker.trip()
+    breaker.trip()
+    await until(lambda: breaker.open_s > 0.05)
+    backend.well = True
+    await until(lambda: breaker.is_closed)
+    lasted_s = breaker.open_s
+    await asyncio.sleep(0.05)
+    assert (breaker.changes, breaker.open_s) == (1, lasted_s)
+    breaker.trip()
+    await until(lambda: breaker.is_closed)
+    assert breaker.changes == 2
+    assert breaker.open_s > lasted_s
+
+
+async def test_a_backend_that_is_not_asked_for_yet_is_no_outage(backend: PingedBackend) -> None:
+    breaker = Breaker("log", backend.probe, state=State.OPEN)
+    await asyncio.sleep(0.01)
+    assert breaker.open_s == 0
+    backend.well = False
+    breaker.trip()
+    await until(lambda: breaker.open_s > 0.01)
+    backend.well = True
+    await until(lambda: breaker.is_closed)
+    assert breaker.changes == 0

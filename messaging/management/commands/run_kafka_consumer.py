@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from messaging.conf import settings
 from messaging.management.worker_processes import supervise
 from messaging.pipeline.consumer import TooManyDeadLetters
-from messaging.runtime import adapters
+from messaging.runtime import adapters, counting
 
 GIVEN_UP = 3  # the exit status after which nobody should start it again unseen
 
@@ -58,7 +58,10 @@ async def _consume() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, consumer.stop.set)
+    breakers = {"log": consumer.log.breaker, "store": consumer.store.breaker}
+    counts = counting.begin("consumer", consumer.settings, breakers)
     try:
         await consumer.run()
     finally:
         await adapters.close_consumer(consumer)
+        await counting.end(counts)

@@ -12,6 +12,7 @@ from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.conversations import UnreadMemo
+from messaging.domain.events import encode_message
 from messaging.domain.message import Recall
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import CachedTail
@@ -36,6 +37,15 @@ async def test_tells_every_process_for_a_while_that_a_partition_is_held(
     async with asyncio.timeout(5):
         while (await cache.heartbeat()).has_held:
             await asyncio.sleep(0.02)
+
+
+async def test_a_heartbeat_tells_the_bytes_of_the_pending_messages(cache: MessageCache) -> None:
+    message = make_message(1)
+    assert (await cache.heartbeat()).pending_bytes == 0
+    await cache.accept([message], LEASE)
+    assert (await cache.heartbeat()).pending_bytes == len(encode_message(message))
+    await cache.mark_stored([stored(message, 1)])
+    assert (await cache.heartbeat()).pending_bytes == 0
 
 
 class TestAReturn:

@@ -1,0 +1,50 @@
+"""Judge whether this process may be given requests, from the state that the process keeps.
+
+No backend is asked: the circuit breakers and the heartbeat know how the backends are.
+"""
+
+from __future__ import annotations
+
+from messaging.domain.modes import CACHE, LOG, STORE, Mode, mode_of
+from messaging.service.backends import Backends
+
+ROOM_BYTES = 32 * 1024  # in the pending set; a large message may find no room in less
+
+
+def away_of(backends: Backends) -> tuple[str, ...]:
+    """Return the names of the backends that are away, as the process's circuit breakers see them.
+
+    Called on the event loop of these backends.
+    """
+    breakers = {
+        CACHE: backends.hints.breaker,
+        LOG: backends.log.breaker,
+        STORE: backends.store.breaker,
+    }
+    return tuple(name for name, breaker in breakers.items() if not breaker.is_closed)
+
+
+def may_serve(backends: Backends) -> bool:
+    """Tell whether the process can do its work, apart from what the backends keep from it.
+
+    A process without a worker id gives no message ids. Worker ids are leased from Redis or from the
+    database. So a process that never had one has reached neither since its start, and a process
+    that lost one while either answers has a fault of its own. A lease that ran out while both are
+    away ran out in every process: no balancer is to take them all away for an outage.
+    """
+    if backends.ids.lease_left_s > 0:
+        return True
+    return backends.ids.lease is not None and {CACHE, STORE} <= set(away_of(backends))
+
+
+def mode_now(backends: Backends) -> Mode:
+    """Return the mode of the service as this process sees it.
+
+    Sends are refused while the process has no worker id, and while Redis holds as many bytes of
+    pending messages as it may. Redis tells the bytes at each heartbeat, and cannot refuse a send
+    while it is away.
+    """
+    away = set(away_of(backends))
+    room_bytes = backends.settings.pending_bytes - backends.hints.pending_bytes
+    is_full = CACHE not in away and room_bytes < ROOM_BYTES
+    return mode_of(away, takes_sends=backends.ids.lease_left_s > 0 and not is_full)
