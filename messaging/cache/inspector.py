@@ -1,4 +1,4 @@
-"""Walk the keys of the message cache for an audit, behind `ports.audit.CacheInspector`.
+"""Walk the keys of the message cache, and read its server, behind `ports.audit.CacheInspector`.
 
 SCAN returns every key that exists during the whole walk, and some keys twice. A key that expires
 before its value is read is left out.
@@ -6,6 +6,7 @@ before its value is read is left out.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from messaging.cache.lua import load
 from messaging.cache.messages import read_details, read_record
 from messaging.cache.reading import DETAILS, read_floor
 from messaging.domain.message import Key, Message
-from messaging.ports.audit import LoadedTail, Pieces
+from messaging.ports.audit import CacheServer, LoadedTail, PendingSet, Pieces
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import Deletes
 
@@ -29,10 +30,35 @@ KEYS_AT_ONCE = 500
 
 _KEY = re.compile(rf"{keys.DEDUPE}(\d+):(.+)", re.DOTALL)
 _BOUNDS = re.compile(rb"(\d+):(\d+)")
+_NUMBER = re.compile(rb"^(\w+):(\d+)\r?$", re.MULTILINE)
 
 
 class RedisCacheInspector(RedisClient):
     """Implement `ports.audit.CacheInspector` over the Redis of the message cache."""
+
+    async def clock_ms(self) -> int:
+        seconds, microseconds = map(int, await self._command("TIME"))
+        return seconds * 1000 + microseconds // 1000
+
+    async def server(self) -> CacheServer:
+        sections = ("memory", "stats", "persistence", "replication")
+        texts = await asyncio.gather(*(self._command("INFO", each) for each in sections))
+        numbers = {name.decode(): int(n) for text in texts for name, n in _NUMBER.findall(text)}
+        return CacheServer(
+            memory_bytes=numbers["used_memory"],
+            limit_bytes=numbers["maxmemory"],
+            evicted=numbers["evicted_keys"],
+            aof_delayed=numbers.get("aof_delayed_fsync", 0),  # absent without an append-only file
+            replicas=numbers["connected_slaves"],
+        )
+
+    async def pending_set(self) -> PendingSet:
+        count, size, oldest = await asyncio.gather(
+            self._command("ZCARD", keys.PENDING),
+            self._command("GET", keys.PENDING_BYTES),
+            self._command("ZRANGE", keys.PENDING, 0, 0, "WITHSCORES"),
+        )
+        return PendingSet(count, int(size or 0), int(float(oldest[1])) if oldest else None)
 
     async def details(self) -> Pieces[Message]:
         async for done, names in self._scan(keys.DETAIL):

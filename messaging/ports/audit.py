@@ -46,8 +46,31 @@ class Piece:
     next: str
 
 
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """Describe the records of a partition that the consumers' group has not committed.
+
+    `records`: their number. A large number may include committed records that the log still keeps.
+    `oldest_ms`: the time at which the first of these records was appended; None without a record,
+    and where the record cannot be read.
+    """
+
+    partition: int
+    records: int
+    oldest_ms: int | None
+
+
 class LogInspector(Protocol):
     """Read the log beside the group of its consumers: join nothing, commit nothing."""
+
+    async def lags(self) -> list[Lag]:
+        """Return the lag of every partition as it is now."""
+
+    async def retention_s(self) -> float | None:
+        """Return how long the log keeps a record; None where no record ends uncommitted."""
+
+    async def members(self) -> int:
+        """Return the number of the readers that the consumers' group has now."""
 
     async def extents(self, *, since_ms: int | None = None) -> list[Extent]:
         """Return the extent of every partition as it is now.
@@ -85,14 +108,48 @@ class LoadedTail:
     base: int
 
 
+@dataclass(frozen=True, slots=True)
+class PendingSet:
+    """Describe all pending messages: their number, their bytes, and the oldest send time (ms)."""
+
+    count: int
+    bytes: int
+    oldest_ms: int | None  # None where nothing is pending
+
+
+@dataclass(frozen=True, slots=True)
+class CacheServer:
+    """Hold the numbers of the cache's server on which the promises of the service rest.
+
+    `limit_bytes`: 0 where the server has no limit. `evicted` and `aof_delayed` count since the
+    start of the server.
+    """
+
+    memory_bytes: int
+    limit_bytes: int
+    evicted: int
+    aof_delayed: int
+    replicas: int
+
+
 class CacheInspector(Protocol):
-    """Walk the keys of the cache, each kind in pieces.
+    """Walk the keys of the cache, each kind in pieces, and read the state of its server.
 
     Each piece comes with the progress of the walk, about (0 to 1). A key that is there from the
     walk's beginning to its end is met at least once; a key that comes or goes meanwhile may be met.
 
     Raises: CacheUnavailable.
     """
+
+    async def ping(self) -> None:
+        """Return when the server answers."""
+
+    async def clock_ms(self) -> int:
+        """Return the time (ms since 1970) by the server's clock."""
+
+    async def server(self) -> CacheServer: ...
+
+    async def pending_set(self) -> PendingSet: ...
 
     def details(self) -> Pieces[Message]: ...
 
@@ -187,11 +244,31 @@ class Numbering:
     highest: int
 
 
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """Count dead letters; `oldest_ms` is the time at which the oldest of them was set aside."""
+
+    count: int
+    oldest_ms: int
+
+
 class StoreInspector(Protocol):
     """Read and mend the tables by primary key.
 
     Raises: StoreUnavailable.
     """
+
+    async def ping(self) -> None:
+        """Return when the database answers."""
+
+    async def clock_ms(self) -> int:
+        """Return the time (ms since 1970) by the database's clock."""
+
+    async def letters_by_state(self) -> dict[DeadLetterState, Letters]:
+        """Return the dead letters of each state that has any."""
+
+    async def hints_noted(self) -> int:
+        """Return the number of hints that the database holds for the cache."""
 
     async def newest_id(self) -> int:
         """Return the largest stored message id; 0 where nothing is stored."""

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from django.db.models import Count, Min
+
+from messaging import models
 from messaging.conf import Settings
 from messaging.domain.message import Message, PersistStatus, Status
-from messaging.ports.audit import Numbering, StoredRow
+from messaging.ports.audit import Letters, Numbering, StoredRow
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import DeadLetterState
@@ -19,12 +22,33 @@ from messaging.store.rows import COLUMNS, NO_USERS, from_row
 from messaging.store.statements import chunks, listed
 from messaging.store.tables import Tables
 
+THREADS = 1
 PERSIST_STATUS = COLUMNS.index("persist_status")
 ROW = ", ".join(f"m.{column}" for column in COLUMNS)
 
 
 class InspectedTables(Tables):
     """Hold the statements that only an audit makes."""
+
+    def clock_ms(self) -> int:
+        return int(self._read(f"SELECT {self._dialect.NOW_MS}", [])[0][0])
+
+    def letters_by_state(self) -> dict[DeadLetterState, Letters]:
+        """Count by the index of states; the oldest letter of a state has its smallest id."""
+        letters = models.DeadLetter.objects.using(self._connection.alias)
+        counted = letters.order_by().values("state").annotate(count=Count("id"), first=Min("id"))
+        found = {each["first"]: each for each in counted}
+        times = dict(letters.filter(pk__in=found).values_list("id", "created_at"))
+        return {
+            DeadLetterState(each["state"]): Letters(
+                each["count"], round(times[first].timestamp() * 1000)
+            )
+            for first, each in found.items()
+            if first in times  # deleted meanwhile, maybe
+        }
+
+    def hints_noted(self) -> int:
+        return int(self._read("SELECT COUNT(*) FROM cache_arrear", [])[0][0])
 
     def newest_id(self) -> int:
         return self._read("SELECT MAX(id) FROM message", [])[0][0] or 0
@@ -113,8 +137,12 @@ class DatabaseInspector(InThreads[InspectedTables]):
 
     def __init__(self, settings: Settings) -> None:
         timeout_s = settings.store_timeout_s
-        super().__init__(InspectedTables, name="inspector", threads=1, timeout_s=timeout_s)
+        super().__init__(InspectedTables, name="inspector", threads=THREADS, timeout_s=timeout_s)
 
+    ping = in_thread(InspectedTables.ping)
+    clock_ms = in_thread(InspectedTables.clock_ms)
+    letters_by_state = in_thread(InspectedTables.letters_by_state)
+    hints_noted = in_thread(InspectedTables.hints_noted)
     newest_id = in_thread(InspectedTables.newest_id)
     rows_after = in_thread(InspectedTables.rows_after)
     rows = in_thread(InspectedTables.rows)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from messaging.domain.backend_errors import CacheUnavailable
+from messaging.domain.ids import wall_clock_ms
 from messaging.domain.message import Key, Message, PersistStatus
-from messaging.ports.audit import Extent, LoadedTail, Numbering, Piece, Pieces, StoredRow
+from messaging.ports.audit import (
+    CacheServer,
+    Extent,
+    Lag,
+    Letters,
+    LoadedTail,
+    Numbering,
+    PendingSet,
+    Piece,
+    Pieces,
+    StoredRow,
+)
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import DeadLetterState, Deletes
@@ -38,6 +52,22 @@ class MemoryLogInspector:
             extents.append(Extent(partition, "0", str(committed), str(end)))
         return extents
 
+    async def lags(self) -> list[Lag]:
+        """Return the lags, with no time of a record, because the broker keeps no times."""
+        return [
+            Lag(each.partition, int(each.end) - int(each.committed), None)
+            for each in await self.extents()
+        ]
+
+    async def retention_s(self) -> float | None:
+        self.broker.answer()
+        return None
+
+    async def members(self) -> int:
+        self.broker.answer()
+        group = self.broker.groups.get((self.group, self.topic))
+        return 0 if group is None else len(group.seen_s)
+
     async def is_committed(self, places: Mapping[int, str]) -> bool:
         extents = await self.extents()
         return all(int(each.committed) >= int(places[each.partition]) for each in extents)
@@ -65,6 +95,22 @@ class MemoryCacheInspector:
         if self._cache.down:
             raise CacheUnavailable
         return self._cache
+
+    async def ping(self) -> None:
+        await self.cache.ping()
+
+    async def clock_ms(self) -> int:
+        await self.ping()
+        return wall_clock_ms()
+
+    async def server(self) -> CacheServer:
+        await self.ping()
+        return CacheServer(memory_bytes=0, limit_bytes=0, evicted=0, aof_delayed=0, replicas=0)
+
+    async def pending_set(self) -> PendingSet:
+        pending = self.cache.pending_set
+        oldest_ms = min(pending.times.values(), default=None)
+        return PendingSet(len(pending.times), sum(pending.sizes.values()), oldest_ms)
 
     async def details(self) -> Pieces[Message]:
         yield 1.0, list(self.cache.details.values())
@@ -144,6 +190,24 @@ class MemoryStoreInspector:
 
     store: MemoryStore
     unmarked: set[int] = field(default_factory=set)
+
+    async def ping(self) -> None:
+        await self.store.ping()
+
+    async def clock_ms(self) -> int:
+        await self.store.ping()
+        return wall_clock_ms()
+
+    async def letters_by_state(self) -> dict[DeadLetterState, Letters]:
+        await self.store.ping()
+        counts = Counter(
+            self.store.settled.get(letter.source, DeadLetterState.OPEN)
+            for letter in self.store.dead_letters
+        )
+        return {state: Letters(count, wall_clock_ms()) for state, count in counts.items()}
+
+    async def hints_noted(self) -> int:
+        return len(await self.store.hints(limit=sys.maxsize))
 
     async def newest_id(self) -> int:
         await self.store.ping()

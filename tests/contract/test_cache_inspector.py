@@ -14,8 +14,10 @@ from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.conversations import Floor
+from messaging.domain.events import encode_message
+from messaging.domain.ids import wall_clock_ms
 from messaging.domain.message import Message, Recall
-from messaging.ports.audit import CacheInspector, LoadedTail
+from messaging.ports.audit import CacheInspector, LoadedTail, PendingSet
 from messaging.ports.cache import MessageCache
 from messaging.ports.cached import IdempotencyRecord
 from messaging.testing.cache import MemoryCache
@@ -242,3 +244,27 @@ async def test_a_cache_that_is_away_is_told(kind: str) -> None:
     with pytest.raises(CacheUnavailable):
         async for _ in inspector.details():
             pass
+
+
+async def test_describes_the_pending_set(case: CacheCase) -> None:
+    assert await case.inspector.pending_set() == PendingSet(0, 0, None)
+    messages = [make_message(n) for n in range(3)]
+    await case.cache.accept(messages, None)
+
+    pending = await case.inspector.pending_set()
+    assert pending.count == 3
+    assert pending.oldest_ms == messages[0].send_time
+    assert pending.bytes == sum(len(encode_message(each)) for each in messages)
+
+    await case.cache.mark_stored([stored(each, 1 + n) for n, each in enumerate(messages)])
+    assert await case.inspector.pending_set() == PendingSet(0, 0, None)
+
+
+async def test_reads_the_state_of_the_server(case: CacheCase) -> None:
+    await case.inspector.ping()
+    before_ms = wall_clock_ms()
+    assert before_ms - 1 <= await case.inspector.clock_ms() <= wall_clock_ms() + 1
+    server = await case.inspector.server()
+    if isinstance(case.inspector, RedisCacheInspector):
+        assert server.memory_bytes > 100_000
+    assert (server.evicted, server.aof_delayed, server.replicas) >= (0, 0, 0)

@@ -9,12 +9,13 @@ import pytest
 from messaging.domain.backend_errors import LogUnavailable
 from messaging.domain.ids import wall_clock_ms
 from messaging.eventlog.kafka.inspector import KafkaLogInspector
-from messaging.eventlog.redis_streams.inspector import RedisStreamsLogInspector
+from messaging.eventlog.kafka.topics import RETENTION_MS
+from messaging.eventlog.redis_streams.inspector import COUNTED, RedisStreamsLogInspector
 from messaging.links import KafkaLink
-from messaging.ports.audit import Extent, LogInspector
+from messaging.ports.audit import Extent, Lag, LogInspector
 from messaging.ports.log import Position, Record
 from tests.contract.test_event_log import append, last_of, numbered, read, record
-from tests.support.logs import PARTITIONS, LogRig, MemoryRig
+from tests.support.logs import PARTITIONS, KafkaRig, LogRig, MemoryRig, StreamsRig
 from tests.support.real_services import free_port
 
 
@@ -148,9 +149,12 @@ async def test_a_log_that_is_away_is_told_in_time(kind: str) -> None:
         inspector = KafkaLogInspector(KafkaLink((address,)), topic="t", group="g", partitions=2)
         start, until = "0", "5"
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         with pytest.raises(LogUnavailable):
             await inspector.extents()
+        for ask in (inspector.lags, inspector.members):
+            with pytest.raises(LogUnavailable):
+                await ask()
         with pytest.raises(LogUnavailable):
             await inspector.read(0, start=start, until=until, max_records=1)
         await inspector.close()
@@ -173,3 +177,69 @@ async def test_tells_whether_the_group_has_committed_up_to_a_place(
     assert not await inspector.is_committed(
         {each.partition: each.end for each in await inspector.extents()}
     )
+
+
+async def lag_of(inspector: LogInspector, position: Position) -> Lag:
+    lags = await inspector.lags()
+    assert [each.partition for each in lags] == list(range(PARTITIONS))
+    return lags[position.partition]
+
+
+async def test_a_log_that_was_never_read_has_no_lag(inspector: LogInspector) -> None:
+    assert await inspector.lags() == [Lag(each, 0, None) for each in range(PARTITIONS)]
+
+
+async def test_the_lag_begins_with_the_first_record_that_is_not_committed(
+    rig: LogRig, inspector: LogInspector
+) -> None:
+    before_ms = wall_clock_ms()
+    (first, *_) = await append(rig, numbered("a", range(5)))
+    after_ms = wall_clock_ms()
+    lag = await lag_of(inspector, first)
+    assert lag.records == 5
+    if isinstance(rig, MemoryRig):
+        assert lag.oldest_ms is None
+    else:
+        assert lag.oldest_ms is not None
+        assert before_ms <= lag.oldest_ms <= after_ms
+
+    reader = rig.reader()
+    await reader.commit(last_of(await read(reader, 5)))
+    assert await lag_of(inspector, first) == Lag(first.partition, 0, None)
+
+    later_ms = wall_clock_ms()
+    await append(rig, numbered("a", range(5, 8)))
+    lag = await lag_of(inspector, first)
+    assert lag.records == 3
+    assert lag.oldest_ms is None or lag.oldest_ms >= later_ms
+
+
+async def test_a_long_lag_is_never_told_too_small(rig: LogRig, inspector: LogInspector) -> None:
+    (first,) = await append(rig, [record("a", "0")])
+    reader = rig.reader()
+    await reader.commit(last_of(await read(reader, 1)))
+    for start in range(1, COUNTED + 100, 100):
+        await append(rig, numbered("a", range(start, start + 100)))
+    lag = await lag_of(inspector, first)
+    kept = 1 if isinstance(rig, StreamsRig) else 0  # the stream still has the committed record
+    assert lag.records == COUNTED + 100 + kept
+
+
+async def test_counts_the_readers_of_the_group(rig: LogRig, inspector: LogInspector) -> None:
+    assert await inspector.members() == 0
+    readers = [rig.reader(), rig.reader()]
+    async with asyncio.timeout(30):
+        while await inspector.members() < 2:
+            for reader in readers:
+                await reader.poll(max_records=1, timeout_s=0.05)
+    assert await inspector.members() == 2
+    await readers[0].close()
+    async with asyncio.timeout(30):
+        while await inspector.members() > 1:
+            await readers[1].poll(max_records=1, timeout_s=0.05)
+    assert await inspector.members() == 1
+
+
+async def test_tells_how_long_a_record_is_kept(rig: LogRig, inspector: LogInspector) -> None:
+    expected = RETENTION_MS / 1000 if isinstance(rig, KafkaRig) else None
+    assert await inspector.retention_s() == expected

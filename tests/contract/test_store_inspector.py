@@ -10,10 +10,11 @@ from msgspec import structs
 
 from messaging import models
 from messaging.conf import settings
+from messaging.domain.ids import wall_clock_ms
 from messaging.domain.message import Message
 from messaging.ports.audit import Numbering, StoredRow, StoreInspector
 from messaging.ports.cached import IdempotencyRecord
-from messaging.ports.store import DeadLetter, DeadLetterState, MessageStore
+from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState, MessageStore
 from messaging.store.database import DatabaseStore
 from messaging.store.inspector import DatabaseInspector
 from messaging.testing.inspectors import MemoryStoreInspector
@@ -236,3 +237,31 @@ async def test_restores_keys_and_takes_none_away(
         IdempotencyRecord(first.id, first.body_hash),
         IdempotencyRecord(second.id, second.body_hash),
     ]
+
+
+async def test_counts_the_letters_of_each_state(case: StoreCase) -> None:
+    assert await case.inspector.letters_by_state() == {}
+    before_ms = wall_clock_ms()
+    letters = [replace(LETTER, offset=str(n)) for n in range(3)]
+    await case.store.save_dead_letters(letters)
+    await case.store.settle_dead_letters([letters[1].source], DeadLetterState.DISCARDED)
+
+    found = await case.inspector.letters_by_state()
+
+    assert {state: each.count for state, each in found.items()} == {
+        DeadLetterState.OPEN: 2,
+        DeadLetterState.DISCARDED: 1,
+    }
+    assert all(before_ms - 1 <= each.oldest_ms <= wall_clock_ms() for each in found.values())
+
+
+async def test_counts_the_hints(case: StoreCase) -> None:
+    assert await case.inspector.hints_noted() == 0
+    await case.store.record_hints([CacheHint(7), CacheHint(8, user_id=1)])
+    assert await case.inspector.hints_noted() == 2
+
+
+async def test_tells_the_time_of_the_database(case: StoreCase) -> None:
+    await case.inspector.ping()
+    before_ms = wall_clock_ms()
+    assert before_ms - 2 <= await case.inspector.clock_ms() <= wall_clock_ms() + 2

@@ -24,9 +24,10 @@ from messaging.eventlog.kafka.consuming import (
     leave,
     record_of,
 )
+from messaging.eventlog.kafka.description import Description
 from messaging.eventlog.kafka.quirks import UNREADABLE, step_over
 from messaging.links import KafkaLink
-from messaging.ports.audit import Extent, Piece
+from messaging.ports.audit import Extent, Lag, Piece
 from messaging.ports.log import Record
 
 T = TypeVar("T")
@@ -36,19 +37,41 @@ FETCH_PARTITION_BYTES = 4 * 1024 * 1024
 
 
 class KafkaLogInspector:
-    """Implement `ports.audit.LogInspector`; each call ends within about half a minute."""
+    """Implement `ports.audit.LogInspector`; each call ends within about half a minute.
 
-    def __init__(self, link: KafkaLink, *, topic: str, group: str, partitions: int) -> None:
+    `fetch_bytes`: how much of a partition is fetched at a time, beside one record of any size.
+    """
+
+    def __init__(
+        self,
+        link: KafkaLink,
+        *,
+        topic: str,
+        group: str,
+        partitions: int,
+        fetch_bytes: int = FETCH_PARTITION_BYTES,
+    ) -> None:
+        self._topic, self._group = topic, group
         self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
-        self._config = consumer_config(link, group) | {
-            "max_partition_fetch_bytes": FETCH_PARTITION_BYTES
-        }
+        self._config = consumer_config(link, group) | {"max_partition_fetch_bytes": fetch_bytes}
+        self._description = Description(link)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kafka-inspector")
         self._consumer: KafkaConsumer | None = None
         self._closed = False
 
     async def extents(self, *, since_ms: int | None = None) -> list[Extent]:
         return await self._call(self._extents, since_ms, bound_s=EXTENTS_TIMEOUT_S)
+
+    async def lags(self) -> list[Lag]:
+        return await self._call(self._lags, bound_s=EXTENTS_TIMEOUT_S)
+
+    async def retention_s(self) -> float | None:
+        ask = self._description.retention_ms
+        kept_ms = await self._call(ask, self._topic, bound_s=CALL_TIMEOUT_S)
+        return None if kept_ms < 0 else kept_ms / 1000
+
+    async def members(self) -> int:
+        return await self._call(self._description.members, self._group, bound_s=CALL_TIMEOUT_S)
 
     async def is_committed(self, places: Mapping[int, str]) -> bool:
         extents = await self.extents()
@@ -64,6 +87,7 @@ class KafkaLogInspector:
             return
         self._closed = True
         self._thread.submit(lambda: leave(self._consumer))
+        self._thread.submit(self._description.close)
         self._thread.shutdown(wait=False)
 
     async def _call(self, function: Callable[..., T], *args: Any, bound_s: float) -> T:
@@ -103,13 +127,44 @@ class KafkaLogInspector:
         found = self._open().offsets_for_times(times, timeout_ms=CALL_TIMEOUT_S * 1000)
         return {each: found[each].offset if found.get(each) else end[each] for each in times}
 
+    def _lags(self) -> list[Lag]:
+        lags = []
+        for each in self._extents(None):
+            records = int(each.end) - int(each.committed)
+            oldest_ms = self._appended_ms(each.partition, int(each.committed)) if records else None
+            lags.append(Lag(each.partition, records, oldest_ms))
+        return lags
+
+    def _appended_ms(self, partition: int, offset: int) -> int | None:
+        """Return the time of the record at this offset, or of the next one that is kept.
+
+        The time is the one of `ports.audit.Lag`.
+        """
+        consumer = self._seek(self._partitions[partition], offset)
+        deadline_s = time.monotonic() + CALL_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            try:
+                batches = consumer.poll(timeout_ms=500, max_records=1)
+            except UNREADABLE as exc:
+                step_over(consumer, exc)
+                return None
+            for records in batches.values():
+                return int(records[0].timestamp)
+        raise LogUnavailable(f"kafka: nothing of partition {partition} from {offset} on")
+
+    def _seek(self, where: TopicPartition, offset: int) -> KafkaConsumer:
+        """Return the consumer, which reads this partition from this offset on."""
+        consumer = self._open()
+        if consumer.assignment() != {where}:
+            consumer.assign([where])
+        consumer.seek(where, offset)
+        return consumer
+
     def _read(self, partition: int, start: int, until: int, max_records: int) -> Piece:
         if start >= until:
             return Piece((), str(until))
-        consumer, where = self._open(), self._partitions[partition]
-        if consumer.assignment() != {where}:
-            consumer.assign([where])
-        consumer.seek(where, start)
+        where = self._partitions[partition]
+        consumer = self._seek(where, start)
         records: list[Record] = []
         place, deadline_s = start, time.monotonic() + CALL_TIMEOUT_S
         while not records and place < until:

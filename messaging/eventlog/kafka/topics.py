@@ -57,7 +57,7 @@ def _ensure(admin: KafkaAdminClient, topic: str, partitions: int) -> str:
             "to another partition and lose its order: let the consumer read the topic to its end, "
             f"then delete it and run this again, or set IM_PARTITIONS={existing}."
         )
-    if 0 <= (found_ms := _retention_ms(admin, topic)) < RETENTION_MS:
+    if 0 <= (found_ms := retention_ms(admin, topic)) < RETENTION_MS:
         resource = ConfigResource("topic", topic, {"retention.ms": str(RETENTION_MS)})
         admin.alter_configs([resource])
         return f"kept its records for {found_ms / 3_600_000:.0f} hours, now for 7 days"
@@ -74,7 +74,7 @@ def _partitions(admin: KafkaAdminClient, topic: str) -> int | None:
     return len(found["partitions"])
 
 
-def _retention_ms(admin: KafkaAdminClient, topic: str) -> int:
+def retention_ms(admin: KafkaAdminClient, topic: str) -> int:
     """Return the retention time (ms) of a topic; -1 for no limit."""
     resource = ConfigResource("topic", topic, {"retention.ms": None})
     found = admin.describe_configs([resource], config_filter="all")

@@ -1,6 +1,7 @@
 """Read the log on Redis Streams outside the readers' group, behind `ports.audit.LogInspector`.
 
-A place is the id of an entry: reading from a place begins with the next entry.
+A place is the id of an entry: reading from a place begins with the next entry. No entry leaves a
+stream before it is committed, so there is no retention time.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from messaging.eventlog.redis_streams.entries import (
     decode,
     format_id,
     parse_id,
+    script,
     unavailable_when_redis_fails,
 )
-from messaging.ports.audit import Extent, Piece
+from messaging.ports.audit import Extent, Lag, Piece
 
 BEGINNING = "0-0"
+COUNTED = 500  # entries that are counted one by one; Redis reads their values as well
 
 
 class RedisStreamsLogInspector:
@@ -35,6 +38,7 @@ class RedisStreamsLogInspector:
         self._keys = Keys(topic)
         self._partitions = partitions
         self._client = connect(url, timeout_s=timeout_s)
+        self._lag = script(self._client, "lag")
 
     async def extents(self, *, since_ms: int | None = None) -> list[Extent]:
         since = BEGINNING if since_ms is None else format_id((max(since_ms - 1, 0), 0))
@@ -45,6 +49,27 @@ class RedisStreamsLogInspector:
                 await self._extent(partition, since, (place or BEGINNING.encode()).decode())
                 for partition, place in enumerate(committed)
             ]
+
+    async def lags(self) -> list[Lag]:
+        """Return the lags; from COUNTED records on, the number is the length of the stream."""
+        with unavailable_when_redis_fails():
+            return [await self._lag_of(partition) for partition in range(self._partitions)]
+
+    async def _lag_of(self, partition: int) -> Lag:
+        keys = [self._keys.committed(self._group), self._keys.stream(partition)]
+        count, length, first = await self._lag(keys=keys, args=[partition, COUNTED])
+        records = max(count, length) if count == COUNTED else count
+        return Lag(partition, records, parse_id(first.decode())[0] if first else None)
+
+    async def retention_s(self) -> None:
+        return None
+
+    async def members(self) -> int:
+        with unavailable_when_redis_fails():
+            seconds, microseconds = await self._client.time()
+            now_ms = seconds * 1000 + microseconds // 1000
+            readers = self._keys.readers(self._group)
+            return int(await self._client.zcount(readers, f"({now_ms}", "+inf"))
 
     async def is_committed(self, places: Mapping[int, str]) -> bool:
         return all(
