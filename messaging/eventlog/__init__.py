@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from messaging.conf import Settings
 from messaging.links import KafkaLink, read_kafka_url
 from messaging.ports.audit import LogInspector
-from messaging.ports.log import EventLog, LogReader
+from messaging.ports.log import POLL_BYTES, EventLog, LogReader
 
 VARIABLE = "IM_EVENT_LOG_URL"
 LONGEST_DEAD_LETTERS = 10_000  # of a partition, where no retention time removes dead letters
@@ -66,8 +66,10 @@ def open_reader(url: str, settings: Settings) -> LogReader:
     )
 
 
-def open_inspector(url: str, settings: Settings) -> LogInspector:
+def open_inspector(url: str, settings: Settings, *, fetch_bytes: int = POLL_BYTES) -> LogInspector:
     """Return an inspector of the consumers' topic, no member of their group, not connected yet.
+
+    `fetch_bytes`: how much of a partition Kafka sends at a time, beside one record of any size.
 
     Raises: ImproperlyConfigured for a bad URL.
     """
@@ -75,7 +77,9 @@ def open_inspector(url: str, settings: Settings) -> LogInspector:
     if link := _kafka_link(url):
         from messaging.eventlog.kafka.inspector import KafkaLogInspector
 
-        return KafkaLogInspector(link, topic=topic, group=group, partitions=partitions)
+        return KafkaLogInspector(
+            link, topic=topic, group=group, partitions=partitions, fetch_bytes=fetch_bytes
+        )
     from messaging.eventlog.redis_streams.inspector import RedisStreamsLogInspector
 
     timeout_s = settings.log_timeout_s

@@ -1,9 +1,9 @@
-"""Build the adapters of a consumer or an audit, which run beside the runtime of their process."""
+"""Build the adapters of a consumer, an audit or an exporter, beside their process's runtime."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from messaging.audit.check import AuditBackends
 from messaging.cache.inspector import RedisCacheInspector
@@ -13,7 +13,8 @@ from messaging.domain.ids import wall_clock_ms
 from messaging.eventlog import open_inspector, open_log, open_reader
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
-from messaging.ports.audit import LogInspector
+from messaging.ports.audit import CacheInspector, LogInspector, StoreInspector
+from messaging.ports.log import EventLog
 from messaging.store.conversations import DatabaseConversations
 from messaging.store.database import DatabaseStore
 from messaging.store.group_inspector import DatabaseGroupInspector
@@ -21,6 +22,8 @@ from messaging.store.inspector import DatabaseInspector
 
 CLOSE_TIMEOUT_S = 10.0
 AUDIT_TIMEOUT_S = 30.0
+WATCH_TIMEOUT_S = 1.4  # of one call of an exporter; a probe of the database may follow
+WATCH_FETCH_BYTES = 64 * 1024  # of a partition, of which the first record alone counts
 
 
 def inspector_of_log() -> LogInspector:
@@ -83,3 +86,39 @@ async def close_audit_backends(parts: AuditBackends) -> None:
         await parts.conversations.close()
         await parts.store.close()
         await parts.cache.close()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedBackends:
+    """Hold what an exporter asks; `writer` is the writing end of the log, which answers pings."""
+
+    cache: CacheInspector
+    store: StoreInspector
+    log: LogInspector
+    writer: EventLog
+
+
+def open_watched_backends() -> WatchedBackends:
+    """Build the adapters of an exporter on the running loop; the adapters end with the process.
+
+    A backend that is away holds up no call for long.
+    """
+    current = replace(
+        settings(),
+        redis_timeout_s=WATCH_TIMEOUT_S,
+        store_timeout_s=WATCH_TIMEOUT_S,
+        log_timeout_s=WATCH_TIMEOUT_S,
+    )
+    url = current.event_log_url
+    return WatchedBackends(
+        cache=RedisCacheInspector(current),
+        store=DatabaseInspector(current),
+        log=open_inspector(url, current, fetch_bytes=WATCH_FETCH_BYTES),
+        writer=open_log(url, current),
+    )
+
+
+async def close_watched_backends(parts: WatchedBackends) -> None:
+    async with asyncio.timeout(CLOSE_TIMEOUT_S):
+        for part in (parts.cache, parts.store, parts.log, parts.writer):
+            await part.close()

@@ -19,6 +19,7 @@ from messaging.directory.database import THREADS as DIRECTORY_THREADS
 from messaging.store.conversations import THREADS as CONVERSATION_THREADS
 from messaging.store.database import THREADS as STORE_THREADS
 from messaging.store.groups import THREADS as GROUP_THREADS
+from messaging.store.inspector import THREADS as INSPECTOR_THREADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ def shares() -> list[Share]:
         "consumer": store,
         "worker": calls,
     }
-    return [Share(name, most, django_settings.PROCESSES[name]) for name, most in each.items()]
+    of_site = [Share(name, most, django_settings.PROCESSES[name]) for name, most in each.items()]
+    return [*of_site, Share("exporter", INSPECTOR_THREADS + PROBE_THREADS, 1)]
 
 
 def account() -> str:

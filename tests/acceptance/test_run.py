@@ -205,7 +205,7 @@ def test_sigterm_stops_everything_and_a_second_start_finds_its_data(
     assert stopped.stop() == 0
     assert "stopped: redis (exit status 0)" in stopped.output
     order = re.findall(r"stopped: (\w+) \(", stopped.output)
-    assert order == ["web", "beat", "worker", "consumer", "redis", "orphans"]
+    assert order == ["exporter", "web", "beat", "worker", "consumer", "redis", "orphans"]
 
     stopped.start()
     with redis.Redis.from_url(stopped.environment["IM_REDIS_URL"]) as client:

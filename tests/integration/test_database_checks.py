@@ -71,8 +71,8 @@ def test_no_server_is_asked_for_its_connections_unless_databases_are_checked() -
 def test_the_connections_are_those_that_the_readmes_tell(settings: Settings) -> None:
     settings.PROCESSES = {"web": 2, "consumer": 2, "worker": 1}
     each = {share.process: share.each for share in shares()}
-    assert each == {"web": 38, "consumer": 9, "worker": 22}
-    assert account() == "116 = 2 web × 38 + 2 consumer × 9 + 1 worker × 22"
+    assert each == {"web": 38, "consumer": 9, "worker": 22, "exporter": 2}
+    assert account() == "118 = 2 web × 38 + 2 consumer × 9 + 1 worker × 22 + 1 exporter × 2"
     for readme in ("README.md", "README.zh-CN.md"):
         text = " ".join((ROOT / readme).read_text().split())
-        assert "2 × 38 + 2 × 9 + 22 = 116" in text
+        assert "2 × 38 + 2 × 9 + 22 + 2 = 118" in text

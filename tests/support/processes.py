@@ -24,7 +24,7 @@ from tests.support.real_services import ROOT, SERVICES_ENV, free_port
 
 START_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 60
-EMBEDDED = ("redis", "consumer", "worker", "beat", "web")
+EMBEDDED = ("redis", "consumer", "worker", "beat", "web", "exporter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,15 @@ def wait_until(met: Callable[[], bool], *, limit_s: float, what: str) -> None:
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without the project's settings, plus the given ones."""
     ours = ("IM_", "GRANIAN_")
-    names = ("VAR_DIR", "LOG_DIR", "PORT", "HOST", "WEB_WORKERS", "DJANGO_SETTINGS_MODULE")
+    names = (
+        "VAR_DIR",
+        "LOG_DIR",
+        "PORT",
+        "EXPORTER_PORT",
+        "HOST",
+        "WEB_WORKERS",
+        "DJANGO_SETTINGS_MODULE",
+    )
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -102,9 +110,8 @@ class ServiceProcesses:
 
         `in_background`: Ctrl-C is ignored, as for a command that a script starts with `&`.
         """
-        environment = clean_environment(
-            VAR_DIR=str(self.var_dir), PORT=str(self.port), **self._variables
-        )
+        ports = {"PORT": str(self.port), "EXPORTER_PORT": str(self.port + 1)}
+        environment = clean_environment(VAR_DIR=str(self.var_dir), **ports | self._variables)
         signals = ("env", f"--{'ignore' if in_background else 'default'}-signal=INT")
         self._output.parent.mkdir(parents=True, exist_ok=True)
         with self._output.open("wb") as output:

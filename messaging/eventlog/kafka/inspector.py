@@ -28,12 +28,11 @@ from messaging.eventlog.kafka.description import Description
 from messaging.eventlog.kafka.quirks import UNREADABLE, step_over
 from messaging.links import KafkaLink
 from messaging.ports.audit import Extent, Lag, Piece
-from messaging.ports.log import Record
+from messaging.ports.log import POLL_BYTES, Record
 
 T = TypeVar("T")
 
 EXTENTS_TIMEOUT_S = 30.0  # for all partitions together
-FETCH_PARTITION_BYTES = 4 * 1024 * 1024
 
 
 class KafkaLogInspector:
@@ -49,7 +48,7 @@ class KafkaLogInspector:
         topic: str,
         group: str,
         partitions: int,
-        fetch_bytes: int = FETCH_PARTITION_BYTES,
+        fetch_bytes: int = POLL_BYTES,
     ) -> None:
         self._topic, self._group = topic, group
         self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
