@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from messaging.audit.check import AT_ONCE, AuditBackends, Check
+from messaging.audit.fates import fate_of, repeats_record
 from messaging.audit.findings import Defect, Fate, Suspect
 from messaging.audit.log_search import search
 from messaging.audit.sources import AcceptedMessage, Walk, named_by
@@ -14,7 +15,6 @@ from messaging.domain.message import Message, is_same
 from messaging.pipeline.write_through import WriteThrough
 from messaging.ports.audit import Pieces
 from messaging.ports.cached import IdempotencyRecord
-from messaging.ports.store import DeadLetterState
 
 
 class Accounting(Check[AcceptedMessage]):
@@ -51,13 +51,12 @@ class Accounting(Check[AcceptedMessage]):
         found = await self._backends.store.find(ids)
         rows = {i: row for i, row in found.items() if row.id == i}
         fates = await self._fates([each for each in subjects if each.id not in found], pending)
-        fates |= {i: Fate.DUPLICATE for i in found if i not in rows}
+        fates |= {i: fate_of(i, found=row) for i, row in found.items()}
         misleading = await self._misleading(subjects, fates)
         conflicting = await self._conflicting(subjects, rows)
         suspects = []
         for each in subjects:
-            row = rows.get(each.id)
-            fate = fates[each.id] if row is None else _fate_of(row)
+            row, fate = rows.get(each.id), fates[each.id]
             if each in conflicting:
                 suspects.append(Suspect(Defect.LOG_DIFFERS, str(each.id), each, fate))
             elif each in misleading:
@@ -78,23 +77,16 @@ class Accounting(Check[AcceptedMessage]):
         details = await self._backends.cache.get(ids)
         letters = await self._backends.stored.letters(ids)
         records = await self._idempotency_records(accepted)
-        fates = {}
-        for each in accepted:
-            states = letters.get(each.id, frozenset())
-            if DeadLetterState.OPEN in states:
-                fate = Fate.DEAD_LETTER
-            elif DeadLetterState.DISCARDED in states:
-                fate = Fate.DISCARDED
-            elif each.id in pending and each.id in details:
-                fate = Fate.PENDING
-            elif each.in_tail:
-                fate = Fate.UNDER_WAY
-            elif _is_repeat(each, records.get(each.id)):
-                fate = Fate.DUPLICATE
-            else:
-                fate = Fate.UNACCOUNTED
-            fates[each.id] = fate
-        return fates
+        return {
+            each.id: fate_of(
+                each.id,
+                letters=letters.get(each.id, frozenset()),
+                is_pending=each.id in pending and each.id in details,
+                in_tail=each.in_tail,
+                repeats=repeats_record(each.id, each.body_hash, records.get(each.id)),
+            )
+            for each in accepted
+        }
 
     async def _idempotency_records(
         self, accepted: Sequence[AcceptedMessage]
@@ -198,16 +190,6 @@ class Accounting(Check[AcceptedMessage]):
         }
         if duplicates:
             await self._backends.cache.mark_duplicates(duplicates)
-
-
-def _fate_of(row: Message) -> Fate:
-    return Fate.RECALLED if row.is_recalled else Fate.PERSISTED
-
-
-def _is_repeat(accepted: AcceptedMessage, record: IdempotencyRecord | None) -> bool:
-    if record is None or record.message_id == accepted.id:
-        return False
-    return accepted.body_hash in (None, record.body_hash)
 
 
 def _against_log(row: Message, logged: Message) -> Defect | None:

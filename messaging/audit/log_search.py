@@ -68,7 +68,7 @@ async def search(
     records_read = 0
     since_ms = time_of_id(min(wanted)) - EARLIER_MS if wanted else None
     for extent in await log.extents(since_ms=since_ms) if wanted else ():
-        for start, until, in_tail in _sections(extent, tail_alone=tail_alone):
+        for start, until, in_tail in sections(extent, tail_alone=tail_alone):
             async for records in read(log, extent.partition, start, until):
                 for record in records:
                     message = message_of(record)
@@ -79,7 +79,8 @@ async def search(
     return found
 
 
-def _sections(extent: Extent, *, tail_alone: bool) -> list[tuple[str, str, bool]]:
+def sections(extent: Extent, *, tail_alone: bool = False) -> list[tuple[str, str, bool]]:
+    """Return the parts of a partition to read: the two places, and whether it is the tail."""
     tail = (extent.committed, extent.end, True)
     return [tail] if tail_alone else [(extent.start, extent.committed, False), tail]
 

@@ -66,25 +66,41 @@ def open_reader(url: str, settings: Settings) -> LogReader:
     )
 
 
-def open_inspector(url: str, settings: Settings, *, fetch_bytes: int = POLL_BYTES) -> LogInspector:
+def open_inspector(
+    url: str,
+    settings: Settings,
+    *,
+    timeout_s: float | None = None,
+    fetch_bytes: int = POLL_BYTES,
+) -> LogInspector:
     """Return an inspector of the consumers' topic, no member of their group, not connected yet.
 
+    `timeout_s`: bounds each answer of the log; None for the bound that suits an audit.
     `fetch_bytes`: how much of a partition Kafka sends at a time, beside one record of any size.
 
     Raises: ImproperlyConfigured for a bad URL.
     """
     topic, group, partitions = settings.topic, settings.consumer_group, settings.partitions
     if link := _kafka_link(url):
+        from messaging.eventlog.kafka.consuming import CALL_TIMEOUT_S
         from messaging.eventlog.kafka.inspector import KafkaLogInspector
 
         return KafkaLogInspector(
-            link, topic=topic, group=group, partitions=partitions, fetch_bytes=fetch_bytes
+            link,
+            topic=topic,
+            group=group,
+            partitions=partitions,
+            timeout_s=timeout_s or CALL_TIMEOUT_S,
+            fetch_bytes=fetch_bytes,
         )
     from messaging.eventlog.redis_streams.inspector import RedisStreamsLogInspector
 
-    timeout_s = settings.log_timeout_s
     return RedisStreamsLogInspector(
-        url, topic=topic, group=group, partitions=partitions, timeout_s=timeout_s
+        url,
+        topic=topic,
+        group=group,
+        partitions=partitions,
+        timeout_s=timeout_s or settings.log_timeout_s,
     )
 
 

@@ -17,6 +17,8 @@ from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position, Record
 from messaging.ports.store import DeadLetterState, Deletes
 
+HINTS_SEARCHED = 100_000  # hints have no index by message
+
 Item = TypeVar("Item")
 Pieces = AsyncIterator[tuple[float, Sequence[Item]]]
 
@@ -88,6 +90,9 @@ class LogInspector(Protocol):
 
         Raises: LogUnavailable; the same call may be repeated.
         """
+
+    def partition_of(self, conversation_id: str) -> int:
+        """Return the partition of a conversation's records, as the writing end chooses it."""
 
     async def close(self) -> None:
         """Close the connection.
@@ -252,6 +257,20 @@ class Letters:
     oldest_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Mentions:
+    """Tell where the tables name a message beside its own row.
+
+    `owner`: the id of the message that the id is an alias of; None for no alias. `deletes`: how
+    many users have deleted the message. `hints`: how many hints of the row, or of a delete of the
+    row, are among the oldest HINTS_SEARCHED.
+    """
+
+    owner: int | None
+    deletes: int
+    hints: int
+
+
 class StoreInspector(Protocol):
     """Read and mend the tables by primary key.
 
@@ -281,6 +300,15 @@ class StoreInspector(Protocol):
 
     async def letters(self, message_ids: Sequence[int]) -> dict[int, frozenset[DeadLetterState]]:
         """Return the states of the dead letters of these messages, by id, where there are any."""
+
+    async def mentions(self, message_id: int) -> Mentions:
+        """Return where the tables name this message beside its own row."""
+
+    async def records_named(self, send: Key, *, limit: int) -> list[IdempotencyRecord]:
+        """Return the idempotency records of this sender's clientMsgId, in order of message id.
+
+        There is a record for each body, stored or reserved, `limit` at most.
+        """
 
     async def kept(self, sources: Sequence[Position]) -> set[Position]:
         """Return the sources among these that have a dead letter."""

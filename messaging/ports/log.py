@@ -39,12 +39,16 @@ class Position(msgspec.Struct, frozen=True, gc=False):
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """Hold a record as read; `value` is None where the broker's bytes could not be read."""
+    """Hold a record as read; `value` is None where the broker's bytes could not be read.
+
+    `time_ms`: when the record was appended (ms since 1970), where the log keeps the time.
+    """
 
     position: Position
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+    time_ms: int | None = None
 
 
 Confirmation = asyncio.Future[Position]

@@ -12,15 +12,16 @@ from django.db.models import Count, Min
 
 from messaging import models
 from messaging.conf import Settings
-from messaging.domain.message import Message, PersistStatus, Status
-from messaging.ports.audit import Letters, Numbering, StoredRow
+from messaging.domain.message import Key, Message, PersistStatus, Status
+from messaging.ports.audit import HINTS_SEARCHED, Letters, Mentions, Numbering, StoredRow
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.log import Position
 from messaging.ports.store import DeadLetterState
 from messaging.store.in_threads import InThreads, in_thread
+from messaging.store.key_table import NAME
 from messaging.store.rows import COLUMNS, NO_USERS, from_row
 from messaging.store.statements import chunks, listed
-from messaging.store.tables import Tables
+from messaging.store.tables import DELETES_BY_MESSAGE, Tables
 
 THREADS = 1
 PERSIST_STATUS = COLUMNS.index("persist_status")
@@ -89,6 +90,21 @@ class InspectedTables(Tables):
             found[message_id] = found.get(message_id, frozenset()) | {DeadLetterState(state)}
         return found
 
+    def mentions(self, message_id: int) -> Mentions:
+        by_message = self._dialect.by_index("message_delete", DELETES_BY_MESSAGE)
+        oldest = f"SELECT message_id FROM cache_arrear ORDER BY id LIMIT {HINTS_SEARCHED}"
+        ((owner, deletes, hints),) = self._read(
+            "SELECT (SELECT owner_id FROM message_alias WHERE message_id = %s),"
+            f" (SELECT COUNT(*) FROM message_delete{by_message} WHERE message_id = %s),"
+            f" (SELECT COUNT(*) FROM ({oldest}) AS hint WHERE message_id = %s)",
+            [message_id] * 3,
+        )
+        return Mentions(owner, deletes, hints)
+
+    def records_named(self, send: Key, *, limit: int) -> list[IdempotencyRecord]:
+        found = self._read_records(NAME, 1, send, f" ORDER BY message_id LIMIT {limit}")
+        return list(found.values())
+
     def kept(self, sources: Iterable[Position]) -> set[Position]:
         found: set[Position] = set()
         columns = ("topic", "partition", "offset")
@@ -147,6 +163,8 @@ class DatabaseInspector(InThreads[InspectedTables]):
     rows_after = in_thread(InspectedTables.rows_after)
     rows = in_thread(InspectedTables.rows)
     letters = in_thread(InspectedTables.letters)
+    mentions = in_thread(InspectedTables.mentions)
+    records_named = in_thread(InspectedTables.records_named)
     kept = in_thread(InspectedTables.kept)
     conversations_after = in_thread(InspectedTables.conversations_after)
     numberings = in_thread(InspectedTables.numberings)

@@ -90,12 +90,12 @@ class KeyTable(Statements):
         return record.message_id if record.message_id != message.id else None
 
     def _read_records(
-        self, condition: str, count: int, values: Sequence[Any]
+        self, condition: str, count: int, values: Sequence[Any], end: str = ""
     ) -> dict[SendKey, IdempotencyRecord]:
         is_stored = "EXISTS (SELECT 1 FROM message m WHERE m.id = message_key.message_id)"
         rows = self._read(
             f"SELECT {KEY}, message_id, {is_stored} FROM message_key"
-            f" WHERE {' OR '.join([f'({condition})'] * count)}",
+            f" WHERE {' OR '.join([f'({condition})'] * count)}{end}",
             values,
         )
         return {

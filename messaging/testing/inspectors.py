@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from messaging.ports.audit import (
     Lag,
     Letters,
     LoadedTail,
+    Mentions,
     Numbering,
     PendingSet,
     Piece,
@@ -78,6 +80,9 @@ class MemoryLogInspector:
         limit = min(max_records, max(int(until) - first, 0))
         records = self.broker.read(self.topic, partition, offset=first, limit=limit)
         return Piece(tuple(records), str(first + len(records)) if records else until)
+
+    def partition_of(self, conversation_id: str) -> int:
+        return self.broker.partition_of(conversation_id.encode())
 
     async def close(self) -> None:
         pass
@@ -244,6 +249,23 @@ class MemoryStoreInspector:
                 state = self.store.settled.get(letter.source, DeadLetterState.OPEN)
                 found[letter.message_id] = found.get(letter.message_id, frozenset()) | {state}
         return found
+
+    async def mentions(self, message_id: int) -> Mentions:
+        await self.store.ping()
+        return Mentions(
+            self.store.aliases.get(message_id),
+            sum(deleted == message_id for _, deleted in self.store.deletes),
+            sum(hint.message_id == message_id for hint in self.store.hinted.values()),
+        )
+
+    async def records_named(self, send: Key, *, limit: int) -> list[IdempotencyRecord]:
+        await self.store.ping()
+        named = [
+            dataclasses.replace(record, is_stored=record.message_id in self.store.rows)
+            for key, record in self.store.idempotency_records.items()
+            if key[:2] == send
+        ]
+        return sorted(named, key=lambda record: record.message_id)[:limit]
 
     async def kept(self, sources: Sequence[Position]) -> set[Position]:
         await self.store.ping()

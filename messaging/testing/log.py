@@ -68,8 +68,11 @@ class MemoryBroker:
             for record in found
         ]
 
+    def partition_of(self, key: bytes) -> int:
+        return zlib.crc32(key) % self.partitions
+
     def write(self, topic: str, record: OutgoingRecord) -> Position:
-        partition = zlib.crc32(record.key) % self.partitions
+        partition = self.partition_of(record.key)
         kept = self.records.setdefault((topic, partition), [])
         position = Position(topic, partition, str(len(kept)))
         kept.append(Record(position, record.key, record.value, record.headers))

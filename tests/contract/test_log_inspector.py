@@ -62,6 +62,29 @@ async def test_reads_every_record_of_a_partition_in_order(
     assert records[0].key == b"a"
 
 
+async def test_knows_the_partition_that_the_writing_end_chooses(
+    rig: LogRig, inspector: LogInspector
+) -> None:
+    for name in ("1_2", "1_3", "2_3", "g7", "g8", "g9"):
+        (position,) = await append(rig, [record(name, b"x")])
+        assert inspector.partition_of(name) == position.partition
+
+
+async def test_tells_when_a_record_was_appended(rig: LogRig, inspector: LogInspector) -> None:
+    before_ms = wall_clock_ms()
+    (first,) = await append(rig, [record("a", b"x")])
+    after_ms = wall_clock_ms()
+
+    now = await extent(inspector, first)
+    (found,) = await walk(inspector, first.partition, now.start, now.end)
+
+    if isinstance(rig, MemoryRig):
+        assert found.time_ms is None
+    else:
+        assert found.time_ms is not None
+        assert before_ms - 1_000 <= found.time_ms <= after_ms + 1_000
+
+
 async def test_the_tail_is_what_is_not_committed(rig: LogRig, inspector: LogInspector) -> None:
     (first, *_) = await append(rig, numbered("a", range(5)))
     reader = rig.reader()

@@ -12,7 +12,7 @@ from messaging import models
 from messaging.conf import settings
 from messaging.domain.ids import wall_clock_ms
 from messaging.domain.message import Message
-from messaging.ports.audit import Numbering, StoredRow, StoreInspector
+from messaging.ports.audit import Mentions, Numbering, StoredRow, StoreInspector
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.store import CacheHint, DeadLetter, DeadLetterState, MessageStore
 from messaging.store.database import DatabaseStore
@@ -152,6 +152,39 @@ async def test_tells_the_states_of_a_messages_letters(case: StoreCase) -> None:
         7: {DeadLetterState.OPEN, DeadLetterState.REPLAYED},
         8: {DeadLetterState.OPEN},
     }
+
+
+async def test_tells_where_else_a_message_is_named(case: StoreCase) -> None:
+    first, repeat, other = (make_message(n, content="x", client_msg_id="a") for n in (1, 2, 3))
+    await stored(case, first)
+    await stored(case, repeat)
+    await case.store.delete_for_user(1, [first.id], first.conversation_id)
+    await case.store.delete_for_user(2, [first.id], first.conversation_id)
+    await case.store.record_hints(
+        [CacheHint(first.id), CacheHint(repeat.id), CacheHint(first.id, 2)]
+    )
+
+    assert await case.inspector.mentions(first.id) == Mentions(None, deletes=2, hints=2)
+    assert await case.inspector.mentions(repeat.id) == Mentions(first.id, deletes=0, hints=1)
+    assert await case.inspector.mentions(other.id) == Mentions(None, deletes=0, hints=0)
+
+
+async def test_tells_every_record_of_a_name(case: StoreCase) -> None:
+    first, other_body, reserved = (make_message(n, client_msg_id="Name") for n in (1, 2, 3))
+    case_differs = make_message(4, client_msg_id="name")
+    of_another = make_message(5, from_user_id=9, client_msg_id="Name")
+    await case.store.reserve([reserved])
+    await stored(case, other_body, first, case_differs, of_another)
+
+    found = await case.inspector.records_named((1, "Name"), limit=5)
+
+    assert [(r.message_id, r.body_hash, r.is_stored) for r in found] == [
+        (first.id, first.body_hash, True),
+        (other_body.id, other_body.body_hash, True),
+        (reserved.id, reserved.body_hash, False),
+    ]
+    assert await case.inspector.records_named((1, "Name"), limit=2) == found[:2]
+    assert await case.inspector.records_named((1, "other"), limit=2) == []
 
 
 async def test_tells_of_which_records_there_is_a_letter(case: StoreCase) -> None:

@@ -65,4 +65,5 @@ def record_of(record: Any) -> Record:
         record.key,
         record.value,
         tuple((name, value or b"") for name, value in record.headers) if record.headers else (),
+        None if record.timestamp < 0 else record.timestamp,
     )

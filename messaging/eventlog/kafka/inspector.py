@@ -26,6 +26,7 @@ from messaging.eventlog.kafka.consuming import (
 )
 from messaging.eventlog.kafka.description import Description
 from messaging.eventlog.kafka.quirks import UNREADABLE, step_over
+from messaging.eventlog.kafka.writer import partition_of
 from messaging.links import KafkaLink
 from messaging.ports.audit import Extent, Lag, Piece
 from messaging.ports.log import POLL_BYTES, Record
@@ -38,7 +39,8 @@ EXTENTS_TIMEOUT_S = 30.0  # for all partitions together
 class KafkaLogInspector:
     """Implement `ports.audit.LogInspector`; each call ends within about half a minute.
 
-    `fetch_bytes`: how much of a partition is fetched at a time, beside one record of any size.
+    `timeout_s`: bounds one call of the vendor. `fetch_bytes`: how much of a partition is fetched at
+    a time, beside one record of any size.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class KafkaLogInspector:
         topic: str,
         group: str,
         partitions: int,
+        timeout_s: float = CALL_TIMEOUT_S,
         fetch_bytes: int = POLL_BYTES,
     ) -> None:
+        self._timeout_s = timeout_s
         self._topic, self._group = topic, group
         self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
         self._config = consumer_config(link, group) | {"max_partition_fetch_bytes": fetch_bytes}
@@ -78,8 +82,11 @@ class KafkaLogInspector:
 
     async def read(self, partition: int, *, start: str, until: str, max_records: int) -> Piece:
         return await self._call(
-            self._read, partition, int(start), int(until), max_records, bound_s=2 * CALL_TIMEOUT_S
+            self._read, partition, int(start), int(until), max_records, bound_s=2 * self._timeout_s
         )
+
+    def partition_of(self, conversation_id: str) -> int:
+        return partition_of(conversation_id.encode(), len(self._partitions))
 
     async def close(self) -> None:
         if self._closed:
@@ -106,7 +113,7 @@ class KafkaLogInspector:
         return self._consumer
 
     def _extents(self, since_ms: int | None) -> list[Extent]:
-        consumer, timeout_ms = self._open(), CALL_TIMEOUT_S * 1000
+        consumer, timeout_ms = self._open(), self._timeout_s * 1000
         first = consumer.beginning_offsets(self._partitions, timeout_ms=timeout_ms)
         end = consumer.end_offsets(self._partitions, timeout_ms=timeout_ms)
         since = self._offsets_at(since_ms, end) if since_ms is not None else first
@@ -123,7 +130,7 @@ class KafkaLogInspector:
     ) -> dict[TopicPartition, int]:
         """Return by partition the offset of the first record since `since_ms`, else the end."""
         times = {each: max(since_ms, 0) for each in self._partitions}
-        found = self._open().offsets_for_times(times, timeout_ms=CALL_TIMEOUT_S * 1000)
+        found = self._open().offsets_for_times(times, timeout_ms=self._timeout_s * 1000)
         return {each: found[each].offset if found.get(each) else end[each] for each in times}
 
     def _lags(self) -> list[Lag]:
@@ -140,7 +147,7 @@ class KafkaLogInspector:
         The time is the one of `ports.audit.Lag`.
         """
         consumer = self._seek(self._partitions[partition], offset)
-        deadline_s = time.monotonic() + CALL_TIMEOUT_S
+        deadline_s = time.monotonic() + self._timeout_s
         while time.monotonic() < deadline_s:
             try:
                 batches = consumer.poll(timeout_ms=500, max_records=1)
@@ -165,12 +172,12 @@ class KafkaLogInspector:
         where = self._partitions[partition]
         consumer = self._seek(where, start)
         records: list[Record] = []
-        place, deadline_s = start, time.monotonic() + CALL_TIMEOUT_S
+        place, deadline_s = start, time.monotonic() + self._timeout_s
         while not records and place < until:
             if time.monotonic() > deadline_s:
                 raise LogUnavailable(f"kafka: nothing of partition {partition} from {place} on")
             records += self._receive(consumer, max_records)
-            place = consumer.position(where, timeout_ms=CALL_TIMEOUT_S * 1000)
+            place = consumer.position(where, timeout_ms=self._timeout_s * 1000)
         asked = tuple(record for record in records if int(record.position.offset) < until)
         return Piece(asked, str(min(place, until)))
 

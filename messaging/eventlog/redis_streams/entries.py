@@ -120,12 +120,13 @@ def encode_headers(record: OutgoingRecord) -> str:
 def decode(topic: str, partition: int, entry_id: bytes, fields: dict[bytes, bytes]) -> Record:
     """Return the record of an entry; value None where `append` has not written the entry."""
     position = Position(topic, partition, entry_id.decode())
+    time_ms, _ = parse_id(position.offset)
     try:
         pairs = json.loads(fields[b"h"] or b"[]")
         headers = tuple((str(name), value.encode("latin-1")) for name, value in pairs)
-        return Record(position, fields[b"k"], fields[b"v"], headers)
+        return Record(position, fields[b"k"], fields[b"v"], headers, time_ms)
     except (KeyError, ValueError, TypeError, AttributeError):
-        return Record(position, fields.get(b"k"), None)
+        return Record(position, fields.get(b"k"), None, time_ms=time_ms)
 
 
 def parse_id(text: str) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from messaging.eventlog.redis_streams.entries import (
     decode,
     format_id,
     parse_id,
+    partition_of,
     script,
     unavailable_when_redis_fails,
 )
@@ -97,6 +98,9 @@ class RedisStreamsLogInspector:
         records = tuple(decode(self._topic, partition, each, fields) for each, fields in entries)
         full = len(records) == max_records
         return Piece(records, records[-1].position.offset if full else until)
+
+    def partition_of(self, conversation_id: str) -> int:
+        return partition_of(conversation_id.encode(), self._partitions)
 
     async def close(self) -> None:
         await self._client.aclose()
