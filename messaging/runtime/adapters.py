@@ -1,8 +1,10 @@
-"""Build the adapters of a consumer, an audit or an exporter, beside their process's runtime."""
+"""Build the adapters of a consumer, an audit, an exporter or a trace, beside the runtime."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from messaging.audit.check import AuditBackends
@@ -19,6 +21,7 @@ from messaging.store.conversations import DatabaseConversations
 from messaging.store.database import DatabaseStore
 from messaging.store.group_inspector import DatabaseGroupInspector
 from messaging.store.inspector import DatabaseInspector
+from messaging.trace.tracer import TraceBackends, Tracer
 
 CLOSE_TIMEOUT_S = 10.0
 AUDIT_TIMEOUT_S = 30.0
@@ -122,3 +125,27 @@ async def close_watched_backends(parts: WatchedBackends) -> None:
     async with asyncio.timeout(CLOSE_TIMEOUT_S):
         for part in (parts.cache, parts.store, parts.log, parts.writer):
             await part.close()
+
+
+@asynccontextmanager
+async def open_tracer(timeout_s: float) -> AsyncIterator[Tracer]:
+    """Open a tracer on the running loop, which gives each place `timeout_s`, until the block ends.
+
+    A call that a place has not answered may outlive the block by the time limit of its driver.
+    """
+    given = settings()
+    current = replace(given, redis_timeout_s=timeout_s, store_timeout_s=timeout_s)
+    backends = TraceBackends(
+        cache=RedisMessageCache(current),
+        cached=RedisCacheInspector(current),
+        stored=DatabaseInspector(current),
+        log=open_inspector(current.event_log_url, current, timeout_s=timeout_s),
+    )
+    try:
+        yield Tracer(backends, timeout_s=timeout_s)
+    finally:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await backends.log.close()
+            await backends.stored.close()
+            await backends.cached.close()
+            await backends.cache.close()
