@@ -21,6 +21,7 @@ from django.utils.safestring import SafeString
 from messaging.admin.dead_letter_list import DeadLetterChangeList, StateFilter
 from messaging.admin.display import NOTHING, age, search_link, text_of, visible
 from messaging.admin.keyset import ReadOnlyAdmin, read_number
+from messaging.admin.trace import trace_link
 from messaging.domain.errors import TemporarilyUnavailable
 from messaging.models import DeadLetter
 from messaging.ports.store import DeadLetterState
@@ -34,7 +35,17 @@ SHOWN_CHARACTERS = 4_000
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
     change_list = DeadLetterChangeList
-    list_display = ("id", "reason", "error_shown", "source", "message", "state", "attempts", "age")
+    list_display = (
+        "id",
+        "reason",
+        "error_shown",
+        "source",
+        "message",
+        "state",
+        "attempts",
+        "age",
+        "trace",
+    )
     list_filter = (StateFilter,)
     lookups = frozenset({"state"})
     search_fields = ("message_id",)
@@ -45,7 +56,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     fields = (
         ("state", "decided"),
         ("reason", "error_shown"),
-        ("source", "message"),
+        ("source", "message", "trace"),
         ("kept", "attempts"),
         "key_shown",
         "value_shown",
@@ -114,6 +125,10 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         if row.message_id is None:
             return NOTHING
         return search_link(str(row.message_id), str(row.message_id))
+
+    @admin.display(description="trace")
+    def trace(self, row: DeadLetter) -> str | SafeString:
+        return NOTHING if row.message_id is None else trace_link(row.message_id)
 
     @admin.display(description="age")
     def age(self, row: DeadLetter) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -25,6 +26,7 @@ from messaging.admin.message_list import (
     StatusFilter,
     read_search,
 )
+from messaging.admin.trace import route, trace_link
 from messaging.domain.message import ChatType, Status
 from messaging.models import Message, MessageAlias
 from messaging.runtime import wiring
@@ -44,6 +46,7 @@ class MessageAdmin(ReadOnlyAdmin):
         "msg_type",
         "standing",
         "persist_status",
+        "trace",
     )
     list_filter = (PersistStatusFilter, StatusFilter, ChatTypeFilter, SentFilter)
     lookups = frozenset({"persist_status", "status", "chat_type", "sent"})
@@ -58,11 +61,15 @@ class MessageAdmin(ReadOnlyAdmin):
         ("sender", "receiver"),
         ("chat_type", "msg_type"),
         ("standing", "persist_status"),
+        "trace",
         "body",
         "address",
         "mentioned",
         "client_message_id",
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        return [route(self.admin_site.admin_view), *super().get_urls()]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -109,6 +116,10 @@ class MessageAdmin(ReadOnlyAdmin):
     @admin.display(description="receiver")
     def receiver(self, row: Message) -> str:
         return f"{'group' if row.chat_type == ChatType.GROUP else 'user'} {row.to_id}"
+
+    @admin.display(description="trace")
+    def trace(self, row: Message) -> SafeString:
+        return trace_link(row.pk)
 
     @admin.display(description="sent (UTC)")
     def sent(self, row: Message) -> str:

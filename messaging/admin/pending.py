@@ -17,6 +17,7 @@ from django.utils.text import capfirst
 
 from messaging.admin.display import age, utc_time
 from messaging.admin.keyset import ReadOnlyAdmin, read_number
+from messaging.admin.trace import PERMISSION, trace_link
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.domain.errors import TemporarilyUnavailable
 from messaging.domain.ids import wall_clock_ms
@@ -74,6 +75,7 @@ class PendingMessageAdmin(ReadOnlyAdmin):
             "next_offset": next_offset
             if next_offset < page.count and next_offset <= LAST_OFFSET
             else None,
+            "may_trace": request.user.has_perm(PERMISSION),
             "may_persist": self.has_persist_permission(request),
         }
 
@@ -94,6 +96,7 @@ class PendingMessageAdmin(ReadOnlyAdmin):
 def _row(line: PendingLine, now_ms: int) -> dict[str, Any]:
     return {
         "id": line.entry.message_id,
+        "trace": trace_link(line.entry.message_id),
         "message": line.message,
         "attempts": line.attempts,
         "sent": utc_time(line.entry.send_time),

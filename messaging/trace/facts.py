@@ -10,8 +10,8 @@ from messaging.trace.evidence import Cached, Event, Logged, Stored, Trace
 from messaging.trace.texts import Text
 
 FATES = {
-    Fate.PERSISTED: Text.IS_PERSISTED,
-    Fate.RECALLED: Text.IS_RECALLED,
+    Fate.PERSISTED: Text.PERSISTED,
+    Fate.RECALLED: Text.RECALLED,
     Fate.DUPLICATE: Text.IS_DUPLICATE,
     Fate.DEAD_LETTER: Text.IS_DEAD_LETTER,
     Fate.DISCARDED: Text.IS_DISCARDED,

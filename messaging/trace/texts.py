@@ -59,9 +59,7 @@ class Text(StrEnum):
     # a recall
     RECALL_STORED = "the tombstone is stored"
     RECALL_NOT_STORED = "the tombstone is not stored yet"
-    # fates, in the words of the audit, each with the next step where a person has one
-    IS_PERSISTED = "persisted"
-    IS_RECALLED = "recalled"
+    # further fates, in the words of the audit, each with the next step where a person has one
     IS_DUPLICATE = "duplicate: the send repeats message {id}"
     IS_DEAD_LETTER = "dead letter: replay or discard it"
     IS_DISCARDED = "discarded by a person"
@@ -71,3 +69,10 @@ class Text(StrEnum):
     IS_UNKNOWN = "unknown: no place knows this id"
     IS_NOT_CLEAR = "not clear: ask again when every place answers and has the time for it"
     NOT_CERTAIN = "not certain: a place is away, or the search was cut off"
+    # the page
+    TITLE = "Trace of a message"
+    TRACE = "trace"
+    ID = "Message id"
+    ASK = "Trace"
+    HELP = "Asks Redis, the log and the database, for two seconds each."
+    BAD_ID = "This is no message id: an id is a number of 1 to 19 digits."

@@ -1,7 +1,8 @@
-"""Check that every text for clients exists in every language, and the shipped files are current."""
+"""Check that every translated text exists in every language, and the shipped files are current."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import polib
@@ -10,7 +11,9 @@ import pytest
 import messaging
 from messaging.domain.errors import ApiError
 from messaging.domain.request_fields import FieldError
+from messaging.trace.texts import Text
 
+PLACES = re.compile(r"\{\w*\}")
 LOCALE = Path(messaging.__file__).parent / "locale"
 CATALOGUES = sorted(LOCALE.glob("*/LC_MESSAGES/django.po"))
 
@@ -19,7 +22,8 @@ def told_texts() -> set[str]:
     kinds = [ApiError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-    return {kind.default_text() for kind in kinds} | {refusal.value for refusal in FieldError}
+    told = {kind.default_text() for kind in kinds} | {refusal.value for refusal in FieldError}
+    return told | {text.value for text in Text}
 
 
 def test_simplified_chinese_is_there() -> None:
@@ -34,6 +38,10 @@ class TestACatalogue:
 
     def test_has_no_text_that_nobody_tells(self, catalogue: Path) -> None:
         assert {entry.msgid for entry in polib.pofile(str(catalogue))} - told_texts() == set()
+
+    def test_leaves_the_same_places_to_fill_in(self, catalogue: Path) -> None:
+        for entry in polib.pofile(str(catalogue)):
+            assert sorted(PLACES.findall(entry.msgstr)) == sorted(PLACES.findall(entry.msgid))
 
     def test_is_compiled_as_it_is_written(self, catalogue: Path) -> None:
         written = {entry.msgid: entry.msgstr for entry in polib.pofile(str(catalogue))}
