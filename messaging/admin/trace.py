@@ -1,6 +1,6 @@
 """Show one message's life on a page, by the use case that `manage.py trace` runs.
 
-The page has no text of a message. Whoever may view messages may see the page.
+The page has no text of a message. The permission to view messages opens the page.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import time
@@ -38,7 +39,7 @@ NAME = "canary-of-the-name"
 PATIENT_S = 60  # a busy machine is slow, and away is judged by connections that are refused
 BRIEF_S = 1.0
 CONNECTED_WITHIN_S = 14.0
-ENDS_WITHIN_S = 60.0
+ENDS_WITHIN_S = 100.0  # of which a busy machine takes most to start Python
 NUMBERS = count(1)
 
 
@@ -265,12 +266,14 @@ def test_several_messages_of_one_clientmsgid_are_all_told(configured: None) -> N
 
 def test_the_text_is_one_line_a_fact(configured: None) -> None:
     message = persisted()
-    (head, *body), status, _ = (lines := run(message.id))[0].splitlines(), lines[1], lines[2]
+    text, status, _ = run(message.id)
+    head, *body = text.splitlines()
 
     assert status == 0
     assert head.startswith(f"{message.id}  sent ")
     assert "conversation 1_2, log partition" in head
-    assert [line[9:].split()[0] for line in body] == ["accepted", "appended", "persisted", "fate"]
+    steps = [re.fullmatch(r"(?:[+-]\d+ ms)? *(\w+) .*", line) for line in body]
+    assert [step and step[1] for step in steps] == ["accepted", "appended", "persisted", "fate"]
     assert body[-1].split() == ["fate", "persisted"]
 
 

@@ -130,8 +130,8 @@ def test_in_chinese(desk: Client) -> None:
     text = asked(desk, message.id, accept_language="zh-hans")
 
     assert "消息追踪" in text
-    assert "已接受 Redis 详情 PENDING" in text
-    assert "结局 待持久化" in text
+    assert "已接收 Redis 详情 PENDING" in text
+    assert "去向 待落库" in text
     assert "nothing of this message" not in text
 
 
