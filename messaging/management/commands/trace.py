@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from messaging.runtime import adapters
 from messaging.trace import report
 from messaging.trace.asked import BadQuestion, read_id, read_send
 from messaging.trace.evidence import Place, Trace
+from messaging.trace.tracer import Named
 
 HELP = """\
   manage.py trace 647894356465213440                 what became of this message
@@ -83,31 +84,34 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print JSON, a list of traces")
 
     def handle(self, **options: Any) -> None:
-        traces, away = asyncio.run(
-            _traced(options["id"], options["client_msg_id"], options["timeout"])
-        )
-        if options["json"]:
-            self.stdout.write(json.dumps([report.document_of(trace) for trace in traces], indent=1))
-        else:
-            for trace in traces:
-                self.stdout.write("\n".join(report.lines(trace)))
+        traces, away = asyncio.run(self._run(options["id"], options["client_msg_id"], options))
         if not traces:
             raise _nobody_knows(away)
         ending = max(map(_ending, traces))
         if ending is not Ending.KNOWN:
             raise CommandError(_advice(ending, traces), returncode=ending)
 
+    async def _run(
+        self, message_id: int | None, send: Key | None, options: Mapping[str, Any]
+    ) -> tuple[list[Trace], Sequence[Place]]:
+        """Print the traces; return them, and the places that could not tell which to make.
 
-async def _traced(
-    message_id: int | None, send: Key | None, timeout_s: float
-) -> tuple[list[Trace], Sequence[Place]]:
-    """Return the traces, and the places that could not tell which messages to trace."""
-    async with adapters.open_tracer(timeout_s) as tracer:
-        if send is None:
-            assert message_id is not None, "the parser demands one of the two"
-            return [await tracer.trace(message_id)], ()
-        named = await tracer.ids_of(send)
-        return [await tracer.trace(each) for each in named.message_ids], named.away
+        Order: the output comes before the connections are closed, because the end of a connection
+        may wait for a driver whose server is silent.
+        """
+        async with adapters.open_tracer(options["timeout"]) as tracer:
+            named = Named((message_id,) if message_id is not None else (), ())
+            if send is not None:
+                named = await tracer.ids_of(send)
+            traces = [await tracer.trace(each) for each in named.message_ids]
+            if options["json"]:
+                documents = [report.document_of(trace) for trace in traces]
+                self.stdout.write(json.dumps(documents, indent=1))
+            else:
+                for trace in traces:
+                    self.stdout.write("\n".join(report.lines(trace)))
+            self.stdout.flush()
+            return traces, named.away
 
 
 def _ending(trace: Trace) -> Ending:

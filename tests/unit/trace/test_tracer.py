@@ -137,10 +137,10 @@ async def test_the_fate_is_the_one_that_the_audit_finds(
 
 @every_case
 @pytest.mark.parametrize(
-    "away", [set(c) for n in (1, 2, 3) for c in itertools.combinations(Place, n)], ids=str
+    "away", [c for n in (1, 2, 3) for c in itertools.combinations(Place, n)], ids=" and ".join
 )
 async def test_a_fate_that_is_called_certain_is_the_true_one(
-    audited: Audited, plant: Plant, away: set[Place]
+    audited: Audited, plant: Plant, away: tuple[Place, ...]
 ) -> None:
     sent = await plant(audited)
     audited.service.cache.down = Place.CACHE in away
@@ -149,7 +149,7 @@ async def test_a_fate_that_is_called_certain_is_the_true_one(
 
     found = await trace(audited, sent)
 
-    assert set(found.away) == away
+    assert tuple(found.away) == away
     if found.is_certain:
         assert found.fate is CASES[plant]
     if Place.STORE in away:
@@ -216,6 +216,16 @@ async def test_a_recall_that_is_not_stored_yet_is_told(audited: Audited) -> None
     await audited.service.consume()
     told = [" ".join(line.split()) for line in lines(await trace(audited, row))]
     assert "+7 ms recalled the tombstone is stored" in told
+
+
+async def test_a_recall_mark_alone_tells_the_recall(audited: Audited) -> None:
+    row = await persisted(audited)
+    await audited.service.cache.set_recall_mark(row.id, Recall(row.send_time + 7))
+
+    found = await trace(audited, row)
+
+    assert found.cached is not None
+    assert (found.cached.has_recall_mark, found.cached.recall_ms) == (True, row.send_time + 7)
 
 
 async def test_a_duplicate_leads_to_the_message_that_was_kept(audited: Audited) -> None:
