@@ -19,13 +19,15 @@ Series = Mapping[str, str]
 class Case:
     """Hold the series that fire one alert at the time `at`, and neighbours that leave it silent.
 
-    `labels` are those of the rule, beside its severity; `quiet` has a name for each neighbour.
+    The alert is pending for `waits_m` minutes first. `labels` are those of the rule, beside its
+    severity; `quiet` has a name for each neighbour.
     """
 
     alert: str
     severity: str
     fires: Series
     quiet: Mapping[str, Series]
+    waits_m: int = 0
     at: str = "10m"
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,6 +70,7 @@ def role_case(alert: str, role: str) -> Case:
             "one process": up | others | {running: stays(1)},
             "the exporter is away": {'up{job="imsite"}': stays(0)},
         },
+        waits_m=1,
     )
 
 
@@ -171,6 +174,7 @@ MESSAGE_CASES = [
             "gone at the second audit": {"im_unaccounted_messages": turns(1, 0, after_s=3_600)},
         },
         at="70m",
+        waits_m=65,
     ),
     Case(
         "AuditsStopped",
@@ -190,37 +194,42 @@ MESSAGE_CASES = [
                 STORED: stays(5),
             },
         },
+        waits_m=2,
     ),
     Case(
         "LagGrows",
         "page",
-        {LAG.format(1): grows(0.01, start=60)},
+        {LAG.format(1): grows(0.001, start=60.5)},
         {
             "large and falling": {LAG.format(1): grows(-0.01, start=600)},
-            "growing and small": {LAG.format(1): grows(0.01, start=53)},
+            "growing and small": {LAG.format(1): grows(0.001, start=59.3)},
         },
+        waits_m=1,
     ),
     Case(
         "LagMeetsRetention",
         "ticket",
         {LAG.format(1): stays(251)} | RETENTION,
         {"at a quarter": {LAG.format(1): stays(250)} | RETENTION},
+        waits_m=1,
     ),
     Case(
         "LagMeetsRetention",
         "page",
         {LAG.format(1): stays(501)} | RETENTION,
         {"at a half": {LAG.format(1): stays(500)} | RETENTION},
+        waits_m=1,
     ),
     Case(
         "PartitionWithoutReader",
         "page",
-        {LAG.format(1): grows(1), LAG.format(2): stays(0)},
+        {LAG.format(1): grows(0.92, start=-465.8), LAG.format(2): stays(0)},  # 31 after 9 minutes
         {
-            "read, though slowly": {LAG.format(1): grows(0.85), LAG.format(2): stays(0)},
+            "read, though slowly": {LAG.format(1): grows(0.88), LAG.format(2): stays(0)},
             "the others lag too": {LAG.format(1): grows(1), LAG.format(2): stays(1)},
-            "young": {LAG.format(1): grows(1, start=-571), LAG.format(2): stays(0)},
+            "young": {LAG.format(1): grows(0.92, start=-467.8), LAG.format(2): stays(0)},
         },
+        waits_m=1,
     ),
     Case(
         "PendingOld",
@@ -235,6 +244,7 @@ MESSAGE_CASES = [
             | LOG_UP
             | {'im_backend_up{backend="store"}': stays(0)},
         },
+        waits_m=2,
     ),
     Case(
         "PendingFills",
@@ -244,12 +254,14 @@ MESSAGE_CASES = [
             "full later": {"im_pending_bytes": grows(238)} | PENDING_LIMIT,
             "large and steady": {"im_pending_bytes": stays(890_000)} | PENDING_LIMIT,
         },
+        waits_m=2,
     ),
     Case(
         "PendingFills",
         "page",
         {"im_pending_bytes": stays(901_000)} | PENDING_LIMIT,
         {"almost as large": {"im_pending_bytes": stays(899_000)} | PENDING_LIMIT},
+        waits_m=2,
     ),
     Case(
         "DeadLettersCome",
@@ -279,8 +291,9 @@ PROCESS_CASES = [
     Case(
         "SweepsStopped",
         "page",
-        {"im_compensation_last_timestamp": stays(0)},
-        {"five minutes ago": {"im_compensation_last_timestamp": stays(300)}},
+        {"im_compensation_last_timestamp": stays(239)},
+        {"not for a minute": {"im_compensation_last_timestamp": stays(241)}},
+        waits_m=1,
     ),
     Case(
         "SweepsStopped",
@@ -294,18 +307,21 @@ PROCESS_CASES = [
             },
             "has ended": {'im_processes{role="worker"}': "1+0x30 stale"},
         },
+        waits_m=1,
     ),
     Case(
         "LeaseEnds",
         "page",
         {'im_worker_lease_seconds{role="web"}': stays(119)},
         {"two minutes": {'im_worker_lease_seconds{role="web"}': stays(120)}},
+        waits_m=1,
     ),
     Case(
         "LoopStalls",
         "ticket",
-        loop_delays(0.989),
-        {"one in a hundred": loop_delays(0.991)},
+        loop_delays(0.9899),
+        {"one in a hundred": loop_delays(0.9901)},
+        waits_m=5,
     ),
 ]
 
@@ -313,14 +329,16 @@ BACKEND_CASES = [
     Case(
         "BackendAway",
         "page",
-        breakers(1, 1, 1),
+        breakers(19, 19, 1),
         {"half of the processes": breakers(2, 1, 1), "all can": breakers(3, 0, 0)},
+        waits_m=1,
     ),
     Case(
         "OneProcessAlone",
         "ticket",
-        breakers(2, 1, 0),
-        {"more than half": breakers(1, 2, 0), "none": breakers(3, 0, 0)},
+        breakers(20, 19, 1),
+        {"more than half": breakers(19, 19, 1), "none": breakers(3, 0, 0)},
+        waits_m=1,
     ),
     Case(
         "RedisNearLimit",
@@ -330,6 +348,7 @@ BACKEND_CASES = [
             "85 %": {"im_redis_memory_bytes": stays(850)} | REDIS_LIMIT,
             "no limit": {"im_redis_memory_bytes": stays(851), "im_redis_limit_bytes": stays(0)},
         },
+        waits_m=5,
     ),
     Case(
         "RedisEvicts",
@@ -354,6 +373,7 @@ BACKEND_CASES = [
         "ticket",
         {'im_clock_offset_seconds{against="store"}': stays(-0.26)},
         {"a quarter of a second": {'im_clock_offset_seconds{against="store"}': stays(-0.25)}},
+        waits_m=1,
     ),
 ]
 
@@ -363,13 +383,15 @@ MONITORING_CASES = [
         "page",
         {'up{job="imsite"}': stays(0)},
         {"up": {'up{job="imsite"}': stays(1)}},
+        waits_m=1,
     ),
-    Case("ExporterGone", "page", {}, {"up": {'up{job="imsite"}': stays(1)}}),
+    Case("ExporterGone", "page", {}, {"up": {'up{job="imsite"}': stays(1)}}, waits_m=1),
     Case(
         "SourceBlind",
         "page",
         {'im_source_ok{source="store"}': turns(1, 0, after_s=450)},
         {"not for two minutes": {'im_source_ok{source="store"}': turns(1, 0, after_s=480)}},
+        waits_m=2,
     ),
     Case("Watchdog", "none", {}, {}),
 ]
@@ -383,6 +405,22 @@ OUTAGE = Case(
         'im_requests_total{door="gateway", call="send", outcome="ok"}': slows(5, 10, after_s=1_800),
         'im_requests_total{door="gateway", call="send", outcome="error"}': slows(
             5, 0, after_s=1_800
+        ),
+    },
+    {},
+    at="30m",
+    labels={"window": "1h"},
+)
+# The last five of thirty minutes are bad: far over by the short window, and within by the long one.
+BURST = Case(
+    "SendErrorsBurn",
+    "page",
+    {
+        'im_requests_total{door="gateway", call="send", outcome="ok"}': slows(
+            10, 9.5, after_s=1_500
+        ),
+        'im_requests_total{door="gateway", call="send", outcome="error"}': slows(
+            0, 0.5, after_s=1_500
         ),
     },
     {},

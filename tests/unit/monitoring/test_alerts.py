@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.support.monitoring import RULES, alerts, run
-from tests.unit.monitoring.alert_cases import CASES, OUTAGE, SAMPLE_S, Case, Series, stays
+from tests.unit.monitoring.alert_cases import BURST, CASES, OUTAGE, SAMPLE_S, Case, Series, stays
 
 EVALUATED_EVERY = "1m"  # the real interval of 15 s takes promtool four times as long
 WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
@@ -44,6 +44,16 @@ def count_is(case: Case, firing: bool, at: str) -> dict[str, Any]:
     return {"expr": expression, "eval_time": at, "exp_samples": samples}
 
 
+def pending_is(case: Case) -> dict[str, Any]:
+    """Return the check that the alert was pending as long as it should be, to the minute."""
+    pending = selector(case).replace("firing", "pending")
+    return {
+        "expr": f"sum(count_over_time(ALERTS{{{pending}}}[2h])) or vector(0)",
+        "eval_time": case.at,
+        "exp_samples": [{"labels": "{}", "value": case.waits_m}],
+    }
+
+
 def judged(folder: Path, tests: list[dict[str, Any]], rules: Path = RULES) -> str:
     """Return the complaints of promtool; empty when all tests pass."""
     document = {
@@ -59,8 +69,8 @@ def judged(folder: Path, tests: list[dict[str, Any]], rules: Path = RULES) -> st
 
 
 def groups_of(case: Case) -> list[dict[str, Any]]:
-    fires = group(f"{case.name}: fires", case.fires, count_is(case, True, case.at))
-    return [fires] + [
+    checks = (count_is(case, True, case.at), pending_is(case))
+    return [group(f"{case.name}: fires", case.fires, *checks)] + [
         group(f"{case.name}: {name}", series, count_is(case, False, case.at))
         for name, series in case.quiet.items()
     ]
@@ -80,6 +90,17 @@ def test_an_alert_ends_soon_after_its_outage(tmp_path: Path) -> None:
     }
     checks = (count_is(OUTAGE, True, OUTAGE.at), remembers, count_is(OUTAGE, False, "37m"))
     assert not judged(tmp_path, [group("over", OUTAGE.fires, *checks)])
+
+
+def test_a_short_burst_of_failures_is_no_alert(tmp_path: Path) -> None:
+    """The long window of a pair decides this, though the short one is far over the threshold."""
+    is_over = {
+        "expr": "im:sends_failed:ratio_5m > bool 0.03",
+        "eval_time": BURST.at,
+        "exp_samples": [{"labels": "{}", "value": 1}],
+    }
+    checks = (is_over, count_is(BURST, False, BURST.at))
+    assert not judged(tmp_path, [group("burst", BURST.fires, *checks)])
 
 
 def test_every_rule_has_a_case_and_every_case_a_rule() -> None:
