@@ -16,6 +16,8 @@ COMPOSE = Path(__file__).resolve().parents[2] / "compose"
 STACK: dict[str, Any] = yaml.safe_load((COMPOSE / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = STACK["services"]
 SECRET = re.compile("PASSWORD|SECRET|KEY|TOKEN")
+MONITORING = ("prometheus", "alertmanager", "grafana")
+PROGRAMS = ("web", "consumer", "worker", "beat", "exporter")
 
 
 def base_images() -> list[str]:
@@ -26,15 +28,23 @@ def base_images() -> list[str]:
 def test_the_whole_stack_is_there() -> None:
     assert set(SERVICES) == {
         *("mysql", "redis", "kafka", "prepare"),
-        *("web", "consumer", "worker", "beat"),
+        *PROGRAMS,
+        *MONITORING,
     }
+
+
+def test_only_the_monitoring_waits_to_be_asked_for() -> None:
+    chosen = {
+        name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service
+    }
+    assert chosen == {name: ["monitoring"] for name in MONITORING}
 
 
 @pytest.mark.parametrize(
     "image", [*(service["image"] for service in SERVICES.values()), *base_images()]
 )
 def test_every_image_is_pinned_to_a_patch_version(image: str) -> None:
-    assert re.fullmatch(r"[a-z/]+:\d+\.\d+\.\d+(-[a-z-]+)?", image)
+    assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+\.\d+(-[a-z-]+)?", image)
 
 
 def test_the_image_has_every_application_of_the_project() -> None:
@@ -58,7 +68,7 @@ def test_what_keeps_running_has_a_health_check_and_is_started_again(name: str) -
     assert SERVICES[name]["restart"] == "unless-stopped"
 
 
-@pytest.mark.parametrize("name", ["web", "consumer", "worker", "beat"])
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_starts_when_tables_and_topics_are_there(name: str) -> None:
     condition = SERVICES[name]["depends_on"]["prepare"]["condition"]
     assert condition == "service_completed_successfully"
@@ -89,7 +99,45 @@ def test_the_example_of_the_environment_leaves_every_secret_empty() -> None:
 
 def test_only_the_web_is_published_and_on_loopback_unless_told_otherwise() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"web": ["${BIND:-127.0.0.1}:${PORT:-8082}:8082"]}
+    assert published.pop("web") == ["${BIND:-127.0.0.1}:${PORT:-8082}:8082"]
+    assert set(published) == set(MONITORING)
+    for name, (port,) in published.items():
+        assert re.fullmatch(rf"127\.0\.0\.1:\$\{{{name.upper()}_PORT:-\d+\}}:\d+", port)
+
+
+def test_what_counts_shares_a_folder_with_the_exporter() -> None:
+    for name in PROGRAMS:
+        assert "metrics:/app/var/run/metrics" in SERVICES[name]["volumes"], name
+    assert "var/run/metrics" in (COMPOSE / "Dockerfile").read_text()  # with its owner
+
+
+def test_prometheus_finds_the_exporter_and_alertmanager() -> None:
+    config = yaml.safe_load((COMPOSE / "prometheus" / "prometheus.yml").read_text())
+    ((exporter,),) = [each["targets"] for each in config["scrape_configs"][0]["static_configs"]]
+    assert exporter == f"exporter:{SERVICES['exporter']['command'][-1]}"
+    (alertmanagers,) = config["alerting"]["alertmanagers"]
+    name, port = alertmanagers["static_configs"][0]["targets"][0].split(":")
+    assert SERVICES[name]["ports"][0].endswith(f":{port}")
+
+
+def test_grafana_finds_prometheus_by_a_fixed_uid_and_its_dashboards() -> None:
+    provisioning = COMPOSE / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())[
+        "datasources"
+    ]
+    assert (source["uid"], source["url"]) == ("prometheus", "http://prometheus:9090")
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "imsite.yml").read_text())[
+        "providers"
+    ]
+    mounted = [volume.split(":")[1] for volume in SERVICES["grafana"]["volumes"]]
+    assert provider["options"]["path"] in mounted
+
+
+def test_nobody_can_log_in_to_grafana() -> None:
+    settings = SERVICES["grafana"]["environment"]
+    assert settings["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert settings["GF_AUTH_BASIC_ENABLED"] == "false"
+    assert "GF_AUTH_ANONYMOUS_ORG_ROLE" not in settings  # its default is to look only
 
 
 def test_the_image_does_not_run_as_root() -> None:
