@@ -38,8 +38,10 @@ def monitoring(site: PlayedSite, tmp_path_factory: pytest.TempPathFactory) -> It
         yield monitoring
     finally:
         stopped = monitoring("stop")
-        assert stopped.returncode == 0, stopped.stderr
-        assert processes_of(monitoring.var_dir) == {}
+        left = processes_of(monitoring.var_dir)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        assert (stopped.returncode, left) == (0, {}), stopped.stderr
 
 
 @pytest.fixture(autouse=True)
