@@ -134,6 +134,9 @@ def test_two_sources_may_answer_one_family(tmp_path: Path) -> None:
         },
     )
     assert text.count(b"# HELP im_clock_offset_seconds ") == 1
+    series = series_of(text)
+    against = [series["im_clock_offset_seconds", (("against", n),)] for n in ("redis", "store")]
+    assert against == [1, 2]
 
 
 def test_names_follow_prometheus() -> None:
