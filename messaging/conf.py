@@ -96,7 +96,7 @@ class Settings:
     compensate_budget_s: float = 40.0
     metrics: bool = True  # count, and write the counts of this process each second
     metrics_dir: str = ""  # where the processes of a site write their counts; "": nowhere
-    exporter_url: str = "http://127.0.0.1:9182"  # where the admin asks the exporter
+    exporter_url: str = "http://127.0.0.1:9182"  # where the admin and commands ask the exporter
 
     def mode_of(self, chat_type: int) -> Mode:
         return self.group_mode if chat_type == 2 else self.private_mode

@@ -5,7 +5,9 @@ No backend is asked: the circuit breakers and the heartbeat know how the backend
 
 from __future__ import annotations
 
-from messaging.domain.modes import CACHE, LOG, STORE, Mode, mode_of
+from dataclasses import replace
+
+from messaging.domain.modes import CACHE, LOG, STORE, Mode, Reads, mode_of
 from messaging.service.backends import Backends
 
 ROOM_BYTES = 32 * 1024  # in the pending set; a large message may find no room in less
@@ -42,9 +44,13 @@ def mode_now(backends: Backends) -> Mode:
 
     Sends are refused while the process has no worker id, and while Redis holds as many bytes of
     pending messages as it may. Redis tells the bytes at each heartbeat, and cannot refuse a send
-    while it is away.
+    while it is away. Reads without Redis are refused after an outage of the database, until the
+    database has all recalls.
     """
     away = set(away_of(backends))
     room_bytes = backends.settings.pending_bytes - backends.hints.pending_bytes
     is_full = CACHE not in away and room_bytes < ROOM_BYTES
-    return mode_of(away, takes_sends=backends.ids.lease_left_s > 0 and not is_full)
+    mode = mode_of(away, takes_sends=backends.ids.lease_left_s > 0 and not is_full)
+    if CACHE in away and backends.catch_up.is_behind:
+        return replace(mode, reads=Reads.REFUSED)
+    return mode

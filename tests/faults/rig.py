@@ -121,8 +121,10 @@ class Rig:
 
 
 @contextlib.contextmanager
-def running_rig(directory: Path) -> Iterator[Rig]:
+def running_rig(directory: Path, **variables: str) -> Iterator[Rig]:
     """Start the rig with people; at the end nothing is left running.
+
+    `variables`: settings in place of those of SETTINGS.
 
     Raises: ServersFailed.
     """
@@ -134,7 +136,7 @@ def running_rig(directory: Path) -> Iterator[Rig]:
     var_dir = directory / "service"
     var_dir.mkdir()
     (var_dir / "services").symlink_to(servers.home, target_is_directory=True)
-    service = ServiceProcesses(var_dir, "full", **SETTINGS, **servers.environment)
+    service = ServiceProcesses(var_dir, "full", **(SETTINGS | variables), **servers.environment)
     try:
         servers.start()
         service.start()

@@ -68,6 +68,13 @@ def test_what_keeps_running_has_a_health_check_and_is_started_again(name: str) -
     assert SERVICES[name]["restart"] == "unless-stopped"
 
 
+@pytest.mark.parametrize("name", ["consumer", "worker", "beat"])
+def test_a_program_is_judged_by_the_command_for_its_role(name: str) -> None:
+    check = SERVICES[name]["healthcheck"]
+    assert check["test"] == ["CMD", "python", "manage.py", "health", name]
+    assert check["interval"] == "30s"  # each check starts Python
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_program_starts_when_tables_and_topics_are_there(name: str) -> None:
     condition = SERVICES[name]["depends_on"]["prepare"]["condition"]

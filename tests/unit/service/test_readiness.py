@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from messaging.domain.ids import WorkerLease
-from messaging.domain.modes import MODES, Sends, Status
+from messaging.domain.modes import MODES, Reads, Sends, Status
 from messaging.service.readiness import ROOM_BYTES, away_of, may_serve, mode_now
 from messaging.service.send import send
 from tests.support.memory import ALICE, SETTINGS, MemoryService, to_bob
@@ -74,6 +74,15 @@ async def test_a_full_pending_set_refuses_until_it_has_drained(service: MemorySe
     await service.consume()
     await service.hints.heartbeat()
     assert mode_now(service.backends).status is Status.OK
+
+
+async def test_without_redis_a_database_that_lags_behind_the_log_refuses_reads(
+    service: MemoryService,
+) -> None:
+    lose(service, "cache")
+    assert mode_now(service.backends).reads is Reads.STORED
+    service.node.breakers["store"].closed_s = 5.0  # it was away, and has not caught up since
+    assert mode_now(service.backends).reads is Reads.REFUSED
 
 
 async def test_a_full_redis_that_is_away_refuses_nothing(service: MemoryService) -> None:
