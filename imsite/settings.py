@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
+
+from celery.schedules import crontab
 
 from imsite.development_key import development_key
 from imsite.environment import Environment
@@ -17,6 +20,7 @@ from imsite.private_files import keep_private
 from messaging.conf import Settings
 from messaging.limits import MAX_FORM_BODY_BYTES
 from messaging.links import TlsFiles, broker_url, complete_log_url, complete_redis_url
+from messaging.ports.audit_runs import Scope
 from messaging.schedules import Every
 
 env = Environment()
@@ -188,16 +192,30 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 10, "socket_connect_timeout
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = TIME_ZONE
 COMPENSATE_EVERY_S = env.float("IM_COMPENSATE_EVERY_S", default=60.0)
-# The schedule is the one entry below, so no file has to remember past runs. Celery's default
+# A run that is missed may be missed, so no file has to remember past runs. Celery's default
 # scheduler keeps such a file, and beat never starts again once a power cut has emptied the file.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
-CELERY_BEAT_SCHEDULE = {
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "compensate": {
         "task": "messaging.compensate",
         "schedule": Every(COMPENSATE_EVERY_S),
         "options": {"expires": COMPENSATE_EVERY_S * 0.9},  # a backlog of ticks collapses into one
     }
 }
+if env.bool("IM_AUDIT_HOURLY", default=True):
+    CELERY_BEAT_SCHEDULE["audit-hourly"] = {
+        "task": "messaging.audit",
+        "schedule": crontab(minute="47"),
+        "args": (Scope.HOURLY.value,),
+        "options": {"expires": 3_000},
+    }
+if env.bool("IM_AUDIT_NIGHTLY", default=True):
+    CELERY_BEAT_SCHEDULE["audit-nightly"] = {
+        "task": "messaging.audit",
+        "schedule": crontab(hour="3", minute="17"),
+        "args": (Scope.NIGHTLY.value,),
+        "options": {"expires": 18_000},
+    }
 IM = env.typed(
     Settings,
     redis_url=REDIS_URL,

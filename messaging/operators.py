@@ -19,6 +19,7 @@ PERMISSIONS = (
     ("messaging", "change_pendingmessage"),
     ("messaging", "view_deadletter"),
     ("messaging", "change_deadletter"),
+    ("messaging", "view_auditrun"),
     ("messaging", "view_chatgroup"),
     ("messaging", "view_chatgroupmember"),
     ("messaging", "view_userblock"),

@@ -5,6 +5,7 @@ The store writes the tables of messages, and the admin writes others. Django fin
 
 from __future__ import annotations
 
+from messaging.models.audits import AuditRun
 from messaging.models.groups import (
     ChatGroup,
     ChatGroupBan,
@@ -47,6 +48,7 @@ __all__ = [
     "CONVERSATION_ID_LENGTH",
     "DEAD_LETTER_ERROR_LENGTH",
     "DEAD_LETTER_REASON_LENGTH",
+    "AuditRun",
     "CacheArrear",
     "ChatGroup",
     "ChatGroupBan",

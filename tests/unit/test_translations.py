@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -22,8 +23,23 @@ def told_texts() -> set[str]:
     kinds = [ApiError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-    told = {kind.default_text() for kind in kinds} | {refusal.value for refusal in FieldError}
-    return told | {text.value for text in Text}
+    texts = {kind.default_text() for kind in kinds} | {refusal.value for refusal in FieldError}
+    return texts | {text.value for text in Text} | shown_texts()
+
+
+def shown_texts() -> set[str]:
+    """Return the texts that the code marks for translation where it uses them."""
+    found = set()
+    for path in Path(messaging.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Name("gettext_lazy"), args=[ast.Constant(str(text))]):
+                    found.add(text)
+    return found
+
+
+def test_the_marked_texts_are_found() -> None:
+    assert "unaccounted messages" in shown_texts()
 
 
 def test_simplified_chinese_is_there() -> None:

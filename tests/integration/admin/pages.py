@@ -17,6 +17,7 @@ PENDING = "/admin/messaging/pendingmessage/"
 DEAD_LETTERS = "/admin/messaging/deadletter/"
 GROUPS = "/admin/messaging/chatgroup/"
 MEMBERS = "/admin/messaging/chatgroupmember/"
+AUDIT_RUNS = "/admin/messaging/auditrun/"
 BLOCKS = "/admin/messaging/userblock/"
 USERS = "/admin/auth/user/"
 CONSUME_TIMEOUT_S = 20.0

@@ -9,6 +9,7 @@ from django.test import Client
 
 from messaging.operators import OPERATORS
 from tests.integration.admin.pages import (
+    AUDIT_RUNS,
     BLOCKS,
     DEAD_LETTERS,
     GROUPS,
@@ -22,7 +23,7 @@ from tests.integration.admin.pages import (
 )
 from tests.support.messages import make_message
 
-LISTS = [MESSAGES, PENDING, DEAD_LETTERS, GROUPS, MEMBERS, BLOCKS]
+LISTS = [MESSAGES, PENDING, DEAD_LETTERS, AUDIT_RUNS, GROUPS, MEMBERS, BLOCKS]
 
 
 @pytest.mark.parametrize("address", [*LISTS, USERS, "/admin/"])
