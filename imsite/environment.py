@@ -50,10 +50,17 @@ _DATABASE = re.compile(
 class Environment(environ.Env):  # type: ignore[misc]
     """Read variables as django-environ does, but strictly.
 
+    `names`: the variables that were asked for, set or not.
+
     Raises: ImproperlyConfigured with the variable's name, from every method.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
     def get_value(self, var: str, cast: Any = None, **options: Any) -> Any:
+        self.names.add(var)
         given = self.ENVIRON.get(var)
         is_switch = given is None or given.lower() in (*self.BOOLEAN_TRUE_STRINGS, *OFF)
         if cast is bool and not is_switch:

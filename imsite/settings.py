@@ -267,3 +267,5 @@ LOGGING = logging_config(
     ),
     style=env.choice("IM_LOG_FORMAT", ("plain", "json"), default="plain"),
 )
+
+VARIABLES = frozenset(env.names)  # all that are read; `manage.py doctor` finds the misspelt ones

@@ -1,0 +1,29 @@
+"""Define a check: a name in an area, and a function that looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from messaging.doctor.surroundings import Surroundings
+from messaging.doctor.verdicts import Verdict
+
+Look = Callable[[Surroundings], Verdict | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Hold a check of an area.
+
+    `look` returns None where the check does not apply to this instance. Raises: NotSeen, from
+    `look`.
+    """
+
+    area: str
+    name: str
+    look: Look
+
+
+def checks_of(area: str, looks: Mapping[str, Look]) -> tuple[Check, ...]:
+    """Return the checks of an area, in the order of their names in `looks`."""
+    return tuple(Check(area, name, look) for name, look in looks.items())
