@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from messaging.doctor.surroundings import Surroundings
 from messaging.doctor.verdicts import Verdict
 
+BOUND_S = 2.0  # of a check that waits for answers
 Look = Callable[[Surroundings], Verdict | None]
 
 
@@ -15,13 +16,16 @@ Look = Callable[[Surroundings], Verdict | None]
 class Check:
     """Hold a check of an area.
 
-    `look` returns None where the check does not apply to this instance. Raises: NotSeen, from
-    `look`.
+    `look` returns None where the check does not apply to this instance. A check that has not ended
+    after `bound_s` fails.
+
+    Raises: NotSeen, from `look`.
     """
 
     area: str
     name: str
     look: Look
+    bound_s: float = BOUND_S
 
 
 def checks_of(area: str, looks: Mapping[str, Look]) -> tuple[Check, ...]:

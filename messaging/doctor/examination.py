@@ -11,7 +11,16 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TypeVar
 
-from messaging.doctor import host, security, settings
+from messaging.doctor import (
+    database,
+    host,
+    kafka_group,
+    messages,
+    processes,
+    redis,
+    security,
+    settings,
+)
 from messaging.doctor.checks import Check
 from messaging.doctor.surroundings import Surroundings
 from messaging.doctor.verdicts import Finding, LeftOut, NotSeen, Report, Verdict, fail
@@ -19,10 +28,15 @@ from messaging.doctor.verdicts import Finding, LeftOut, NotSeen, Report, Verdict
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-BOUND_S = 2.0  # of one check
+CLOSING_S = 2.0
 CHECKS: tuple[Check, ...] = (
     *settings.CHECKS,
     *host.CHECKS,
+    *redis.CHECKS,
+    *kafka_group.CHECKS,
+    *database.CHECKS,
+    *processes.CHECKS,
+    *messages.CHECKS,
     *security.CHECKS,
 )
 AREAS = tuple(dict.fromkeys(check.area for check in CHECKS))
@@ -31,7 +45,7 @@ AREAS = tuple(dict.fromkeys(check.area for check in CHECKS))
 def examine(areas: Sequence[str] = AREAS) -> Report:
     """Make the checks of these areas, and return the report.
 
-    A check that does not end within `BOUND_S` fails. The checks change nothing.
+    Each check ends within its bound, and changes nothing.
     """
     chosen = [check for check in CHECKS if check.area in areas]
     results = list(_Examiner().make(chosen))
@@ -63,12 +77,12 @@ class _Examiner:
 
     def _verdict(self, check: Check) -> Verdict | None:
         try:
-            return self._thread.call(partial(check.look, self._surroundings), BOUND_S)
+            return self._thread.call(partial(check.look, self._surroundings), check.bound_s)
         except TimeoutError:
             self._thread.end()
             self._surroundings, self._thread = Surroundings(), _CallingThread()
             return fail(
-                f"The check did not end within {BOUND_S:g} s.",
+                f"The check did not end within {check.bound_s:g} s.",
                 f"manage.py doctor --only {check.area}",
             )
         except NotSeen:
@@ -85,7 +99,7 @@ class _Examiner:
 
     def _end(self) -> None:
         with contextlib.suppress(TimeoutError):
-            self._thread.call(self._surroundings.close, BOUND_S)
+            self._thread.call(self._surroundings.close, CLOSING_S)
         self._thread.end()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from messaging.doctor.verdicts import Report, State
 
 INDENT = "        "
+MOST_NAMED = 3  # checks that were not made for the same reason
 
 
 def document_of(report: Report) -> dict[str, Any]:
@@ -35,7 +36,9 @@ def lines(report: Report) -> Iterator[str]:
                 yield f"{INDENT}{'':<{width}}  {finding.remedy}"
         left = [each for each in report.left_out if each.area == area]
         for reason, those in groupby(left, key=attrgetter("reason")):
-            yield f"  –     not checked, as {reason}: {', '.join(each.check for each in those)}"
+            names = [each.check for each in those]
+            told = ", ".join(names) if len(names) <= MOST_NAMED else f"{len(names)} more checks"
+            yield f"  –     {told}: not made, as {reason}"
         yield ""
     yield _sums(report)
 
@@ -44,5 +47,5 @@ def _sums(report: Report) -> str:
     counts = Counter(finding.state for finding in report.findings)
     sums = [f"{counts[state]} {state}" for state in State if counts[state]]
     if report.left_out:
-        sums.append(f"{len(report.left_out)} not checked")
+        sums.append(f"{len(report.left_out)} not made")
     return ", ".join(sums) or "no check applies to this instance"

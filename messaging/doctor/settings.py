@@ -18,7 +18,7 @@ from django.core.checks import CheckMessage, run_checks
 
 from messaging.checks import check_production, check_settings
 from messaging.conf import Settings, settings
-from messaging.doctor.checks import checks_of
+from messaging.doctor.checks import Check, checks_of
 from messaging.doctor.verdicts import State, Verdict, fail, ok, warn
 from messaging.runtime.worker_lease import RENEWALS, SHORTEST_PAUSE_S
 
@@ -26,7 +26,7 @@ AREA = "settings"
 PREFIX = "IM_"
 OF_OURS = "messaging."
 NEW_KEY = 'export VARIABLE="$(openssl rand -base64 48)"  # the same in every process'
-REMEDIES = {  # commands in the place of the hints of our system checks
+REMEDIES = {  # commands in the place of the hints of our own checks
     "E001": NEW_KEY,
     "E002": NEW_KEY,
     "E003": NEW_KEY,
@@ -36,6 +36,7 @@ REMEDIES = {  # commands in the place of the hints of our system checks
     "E007": "unset IM_DATACENTER_ID",
     "E008": "export IM_EVENT_LOG_URL=kafka://127.0.0.1:9092  # or unset it, for Redis Streams",
     "E009": "unset VARIABLE  # its default limits",
+    "W021": "SET GLOBAL innodb_flush_log_at_trx_commit = 1; -- and in the server's .cnf",
     "W010": 'export VARIABLE="${VARIABLE/:\\/\\//s://}"  # TLS, which its server needs too',
     "W010 IM_DATABASE_URL": 'export IM_DATABASE_URL="$IM_DATABASE_URL?tls=true"  # its server too',
 }
@@ -154,17 +155,20 @@ def _defaults() -> dict[str, Any]:
     return {field.name: field.default for field in fields(Settings)}
 
 
-CHECKS = checks_of(
-    AREA,
-    {
-        "keys": _check_keys,
-        "modes": _check_modes,
-        "datacenter": _check_datacenter,
-        "log address": _check_log,
-        "limits": _check_limits,
-        "django": _check_django,
-        "timeouts": _check_timeouts,
-        "lease": _check_lease,
-        "variables": _check_variables,
-    },
+IMPORT_S = 60.0  # Django's checks wait for nobody, and first import every view
+CHECKS = (
+    *checks_of(
+        AREA,
+        {
+            "keys": _check_keys,
+            "modes": _check_modes,
+            "datacenter": _check_datacenter,
+            "log address": _check_log,
+            "limits": _check_limits,
+            "timeouts": _check_timeouts,
+            "lease": _check_lease,
+            "variables": _check_variables,
+        },
+    ),
+    Check(AREA, "django", _check_django, bound_s=IMPORT_S),
 )

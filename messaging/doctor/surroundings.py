@@ -37,6 +37,7 @@ T = TypeVar("T")
 WAIT_S = 1.0  # for one answer
 REDIS_VARIABLE = "IM_REDIS_URL"
 DATABASE_VARIABLE = "IM_DATABASE_URL"
+REFUSALS = ("Authentication", "wrong user", "may not use", "TLS")  # of a server that is there
 
 
 class Surroundings:
@@ -160,12 +161,15 @@ def _open_kafka(name: str) -> KafkaAdminClient:
 
 
 def _away(name: str, place: str, why: str, service: str, variable: str) -> NotAnswered:
-    begin = f"scripts/services start {service}"
-    production = f"start the server at {place}, or correct {variable}"
-    return NotAnswered(
-        name,
-        fail(
-            f"{name[0].upper()}{name[1:]} at {place} does not answer: {why}.",
-            production if django_settings.PRODUCTION else begin,
-        ),
-    )
+    told = f"{name[0].upper()}{name[1:]} at {place} does not answer: {why}."
+    return NotAnswered(name, fail(told, _remedy(place, why, service, variable)))
+
+
+def _remedy(place: str, why: str, service: str, variable: str) -> str:
+    """Return the command that begins a server, or the one that sets its address."""
+    if any(word in why for word in REFUSALS):
+        return f"source var/env  # or correct the account or the files of TLS in {variable}"
+    if django_settings.PRODUCTION:
+        return f"systemctl start {service}  # at {place}; or correct {variable}"
+    is_embedded = kafka_link() is None and connections.settings[ALIAS]["ENGINE"].endswith("sqlite3")
+    return "scripts/run" if is_embedded else f"scripts/services start {service}"

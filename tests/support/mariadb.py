@@ -42,7 +42,7 @@ class MariadbServer:
             "CREATE USER IF NOT EXISTS im@127.0.0.1 IDENTIFIED BY 'im';\n"
             "GRANT ALL ON im.* TO im@127.0.0.1;\n"
             "CREATE USER IF NOT EXISTS chief@127.0.0.1 IDENTIFIED BY 'chief';\n"
-            "GRANT ALL ON *.* TO chief@127.0.0.1;\n"
+            "GRANT ALL ON *.* TO chief@127.0.0.1 WITH GRANT OPTION;\n"
         )
         options = ("--no-defaults", f"--user={self._user}", f"--datadir={self._data}")
         made = self._run(

@@ -26,6 +26,7 @@ from messaging.ports.log import OutgoingRecord, Position, Record
 if TYPE_CHECKING:
     from redis.commands.core import AsyncScript
 
+KEY_PREFIX = "im:log:"
 _SCRIPTS = Path(__file__).parent / "scripts"
 
 
@@ -69,24 +70,24 @@ class Keys:
     topic: str
 
     def stream(self, partition: int) -> str:
-        return f"im:log:{self.topic}:{partition}"
+        return f"{KEY_PREFIX}{self.topic}:{partition}"
 
     @property
     def partitions(self) -> str:
-        return f"im:log:{self.topic}:partitions"
+        return f"{KEY_PREFIX}{self.topic}:partitions"
 
     def readers(self, group: str) -> str:
-        return f"im:log:{self.topic}:{group}:readers"
+        return f"{KEY_PREFIX}{self.topic}:{group}:readers"
 
     def leases(self, group: str) -> str:
         """Return the key of a group's leases.
 
         The key has no expiry, because a full Redis evicts keys with an expiry first.
         """
-        return f"im:log:{self.topic}:{group}:leases"
+        return f"{KEY_PREFIX}{self.topic}:{group}:leases"
 
     def committed(self, group: str) -> str:
-        return f"im:log:{self.topic}:{group}:committed"
+        return f"{KEY_PREFIX}{self.topic}:{group}:committed"
 
 
 async def check_partitions(client: Redis, topic: str, partitions: int) -> None:

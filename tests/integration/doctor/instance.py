@@ -7,8 +7,11 @@ import re
 import runpy
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,9 @@ import redis
 from django.db import ConnectionHandler, connections
 from pytest_django import Settings as DjangoSettings
 
-from messaging.doctor.examination import examine
+from messaging.doctor import examination, surroundings
+from messaging.doctor.checks import BOUND_S
+from messaging.doctor.examination import CHECKS, examine
 from messaging.doctor.verdicts import Finding, Report
 from messaging.metrics import catalogue, snapshot
 from messaging.metrics.catalogue import ROLES
@@ -50,9 +55,20 @@ class Instance:
         self._environment = clean_environment(VAR_DIR=str(var_dir), LOG_DIR=str(var_dir / "logs"))
         self._carriers: dict[str, Callable[[str], None]] = {}
         self.carries("redis-cli", redis_cli)
+        self.carries("manage.py", self._manage)
         for role in ROLES:
             self.runs(role)
+        self._wait(bound_s=60.0, answer_s=20.0)  # a busy machine is no fault
         self.set(**variables)
+
+    def hurries(self) -> None:
+        """Let the doctor wait as briefly as for a person."""
+        self._wait(bound_s=BOUND_S, answer_s=1.0)
+
+    def _wait(self, *, bound_s: float, answer_s: float) -> None:
+        checks = tuple(replace(check, bound_s=bound_s) for check in CHECKS)
+        self._patch.setattr(examination, "CHECKS", checks)
+        self._patch.setattr(surroundings, "WAIT_S", answer_s)
 
     def carries(self, program: str, carry_out: Callable[[str], None]) -> None:
         """Let this function carry out the remedies that begin with this word."""
@@ -71,8 +87,8 @@ class Instance:
         read = runpy.run_path(str(ROOT / "imsite" / "settings.py"))
         for name in TAKEN_OVER:
             setattr(self._settings, name, read[name])
-        database = ConnectionHandler(read["DATABASES"]).settings["default"]
-        self._patch.setitem(connections.settings, "default", database)
+        self.database = ConnectionHandler(read["DATABASES"]).settings["default"]
+        self._patch.setitem(connections.settings, "default", self.database)
 
     def runs(
         self,
@@ -106,6 +122,16 @@ class Instance:
         snapshot.write(taken, path)
         return path
 
+    def _manage(self, command: str) -> None:
+        words = shlex.split(command.partition("  #")[0])
+        subprocess.run(
+            [sys.executable, str(ROOT / "manage.py"), *words[1:]],
+            env=self._environment,
+            check=True,
+            timeout=100,
+            stdout=subprocess.DEVNULL,
+        )
+
     def look(self) -> Report:
         for path in (self.var_dir / "run" / "metrics").glob("*.json"):
             if path.stat().st_mtime > time.time() - 3_600:  # one that a test has aged stays old
@@ -114,6 +140,18 @@ class Instance:
 
     def found(self) -> Found:
         return {(each.area, each.check): each for each in self.look().findings}
+
+    def in_database(self, work: Callable[[], None]) -> None:
+        """Do work in the instance's database: a new thread has a connection of its settings."""
+
+        def call() -> None:
+            try:
+                work()
+            finally:
+                connections["default"].close()
+
+        with ThreadPoolExecutor(max_workers=1) as threads:
+            threads.submit(call).result(30)
 
     def carry_out(self, remedy: str) -> None:
         """Do what the remedy says, as a person who copies it.

@@ -23,14 +23,13 @@ from messaging.doctor.verdicts import (
 )
 
 
-def report_of(patch: pytest.MonkeyPatch, **looks: object) -> Report:
-    checks = tuple(Check("area", name, look) for name, look in looks.items())  # type: ignore[arg-type]
+def report_of(patch: pytest.MonkeyPatch, *, bound_s: float = 30.0, **looks: object) -> Report:
+    checks = [Check("area", name, look, bound_s) for name, look in looks.items()]  # type: ignore[arg-type]
     patch.setattr(examination, "CHECKS", checks)
     return examine(["area"])
 
 
 def test_a_check_that_hangs_fails_and_the_next_one_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination, "BOUND_S", 0.2)
     ends = threading.Event()
     used: list[Surroundings] = []
 
@@ -44,7 +43,7 @@ def test_a_check_that_hangs_fails_and_the_next_one_is_made(monkeypatch: pytest.M
         return ok("in time")
 
     try:
-        hung, next_one = report_of(monkeypatch, hangs=hang, looks=look).findings
+        hung, next_one = report_of(monkeypatch, bound_s=0.2, hangs=hang, looks=look).findings
     finally:
         ends.set()
     assert hung.state is State.FAIL and "0.2 s" in hung.found and hung.remedy
