@@ -56,7 +56,9 @@ def _open_files_of(pid: int) -> int | None:
 
 def _check_disks(_: object) -> Verdict:
     """Judge the fullest disk that holds data of this instance."""
-    folders = {django_settings.VAR_DIR, django_settings.LOG_DIR, Path(settings().metrics_dir)}
+    folders = {django_settings.VAR_DIR, django_settings.LOG_DIR}
+    if settings().metrics_dir:
+        folders.add(Path(settings().metrics_dir))
     usages = {each: shutil.disk_usage(each) for each in folders if each.is_dir()}
     if not usages:
         raise NotSeen("no data folder is on this machine")

@@ -25,10 +25,12 @@ class MariadbServer:
     """Run MariaDB on a free loopback port, with an account like the one of the project.
 
     The data is in a small file system of its own where one may be mounted (`is_mounted`).
+    `options`: further ones of the server.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *options: str) -> None:
         self.port = free_port()
+        self._options = options
         self._directory = directory
         self._data = directory / "data"
         self._user = pwd.getpwuid(os.getuid()).pw_name
@@ -44,10 +46,10 @@ class MariadbServer:
             "CREATE USER IF NOT EXISTS chief@127.0.0.1 IDENTIFIED BY 'chief';\n"
             "GRANT ALL ON *.* TO chief@127.0.0.1 WITH GRANT OPTION;\n"
         )
-        options = ("--no-defaults", f"--user={self._user}", f"--datadir={self._data}")
+        making = ("--no-defaults", f"--user={self._user}", f"--datadir={self._data}")
         made = self._run(
             "mariadb-install-db",
-            *(*options, "--skip-test-db", "--auth-root-authentication-method=normal"),
+            *(*making, "--skip-test-db", "--auth-root-authentication-method=normal"),
         )
         assert made, self.log
 
@@ -90,6 +92,7 @@ class MariadbServer:
                     *(f"--pid-file={self._directory / 'pid'}", f"--max-connections={CONNECTIONS}"),
                     *("--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M"),
                     f"--init-file={self._directory / 'accounts.sql'}",
+                    *self._options,
                 ],
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from messaging.doctor.verdicts import State
 from tests.integration.doctor.instance import Found, Instance, Place
+from tests.support.processes import wait_until
 
 Breaking = Callable[[Instance], AbstractContextManager[object] | None]
 
@@ -60,7 +61,7 @@ def judge(instance: Instance, fault: Fault, before: Found) -> None:
     assert all(each.remedy and "\n" not in each.remedy for each in worse(broken).values())
     if fault.mends:
         instance.carry_out(finding.remedy)
-        assert not worse(instance.found())
+        wait_until(lambda: not worse(instance.found()), limit_s=30, what=finding.remedy)
 
 
 def worse(found: Found) -> Found:

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,11 @@ from tests.support.real_services import connected, free_port
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
 
 FAIL, WARN = State.FAIL, State.WARN
-HEALTHY = {"max_connections": 200, "max_allowed_packet": 67_108_864}
+HEALTHY = {
+    "max_connections": 200,
+    "max_allowed_packet": 67_108_864,
+    "binlog_expire_logs_seconds": 7 * 24 * 3_600,
+}
 PRODUCTION = {
     "IM_ENV": "production",
     "IM_SECRET_KEY": "a key of production " * 2,
@@ -31,7 +36,8 @@ PRODUCTION = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariadbServer]:
     connected("IM_DATABASE_URL")  # skips where no MariaDB is installed
-    started = MariadbServer(tmp_path_factory.mktemp("mariadb"))
+    folder = tmp_path_factory.mktemp("mariadb")
+    started = MariadbServer(folder, "--log-bin=binary", "--sync-binlog=1")
     try:
         started.start()
         started.migrate()
@@ -76,13 +82,7 @@ FAULTS = (
 def test_a_variable_of_the_server_is_found_and_mended(
     on_mariadb: Instance, server: MariadbServer, fault: Fault, statements: tuple[str, ...]
 ) -> None:
-    def breaking(_: Instance) -> None:
-        server.ask(*statements)
-
-    prove(
-        on_mariadb,
-        Fault(name=fault.name, at=fault.at, state=fault.state, breaking=breaking),
-    )
+    prove(on_mariadb, replace(fault, breaking=lambda _: asked(server, *statements)))
 
 
 @pytest.mark.parametrize(("offset_s", "state"), [(0.6, WARN), (30, FAIL)])
@@ -111,14 +111,37 @@ def test_a_missing_table_is_found_and_made(on_mariadb: Instance, server: Mariadb
     prove(on_mariadb, Fault(name="migrations", at=at, state=FAIL, breaking=forget))
 
 
-def test_the_binary_log_is_asked_for_in_production_alone(
-    on_mariadb: Instance, server: MariadbServer
+OF_PRODUCTION = (
+    statement("binary log", WARN, "SET GLOBAL sync_binlog = 0"),
+    statement("binary log", WARN, "SET GLOBAL binlog_expire_logs_seconds = 3600"),
+)
+
+
+@pytest.mark.parametrize(
+    ("fault", "statements"), OF_PRODUCTION, ids=names(fault for fault, _ in OF_PRODUCTION)
+)
+def test_a_variable_of_a_server_in_production_is_found_and_mended(
+    on_mariadb: Instance, server: MariadbServer, fault: Fault, statements: tuple[str, ...]
 ) -> None:
-    at = ("database", "binary log")
-    assert at not in on_mariadb.found()
+    assert fault.at not in on_mariadb.found(), "development needs no binary log"
     on_mariadb.set(**PRODUCTION)
-    found = on_mariadb.found()
-    assert worse(found).keys() == {at} and found[at].state is WARN
+    prove(on_mariadb, replace(fault, breaking=lambda _: asked(server, *statements)))
+
+
+def asked(server: MariadbServer, *statements: str) -> None:
+    server.ask(*statements)
+
+
+@pytest.fixture
+def on_common_server(instance: Instance) -> Instance:
+    """Return an instance on the server of scripts/services, which has no binary log."""
+    instance.set(IM_DATABASE_URL=connected("IM_DATABASE_URL"), **PRODUCTION)
+    return instance
+
+
+def test_a_server_without_a_binary_log_is_found(on_common_server: Instance) -> None:
+    found = on_common_server.found()["database", "binary log"]
+    assert found.state is WARN and "no binary log" in found.found and "log_bin" in found.remedy
 
 
 def test_an_old_transaction_is_found_and_ended(

@@ -300,13 +300,14 @@ def test_a_broker_that_calls_itself_elsewhere_is_found(instance: Instance, tmp_p
     proxy = Proxy(f"kafka://127.0.0.1:{port}")
     broker = KafkaServer(tmp_path / "broker", port=port, advertised=proxy.port)
     try:
-        broker.start()
-        instance.set(IM_EVENT_LOG_URL=f"kafka://127.0.0.1:{port}")
-        assert instance.found()[at].state is State.OK
-        proxy.close()
+        try:
+            broker.start()
+            instance.set(IM_EVENT_LOG_URL=f"kafka://127.0.0.1:{port}")
+            assert instance.found()[at].state is State.OK
+        finally:
+            proxy.close()
         found = instance.found()
         assert found[at].state is FAIL and f"127.0.0.1:{proxy.port}" in found[at].found
         assert f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}" in found[at].remedy
     finally:
         broker.stop()
-        proxy.close()
