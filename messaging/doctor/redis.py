@@ -214,7 +214,8 @@ def cli(command: str, *, also: str = "") -> str:
     """Return the command of redis-cli, with the line of redis.conf that keeps the change."""
     parts = urlsplit(settings().redis_url)
     host = f"-h {parts.hostname} " if parts.hostname not in (None, "127.0.0.1", "localhost") else ""
-    where = f"-s {parts.path}" if parts.scheme == "unix" else f"{host}-p {parts.port or 6379}"
+    tls = " --tls" if parts.scheme == "rediss" else ""
+    where = f"-s {parts.path}" if parts.scheme == "unix" else f"{host}-p {parts.port or 6379}{tls}"
     return f"redis-cli {where} {command}" + (f"  # and in redis.conf: {also}" if also else "")
 
 
