@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 
 import msgspec
@@ -61,7 +62,8 @@ def take(
             case Counter():
                 numbers[family.name] = list(family.values.items())
             case Reading():
-                numbers[family.name] = list(family.read().items())
+                read = family.read().items()  # JSON has no word for infinity
+                numbers[family.name] = [(key, each) for key, each in read if isfinite(each)]
             case Histogram():
                 cells[family.name] = [(key, list(cell)) for key, cell in family.cells.items()]
     return Snapshot(

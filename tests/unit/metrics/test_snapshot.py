@@ -38,6 +38,17 @@ def test_a_snapshot_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert written.cells == {"y": [((), [0, 1, 3])]}
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_that_json_lacks_costs_its_own_series_alone(tmp_path: Path, number: float) -> None:
+    reading = Reading("z", "", {"k": ("a", "b")}, read=lambda: {("a",): number, ("b",): 1.0})
+    written = snapshot.take(
+        role="web", release="1", started_ms=5, loop_age_s=0, families=(reading,)
+    )
+    snapshot.write(written, tmp_path / "web.json")
+    ((_, found),) = snapshot.read(tmp_path)
+    assert found.numbers == {"z": [(("b",), 1.0)]}
+
+
 def test_a_snapshot_is_not_changed_by_what_is_counted_later() -> None:
     histogram = Histogram("y", "", edges=(1,))
     before = snapshot.take(
