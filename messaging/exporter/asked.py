@@ -50,6 +50,21 @@ dead_letter_oldest = Asked(
 )
 arrears_noted = Asked("im_arrears_noted", "Messages and deletes that the database owes Redis.")
 
+audit_timestamp = Asked(
+    "im_audit_timestamp",
+    "Unix time, in seconds, of the end of the last complete audit of this schedule.",
+    ("scope",),
+)
+audit_findings = Asked(
+    "im_audit_findings",
+    "Findings of the last complete audits; of the two schedules, the larger number.",
+    ("kind",),
+)
+unaccounted = Asked(
+    "im_unaccounted_messages",
+    "Accepted messages that the last complete audits found nowhere; absent before the first audit.",
+)
+
 backend_up = Asked(
     "im_backend_up", "Whether the backend answers a ping of the exporter.", ("backend",)
 )
@@ -74,4 +89,3 @@ source_ok = Asked(
 )  # fmt: skip
 processes = Asked("im_processes", "Processes that write their counts.", ("role",))
 build_info = Asked("im_build_info", "Releases that run; the value is 1.", ("version",))
-unaccounted = Asked("im_unaccounted_messages", "Accepted messages that the last audit missed.")

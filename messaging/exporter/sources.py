@@ -1,7 +1,7 @@
 """Ask the backends for the numbers of `asked`, one question a source.
 
-A source that needs another part, such as the results of the last audit, is one more function here
-and one more entry in `sources_of`; the page and the samples take its answers by their names.
+A further source is one more function here and one more entry in `sources_of`; the page and the
+samples take its answers by their names.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from messaging.audit.findings import Defect
 from messaging.domain.backend_errors import BackendError
 from messaging.domain.ids import wall_clock_ms
 from messaging.exporter import asked
 from messaging.exporter.asked import Answers
 from messaging.metrics.families import Labels
 from messaging.ports.audit import CacheInspector, LogInspector, StoreInspector
+from messaging.ports.audit_runs import AuditRuns
 from messaging.ports.store import DeadLetterState
 from messaging.runtime.adapters import WatchedBackends
 
@@ -47,6 +49,7 @@ def sources_of(parts: WatchedBackends, *, pending_limit_bytes: int) -> tuple[Sou
         Source("members", lambda: members(parts.log)),
         Source("dead_letters", lambda: dead_letters(parts.store)),
         Source("arrears", lambda: arrears(parts.store)),
+        Source("audits", lambda: audits(parts.audits)),
     )
 
 
@@ -141,3 +144,23 @@ async def dead_letters(store: StoreInspector) -> Answers:
 
 async def arrears(store: StoreInspector) -> Answers:
     return {asked.arrears_noted: {(): await store.hints_noted()}}
+
+
+async def audits(runs: AuditRuns) -> Answers:
+    """Ask for the last complete audit of each schedule.
+
+    An hourly audit looks at the last two hours alone. Its result therefore replaces nothing that a
+    nightly audit has found: the larger number of the two counts.
+    """
+    last = {scope: each.complete for scope, each in (await runs.last_audits()).items()}
+    complete = {scope: run for scope, run in last.items() if run is not None}
+    if not complete:
+        return {}
+    found = [run.findings for run in complete.values()]
+    return {
+        asked.audit_timestamp: {(scope,): run.ended_ms / 1000 for scope, run in complete.items()},
+        asked.audit_findings: {
+            (kind,): max(each.get(kind, 0) for each in found) for kind in Defect
+        },
+        asked.unaccounted: {(): max(run.unaccounted or 0 for run in complete.values())},
+    }

@@ -84,6 +84,10 @@ dead_letters = Counter(
     "Messages and records that were set aside.",
     {"reason": ("unreadable", "bad_data", "id_conflict", "other")},
 )
+give_ups = Counter(
+    "im_consumer_give_ups_total",
+    "Consumers that ended with exit status 3 after too many dead letters in a row.",
+)
 compensation = Counter(
     "im_compensation_total",
     "Pending messages that sweeps dealt with.",
@@ -141,7 +145,8 @@ starts = Counter("im_process_starts_total", "Processes that were started.", by_r
 
 FAMILIES: tuple[Family, ...] = (
     requests, request_seconds, sends, sends_refused, accept_group_size, accept_step_seconds,
-    batch_rows, batch_step_seconds, rows, persist_lag_seconds, dead_letters, compensation,
-    last_sweep, breaker_processes, breaker_changes, breaker_open_seconds, lease_seconds,
-    leases_lost, arrears, pages, loop_delay_seconds, memory_bytes, cpu_seconds, starts,
+    batch_rows, batch_step_seconds, rows, persist_lag_seconds, dead_letters, give_ups,
+    compensation, last_sweep, breaker_processes, breaker_changes, breaker_open_seconds,
+    lease_seconds, leases_lost, arrears, pages, loop_delay_seconds, memory_bytes, cpu_seconds,
+    starts,
 )  # fmt: skip

@@ -16,7 +16,9 @@ from messaging.eventlog import open_inspector, open_log, open_reader
 from messaging.pipeline.compensation import Compensator
 from messaging.pipeline.consumer import Consumer
 from messaging.ports.audit import CacheInspector, LogInspector, StoreInspector
+from messaging.ports.audit_runs import AuditRuns
 from messaging.ports.log import EventLog
+from messaging.store.audit_runs import DatabaseAuditRuns
 from messaging.store.conversations import DatabaseConversations
 from messaging.store.database import DatabaseStore
 from messaging.store.group_inspector import DatabaseGroupInspector
@@ -99,6 +101,7 @@ class WatchedBackends:
     store: StoreInspector
     log: LogInspector
     writer: EventLog
+    audits: AuditRuns
 
 
 def open_watched_backends() -> WatchedBackends:
@@ -118,12 +121,13 @@ def open_watched_backends() -> WatchedBackends:
         store=DatabaseInspector(current),
         log=open_inspector(url, current, fetch_bytes=WATCH_FETCH_BYTES),
         writer=open_log(url, current),
+        audits=DatabaseAuditRuns(current),
     )
 
 
 async def close_watched_backends(parts: WatchedBackends) -> None:
     async with asyncio.timeout(CLOSE_TIMEOUT_S):
-        for part in (parts.cache, parts.store, parts.log, parts.writer):
+        for part in (parts.cache, parts.store, parts.log, parts.writer, parts.audits):
             await part.close()
 
 

@@ -13,6 +13,8 @@ import pytest
 import redis
 
 from messaging.eventlog.redis_streams.entries import Keys
+from messaging.metrics import snapshot
+from messaging.metrics.catalogue import give_ups
 from tests.support.processes import clean_environment, wait_until
 from tests.support.real_services import ROOT
 
@@ -89,7 +91,7 @@ def test_sigterm_ends_all_of_them(command: subprocess.Popen[bytes], redis_url: s
     "command", [{"IM_DEAD_LETTERS_IN_A_ROW": "5", "IM_CONSUMER_BATCH": "5"}], indirect=True
 )
 def test_nothing_but_poison_ends_them_and_none_is_started_again(
-    command: subprocess.Popen[bytes], redis_url: str
+    command: subprocess.Popen[bytes], redis_url: str, tmp_path: Path
 ) -> None:
     with redis.Redis.from_url(redis_url) as client:
         for number in range(500):
@@ -101,6 +103,8 @@ def test_nothing_but_poison_ends_them_and_none_is_started_again(
             for name in client.scan_iter("im:log:im-message-dead-letter:*", _type="stream")
         )
     assert dead <= 2 * 5
+    told = [found.numbers[give_ups.name] for _, found in snapshot.read(tmp_path / "run/metrics")]
+    assert [((), 1)] in told, "the last snapshot of a consumer says that the consumer gave up"
     assert leases(redis_url) == {}, "they have left the group"
 
 

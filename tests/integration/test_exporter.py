@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from messaging.audit.findings import Defect
 from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.events import encode_event
@@ -25,6 +26,7 @@ from messaging.ports.log import OutgoingRecord
 from tests.support.exporter import (
     Numbers,
     RunningExporter,
+    manage,
     migrate,
     running_exporter,
     start_exporter,
@@ -40,7 +42,7 @@ CANARY = "canary-7f3a"
 LIMIT_S = 60.0
 SOURCES = {
     *("backends", "pending", "redis", "redis_clock", "store_clock", "lag", "retention"),
-    *("members", "dead_letters", "arrears"),
+    *("members", "dead_letters", "arrears", "audits"),
 }
 OF_REDIS = {"pending", "redis", "redis_clock", "lag", "members"}  # with the log in Redis
 
@@ -178,6 +180,29 @@ def test_no_text_of_a_message_is_told(
     assert not [text for text in written if CANARY.encode() in text]
 
 
+def test_tells_what_scheduled_audits_have_found(
+    exporter: RunningExporter, directory: Path, redis_url: str
+) -> None:
+    of_audits = {"im_audit_timestamp", "im_audit_findings", "im_unaccounted_messages"}
+    assert not settled(exporter, set()).names() & of_audits
+    before_s = wall_clock_ms() / 1000
+    code = "from messaging.tasks import audit; print(audit('hourly'))"
+    assert "clean" in manage(directory, "shell", "-c", code, IM_REDIS_URL=redis_url)
+
+    def is_seen() -> bool:
+        sample = exporter.samples()[-1:]
+        return bool(sample) and sample[0]["unaccounted"] == 0
+
+    wait_until(is_seen, limit_s=LIMIT_S, what="the audit is in the samples")
+    numbers = exporter.numbers()
+    assert numbers.of("im_unaccounted_messages") == 0
+    assert {numbers.of("im_audit_findings", kind=kind) for kind in Defect} == {0}
+    ended_s = numbers.of("im_audit_timestamp", scope="hourly")
+    assert ended_s is not None
+    assert before_s <= ended_s <= wall_clock_ms() / 1000
+    assert numbers.of("im_audit_timestamp", scope="nightly") is None
+
+
 def test_tells_what_is_away_quickly_and_leaves_its_series_out(directory: Path) -> None:
     (directory / "redis").mkdir()
     port = free_port()
@@ -207,7 +232,7 @@ def test_tells_what_is_away_quickly_and_leaves_its_series_out(directory: Path) -
 
 def test_a_database_without_tables_is_a_source_that_failed(tmp_path: Path, redis_url: str) -> None:
     with running_exporter(tmp_path, IM_REDIS_URL=redis_url) as exporter:
-        numbers = settled(exporter, {"dead_letters", "arrears"})
+        numbers = settled(exporter, {"dead_letters", "arrears", "audits"})
         assert "im_dead_letters" not in numbers.names()
         assert "im_arrears_noted" not in numbers.names()
         assert numbers.of("im_backend_up", backend="store") == 1

@@ -29,7 +29,7 @@ PARTITIONS = 10
 TOPIC = "im-message-private"
 GROUP = "im-message-consumer"
 SOURCES = {
-    "mariadb": {"store_clock", "dead_letters", "arrears"},
+    "mariadb": {"store_clock", "dead_letters", "arrears", "audits"},
     "redis": {"pending", "redis", "redis_clock"},
     "kafka": {"lag", "retention", "members"},
 }
@@ -92,7 +92,7 @@ def settled(exporter: RunningExporter, failed: set[str]) -> Numbers:
         nonlocal found
         found = exporter.numbers()
         sources = found.sources()
-        return len(sources) == 10 and {name for name, ok in sources.items() if not ok} == failed
+        return len(sources) == 11 and {name for name, ok in sources.items() if not ok} == failed
 
     wait_until(is_so, limit_s=LIMIT_S, what=f"{failed or 'no source'} failed")
     return found

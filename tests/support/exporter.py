@@ -119,10 +119,17 @@ def running_exporter(directory: Path, **variables: str) -> Iterator[RunningExpor
         process.wait(10)
 
 
-def migrate(directory: Path, **variables: str) -> None:
-    """Make the tables of the database that these variables name."""
+def manage(directory: Path, *arguments: str, **variables: str) -> str:
+    """Run a command of manage.py beside the exporter of this directory; return what it prints."""
     environment = clean_environment(
         VAR_DIR=str(directory), LOG_DIR=str(directory / "logs"), **variables
     )
-    command = [sys.executable, ROOT / "manage.py", "migrate", "--verbosity", "0"]
-    subprocess.run(command, env=environment, check=True, timeout=120)
+    command = [sys.executable, ROOT / "manage.py", *arguments]
+    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def migrate(directory: Path, **variables: str) -> None:
+    """Make the tables of the database that these variables name."""
+    manage(directory, "migrate", "--verbosity", "0", **variables)

@@ -86,12 +86,12 @@ def full_snapshot(role: str) -> Snapshot:
         loop_age_s=0.0,
         is_over=False,
         numbers={
-            each.name: [(key, 1) for key in each.keys()]  # noqa: SIM118
+            each.name: [(key, 1) for key in each.series()]
             for each in FAMILIES
             if not isinstance(each, Histogram)
         },
         cells={
-            each.name: [(key, [1.0] * (len(each.edges) + 2)) for key in each.keys()]  # noqa: SIM118
+            each.name: [(key, [1.0] * (len(each.edges) + 2)) for key in each.series()]
             for each in FAMILIES
             if isinstance(each, Histogram)
         },

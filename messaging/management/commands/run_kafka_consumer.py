@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from messaging.conf import settings
 from messaging.management.worker_processes import supervise
+from messaging.metrics.catalogue import give_ups
 from messaging.pipeline.consumer import TooManyDeadLetters
 from messaging.runtime import adapters, counting
 
@@ -62,6 +63,11 @@ async def _consume() -> None:
     counts = counting.begin("consumer", consumer.settings, breakers)
     try:
         await consumer.run()
+    except TooManyDeadLetters:
+        give_ups.add()
+        raise
     finally:
-        await adapters.close_consumer(consumer)
-        await counting.end(counts)
+        try:
+            await adapters.close_consumer(consumer)
+        finally:
+            await counting.end(counts)

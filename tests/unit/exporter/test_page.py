@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from messaging.audit.findings import Defect
 from messaging.exporter import asked
 from messaging.exporter.asked import Answers, Asked
 from messaging.exporter.gathering import Gatherer
 from messaging.exporter.page import Page, View
 from messaging.metrics import snapshot
 from messaging.metrics.catalogue import ROLES
+from messaging.ports.audit_runs import Scope
 from tests.support.snapshots import Process, full_snapshot
 
 ALL_ASKED = [each for each in vars(asked).values() if isinstance(each, Asked)]
@@ -28,7 +30,8 @@ def every_answer() -> Answers:
         "state": ["open", "replayed", "discarded"],
         "backend": ["cache", "log", "store"],
         "against": ["redis", "store"],
-        "kind": [f"kind{n}" for n in range(23)],
+        "kind": list(Defect),
+        "scope": list(Scope),
     }
     return {
         each: {(key,): 1.5 for key in keys[each.labels[0]]} if each.labels else {(): 1.5}
@@ -144,5 +147,8 @@ def test_names_follow_prometheus() -> None:
     for each in ALL_ASKED:
         assert each.name.startswith("im_")
         assert each.text.endswith(".")
-    allowed = {"partition", "state", "backend", "against", "source", "role", "version"}
+    allowed = {
+        *("partition", "state", "backend", "against", "source", "role", "version"),
+        *("scope", "kind"),
+    }
     assert {label for each in ALL_ASKED for label in each.labels} <= allowed

@@ -142,6 +142,8 @@ RETENTION = {"im_log_retention_seconds": stays(1_000)}
 BREAKER = 'im_breaker_processes{{role="web", backend="cache", state="{}"}}'
 PENDING_LIMIT = {"im_pending_limit_bytes": stays(1_000_000)}
 REDIS_LIMIT = {"im_redis_limit_bytes": stays(1_000)}
+GIVE_UPS = "im_consumer_give_ups_total"
+CONSUMERS = 'im_processes{role="consumer"}'
 LETTERS = 'im_dead_letters_total{reason="bad_data"}'
 LOOP = 'im_loop_delay_seconds_bucket{{role="web", le="{}"}}'
 HOURLY = 'im_audit_timestamp{scope="hourly"}'
@@ -285,8 +287,15 @@ PROCESS_CASES = [
     Case(
         "ConsumerGaveUp",
         "page",
-        {"im_consumers_given_up": stays(1)},
-        {"none": {"im_consumers_given_up": stays(0)}},
+        {GIVE_UPS: turns(0, 1, after_s=300), CONSUMERS: stays(1)},
+        {"only old ones": {GIVE_UPS: stays(7), CONSUMERS: stays(0)}},
+    ),
+    Case(
+        "ConsumerGaveUp",
+        "page",
+        {GIVE_UPS: turns(0, 1, after_s=300), CONSUMERS: stays(0)},
+        {"started since": {GIVE_UPS: turns(0, 1, after_s=300), CONSUMERS: stays(1)}},
+        at="60m",
     ),
     Case(
         "SweepsStopped",

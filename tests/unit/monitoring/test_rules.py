@@ -2,74 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-
 import pytest
 
-from messaging.metrics.catalogue import FAMILIES, ROLES
-from messaging.metrics.families import Histogram
 from tests.support.monitoring import PROMETHEUS, RULES, alerts, recordings, run
 from tests.unit.monitoring.alert_cases import CASES
-from tests.unit.monitoring.exporter_metrics import ANY, EXPORTER_METRICS
+from tests.unit.monitoring.served import RECORDED, unknown_in
 
-METRIC = re.compile(r"\b(im_\w+|up)\b(?:\{([^}]*)\})?")
-RECORDED = re.compile(r"\bim:\w+:\w+")
-MATCHER = re.compile(r'(\w+)(=~|!=|!~|=)"([^"]*)"')
-GROUPED = re.compile(r"\b(?:by|without|on|ignoring) \(([^)]*)\)")
-
-Labels = Mapping[str, Sequence[str]]
-
-
-def counted() -> Iterator[tuple[str, Labels]]:
-    """Yield the series of the processes by their names, with the labels that the exporter adds."""
-    for family in FAMILIES:
-        labels = {name: tuple(map(str, values)) for name, values in family.labels.items()}
-        if family.by_role:
-            labels["role"] = ROLES
-        if isinstance(family, Histogram):
-            edges = tuple(str(float(edge)) for edge in family.edges)
-            yield f"{family.name}_bucket", labels | {"le": (*edges, "+Inf")}
-            yield f"{family.name}_count", labels
-            yield f"{family.name}_sum", labels
-        else:
-            yield family.name, labels
-
-
-KNOWN: dict[str, Labels] = {**EXPORTER_METRICS, **dict(counted()), "up": {"job": ("imsite",)}}
 EXPRESSIONS = {
     f"{number}-{rule.get('alert') or rule['record']}": rule["expr"]
     for number, rule in enumerate((*recordings(), *alerts()))
 }
-
-
-def unknown_in(expression: str) -> list[str]:
-    """Return the metrics, labels and values of an expression that nothing exposes."""
-    found = []
-    for name, matchers in METRIC.findall(expression):
-        labels = KNOWN.get(name)
-        if labels is None:
-            found.append(name)
-            continue
-        for label, operator, value in MATCHER.findall(matchers):
-            allowed = labels.get(label)
-            if allowed is None:
-                found.append(f"{name}{{{label}}}")
-            elif allowed is not ANY:
-                found += _unknown_values(f"{name}{{{label}}}", operator, value, allowed)
-    every = {label for labels in KNOWN.values() for label in labels}
-    grouped = ",".join(GROUPED.findall(expression))
-    return found + [label for label in re.findall(r"\w+", grouped) if label not in every]
-
-
-def _unknown_values(where: str, operator: str, value: str, allowed: Sequence[str]) -> list[str]:
-    parts = value.split("|") if "~" in operator else [value]
-    patterns = parts if "~" in operator else map(re.escape, parts)
-    return [
-        f"{where}={part}"
-        for part, pattern in zip(parts, patterns, strict=True)
-        if not any(re.fullmatch(pattern, each) for each in allowed)
-    ]
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS.keys())
