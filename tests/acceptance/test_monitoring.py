@@ -8,9 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.alert_site import HEALTHY, Monitoring, PlayedSite, played_site
-from tests.support.monitoring import alerts, program, recordings
-from tests.support.processes import processes_of, wait_until
+from tests.support.alert_site import (
+    HEALTHY,
+    Monitoring,
+    PlayedSite,
+    played_site,
+    running_monitoring,
+)
+from tests.support.monitoring import alerts, recordings
+from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(200)]
 LIMIT_S = 40
@@ -26,22 +32,8 @@ def site() -> Iterator[PlayedSite]:
 
 @pytest.fixture(scope="module")
 def monitoring(site: PlayedSite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]:
-    """Start both servers once; skip where they are not installed. `stop` alone has to end both."""
-    program("prometheus")
-    program("prometheus-alertmanager")
-    monitoring = Monitoring(tmp_path_factory.mktemp("monitoring"), site)
-    try:
-        started = monitoring("monitoring")
-        assert started.returncode == 0, started.stderr
-        for port in monitoring.ports.values():
-            assert f"http://127.0.0.1:{port}" in started.stderr
+    with running_monitoring(tmp_path_factory.mktemp("monitoring"), site) as monitoring:
         yield monitoring
-    finally:
-        stopped = monitoring("stop")
-        left = processes_of(monitoring.var_dir)
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        assert (stopped.returncode, left) == (0, {}), stopped.stderr
 
 
 @pytest.fixture(autouse=True)

@@ -74,7 +74,7 @@ class Talk:
     def _call(self, method: str, target: str, body: Any) -> Answer:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         content = b"" if body is None else json.dumps(body).encode()
-        return self._site._exchange(method, target, headers, [content])
+        return self._site.exchange(method, target, headers, [content])
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,18 @@
-"""Run Prometheus and Alertmanager by scripts/services against a site that a test plays.
+"""Run Prometheus and Alertmanager by scripts/services, and hear what Alertmanager tells.
 
-The site serves hand-written metrics, and hears what Alertmanager tells. The script runs in a copy
-of its folders whose times are shorter, so that an alert comes within seconds.
+A site that a test plays serves hand-written metrics; a test may name a real exporter instead. The
+script runs in a copy of its folders whose times are shorter, so that an alert comes and ends within
+seconds.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import urllib.request
@@ -19,7 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import clean_environment
+from tests.support.monitoring import program
+from tests.support.processes import clean_environment, processes_of
 from tests.support.real_services import ROOT, free_port
 
 SCRIPT_TIMEOUT_S = 100
@@ -31,6 +35,7 @@ SHORTER = (
     ("prometheus/prometheus.yml", r"scrape_timeout: \d+s", "scrape_timeout: 1s"),
     ("prometheus/prometheus.yml", r"evaluation_interval: \d+s", "evaluation_interval: 1s"),
     ("prometheus/rules/alerts.yml", r"\bfor: \w+", "for: 2s"),
+    ("prometheus/rules/alerts.yml", r"(im_dead_letters_total)\[15m\]", r"\1[20s]"),
     ("alertmanager/alertmanager.yml", r"group_wait: \d+s", "group_wait: 1s"),
     ("alertmanager/alertmanager.yml", r"group_interval: 1m", "group_interval: 1s"),
 )
@@ -72,16 +77,20 @@ class PlayedSite:
 
 
 class Monitoring:
-    """Call the copied script, and ask the two servers over HTTP."""
+    """Call the copied script, and ask the two servers over HTTP.
 
-    def __init__(self, folder: Path, site: PlayedSite) -> None:
+    The site hears of the alerts. The exporter is the one at `exporter_port`, else the site.
+    """
+
+    def __init__(self, folder: Path, site: PlayedSite, exporter_port: int | None = None) -> None:
         self.var_dir = folder / "var"
         self.ports = {"PROMETHEUS_PORT": free_port(), "ALERTMANAGER_PORT": free_port()}
+        self._exporter_port = exporter_port or site.port
         self._script = folder / "scripts" / "services"
         hook = f"http://127.0.0.1:{site.port}"
         self._environment = clean_environment(
             VAR_DIR=str(self.var_dir),
-            EXPORTER_PORT=str(site.port),
+            EXPORTER_PORT=str(self._exporter_port),
             ALERT_WEBHOOK_URL=f"{hook}/alerts",
             WATCHDOG_WEBHOOK_URL=f"{hook}/watchdog",
             **{name: str(port) for name, port in self.ports.items()},
@@ -119,6 +128,12 @@ class Monitoring:
         """Return an answer of Alertmanager's API; with a body the call is a POST."""
         return self._ask("ALERTMANAGER_PORT", f"/api/v2/{path}", body)
 
+    def scraped(self) -> str:
+        """Return the text that Prometheus reads, as it is now."""
+        url = f"http://127.0.0.1:{self._exporter_port}/metrics"
+        with _direct.open(url, timeout=CALL_TIMEOUT_S) as answer:
+            return str(answer.read().decode())
+
     def _ask(self, server: str, path: str, body: object = None) -> Any:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.ports[server]}{path}",
@@ -128,6 +143,31 @@ class Monitoring:
         with _direct.open(request, timeout=CALL_TIMEOUT_S) as answer:
             content = answer.read()
         return json.loads(content) if content else None
+
+
+@contextlib.contextmanager
+def running_monitoring(
+    folder: Path, site: PlayedSite, exporter_port: int | None = None
+) -> Iterator[Monitoring]:
+    """Run both servers until the block ends; skip where they are not installed.
+
+    `scripts/services stop` alone has to end them. Leaves: none of their processes.
+    """
+    program("prometheus")
+    program("prometheus-alertmanager")
+    monitoring = Monitoring(folder, site, exporter_port)
+    try:
+        started = monitoring("monitoring")
+        assert started.returncode == 0, started.stderr
+        for port in (*monitoring.ports.values(), exporter_port or site.port):
+            assert f"http://127.0.0.1:{port}" in started.stderr
+        yield monitoring
+    finally:
+        stopped = monitoring("stop")
+        left = processes_of(monitoring.var_dir)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        assert (stopped.returncode, left) == (0, {}), stopped.stderr
 
 
 @contextlib.contextmanager

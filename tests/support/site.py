@@ -54,13 +54,13 @@ class Site:
         answers: list[Answer] = []
 
         def is_whole() -> bool:
-            answers.append(self._exchange(method, target, headers, pieces))
+            answers.append(self.exchange(method, target, headers, pieces))
             return b'"partial":true' not in answers[-1].content
 
         wait_until(is_whole, limit_s=WHOLE_TIMEOUT_S, what=f"{target} is whole")
         return answers[-1]
 
-    def _exchange(
+    def exchange(
         self, method: str, target: str, headers: Mapping[str, str], pieces: Sequence[bytes]
     ) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.service.port, timeout=TIMEOUT_S)
@@ -72,7 +72,7 @@ class Site:
 
     def page(self, path: str) -> Answer:
         """Return a page of the site that is not one of the API."""
-        return self._exchange("GET", path, {}, [])
+        return self.exchange("GET", path, {}, [])
 
     @cached_property
     def pairs(self) -> Iterator[tuple[User, User]]:
