@@ -15,6 +15,7 @@ from django.db.models import Q
 OPERATORS = "operators"
 PERMISSIONS = (
     ("messaging", "view_message"),
+    ("messaging", "view_operations"),
     ("messaging", "view_pendingmessage"),
     ("messaging", "change_pendingmessage"),
     ("messaging", "view_deadletter"),

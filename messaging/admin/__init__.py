@@ -9,9 +9,27 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from messaging.admin import audit_runs, blocks, dead_letters, groups, messages, pending, users
+from messaging.admin import (
+    audit_runs,
+    blocks,
+    dead_letters,
+    groups,
+    messages,
+    operations,
+    pending,
+    users,
+)
 
-__all__ = ["audit_runs", "blocks", "dead_letters", "groups", "messages", "pending", "users"]
+__all__ = [
+    "audit_runs",
+    "blocks",
+    "dead_letters",
+    "groups",
+    "messages",
+    "operations",
+    "pending",
+    "users",
+]
 
 admin.site.site_header = "IM site administration"
 admin.site.site_title = "IM site"

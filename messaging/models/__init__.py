@@ -24,6 +24,7 @@ from messaging.models.messages import (
     MessageChange,
     MessageDelete,
     MessageKey,
+    Operations,
     PendingMessage,
 )
 from messaging.models.people import (
@@ -62,6 +63,7 @@ __all__ = [
     "MessageChange",
     "MessageDelete",
     "MessageKey",
+    "Operations",
     "Participant",
     "PendingMessage",
     "Profile",

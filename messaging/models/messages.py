@@ -8,6 +8,7 @@ since 1970.
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from messaging.conf import MAX_CONTENT_CODE_POINTS, MAX_URL_CHARACTERS
 from messaging.database.fields import AsciiText, BoundedText, ExactText
@@ -105,6 +106,16 @@ class PendingMessage(Message):
 
     def __str__(self) -> str:
         return f"pending message {self.id}"
+
+
+class Operations(Message):
+    """Name the page of the service's state in the admin; the page has no rows."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
+        verbose_name = gettext_lazy("operations")
+        verbose_name_plural = gettext_lazy("operations")
 
 
 class MessageKey(models.Model):

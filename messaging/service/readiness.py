@@ -5,12 +5,31 @@ No backend is asked: the circuit breakers and the heartbeat know how the backend
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from messaging.domain.breakers import Breaker
 from messaging.domain.modes import CACHE, LOG, STORE, Mode, Reads, mode_of
 from messaging.service.backends import Backends
 
 ROOM_BYTES = 32 * 1024  # in the pending set; a large message may find no room in less
+
+
+@dataclass(frozen=True, slots=True)
+class ModeNow:
+    """Hold a mode, and for how many seconds each backend has been away."""
+
+    mode: Mode
+    away: Mapping[str, float]
+
+
+async def state_now(backends: Backends) -> ModeNow:
+    """Return the mode of the service and the outages, as this process sees them."""
+    now_s = asyncio.get_running_loop().time()
+    breakers = _breakers(backends)
+    away = {name: now_s - breakers[name].opened_s for name in away_of(backends)}
+    return ModeNow(mode_now(backends), away)
 
 
 def away_of(backends: Backends) -> tuple[str, ...]:
@@ -18,12 +37,7 @@ def away_of(backends: Backends) -> tuple[str, ...]:
 
     Called on the event loop of these backends.
     """
-    breakers = {
-        CACHE: backends.hints.breaker,
-        LOG: backends.log.breaker,
-        STORE: backends.store.breaker,
-    }
-    return tuple(name for name, breaker in breakers.items() if not breaker.is_closed)
+    return tuple(name for name, each in _breakers(backends).items() if not each.is_closed)
 
 
 def may_serve(backends: Backends) -> bool:
@@ -54,3 +68,11 @@ def mode_now(backends: Backends) -> Mode:
     if CACHE in away and backends.catch_up.is_behind:
         return replace(mode, reads=Reads.REFUSED)
     return mode
+
+
+def _breakers(backends: Backends) -> dict[str, Breaker]:
+    return {
+        CACHE: backends.hints.breaker,
+        LOG: backends.log.breaker,
+        STORE: backends.store.breaker,
+    }

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import IntegrityError, connection
 from django.db.migrations.executor import MigrationExecutor
 from msgspec import structs
@@ -273,3 +273,16 @@ def test_the_release_before_writes_beside_the_one_that_numbers_changes() -> None
     assert (row.seq, row.rev) == (1, 1)
     head = Conversation.objects.get()
     assert (head.last_seq, head.last_rev, head.last_message_id) == (2, 1, second.id)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_operators_of_an_old_site_see_what_is_new_and_keep_what_the_site_chose() -> None:
+    group, _ = Group.objects.get_or_create(name="operators")
+    migrate("0015_receipts_and_mutes")
+    Permission.objects.filter(codename__in=("view_operations", "view_auditrun")).delete()
+    group.permissions.set(Permission.objects.filter(codename="view_message"))
+    migrate(newest())
+    seen = set(group.permissions.values_list("content_type__app_label", "codename"))
+    assert seen == {
+        ("messaging", each) for each in ("view_message", "view_operations", "view_auditrun")
+    }

@@ -10,9 +10,10 @@ import polib
 import pytest
 
 import messaging
+from messaging.admin import operations_texts as operations
 from messaging.domain.errors import ApiError
 from messaging.domain.request_fields import FieldError
-from messaging.trace.texts import Text
+from messaging.trace import texts as trace
 
 PLACES = re.compile(r"\{\w*\}")
 LOCALE = Path(messaging.__file__).parent / "locale"
@@ -24,7 +25,8 @@ def told_texts() -> set[str]:
     for kind in kinds:
         kinds += kind.__subclasses__()
     texts = {kind.default_text() for kind in kinds} | {refusal.value for refusal in FieldError}
-    return texts | {text.value for text in Text} | shown_texts()
+    pages = {text.value for text in (*trace.Text, *operations.Text)}
+    return texts | pages | shown_texts()
 
 
 def shown_texts() -> set[str]:
