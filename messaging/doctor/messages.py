@@ -16,13 +16,16 @@ from messaging.database.threads import ALIAS
 from messaging.doctor.checks import checks_of
 from messaging.doctor.surroundings import Surroundings
 from messaging.doctor.verdicts import NotSeen, Verdict, fail, ok, warn
-from messaging.models import DeadLetter
+from messaging.models import AuditRun, DeadLetter
+from messaging.ports.audit_runs import Outcome, Scope
 from messaging.ports.store import DeadLetterState
 
 AREA = "messages"
 WARN_PENDING_S, FAIL_PENDING_S = 300, 3_600
 WARN_SHARE, FAIL_SHARE = 0.5, 0.85  # of the bytes that may be pending
 OLD_LETTER = timedelta(days=1)
+OLD_AUDIT = timedelta(hours=26)  # a nightly one is missing
+RUN_BEAT = "celery --app imsite beat  # one; it asks a worker for audits (IM_AUDIT_NIGHTLY)"
 REPAIR = "manage.py audit --repair  # persists what is stuck; first start what the doctor misses"
 
 
@@ -72,7 +75,33 @@ def _check_letters(around: Surroundings) -> Verdict:
     return ok(f"{count:,} dead letters are open, none for more than a day.")
 
 
+def _check_audit(around: Surroundings) -> Verdict:
+    """Check the last complete audit of each schedule; an hourly one looks at two hours alone."""
+    around.database  # noqa: B018  # raises where the database is away
+    complete = AuditRun.objects.using(ALIAS).exclude(outcome=Outcome.INCOMPLETE.value)
+    try:
+        found = [complete.filter(scope=scope.value).order_by("id").last() for scope in Scope]
+    except DatabaseError as error:
+        raise NotSeen("the database does not tell the audits") from error
+    runs = [run for run in found if run is not None]
+    if not runs:
+        raise NotSeen("no scheduled audit has been complete yet; `manage.py audit` asks for one")
+    lost = max(run.unaccounted or 0 for run in runs)
+    faults = max(sum(run.findings.values()) for run in runs)
+    if lost or faults:
+        told = f"The last audits found {lost:,} unaccounted messages, and {faults:,} faults in all."
+        return (fail if lost else warn)(told, "manage.py audit  # names each, and what to do")
+    age = timezone.now() - max(run.ended_at for run in runs)
+    told = f"The last complete audit was clean, {age.total_seconds() / 3600:,.1f} h ago."
+    return warn(told, RUN_BEAT) if age > OLD_AUDIT else ok(told)
+
+
 CHECKS = checks_of(
     AREA,
-    {"pending": _check_pending, "pending bytes": _check_bytes, "dead letters": _check_letters},
+    {
+        "pending": _check_pending,
+        "pending bytes": _check_bytes,
+        "dead letters": _check_letters,
+        "audit": _check_audit,
+    },
 )

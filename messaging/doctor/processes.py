@@ -83,16 +83,16 @@ def _check_sweeps(_: object) -> Verdict:
 def _check_given_up(_: object) -> Verdict | None:
     """Look for a consumer that has ended by itself, after many dead letters in a row.
 
-    A consumer that has given up leaves a final snapshot, and is not started again.
+    A consumer that has given up says so in its last snapshot, and is not started again. A running
+    exporter takes this snapshot away, and raises the alert ConsumerGaveUp instead.
     """
     consumers = [each for each in all_found() if each[1].role == "consumer"]
     if not consumers or any(is_living(*each) for each in consumers):
         return ok("No consumer has given up.") if consumers else None
     last = max(consumers, key=lambda each: each[1].written_ms)
-    letters = sum(_values([last], catalogue.dead_letters))
-    if last[1].is_over and letters >= settings().dead_letters_in_a_row:
+    if sum(_values([last], catalogue.give_ups)):
         return fail(
-            f"The consumer has ended after {letters:,.0f} dead letters: it gave up.",
+            "The consumer has ended after too many dead letters in a row: the consumer gave up.",
             "manage.py dead_letters list  # mend the cause, then start the consumer again",
         )
     return ok("No consumer has given up.")

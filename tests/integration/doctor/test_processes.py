@@ -17,7 +17,8 @@ from messaging.cache import keys
 from messaging.doctor.verdicts import State
 from messaging.metrics import catalogue
 from messaging.metrics.catalogue import ROLES
-from messaging.models import DeadLetter
+from messaging.models import AuditRun, DeadLetter
+from messaging.ports.audit_runs import Outcome, Scope
 from messaging.ports.store import DeadLetterState
 from tests.integration.doctor.breaking import Fault, names, prove, worse
 from tests.integration.doctor.instance import Instance
@@ -93,7 +94,7 @@ FAULTS = (
         "given up",
         FAIL,
         "consumer",
-        lambda it: it.runs("consumer", is_over=True, **{catalogue.dead_letters.name: 100}),
+        lambda it: it.runs("consumer", is_over=True, **{catalogue.give_ups.name: 1}),
         also=(("processes", "roles"),),
     ),
 )
@@ -105,7 +106,7 @@ def test_a_process_that_is_missing_or_ill_is_found(instance: Instance, fault: Fa
 
 
 def test_a_consumer_that_was_stopped_has_not_given_up(instance: Instance) -> None:
-    instance.runs("consumer", is_over=True, **{catalogue.dead_letters.name: 99})
+    instance.runs("consumer", is_over=True, **{catalogue.give_ups.name: 0})
     assert worse(instance.found()).keys() == {("processes", "roles")}
 
 
@@ -179,6 +180,51 @@ def test_an_open_dead_letter_of_last_week_is_found(instance: Instance) -> None:
 
     at = ("messages", "dead letters")
     prove(instance, Fault(name="letters", at=at, state=WARN, breaking=plant, mends=False))
+
+
+def audited(scope: Scope, *, ago_h: float, findings: dict[str, int], lost: int | None) -> None:
+    then = timezone.now() - timedelta(hours=ago_h)
+    AuditRun.objects.create(
+        scope=scope.value,
+        started_at=then,
+        ended_at=then,
+        outcome=(Outcome.FAULTY if findings or lost else Outcome.CLEAN).value,
+        findings=findings,
+        unaccounted=lost,
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "ago_h", "findings", "lost"),
+    [(WARN, 27, {}, 0), (WARN, 1, {"no_row": 2}, 0), (FAIL, 1, {}, 1)],
+    ids=["old", "faulty", "unaccounted"],
+)
+def test_an_audit_that_is_old_or_found_something_is_found(
+    instance: Instance, state: State, ago_h: float, findings: dict[str, int], lost: int
+) -> None:
+    """A clean hourly audit later on hides nothing that the nightly one has found."""
+
+    @contextlib.contextmanager
+    def plant(instance: Instance) -> Iterator[None]:
+        def add() -> None:
+            audited(Scope.NIGHTLY, ago_h=ago_h, findings=findings, lost=lost)
+            audited(Scope.HOURLY, ago_h=ago_h, findings={}, lost=0)
+
+        instance.in_database(add)
+        yield
+        instance.in_database(
+            lambda: audited(Scope.NIGHTLY, ago_h=25, findings={}, lost=0)  # clean, and not old
+        )
+
+    instance.in_database(lambda: audited(Scope.HOURLY, ago_h=3, findings={}, lost=0))
+    at = ("messages", "audit")
+    fault = Fault(name="audit", at=at, state=state, breaking=plant, mends=False, unseen=True)
+    prove(instance, fault)
+
+
+def test_a_site_without_a_complete_audit_is_told_so(instance: Instance) -> None:
+    report = instance.look()
+    assert ("messages", "audit") in {(each.area, each.check) for each in report.left_out}
 
 
 def test_missing_tables_are_found_and_mended(instance: Instance, var_dir: Path) -> None:
