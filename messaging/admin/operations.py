@@ -18,6 +18,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from messaging.admin import operations_texts as texts
+from messaging.admin.doctor_page import doctor_page
 from messaging.admin.keyset import ReadOnlyAdmin
 from messaging.conf import settings
 from messaging.models import Operations
@@ -38,6 +39,7 @@ class OperationsAdmin(ReadOnlyAdmin):
         return [
             path("", wrap(self.changelist_view), name="messaging_operations_changelist"),
             path("state/", wrap(self.state_view), name="messaging_operations_state"),
+            path("doctor/", wrap(self.doctor_view), name="messaging_operations_doctor"),
         ]
 
     def changelist_view(
@@ -67,6 +69,11 @@ class OperationsAdmin(ReadOnlyAdmin):
         answer = JsonResponse(_state() | {"series": _samples(after_ms)})
         answer["Cache-Control"] = "no-store"
         return answer
+
+    def doctor_view(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return doctor_page(request)
 
 
 def _state() -> dict[str, Any]:

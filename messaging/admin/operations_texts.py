@@ -19,6 +19,10 @@ class Text(StrEnum):
     LETTER_LIST = "Dead letters"
     PAUSE = "Pause"
     AS_TABLE = "As a table"
+    DOCTOR_TITLE = "Doctor"
+    DOCTOR_RUN = "Examine now"
+    DOCTOR_HELP = "Looks at everything around this process for some seconds; changes nothing."
+    TRACE_LINK = "Trace of a message"
     NO_SCRIPT = "The numbers and plots need JavaScript. Without it: manage.py doctor"
 
     PENDING_NOW = "Pending"

@@ -164,6 +164,21 @@ def test_fits_a_phone(site: Site) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_examines_the_site_at_the_push_of_a_button(site: Site) -> None:
+    with browsing() as context:
+        page = opened(site, context)
+        page.click(f"text={Text.DOCTOR_TITLE.value}")
+        assert page.locator("#result_list").count() == 0
+        page.click(f"text={Text.DOCTOR_RUN.value}")
+        expect(page.locator("#im-sums")).to_have_text(
+            re.compile(r"FAIL: \d+, WARN: \d+, OK: [1-9]"), timeout=WAIT_MS
+        )
+        row = page.locator("tr", has_text="append-only file")
+        expect(row.locator("td").first).to_have_text("OK")
+        photograph(page, "doctor")
+
+
 def test_is_not_for_everybody(site: Site) -> None:
     assert site.page(PAGE).status == 302
     assert site.page(f"{PAGE}state/").status == 302
+    assert site.page(f"{PAGE}doctor/").status == 302
