@@ -60,6 +60,7 @@ COMMANDS: tuple[tuple[str | int, ...], ...] = (
     ("ZREM", KEY, ""),
     ("ZREMRANGEBYSCORE", KEY, 0, 0),
     ("ZCARD", KEY),
+    ("ZCOUNT", KEY, 0, 0),
     ("ZSCORE", KEY, ""),
     ("ZMSCORE", KEY, ""),
     ("ZRANGE", KEY, 0, 0),
@@ -67,6 +68,7 @@ COMMANDS: tuple[tuple[str | int, ...], ...] = (
     ("ZRANGEBYSCORE", KEY, 0, 0),
     # streams
     ("XADD", STREAM, "*", "", ""),
+    ("XLEN", STREAM),
     ("XTRIM", STREAM, "MAXLEN", 0),
     ("XRANGE", STREAM, "-", "+"),
     ("XREVRANGE", STREAM, "+", "-"),

@@ -27,7 +27,7 @@ async def append(rig: LogRig, records: Sequence[OutgoingRecord]) -> list[Positio
 
 
 async def read(
-    reader: LogReader, count: int, *, max_records: int = 100, within_s: float = 20.0
+    reader: LogReader, count: int, *, max_records: int = 100, within_s: float = 60.0
 ) -> list[Record]:
     """Poll until there are this many records, and check that no more follow."""
     records: list[Record] = []

@@ -18,6 +18,7 @@ from pytest_django import DjangoDbBlocker
 from messaging.domain.conversations import Head, Participant
 from messaging.domain.groups import Group, Member, OutReason, Role
 from messaging.domain.message import Message
+from messaging.ports.audit import HINTS_SEARCHED
 from messaging.ports.cache_service import LeaseRequest
 from messaging.ports.cached import IdempotencyRecord
 from messaging.ports.conversations import Since, Span
@@ -232,6 +233,11 @@ _STATEMENTS: dict[str, Statement] = {
     "withdraw_loss": Statement(lambda t: t.withdraw_loss("me"), 1),
     "is_loss_announced": Statement(lambda t: t.is_loss_announced(besides="me"), 1),
     "ping": Statement(lambda t: t.ping(), 0),
+    "clock_ms": Statement(lambda t: t.clock_ms(), 0),
+    "letters_by_state": Statement(lambda t: t.letters_by_state(), 100_002),
+    "hints_noted": Statement(lambda t: t.hints_noted(), 100_000),
+    "mentions": Statement(lambda t: t.mentions(ALIASES[7]), HINTS_SEARCHED + 3),
+    "records_named": Statement(lambda t: t.records_named((1, "k0000007"), limit=5), 5),
     "newest_id": Statement(lambda t: t.newest_id(), 1),
     "rows_after": Statement(lambda t: t.rows_after(IDS[100], limit=AT_ONCE), 3 * AT_ONCE),
     "rows": Statement(lambda t: t.rows(IDS), 3 * AT_ONCE),
