@@ -11,14 +11,13 @@ import json
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from messaging.domain.modes import MODES, Mode, Reads, Sends, Status, mode_of
-from messaging.metrics import snapshot
 from messaging.service.readiness import ROOM_BYTES
 from tests.faults.rig import Cast, Rig, running_rig
 from tests.support.http_client import Answer
@@ -137,6 +136,7 @@ def take_away(rig: Rig, talk: Talk, away: frozenset[str]) -> None:
 
 
 @pytest.mark.connected
+@pytest.mark.alone
 class TestAMode:
     @pytest.mark.parametrize("away", MODES, ids=lambda away: "+".join(sorted(away)) or "nothing")
     def test_is_told_as_sends_and_reads_then_are(
@@ -173,6 +173,7 @@ class TestAMode:
 
 
 @pytest.mark.connected
+@pytest.mark.alone
 class TestAStart:
     def test_without_any_backend_is_not_ready_and_is_alive(self, broken: Rig) -> None:
         for proxy in broken.proxies.values():
@@ -184,6 +185,7 @@ class TestAStart:
 
 
 @pytest.mark.connected
+@pytest.mark.alone
 class TestAnEnd:
     def test_no_probe_is_told_that_all_is_well(self, broken: Rig, talk: Talk) -> None:
         """A request that is under way holds the end up, while probes go on asking."""
@@ -222,6 +224,14 @@ def health(service: ServiceProcesses, role: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+def metrics(service: ServiceProcesses) -> str:
+    """Return what the exporter tells, which takes the snapshots of ended processes away."""
+    url = f"{service.environment['IM_EXPORTER_URL']}/metrics"
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(url, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
 class TestTheCommand:
     @pytest.mark.parametrize("role", ROLES)
     def test_calls_a_running_process_well(self, site: Site, role: str) -> None:
@@ -233,8 +243,6 @@ class TestTheCommand:
             status, line = health(site.service, role)
             assert status == 1
             assert line.startswith(f"{role}: ")
-            folder = Path(site.service.var_dir) / "run" / "metrics"
-            ended = [each for _, each in snapshot.read(folder) if each.role == role]
-            assert ended
-            assert all(each.is_over for each in ended)
+            none = f'im_processes{{role="{role}"}} 0.0\n'
+            wait_until(lambda: none in metrics(site.service), limit_s=60, what=f"no {role} counts")
         wait_until(lambda: health(site.service, role)[0] == 0, limit_s=60, what=f"{role} is well")
