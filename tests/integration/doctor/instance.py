@@ -141,6 +141,12 @@ class Instance:
     def found(self) -> Found:
         return {(each.area, each.check): each for each in self.look().findings}
 
+    @staticmethod
+    def hidden(report: Report) -> set[str]:
+        """Return the areas where the report left a check out; a new instance has no audit yet."""
+        no_audit = ("messages", "audit")
+        return {each.area for each in report.left_out if (each.area, each.check) != no_audit}
+
     def in_database(self, work: Callable[[], None]) -> None:
         """Do work in the instance's database: a new thread has a connection of its settings."""
 
