@@ -7,8 +7,7 @@ Prometheus sees no increase in a series that begins above zero.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import product
@@ -84,14 +83,28 @@ class Histogram(Family):
                 cell[bisect_left(self.edges, value)] += 1
             cell[-1] += sum(values)
 
-    @contextmanager
-    def timed(self, *labels: str) -> Iterator[None]:
-        """Observe the seconds that the context takes, also when the context raises."""
-        began_s = perf_counter()
-        try:
-            yield
-        finally:
-            self.observe(perf_counter() - began_s, *labels)
+    def timed(self, *labels: str) -> Timing:
+        """Return a context whose seconds are observed, also when the context raises."""
+        return Timing(self, labels)
+
+
+class Timing:
+    """Observe the seconds that a context takes.
+
+    A class costs a third of a generator by `contextlib`, and a send is timed several times.
+    """
+
+    __slots__ = ("_began_s", "_histogram", "_labels")
+
+    def __init__(self, histogram: Histogram, labels: Labels) -> None:
+        self._histogram = histogram
+        self._labels = labels
+
+    def __enter__(self) -> None:
+        self._began_s = perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._histogram.observe(perf_counter() - self._began_s, *self._labels)
 
 
 class Sum(StrEnum):
