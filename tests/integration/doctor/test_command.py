@@ -69,3 +69,12 @@ def test_its_help_names_every_area_and_status(tmp_path: Path) -> None:
 def test_another_area_is_refused_with_the_areas(tmp_path: Path) -> None:
     done = run(tmp_path, "--only", "weather")
     assert done.returncode == 2 and "redis" in done.stderr
+
+
+def test_a_setting_that_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, IM_SEND_RATE="fast")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("manage.py: IM_SEND_RATE is 'fast', which is not a number.")
+    with_traceback = run(tmp_path, "--traceback", IM_SEND_RATE="fast")
+    assert "Traceback" in with_traceback.stderr
