@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +26,6 @@ from messaging.domain.errors import ApiError
 from messaging.domain.events import encode_event, encode_message
 from messaging.domain.ids import first_id_at, wall_clock_ms
 from messaging.domain.message import Message, PersistStatus
-from messaging.eventlog import create_topics
 from messaging.ports.log import OutgoingRecord
 from messaging.ports.store import DeadLetter
 from messaging.progress import Progress
@@ -39,7 +37,7 @@ from tests.integration.admin.pages import accept, consume, keep, recall, store
 from tests.integration.scene import Scene
 from tests.support.deletes import know_deletes
 from tests.support.messages import FIRST_ID, make_message
-from tests.support.real_services import connected
+from tests.support.own_topics import with_own_topics
 
 CONVERSATION = "1_2"
 # Returns the defect and the subject that the audit must tell.
@@ -415,15 +413,7 @@ def log(request: pytest.FixtureRequest, configured: None, settings: Settings) ->
     """Open the service's log; on Kafka a topic of this test's own."""
     settings.IM = replace(settings.IM, send_rate=0)
     if request.param == "kafka":
-        name = f"test-{uuid.uuid4().hex[:12]}"
-        settings.IM = replace(
-            settings.IM,
-            event_log_url=connected("IM_EVENT_LOG_URL"),
-            topic=name,
-            dead_letter_topic=f"{name}-dead",
-            consumer_group=name,
-        )
-        create_topics(settings.IM.event_log_url, settings.IM)
+        settings.IM = with_own_topics(settings.IM)
 
 
 async def test_a_live_service_has_nothing_to_tell(log: None, scene: Scene) -> None:

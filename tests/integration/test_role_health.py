@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,6 +23,7 @@ from messaging.management.role_health import OLDEST_S
 from messaging.metrics import snapshot
 from messaging.pipeline.sweep_watch import MARK, SWEEPERS
 from tests.support.real_services import free_port
+from tests.support.serving import serving
 
 Health = Callable[..., tuple[int, str]]
 
@@ -59,14 +59,8 @@ def answering(status: int) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(HTTPServer(("127.0.0.1", 0), Handler)) as port:
+        yield f"http://127.0.0.1:{port}", asked
 
 
 def write(folder: Path, role: str, *, age_s: float = 0, **changed: Any) -> None:

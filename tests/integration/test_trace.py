@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import time
-import uuid
 from contextlib import closing
 from dataclasses import replace
 from io import StringIO
@@ -23,15 +22,15 @@ from pytest_django import Settings
 from messaging.domain.events import encode_event
 from messaging.domain.ids import first_id_at, under_id, wall_clock_ms
 from messaging.domain.message import Message, Recall
-from messaging.eventlog import create_topics
 from messaging.ports.log import OutgoingRecord
 from messaging.runtime import wiring
 from messaging.service.backends import Backends
 from tests.integration.admin.pages import accept, consume, recall, store
 from tests.support.messages import make_message
+from tests.support.own_topics import with_own_topics
 from tests.support.processes import clean_environment
 from tests.support.proxy import Mode, Proxy
-from tests.support.real_services import ROOT, connected
+from tests.support.real_services import ROOT
 
 NOWHERE = "127.0.0.1:1"
 CANARY = "canary of the text"
@@ -47,15 +46,7 @@ NUMBERS = count(1)
 def site(request: pytest.FixtureRequest, configured: None, settings: Settings) -> None:
     """Open the service with its log; on Kafka with topics of this test's own."""
     if request.param == "kafka":
-        name = f"test-{uuid.uuid4().hex[:12]}"
-        settings.IM = replace(
-            settings.IM,
-            event_log_url=connected("IM_EVENT_LOG_URL"),
-            topic=name,
-            dead_letter_topic=f"{name}-dead",
-            consumer_group=name,
-        )
-        create_topics(settings.IM.event_log_url, settings.IM)
+        settings.IM = with_own_topics(settings.IM)
         wiring.run(connect_log)
 
 

@@ -14,7 +14,6 @@ import re
 import shutil
 import signal
 import subprocess
-import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from typing import Any
 from tests.support.monitoring import program
 from tests.support.processes import clean_environment, processes_of
 from tests.support.real_services import ROOT, free_port
+from tests.support.serving import serving
 
 SCRIPT_TIMEOUT_S = 100
 CALL_TIMEOUT_S = 10
@@ -193,15 +193,8 @@ def played_site() -> Iterator[PlayedSite]:
         def log_message(self, *arguments: object) -> None:
             """Keep the output of the test clean."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        site.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield site
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as site.port:
+        yield site
 
 
 def _exposition(metrics: Mapping[str, float]) -> str:

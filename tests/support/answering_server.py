@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socketserver
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+
+from tests.support.serving import serving
 
 Step = bytes | float | None
 """Describe a step of an answer: bytes to send, a pause in seconds, or None: the connection ends."""
@@ -62,12 +63,5 @@ def answering(answer: Callable[[int], Sequence[Step]]) -> Iterator[AnsweringServ
     class Server(socketserver.ThreadingTCPServer):
         request_queue_size = 64
 
-    with Server(("127.0.0.1", 0), Handler) as server:
-        made.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield made
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Server(("127.0.0.1", 0), Handler)) as made.port:
+        yield made

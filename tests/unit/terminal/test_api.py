@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from messaging.terminal.api import Api, Away, Refused
+from tests.support.serving import serving
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -50,13 +50,9 @@ def server() -> Iterator[Server]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        made.url = f"http://127.0.0.1:{listening.server_port}/"
-        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
+        made.url = f"http://127.0.0.1:{port}/"
         yield made
-        listening.shutdown()
-        thread.join()
 
 
 def good(**data: object) -> Answer:
