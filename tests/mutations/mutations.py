@@ -6,13 +6,17 @@ from tests.mutations import (
     of_cache,
     of_conversations,
     of_directory,
+    of_doctor,
     of_domain,
+    of_exporter,
     of_groups,
+    of_health,
     of_memory,
     of_messages,
     of_metrics,
     of_pipeline,
     of_store,
+    of_trace,
 )
 from tests.mutations.mutation import Mutation
 
@@ -20,12 +24,16 @@ AREAS = (
     of_cache,
     of_conversations,
     of_directory,
+    of_doctor,
     of_domain,
+    of_exporter,
     of_groups,
+    of_health,
     of_memory,
     of_messages,
     of_metrics,
     of_pipeline,
     of_store,
+    of_trace,
 )
 MUTATIONS: tuple[Mutation, ...] = tuple(each for area in AREAS for each in area.MUTATIONS)

@@ -46,3 +46,11 @@ def test_a_service_that_takes_no_sends_refuses_whatever_is_away(away: frozenset[
 def test_reads_are_whole_only_while_what_they_read_is_there() -> None:
     for away, mode in MODES.items():
         assert (mode.reads is Reads.ALL) == (not away & {"cache", "store"})
+
+
+def test_sends_are_confirmed_by_a_part_that_is_there() -> None:
+    for away, mode in MODES.items():
+        if away == set(BACKENDS):
+            assert mode.sends is Sends.REFUSED
+        else:
+            assert mode.sends in set(BACKENDS) - away

@@ -84,6 +84,19 @@ async def test_an_outage_is_logged_once_and_ends(caplog: pytest.LogCaptureFixtur
     assert len(caplog.records) == 1
 
 
+async def test_a_source_that_goes_away_tells_no_old_number() -> None:
+    """The good answer is still young when the source goes away."""
+    is_away = asyncio.Event()
+
+    async def good_until_away() -> Answers:
+        return await away() if is_away.is_set() else GOOD
+
+    async with running(log=good_until_away) as opened:
+        await until(lambda: opened.answers() == {"log": GOOD})
+        is_away.set()
+        await until(lambda: opened.answers() == {"log": None})
+
+
 async def test_an_old_answer_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "EVERY_S", 3_600.0)
     async with running(log=good) as opened:

@@ -20,6 +20,7 @@ from messaging.testing.inspectors import MemoryLogInspector
 from messaging.trace import log
 from messaging.trace.evidence import Place, Row, Trace
 from messaging.trace.report import document_of, lines
+from messaging.trace.texts import Text
 from messaging.trace.tracer import TraceBackends, Tracer
 from tests.support.memory import message
 from tests.support.planting import Audited, fates
@@ -249,6 +250,20 @@ async def test_an_id_that_nobody_knows_is_unknown_and_a_lost_one_is_too(audited:
     assert (found.fate, found.is_certain, found.is_known) == (Fate.UNACCOUNTED, True, False)
     assert "unknown: no place knows this id" in list(lines(found))[-1]
     assert (document_of(found)["fate"], document_of(found)["known"]) == (None, False)
+
+
+@pytest.mark.parametrize("away", ["cache", "broker", "store"])
+async def test_an_id_is_called_neither_unknown_nor_lost_while_a_place_is_away(
+    audited: Audited, away: str
+) -> None:
+    unmarked = await pending(audited)
+    audited.service.cache.pending_set.remove(unmarked.id)
+    unknown, forgotten = 12_345, await lost(audited)
+    getattr(audited.service, away).down = True
+    for each in (unknown, forgotten.id, unmarked.id):
+        found = await trace(audited, each)
+        assert list(lines(found))[-1].endswith(Text.IS_NOT_CLEAR)
+        assert (document_of(found)["fate"], document_of(found)["certain"]) == (None, False)
 
 
 async def test_a_detail_without_its_pending_mark_is_unaccounted(audited: Audited) -> None:
