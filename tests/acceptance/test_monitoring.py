@@ -150,6 +150,16 @@ def test_a_second_start_changes_nothing_whatever_ports_its_shell_names(
     await_alertmanager(monitoring)
 
 
+def test_the_exporter_of_the_running_site_is_asked_in_a_shell_that_names_no_port(
+    monitoring: Monitoring, site: PlayedSite
+) -> None:
+    addresses = monitoring.var_dir / "env"
+    addresses.write_text(f"export IM_EXPORTER_URL=http://127.0.0.1:{site.port}\n")
+    again = monitoring("monitoring", EXPORTER_PORT="")
+    assert again.returncode == 0, again.stderr
+    assert f"http://127.0.0.1:{site.port}/metrics" in again.stderr
+
+
 def test_only_the_one_that_died_is_started_again(monitoring: Monitoring) -> None:
     before = monitoring.pids()
     os.kill(before["alertmanager"], signal.SIGKILL)

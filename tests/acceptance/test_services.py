@@ -50,6 +50,9 @@ class Services:
         found = re.findall(r"^(\w+): up on .*, pid (\d+)$", self("status").stdout, re.MULTILINE)
         return {name: int(pid) for name, pid in found}
 
+    def addresses(self) -> str:
+        return (self.var_dir / "services" / "env").read_text()
+
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
@@ -69,7 +72,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 def test_all_three_are_up_and_their_addresses_written(services: Services) -> None:
     assert set(services.pids()) == set(NAMES)
     assert services("status").returncode == 0
-    lines = (services.var_dir / "services" / "env").read_text().splitlines()
+    lines = services.addresses().splitlines()
     assert [line.partition("=")[0] for line in lines] == [
         "export IM_DATABASE_URL",
         "export IM_REDIS_URL",
@@ -94,10 +97,24 @@ def test_topics_are_made_without_a_driver_of_the_database(
     assert "im-message-private: " in made.stderr
 
 
-def test_a_second_start_changes_nothing(services: Services) -> None:
-    before = services.pids()
-    assert services("start").returncode == 0
+def test_a_second_start_changes_nothing_whatever_ports_its_shell_names(services: Services) -> None:
+    before, addresses = services.pids(), services.addresses()
+    others = {f"{name.upper()}_PORT": str(free_port()) for name in NAMES}
+    assert services("start", **others).returncode == 0
     assert services.pids() == before
+    assert services.addresses() == addresses
+
+
+def test_a_server_starts_on_its_last_port_in_a_shell_that_names_none(services: Services) -> None:
+    """A remedy of the doctor is typed in such a shell."""
+    addresses = services.addresses()
+    assert services("stop", "redis").returncode == 0
+    nameless = dict.fromkeys((f"{name.upper()}_PORT" for name in NAMES), "")
+    started = services("start", "redis", **nameless)
+    assert started.returncode == 0, started.stderr
+    assert f"redis: up on 127.0.0.1:{services.environment['REDIS_PORT']}" in started.stderr
+    assert services.addresses() == addresses
+    assert set(services.pids()) == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
