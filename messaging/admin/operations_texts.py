@@ -56,7 +56,7 @@ class Text(StrEnum):
     AWAY = "The exporter does not answer, so there are no numbers. Start it: manage.py run_exporter"
     LOST = "The site does not answer; this page tries again every two seconds."
 
-    WELL = "All is well."
+    WELL = "Redis, the log and the database answer; sends are accepted."
     PART_AWAY = "Away for {seconds} s: {part}."
     FULL = "Too many accepted messages are not stored yet, or no message ids can be given."
     SENDS_LOG = "Sends are accepted; the log confirms them."

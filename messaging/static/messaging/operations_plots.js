@@ -78,7 +78,7 @@ var imPlots = (function () {
   function draw(box, series, samples) {
     var style = getComputedStyle(document.body), ink = style.color, grid = style.getPropertyValue("--hairline-color");
     var axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid } };
-    var time = Object.assign({ values: function (_, splits) { return splits.map(clock); } }, axis);
+    var time = Object.assign({ space: 72, values: function (_, splits) { return splits.map(clock); } }, axis);
     var second = series.some(function (each) { return each.scale; });
     var options = {
       width: box.clientWidth, height: 170,
