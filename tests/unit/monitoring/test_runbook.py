@@ -14,7 +14,6 @@ RUNBOOK = "docs/runbook.md"
 TEXT = (ROOT / RUNBOOK).read_text()
 CODE = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ALERTS = sorted({rule["alert"] for rule in alerts()})
-BEING_BUILT = {"doctor", "trace", "run_exporter"}  # remove a name here as soon as it is a command
 
 
 def sections() -> dict[str, str]:
@@ -50,10 +49,27 @@ def test_every_command_of_the_project_exists() -> None:
     code = "\n".join(CODE.findall(TEXT))
     named = set(re.findall(r"manage\.py (\w+)", code))
     assert "audit" in named
-    assert named <= set(get_commands()) | BEING_BUILT
+    assert named <= set(get_commands())
     scripts = set(re.findall(r"scripts/\w+", code))
     assert scripts
     assert all((ROOT / script).is_file() for script in scripts)
+
+
+def test_no_command_names_a_port() -> None:
+    """`var/env` has the addresses of the running site, on whatever ports the site was started."""
+    code = "\n".join(CODE.findall(TEXT))
+    assert "$IM_EXPORTER_URL/metrics" in code
+    assert not re.findall(r":\d{4}\b", code)
+
+
+def test_supervisorctl_is_asked_for_programs_of_the_site_that_it_can_tell_of() -> None:
+    """The supervisor keeps no output of a program, so `tail` finds none."""
+    code = "\n".join(CODE.findall(TEXT))
+    programs = set(re.findall(r"program (\w+) \d+", (ROOT / "scripts/run").read_text()))
+    asked = re.findall(r"supervisorctl -c \S+ (\w+)([ \w]*?)(?: *#.*)?$", code, re.MULTILINE)
+    assert "consumer" in programs
+    assert {verb for verb, _ in asked} == {"status", "start", "restart"}
+    assert {name for _, names in asked for name in names.split()} <= programs
 
 
 def test_there_is_one_section_for_each_alert_in_the_order_of_the_rules() -> None:
