@@ -12,10 +12,11 @@ from messaging.conf import settings
 from messaging.doctor import kafka
 from messaging.doctor.checks import checks_of
 from messaging.doctor.kafka import AREA, HOUR_MS, seen
+from messaging.doctor.programs import COMMANDS, start_of
 from messaging.doctor.verdicts import NotSeen, Verdict, fail, ok, warn
 from messaging.eventlog.kafka.topics import RETENTION_MS
 
-CONSUME = "manage.py run_kafka_consumer"
+CONSUME = COMMANDS["consumer"]
 STABLE = "Stable"
 WARN_LAG, FAIL_LAG = 0.25, 0.5  # of the retention
 MINUTE_MS = 60_000
@@ -24,7 +25,7 @@ MINUTE_MS = 60_000
 def _check_members(admin: KafkaAdminClient) -> Verdict:
     members, name = len(_group(admin)["members"]), settings().consumer_group
     if not members:
-        return fail(f"The group {name} has no member: nothing is read.", CONSUME)
+        return fail(f"The group {name} has no member: nothing is read.", start_of("consumer"))
     return ok(f"The group {name} has {members} member{'s' if members > 1 else ''}.")
 
 

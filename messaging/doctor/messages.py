@@ -14,6 +14,7 @@ from messaging.cache import keys
 from messaging.conf import settings
 from messaging.database.threads import ALIAS
 from messaging.doctor.checks import checks_of
+from messaging.doctor.programs import start_of
 from messaging.doctor.surroundings import Surroundings
 from messaging.doctor.verdicts import NotSeen, Verdict, fail, ok, warn
 from messaging.models import AuditRun, DeadLetter
@@ -52,7 +53,7 @@ def _check_bytes(around: Surroundings) -> Verdict:
     most = settings().pending_bytes
     share = used / most
     told = f"Pending messages take {share:.0%} of IM_PENDING_BYTES ({used:,} of {most:,} bytes)."
-    remedy = "manage.py run_kafka_consumer  # what is persisted is pending no more"
+    remedy = f"{start_of('consumer')}  # what is persisted is pending no more"
     if share > FAIL_SHARE:
         return fail(f"{told} At 100% sends are answered 503.", remedy)
     return warn(told, remedy) if share > WARN_SHARE else ok(told)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from messaging.conf import settings
 from messaging.doctor.checks import checks_of
+from messaging.doctor.programs import start_of
 from messaging.doctor.snapshots import Found, all_found, is_living, living
 from messaging.doctor.verdicts import NotSeen, Verdict, fail, ok, warn
 from messaging.metrics import catalogue
@@ -17,12 +18,6 @@ from messaging.pipeline.sweep_watch import late_after_s
 from messaging.release import RELEASE
 
 AREA = "processes"
-COMMANDS = {
-    "web": "python -m granian --interface asgi --loop uvloop imsite.asgi:application",
-    "consumer": "manage.py run_kafka_consumer",
-    "worker": "celery --app imsite worker --pool threads",
-}
-BEAT = "celery --app imsite beat  # one; and a worker"
 SHORT_LEASE_S = 120.0
 
 
@@ -35,7 +30,7 @@ def _check_roles(_: object) -> Verdict | None:
         told = ", ".join(f"{counts[role]} {role}" for role in ROLES if counts[role])
         return fail(
             f"No process runs as {', '.join(missing)}; there are: {told or 'none'}.",
-            COMMANDS[missing[0]] if told else "scripts/run  # or: scripts/run full",
+            start_of(missing[0]) if told else "scripts/run  # or: scripts/run full",
         )
     return ok(", ".join(f"{counts[role]} {role}" for role in ROLES))
 
@@ -75,7 +70,8 @@ def _check_sweeps(_: object) -> Verdict:
     age_s, most_s = max(time.time() - max(ends), 0.0), late_after_s(settings())
     if age_s > most_s:
         return fail(
-            f"The last sweep ended {age_s:,.0f} s ago: what stays pending is not persisted.", BEAT
+            f"The last sweep ended {age_s:,.0f} s ago: what stays pending is not persisted.",
+            f"{start_of('beat')}  # one; and a worker",
         )
     return ok(f"The last sweep ended {age_s:,.0f} s ago.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from pytest_django import Settings
 
 from messaging.doctor import database, kafka, redis
 from messaging.doctor.examination import CHECKS
+from messaging.doctor.programs import start_of
 from messaging.doctor.report import document_of, lines
 from messaging.doctor.surroundings import Surroundings
 from messaging.doctor.verdicts import Finding, LeftOut, Report, State
@@ -97,6 +99,17 @@ def test_a_replica_that_is_behind_warns(settings: Settings) -> None:
 def test_each_check_has_a_name_of_its_own() -> None:
     places = [(check.area, check.name) for check in CHECKS]
     assert len(places) == len(set(places)) > 50
+
+
+def test_a_program_is_started_by_the_supervisor_that_runs_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings.VAR_DIR = tmp_path
+    assert start_of("consumer") == "manage.py run_kafka_consumer"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "supervisord.pid").write_text("7")
+    configuration = tmp_path / "run" / "supervisord.conf"
+    assert start_of("consumer") == f".venv/bin/supervisorctl -c {configuration} restart consumer"
 
 
 def test_a_report_is_printed_with_each_remedy_on_a_line_of_its_own() -> None:
