@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from messaging.admin.operations_texts import PLOTS, Text
 from tests.support.browser import WAIT_MS, browsing, complaints_of, photograph
+from tests.support.processes import frozen
 from tests.support.service import User
 from tests.support.site import Site
 
@@ -43,15 +42,6 @@ def traffic(alice: User, bob: User) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-
-
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def opened(site: Site, context: BrowserContext) -> Page:

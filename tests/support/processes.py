@@ -44,6 +44,16 @@ def wait_until(met: Callable[[], bool], *, limit_s: float, what: str) -> None:
         time.sleep(0.1)
 
 
+@contextlib.contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Let a process stand still during the block."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without the project's settings, plus the given ones."""
     ours = ("IM_", "GRANIAN_")
