@@ -29,9 +29,9 @@ from tests.support.processes import frozen, wait_until
 from tests.support.service import User
 from tests.support.site import Site
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1_200)]
 
-LIMIT_S = 60
+LIMIT_S = 180
 TEXT, PASSWORD, WRONG = (f"canary-{secrets.token_hex(12)}" for _ in range(3))
 PERMISSIONS: Mapping[str, tuple[str, ...] | None] = {
     "staff": (),

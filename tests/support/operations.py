@@ -19,6 +19,7 @@ from tests.support.real_services import ROOT
 from tests.support.site import Site
 
 TIMEOUT_S = 120
+COMMANDS_TIMEOUT_S = 600  # two audits wait half a minute each for a silent Redis
 OPERATIONS = "/admin/messaging/operations/"
 TRACE = "/admin/messaging/message/trace/"
 FORMS = ((), ("--json",))  # the text for people, and the document for programs
@@ -134,7 +135,7 @@ def of_commands(site: Site, message_ids: Sequence[str], **variables: str) -> dic
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=COMMANDS_TIMEOUT_S,
         check=False,
     )
     names = [" ".join(command) for command in commands]
