@@ -79,6 +79,10 @@ def test_shows_a_site_that_is_well(site: Site, alice: User, bob: User) -> None:
         photograph(page, "operations-well")
         assert CANARY not in page.content()
         assert not complaints
+        page.reload()
+        page.wait_for_selector("#im-plot-answers canvas")
+        newest = page.locator("#im-plot-answers .u-legend .u-value").first.inner_text()
+        assert re.fullmatch(r"\d\d:\d\d:\d\d", newest), "the first drawing has values"
 
 
 def test_shows_an_outage_what_still_works_and_its_end(site: Site, alice: User, bob: User) -> None:

@@ -79,11 +79,14 @@ var imPlots = (function () {
     var style = getComputedStyle(document.body), ink = style.color, grid = style.getPropertyValue("--hairline-color");
     var axis = { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid } };
     var time = Object.assign({ space: 72, values: function (_, splits) { return splits.map(clock); } }, axis);
-    var second = series.some(function (each) { return each.scale; });
+    var second = series.filter(function (each) { return each.scale; });
+    function valueAxis(unit, more) {
+      return Object.assign({ size: 80, values: function (_, splits) { return splits.map(function (v) { return text(v, unit); }); } }, axis, more);
+    }
     var options = {
       width: box.clientWidth, height: 170,
       scales: { y: { range: fromZero }, s: { range: fromZero } },
-      axes: [time, Object.assign({ size: 56 }, axis)].concat(second ? [Object.assign({ scale: "s", side: 1, size: 50 }, axis, { grid: { show: false } })] : []),
+      axes: [time, valueAxis(series.length ? series[0].unit : "")].concat(second.map(function (each) { return valueAxis(each.unit, { scale: each.scale, side: 1, grid: { show: false } }); })),
       series: [{ label: imPlots.words.time, value: function (_, v) { return v ? clock(v) : "–"; } }].concat(series.map(function (each, at) {
         return {
           label: each.label, stroke: COLOURS[at % COLOURS.length], dash: DASHES[at % DASHES.length], width: 2, scale: each.scale || "y",
@@ -103,10 +106,13 @@ var imPlots = (function () {
     return new Date(seconds * 1000).toISOString().slice(11, 19);
   }
 
-  /* The legend shows the newest values, unless the pointer asks for others. */
+  /* The legend shows the newest values, unless the pointer asks for others. uPlot empties the legend in
+     a microtask of its own after new data, so the values are set after that one. */
   function update(plot, columns) {
     plot.setData(columns);
-    if (plot.cursor.idx === null || plot.cursor.idx === undefined) { plot.setLegend({ idx: columns[0].length - 1 }); }
+    queueMicrotask(function () {
+      if (plot.cursor.idx === null || plot.cursor.idx === undefined) { plot.setLegend({ idx: columns[0].length - 1 }); }
+    });
   }
 
   function fromZero(_, _least, most) {
