@@ -8,9 +8,7 @@ from pathlib import Path
 
 from messaging.conf import settings
 from messaging.metrics import snapshot
-from messaging.metrics.snapshot import Snapshot
-
-DEAD_AFTER_S = 10.0  # a living process writes its file each second
+from messaging.metrics.snapshot import DEAD_AFTER_S, Snapshot
 
 Found = tuple[Path, Snapshot]
 

@@ -28,11 +28,10 @@ from messaging.exporter.counts import (
 from messaging.metrics import snapshot
 from messaging.metrics.catalogue import FAMILIES, ROLES
 from messaging.metrics.families import Reading, Sum
-from messaging.metrics.snapshot import Snapshot
+from messaging.metrics.snapshot import DEAD_AFTER_S, Snapshot
 
 logger = logging.getLogger(__name__)
 
-DEAD_AFTER_S = 10.0
 ABANDONED_AFTER_S = 60.0  # of a half-written file, whose process has died
 _GAUGES: dict[Series, Reading] = {
     (family.name, key): family

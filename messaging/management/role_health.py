@@ -22,10 +22,10 @@ from messaging.cache.redis_cache import RedisMessageCache
 from messaging.conf import Settings
 from messaging.domain.backend_errors import CacheUnavailable
 from messaging.metrics import snapshot
-from messaging.metrics.snapshot import Snapshot
+from messaging.metrics.snapshot import DEAD_AFTER_S, Snapshot
 from messaging.pipeline.sweep_watch import MARK, late_after_s
 
-OLDEST_S = 10.0  # of a snapshot, and of the last step of its process's event loop
+OLDEST_S = DEAD_AFTER_S  # of a snapshot, and of the last step of its process's event loop
 ANSWER_TIMEOUT_S = 5.0
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine
 

@@ -21,6 +21,7 @@ from messaging.metrics.families import Counter, Family, Histogram, Labels, Readi
 
 SUFFIX = ".json"
 MAX_SNAPSHOT_BYTES = 1_000_000  # a snapshot has some 30,000
+DEAD_AFTER_S = 10.0  # without a new snapshot: a living process writes one each second
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

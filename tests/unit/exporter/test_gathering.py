@@ -14,8 +14,9 @@ import pytest
 
 from messaging.exporter.accumulator import FILE, MOST_SILENT, FolderTaken
 from messaging.exporter.counts import MILLION, Series
-from messaging.exporter.gathering import DEAD_AFTER_S, Gathered, Gatherer
+from messaging.exporter.gathering import Gathered, Gatherer
 from messaging.metrics import snapshot
+from messaging.metrics.snapshot import DEAD_AFTER_S
 from tests.support.snapshots import Process
 
 SENDS: Series = ("im_sends_total", ("private", "log", "new"))
