@@ -14,10 +14,10 @@ from django.db.migrations.executor import MigrationExecutor
 
 from messaging.database.errors import translate
 from messaging.database.threads import ALIAS
-from messaging.doctor.checks import Look, checks_of
+from messaging.doctor.checks import Look, answer_of, checks_of
 from messaging.doctor.settings import judged
 from messaging.doctor.surroundings import Surroundings, database_place
-from messaging.doctor.verdicts import NotAnswered, NotSeen, State, Verdict, fail, ok, warn
+from messaging.doctor.verdicts import NotSeen, State, Verdict, fail, ok, warn
 from messaging.runtime.connections import account, check_connections
 from messaging.store.checks import CHARSET, check_database
 from messaging.store.statements import BYTES_PER_STATEMENT
@@ -51,17 +51,9 @@ def _seen(look: Callable[[BaseDatabaseWrapper], Verdict | None], *, vendor: str 
     return looked
 
 
-def _check_answers(around: Surroundings) -> Verdict:
-    try:
-        around.database  # noqa: B018  # opens it
-    except NotAnswered as away:
-        return away.verdict
-    return ok(f"The database at {database_place()} answers.")
-
-
 def _check_version(connection: BaseDatabaseWrapper) -> Verdict:
     (text,) = _variables(connection, "version")
-    is_mariadb = "mariadb" in str(text).lower()
+    is_mariadb = _is_mariadb(text)
     name = "MariaDB" if is_mariadb else "MySQL"
     oldest = ".".join(map(str, TRIED[is_mariadb]))
     if tuple(map(int, str(text).split(".")[:2])) < TRIED[is_mariadb]:
@@ -118,8 +110,9 @@ def _check_binary_log(connection: BaseDatabaseWrapper) -> Verdict | None:
 
 
 def _check_isolation(connection: BaseDatabaseWrapper) -> Verdict:
-    is_mariadb = "mariadb" in str(_variables(connection, "version")[0]).lower()
-    (level,) = _variables(connection, "tx_isolation" if is_mariadb else "transaction_isolation")
+    (version,) = _variables(connection, "version")
+    name = "tx_isolation" if _is_mariadb(version) else "transaction_isolation"
+    (level,) = _variables(connection, name)
     if level != ISOLATION:
         return fail(
             f"Our connections are {level}: writers wait for each other's gaps, and deadlock.",
@@ -184,6 +177,14 @@ def _check_migrations(connection: BaseDatabaseWrapper) -> Verdict:
     return ok("All migrations are applied.")
 
 
+def _answers() -> str:
+    return f"The database at {database_place()} answers."
+
+
+def _is_mariadb(version: object) -> bool:
+    return "mariadb" in str(version).lower()
+
+
 def _variables(connection: BaseDatabaseWrapper, *names: str) -> tuple[Any, ...]:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join('@@' + name for name in names)}")
@@ -204,7 +205,7 @@ def _grant(connection: BaseDatabaseWrapper) -> str:
 CHECKS = checks_of(
     AREA,
     {
-        "answers": _check_answers,
+        "answers": answer_of(lambda around: around.database, _answers),
         "version": _seen(_check_version),
         "writable": _seen(_check_writable),
         "migrations": _seen(_check_migrations, vendor=""),

@@ -16,8 +16,9 @@ from redis.exceptions import RedisError
 
 from messaging.conf import settings
 from messaging.doctor.checks import checks_of
+from messaging.doctor.redis import cli
 from messaging.doctor.snapshots import living
-from messaging.doctor.surroundings import Surroundings, redis_place
+from messaging.doctor.surroundings import Surroundings
 from messaging.doctor.verdicts import NotSeen, Verdict, fail, ok, warn
 from messaging.links import is_local, split_address
 
@@ -88,7 +89,7 @@ def _check_memory(around: Surroundings) -> Verdict | None:
         return warn(
             f"Redis may take {limit / GIB:.1f} GiB of this machine's {total / GIB:.1f} GiB: the "
             "kernel would end it.",
-            f"redis-cli -p {redis_place().rpartition(':')[2]} CONFIG SET maxmemory {most}mb",
+            cli(f"CONFIG SET maxmemory {most}mb"),
         )
     return ok(f"Redis may take {limit / GIB:.1f} GiB of {total / GIB:.1f} GiB.")
 

@@ -13,9 +13,9 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from messaging.conf import settings
-from messaging.doctor.checks import Look
+from messaging.doctor.checks import Look, answer_of
 from messaging.doctor.surroundings import WAIT_S, Surroundings, kafka_link
-from messaging.doctor.verdicts import NotAnswered, NotSeen, Verdict, fail, ok, warn
+from messaging.doctor.verdicts import NotSeen, Verdict, fail, ok, warn
 from messaging.eventlog.kafka.topics import RETENTION_MS
 from messaging.links import reason
 from messaging.ports.log import MAX_RECORD_BYTES
@@ -47,11 +47,8 @@ def check_answers(around: Surroundings) -> Verdict | None:
     link = kafka_link()
     if link is None:
         return None
-    try:
-        around.kafka  # noqa: B018  # opens it
-    except NotAnswered as away:
-        return away.verdict
-    return ok(f"Kafka at {', '.join(link.servers)} answers.")
+    servers = ", ".join(link.servers)
+    return answer_of(lambda each: each.kafka, lambda: f"Kafka at {servers} answers.")(around)
 
 
 def check_addresses(admin: KafkaAdminClient) -> Verdict:

@@ -12,10 +12,10 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from messaging.cache import keys
 from messaging.conf import settings
-from messaging.doctor.checks import Look, checks_of
+from messaging.doctor.checks import Look, answer_of, checks_of
 from messaging.doctor.redis_commands import COMMANDS
 from messaging.doctor.surroundings import Surroundings, redis_place
-from messaging.doctor.verdicts import NotAnswered, NotSeen, Verdict, fail, ok, warn
+from messaging.doctor.verdicts import NotSeen, Verdict, fail, ok, warn
 from messaging.eventlog.redis_streams.entries import KEY_PREFIX
 from messaging.links import reason
 
@@ -39,14 +39,6 @@ def _seen(look: Callable[[Surroundings], Verdict | None]) -> Look:
             raise NotSeen(f"Redis refused to tell ({reason(error)})") from error
 
     return looked
-
-
-def _check_answers(around: Surroundings) -> Verdict:
-    try:
-        around.redis  # noqa: B018  # opens it
-    except NotAnswered as away:
-        return away.verdict
-    return ok(f"Redis at {redis_place()} answers.")
 
 
 def _check_version(around: Surroundings) -> Verdict:
@@ -219,6 +211,10 @@ def cli(command: str, *, also: str = "") -> str:
     return f"redis-cli {where} {command}" + (f"  # and in redis.conf: {also}" if also else "")
 
 
+def _answers() -> str:
+    return f"Redis at {redis_place()} answers."
+
+
 def _account() -> str:
     return urlsplit(settings().redis_url).username or "default"
 
@@ -230,7 +226,7 @@ def _upgrade() -> str:
 CHECKS = checks_of(
     AREA,
     {
-        "answers": _check_answers,
+        "answers": answer_of(lambda around: around.redis, _answers),
         "version": _seen(_check_version),
         "primary": _seen(_check_role),
         "cluster": _seen(_check_cluster),

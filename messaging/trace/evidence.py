@@ -67,8 +67,8 @@ class Logged:
 
     `events`: the first MOST_EVENTS, in the order of the log, of all that were found (`found`).
     `in_tail`: an event of the message is not committed yet. `lag`: the number of uncommitted
-    records that were read. `searched`: the
-    number of all records that were read. `is_whole`: the search has reached the end of the log.
+    records that were read. `searched`: the number of all records that were read. `is_whole`: the
+    search has reached the end of the log.
     """
 
     events: list[Event] = field(default_factory=list)
