@@ -56,7 +56,7 @@ def numbers(found: Snapshot, family: str) -> dict[Labels, float]:
 
 
 async def test_the_states_of_the_breakers(service: MemoryService, tmp_path: Path) -> None:
-    service.log.down = True
+    service.broker.down = True
     service.node.breakers["log"].trip()
     found = await written(service, tmp_path)
     states = numbers(found, "im_breaker_processes")

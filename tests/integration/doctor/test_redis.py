@@ -158,6 +158,16 @@ def make(folder: Path) -> Path:
     return folder
 
 
+def await_replica(primary: redis.Redis) -> None:
+    """Wait until the one replica follows: while a replica loads the data, it answers nothing."""
+
+    def follows() -> bool:
+        replication = primary.info("replication")
+        return replication["connected_slaves"] == 1 and replication["slave0"]["state"] == "online"
+
+    wait_until(follows, limit_s=60, what="a replica")
+
+
 def test_writes_without_a_replica_are_found_and_mended(
     on_server: Instance, server: redis.Redis, tmp_path: Path
 ) -> None:
@@ -166,14 +176,7 @@ def test_writes_without_a_replica_are_found_and_mended(
     @contextlib.contextmanager
     def follow(_: Instance) -> Iterator[None]:
         with running_redis(make(tmp_path / "replica"), *replicaof):
-            wait_until(
-                lambda: (
-                    server.info("replication")["connected_slaves"] == 1
-                    and server.info("replication")["slave0"]["state"] == "online"
-                ),
-                limit_s=20,
-                what="a replica",
-            )
+            await_replica(server)
             yield
 
     at = ("redis", "replicas")
@@ -192,6 +195,7 @@ def test_a_replica_is_found_and_its_primary_is_named(
     server.config_set("min-replicas-to-write", "1")
     replicaof = ("--replicaof", "127.0.0.1", str(port_of(server)), "--maxmemory", "1gb")
     with running_redis(make(tmp_path / "replica"), *replicaof) as url:
+        await_replica(server)
         fault = Fault(
             name="a replica",
             at=("redis", "primary"),
